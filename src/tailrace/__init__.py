@@ -1,0 +1,1 @@
+"""Tailrace: DynamoDB Streams as one Python package."""

@@ -1,0 +1,1 @@
+"""What users import: the application, its tables, handlers and changes. It only declares."""

@@ -1,0 +1,1 @@
+"""Records given up and kept whole: their layout in the state store."""

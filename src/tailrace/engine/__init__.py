@@ -1,0 +1,1 @@
+"""The table engine: one owner of state."""

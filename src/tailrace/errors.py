@@ -1,0 +1,101 @@
+"""Every error that Tailrace raises, on one page.
+
+Rules of this file: whose fault it is shows in the class; the docstring is the default message and says what to do;
+a hint is a command to type. Expected outcomes (`Written`, `Failed`) are values, never exceptions.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+VALIDATION = "com.amazon.coral.validate#"
+SERVICE = "com.amazonaws.dynamodb.v20120810#"
+CORAL = "com.amazon.coral.service#"
+
+
+class TailraceError(Exception):
+    """Something went wrong in Tailrace."""
+
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+        self.hint = hint
+
+    def __str__(self) -> str:
+        message = str(self.args[0])
+        return f"{message}\n  next: {self.hint}" if self.hint else message
+
+
+class ApiError(TailraceError):
+    """An answer that goes over the wire, in AWS's exact words.
+
+    Shape:   `code` is AWS's name, `prefix` what precedes it in `__type`, `extra` further members of the body.
+    Source:  semantics §6.1.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str | None,
+        *,
+        status: int = 400,
+        prefix: str = SERVICE,
+        extra: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(message or code)
+        self.code = code
+        self.message = message
+        self.status = status
+        self.prefix = prefix
+        self.extra = dict(extra or {})
+
+
+def validation_error(message: str) -> ApiError:
+    """A `ValidationException` with AWS's prefix for it."""
+    return ApiError("ValidationException", message, prefix=VALIDATION)
+
+
+class SettingsError(TailraceError, ValueError):
+    """The configuration is wrong: the message names the option, the value and the bound."""
+
+
+class InternalError(TailraceError):
+    """This should never happen; please report it, with this seed or trace."""
+
+
+class PortError(TailraceError):
+    """The world failed: a store, source, sink or archive did not answer as it must."""
+
+    retryable = True
+
+
+class StoreError(PortError):
+    """The data directory could not be read or written."""
+
+
+class StateConflict(PortError):
+    """A conditional write of state found another state than it expected."""
+
+    retryable = False
+
+    def __init__(self, message: str | None = None, *, index: int = 0, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.index = index
+
+
+class SourceError(PortError):
+    """A stream could not be read."""
+
+
+class SinkError(PortError):
+    """A sink did not accept a batch."""
+
+
+class ArchiveError(PortError):
+    """An archive could not be read or written."""
+
+
+class LeaseLost(PortError):
+    """Another worker has taken the lease: this one stops without saving anything more."""
+
+    retryable = False

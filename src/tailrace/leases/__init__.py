@@ -1,0 +1,1 @@
+"""Who reads which shard: layouts and transitions of leases and checkpoints."""

@@ -1,0 +1,1 @@
+"""The event source mapping: the machine that decides what happens to every record of a shard."""

@@ -1,0 +1,55 @@
+"""What a sink says about a batch. Expected outcomes are values; raising means that the whole batch failed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+
+class FailureKind(Enum):
+    """Whose fault a failure is. Only RECORD and TIMEOUT use up attempts; the others are an outage."""
+
+    RECORD = "RECORD"
+    TIMEOUT = "TIMEOUT"
+    THROTTLED = "THROTTLED"
+    UNAVAILABLE = "UNAVAILABLE"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failure: its kind, the least time to wait, and words for people."""
+
+    kind: FailureKind = FailureKind.RECORD
+    error: str = ""
+    traceback: str = ""
+    retry_after_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Every record of the batch was accepted."""
+
+    outputs: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Some records failed, by their index in the batch; `whole` when the sink cannot tell them apart.
+
+    Guarantee: after a failed record, later records *of the same key* in the batch were not attempted; a sink that
+    cannot promise this answers `whole` or `FailedFrom`.
+    """
+
+    failures: Mapping[int, Failure] = field(default_factory=dict)
+    whole: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailedFrom:
+    """Everything before `index` was accepted, everything from it on is to be sent again (Lambda's lowest number)."""
+
+    index: int
+    failure: Failure = Failure()
+
+
+Outcome: TypeAlias = Written | Failed | FailedFrom

@@ -1,0 +1,250 @@
+"""Everything that touches the world, on one page.
+
+Rules of this file: Protocols of at most five methods; values in, values out; an adapter never sleeps and never
+retries (only the machine does); each method says whether it may be repeated. Each has a memory implementation and a
+public contract check in `tailrace.testing`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
+
+from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
+from tailrace.streams.moment import Now
+from tailrace.streams.record import ChangeRecord, ViewType
+from tailrace.streams.shards import Shard
+
+__all__ = [
+    "ALWAYS", "Absent", "AbsentOrLess", "Always", "Batch", "Clock", "Commit", "Condition", "Equals", "Failed",
+    "FailedFrom", "Failure", "FailureKind", "ItemWrite", "LogRow", "Now", "Outcome", "Page", "Row", "Shard", "Sink",
+    "Source", "StateCheck", "StateRow", "StateStore", "StateWrite", "Store", "StreamRef", "Trim", "Written",
+]  # fmt: skip
+
+
+class Clock(Protocol):
+    """Time. The only place where anybody asks for it."""
+
+    def now(self) -> Now:
+        """The present. Guarantee: monotonic_ms never goes back."""
+
+    async def sleep_until(self, monotonic_ms: int) -> None:
+        """Return at that time or soon after; at once when it has passed."""
+
+
+# ---- streams ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRef:
+    """The stream that records come from, as envelopes name it."""
+
+    arn: str
+    table: str
+    label: str
+    view_type: ViewType
+    region: str = "us-east-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one read found. See ReadDone for the meaning of the fields. Units: lag_ms behind the newest record."""
+
+    records: Sequence[ChangeRecord]
+    next_after: int
+    closed: bool = False
+    trimmed: bool = False
+    lag_ms: int = 0
+
+
+class Source(Protocol):
+    """One stream."""
+
+    async def stream(self) -> StreamRef:
+        """The stream's names. Raises: SourceError when there is none."""
+
+    async def shards(self) -> list[Shard]:
+        """Every shard that can still be read, parents before children. Repeatable."""
+
+    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+        """Records with sequence > after, in order. May wait until there is one or the shard closes; cancellable.
+
+        Off by one: `after` is the last record that is *already* settled, 0 for the oldest. Repeatable.
+        Raises: SourceError.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records for a sink: one shard, in order."""
+
+    records: Sequence[ChangeRecord]
+    mapping_id: str
+    stream: StreamRef
+    shard_id: str
+    attempt: int = 1
+    request: str = ""
+    deadline_ms: int | None = None
+
+
+class Sink(Protocol):
+    """Where a mapping's batches go."""
+
+    async def write(self, batch: Batch) -> Outcome:
+        """Accept the batch, whole or in part. Raising means that the whole batch failed. May see a record twice."""
+
+
+# ---- the engine's store ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: a table's number, order-preserving key bytes, and bytes (None deletes it)."""
+
+    table: int
+    key: bytes
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """One record of one shard: a header and, separately, both images, as `streams.envelopes` lays them out."""
+
+    shard: int
+    sequence: int
+    header: bytes
+    old: bytes | None
+    new: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trim:
+    """Remove the rows of a shard up to and including this sequence number."""
+
+    shard: int
+    through: int
+
+
+@dataclass(slots=True)
+class Commit:
+    """One transaction: rows in order, records, trims. `sync` asks for a full sync whatever the setting."""
+
+    rows: list[Row] = field(default_factory=list)
+    log: list[LogRow] = field(default_factory=list)
+    trims: list[Trim] = field(default_factory=list)
+    sync: bool = False
+
+
+class Store(Protocol):
+    """Rows and logs, with one writer. Synchronous. Raises: StoreError."""
+
+    def get(self, table: int, key: bytes) -> bytes | None:
+        """The value of one row."""
+
+    def query(
+        self, table: int, first: bytes, last: bytes | None, limit: int, *, reverse: bool = False
+    ) -> list[tuple[bytes, bytes]]:
+        """At most `limit` rows with first <= key < last (None: to the table's end), ascending or descending.
+
+        Guarantee: no read transaction outlives the call.
+        """
+
+    def commit(self, commit: Commit) -> None:
+        """All of it or nothing. Raises: StoreError, and then nothing was written."""
+
+    def read_log(self, shard: int, after: int, limit: int) -> list[LogRow]:
+        """At most `limit` records of a shard with sequence > after, ascending."""
+
+    def close(self) -> None:
+        """Give everything back. Repeatable."""
+
+
+# ---- state: leases, checkpoints, marks, dead letters, ledger ------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Always:
+    """No condition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The row does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Equals:
+    """The row exists and this field has this value."""
+
+    field: str
+    value: int | str
+
+
+@dataclass(frozen=True, slots=True)
+class AbsentOrLess:
+    """The row does not exist, or this field is smaller: how a mark gives "once" and order."""
+
+    field: str
+    value: int
+
+
+Condition: TypeAlias = Always | Absent | Equals | AbsentOrLess
+ALWAYS = Always()
+
+
+@dataclass(frozen=True, slots=True)
+class StateRow:
+    """One row of state: a key of `/`-separated words, and JSON fields."""
+
+    key: str
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StateWrite:
+    """Put a row (or delete it: None) if the condition holds."""
+
+    key: str
+    fields: Mapping[str, Any] | None
+    condition: Condition = ALWAYS
+
+
+@dataclass(frozen=True, slots=True)
+class StateCheck:
+    """Require a condition of a row that is not written."""
+
+    key: str
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class ItemWrite:
+    """A write to a user's table beside the state: one action of TransactWriteItems, in AWS's own shape."""
+
+    action: Literal["Put", "Update", "Delete", "ConditionCheck"]
+    parameters: Mapping[str, Any]
+
+
+class StateStore(Protocol):
+    """Small conditional rows. Raises: StoreError."""
+
+    async def get(self, key: str) -> StateRow | None:
+        """One row."""
+
+    async def query(self, prefix: str) -> list[StateRow]:
+        """Every row whose key starts with the prefix, in key order."""
+
+    async def transact(self, writes: Sequence[StateWrite | StateCheck | ItemWrite]) -> None:
+        """All of it, durably, or nothing. Raises: StateConflict(index) when a condition does not hold."""
+
+
+class ArchiveStore(Protocol):
+    """Named immutable blobs (the journal uses it later)."""
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write once; repeating the same bytes is allowed."""
+
+    def get(self, name: str, start: int = 0, length: int | None = None) -> bytes:
+        """A part of a blob."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Names in order."""

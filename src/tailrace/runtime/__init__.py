@@ -1,0 +1,1 @@
+"""Runs machines: what touches the world on behalf of the mapping."""

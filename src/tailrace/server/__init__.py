@@ -1,0 +1,1 @@
+"""The HTTP wire protocol of DynamoDB and DynamoDB Streams."""

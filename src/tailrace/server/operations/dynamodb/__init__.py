@@ -1,0 +1,1 @@
+"""Operations of the target DynamoDB_20120810."""

@@ -1,0 +1,1 @@
+"""Operations of the target DynamoDBStreams_20120810."""

@@ -1,0 +1,1 @@
+"""Sources: streams that can be read."""

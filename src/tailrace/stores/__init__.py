@@ -1,0 +1,1 @@
+"""Stores: where rows, logs and state are kept."""

@@ -1,0 +1,51 @@
+"""The change record: a small header and, beside it, the images as the JSON bytes that are answered.
+
+Rules of this file: a record always keeps both images, whatever the stream's view type; the view type only chooses
+what an envelope shows. Images are bytes until somebody needs a value; `image` decodes them.
+"""
+
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+import orjson
+
+from tailrace.streams.sequence import SequenceNumber
+from tailrace.values.types import Item
+
+EventName: TypeAlias = Literal["INSERT", "MODIFY", "REMOVE"]
+ViewType: TypeAlias = Literal["KEYS_ONLY", "NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES"]
+VIEW_TYPES: Final[tuple[ViewType, ...]] = ("NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES", "KEYS_ONLY")
+
+
+class ChangeRecord(msgspec.Struct, frozen=True, gc=False):
+    """One change of one item.
+
+    Shape:   `partition` is the hash of the partition key (it chooses shard and lane), `key` the order-preserving
+             bytes of the whole key (it identifies the item inside its table), `keys`, `old`, `new` DynamoDB JSON.
+    Units:   created_ms since the epoch, size_bytes as AWS counts them for NEW_AND_OLD_IMAGES.
+    """
+
+    sequence: int
+    shard: int
+    event_name: EventName
+    created_ms: int
+    size_bytes: int
+    partition: int
+    key: bytes
+    keys: bytes
+    old: bytes | None = None
+    new: bytes | None = None
+    by_ttl: bool = False
+
+    @property
+    def sequence_number(self) -> SequenceNumber:
+        """The sequence number with its wire form."""
+        return SequenceNumber(self.sequence)
+
+
+def image(data: bytes | None) -> Item | None:
+    """Decode an image; absent stays absent."""
+    if data is None:
+        return None
+    item: Item = orjson.loads(data)
+    return item

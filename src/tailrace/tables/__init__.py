@@ -1,0 +1,1 @@
+"""What a write means: schema, limits and mutations of a table."""

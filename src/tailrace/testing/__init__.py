@@ -1,0 +1,1 @@
+"""Public tools for tests: the world, the seeded loop, contract checks, simulation."""

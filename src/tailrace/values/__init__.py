@@ -1,0 +1,1 @@
+"""DynamoDB attribute values: what they are, how they travel, how they compare, what they weigh."""

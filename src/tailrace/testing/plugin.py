@@ -1,0 +1,1 @@
+"""The pytest plugin: the `world` fixture. Builder E writes it."""

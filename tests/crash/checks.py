@@ -55,7 +55,9 @@ def nothing_is_given_up(seen: Observed) -> list[str]:
     return [f"{seen.dead_letters} dead letters"] if seen.dead_letters else []
 
 
-def _each_once_in_order(where: str, items: Mapping[str, int], found: Mapping[str, Sequence[int]]) -> list[str]:
+def _each_once_in_order(
+    where: str, items: Mapping[str, int], found: Mapping[str, Sequence[int]]
+) -> list[str]:
     wrong = []
     for counter, value in items.items():
         values = list(found.get(counter, ()))

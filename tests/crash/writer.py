@@ -79,7 +79,9 @@ def main(port_file: str, notes_file: str, stop_file: str, pause: str) -> None:
     notes = os.open(notes_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     names = [f"counter-{number:02d}" for number in range(COUNTERS)]
     threads = [
-        threading.Thread(target=work, args=(port_file, notes, stop_file, names[start::CONNECTIONS], float(pause)))
+        threading.Thread(
+            target=work, args=(port_file, notes, stop_file, names[start::CONNECTIONS], float(pause))
+        )
         for start in range(CONNECTIONS)
     ]
     for thread in threads:

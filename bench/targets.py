@@ -1,0 +1,59 @@
+"""The figures that are measured, their targets and, where one is known, their limit.
+
+Rules of this file: data only. A limit is what the same machine does without the semantics; `limit` names the
+figure of `bench.limit` that is measured in the same run, so that the ratio means something on any machine.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One figure. Shape: `better` says which way is good; units in `unit`."""
+
+    name: str
+    unit: str
+    target: float | None
+    better: Literal["higher", "lower"] = "higher"
+    limit: str | None = None
+
+
+TARGETS = (
+    Target("PutItem, 16 connections", "/s", 11_000, limit="put"),
+    Target("GetItem, 16 connections", "/s", 20_000, limit="get"),
+    Target("UpdateItem, 16 connections", "/s", 8_000, limit="put"),
+    Target("Query of 10 items, 16 connections", "/s", 12_000, limit="query"),
+    Target("PutItem, 1 connection", "/s", None, limit="put, 1 connection"),
+    Target("GetItem, 1 connection", "/s", None, limit="get, 1 connection"),
+    Target("PutItem, --sync full, 16 connections", "/s", 5_000),
+    Target("GetRecords over HTTP", "records/s", 50_000),
+    Target("PutItem at 1,000,000 items, against 10,000", "×", 1.3, "lower"),
+    Target("GetItem at 1,000,000 items, against 10,000", "×", 1.3, "lower"),
+    Target("memory after 1,000,000 items", "MiB", 150, "lower"),
+    Target("put returned → handler called, p50", "ms", 3, "lower"),
+    Target("put returned → handler called, p99", "ms", 15, "lower"),
+    Target("delivery through one mapping", "records/s", 100_000, limit="decode and call"),
+    Target("start of serve to the first answer", "s", 0.35, "lower"),
+    Target("import tailrace", "ms", 60, "lower"),
+    Target("simulation", "steps/s", 20_000),
+)
+BY_NAME = {target.name: target for target in TARGETS}
+MISSED_BELOW = 0.8
+
+
+def ratio(target: Target, figure: float) -> float | None:
+    """How much of its target a figure reaches: 1 is the target, more is better.
+
+    >>> ratio(BY_NAME["import tailrace"], 30)
+    2.0
+    """
+    if target.target is None or not figure:
+        return None
+    return figure / target.target if target.better == "higher" else target.target / figure
+
+
+def is_missed(target: Target, figure: float) -> bool:
+    """Whether a figure is below 80 % of its target, and so needs its profile in an ADR."""
+    reached = ratio(target, figure)
+    return reached is not None and reached < MISSED_BELOW

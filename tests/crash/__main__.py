@@ -1,0 +1,40 @@
+"""`python -m tests.crash --kills N [--seed S]`: a campaign of kills, with progress and a dated summary."""
+
+import argparse
+import random
+import sys
+
+from tests.crash.campaign import run
+from tests.evidence import write_evidence
+
+
+def main() -> int:
+    """Run the campaign; 1 when anything does not hold."""
+    parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
+    parser.add_argument("--kills", type=int, default=100, help="how many hard kills")
+    parser.add_argument(
+        "--seed", type=int, default=random.randrange(1_000_000), help="decides points and moments"
+    )
+    arguments = parser.parse_args()
+    print(f"crash: {arguments.kills} kills, seed {arguments.seed}", flush=True)
+    report = run(arguments.seed, arguments.kills, lambda text: print(f"\r\033[K{text}", end="", flush=True))
+    print()
+    for point, times in sorted(report.kills.items()):
+        print(f"  {point:<18} {times:>5}")
+    print(f"  {report.writes_acknowledged} acknowledged writes, {report.records} records")
+    for text in report.violations:
+        print(f"VIOLATION {text}")
+    missing = report.never_killed_at() if arguments.kills >= 14 else []
+    for point in missing:
+        print(f"NEVER KILLED AT {point}")
+    if arguments.kills >= 100:
+        write_evidence("crash", {
+            "seed": report.seed, "kills": dict(report.kills), "acknowledged_writes": report.writes_acknowledged,
+            "records": report.records, "violations": report.violations,
+        })  # fmt: skip
+    print("crash: holds" if not report.violations and not missing else "crash: DOES NOT HOLD")
+    return 1 if report.violations or missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

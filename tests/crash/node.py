@@ -1,0 +1,163 @@
+"""The process that is killed, and what any client can read of it.
+
+Rules of this file: speaks HTTP and the command line only; imports nothing of tailrace. Servers listen on loopback and
+are stopped by process id.
+"""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+APP = Path(__file__).with_name("app.py")
+HEADERS = {
+    "Content-Type": "application/x-amz-json-1.0",
+    "X-Amz-Date": "20260101T000000Z",
+    "Authorization": "AWS4-HMAC-SHA256 Credential=crash/20260101/us-east-1/dynamodb/aws4_request, "
+    "SignedHeaders=host;x-amz-date, Signature=0",
+}
+
+
+def free_port() -> int:
+    """A loopback port that nobody has at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Node:
+    """One data directory, one port, and a process that comes and goes."""
+
+    def __init__(self, directory: Path, port: int, app: Path = APP) -> None:
+        self.directory = directory
+        self.port = port
+        self._app = app
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> Path:
+        """What all processes of the node have printed."""
+        return self.directory / "node.log"
+
+    def start(self, crash_at: str | None = None) -> None:
+        """Start a process, told where to kill itself."""
+        environment = {**os.environ, "TAILRACE_CRASH_AT": crash_at or ""}
+        if not crash_at:
+            del environment["TAILRACE_CRASH_AT"]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tailrace", "dev", str(self._app), "--no-reload",
+                 "--data", str(self.directory / "data"), "--port", str(self.port)],
+                env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+
+    def wait_for_death(self, seconds: float) -> bool:
+        """Whether the process killed itself in time; ends it by id when it did not."""
+        assert self._process is not None
+        try:
+            code = self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return False
+        if code != -signal.SIGKILL:
+            raise AssertionError(
+                f"the node ended with {code}, not by a kill; the end of its log:\n{self.tail()}"
+            )
+        return True
+
+    def kill(self) -> None:
+        """SIGKILL, now."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> int:
+        """Ask it to drain, and return its exit code."""
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.wait(30)
+
+    def tail(self, lines: int = 30) -> str:
+        """The end of the node's log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def wait_until_answering(self, seconds: float = 15) -> None:
+        """Return when a request is answered."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                self.call("ListTables", {})
+                return
+            except OSError:
+                assert self._process is not None
+                if self._process.poll() is not None:
+                    break
+                time.sleep(0.02)
+        raise AssertionError(f"the node does not answer; the end of its log:\n{self.tail()}")
+
+    def call(self, operation: str, payload: dict[str, Any], service: str = "DynamoDB_20120810") -> Any:
+        """One request over a new connection."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request(
+                "POST", "/", json.dumps(payload), {**HEADERS, "X-Amz-Target": f"{service}.{operation}"}
+            )
+            answer = connection.getresponse()
+            data = json.loads(answer.read())
+        finally:
+            connection.close()
+        if answer.status != 200:
+            raise AssertionError(f"{operation} answered {answer.status}: {data}")
+        return data
+
+    def scan(self, table: str) -> list[dict[str, Any]]:
+        """Every item of a table."""
+        items: list[dict[str, Any]] = []
+        start: dict[str, Any] = {}
+        while True:
+            page = self.call("Scan", {"TableName": table, "ConsistentRead": True, **start})
+            items += page["Items"]
+            if "LastEvaluatedKey" not in page:
+                return items
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+    def records(self, table: str) -> list[dict[str, Any]]:
+        """Every record of a table's stream, shard by shard, each shard in order, parents first."""
+        arn = self.call("DescribeTable", {"TableName": table})["Table"]["LatestStreamArn"]
+        stream = self._streams("DescribeStream", {"StreamArn": arn})["StreamDescription"]
+        found: list[dict[str, Any]] = []
+        for shard in stream["Shards"]:
+            found += self._shard_records(arn, shard["ShardId"])
+        return found
+
+    def _shard_records(self, arn: str, shard_id: str) -> list[dict[str, Any]]:
+        iterator = self._streams(
+            "GetShardIterator", {"StreamArn": arn, "ShardId": shard_id, "ShardIteratorType": "TRIM_HORIZON"}
+        )["ShardIterator"]
+        found: list[dict[str, Any]] = []
+        while iterator:
+            page = self._streams("GetRecords", {"ShardIterator": iterator})
+            if not page["Records"]:
+                break
+            found += page["Records"]
+            iterator = page.get("NextShardIterator")
+        return found
+
+    def _streams(self, operation: str, payload: dict[str, Any]) -> Any:
+        return self.call(operation, payload, "DynamoDBStreams_20120810")
+
+    def status(self) -> Any:
+        """What `tailrace status --json` says beside the running node."""
+        answer = subprocess.run(
+            [sys.executable, "-m", "tailrace", "status", "--json", "--data", str(self.directory / "data")],
+            capture_output=True, check=False, timeout=30,
+        )  # fmt: skip
+        if answer.returncode:
+            raise AssertionError(f"tailrace status failed: {answer.stderr.decode()}")
+        return json.loads(answer.stdout)

@@ -57,7 +57,9 @@ class Limit:
     def query(self, payload: dict[str, object]) -> bytes:
         """Ten items from a key on."""
         key = payload["ExpressionAttributeValues"][":pk"]["S"].encode()  # type: ignore[index]
-        rows = self.database.execute("SELECT value FROM items WHERE key>=? ORDER BY key LIMIT 10", (key,)).fetchall()
+        rows = self.database.execute(
+            "SELECT value FROM items WHERE key>=? ORDER BY key LIMIT 10", (key,)
+        ).fetchall()
         return b'{"Items":[' + b",".join(row[0] for row in rows) + b"]}"
 
     def flush(self) -> None:

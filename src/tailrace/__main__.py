@@ -1,0 +1,8 @@
+"""`python -m tailrace` is the command line.
+
+Rules of this file: nothing else.
+"""
+
+from tailrace.cli.main import main
+
+main()

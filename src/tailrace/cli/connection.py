@@ -1,0 +1,121 @@
+"""Asking a data directory something: through its server's control socket, or directly when nobody has it.
+
+Rules of this file: plain blocking sockets, so that a question costs little to start. The verbs are the server's own
+(`server.control.VERBS`): beside a server and without one the answer is made by the same code. Called by every command
+that asks; what only a running server can do says so.
+"""
+
+import json
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tailrace.cli.failures import CommandFailure
+
+VERSION: Final = 1
+PATIENCE_S: Final = 3.0
+"""How long a directory may be locked without its socket answering: its owner is starting or stopping."""
+ANSWER_S: Final = 60.0
+
+
+def ask(directory: Path, verb: str, arguments: Mapping[str, object] | None = None) -> Any:
+    """The one value that a verb answers. Raises: CommandFailure, and what the verb raises."""
+    for value in answers(directory, verb, arguments):
+        return value
+    raise CommandFailure(f"{verb} answered nothing.")
+
+
+def answers(
+    directory: Path, verb: str, arguments: Mapping[str, object] | None = None, *, endless: bool = False
+) -> Iterator[Any]:
+    """Every value that a verb answers, as they come; `endless` ones may be far apart. Raises: CommandFailure."""
+    if not directory.is_dir():
+        raise CommandFailure(
+            f"There is no data directory {directory}.", hint=f"tailrace serve --data {directory}"
+        )
+    connection = connect(directory)
+    if connection is None:
+        yield from _offline(directory, verb, arguments or {})
+        return
+    with connection:
+        connection.settimeout(None if endless else ANSWER_S)
+        request = {"v": VERSION, "verb": verb, "arguments": dict(arguments or {})}
+        try:
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            yield from read_answers(connection, directory)
+        except TimeoutError:
+            raise CommandFailure(
+                f"The server of {directory} has not answered for {ANSWER_S:g} s.", hint="look at its log"
+            ) from None
+
+
+def read_answers(connection: socket.socket, directory: Path) -> Iterator[Any]:
+    """The values on a connection, up to the line that ends them. Raises: CommandFailure."""
+    with connection.makefile("rb") as lines:
+        for line in lines:
+            answer = json.loads(line)
+            if "value" in answer:
+                yield answer["value"]
+            elif "error" in answer:
+                raise CommandFailure(answer["error"]["message"], hint=answer["error"]["hint"])
+            else:
+                return
+    raise CommandFailure(f"The server of {directory} has gone.", hint="start it again, then repeat the command")
+
+
+def connect(directory: Path) -> socket.socket | None:
+    """A connection to the directory's server; None when nobody has the directory. Raises: CommandFailure."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(ANSWER_S)
+        try:
+            connection.connect(str(_socket_path(directory)))
+            return connection
+        except PermissionError as error:
+            connection.close()
+            raise CommandFailure(f"{directory} belongs to another user: {error.strerror}.") from error
+        except OSError:
+            connection.close()
+        if not is_locked(directory):
+            return None
+        if time.monotonic() > deadline:
+            raise CommandFailure(
+                f"{directory} is in use, but its owner does not answer on {_socket_path(directory)}.",
+                hint="stop the process that has it (the demo and tests have no socket), then repeat the command",
+            )
+        time.sleep(0.05)
+
+
+def is_locked(directory: Path) -> bool:
+    """Whether somebody owns the directory at this moment."""
+    import fcntl
+
+    from tailrace.stores.directory import LOCK
+
+    try:
+        with (directory / LOCK).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _socket_path(directory: Path) -> Path:
+    # The same rule as server.control.socket_path, which would cost its imports: a directory whose own path is too
+    # long for a socket says in a file where the socket is.
+    try:
+        return Path(json.loads((directory / "control.json").read_bytes())["socket"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return directory.resolve() / "control.sock"
+
+
+def _offline(directory: Path, verb: str, arguments: Mapping[str, Any]) -> Iterator[Any]:
+    """Open the directory here and let the verb answer, as the server would."""
+    from tailrace.cli.offline import run_offline
+
+    yield from run_offline(directory, verb, arguments)

@@ -1,0 +1,81 @@
+"""How a command fails: one message that names the thing, the reason and the next command; never a traceback.
+
+Rules of this file: exit code 2 for wrong usage, 1 for a failure, 130 after Ctrl-C. With --json the message is one JSON
+object on standard error. An unexpected exception goes into a file; TAILRACE_TRACEBACK=1 shows it instead. Called by
+`main` alone.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from tailrace.errors import TailraceError
+
+USAGE: Final = 2
+FAILURE: Final = 1
+INTERRUPTED: Final = 130
+BROKEN_PIPE: Final = 141
+
+
+class CommandFailure(TailraceError):
+    """The command could not do what was asked."""
+
+
+def report(error: BaseException, arguments: Sequence[str]) -> int:
+    """Tell the user, and return the exit code."""
+    as_json = "--json" in arguments
+    match error:
+        case click.UsageError():
+            show(error.format_message(), usage_hint(error), as_json)
+            return USAGE
+        case click.ClickException():
+            show(error.format_message(), None, as_json)
+            return FAILURE
+        case KeyboardInterrupt() | click.Abort():
+            return INTERRUPTED
+        case BrokenPipeError():
+            # Whoever read our output has gone; without this, the interpreter complains when it flushes.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return BROKEN_PIPE
+        case TailraceError():
+            show(str(error.args[0]), error.hint, as_json)
+            return FAILURE
+    unexpected(error, as_json)
+    return FAILURE
+
+
+def show(message: str, hint: str | None, as_json: bool) -> None:
+    """One message on standard error."""
+    if as_json:
+        click.echo(json.dumps({"error": {"message": message, "hint": hint}}), err=True)
+        return
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+    if hint:
+        click.echo(f"  {click.style('next:', fg='cyan')} {hint}", err=True)
+
+
+def usage_hint(error: click.UsageError) -> str:
+    """What to type after a wrong command line."""
+    return f"{error.ctx.command_path if error.ctx else 'tailrace'} --help"
+
+
+def unexpected(error: BaseException, as_json: bool) -> None:
+    """A fault of ours: short words for the user, the trace in a file."""
+    if os.environ.get("TAILRACE_TRACEBACK") == "1":
+        traceback.print_exception(error)
+        return
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="tailrace-error-", suffix=".log", delete=False, encoding="utf-8"
+    ) as log:
+        traceback.print_exception(error, file=log)
+    show(
+        f"This should not have happened: {type(error).__name__}: {error}. The trace is in {log.name}.",
+        "report it with that file, or repeat the command with TAILRACE_TRACEBACK=1",
+        as_json,
+    )

@@ -1,0 +1,60 @@
+"""The log on standard error: text for people, or one JSON object a line.
+
+Rules of this file: the fields of a JSON line are `telemetry.LOG_FIELDS` and no others; a field arrives as `extra=` of
+a logging call. Called once, by `serve` and `dev`.
+"""
+
+import json
+import logging
+import sys
+from typing import Final, Literal, TextIO
+
+from tailrace.cli.durations import format_instant
+from tailrace.telemetry import LOG_FIELDS
+
+EXTRA: Final = tuple(name for name in LOG_FIELDS if name not in ("time", "level", "message", "trace"))
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line; a trace is one member, never further lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render a record."""
+        line: dict[str, object] = {
+            "time": format_instant(round(record.created * 1_000)),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+        }
+        line.update({name: getattr(record, name) for name in EXTRA if hasattr(record, name)})
+        if trace := trace_of(self, record):
+            line["trace"] = trace
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+class TextLines(logging.Formatter):
+    """`12:00:01 info  message  handler=… attempt=…`, then the trace."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render a record."""
+        at = format_instant(round(record.created * 1_000))[11:19]
+        extra = "".join(f"  {name}={getattr(record, name)}" for name in EXTRA if hasattr(record, name))
+        trace = trace_of(self, record)
+        line = f"{at} {record.levelname.lower():7} {record.getMessage()}{extra}"
+        return f"{line}\n{trace}" if trace else line
+
+
+def trace_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    """The traceback of a record, given as an exception or as the text a handler left."""
+    if record.exc_info and record.exc_info[0] is not None:
+        return formatter.formatException(record.exc_info)
+    return str(getattr(record, "trace", "") or "")
+
+
+def set_up(log_format: Literal["text", "json"], stream: TextIO | None = None) -> None:
+    """Send everything from INFO up to a stream (standard error), in that form. Repeatable: it replaces itself."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonLines() if log_format == "json" else TextLines())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)

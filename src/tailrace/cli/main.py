@@ -1,0 +1,107 @@
+"""The command `tailrace`: a list of commands that are imported only when they are called.
+
+Rules of this file: no import beyond click, so that --help, completion and start-up stay fast; a command's summary
+stands here, its options and its teaching text in its own file. Called by the console script and `__main__`.
+"""
+
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, NoReturn
+
+import click
+
+from tailrace.cli.failures import report
+
+
+class Entry(NamedTuple):
+    """Where a command lives (`module:attribute`) and what the list says about it."""
+
+    target: str
+    summary: str
+
+
+COMMANDS: Final[dict[str, Entry]] = {
+    "demo": Entry("tailrace.cli.demo:demo", "Watch the main job run on real flights. Start here."),
+    "serve": Entry("tailrace.cli.serve:serve", "Run the engine: any DynamoDB client, any language."),
+    "dev": Entry("tailrace.cli.dev:dev", "Run the engine and an app's handlers, with reload."),
+    "tail": Entry("tailrace.cli.tail:tail", "Watch a table's changes live."),
+    "status": Entry("tailrace.cli.status:status", "See how far every handler is."),
+    "why": Entry("tailrace.cli.why:why", "Read the story of one change."),
+    "coverage": Entry("tailrace.cli.coverage:coverage", "List what of DynamoDB's API is there."),
+    "clock": Entry("tailrace.cli.clock:clock", "Show or bend time (`serve --clock manual`)."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows the names of its commands and imports one when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order in which a newcomer meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module, _, attribute = entry.target.partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command. Raises: UsageError with the nearest name."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1, cutoff=0.5)
+            meant = f" Did you mean `tailrace {near[0]}`?" if near else f" There are: {', '.join(COMMANDS)}."
+            raise click.UsageError(f"There is no command {args[0]!r}.{meant}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    no_args_is_help=False,
+    invoke_without_command=True,
+)
+@click.version_option(package_name="tailrace", prog_name="tailrace", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """DynamoDB Streams as one Python package: an engine, a delivery runtime, and handlers that never lose a change.
+
+    \b
+    First:   tailrace demo                   the main job on real flights, one minute
+    Then:    tailrace dev app.py             your own handlers, reloaded when you save
+    Or:      tailrace serve                  DynamoDB on this machine, for any client
+    Beside:  tailrace status                 how far each handler is, from another terminal
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def run(arguments: Sequence[str]) -> int:
+    """One command line; the exit code."""
+    try:
+        code: Any = cli.main(args=list(arguments), prog_name="tailrace", standalone_mode=False)
+    except (Exception, KeyboardInterrupt) as error:  # the last place: whatever it is, the user gets one message
+        return report(error, arguments)
+    return code if isinstance(code, int) else 0
+
+
+def main() -> NoReturn:
+    """The console script."""
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        code = report(error, ())
+    sys.exit(code)

@@ -1,0 +1,280 @@
+"""The admin API: newline-delimited JSON on a unix socket in the data directory.
+
+Rules of this file: it knows lines, sockets and the registry of verbs, never what a verb does (`verbs`, `tail`,
+`story`). A request is `{"v":1,"verb":…,"arguments":{…}}`; the answers are lines `{"v":1,"value":…}`, the last line is
+`{"v":1,"done":true}` or `{"v":1,"error":{"message":…,"hint":…}}`. Whatever arrives, the answer is a line and the
+server lives on. A verb that changes something leaves a line in the log. `compose.Node` runs the server;
+`cli.connection` is its client, and runs the same verbs itself when nobody has the directory.
+"""
+
+import asyncio
+import contextlib
+import difflib
+import logging
+import os
+import socket
+import stat
+import tempfile
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeAlias
+
+import orjson
+
+from tailrace.engine.engine import Engine
+from tailrace.errors import StoreError, TailraceError
+from tailrace.ports import Clock
+
+VERSION: Final = 1
+LINE_LIMIT: Final = 65_536
+"""The longest request, in bytes: a key of DynamoDB has at most 3,072."""
+PATH_LIMIT: Final = 103
+"""The longest socket path that every Unix takes (Linux 107 bytes, macOS and BSD 103)."""
+SOCKET: Final = "control.sock"
+ELSEWHERE: Final = "control.json"
+"""Says where the socket is when the data directory's own path is too long for one."""
+
+_log = logging.getLogger("tailrace.control")
+
+Arguments: TypeAlias = Mapping[str, Any]
+
+
+class Status(Protocol):
+    """Whatever can say how its handlers fare: the worker."""
+
+    def status(self) -> list[Any]:
+        """One entry a mapping and shard."""
+
+
+@dataclass(slots=True)
+class Subject:
+    """What verbs act on. Offline there is neither a worker nor anything to stop."""
+
+    engine: Engine
+    clock: Clock
+    worker: Status | None = None
+    stop: Callable[[], None] | None = None
+    about: Mapping[str, object] = field(default_factory=dict)
+
+
+VerbFunction: TypeAlias = Callable[[Subject, Arguments], AsyncGenerator[object, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One word of the API. `changes`: it is audited and refused offline. `streams`: it ends when the client goes."""
+
+    name: str
+    run: VerbFunction
+    changes: bool = False
+    streams: bool = False
+
+
+VERBS: Final[dict[str, Verb]] = {}
+
+
+class RequestError(TailraceError):
+    """The request is not one that this server understands."""
+
+
+def verb(name: str, *, changes: bool = False, streams: bool = False) -> Callable[[VerbFunction], VerbFunction]:
+    """Register a verb under its name."""
+
+    def register(run: VerbFunction) -> VerbFunction:
+        VERBS[name] = Verb(name, run, changes, streams)
+        return run
+
+    return register
+
+
+def find_verb(name: str) -> Verb:
+    """The verb of that name. Raises: RequestError with the nearest names."""
+    known = VERBS.get(name)
+    if known is None:
+        near = difflib.get_close_matches(name, VERBS, n=1)
+        raise RequestError(
+            f"There is no verb {name!r}. Known: {', '.join(sorted(VERBS))}.",
+            hint=f"did you mean {near[0]!r}?" if near else None,
+        )
+    return known
+
+
+def read_request(line: bytes) -> tuple[Verb, Arguments]:
+    """One request line. Raises: RequestError for anything else."""
+    try:
+        request = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise RequestError(f"The request is not JSON: {error}.") from error
+    if not isinstance(request, dict):
+        raise RequestError("A request is one JSON object on one line.")
+    if request.get("v") != VERSION:
+        raise RequestError(
+            f"This server speaks version {VERSION} of the admin API, not {request.get('v')!r}.",
+            hint="use the `tailrace` command of the server's own version",
+        )
+    name, arguments = request.get("verb"), request.get("arguments", {})
+    if not isinstance(name, str) or not isinstance(arguments, dict):
+        raise RequestError("A request has a text `verb` and an object `arguments`.")
+    return find_verb(name), arguments
+
+
+def error_line(error: TailraceError) -> bytes:
+    """The last line of an answer that went wrong."""
+    return _line({"error": {"message": str(error.args[0]), "hint": error.hint}})
+
+
+# ---- where the socket is -----------------------------------------------------------------------------------------
+
+
+def socket_path(directory: Path) -> Path:
+    """Where a client finds the socket of a data directory (it may not exist)."""
+    try:
+        recorded = orjson.loads((directory / ELSEWHERE).read_bytes())
+        return Path(recorded["socket"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return directory / SOCKET
+
+
+def place_socket(directory: Path) -> Path:
+    """Where the owner of a data directory puts its socket, with leftovers of an earlier owner removed.
+
+    A path too long for a socket is replaced by one in a private temporary directory, recorded beside the data.
+    Raises: StoreError when something else than a socket is in the way.
+    """
+    _remove_leftovers(directory)
+    path = directory.resolve() / SOCKET
+    if len(os.fsencode(path)) <= PATH_LIMIT:
+        return path
+    private = Path(tempfile.mkdtemp(prefix="tailrace-"))
+    path = private / SOCKET
+    if len(os.fsencode(path)) > PATH_LIMIT:
+        private.rmdir()
+        raise StoreError(
+            f"No socket fits: {path} is longer than {PATH_LIMIT} bytes.",
+            hint="set TMPDIR to a directory with a short path",
+        )
+    (directory / ELSEWHERE).write_bytes(orjson.dumps({"v": VERSION, "socket": str(path)}))
+    return path
+
+
+def _remove_leftovers(directory: Path) -> None:
+    path = socket_path(directory)
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise StoreError(f"{path} is in the way: it is not a socket.", hint=f"move {path} away")
+        path.unlink()
+    if path.parent != directory:
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
+    (directory / ELSEWHERE).unlink(missing_ok=True)
+
+
+def _listen(path: Path) -> socket.socket:
+    """A bound socket that only its owner may open."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(str(path))
+        path.chmod(0o600)
+    except OSError as error:
+        listener.close()
+        raise StoreError(f"The control socket {path} cannot be made: {error.strerror}.") from error
+    return listener
+
+
+# ---- the server --------------------------------------------------------------------------------------------------
+
+
+class ControlServer:
+    """Serves the admin API of one data directory, which the caller owns (it holds the lock)."""
+
+    def __init__(self, subject: Subject, directory: Path) -> None:
+        self._subject = subject
+        self._directory = directory
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> Path:
+        """Listen, and return where. Raises: StoreError."""
+        path = place_socket(self._directory)
+        self._server = await asyncio.start_unix_server(self._serve, sock=_listen(path), limit=LINE_LIMIT)
+        return path
+
+    async def close(self) -> None:
+        """Stop listening, end every open answer, remove the socket. Repeatable."""
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        server.close()
+        connections = [task for task in self._connections if task is not asyncio.current_task()]
+        for task in connections:
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+        _remove_leftovers(self._directory)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            while await self._serve_one(reader, writer):
+                pass
+        except (ConnectionError, asyncio.CancelledError):
+            pass  # the client or the server is going: there is nobody to tell
+        finally:
+            self._connections.discard(task)
+            writer.close()
+
+    async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Answer one request; whether the connection can carry another."""
+        try:
+            line = await reader.readline()
+        except ValueError:
+            writer.write(error_line(RequestError(f"The request is longer than {LINE_LIMIT} bytes.")))
+            await writer.drain()
+            return False
+        if not line:
+            return False
+        try:
+            asked, arguments = read_request(line)
+        except RequestError as error:
+            writer.write(error_line(error))
+            await writer.drain()
+            return True
+        if not asked.streams:
+            await self._answer(asked, arguments, writer)
+            return True
+        await self._until_gone(reader, self._answer(asked, arguments, writer))
+        return False
+
+    async def _until_gone(self, reader: asyncio.StreamReader, answer: Any) -> None:
+        """Run an answer without end until the client closes its side."""
+        gone, answering = asyncio.ensure_future(reader.read(1)), asyncio.ensure_future(answer)
+        try:
+            await asyncio.wait({gone, answering}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (gone, answering):
+                task.cancel()
+            await asyncio.gather(gone, answering, return_exceptions=True)
+
+    async def _answer(self, asked: Verb, arguments: Arguments, writer: asyncio.StreamWriter) -> None:
+        if asked.changes:
+            _log.info("admin: %s %s", asked.name, orjson.dumps(dict(arguments)).decode())
+        try:
+            async with contextlib.aclosing(asked.run(self._subject, arguments)) as values:
+                async for value in values:
+                    writer.write(_line({"value": value}))
+                    await writer.drain()
+            writer.write(_line({"done": True}))
+        except TailraceError as error:
+            writer.write(error_line(error))
+        except ConnectionError:
+            raise
+        except Exception:  # a fault of one verb must not end the server that others write to
+            _log.exception("admin: %s failed", asked.name)
+            writer.write(error_line(TailraceError("The server failed at this; its log says how.")))
+        await writer.drain()
+
+
+def _line(members: dict[str, object]) -> bytes:
+    return orjson.dumps({"v": VERSION, **members}, default=str) + b"\n"

@@ -1,0 +1,216 @@
+"""What can be seen of a running node from outside: `/metrics` for Prometheus, `/ready` for whoever restarts it.
+
+Rules of this file: both are views of one `Observed` snapshot; the decision of readiness is pure. A name that is not in
+`telemetry.METRICS` is not exposed, and each of those is. `compose.Node` makes the snapshot and hands `routes` to the
+HTTP server.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import orjson
+
+from tailrace.telemetry import METRICS, Metric
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric as Family
+
+Response: TypeAlias = tuple[int, str, bytes]
+Labels: TypeAlias = tuple[str, ...]
+
+STUCK_AGE_MS: Final = 60_000
+STUCK_STILLNESS_MS: Final = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """How long calls took. Shape: cumulative counts by upper bound in seconds, the last bound "+Inf"."""
+
+    buckets: Sequence[tuple[str, float]] = (("+Inf", 0.0),)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ShardProgress:
+    """How one handler stands in one shard.
+
+    Units: oldest_unsettled_ms is an age by the wall clock, None when all is settled; still_ms is the time since its
+    checkpoint last moved (since its start, before the first), by the monotonic clock.
+    """
+
+    handler: str
+    table: str
+    shard: str
+    oldest_unsettled_ms: int | None = None
+    still_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerTotals:
+    """What one handler has come to in all shards, since the data directory exists."""
+
+    handler: str
+    table: str
+    settled: Mapping[str, int] = field(default_factory=dict)
+    duplicates: int = 0
+    dead_letters: int = 0
+    durations: Durations = Durations()
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A node at one moment. `commit_error`: why the last commit failed, None when it did not."""
+
+    version: str
+    progress: Sequence[ShardProgress] = ()
+    handlers: Sequence[HandlerTotals] = ()
+    requests: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    shards: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    commits: int = 0
+    commit_error: str | None = None
+    retention_ms: int = 86_400_000
+
+
+# ---- readiness ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a handler counts as stuck: both must be exceeded. Units: milliseconds."""
+
+    age_ms: int = STUCK_AGE_MS
+    still_ms: int = STUCK_STILLNESS_MS
+
+
+def reasons_against(observed: Observed, limits: Limits = Limits()) -> list[dict[str, object]]:
+    """Why the node is not ready; nothing when it is.
+
+    A handler that waits for nothing is fine however long ago it moved, and so is one that is far behind and moves:
+    only age and stillness together mean that progress has stopped while the table is written.
+    """
+    reasons: list[dict[str, object]] = []
+    if observed.commit_error is not None:
+        reasons.append({"reason": "commit", "message": f"the last commit failed: {observed.commit_error}"})
+    for each in observed.progress:
+        age = each.oldest_unsettled_ms
+        if age is None or age <= limits.age_ms or each.still_ms <= limits.still_ms:
+            continue
+        reasons.append(
+            {
+                "reason": "stuck", "handler": each.handler, "table": each.table, "shard": each.shard,
+                "oldest_unsettled_seconds": age / 1_000, "still_seconds": each.still_ms / 1_000,
+                "message": f"{each.handler} has not moved for {each.still_ms / 1_000:g} s in {each.shard}, "
+                f"and its oldest change waits for {age / 1_000:g} s",
+                "hint": "tailrace status",
+            }
+        )  # fmt: skip
+    return reasons
+
+
+def ready(observed: Observed, limits: Limits = Limits()) -> Response:
+    """The answer of `/ready`: 200, or 503 with the reasons."""
+    reasons = reasons_against(observed, limits)
+    body = orjson.dumps({"ready": not reasons, "reasons": reasons})
+    return (503 if reasons else 200), "application/json", body
+
+
+# ---- metrics -----------------------------------------------------------------------------------------------------
+
+
+def metrics(observed: Observed) -> Response:
+    """The answer of `/metrics`: the text exposition of every metric of `telemetry.METRICS`."""
+    # Imported here: it costs more than all the rest of the start, and many servers are never scraped.
+    from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+    from prometheus_client.registry import Collector, CollectorRegistry
+
+    class Snapshot(Collector):
+        """One scrape."""
+
+        def collect(self) -> Iterable["Family"]:
+            """Every family with its samples."""
+            return families(observed)
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Snapshot())
+    return 200, CONTENT_TYPE_LATEST, generate_latest(registry)
+
+
+def families(observed: Observed) -> Iterator["Family"]:
+    """One Prometheus family a metric."""
+    from prometheus_client.metrics_core import (
+        CounterMetricFamily,
+        GaugeMetricFamily,
+        HistogramMetricFamily,
+    )
+
+    for metric in METRICS:
+        if metric.kind == "histogram":
+            histogram = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+            for each in observed.handlers:
+                histogram.add_metric([each.handler], each.durations.buckets, each.durations.seconds)
+            yield histogram
+            continue
+        family = (CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily)(
+            metric.name, metric.help, labels=metric.labels
+        )
+        for labels, value in samples(metric, observed):
+            family.add_metric(labels, value)
+        yield family
+
+
+def samples(metric: Metric, observed: Observed) -> Iterator[tuple[Labels, float]]:
+    """The label values and numbers of one counter or gauge."""
+    match metric.name:
+        case "tailrace_lag_seconds":
+            yield from ((key, (age or 0) / 1_000) for key, age in worst_ages(observed).items())
+        case "tailrace_last_progress_seconds":
+            yield from ((key, still / 1_000) for key, still in worst_stillness(observed).items())
+        case "tailrace_retention_left_seconds":
+            for key, age in worst_ages(observed).items():
+                yield key, max(0, observed.retention_ms - (age or 0)) / 1_000
+        case "tailrace_changes_total":
+            for each in observed.handlers:
+                yield from (((each.handler, outcome), count) for outcome, count in each.settled.items())
+        case "tailrace_duplicates_suppressed_total":
+            yield from (((each.handler,), each.duplicates) for each in observed.handlers)
+        case "tailrace_dead_letters":
+            yield from (((each.handler,), each.dead_letters) for each in observed.handlers)
+        case "tailrace_requests_total":
+            yield from observed.requests.items()
+        case "tailrace_commits_total":
+            yield (), observed.commits
+        case "tailrace_shards":
+            yield from observed.shards.items()
+        case "tailrace_build_info":
+            yield (observed.version,), 1
+
+
+def worst_ages(observed: Observed) -> dict[tuple[str, str], int | None]:
+    """By table and handler: the age of the oldest unsettled change of any shard. None: all is settled."""
+    worst: dict[tuple[str, str], int | None] = {}
+    for each in observed.progress:
+        key, age = (each.table, each.handler), each.oldest_unsettled_ms
+        known = worst.get(key)
+        worst[key] = known if age is None else age if known is None else max(known, age)
+    return worst
+
+
+def worst_stillness(observed: Observed) -> dict[tuple[str, str], int]:
+    """By table and handler: the longest stillness of a shard with work left, else the shortest of all."""
+    busy: dict[tuple[str, str], int] = {}
+    idle: dict[tuple[str, str], int] = {}
+    for each in observed.progress:
+        key = (each.table, each.handler)
+        if each.oldest_unsettled_ms is None:
+            idle[key] = min(each.still_ms, idle.get(key, each.still_ms))
+        else:
+            busy[key] = max(each.still_ms, busy.get(key, 0))
+    return {**idle, **busy}
+
+
+def routes(
+    observe: Callable[[], Observed], limits: Limits = Limits()
+) -> dict[str, Callable[[], Response]]:
+    """The extra GET paths of the HTTP server."""
+    return {"/metrics": lambda: metrics(observe()), "/ready": lambda: ready(observe(), limits)}

@@ -1,0 +1,135 @@
+"""Metrics and readiness: views of one snapshot."""
+
+import dataclasses
+
+import orjson
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tailrace.server.observe import (
+    Durations,
+    HandlerTotals,
+    Limits,
+    Observed,
+    ShardProgress,
+    metrics,
+    ready,
+    routes,
+    samples,
+)
+from tailrace.telemetry import METRICS
+
+QUIET = Observed("1.2.3")
+LIMITS = Limits(age_ms=60_000, still_ms=30_000)
+BUSY = Observed(
+    "1.2.3",
+    progress=(
+        ShardProgress("mail", "shop", "shardId-1", 5_000, 700),
+        ShardProgress("mail", "shop", "shardId-2", 9_000, 300),
+        ShardProgress("mail", "shop", "shardId-3", None, 900_000),
+        ShardProgress("audit", "shop", "shardId-1", None, 80_000),
+        ShardProgress("audit", "shop", "shardId-2", None, 4_000),
+    ),
+    handlers=(
+        HandlerTotals(
+            "mail", "shop", {"handled": 7, "filtered": 2}, 1, 3, Durations((("0.1", 4), ("+Inf", 7)), 1.5)
+        ),
+        HandlerTotals("audit", "shop", {"handled": 9}),
+    ),
+    requests={("PutItem", "200"): 12, ("PutItem", "400"): 1},
+    shards={("shop", "open"): 2, ("shop", "closed"): 1},
+    commits=5,
+    retention_ms=10_000,
+)
+
+
+def exposed(observed: Observed) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    status, content_type, body = metrics(observed)
+    assert (status, content_type.partition(";")[0]) == (200, "text/plain")
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(body.decode())
+        for sample in family.samples
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "value"),
+    [
+        ("tailrace_lag_seconds", {"table": "shop", "handler": "mail"}, 9.0),
+        ("tailrace_lag_seconds", {"table": "shop", "handler": "audit"}, 0.0),
+        ("tailrace_last_progress_seconds", {"table": "shop", "handler": "mail"}, 0.7),
+        ("tailrace_last_progress_seconds", {"table": "shop", "handler": "audit"}, 4.0),
+        ("tailrace_retention_left_seconds", {"table": "shop", "handler": "mail"}, 1.0),
+        ("tailrace_changes_total", {"handler": "mail", "outcome": "filtered"}, 2.0),
+        ("tailrace_duplicates_suppressed_total", {"handler": "mail"}, 1.0),
+        ("tailrace_dead_letters", {"handler": "mail"}, 3.0),
+        ("tailrace_handler_seconds_bucket", {"handler": "mail", "le": "0.1"}, 4.0),
+        ("tailrace_handler_seconds_sum", {"handler": "mail"}, 1.5),
+        ("tailrace_requests_total", {"operation": "PutItem", "status": "400"}, 1.0),
+        ("tailrace_commits_total", {}, 5.0),
+        ("tailrace_shards", {"table": "shop", "state": "closed"}, 1.0),
+        ("tailrace_build_info", {"version": "1.2.3"}, 1.0),
+    ],
+)
+def test_a_scrape_says_what_the_snapshot_says(name: str, labels: dict[str, str], value: float) -> None:
+    assert exposed(BUSY)[name, tuple(sorted(labels.items()))] == value
+
+
+def test_every_metric_has_samples_and_no_other_is_exposed() -> None:
+    found = {name for name, _ in exposed(BUSY)}
+    for metric in METRICS:
+        assert any(name.startswith(metric.name) for name in found), metric.name
+    assert all(any(name.startswith(metric.name) for metric in METRICS) for name in found)
+
+
+def test_the_labels_of_every_sample_are_those_that_telemetry_lists() -> None:
+    for metric in METRICS:
+        for labels, _ in samples(metric, BUSY):
+            assert len(labels) == len(metric.labels), metric.name
+
+
+def test_a_node_without_handlers_is_ready_and_can_be_scraped() -> None:
+    assert ready(QUIET)[0] == 200
+    assert exposed(QUIET)["tailrace_commits_total", ()] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "still_ms", "is_ready"),
+    [
+        (None, 900_000, True),  # nothing to do since long
+        (900_000, 30_000, True),  # far behind, and moving
+        (60_000, 900_000, True),  # still, but the change is young
+        (60_001, 30_001, False),
+        (900_000, 900_000, False),
+    ],
+)
+def test_readiness_fails_only_when_an_old_change_waits_and_nothing_moves(
+    age_ms: int | None, still_ms: int, is_ready: bool
+) -> None:
+    observed = Observed("1", progress=(ShardProgress("mail", "shop", "shardId-1", age_ms, still_ms),))
+    status, content_type, body = ready(observed, LIMITS)
+    answer = orjson.loads(body)
+    assert (status, content_type, answer["ready"]) == (200 if is_ready else 503, "application/json", is_ready)
+    assert [reason["handler"] for reason in answer["reasons"]] == ([] if is_ready else ["mail"])
+
+
+def test_one_stuck_shard_is_enough_and_is_named() -> None:
+    stuck = ShardProgress("mail", "shop", "shardId-9", 70_000, 70_000)
+    observed = dataclasses.replace(BUSY, progress=(*BUSY.progress, stuck))
+    reasons = orjson.loads(ready(observed, LIMITS)[2])["reasons"]
+    assert [(reason["shard"], reason["hint"]) for reason in reasons] == [("shardId-9", "tailrace status")]
+    assert "70 s" in reasons[0]["message"]
+
+
+def test_a_failed_commit_ends_readiness() -> None:
+    status, _, body = ready(dataclasses.replace(QUIET, commit_error="disk is full"))
+    assert (status, orjson.loads(body)["reasons"][0]["reason"]) == (503, "commit")
+    assert b"disk is full" in body
+
+
+def test_routes_take_a_new_snapshot_for_every_request() -> None:
+    snapshots = iter([dataclasses.replace(QUIET, commit_error="gone"), QUIET, BUSY])
+    paths = routes(lambda: next(snapshots))
+    assert [paths["/ready"]()[0], paths["/ready"]()[0]] == [503, 200]
+    assert b'version="1.2.3"' in paths["/metrics"]()[2]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tailrace.cli.failures import CommandFailure
+from tailrace.server.control_socket import socket_path
 
 VERSION: Final = 1
 PATIENCE_S: Final = 3.0
@@ -72,7 +73,7 @@ def connect(directory: Path) -> socket.socket | None:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(ANSWER_S)
         try:
-            connection.connect(str(_socket_path(directory)))
+            connection.connect(str(socket_path(directory)))
             return connection
         except PermissionError as error:
             connection.close()
@@ -83,7 +84,7 @@ def connect(directory: Path) -> socket.socket | None:
             return None
         if time.monotonic() > deadline:
             raise CommandFailure(
-                f"{directory} is in use, but its owner does not answer on {_socket_path(directory)}.",
+                f"{directory} is in use, but its owner does not answer on {socket_path(directory)}.",
                 hint="stop the process that has it (the demo and tests have no socket), then repeat the command",
             )
         time.sleep(0.05)
@@ -103,15 +104,6 @@ def is_locked(directory: Path) -> bool:
     except BlockingIOError:
         return True
     return False
-
-
-def _socket_path(directory: Path) -> Path:
-    # The same rule as server.control.socket_path, which would cost its imports: a directory whose own path is too
-    # long for a socket says in a file where the socket is.
-    try:
-        return Path(json.loads((directory / "control.json").read_bytes())["socket"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return directory.resolve() / "control.sock"
 
 
 def _offline(directory: Path, verb: str, arguments: Mapping[str, Any]) -> Iterator[Any]:

@@ -11,29 +11,23 @@ import asyncio
 import contextlib
 import difflib
 import logging
-import os
-import socket
-import stat
-import tempfile
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import orjson
 
-from tailrace.engine.engine import Engine
-from tailrace.errors import StoreError, TailraceError
-from tailrace.ports import Clock
+from tailrace.errors import TailraceError
+from tailrace.server.control_socket import listen, place_socket, remove_leftovers
+
+if TYPE_CHECKING:
+    from tailrace.engine.engine import Engine
+    from tailrace.ports import Clock
 
 VERSION: Final = 1
 LINE_LIMIT: Final = 65_536
 """The longest request, in bytes: a key of DynamoDB has at most 3,072."""
-PATH_LIMIT: Final = 103
-"""The longest socket path that every Unix takes (Linux 107 bytes, macOS and BSD 103)."""
-SOCKET: Final = "control.sock"
-ELSEWHERE: Final = "control.json"
-"""Says where the socket is when the data directory's own path is too long for one."""
 
 _log = logging.getLogger("tailrace.control")
 
@@ -51,8 +45,8 @@ class Status(Protocol):
 class Subject:
     """What verbs act on. Offline there is neither a worker nor anything to stop."""
 
-    engine: Engine
-    clock: Clock
+    engine: "Engine"
+    clock: "Clock"
     worker: Status | None = None
     stop: Callable[[], None] | None = None
     about: Mapping[str, object] = field(default_factory=dict)
@@ -88,19 +82,19 @@ def verb(name: str, *, changes: bool = False, streams: bool = False) -> Callable
     return register
 
 
-def find_verb(name: str) -> Verb:
-    """The verb of that name. Raises: RequestError with the nearest names."""
-    known = VERBS.get(name)
+def find_verb(name: str, verbs: Mapping[str, Verb] = VERBS) -> Verb:
+    """The verb of that name. Raises: RequestError with the nearest name."""
+    known = verbs.get(name)
     if known is None:
-        near = difflib.get_close_matches(name, VERBS, n=1)
+        near = difflib.get_close_matches(name, verbs, n=1)
         raise RequestError(
-            f"There is no verb {name!r}. Known: {', '.join(sorted(VERBS))}.",
+            f"There is no verb {name!r}. Known: {', '.join(sorted(verbs))}.",
             hint=f"did you mean {near[0]!r}?" if near else None,
         )
     return known
 
 
-def read_request(line: bytes) -> tuple[Verb, Arguments]:
+def read_request(line: bytes, verbs: Mapping[str, Verb] = VERBS) -> tuple[Verb, Arguments]:
     """One request line. Raises: RequestError for anything else."""
     try:
         request = orjson.loads(line)
@@ -116,70 +110,12 @@ def read_request(line: bytes) -> tuple[Verb, Arguments]:
     name, arguments = request.get("verb"), request.get("arguments", {})
     if not isinstance(name, str) or not isinstance(arguments, dict):
         raise RequestError("A request has a text `verb` and an object `arguments`.")
-    return find_verb(name), arguments
+    return find_verb(name, verbs), arguments
 
 
 def error_line(error: TailraceError) -> bytes:
     """The last line of an answer that went wrong."""
     return _line({"error": {"message": str(error.args[0]), "hint": error.hint}})
-
-
-# ---- where the socket is -----------------------------------------------------------------------------------------
-
-
-def socket_path(directory: Path) -> Path:
-    """Where a client finds the socket of a data directory (it may not exist)."""
-    try:
-        recorded = orjson.loads((directory / ELSEWHERE).read_bytes())
-        return Path(recorded["socket"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return directory / SOCKET
-
-
-def place_socket(directory: Path) -> Path:
-    """Where the owner of a data directory puts its socket, with leftovers of an earlier owner removed.
-
-    A path too long for a socket is replaced by one in a private temporary directory, recorded beside the data.
-    Raises: StoreError when something else than a socket is in the way.
-    """
-    _remove_leftovers(directory)
-    path = directory.resolve() / SOCKET
-    if len(os.fsencode(path)) <= PATH_LIMIT:
-        return path
-    private = Path(tempfile.mkdtemp(prefix="tailrace-"))
-    path = private / SOCKET
-    if len(os.fsencode(path)) > PATH_LIMIT:
-        private.rmdir()
-        raise StoreError(
-            f"No socket fits: {path} is longer than {PATH_LIMIT} bytes.",
-            hint="set TMPDIR to a directory with a short path",
-        )
-    (directory / ELSEWHERE).write_bytes(orjson.dumps({"v": VERSION, "socket": str(path)}))
-    return path
-
-
-def _remove_leftovers(directory: Path) -> None:
-    path = socket_path(directory)
-    with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise StoreError(f"{path} is in the way: it is not a socket.", hint=f"move {path} away")
-        path.unlink()
-    if path.parent != directory:
-        with contextlib.suppress(OSError):
-            path.parent.rmdir()
-    (directory / ELSEWHERE).unlink(missing_ok=True)
-
-
-def _listen(path: Path) -> socket.socket:
-    """A bound socket that only its owner may open."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        listener.bind(str(path))
-        path.chmod(0o600)
-    except OSError as error:
-        listener.close()
-        raise StoreError(f"The control socket {path} cannot be made: {error.strerror}.") from error
-    return listener
 
 
 # ---- the server --------------------------------------------------------------------------------------------------
@@ -188,8 +124,9 @@ def _listen(path: Path) -> socket.socket:
 class ControlServer:
     """Serves the admin API of one data directory, which the caller owns (it holds the lock)."""
 
-    def __init__(self, subject: Subject, directory: Path) -> None:
+    def __init__(self, subject: Subject, directory: Path, verbs: Mapping[str, Verb] = VERBS) -> None:
         self._subject = subject
+        self._verbs = verbs
         self._directory = directory
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -197,7 +134,7 @@ class ControlServer:
     async def start(self) -> Path:
         """Listen, and return where. Raises: StoreError."""
         path = place_socket(self._directory)
-        self._server = await asyncio.start_unix_server(self._serve, sock=_listen(path), limit=LINE_LIMIT)
+        self._server = await asyncio.start_unix_server(self._serve, sock=listen(path), limit=LINE_LIMIT)
         return path
 
     async def close(self) -> None:
@@ -210,7 +147,7 @@ class ControlServer:
         for task in connections:
             task.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
-        _remove_leftovers(self._directory)
+        remove_leftovers(self._directory)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -236,7 +173,7 @@ class ControlServer:
         if not line:
             return False
         try:
-            asked, arguments = read_request(line)
+            asked, arguments = read_request(line, self._verbs)
         except RequestError as error:
             writer.write(error_line(error))
             await writer.drain()

@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import sqlite3
 import sys
+from typing import cast
 
 import httptools
 import orjson
@@ -89,8 +90,7 @@ class Connection(asyncio.Protocol):
         self.operation = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
 
     def data_received(self, data: bytes) -> None:
         self.parser.feed_data(data)

@@ -1,0 +1,117 @@
+"""Delivery in one process: the rate through one mapping, and the time from a put to its handler.
+
+Rules of this file: the embedded engine on a data directory with `serve`'s defaults, the production worker, no HTTP.
+The limit is decoding the event and calling a function, with nothing in between.
+"""
+
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import orjson
+
+from bench.http_figures import item
+from bench.serving import LOAD_CORE
+from tailrace import App, Batch, Change
+from tailrace.compose import EngineOptions, Node
+from tailrace.streams.envelopes import lambda_event
+from tailrace.streams.record import ChangeRecord
+
+RECORDS = 200_000
+
+
+def figures(quick: bool) -> Iterator[tuple[str, float]]:
+    """All delivery figures."""
+    os.sched_setaffinity(0, LOAD_CORE)
+    yield "decode and call", _decode_and_call(20_000)
+    yield "delivery through one mapping", asyncio.run(_delivery(20_000 if quick else RECORDS))
+    p50, p99 = asyncio.run(_latency(2_000 if quick else 10_000, per_second=1_000))
+    yield "put returned → handler called, p50", p50 * 1000
+    yield "put returned → handler called, p99", p99 * 1000
+
+
+def _decode_and_call(count: int) -> float:
+    """Records a second: parse a Lambda event of 100 records of 966 bytes and hand it to a function."""
+    image = orjson.dumps({**item(1), "more": {"S": "y" * 120}})
+    keys = orjson.dumps({"pk": item(1)["pk"], "sk": item(1)["sk"]})
+    records = [
+        ChangeRecord(number, 1, "MODIFY", 1_700_000_000_000, 600, 1, b"k", keys, old=image, new=image)
+        for number in range(1, 101)
+    ]
+    event = lambda_event(records, "arn:aws:dynamodb:us-east-1:000000000000:table/t/stream/l", "NEW_AND_OLD_IMAGES", "us-east-1")
+    calls: list[int] = []
+    handler: Callable[[dict[str, list[object]]], None] = lambda decoded: calls.append(len(decoded["Records"]))  # noqa: E731
+    begun = time.perf_counter()
+    while sum(calls[-1:]) * len(calls) < count:
+        handler(orjson.loads(event))
+    return len(calls) * 100 / (time.perf_counter() - begun)
+
+
+async def _delivery(count: int) -> float:
+    """Write first, then let one trivial batch handler catch up."""
+    seen = 0
+    done = asyncio.Event()
+    app = App("bench")
+    app.table("bench", pk="pk", sk="sk")
+
+    @app.batch(app.tables["bench"], batch_size=1_000)
+    async def tally(batch: Batch) -> None:
+        nonlocal seen
+        seen += len(batch)
+        if seen >= count:
+            done.set()
+
+    with tempfile.TemporaryDirectory(prefix="tailrace-bench-") as directory:
+        node = Node(EngineOptions(data=Path(directory)), app)
+        node.prepare()
+        for number in range(count):
+            node.put("bench", item(number))
+            if number % 100 == 99:
+                node.engine.committer.flush()
+        node.engine.committer.flush()
+        begun = time.perf_counter()
+        async with node.running_worker():
+            await asyncio.wait_for(done.wait(), 120)
+            return seen / (time.perf_counter() - begun)
+
+
+async def _latency(count: int, per_second: int) -> tuple[float, float]:
+    """p50 and p99 in seconds between the durable put and the call of its handler."""
+    written: dict[str, float] = {}
+    taken: list[float] = []
+    done = asyncio.Event()
+    app = App("bench")
+    app.table("bench", pk="pk", sk="sk")
+
+    @app.on(app.tables["bench"])
+    async def note(change: Change) -> None:
+        taken.append(time.perf_counter() - written[change.raw_new["pk"]["S"]])
+        if len(taken) == count:
+            done.set()
+
+    with tempfile.TemporaryDirectory(prefix="tailrace-bench-") as directory:
+        node = Node(EngineOptions(data=Path(directory)), app)
+        node.prepare()
+        async with node.running_worker():
+            begun = time.perf_counter()
+            for number in range(count):
+                values = item(number)
+                node.put("bench", values)
+                node.engine.committer.flush()
+                written[values["pk"]["S"]] = time.perf_counter()
+                await asyncio.sleep(max(0.0, begun + number / per_second - time.perf_counter()))
+            await asyncio.wait_for(done.wait(), 60)
+    taken.sort()
+    return taken[len(taken) // 2], taken[len(taken) * 99 // 100]
+
+
+def simulation_figures(quick: bool) -> Iterator[tuple[str, float]]:
+    """Steps of the delivery machine a second, under faults and checkers."""
+    from tests.simulation.campaign import run
+
+    begun = time.perf_counter()
+    steps = run(seeds=range(100 if quick else 500)).steps
+    yield "simulation", steps / (time.perf_counter() - begun)

@@ -1,0 +1,1 @@
+"""What the code looks like: layers, purity, sizes, words, the public names, the way of one change."""

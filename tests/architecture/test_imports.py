@@ -1,0 +1,82 @@
+"""The import contracts of pyproject.toml hold, and the checker is seen to fail.
+
+Rules of this file: the contracts are written in pyproject.toml alone; here they run.
+"""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import tailrace
+
+PACKAGE = Path(tailrace.__file__).parent
+ROOT = PACKAGE.parents[1]
+LINT = Path(sys.executable).with_name("lint-imports")
+
+PURE = (
+    "errors.py", "telemetry.py", "values", "expressions", "streams", "tables", "mapping", "leases", "deadletters",
+    "server/wire.py",
+)  # fmt: skip
+WORLD = {
+    "asyncio", "threading", "time", "datetime", "random", "secrets", "uuid", "socket", "ssl", "os", "pathlib",
+    "sqlite3", "logging", "subprocess", "boto3",
+}  # fmt: skip
+
+
+def lint(config: Path) -> subprocess.CompletedProcess[str]:
+    """Run the import contracts of one file."""
+    return subprocess.run(
+        [LINT, "--no-cache", "--config", config], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+
+
+def test_every_import_contract_is_kept() -> None:
+    run = lint(ROOT / "pyproject.toml")
+    assert run.returncode == 0, run.stdout
+
+
+def test_a_broken_contract_is_found(tmp_path: Path) -> None:
+    planted = tmp_path / "contracts.toml"
+    planted.write_text(
+        '[tool.importlinter]\nroot_package = "tailrace"\n[[tool.importlinter.contracts]]\nname = "planted"\n'
+        'type = "forbidden"\nsource_modules = ["tailrace.ports"]\nforbidden_modules = ["tailrace.mapping"]\n'
+    )
+    assert lint(planted).returncode != 0
+
+
+def imported(text: str) -> set[str]:
+    """Top names of everything that a source imports, lazily or not."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def test_what_decides_imports_nothing_of_the_world() -> None:
+    checked = 0
+    for name in PURE:
+        place = PACKAGE / name
+        for path in [place] if place.suffix else sorted(place.rglob("*.py")):
+            checked += 1
+            assert not imported(path.read_text(encoding="utf-8")) & WORLD, path
+    assert checked > len(PURE)
+
+
+def test_an_impure_import_is_found_wherever_it_hides() -> None:
+    assert imported("def f():\n    import os.path\n") & WORLD
+    assert imported("from sqlite3 import connect\n") & WORLD
+
+
+def test_importing_the_package_loads_neither_server_nor_boto3() -> None:
+    program = (
+        "import sys, tailrace\n"
+        "heavy = {name for name in sys.modules if name.startswith(('tailrace.server', 'tailrace.cli', 'boto3', 'aiohttp',"
+        " 'tailrace.stores', 'rich', 'click'))}\n"
+        "assert not heavy, heavy\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr

@@ -1,0 +1,112 @@
+"""The tidy rules over the package, and over planted sources: a rule nobody has seen fail is no rule.
+
+Rules of this file: one canary a rule. The rules themselves are in `tidy`.
+"""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tailrace
+from tests.architecture import tidy
+
+PACKAGE = Path(tailrace.__file__).parent
+ROOT = PACKAGE.parents[1]
+SOURCES = {
+    path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8")
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+
+CANARIES = {
+    "module_sizes": ("engine/engine.py", "x = 1\n" * 501),
+    "function_sizes": ("engine/engine.py", "def long() -> None:\n" + "    x = 1\n" * 60),
+    "vague_names": ("engine/utils.py", ""),
+    "world_questions": ("engine/engine.py", "import time\nnow = time.monotonic()\n"),
+    "prints": ("engine/engine.py", "print('here')\n"),
+    "broad_excepts": ("engine/engine.py", "try:\n    pass\nexcept (ValueError, Exception):\n    pass\n"),
+    "operation_headers": ("server/operations/dynamodb/put_item.py", '"""PutItem.\n\nBehaviour: puts.\n"""\n'),
+    "module_docstrings": ("engine/engine.py", "x = 1\n"),
+    "public_docstrings": ("engine/engine.py", "class Engine:\n    def put(self) -> None:\n        pass\n"),
+}
+
+
+@pytest.mark.parametrize("rule", tidy.RULES)
+def test_the_package_keeps_the_rule(rule: str) -> None:
+    assert list(tidy.RULES[rule](SOURCES)) == []
+
+
+@pytest.mark.parametrize("rule", tidy.RULES)
+def test_the_rule_finds_what_is_planted(rule: str) -> None:
+    path, text = CANARIES[rule]
+    assert list(tidy.RULES[rule]({path: text})), f"the canary of {rule} was not found"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from time import monotonic\n",
+        "import random\n",
+        "from uuid import uuid4\n",
+        "from datetime import datetime\nx = datetime.now()\n",
+        "import datetime\nx = datetime.datetime.now()\n",
+    ],
+)
+def test_every_way_to_ask_for_time_or_chance_is_found(text: str) -> None:
+    assert list(tidy.world_questions({"engine/engine.py": text}))
+
+
+@pytest.mark.parametrize("path", ["clocks/system.py", "cli/demo.py", "testing/loop.py", "compose.py"])
+def test_the_edge_may_ask_for_time(path: str) -> None:
+    assert list(tidy.world_questions({path: "import time\nnow = time.monotonic()\n"})) == []
+
+
+def test_a_comment_allows_a_broad_except() -> None:
+    told = "try:\n    pass\nexcept Exception:  # the last place\n    pass\n"
+    assert list(tidy.broad_excepts({"engine/engine.py": told})) == []
+
+
+def test_no_module_is_dead() -> None:
+    named = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert list(tidy.dead_modules(SOURCES, named)) == []
+
+
+def test_a_dead_module_is_found() -> None:
+    sources = {
+        "engine/engine.py": "from tailrace.engine import query\n",
+        "engine/query.py": "",
+        "engine/lost.py": "",
+    }
+    found = list(tidy.dead_modules(sources, "tailrace.engine.engine"))
+    assert found == ["engine/lost.py is imported by nothing: delete it, or use it"]
+
+
+def test_a_port_has_at_most_five_methods_a_memory_adapter_and_a_check() -> None:
+    import tailrace.testing.contracts as contracts
+
+    import tailrace.ports as ports
+
+    checked = {
+        name.removeprefix("check_").replace("_", "") for name in vars(contracts) if name.startswith("check_")
+    }
+    for name, protocol in _protocols(ports):
+        methods = [method for method in vars(protocol) if not method.startswith("_")]
+        assert len(methods) <= 5, f"{name} has {len(methods)} methods: it is two ports"
+        assert name.lower() in checked or name in NOT_YET, (
+            f"{name} has no check in tailrace.testing.contracts"
+        )
+
+
+NOT_YET = {"ArchiveStore"}
+"""Ports whose first adapter comes with the journal. This list may only shrink."""
+
+
+def _protocols(module: Any) -> list[tuple[str, type]]:
+    return [
+        (name, value)
+        for name, value in vars(module).items()
+        if inspect.isclass(value)
+        and getattr(value, "_is_protocol", False)
+        and value.__module__ == module.__name__
+    ]

@@ -1,0 +1,195 @@
+"""Taste as an executable: one function a rule, each finding says what to do instead.
+
+Rules of this file: a rule takes sources (path below the package → text) and yields findings; it knows nothing of the
+disk, so that its canary can hand it a source that must be found. Called by `test_tidy`.
+"""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+Sources = Mapping[str, str]
+
+MODULE_LINES: Final = 500
+FUNCTION_LINES: Final = 60
+LONG_FUNCTIONS: Final[frozenset[str]] = frozenset()
+"""Functions that are allowed to be longer, as `path:name`. This list may only shrink."""
+VAGUE_NAMES: Final = {"utils", "helpers", "common", "base", "manager"}
+MAY_ASK_THE_WORLD: Final = ("clocks/", "compose.py", "cli/", "testing/")
+WALL_CLOCKS: Final = {
+    "time.time", "time.time_ns", "time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.sleep",
+    "time.localtime", "time.gmtime", "datetime.now", "datetime.utcnow", "datetime.today", "date.today",
+    "datetime.datetime.now", "datetime.datetime.utcnow", "datetime.date.today",
+}  # fmt: skip
+RANDOM_MODULES: Final = {"random", "secrets", "uuid"}
+OPERATION_HEADER: Final = ("Behaviour", "Limits", "Not emulated", "Source")
+ENTRY_MODULES: Final = {"__init__.py", "__main__.py", "cli/main.py", "testing/plugin.py"}
+"""Modules that something outside the package calls: python, the console script, pytest."""
+
+
+def module_sizes(sources: Sources) -> Iterator[str]:
+    """A module that has grown too large has two ideas in it."""
+    for path, text in sources.items():
+        lines = text.count("\n")
+        if lines > MODULE_LINES:
+            yield f"{path} has {lines} lines: split it where its second idea begins (at most {MODULE_LINES})"
+
+
+def function_sizes(sources: Sources) -> Iterator[str]:
+    """A function that does not fit on a screen is not read."""
+    for path, text in sources.items():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                if lines > FUNCTION_LINES and f"{path}:{node.name}" not in LONG_FUNCTIONS:
+                    yield f"{path}:{node.name} has {lines} lines: name its parts (at most {FUNCTION_LINES})"
+
+
+def vague_names(sources: Sources) -> Iterator[str]:
+    """A module is named after what lives in it."""
+    for path in sources:
+        for part in path.removesuffix(".py").split("/"):
+            if part in VAGUE_NAMES:
+                yield f"{path}: {part!r} says nothing; name the module after what lives in it"
+
+
+def world_questions(sources: Sources) -> Iterator[str]:
+    """Time and chance come through ports, so that a seed reproduces everything."""
+    for path, text in sources.items():
+        if path.startswith(MAY_ASK_THE_WORLD):
+            continue
+        for node in ast.walk(ast.parse(text)):
+            for name in _asked(node):
+                yield f"{path}:{getattr(node, 'lineno', 0)} asks {name}: take a Clock, or be given the value"
+
+
+def _asked(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.Attribute() if (name := ast.unparse(node)) in WALL_CLOCKS:
+            yield name
+        case ast.Import(names=names):
+            yield from (alias.name for alias in names if alias.name.split(".")[0] in RANDOM_MODULES)
+        case ast.ImportFrom(module=str(module), names=names):
+            if module.split(".")[0] in RANDOM_MODULES:
+                yield module
+            yield from (
+                f"{module}.{alias.name}" for alias in names if f"{module}.{alias.name}" in WALL_CLOCKS
+            )
+        case _:
+            return
+
+
+def prints(sources: Sources) -> Iterator[str]:
+    """Only the command line speaks to people."""
+    for path, text in sources.items():
+        if path.startswith("cli/"):
+            continue
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+                yield f"{path}:{node.lineno} prints: log it, return it, or raise"
+
+
+def broad_excepts(sources: Sources) -> Iterator[str]:
+    """Whoever catches everything says why, on the same line or the one before."""
+    for path, text in sources.items():
+        lines = text.splitlines()
+        for node in ast.walk(ast.parse(text)):
+            if not isinstance(node, ast.ExceptHandler) or not _is_broad(node.type):
+                continue
+            if not any("#" in line for line in lines[max(0, node.lineno - 2) : node.lineno]):
+                yield f"{path}:{node.lineno} catches everything: say why in a comment beside it"
+
+
+def _is_broad(caught: ast.expr | None) -> bool:
+    if caught is None:
+        return True
+    names = caught.elts if isinstance(caught, ast.Tuple) else [caught]
+    return any(isinstance(name, ast.Name) and name.id in ("Exception", "BaseException") for name in names)
+
+
+def dead_modules(sources: Sources, also_named: str = "") -> Iterator[str]:
+    """A module that nobody imports is not there. `also_named`: texts that name modules as data (pyproject.toml)."""
+    named = set(re.findall(r"tailrace(?:\.\w+)+", also_named))
+    for path, text in sources.items():
+        named |= _imported(path, text)
+    for path in sources:
+        module = "tailrace." + path.removesuffix(".py").replace("/", ".")
+        is_operation = path.startswith("server/operations/")
+        if (
+            path not in ENTRY_MODULES
+            and not path.endswith("__init__.py")
+            and not is_operation
+            and module not in named
+        ):
+            yield f"{path} is imported by nothing: delete it, or use it"
+
+
+def _imported(path: str, text: str) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.Import(names=names):
+                found |= {alias.name for alias in names}
+            case ast.ImportFrom(module=str(module), names=names):
+                found |= {module} | {f"{module}.{alias.name}" for alias in names}
+            case ast.Constant(value=str(value)) if value.startswith("tailrace."):
+                found.add(value.partition(":")[0])  # a module imported by name when it is needed
+            case _:
+                pass
+    return found
+
+
+def operation_headers(sources: Sources) -> Iterator[str]:
+    """An operation says what it does, its limits, what it leaves out, and who says so."""
+    for path, text in sources.items():
+        if (
+            path.startswith("server/operations/")
+            and path.count("/") == 3
+            and not path.endswith("__init__.py")
+        ):
+            header = ast.get_docstring(ast.parse(text)) or ""
+            for word in OPERATION_HEADER:
+                if not re.search(rf"^\s*{word}\b", header, re.MULTILINE):
+                    yield f"{path}: its header lacks {word!r}"
+
+
+def module_docstrings(sources: Sources) -> Iterator[str]:
+    """A module opens by saying what lives in it."""
+    for path, text in sources.items():
+        if not ast.get_docstring(ast.parse(text)):
+            yield f"{path} has no docstring: say what lives here and who calls it"
+
+
+def public_docstrings(sources: Sources) -> Iterator[str]:
+    """A public name says what it is."""
+    for path, text in sources.items():
+        for node in _public_definitions(ast.parse(text).body):
+            if not ast.get_docstring(node) and not _is_overload(node):
+                yield f"{path}:{node.lineno} {node.name} has no docstring"
+
+
+def _public_definitions(
+    body: list[ast.stmt],
+) -> Iterator[ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
+            yield node
+        elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield node
+            yield from _public_definitions([one for one in node.body if not isinstance(one, ast.ClassDef)])
+
+
+def _is_overload(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return any(
+        isinstance(one, ast.Name) and one.id in ("overload", "override") for one in node.decorator_list
+    )
+
+
+RULES: Final = {
+    rule.__name__: rule
+    for rule in (
+        module_sizes, function_sizes, vague_names, world_questions, prints, broad_excepts, operation_headers,
+        module_docstrings, public_docstrings,
+    )
+}  # fmt: skip

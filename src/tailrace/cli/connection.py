@@ -63,7 +63,9 @@ def read_answers(connection: socket.socket, directory: Path) -> Iterator[Any]:
                 raise CommandFailure(answer["error"]["message"], hint=answer["error"]["hint"])
             else:
                 return
-    raise CommandFailure(f"The server of {directory} has gone.", hint="start it again, then repeat the command")
+    raise CommandFailure(
+        f"The server of {directory} has gone.", hint="start it again, then repeat the command"
+    )
 
 
 def connect(directory: Path) -> socket.socket | None:

@@ -26,7 +26,9 @@ def parse_duration(text: str) -> int:
     """
     compact = text.strip().replace(" ", "")
     if not _WHOLE.fullmatch(compact):
-        raise ValueError(f"{text!r} is not a duration: write a number and a unit, like 90s, 15m, 25h, 2d or 1h30m")
+        raise ValueError(
+            f"{text!r} is not a duration: write a number and a unit, like 90s, 15m, 25h, 2d or 1h30m"
+        )
     total = sum(round(float(number) * UNITS[unit]) for number, unit in _PART.findall(compact))
     if not 0 < total <= LONGEST_MS:
         raise ValueError(f"{text!r} is out of bounds: more than 0 and at most 3650d")

@@ -43,12 +43,13 @@ class Status(Protocol):
 
 @dataclass(slots=True)
 class Subject:
-    """What verbs act on. Offline there is neither a worker nor anything to stop."""
+    """What verbs act on. Offline there is neither a worker nor anything to stop, and nothing new comes."""
 
     engine: "Engine"
     clock: "Clock"
     worker: Status | None = None
     stop: Callable[[], None] | None = None
+    is_offline: bool = False
     about: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -72,7 +73,9 @@ class RequestError(TailraceError):
     """The request is not one that this server understands."""
 
 
-def verb(name: str, *, changes: bool = False, streams: bool = False) -> Callable[[VerbFunction], VerbFunction]:
+def verb(
+    name: str, *, changes: bool = False, streams: bool = False
+) -> Callable[[VerbFunction], VerbFunction]:
     """Register a verb under its name."""
 
     def register(run: VerbFunction) -> VerbFunction:

@@ -24,7 +24,6 @@ ELSEWHERE: Final = "control.json"
 """Says where the socket is when the data directory's own path is too long for one."""
 
 
-
 def socket_path(directory: Path) -> Path:
     """Where a client finds the socket of a data directory (it may not exist)."""
     try:

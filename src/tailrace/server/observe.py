@@ -209,8 +209,6 @@ def worst_stillness(observed: Observed) -> dict[tuple[str, str], int]:
     return {**idle, **busy}
 
 
-def routes(
-    observe: Callable[[], Observed], limits: Limits = Limits()
-) -> dict[str, Callable[[], Response]]:
+def routes(observe: Callable[[], Observed], limits: Limits = Limits()) -> dict[str, Callable[[], Response]]:
     """The extra GET paths of the HTTP server."""
     return {"/metrics": lambda: metrics(observe()), "/ready": lambda: ready(observe(), limits)}

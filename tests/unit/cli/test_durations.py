@@ -16,7 +16,9 @@ def test_a_duration_is_a_sum_of_numbers_with_units(text: str, ms: int) -> None:
     assert parse_duration(text) == ms
 
 
-@pytest.mark.parametrize("text", ["", "25", "h", "25 hours", "-1h", "1w", "1h-5m", "0s", "3651d", "1e3s", "٣h"])
+@pytest.mark.parametrize(
+    "text", ["", "25", "h", "25 hours", "-1h", "1w", "1h-5m", "0s", "3651d", "1e3s", "٣h"]
+)
 def test_anything_else_is_refused_with_the_text_in_the_message(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a duration|out of bounds") as raised:
         parse_duration(text)

@@ -1,0 +1,107 @@
+"""The figures that the handlers kept, beside the control figures.
+
+Rules of this file: plain values in, differences and a table out; every row of both sides is compared, also those that
+the table sums up. Called by `demo`.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rich.table import Table
+
+from tailrace.cli.flights.writing import DemoFailure
+
+Figures = Mapping[str, Mapping[str, int]]
+COLUMNS: Final = {
+    "scheduled": "flights", "departed": "departed", "cancelled": "cancelled", "arrived": "arrived",
+    "diverted": "diverted", "unreported": "unreported", "departure_delay": "min late, leaving",
+    "arrival_delay": "min late, landing", "late": "over 60 min late",
+}  # fmt: skip
+HOME: Final = ("airport EWR", "airport JFK", "airport LGA")
+AWAY: Final = "other airports"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Both sides. Shape: row name → figure name → value; flight id → minutes late."""
+
+    statistics: Figures
+    alerts: Mapping[str, int]
+
+    def total(self, name: str) -> int:
+        """A figure summed over carriers, so that each flight counts once."""
+        return sum(row.get(name, 0) for key, row in self.statistics.items() if key.startswith("carrier "))
+
+
+def control_figures(program: Path, data: Path) -> Result:
+    """Run the control program over the data, in a process and an interpreter that cannot see Tailrace's modules."""
+    run = subprocess.run(
+        [sys.executable, "-I", str(program), str(data)], capture_output=True, text=True, check=False
+    )
+    if run.returncode:
+        raise DemoFailure(f"The control program failed: {run.stderr.strip()[-500:]}")
+    found = json.loads(run.stdout)
+    return Result(found["statistics"], found["alerts"])
+
+
+def kept_figures(statistics: Iterable[Mapping[str, Any]], alerts: Iterable[Mapping[str, Any]]) -> Result:
+    """What the handlers kept, from the items of both tables."""
+    return Result(
+        {
+            row["id"]["S"]: {name: int(value["N"]) for name, value in row.items() if name != "id"}
+            for row in statistics
+        },
+        {item["id"]["S"]: int(item["delay"]["N"]) for item in alerts},
+    )
+
+
+def differences(kept: Result, control: Result) -> list[str]:
+    """Every figure and every alert that is not the same on both sides."""
+    found = []
+    for row in sorted({*kept.statistics, *control.statistics}):
+        ours, theirs = kept.statistics.get(row, {}), control.statistics.get(row, {})
+        for name in sorted({*ours, *theirs}):
+            if ours.get(name, 0) != theirs.get(name, 0):
+                found.append(f"{row}, {name}: {ours.get(name, 0)} kept, {theirs.get(name, 0)} in the data")
+    for flight in sorted({*kept.alerts, *control.alerts}):
+        if kept.alerts.get(flight) != control.alerts.get(flight):
+            found.append(
+                f"alert {flight}: {kept.alerts.get(flight)} min kept, {control.alerts.get(flight)} min in the data"
+            )
+    return found
+
+
+def summed(statistics: Figures) -> dict[str, dict[str, int]]:
+    """The rows of the table: each carrier, the three airports of New York, and all others together."""
+    rows: dict[str, dict[str, int]] = {}
+    for name in sorted(statistics, key=lambda name: (not name.startswith("carrier"), name)):
+        shown = name if name.startswith("carrier ") or name in HOME else AWAY
+        row = rows.setdefault(shown, dict.fromkeys(COLUMNS, 0))
+        for column in COLUMNS:
+            row[column] += statistics[name].get(column, 0)
+    return rows
+
+
+def table_of(kept: Result, control: Result) -> Table:
+    """Two lines a row: what the handlers kept, and the control figures below."""
+    table = Table(
+        title="kept from the stream, and counted from the data (dim)", show_lines=False, pad_edge=False
+    )
+    table.add_column("")
+    for title in COLUMNS.values():
+        table.add_column(title, justify="right")
+    ours, theirs = summed(kept.statistics), summed(control.statistics)
+    for name in {**theirs, **ours}:
+        left, right = ours.get(name, {}), theirs.get(name, {})
+        table.add_row(name, *(_cell(left.get(column, 0), right.get(column, 0)) for column in COLUMNS))
+        table.add_row("", *(f"{right.get(column, 0):,}" for column in COLUMNS), style="dim")
+    return table
+
+
+def _cell(ours: int, theirs: int) -> str:
+    return f"{ours:,}" if ours == theirs else f"[bold red]{ours:,}[/]"

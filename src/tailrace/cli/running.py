@@ -1,0 +1,115 @@
+"""Running a node in this process until somebody ends it: signals, the drain, the words about it.
+
+Rules of this file: the only place that touches signals. The first Ctrl-C or SIGTERM drains, the second ends at once.
+Called by `serve` and `dev`.
+"""
+
+import asyncio
+import errno
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, Protocol
+
+import click
+
+from tailrace.cli.failures import INTERRUPTED, CommandFailure
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class Runnable(Protocol):
+    """What can be started and drained."""
+
+    async def start(self) -> int:
+        """Serve; the port."""
+
+    async def stop(self) -> None:
+        """Drain and give everything back."""
+
+
+def run_loop(main: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine on the fastest loop there is."""
+    try:
+        import uvloop
+    except ImportError:  # Windows has none
+        asyncio.run(main)
+        return
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+def stop_at_signals(stopping: asyncio.Event, quiet: bool) -> None:
+    """Set the event at the first signal and exit at the second."""
+
+    def stop() -> None:
+        if stopping.is_set():
+            click.echo("stopped at once, without draining", err=True)
+            os._exit(INTERRUPTED)
+        stopping.set()
+        if not quiet:
+            click.echo("\ndraining… (Ctrl-C again stops at once)", err=True)
+
+    loop = asyncio.get_running_loop()
+    for number in SIGNALS:
+        loop.add_signal_handler(number, stop)
+
+
+async def run_until_stopped(
+    node: Runnable,
+    stopping: asyncio.Event,
+    announce: Callable[[int], None],
+    beside: Callable[[], Awaitable[None]] | None = None,
+    *,
+    host: str,
+    port: int,
+    quiet: bool,
+) -> None:
+    """Start, announce, wait, drain. Raises: CommandFailure when the port is taken; what `beside` raises."""
+    stop_at_signals(stopping, quiet)
+    try:
+        bound = await node.start()
+    except OSError as error:
+        raise port_failure(error, host, port) from error
+    announce(bound)
+    sys.stdout.flush()
+    try:
+        await _until(stopping, beside)
+    finally:
+        await node.stop()
+    if not quiet:
+        click.echo(
+            "drained: every request is answered, every checkpoint saved, the data directory free", err=True
+        )
+
+
+async def _until(stopping: asyncio.Event, beside: Callable[[], Awaitable[None]] | None) -> None:
+    waiting = asyncio.ensure_future(stopping.wait())
+    tasks: set[asyncio.Future[Any]] = {waiting}
+    if beside is not None:
+        tasks.add(asyncio.ensure_future(beside()))
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def port_failure(error: OSError, host: str, port: int) -> BaseException:
+    """Why nothing listens, in words; another error stays what it is."""
+    match error.errno:
+        case errno.EADDRINUSE:
+            return CommandFailure(
+                f"Port {port} of {host} is taken by another process.",
+                hint="tailrace serve --port 0   (any free port), or end the other process",
+            )
+        case errno.EACCES | errno.EADDRNOTAVAIL:
+            return CommandFailure(
+                f"{host}:{port} cannot be listened on: {error.strerror}.", hint="tailrace serve --port 8000"
+            )
+        case _:
+            return error

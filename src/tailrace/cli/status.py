@@ -1,0 +1,85 @@
+"""`tailrace status`: how far every handler is.
+
+Rules of this file: options and output; the answer is the `status` verb's. Registered in `main`.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tailrace.cli import options
+from tailrace.cli.changes import printable
+from tailrace.cli.connection import ask
+from tailrace.cli.durations import format_duration
+
+
+@click.command()
+@options.options(options.data, options.as_json)
+def status(directory: Path, as_json: bool) -> None:
+    """See how far every handler is: lag, what it settled, dead letters, its last progress.
+
+    It works beside a running server and without one.
+
+    \b
+    Example: tailrace status
+    Next:    tailrace why shop/o1            the story of one change
+             tailrace tail shop --diff       what is written now
+    """
+    answer = ask(directory, "status")
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    for text in lines(answer):
+        click.echo(text)
+
+
+def lines(answer: Mapping[str, Any]) -> Iterator[str]:
+    """The answer for people."""
+    yield from _tables(answer["tables"])
+    yield ""
+    if not answer["handlers"]:
+        yield "No handler has read anything yet."
+        yield f"  {click.style('next:', fg='cyan')} tailrace dev app.py"
+        return
+    rows = [("HANDLER", "TABLE", "LAG", "HANDLED", "FILTERED", "DISCARDED", "TRIMMED", "LAST PROGRESS")]
+    rows += [_handler(handler) for handler in answer["handlers"]]
+    yield from aligned(rows)
+    if worst := max((handler["dead_letters"] for handler in answer["handlers"]), default=0):
+        yield ""
+        yield click.style(f"Dead letters are kept: {worst} at most for one handler.", fg="yellow")
+        yield f"  {click.style('next:', fg='cyan')} tailrace why EVENT_ID|TABLE/KEY"
+
+
+def _tables(tables: list[Mapping[str, Any]]) -> Iterator[str]:
+    if not tables:
+        yield "There is no table yet."
+        return
+    rows = [("TABLE", "STREAM", "SHARDS")]
+    for table in tables:
+        counts = ", ".join(f"{count} {state}" for state, count in table["shards"].items() if count)
+        rows.append((printable(table["table"]), table["view_type"] or "off", counts or "-"))
+    yield from aligned(rows)
+
+
+def _handler(handler: Mapping[str, Any]) -> tuple[str, ...]:
+    settled = handler["settled"]
+    lag = handler["lag_ms"]
+    still = handler["last_progress_ms"]
+    return (
+        printable(handler["handler"]),
+        printable(handler["table"]),
+        format_duration(lag) if lag else "none",
+        *(str(settled.get(outcome, 0)) for outcome in ("handled", "filtered", "discarded", "trimmed")),
+        "-" if still is None else f"{format_duration(still)} ago",
+    )
+
+
+def aligned(rows: list[tuple[str, ...]]) -> Iterator[str]:
+    """Rows as columns; the first row is the heading."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for index, row in enumerate(rows):
+        text = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        yield click.style(text, bold=True) if index == 0 else text

@@ -1,0 +1,89 @@
+"""`tailrace why EVENT_ID|KEY`: the story of one change.
+
+Rules of this file: options and output; the story is the `why` verb's. Registered in `main`.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from tailrace.cli import options
+from tailrace.cli.changes import line, printable, shown
+from tailrace.cli.connection import ask
+from tailrace.cli.durations import format_duration, format_instant
+
+COLOURS: Final = {
+    "handled": "green", "filtered": "blue", "discarded": "red", "trimmed": "magenta",
+    "waiting": "yellow", "settled": "green",
+}  # fmt: skip
+
+
+@click.command()
+@click.argument("what", metavar="EVENT_ID|KEY")
+@click.option(
+    "--last", default=3, show_default=True, type=click.IntRange(1, 100), help="Changes shown of a key."
+)
+@options.options(options.data, options.as_json)
+def why(what: str, last: int, directory: Path, as_json: bool) -> None:
+    """Read the story of one change: written, then what each handler made of it.
+
+    A change is named by its event id (`tail --json` and handlers' logs show it) or by its item's key, as
+    TABLE/PK or TABLE/PK/SK; a key with a slash in it is written as JSON. It works beside a running server and
+    without one, for the 24 hours that a stream keeps; a dead letter is kept longer.
+
+    \b
+    Example: tailrace why shop/o1
+             tailrace why 'shop/{"pk": "a/b", "sk": 7}'
+    Next:    tailrace status
+    """
+    story = ask(directory, "why", {"what": what, "last": last})
+    if as_json:
+        click.echo(json.dumps(story))
+        return
+    for text in lines(story):
+        click.echo(text)
+
+
+def lines(story: Mapping[str, Any]) -> Iterator[str]:
+    """The story for people."""
+    for index, change in enumerate(story["changes"]):
+        if index:
+            yield ""
+        yield line(change, diff=True)
+        yield (
+            f"  written    {change['at']}, sequence number {change['sequence_number']}, {change['shard']}, "
+            f"event id {change['event_id']}"
+        )
+        if not change["handlers"]:
+            yield "  nobody     no handler has ever read this table's stream"
+        for handler in change["handlers"]:
+            yield from _handler(handler)
+    if story.get("older"):
+        yield ""
+        yield f"There are {story['older']} older changes of this item: --last {len(story['changes']) + story['older']}"
+
+
+def _handler(handler: Mapping[str, Any]) -> Iterator[str]:
+    state = handler["state"]
+    name = click.style(f"{state:10}", fg=COLOURS.get(state))
+    yield f"  {name} {printable(handler['handler'])}{_details(handler)}"
+    if error := handler.get("error"):
+        yield f"             {shown(printable(error))}"
+    if trace := handler.get("traceback"):
+        yield from (f"             {printable(text)}" for text in trace.rstrip().splitlines())
+
+
+def _details(handler: Mapping[str, Any]) -> str:
+    parts = []
+    if attempts := handler.get("attempts"):
+        parts.append(f"after {attempts} attempt{'s' if attempts > 1 else ''}")
+    if (failed := handler.get("last_failure_ms")) is not None:
+        parts.append(f"last failure {format_instant(failed)}")
+    if (behind := handler.get("before_it")) is not None:
+        parts.append(f"{behind} changes before it are not settled" if behind else "it is the next one")
+    if (lag := handler.get("waiting_ms")) is not None:
+        parts.append(f"for {format_duration(lag)}")
+    return ": " + ", ".join(parts) if parts else ""

@@ -1,0 +1,119 @@
+"""The `tail` verb: a table's changes in order, from now or from the oldest, until the client goes.
+
+Rules of this file: reads slices and gives the loop back between them; it is woken by commits and never polls. A shard
+is shown before its children, so that every item's changes come in order. Value: one change (see `change_value`).
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from typing import Any, Final
+
+import orjson
+
+from tailrace.engine.engine import Engine
+from tailrace.errors import TailraceError
+from tailrace.ports import StreamRef
+from tailrace.server.control import Arguments, Subject, verb
+from tailrace.streams.arns import label_of
+from tailrace.streams.envelopes import event_id
+from tailrace.streams.record import ChangeRecord
+from tailrace.streams.shards import Shard
+
+SLICE: Final = 100
+
+
+def change_value(record: ChangeRecord, table: str, shard_id: str) -> dict[str, Any]:
+    """One change as the admin API shows it, with both images in DynamoDB JSON."""
+    return {
+        "event_id": event_id(record),
+        "event_name": record.event_name,
+        "at": f"{label_of(record.created_ms)}Z",
+        "sequence_number": record.sequence_number.wire,
+        "table": table,
+        "shard": shard_id,
+        "keys": orjson.loads(record.keys),
+        "old": None if record.old is None else orjson.loads(record.old),
+        "new": None if record.new is None else orjson.loads(record.new),
+        "by_ttl": record.by_ttl,
+        "size_bytes": record.size_bytes,
+    }
+
+
+class Follower:
+    """Where a reader of a whole stream stands in each of its shards."""
+
+    def __init__(self, engine: Engine, table: str) -> None:
+        self._engine = engine
+        self._table = table
+        self._label = ""
+        self._after: dict[str, int] = {}
+        self._finished: set[str] = set()
+
+    def skip_to_now(self) -> None:
+        """Pass over everything that is there."""
+        for _ in self.slices():
+            pass
+
+    def slices(self) -> Iterator[list[dict[str, Any]]]:
+        """Everything that has come since the last call, in slices."""
+        stream = self._stream()
+        if stream is None:
+            return
+        moved = True
+        while moved:
+            moved = False
+            for shard in self._engine.shards_of(stream.arn):
+                if values := self._read(shard):
+                    moved = True
+                    yield values
+
+    def _stream(self) -> StreamRef | None:
+        """The table's stream; a new one is read from its start."""
+        try:
+            stream = self._engine.stream_of(self._table)
+        except TailraceError:
+            return None  # switched off or deleted for the moment: a later stream is followed
+        if stream.label != self._label:
+            self._label = stream.label
+            self._after.clear()
+            self._finished.clear()
+        return stream
+
+    def _read(self, shard: Shard) -> list[dict[str, Any]]:
+        if shard.shard_id in self._finished or self._waits_for_parent(shard):
+            return []
+        page = self._engine.read_shard(shard, self._after.get(shard.shard_id, 0), SLICE)
+        self._after[shard.shard_id] = page.next_after
+        if page.closed and not page.records:
+            self._finished.add(shard.shard_id)
+        return [change_value(record, self._table, shard.shard_id) for record in page.records]
+
+    def _waits_for_parent(self, shard: Shard) -> bool:
+        return shard.parent_id in self._after and shard.parent_id not in self._finished
+
+
+@verb("tail", streams=True)
+async def tail(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
+    """Arguments: table, from_start. Offline it ends with what is there."""
+    table = arguments.get("table")
+    if not isinstance(table, str):
+        raise TailraceError("`tail` needs the name of a table.", hint="tailrace tail TABLE")
+    engine = subject.engine
+    _check_table(engine, table)
+    follower = Follower(engine, table)
+    if not arguments.get("from_start"):
+        follower.skip_to_now()
+    woken = asyncio.Event()
+    unsubscribe = engine.on_commit(lambda _shards: woken.set())
+    try:
+        while True:
+            woken.clear()
+            for values in follower.slices():
+                for value in values:
+                    yield value
+                await asyncio.sleep(0)
+            if subject.is_offline:
+                return
+            await woken.wait()
+    finally:
+        unsubscribe()

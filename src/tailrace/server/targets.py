@@ -1,0 +1,113 @@
+"""Which change somebody means: an event id, `table/pk[/sk]`, or a key as JSON.
+
+Rules of this file: text and schemas in, values out; it reads nothing. Called by `story`.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from tailrace.errors import TailraceError
+from tailrace.tables.schema import TableSchema
+from tailrace.values.types import Item
+
+EVENT_ID: Final = re.compile(r"[0-9a-f]{32}")
+FORMS: Final = "tailrace why TABLE/PK, TABLE/PK/SK, 'TABLE/{\"pk\": …}' or an event id"
+
+
+class TargetError(TailraceError):
+    """The text does not name a change."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventTarget:
+    """One change, by its id."""
+
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTarget:
+    """An item, by its key in DynamoDB JSON."""
+
+    table: str
+    key: Item
+
+
+Target: TypeAlias = EventTarget | KeyTarget
+
+
+def read_target(text: str, schemas: Iterable[TableSchema]) -> Target:
+    """What a text names. Raises: TargetError with the forms that work."""
+    text = text.strip()
+    if EVENT_ID.fullmatch(text):
+        return EventTarget(text)
+    known = {schema.name: schema for schema in schemas}
+    if text.startswith("{"):
+        return _by_json_alone(text, known.values())
+    table, slash, rest = text.partition("/")
+    if not slash:
+        raise TargetError(f"{text!r} is neither an event id nor a key.", hint=FORMS)
+    if table not in known:
+        raise TargetError(
+            f"There is no table {table!r}. There are: {', '.join(sorted(known)) or 'none'}.", hint=FORMS
+        )
+    schema = known[table]
+    if rest.startswith("{"):
+        return KeyTarget(table, _key(schema, _read_json(rest)))
+    return KeyTarget(table, _key_of_words(schema, rest))
+
+
+def _by_json_alone(text: str, schemas: Iterable[TableSchema]) -> KeyTarget:
+    members = _read_json(text)
+    fitting = [schema for schema in schemas if set(_names(schema)) == set(members)]
+    if len(fitting) != 1:
+        tables = ", ".join(schema.name for schema in fitting) or "no table"
+        raise TargetError(f"A key of {', '.join(members)} fits {tables}: name the table.", hint=FORMS)
+    return KeyTarget(fitting[0].name, _key(fitting[0], members))
+
+
+def _read_json(text: str) -> dict[str, object]:
+    try:
+        members = json.loads(text, parse_float=str, parse_int=str)
+    except json.JSONDecodeError as error:
+        raise TargetError(f"The key is not JSON: {error}.", hint=FORMS) from error
+    assert isinstance(members, dict)
+    return members
+
+
+def _key(schema: TableSchema, members: dict[str, object]) -> Item:
+    """A key from JSON, with DynamoDB's type letters or without."""
+    if set(members) != set(_names(schema)):
+        raise TargetError(f"A key of {schema.name} is {' and '.join(_names(schema))}.", hint=FORMS)
+    key: Item = {}
+    for name, kind in zip(_names(schema), _kinds(schema), strict=True):
+        value = members[name]
+        if isinstance(value, dict) and set(value) == {kind}:
+            value = value[kind]
+        if not isinstance(value, str):
+            raise TargetError(f"{name} of {schema.name} has the type {kind}.", hint=FORMS)
+        key[name] = {kind: value}
+    return key
+
+
+def _key_of_words(schema: TableSchema, rest: str) -> Item:
+    names, kinds = _names(schema), _kinds(schema)
+    words = [rest] if len(names) == 1 else rest.split("/")
+    if len(words) != len(names) or not all(words):
+        raise TargetError(
+            f"A key of {schema.name} is {' and '.join(names)}, and {rest!r} is not: "
+            "a value with a slash in it is written as JSON.",
+            hint=FORMS,
+        )
+    return {name: {kind: word} for name, kind, word in zip(names, kinds, words, strict=True)}
+
+
+def _names(schema: TableSchema) -> list[str]:
+    return [schema.hash_name] if schema.range_name is None else [schema.hash_name, schema.range_name]
+
+
+def _kinds(schema: TableSchema) -> list[str]:
+    return [schema.hash_type] if schema.range_type is None else [schema.hash_type, schema.range_type]

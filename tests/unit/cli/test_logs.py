@@ -1,0 +1,63 @@
+"""The log's two forms."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+
+from tailrace.cli.logs import set_up
+from tailrace.telemetry import LOG_FIELDS
+
+
+@pytest.fixture(autouse=True)
+def _keep_root() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def logged(form: Literal["text", "json"]) -> str:
+    stream = io.StringIO()
+    set_up(form, stream)
+    log = logging.getLogger("tailrace.test")
+    log.debug("not shown")
+    log.info("handled %d", 3, extra={"handler": "mail", "attempt": 2, "event_id": "ab", "unknown": "x"})
+    try:
+        raise ValueError("wrong\nvalue")
+    except ValueError:
+        log.exception("failed")
+    return stream.getvalue()
+
+
+def test_json_is_one_object_a_line_with_the_listed_fields() -> None:
+    first, second = map(json.loads, logged("json").splitlines())
+    assert (first["level"], first["message"], first["handler"], first["attempt"]) == (
+        "info", "handled 3", "mail", 2,
+    )  # fmt: skip
+    assert set(first) | set(second) <= set(LOG_FIELDS)
+    assert "ValueError: wrong\nvalue" in second["trace"]
+    assert first["time"].endswith("Z")
+
+
+def test_a_trace_may_be_the_text_that_a_handler_left() -> None:
+    stream = io.StringIO()
+    set_up("json", stream)
+    logging.getLogger("tailrace.test").warning("gave up", extra={"trace": "line 1\nline 2"})
+    assert json.loads(stream.getvalue())["trace"] == "line 1\nline 2"
+
+
+def test_text_is_for_people() -> None:
+    text = logged("text")
+    assert "info    handled 3  event_id=ab  handler=mail  attempt=2\n" in text
+    assert "ValueError: wrong" in text
+    assert "not shown" not in text
+
+
+def test_setting_up_twice_writes_each_line_once() -> None:
+    set_up("text", io.StringIO())
+    assert logged("text").count("handled 3") == 1

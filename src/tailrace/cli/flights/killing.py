@@ -6,7 +6,7 @@ is made again is a fault, and is said to be one. Called by `replaying`.
 """
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -83,8 +83,8 @@ class Kill:
     point: str
     count: int
     written: int
-    writes_in_flight: int
     calls_in_flight: frozenset[Call]
+    writes_in_flight: int = 0
     writes_repeated: int = 0
     calls_repeated: list[Call] = field(default_factory=list)
 
@@ -132,12 +132,6 @@ def _covers(handler: Mapping[str, Any], sequence: int) -> bool:
     if sequence <= int(handler["watermark"]):
         return True
     return any(int(first) <= sequence <= int(last) for first, last in handler.get("ranges", ()))
-
-
-def lines(kills: list[Kill]) -> Iterator[str]:
-    """What happened at each kill, for people."""
-    for number, kill in enumerate(kills, 1):
-        yield line(number, kill)
 
 
 def line(number: int, kill: Kill) -> str:

@@ -68,15 +68,18 @@ class Connection(asyncio.Protocol):
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[bytes] | None = None
+        self.was_sent = False
 
     async def call(self, operation: str, body: bytes) -> bytes:
         """The body of the answer. Raises: ConnectionError; DemoFailure for any answer that is not 200."""
+        self.was_sent = False
         if self._transport is None:
             await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", self._port)
         assert self._transport is not None
         self._waiting = asyncio.get_running_loop().create_future()
         head = HEAD.format(port=self._port, operation=operation, length=len(body))
         self._transport.write(head.encode() + body)
+        self.was_sent = True
         return await self._waiting
 
     def close(self) -> None:
@@ -118,15 +121,18 @@ def _content_length(head: bytes) -> int:
 
 
 class Client:
-    """Several connections. `is_up` says whether it makes sense to try: whoever kills the server clears it."""
+    """Several connections. `is_up` says whether it makes sense to try: whoever kills the server clears it.
+
+    Units:   `written` counts acknowledged writes, `lost` those whose answer a kill took, `repeated` those sent again.
+    """
 
     def __init__(self, port: int, connections: int) -> None:
         self._connections = [Connection(port) for _ in range(connections)]
         self._control = Connection(port)
         self.is_up = asyncio.Event()
         self.written = 0
-        self.in_flight = 0
-        self.sent_again = 0
+        self.lost = 0
+        self.repeated = 0
 
     async def write(
         self, requests: Sequence[Request], acknowledged: Callable[[], None] | None = None
@@ -142,19 +148,23 @@ class Client:
 
     async def _send(self, connection: Connection, lane: Sequence[Request]) -> None:
         for request in lane:
-            while True:
-                await self.is_up.wait()
-                self.in_flight += 1
-                try:
-                    await connection.call(request.operation, request.body)
-                    self.written += 1
-                    break
-                except OSError:
-                    # Nobody knows whether it was written; sending it again is harmless.
-                    self.sent_again += 1
-                    await asyncio.sleep(0.005)
-                finally:
-                    self.in_flight -= 1
+            is_lost = False
+            while not await self._is_answered(connection, request):
+                if connection.was_sent and not is_lost:
+                    is_lost = True
+                    self.lost += 1
+            self.repeated += is_lost
+            self.written += 1
+
+    async def _is_answered(self, connection: Connection, request: Request) -> bool:
+        """Send once. Without an answer nobody knows whether it was written; sending it again is harmless."""
+        await self.is_up.wait()
+        try:
+            await connection.call(request.operation, request.body)
+        except OSError:
+            await asyncio.sleep(0.005)
+            return False
+        return True
 
     async def call(self, operation: str, payload: Mapping[str, object]) -> Any:
         """One operation, for the figures. Raises: OSError while the server is away; DemoFailure."""

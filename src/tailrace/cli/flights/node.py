@@ -1,0 +1,141 @@
+"""The demo's own server and worker: one child process on a free port of this machine, with a clock of 2013.
+
+Rules of this file: it starts, asks, kills by process id and stops; what it runs is `tailrace dev` as anybody would run
+it. Called by `replaying`.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from tailrace.cli.durations import format_instant
+from tailrace.cli.flights.writing import DemoFailure
+from tailrace.server.control_socket import socket_path
+
+PATIENCE_S: Final = 60.0
+"""How long a start may take, on a machine that is busy."""
+POLL_S: Final = 0.01
+
+
+def free_port() -> int:
+    """A loopback port that nobody has at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Node:
+    """A data directory, a port, and a process that comes and goes. Raises: DemoFailure with the end of its log."""
+
+    def __init__(self, directory: Path, app: Path) -> None:
+        self.data = directory / "data"
+        self.calls = directory / "calls"
+        self.port = free_port()
+        self._app = app
+        self._log = directory / "node.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    def start(self, wall_ms: int, crash_at: str | None = None, *, note_calls: bool = False) -> None:
+        """Start a process whose clock stands at that time, told where to kill itself."""
+        environment = {name: value for name, value in os.environ.items() if name != "TAILRACE_CRASH_AT"}
+        if crash_at:
+            environment["TAILRACE_CRASH_AT"] = crash_at
+        if note_calls:
+            environment["FLIGHTS_CALLS"] = str(self.calls)
+        command = [
+            sys.executable, "-m", "tailrace", "dev", str(self._app), "--no-reload", "--data", str(self.data),
+            "--port", str(self.port), "--clock", "manual", "--clock-start", format_instant(wall_ms),
+        ]  # fmt: skip
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    async def wait_until_answering(self) -> bool:
+        """Whether it answers; False when it killed itself before that."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            if self.is_dead():
+                return False
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                writer.close()
+                return True
+            except OSError:
+                await asyncio.sleep(POLL_S)
+        raise DemoFailure(f"The server has not started for {PATIENCE_S:g} s:\n{self.tail()}")
+
+    def is_dead(self) -> bool:
+        """Whether the process was killed. Raises: DemoFailure when it ended in any other way."""
+        assert self._process is not None
+        code = self._process.poll()
+        if code is None:
+            return False
+        if code != -signal.SIGKILL:
+            raise DemoFailure(f"The server ended by itself with {code}:\n{self.tail()}")
+        return True
+
+    def kill(self) -> None:
+        """SIGKILL, now."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    async def ask(self, verb: str, **arguments: object) -> Any:
+        """One question over the control socket. Raises: OSError while the process is away."""
+        try:
+            if self._control is None:
+                self._control = await asyncio.open_unix_connection(str(socket_path(self.data)))
+            reader, writer = self._control
+            writer.write(orjson.dumps({"v": 1, "verb": verb, "arguments": arguments}) + b"\n")
+            return await self._answer(reader)
+        except OSError:
+            self._forget()
+            raise
+
+    async def _answer(self, reader: asyncio.StreamReader) -> Any:
+        value: Any = None
+        while line := await reader.readline():
+            answer = orjson.loads(line)
+            if "error" in answer:
+                raise DemoFailure(
+                    f"The server says: {answer['error']['message']}", hint=answer["error"]["hint"]
+                )
+            if "done" in answer:
+                return value
+            value = answer["value"]
+        raise ConnectionResetError("the server has gone")
+
+    def _forget(self) -> None:
+        if self._control is not None:
+            self._control[1].close()
+            self._control = None
+
+    def stop(self) -> None:
+        """Ask it to drain; kill it when it does not. Repeatable."""
+        self._forget()
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def tail(self, lines: int = 20) -> str:
+        """The end of its log."""
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])

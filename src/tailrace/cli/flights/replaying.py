@@ -1,0 +1,246 @@
+"""The replay: time moves on in steps, each step's flights are written, handlers keep up, and the node may be killed.
+
+Rules of this file: the clock moves by at most SLACK beyond the oldest change that is not settled, so that the trim
+after 24 hours never overtakes a handler. Time is only what the node's clock says; the wall clock is for the figures.
+Called by `demo`, which shows `Progress`.
+"""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tailrace.cli.connection import ask
+from tailrace.cli.flights.killing import ANY_MOMENT, Kill, Planned, Witness
+from tailrace.cli.flights.node import Node
+from tailrace.cli.flights.writing import Client, DemoFailure, request_of
+
+CONNECTIONS: Final = 16
+MINUTE_MS: Final = 60_000
+STEP_MINUTES: Final = 15
+"""How far time moves between two batches of writes."""
+SLACK_MS: Final = 6 * 60 * MINUTE_MS
+"""How far behind the clock a handler may be before the clock waits, and how far it goes without asking."""
+TELL_S: Final = 0.2
+STUCK_S: Final = 60.0
+"""Without any progress for so long, something is wrong."""
+HANDLERS: Final = ("statistics", "alerts")
+
+
+@dataclass(slots=True)
+class Progress:
+    """Live figures. Units: lag_ms in the time of 2013, seconds of the wall clock."""
+
+    total: int
+    written: int = 0
+    flights: int = 0
+    late: int = 0
+    alerts: int = 0
+    settled: int = 0
+    lag_ms: int = 0
+    now_ms: int = 0
+    seconds: float = 0.0
+    is_over: bool = False
+    kills: list[Kill] = field(default_factory=list)
+
+
+Told = Callable[[Progress], None]
+
+
+class Replay:
+    """One run over all writes. `planned`: the kills on the way."""
+
+    def __init__(self, node: Node, writes: Sequence[Any], planned: Sequence[Planned]) -> None:
+        self._node = node
+        self._client = Client(node.port, CONNECTIONS)
+        self._writes = writes
+        self._planned = list(planned)
+        self.told: Told = lambda progress: None
+        self._witness = Witness(node.calls) if planned else None
+        self._armed: Planned | None = None
+        self._armed_at = 0
+        self._wall_ms = (writes[0].instant - STEP_MINUTES) * MINUTE_MS
+        self._checked_ms = self._wall_ms
+        self._is_over = False
+        self._counted = (0, 0)
+        self.progress = Progress(len(writes))
+
+    async def run(self) -> tuple[list[Any], list[Any]]:
+        """Replay everything; the items of `statistics` and `alerts` at the end. Raises: DemoFailure."""
+        try:
+            await self._run_all()
+            self._close_kill()
+            self._measure()
+            self.progress.is_over = True
+            return await self._client.scan("statistics"), await self._client.scan("alerts")
+        except BaseExceptionGroup as group:
+            raise first_of(group) from group
+        finally:
+            self._client.close()
+            self._node.stop()
+
+    async def _run_all(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            keeper = group.create_task(self._keep_running())
+            teller = group.create_task(self._keep_telling())
+            await self._write_everything()
+            await self._until_settled()
+            self._is_over = True
+            await keeper
+            teller.cancel()
+
+    # ---- writing -------------------------------------------------------------------------------------------------
+
+    async def _write_everything(self) -> None:
+        for minute, writes in steps(self._writes):
+            await self._move_clock(minute * MINUTE_MS)
+            await self._client.write([request_of(write) for write in writes])
+            for write in writes:
+                self.progress.flights += write.is_first
+                self.progress.late += int(write.changes.get("departure_delay", 0)) > 60
+
+    async def _move_clock(self, wall_ms: int) -> None:
+        """Move time on, once no handler is too far behind. Repeated until the node has answered."""
+        if wall_ms - self._checked_ms > SLACK_MS:
+            await self._until(lambda: self.progress.lag_ms <= SLACK_MS)
+            self._checked_ms = wall_ms
+        self._wall_ms = max(self._wall_ms, wall_ms)
+        await self._ask("clock.set", wall_ms=self._wall_ms)
+        self.progress.now_ms = self._wall_ms
+
+    async def _until_settled(self) -> None:
+        """Every write has made one change, and every handler has settled every change."""
+        await self._move_clock(self._wall_ms + MINUTE_MS)
+        expected = len(self._writes) * len(HANDLERS)
+        await self._until(lambda: self.progress.settled >= expected and self.progress.lag_ms == 0)
+
+    async def _until(self, is_so: Callable[[], bool]) -> None:
+        """Ask until it is so. Raises: DemoFailure when nothing moves any more."""
+        before, since = self._movement(), time.monotonic()
+        while True:
+            await self._refresh()
+            if is_so():
+                return
+            if (now := self._movement()) != before:
+                before, since = now, time.monotonic()
+            if time.monotonic() - since > STUCK_S:
+                raise DemoFailure(
+                    f"Nothing has moved for {STUCK_S:g} s: {self.progress}\n{self._node.tail()}"
+                )
+            # Waiting handlers wait for this clock: back-off passes only when time does.
+            self._wall_ms += 1_000
+            await self._ask("clock.set", wall_ms=self._wall_ms)
+            await asyncio.sleep(0.02)
+
+    def _movement(self) -> tuple[int, int, int]:
+        return self.progress.settled, self._client.written, len(self.progress.kills)
+
+    # ---- asking --------------------------------------------------------------------------------------------------
+
+    async def _ask(self, verb: str, **arguments: object) -> Any:
+        """An answer, however often the node dies meanwhile."""
+        while True:
+            await self._client.is_up.wait()
+            try:
+                return await self._node.ask(verb, **arguments)
+            except OSError:
+                await asyncio.sleep(0.005)
+
+    async def _refresh(self) -> None:
+        """Read lag and what is settled."""
+        handlers = (await self._ask("status"))["handlers"]
+        self.progress.lag_ms = max((handler["lag_ms"] or 0 for handler in handlers), default=0)
+        self.progress.settled = sum(sum(handler["settled"].values()) for handler in handlers)
+        if discarded := sum(handler["dead_letters"] for handler in handlers):
+            raise DemoFailure(f"{discarded} changes were given up.\n{self._node.tail()}")
+
+    async def _keep_telling(self) -> None:
+        while True:
+            try:
+                rows = await self._client.scan("statistics") if self._client.is_up.is_set() else []
+            except (OSError, DemoFailure):
+                rows = []  # the node is away, or has not made its tables yet
+            if rows:
+                carriers = [row for row in rows if row["id"]["S"].startswith("carrier ")]
+                self.progress.alerts = sum(int(row.get("late", {"N": "0"})["N"]) for row in carriers)
+                await self._refresh()
+            self._measure()
+            self.told(self.progress)
+            await asyncio.sleep(TELL_S)
+
+    def _measure(self) -> None:
+        self.progress.written = self._client.written
+        self.progress.seconds = time.monotonic() - self._begun
+
+    # ---- the process that comes and goes -------------------------------------------------------------------------
+
+    async def _keep_running(self) -> None:
+        """Start the node, and again after each kill, until everything is written and no kill is left."""
+        plan = iter(self._planned)
+        while True:
+            self._armed = next(plan, None)
+            self._armed_at = self._client.written
+            self._node.start(
+                self._wall_ms, self._armed and self._armed.crash_at, note_calls=self._witness is not None
+            )
+            if await self._node.wait_until_answering():
+                self._client.is_up.set()
+                if not await self._until_killed():
+                    return
+            self._record_kill()
+
+    async def _until_killed(self) -> bool:
+        """Whether the node died; False when all is done. Kills it itself when the plan says: at any moment."""
+        while not self._node.is_dead():
+            if self._is_over:
+                if self._armed is not None:
+                    raise DemoFailure(f"The flights ran out before this kill: {self._armed}.")
+                return False
+            at = self._armed_at + self._armed.count if self._armed else None
+            if (
+                self._armed
+                and self._armed.point == ANY_MOMENT
+                and at is not None
+                and self._client.written >= at
+            ):
+                self._node.kill()
+            await asyncio.sleep(0.002)
+        return True
+
+    def _record_kill(self) -> None:
+        """Note what was in flight. The node is dead, so the store is read here, by the code of `tailrace status`."""
+        self._client.is_up.clear()
+        self._close_kill()
+        assert self._armed is not None
+        assert self._witness is not None
+        handlers = ask(self._node.data, "status")["handlers"]
+        unsettled = self._witness.unsettled(handlers)
+        self.progress.kills.append(
+            Kill(self._armed.point, self._armed.count, self._client.written, unsettled)
+        )
+
+    def _close_kill(self) -> None:
+        """Note what the last kill made happen twice."""
+        if self._witness is None:
+            return
+        repeated = self._witness.repeated()
+        if self.progress.kills:
+            kill = self.progress.kills[-1]
+            kill.calls_repeated = repeated
+            kill.writes_in_flight = self._client.lost - self._counted[0]
+            kill.writes_repeated = self._client.repeated - self._counted[1]
+        self._counted = (self._client.lost, self._client.repeated)
+
+
+def steps(writes: Sequence[Any]) -> Iterator[tuple[int, list[Any]]]:
+    """Writes that fall into the same quarter of an hour, with its first minute."""
+    for quarter, group in itertools.groupby(writes, lambda write: write.instant // STEP_MINUTES):
+        yield quarter * STEP_MINUTES, list(group)
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first failure inside nested groups: the one to tell."""
+    first = group.exceptions[0]
+    return first_of(first) if isinstance(first, BaseExceptionGroup) else first

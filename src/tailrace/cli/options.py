@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import click
 
+from tailrace.cli.durations import instant
+
 DEFAULT_DATA: Final = Path(".tailrace")
 
 data = click.option(
@@ -26,6 +28,50 @@ log_format = click.option(
     show_default=True,
     help="How the log on standard error is written.",
 )
+
+
+serving = (
+    click.option(
+        "--port", type=click.IntRange(0, 65_535), default=8000, show_default=True, help="0: any free port."
+    ),
+    click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on."),
+    data,
+    click.option("--memory", is_flag=True, help="Keep everything in memory; nothing is written to disk."),
+    click.option(
+        "--sync",
+        type=click.Choice(["normal", "full"]),
+        default="normal",
+        show_default=True,
+        help="normal survives any crash of the process; full survives power loss.",
+    ),
+    click.option(
+        "--clock",
+        type=click.Choice(["system", "manual"]),
+        default="system",
+        show_default=True,
+        help="manual: time stands still until `tailrace clock advance`.",
+    ),
+    click.option(
+        "--clock-start", callback=instant, metavar="ISO", help="Where a manual clock stands at first."
+    ),
+    click.option(
+        "--shards",
+        type=click.IntRange(1, 64),
+        default=1,
+        show_default=True,
+        help="Shards of a new stream.",
+    ),
+    click.option("--aws-delays", is_flag=True, help="Tables stay CREATING for as long as on AWS."),
+    click.option("--cors", metavar="ORIGIN", help="Allow a web page of this origin; none by default."),
+    click.option(
+        "--allow-unsigned",
+        is_flag=True,
+        help="Listen beyond loopback although nobody's signature is checked.",
+    ),
+    log_format,
+    as_json,
+)
+"""What every command that serves understands."""
 
 
 def options(*declared: Any) -> Any:

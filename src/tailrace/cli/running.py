@@ -10,23 +10,53 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, Protocol
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
 from tailrace.cli.failures import INTERRUPTED, CommandFailure
 
+if TYPE_CHECKING:
+    from tailrace.app.app import App
+    from tailrace.compose import Node
+
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
-class Runnable(Protocol):
-    """What can be started and drained."""
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What was chosen on the command line of `serve` or `dev`. Units: clock_start in ms since the epoch."""
 
-    async def start(self) -> int:
-        """Serve; the port."""
+    port: int
+    host: str
+    directory: Path
+    memory: bool
+    sync: Literal["normal", "full"]
+    clock: Literal["system", "manual"]
+    clock_start: int | None
+    shards: int
+    aws_delays: bool
+    cors: str | None
+    allow_unsigned: bool
+    log_format: Literal["text", "json"]
+    as_json: bool
 
-    async def stop(self) -> None:
-        """Drain and give everything back."""
+    def check(self) -> None:
+        """Refuse what cannot be or is open to a network by accident. Raises: CommandFailure."""
+        if self.host not in LOOPBACK and not self.allow_unsigned:
+            raise CommandFailure(
+                f"Listening on {self.host} would open every table to whoever reaches this machine: signatures are not "
+                "checked yet.",
+                hint=f"leave --host out, or accept that: tailrace serve --host {self.host} --allow-unsigned",
+            )
+        if self.clock_start is not None and self.clock != "manual":
+            raise CommandFailure(
+                "--clock-start needs a clock that can be set.",
+                hint="add --clock manual, or leave --clock-start out",
+            )
 
 
 def run_loop(main: Coroutine[Any, Any, None]) -> None:
@@ -57,22 +87,19 @@ def stop_at_signals(stopping: asyncio.Event, quiet: bool) -> None:
 
 
 async def run_until_stopped(
-    node: Runnable,
-    stopping: asyncio.Event,
+    node: "Node",
+    serving: Serving,
     announce: Callable[[int], None],
     beside: Callable[[], Awaitable[None]] | None = None,
-    *,
-    host: str,
-    port: int,
-    quiet: bool,
 ) -> None:
     """Start, announce, wait, drain. Raises: CommandFailure when the port is taken; what `beside` raises."""
-    stop_at_signals(stopping, quiet)
+    stopping = asyncio.Event()
+    stop_at_signals(stopping, serving.as_json)
     try:
-        bound = await node.start()
+        port = await node.start()
     except OSError as error:
-        raise port_failure(error, host, port) from error
-    announce(bound)
+        raise port_failure(error, serving.host, serving.port) from error
+    announce(port)
     sys.stdout.flush()
     try:
         await _until(stopping, beside)

@@ -5,13 +5,14 @@ is shown before its children, so that every item's changes come in order. Value:
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from typing import Any, Final
 
 import orjson
 
 from tailrace.engine.engine import Engine
-from tailrace.errors import TailraceError
+from tailrace.errors import ApiError, TailraceError
 from tailrace.ports import StreamRef
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.streams.arns import label_of
@@ -92,28 +93,51 @@ class Follower:
         return shard.parent_id in self._after and shard.parent_id not in self._finished
 
 
+async def follow(
+    engine: Engine, followers: Callable[[], Sequence[Follower]]
+) -> AsyncGenerator[dict[str, Any], None]:
+    """Every change that the followers come to, for ever; they are asked for again after each commit."""
+    woken = asyncio.Event()
+    unsubscribe = engine.on_commit(lambda _shards: woken.set())
+    try:
+        while True:
+            woken.clear()
+            for follower in followers():
+                for values in follower.slices():
+                    for value in values:
+                        yield value
+                    await asyncio.sleep(0)
+            await woken.wait()
+    finally:
+        unsubscribe()
+
+
 @verb("tail", streams=True)
 async def tail(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
     """Arguments: table, from_start. Offline it ends with what is there."""
     table = arguments.get("table")
     if not isinstance(table, str):
         raise TailraceError("`tail` needs the name of a table.", hint="tailrace tail TABLE")
-    engine = subject.engine
-    _check_table(engine, table)
-    follower = Follower(engine, table)
+    check_table(subject.engine, table)
+    follower = Follower(subject.engine, table)
+    if subject.is_offline:
+        for values in follower.slices():
+            for value in values:
+                yield value
+        return
     if not arguments.get("from_start"):
         follower.skip_to_now()
-    woken = asyncio.Event()
-    unsubscribe = engine.on_commit(lambda _shards: woken.set())
+    async with contextlib.aclosing(follow(subject.engine, lambda: [follower])) as changes:
+        async for change in changes:
+            yield change
+
+
+def check_table(engine: Engine, table: str) -> None:
+    """Refuse a table that is not there or has no stream. Raises: TailraceError that names those that have."""
     try:
-        while True:
-            woken.clear()
-            for values in follower.slices():
-                for value in values:
-                    yield value
-                await asyncio.sleep(0)
-            if subject.is_offline:
-                return
-            await woken.wait()
-    finally:
-        unsubscribe()
+        engine.stream_of(table)
+    except ApiError as error:
+        raise TailraceError(
+            f"There is no stream of a table {table!r}.",
+            hint="tailrace status   (lists the tables and their streams)",
+        ) from error

@@ -65,6 +65,7 @@ class Replay:
         self._checked_ms = self._wall_ms
         self._is_over = False
         self._counted = (0, 0)
+        self._begun = time.monotonic()
         self.progress = Progress(len(writes))
 
     async def run(self) -> tuple[list[Any], list[Any]]:

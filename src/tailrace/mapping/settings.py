@@ -5,14 +5,28 @@ the class's own defaults are the safe ones of Python names. A wrong value is ref
 text that names the setting, the value and the bound.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, Self, TypeAlias
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final, Literal, Self, TypeAlias
 
+from tailrace.errors import SettingsError
 from tailrace.streams.record import ChangeRecord
 
 Order: TypeAlias = Literal["key", "lane"]
-INFINITE = -1
+INFINITE: Final = -1
+LARGEST: Final = 1_000_000_000
+"""A bound for what has no natural one: it only catches slips such as microseconds given as milliseconds."""
+
+
+def _within(name: str, value: object, lowest: float, highest: float, also: str = "") -> float:
+    whole = isinstance(lowest, int) and name not in ("backoff.factor", "breaker.ratio")
+    is_number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    if not is_number or not isinstance(value, int | float) or not lowest <= value <= highest:
+        kind = "a whole number" if whole else "a number"
+        raise SettingsError(
+            f"{name}: {value!r} is not allowed; it is {also}{kind} from {lowest} to {highest}"
+        )
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +36,11 @@ class Backoff:
     base_ms: int = 1_000
     factor: float = 2.0
     cap_ms: int = 300_000
+
+    def __post_init__(self) -> None:
+        _within("backoff.base_ms", self.base_ms, 0, LARGEST)
+        _within("backoff.factor", self.factor, 1, 10)
+        _within("backoff.cap_ms", self.cap_ms, 0, LARGEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +52,19 @@ class BreakerSettings:
     ratio: float = 0.5
     probe: Backoff = Backoff(1_000, 2.0, 60_000)
 
+    def __post_init__(self) -> None:
+        _within("breaker.window", self.window, 1, 10_000)
+        _within("breaker.minimum", self.minimum, 1, self.window)
+        _within("breaker.ratio", self.ratio, 0.01, 1)
+
 
 @dataclass(frozen=True, slots=True)
 class MappingSettings:
-    """Everything the machine needs to know. Units: in the names; −1 means without end, as on AWS."""
+    """Everything the machine needs to know. Units: in the names; −1 means without end, as on AWS.
+
+    Shape:   `max_keys` failing keys may stand aside, each with `max_per_key` later changes; `max_ranges` bounds the settled
+             ranges of one checkpoint. `accepts` must not raise. Source of the bounds: semantics §2.1.
+    """
 
     id: str
     order: Order = "key"
@@ -56,8 +84,85 @@ class MappingSettings:
     backoff: Backoff = Backoff()
     breaker: BreakerSettings | None = BreakerSettings()
     accepts: Callable[[ChangeRecord], bool] | None = None
+    max_ranges: int = 4_096
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            raise SettingsError("id: '' is not allowed; a mapping needs a stable name")
+        if self.order not in ("key", "lane"):
+            raise SettingsError(f"order: {self.order!r} is not allowed; it is 'key' or 'lane'")
+        for name, (lowest, highest) in BOUNDS.items():
+            _within(name, getattr(self, name), lowest, highest)
+        if self.maximum_record_age_ms != INFINITE:
+            _within("maximum_record_age_ms", self.maximum_record_age_ms, 60_000, 604_800_000, "-1, or ")
+
+    @property
+    def capacity(self) -> int:
+        """How many records may wait in the machine: the buffer, but never less than one batch."""
+        return max(self.buffer_records, self.batch_size)
 
     @classmethod
     def for_lambda(cls, id: str, **changes: object) -> Self:
-        """AWS's own defaults: unlimited retries, no bisect, one lane that a failing batch blocks. No breaker."""
-        raise NotImplementedError
+        """AWS's own defaults: unlimited retries, no bisect, one lane that a failing batch blocks. No breaker.
+
+        Shape:   `changes` by AWS's names (`BatchSize=10`, `MaximumBatchingWindowInSeconds=5`, …) or by ours.
+        Raises:  SettingsError.
+        Source:  semantics §2.1.
+        """
+        known = {field.name for field in fields(cls)}
+        values: dict[str, Any] = {
+            "order": "lane", "maximum_retry_attempts": INFINITE, "bisect_batch_on_function_error": False, "breaker": None,
+        }  # fmt: skip
+        for name, value in changes.items():
+            ours = _from_aws(name, value) if name in AWS_NAMES else {name: value}
+            if not ours.keys() <= known:
+                raise SettingsError(f"{name}: no such setting; there are {', '.join(sorted(AWS_NAMES))}")
+            values.update(ours)
+        return cls(id, **values)
+
+
+BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
+    "batch_size": (1, 10_000),
+    "batching_window_ms": (0, 300_000),
+    "parallelization_factor": (1, 10),
+    "maximum_retry_attempts": (INFINITE, 10_000),
+    "maximum_record_age_ms": (INFINITE, 604_800_000),
+    "batch_bytes": (1, LARGEST),
+    "concurrency": (1, 1_000),
+    "max_keys": (1, 1_000_000),
+    "max_per_key": (1, 1_000_000),
+    "buffer_records": (1, 1_000_000),
+    "checkpoint_interval_ms": (0, 3_600_000),
+    "max_ranges": (1, 1_000_000),
+}
+AWS_NAMES: Final[Mapping[str, str]] = {
+    "BatchSize": "batch_size",
+    "MaximumBatchingWindowInSeconds": "batching_window_ms",
+    "ParallelizationFactor": "parallelization_factor",
+    "MaximumRetryAttempts": "maximum_retry_attempts",
+    "MaximumRecordAgeInSeconds": "maximum_record_age_ms",
+    "BisectBatchOnFunctionError": "bisect_batch_on_function_error",
+    "FunctionResponseTypes": "report_batch_item_failures",
+}
+
+
+def _from_aws(name: str, value: object) -> dict[str, object]:
+    """One of AWS's settings in our name and unit; the value is refused in AWS's own name and unit."""
+    if name.endswith("InSeconds"):
+        lowest, highest = BOUNDS[AWS_NAMES[name]]
+        seconds = _within(name, value, max(lowest, lowest // 1_000), highest // 1_000)
+        if name == "MaximumRecordAgeInSeconds" and seconds != INFINITE:
+            _within(name, value, 60, 604_800, "-1, or ")
+        value = INFINITE if seconds == INFINITE else int(seconds * 1_000)
+    elif name == "FunctionResponseTypes":
+        if value not in ([], ["ReportBatchItemFailures"]):
+            raise SettingsError(
+                f"{name}: {value!r} is not allowed; it is [] or [{'ReportBatchItemFailures'!r}]"
+            )
+        value = bool(value)
+    elif name == "BisectBatchOnFunctionError":
+        if not isinstance(value, bool):
+            raise SettingsError(f"{name}: {value!r} is not allowed; it is true or false")
+    else:
+        _within(name, value, *BOUNDS[AWS_NAMES[name]])
+    return {AWS_NAMES[name]: value}

@@ -1,0 +1,130 @@
+"""Cutting batches: size, payload and batching window; and a batch's own story of attempts.
+
+Rules of this file: a batch holds neighbours of one shard, in reading order; what comes first of size, payload and window sends
+it. Called by lane.py and keys.py.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tailrace.mapping.commands import GivenUp
+from tailrace.mapping.outcomes import Failure
+from tailrace.mapping.settings import INFINITE, MappingSettings
+from tailrace.streams.moment import Now
+from tailrace.streams.record import ChangeRecord
+
+ENVELOPE_BYTES: Final = 600
+"""What the event JSON adds to the keys and images of one record: names, ARN, region. Generous, so that 6 MB hold."""
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """One batch until it is settled.
+
+    Shape:   `attempts` used up; `outages` in a row; not before `ready_ms`. An unchanged batch keeps its `request`.
+    Units:   ready_ms monotonic; first and last failure since the epoch.
+    """
+
+    records: Sequence[ChangeRecord]
+    request: int
+    attempts: int = 0
+    outages: int = 0
+    ready_ms: int = 0
+    failure: Failure | None = None
+    first_failure_ms: int = 0
+    last_failure_ms: int = 0
+    is_probe: bool = False
+
+    def failed(self, failure: Failure, now: Now) -> None:
+        """Note a failure; whether it uses up an attempt is decided in retry.py."""
+        self.first_failure_ms = self.first_failure_ms or now.wall_ms
+        self.last_failure_ms = now.wall_ms
+        self.failure = failure
+
+    def exhausted(self) -> list[GivenUp]:
+        """All of it, given up after its last attempt."""
+        return [
+            GivenUp(
+                record, "RetryAttemptsExhausted", self.attempts, self.failure, self.first_failure_ms, self.last_failure_ms
+            )
+            for record in self.records
+        ]  # fmt: skip
+
+    def take_over_age(self, settings: MappingSettings, now: Now) -> list[GivenUp]:
+        """Remove the records beyond the age limit, and only those, from the batch."""
+        oldest = oldest_allowed_ms(settings, now)
+        if oldest is None or not any(record.created_ms < oldest for record in self.records):
+            return []
+        over = [record for record in self.records if record.created_ms < oldest]
+        self.records = [record for record in self.records if record.created_ms >= oldest]
+        return [too_old(record, self) for record in over]
+
+    def wake_ms(self, settings: MappingSettings, now: Now) -> int:
+        """When this batch needs a look: its back-off has passed, or a record in it becomes too old before that."""
+        if settings.maximum_record_age_ms == INFINITE:
+            return self.ready_ms
+        created = min(record.created_ms for record in self.records)
+        expires_in = created + settings.maximum_record_age_ms + 1 - now.wall_ms
+        return min(self.ready_ms, now.monotonic_ms + max(expires_in, 0))
+
+
+def too_old(record: ChangeRecord, work: Work | None = None) -> GivenUp:
+    """A record discarded for its age; `attempts` is what was really used."""
+    if work is None:
+        return GivenUp(record, "RecordAgeExceeded", 0, None, 0, 0)
+    return GivenUp(
+        record, "RecordAgeExceeded", work.attempts, work.failure, work.first_failure_ms, work.last_failure_ms
+    )
+
+
+def oldest_allowed_ms(settings: MappingSettings, now: Now) -> int | None:
+    """Records created before this are too old; None: none ever is. Source: semantics §2.7 (age = now − creation)."""
+    age = settings.maximum_record_age_ms
+    return None if age == INFINITE else now.wall_ms - age
+
+
+def payload_bytes(record: ChangeRecord) -> int:
+    """At most this much event JSON for one record, whatever the view type."""
+    return ENVELOPE_BYTES + len(record.keys) + len(record.old or b"") + len(record.new or b"")
+
+
+def fitting(records: Sequence[ChangeRecord], settings: MappingSettings, limit: int) -> tuple[int, bool]:
+    """How many of the first records make one batch, and whether it is full. One record always fits."""
+    count = min(len(records), limit)
+    total = 0
+    for index in range(count):
+        total += payload_bytes(records[index])
+        if total > settings.batch_bytes:
+            return max(index, 1), True
+    return count, count >= limit
+
+
+class Window:
+    """The batching window of one flow of records: it opens when records wait and nothing is in flight.
+
+    Source:  semantics §2.3 ("next window starts when the previous invocation is complete").
+    """
+
+    __slots__ = ("_length_ms", "opened_ms")
+
+    def __init__(self, settings: MappingSettings) -> None:
+        self._length_ms = settings.batching_window_ms
+        self.opened_ms: int | None = None
+
+    def is_over(self, now: Now) -> bool:
+        """Whether what waits is sent although the batch is not full. Opens the window when it was not open."""
+        if not self._length_ms:
+            return True
+        if self.opened_ms is None:
+            self.opened_ms = now.monotonic_ms
+        return now.monotonic_ms >= self.opened_ms + self._length_ms
+
+    def close(self) -> None:
+        """A batch was sent, or nothing waits any more."""
+        self.opened_ms = None
+
+    @property
+    def wake_ms(self) -> int | None:
+        """When an open window is over."""
+        return None if self.opened_ms is None else self.opened_ms + self._length_ms

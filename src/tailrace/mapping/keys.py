@@ -1,0 +1,382 @@
+"""Order by key: a failing key steps aside at its first failure, every other key goes on.
+
+Rules of this file: no key is ever in two batches at once. A key is *held* while a batch that is not settled touches it;
+its later records wait behind it, in order, and come back to the front when it is released. While one batch at a time
+runs and nothing fails, no key is looked at: a batch is a slice of what waits. Called by shard.py.
+"""
+
+from bisect import insort
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import Final
+
+from tailrace.mapping.batch import Window, Work, fitting, oldest_allowed_ms, payload_bytes, too_old
+from tailrace.mapping.breaker import Breaker
+from tailrace.mapping.commands import GivenUp, Invoke
+from tailrace.mapping.flow import Allowance, Numbers, failure_of
+from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Outcome
+from tailrace.mapping.retry import OUTAGES, GiveUp, Retry, Split, after_failure
+from tailrace.mapping.settings import MappingSettings
+from tailrace.mapping.settlement import Settlement
+from tailrace.streams.moment import Now
+from tailrace.streams.record import ChangeRecord
+
+Stack = list[Work]
+NO_STACK: Final[Stack] = []
+"""Marks a batch whose keys are not held: nothing else runs, so nothing can overtake it."""
+
+
+@dataclass(slots=True)
+class Held:
+    """One held key: how many records of it are in batches, and those that wait behind them."""
+
+    count: int = 0
+    behind: list[ChangeRecord] = field(default_factory=list)
+
+
+class KeyFlow:
+    """Records between reading and settling, ordered by key.
+
+    Shape:   `_pending` waits for a batch; `_aside` is a heap of (time, number, batch) that stand aside, `_retrying` their
+             keys; `_continuing` are the unresolved halves of bisected batches, the next one last.
+    """
+
+    def __init__(self, settings: MappingSettings, settlement: Settlement, breaker: Breaker) -> None:
+        self._settings = settings
+        self._settlement = settlement
+        self._breaker = breaker
+        self._numbers = Numbers()
+        self._window = Window(settings)
+        self._pending: list[ChangeRecord] = []
+        self._held: dict[bytes, Held] = {}
+        self._retrying: set[bytes] = set()
+        self._aside: list[tuple[int, int, Work]] = []
+        self._continuing: deque[Stack] = deque()
+        self._at_sink: dict[int, tuple[Work, Stack]] = {}
+        self._serial = 0
+        self._retry_first = True
+        self._full_key: bytes | None = None
+
+    @property
+    def buffered(self) -> int:
+        """Records that were never part of a batch and wait for no key."""
+        return len(self._pending)
+
+    @property
+    def in_flight(self) -> int:
+        """Batches at the sink."""
+        return len(self._at_sink)
+
+    @property
+    def retrying_keys(self) -> int:
+        """How many keys stand aside."""
+        return len(self._retrying)
+
+    @property
+    def blocked(self) -> str | None:
+        """The bound that stops new records, in words."""
+        if not self._pending:
+            return None
+        if len(self._retrying) >= self._settings.max_keys:
+            return (
+                f"{len(self._retrying)} failing keys stand aside, and max_keys is {self._settings.max_keys}"
+            )
+        if self._full_key is not None and self._full_key in self._retrying:
+            return f"a failing key has {self._settings.max_per_key} later changes waiting, and max_per_key is that"
+        return None
+
+    def add(self, records: Sequence[ChangeRecord]) -> None:
+        """Take records in reading order."""
+        self._pending.extend(records)
+
+    # ---- what may start ----------------------------------------------------------------------------------------
+
+    def start(self, now: Now, allowance: Allowance, *, is_last: bool) -> list[Invoke]:
+        """Every batch that may start now, up to the concurrency; one record when it is a probe."""
+        invokes: list[Invoke] = []
+        is_probe = allowance == "probe"
+        while allowance != "nothing" and len(self._at_sink) < self._settings.concurrency:
+            found = self._next(now, is_last=is_last, is_probe=is_probe)
+            if found is None:
+                break
+            work, stack = found
+            invokes.append(self._numbers.invoke(work, 0))
+            self._at_sink[invokes[-1].id] = (work, stack)
+            if is_probe:
+                work.is_probe = self._breaker.probing = True
+                break
+        return invokes
+
+    def _next(self, now: Now, *, is_last: bool, is_probe: bool) -> tuple[Work, Stack] | None:
+        """Halves first; then retries and new records take turns, so that neither starves the other."""
+        found = self._next_half(now, is_probe=is_probe) if self._continuing else None
+        if found is not None:
+            return found
+        if self._retry_first and self._aside:
+            self._retry_first = False
+            return self._next_aside(now) or self._next_fresh(now, is_last=is_last, is_probe=is_probe)
+        self._retry_first = True
+        return self._next_fresh(now, is_last=is_last, is_probe=is_probe) or self._next_aside(now)
+
+    def _next_half(self, now: Now, *, is_probe: bool) -> tuple[Work, Stack] | None:
+        while self._continuing:
+            stack = self._continuing[0]
+            if not stack:
+                self._continuing.popleft()
+                continue
+            work = stack.pop()
+            self._leave_behind(work)
+            self._discard_old(work, now)
+            if not work.records:
+                continue
+            if is_probe and len(work.records) > 1:
+                stack.append(Work(work.records[1:], self._numbers.request()))
+                work = Work(work.records[:1], self._numbers.request())
+            self._continuing.popleft()
+            return work, stack
+        return None
+
+    def _leave_behind(self, work: Work) -> None:
+        """Take the records whose key has stepped aside meanwhile out of a half."""
+        if not any(record.key in self._retrying for record in work.records):
+            return
+        self._move_behind([record for record in work.records if record.key in self._retrying])
+        work.records = [record for record in work.records if record.key not in self._retrying]
+        work.request = self._numbers.request()
+
+    def _next_aside(self, now: Now) -> tuple[Work, Stack] | None:
+        while self._aside and self._aside[0][0] <= now.monotonic_ms:
+            work = heappop(self._aside)[2]
+            self._discard_old(work, now)
+            if not work.records:
+                continue
+            if work.ready_ms > now.monotonic_ms:
+                self._step_aside(work, now)
+                continue
+            return work, []
+        return None
+
+    def _next_fresh(self, now: Now, *, is_last: bool, is_probe: bool) -> tuple[Work, Stack] | None:
+        self._discard_old_pending(now)
+        room = self._settings.max_keys - len(self._held)
+        limit = min(self._settings.batch_size, room, 1 if is_probe else room)
+        if limit <= 0:
+            return None
+        count, is_full = fitting(self._pending, self._settings, limit)
+        if not count:
+            self._window.close()
+            return None
+        if not (is_full or is_last or self._window.is_over(now)):
+            return None
+        self._window.close()
+        if not self._held and self._settings.concurrency == 1:
+            records = self._pending[:count]
+            del self._pending[:count]
+            return Work(records, self._numbers.request()), NO_STACK
+        records = self._take(limit)
+        if not records:
+            return None
+        self._hold(records)
+        return Work(records, self._numbers.request()), []
+
+    def _take(self, limit: int) -> list[ChangeRecord]:
+        """The first records whose keys are free; the others go behind their keys, up to the bound of one key."""
+        taken: list[ChangeRecord] = []
+        total = seen = 0
+        self._full_key = None
+        for record in self._pending:
+            held = self._held.get(record.key)
+            if held is None:
+                total += payload_bytes(record)
+                if taken and (total > self._settings.batch_bytes or len(taken) >= limit):
+                    break
+                taken.append(record)
+            elif len(held.behind) < self._settings.max_per_key:
+                held.behind.append(record)
+            else:
+                self._full_key = record.key
+                break
+            seen += 1
+        del self._pending[:seen]
+        taken.sort(key=_sequence)
+        return taken
+
+    # ---- what the sink answered -----------------------------------------------------------------------------------
+
+    def finish(self, id: int, outcome: Outcome, now: Now) -> None:
+        """The sink answered for this Invoke."""
+        work, stack = self._at_sink.pop(id)
+        failed = failure_of(outcome, len(work.records))
+        is_direct = stack is NO_STACK
+        if failed is None:
+            self._breaker.succeeded(work.records, is_probe=work.is_probe)
+            self._settlement.settle(work.records, "handled")
+            if not is_direct:
+                self._release(work.records)
+        else:
+            if is_direct:
+                stack = []
+                self._hold(work.records)
+            self._retrying.difference_update(record.key for record in work.records)
+            self._failed(work, stack, failed, now)
+        if stack:
+            self._continuing.append(stack)
+
+    def _failed(self, work: Work, stack: Stack, failed: Failed | FailedFrom, now: Now) -> None:
+        match failed:
+            case FailedFrom(index, failure):
+                rest = work.records[index + 1 :]
+                work.records, before = work.records[: index + 1], work.records
+                if rest:
+                    stack.append(Work(rest, self._numbers.request()))
+                self._some_failed(work, {index: failure}, now, is_alone=len(before) == 1)
+            case Failed(failures, None):
+                self._some_failed(work, dict(failures), now, is_alone=len(work.records) == 1)
+            case Failed(_, whole) if whole is not None and len(work.records) == 1:
+                self._some_failed(work, {0: whole}, now, is_alone=True)
+            case Failed(_, whole):
+                assert whole is not None
+                self._whole_failed(work, stack, whole, now)
+
+    def _some_failed(self, work: Work, failures: dict[int, Failure], now: Now, *, is_alone: bool) -> None:
+        """Settle what was accepted; each failing key steps aside with its first failed record."""
+        is_probe, work.is_probe = work.is_probe, False
+        accepted: list[ChangeRecord] = []
+        heads: dict[bytes, tuple[ChangeRecord, Failure]] = {}
+        later: list[ChangeRecord] = []
+        for index, record in enumerate(work.records):
+            if record.key in heads:
+                later.append(record)
+            elif index in failures:
+                heads[record.key] = (record, failures[index])
+            else:
+                accepted.append(record)
+        self._settlement.settle(accepted, "handled")
+        self._breaker.succeeded(accepted, is_probe=False)
+        self._retrying.update(heads)
+        self._move_behind(later)
+        self._release(accepted)
+        for key, (record, failure) in heads.items():
+            self._breaker.failed(key, failure, now, is_probe=is_probe)
+            head = work if is_alone else Work([record], self._numbers.request())
+            self._work_failed(head, failure, now, is_probe=is_probe)
+
+    def _whole_failed(self, work: Work, stack: Stack, failure: Failure, now: Now) -> None:
+        is_probe, work.is_probe = work.is_probe, False
+        self._breaker.failed(None, failure, now, is_probe=is_probe)
+        if failure.kind in OUTAGES and self._breaker.is_open and not work.attempts:
+            self._put_back([record for each in (work, *stack) for record in each.records])
+            stack.clear()
+            return
+        halves = self._work_failed(work, failure, now, is_probe=is_probe)
+        stack.extend(reversed(halves))
+
+    def _work_failed(self, work: Work, failure: Failure, now: Now, *, is_probe: bool) -> list[Work]:
+        """Retry later, give up, or split: then the halves are returned."""
+        work.failed(failure, now)
+        is_outage = is_probe or failure.kind in OUTAGES
+        work.attempts += not is_outage
+        work.outages = work.outages + 1 if is_outage else 0
+        decision = after_failure(
+            self._settings, failure, size=len(work.records), attempts=work.attempts, outages=work.outages, probing=is_probe
+        )  # fmt: skip
+        match decision:
+            case Retry(delay, _):
+                is_gated = failure.kind in OUTAGES and self._breaker.is_open
+                work.ready_ms = now.monotonic_ms + (failure.retry_after_ms if is_gated else delay)
+                self._retrying.update(record.key for record in work.records)
+                self._step_aside(work, now)
+            case Split(size):
+                return [
+                    Work(part, self._numbers.request()) for part in (work.records[:size], work.records[size:])
+                ]
+            case GiveUp():
+                self._give_up(work.exhausted())
+        return []
+
+    # ---- holding and releasing keys ----------------------------------------------------------------------------
+
+    def _step_aside(self, work: Work, now: Now) -> None:
+        self._serial += 1
+        heappush(self._aside, (work.wake_ms(self._settings, now), self._serial, work))
+
+    def _hold(self, records: Iterable[ChangeRecord]) -> None:
+        held = self._held
+        for record in records:
+            if record.key not in held:
+                held[record.key] = Held()
+            held[record.key].count += 1
+
+    def _release(self, records: Sequence[ChangeRecord]) -> None:
+        """These records are settled: their keys are free again unless another batch still touches them."""
+        freed: list[ChangeRecord] = []
+        for record in records:
+            self._retrying.discard(record.key)
+            freed.extend(self._let_go(record))
+        self._to_front(freed)
+
+    def _let_go(self, record: ChangeRecord) -> list[ChangeRecord]:
+        held = self._held[record.key]
+        held.count -= 1
+        return [] if held.count else self._held.pop(record.key).behind
+
+    def _put_back(self, records: Sequence[ChangeRecord]) -> None:
+        """These records go back, undelivered: behind their key if it stays held, else to the front."""
+        freed = [waiting for record in records for waiting in self._let_go(record)]
+        for record in records:
+            if record.key in self._held:
+                insort(self._held[record.key].behind, record, key=_sequence)
+            else:
+                freed.append(record)
+        self._to_front(freed)
+
+    def _move_behind(self, records: Iterable[ChangeRecord]) -> None:
+        """Records of batches whose key steps aside wait behind it."""
+        for record in records:
+            held = self._held[record.key]
+            held.count -= 1
+            insort(held.behind, record, key=_sequence)
+
+    def _to_front(self, records: list[ChangeRecord]) -> None:
+        if records:
+            records.sort(key=_sequence)
+            self._pending[:0] = records
+
+    # ---- record age -----------------------------------------------------------------------------------------------
+
+    def _give_up(self, given_up: list[GivenUp]) -> None:
+        if given_up:
+            self._settlement.give_up(given_up)
+            self._release([entry.record for entry in given_up])
+
+    def _discard_old(self, work: Work, now: Now) -> None:
+        size = len(work.records)
+        self._give_up(work.take_over_age(self._settings, now))
+        if 0 < len(work.records) < size:
+            work.request = self._numbers.request()
+
+    def _discard_old_pending(self, now: Now) -> None:
+        oldest = oldest_allowed_ms(self._settings, now)
+        head = self._pending[: self._settings.batch_size]
+        if oldest is None or not any(record.created_ms < oldest for record in head):
+            return
+        over = [r for r in self._pending if r.created_ms < oldest and r.key not in self._held]
+        gone = {record.sequence for record in over}
+        self._pending = [record for record in self._pending if record.sequence not in gone]
+        over.sort(key=_sequence)
+        self._settlement.give_up([too_old(record) for record in over])
+
+    def wake_ms(self, now: Now) -> int | None:
+        """The earliest back-off or window, when there is a place at the sink for what it brings."""
+        if len(self._at_sink) >= self._settings.concurrency:
+            return None
+        times = [self._aside[0][0]] if self._aside else []
+        if self._pending and self._window.wake_ms is not None:
+            times.append(self._window.wake_ms)
+        return min(times, default=None)
+
+
+def _sequence(record: ChangeRecord) -> int:
+    return record.sequence

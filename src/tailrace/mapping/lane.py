@@ -1,0 +1,205 @@
+"""Order as AWS Lambda keeps it: a shard is split into lanes by partition key, a failing batch blocks its lane.
+
+Rules of this file: at most one batch of a lane is at the sink; what a failed batch left over (`_stack`, the next one on
+top, so bisecting goes depth first) is sent before anything new. Source: semantics §2.3 to §2.7. Called by shard.py.
+"""
+
+from collections.abc import Sequence
+
+from tailrace.mapping.batch import Window, Work, fitting, oldest_allowed_ms, too_old
+from tailrace.mapping.breaker import Breaker
+from tailrace.mapping.commands import Invoke
+from tailrace.mapping.flow import Allowance, Numbers, failure_of, lowest
+from tailrace.mapping.outcomes import FailedFrom, Failure, Outcome
+from tailrace.mapping.retry import OUTAGES, GiveUp, Retry, Split, after_failure, delay_ms
+from tailrace.mapping.settings import MappingSettings
+from tailrace.mapping.settlement import Settlement
+from tailrace.streams.moment import Now
+from tailrace.streams.record import ChangeRecord
+
+
+class Lane:
+    """One lane: records that wait, batches to be sent again, the batch at the sink."""
+
+    __slots__ = ("_breaker", "_numbers", "_settings", "_settlement", "_stack", "at_sink", "pending", "window")
+
+    def __init__(
+        self, settings: MappingSettings, settlement: Settlement, breaker: Breaker, numbers: Numbers
+    ) -> None:
+        self._settings = settings
+        self._settlement = settlement
+        self._breaker = breaker
+        self._numbers = numbers
+        self._stack: list[Work] = []
+        self.pending: list[ChangeRecord] = []
+        self.at_sink: Work | None = None
+        self.window = Window(settings)
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether a batch must be sent again before anything new."""
+        return bool(self._stack)
+
+    def next(self, now: Now, *, is_last: bool) -> Work | None:
+        """The batch to send now. Records that became too old are discarded on the way."""
+        if self.at_sink is not None:
+            return None
+        while self._stack:
+            work = self._stack[-1]
+            size = len(work.records)
+            self._settlement.give_up(work.take_over_age(self._settings, now))
+            if not work.records:
+                self._stack.pop()
+                continue
+            if len(work.records) < size:
+                work.request = self._numbers.request()
+            if work.ready_ms > now.monotonic_ms:
+                return None
+            return self._stack.pop()
+        return self._fresh(now, is_last=is_last)
+
+    def _fresh(self, now: Now, *, is_last: bool) -> Work | None:
+        self._discard_old(now)
+        count, is_full = fitting(self.pending, self._settings, self._settings.batch_size)
+        if not count:
+            self.window.close()
+            return None
+        if not (is_full or is_last or self.window.is_over(now)):
+            return None
+        self.window.close()
+        work = Work(self.pending[:count], self._numbers.request())
+        del self.pending[:count]
+        return work
+
+    def _discard_old(self, now: Now) -> None:
+        oldest = oldest_allowed_ms(self._settings, now)
+        head = self.pending[: self._settings.batch_size]
+        if oldest is not None and any(record.created_ms < oldest for record in head):
+            over = [record for record in self.pending if record.created_ms < oldest]
+            self.pending = [record for record in self.pending if record.created_ms >= oldest]
+            self._settlement.give_up([too_old(record) for record in over])
+
+    def finish(self, outcome: Outcome, now: Now) -> None:
+        """The sink answered for the batch of this lane."""
+        work, self.at_sink = self.at_sink, None
+        assert work is not None
+        is_probe, work.is_probe = work.is_probe, False
+        failed = failure_of(outcome, len(work.records))
+        if failed is None:
+            self._breaker.succeeded(work.records, is_probe=is_probe)
+            self._settlement.settle(work.records, "handled")
+            return
+        match lowest(failed):
+            case FailedFrom(index, failure) if index > 0:
+                self._breaker.failed(None, failure, now, is_probe=is_probe)
+                self._settlement.settle(work.records[:index], "handled")
+                self._send_rest(work.records[index:], failure, now)
+            case FailedFrom(_, failure):
+                self._failed(work, failure, now, is_probe=is_probe)
+            case Failure() as failure:
+                self._failed(work, failure, now, is_probe=is_probe)
+
+    def _send_rest(self, records: Sequence[ChangeRecord], failure: Failure, now: Now) -> None:
+        """Progress was made: the rest, whole, is a new batch with a fresh budget, sent at once unless the sink is out."""
+        rest = Work(records, self._numbers.request())
+        rest.failed(failure, now)
+        rest.ready_ms = now.monotonic_ms + failure.retry_after_ms
+        if failure.kind in OUTAGES:
+            rest.outages = 1
+            rest.ready_ms = now.monotonic_ms + delay_ms(self._settings.backoff, 1, failure.retry_after_ms)
+        self._stack.append(rest)
+
+    def _failed(self, work: Work, failure: Failure, now: Now, *, is_probe: bool) -> None:
+        self._breaker.failed(None, failure, now, is_probe=is_probe)
+        work.failed(failure, now)
+        decision = after_failure(
+            self._settings,
+            failure,
+            size=len(work.records),
+            attempts=work.attempts + 1,
+            outages=work.outages + 1,
+        )
+        match decision:
+            case Retry(delay, counts):
+                work.attempts += counts
+                work.outages = 0 if counts else work.outages + 1
+                work.ready_ms = now.monotonic_ms + delay
+                self._stack.append(work)
+            case Split(size):
+                self._stack.append(Work(work.records[size:], self._numbers.request()))
+                self._stack.append(Work(work.records[:size], self._numbers.request()))
+            case GiveUp():
+                work.attempts += 1
+                self._settlement.give_up(work.exhausted())
+
+    def wake_ms(self, now: Now) -> int | None:
+        """When this lane needs a look."""
+        if self.at_sink is not None:
+            return None
+        return self._stack[-1].wake_ms(self._settings, now) if self._stack else self.window.wake_ms
+
+
+class LaneFlow:
+    """All lanes of one shard. A record's lane is its partition key's hash modulo the number of lanes."""
+
+    def __init__(self, settings: MappingSettings, settlement: Settlement, breaker: Breaker) -> None:
+        self._breaker = breaker
+        self._numbers = Numbers()
+        self._capacity = settings.capacity
+        self._lanes = [
+            Lane(settings, settlement, breaker, self._numbers) for _ in range(settings.parallelization_factor)
+        ]
+        self._at_sink: dict[int, Lane] = {}
+
+    @property
+    def buffered(self) -> int:
+        """Records that were never part of a batch."""
+        return sum(len(lane.pending) for lane in self._lanes)
+
+    @property
+    def in_flight(self) -> int:
+        """Batches at the sink."""
+        return len(self._at_sink)
+
+    @property
+    def blocked(self) -> str | None:
+        """A failing batch blocks its lane; when the buffer is full behind it, it blocks the shard."""
+        failing = [number for number, lane in enumerate(self._lanes) if lane.is_failing]
+        if failing and self.buffered >= self._capacity:
+            return f"{self.buffered} records wait behind the failing batch of lane {failing[0]}"
+        return None
+
+    def add(self, records: Sequence[ChangeRecord]) -> None:
+        """Take records in reading order."""
+        lanes = self._lanes
+        if len(lanes) == 1:
+            lanes[0].pending.extend(records)
+            return
+        for record in records:
+            lanes[record.partition % len(lanes)].pending.append(record)
+
+    def start(self, now: Now, allowance: Allowance, *, is_last: bool) -> list[Invoke]:
+        """Every batch that may start now, at most one a lane."""
+        invokes: list[Invoke] = []
+        if allowance == "nothing":
+            return invokes
+        for number, lane in enumerate(self._lanes):
+            work = lane.next(now, is_last=is_last)
+            if work is None:
+                continue
+            lane.at_sink = work
+            invokes.append(self._numbers.invoke(work, number))
+            self._at_sink[invokes[-1].id] = lane
+            if allowance == "probe":
+                work.is_probe = self._breaker.probing = True
+                break
+        return invokes
+
+    def finish(self, id: int, outcome: Outcome, now: Now) -> None:
+        """The sink answered for this Invoke."""
+        self._at_sink.pop(id).finish(outcome, now)
+
+    def wake_ms(self, now: Now) -> int | None:
+        """The earliest time of any lane."""
+        times = [time for lane in self._lanes if (time := lane.wake_ms(now)) is not None]
+        return min(times, default=None)

@@ -1,0 +1,67 @@
+"""What to do after a failure: one pure decision, and how long to wait.
+
+Rules of this file: numbers in, a decision out; nobody else compares attempts with limits. Called by lane.py and keys.py.
+"""
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from tailrace.mapping.outcomes import Failure, FailureKind
+from tailrace.mapping.settings import INFINITE, Backoff, MappingSettings
+
+OUTAGES: Final = (FailureKind.THROTTLED, FailureKind.UNAVAILABLE)
+MOST_DOUBLINGS: Final = 200  # keeps factor**n inside a float; every back-off has reached its cap long before
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Send the same records again after this time. `counts`: the failed attempt was used up."""
+
+    delay_ms: int
+    counts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Send the first `size` records and then the rest, each as a new batch with all of its attempts."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Do not try again. It is never waited for: the last failure decides at once."""
+
+
+Decision: TypeAlias = Retry | Split | GiveUp
+
+
+def after_failure(
+    settings: MappingSettings,
+    failure: Failure,
+    *,
+    size: int,
+    attempts: int,
+    outages: int = 0,
+    probing: bool = False,
+) -> Decision:
+    """Decide about a batch of `size` records that failed as a whole.
+
+    Shape:   `attempts` were used up, this one included; `outages` failures of the sink came in a row, this one
+             included; `probing`: the breaker was open, so this failure says nothing about the record.
+    Source:  semantics §2.5.
+    """
+    if failure.kind in OUTAGES or probing:
+        return Retry(delay_ms(settings.backoff, max(outages, 1), failure.retry_after_ms), counts=False)
+    if size > 1 and settings.bisect_batch_on_function_error:
+        return Split(size // 2)
+    limit = settings.maximum_retry_attempts
+    if limit != INFINITE and attempts > limit:
+        return GiveUp()
+    return Retry(delay_ms(settings.backoff, attempts, failure.retry_after_ms), counts=True)
+
+
+def delay_ms(backoff: Backoff, failures: int, at_least_ms: int = 0) -> int:
+    """How long to wait after the n-th failure in a row (1 is the first)."""
+    exponent = min(failures - 1, MOST_DOUBLINGS)
+    return max(int(min(backoff.base_ms * backoff.factor**exponent, backoff.cap_ms)), at_least_ms)

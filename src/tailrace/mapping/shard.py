@@ -1,0 +1,321 @@
+"""THE machine: one per mapping and shard. `commands = machine.step(completion, now)`.
+
+Theory of operation. A record is *read*, then owned by a flow (lane.py or keys.py) until it is *settled*: handled, filtered or
+discarded. Settling moves the low watermark; a checkpoint saves the watermark, the settled ranges above it, the ledger and
+whatever was given up in one transaction. Each step applies one completion, then asks for everything that became possible:
+batches, a checkpoint, a read, a wake-up, the end. A step costs per batch, never per record.
+
+Rules of this file: no clock, no randomness, no waiting: time is told, waiting is a Wake. At most one Read, one SaveCheckpoint and
+one Wake are outstanding; every command but a Read or Wake that Stop overtakes is answered. A checkpoint never passes a record that
+is not settled. After Stopped nothing comes. Called by runtime/driver.py, by scenarios and by the simulation.
+"""
+
+from typing import Final, Literal, TypeAlias, assert_never
+
+from tailrace.errors import InternalError
+from tailrace.mapping.breaker import Breaker
+from tailrace.mapping.commands import (
+    Checkpoint,
+    CheckpointDone,
+    CheckpointFailed,
+    Command,
+    Completion,
+    InvokeDone,
+    LeaseLost,
+    Pause,
+    Read,
+    ReadDone,
+    ReadFailed,
+    Redriven,
+    Resume,
+    Start,
+    Stop,
+    Stopped,
+    Wake,
+    Woken,
+)  # fmt: skip
+from tailrace.mapping.flow import Flow
+from tailrace.mapping.keys import KeyFlow
+from tailrace.mapping.lane import LaneFlow
+from tailrace.mapping.outcomes import Failure
+from tailrace.mapping.retry import delay_ms
+from tailrace.mapping.settings import Backoff, MappingSettings
+from tailrace.mapping.settlement import Settlement
+from tailrace.streams.moment import Now
+from tailrace.streams.record import ChangeRecord
+
+Phase: TypeAlias = Literal["new", "running", "stopping", "lost", "stopped"]
+PORT_BACKOFF: Final = Backoff(100, 2.0, 10_000)
+"""How a source or state store that fails is asked again. Not a setting: it protects our own ports, not the user's sink."""
+
+
+class Waiting:
+    """Back-off of one port: how often it failed in a row, and when it may be asked again."""
+
+    __slots__ = ("failures", "ready_ms")
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.ready_ms = 0
+
+    def failed(self, failure: Failure, now: Now) -> None:
+        """Wait longer after each failure in a row."""
+        self.failures += 1
+        self.ready_ms = now.monotonic_ms + delay_ms(PORT_BACKOFF, self.failures, failure.retry_after_ms)
+
+    def succeeded(self) -> None:
+        """No waiting any more."""
+        self.failures = 0
+        self.ready_ms = 0
+
+
+class ShardMachine:
+    """Decides everything that happens to the records of one shard in one mapping."""
+
+    def __init__(self, settings: MappingSettings) -> None:
+        self._settings = settings
+        self._phase: Phase = "new"
+        self._paused = False
+        self._closed = False
+        self._reading = False
+        self._saving = False
+        self._wake_ms: int | None = None
+        self._saved_ms = 0
+        self._source = Waiting()
+        self._state = Waiting()
+        self._breaker = Breaker(settings.breaker)
+        self._settlement = Settlement(Checkpoint())
+        self._flow: Flow = self._make_flow()
+
+    def _make_flow(self) -> Flow:
+        make = LaneFlow if self._settings.order == "lane" else KeyFlow
+        return make(self._settings, self._settlement, self._breaker)
+
+    # ---- what others may see ----------------------------------------------------------------------------------
+
+    @property
+    def phase(self) -> Phase:
+        """Where the machine is in its life."""
+        return self._phase
+
+    @property
+    def watermark(self) -> int:
+        """Every record up to this sequence number is settled."""
+        return self._settlement.watermark.value
+
+    @property
+    def position(self) -> int:
+        """The last sequence number that was read."""
+        return self._settlement.watermark.position
+
+    @property
+    def unsettled(self) -> int:
+        """Records read and not settled."""
+        return self._settlement.watermark.unsettled
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Records by outcome since this machine started."""
+        return {str(outcome): count for outcome, count in self._settlement.totals.items()}
+
+    @property
+    def in_flight(self) -> int:
+        """Batches at the sink."""
+        return self._flow.in_flight
+
+    @property
+    def retrying_keys(self) -> int:
+        """Failing keys that stand aside (0 in lanes: there the batch waits)."""
+        return self._flow.retrying_keys if isinstance(self._flow, KeyFlow) else 0
+
+    @property
+    def is_finished(self) -> bool:
+        """The shard is closed and every record of it is settled."""
+        return self._closed and self._settlement.watermark.is_complete
+
+    @property
+    def blocked(self) -> str | None:
+        """Why the shard does not go on, in words for people; None: it does."""
+        if self._state.failures:
+            return "checkpoints cannot be saved"
+        if self._settlement.watermark.range_count > self._settings.max_ranges:
+            return f"a checkpoint would hold more than {self._settings.max_ranges} ranges (max_ranges)"
+        if self._breaker.is_open:
+            return "the sink is failing; one record at a time is tried until it accepts"
+        return self._flow.blocked
+
+    # ---- the step ----------------------------------------------------------------------------------------------
+
+    def step(self, completion: Completion, now: Now) -> list[Command]:
+        """Apply one completion, then ask for everything that became possible."""
+        if self._phase == "stopped":
+            return []
+        self._apply(completion, now)
+        if self._phase == "new":
+            return []
+        commands: list[Command] = []
+        self._ask_for_invokes(commands, now)
+        self._ask_for_checkpoint(commands, now)
+        self._ask_for_read(commands, now)
+        self._ask_for_end(commands)
+        self._ask_for_wake(commands, now)
+        return commands
+
+    def _apply(self, completion: Completion, now: Now) -> None:
+        match completion:
+            case InvokeDone(id, outcome):
+                self._flow.finish(id, outcome, now)
+            case ReadDone():
+                self._read_done(completion)
+            case CheckpointDone():
+                self._checkpoint_done(now)
+            case Woken():
+                self._wake_ms = None
+            case ReadFailed(failure):
+                self._reading = False
+                self._source.failed(failure, now)
+            case CheckpointFailed(failure):
+                self._checkpoint_failed(failure, now)
+            case Start(checkpoint):
+                self._start(checkpoint, now)
+            case Stop():
+                self._stop()
+            case LeaseLost():
+                self._phase = "lost"
+            case Pause():
+                self._paused = True
+            case Resume():
+                self._paused = False
+            case Redriven():
+                pass  # nothing is parked yet: the redriver comes with parking
+            case _:
+                assert_never(completion)
+
+    def _start(self, checkpoint: Checkpoint, now: Now) -> None:
+        if self._phase != "new":
+            raise InternalError("a machine is started once")
+        self._phase = "running"
+        self._saved_ms = now.monotonic_ms
+        self._settlement = Settlement(checkpoint)
+        self._flow = self._make_flow()
+        self._closed = checkpoint.finished
+
+    def _stop(self) -> None:
+        if self._phase == "new":
+            self._phase = "lost"  # nothing was read, so there is nothing to save
+        elif self._phase == "running":
+            self._phase = "stopping"
+
+    def _read_done(self, done: ReadDone) -> None:
+        if not self._reading or self._phase != "running":
+            return
+        self._reading = False
+        self._source.succeeded()
+        settlement, before = self._settlement, self._settlement.watermark.position
+        records = done.records
+        if records and records[0].sequence <= before:
+            records = [record for record in records if record.sequence > before]
+        if done.trimmed:
+            last = records[0].sequence - 1 if records else done.next_after
+            settlement.lost_to_trim(before + 1, last)
+        fresh = settlement.watermark.read(records, done.next_after)
+        accepts = self._settings.accepts
+        if accepts is not None and fresh:
+            accepted: list[ChangeRecord] = []
+            refused: list[ChangeRecord] = []
+            for record in fresh:
+                (accepted if accepts(record) else refused).append(record)
+            settlement.settle(refused, "filtered")
+            fresh = accepted
+        self._flow.add(fresh)
+        self._closed = self._closed or done.closed
+
+    def _checkpoint_done(self, now: Now) -> None:
+        if self._saving:
+            self._saving = False
+            self._state.succeeded()
+            self._settlement.saved()
+            self._saved_ms = now.monotonic_ms
+
+    def _checkpoint_failed(self, failure: Failure, now: Now) -> None:
+        if self._saving:
+            self._saving = False
+            self._state.failed(failure, now)
+            self._settlement.not_saved()
+
+    # ---- what became possible ------------------------------------------------------------------------------------
+
+    def _is_held_back(self) -> bool:
+        """Whether starting more would let what a crash repeats grow without bound."""
+        return self._state.failures > 0 or (
+            self._saving and self._settlement.unsaved >= self._settings.capacity
+        )
+
+    def _ask_for_invokes(self, commands: list[Command], now: Now) -> None:
+        if self._phase == "running" and not self._paused and not self._is_held_back():
+            commands.extend(self._flow.start(now, self._breaker.allows(now), is_last=self._closed))
+
+    def _ask_for_checkpoint(self, commands: list[Command], now: Now) -> None:
+        if self._saving or self._phase == "lost" or now.monotonic_ms < self._state.ready_ms:
+            return
+        finished = self.is_finished
+        if not self._settlement.has_news(finished=finished):
+            return
+        is_urgent = (
+            finished
+            or self._phase == "stopping"
+            or self._state.failures > 0
+            or self._settlement.unsaved >= self._settings.capacity
+        )
+        if is_urgent or now.monotonic_ms >= self._saved_ms + self._settings.checkpoint_interval_ms:
+            self._saving = True
+            commands.append(self._settlement.save(finished=finished))
+
+    def _ask_for_read(self, commands: list[Command], now: Now) -> None:
+        if self._reading or self._closed or self._phase != "running" or self._state.failures:
+            return
+        room = self._settings.capacity - self._flow.buffered
+        is_compact = self._settlement.watermark.range_count <= self._settings.max_ranges
+        if room * 2 >= self._settings.capacity and is_compact and now.monotonic_ms >= self._source.ready_ms:
+            self._reading = True
+            commands.append(Read(self._settlement.watermark.position, room))
+
+    def _ask_for_end(self, commands: list[Command]) -> None:
+        if self._flow.in_flight:
+            return
+        is_saved = not self._saving and not self._settlement.has_news(finished=self.is_finished)
+        if self._phase == "lost" or (is_saved and (self._phase == "stopping" or self.is_finished)):
+            commands.append(Stopped(finished=self._phase != "lost" and self.is_finished))
+            self._phase = "stopped"
+
+    def _ask_for_wake(self, commands: list[Command], now: Now) -> None:
+        earliest = self._next_wake_ms(now) if self._phase in ("running", "stopping") else None
+        if earliest is not None and (self._wake_ms is None or earliest < self._wake_ms):
+            self._wake_ms = earliest
+            commands.append(Wake(earliest))
+
+    def _next_wake_ms(self, now: Now) -> int | None:
+        times: list[int] = []
+        if self._phase == "running":
+            if self._source.failures and not self._reading and not self._closed:
+                times.append(self._source.ready_ms)
+            flow_ms = self._flow_wake_ms(now)
+            if flow_ms is not None:
+                times.append(flow_ms)
+        if not self._saving:
+            if self._state.failures:
+                times.append(self._state.ready_ms)
+            elif self._settlement.has_news(finished=self.is_finished):
+                times.append(self._saved_ms + self._settings.checkpoint_interval_ms)
+        return min((time for time in times if time > now.monotonic_ms), default=None)
+
+    def _flow_wake_ms(self, now: Now) -> int | None:
+        if self._paused or self._is_held_back():
+            return None
+        flow_ms = self._flow.wake_ms(now)
+        if not self._breaker.is_open:
+            return flow_ms
+        if self._breaker.probing or not self.unsettled:
+            return None
+        ready_ms = self._breaker.ready_ms
+        return ready_ms if ready_ms > now.monotonic_ms else flow_ms

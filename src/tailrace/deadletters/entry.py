@@ -1,0 +1,101 @@
+"""A dead letter: a record given up, kept whole, with everything a person needs to judge it.
+
+Rules of this file: a pure layout over one row of state, format 1, documented in docs/formats/state.md. Images stay the JSON text that
+clients are answered. Written in one transaction with the checkpoint that passes the record; writing it again changes
+nothing. Called by runtime/settle.py, `why` and the test world.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from tailrace.errors import StoreError
+from tailrace.streams.record import ChangeRecord
+from tailrace.streams.sequence import DIGITS
+
+VERSION: Final = 1
+MAX_TEXT: Final = 16_000
+"""Characters of an error or traceback that are kept: their ends say most, and a row must stay writable."""
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """One record given up.
+
+    Shape:   `condition` is Lambda's word (`RetryAttemptsExhausted`, `RecordAgeExceeded`); `attempts` really made.
+    Units:   *_ms since the epoch; 0 when the sink was never tried.
+    """
+
+    record: ChangeRecord
+    event_id: str
+    shard_id: str
+    handler: str
+    condition: str
+    attempts: int
+    error: str = ""
+    traceback: str = ""
+    first_failure_ms: int = 0
+    last_failure_ms: int = 0
+    code_version: str = ""
+    trace: str = ""
+
+
+def deadletter_key(app: str, mapping_id: str, sequence: int) -> str:
+    """The row of one dead letter. Sorted by sequence number inside a mapping.
+
+    >>> deadletter_key("shop", "send_mail", 42)
+    'deadletter/shop/send_mail/0000000000000000042'
+    """
+    return f"{deadletter_prefix(app, mapping_id)}{sequence:0{DIGITS}d}"
+
+
+def deadletter_prefix(app: str, mapping_id: str) -> str:
+    """What the rows of all dead letters of a mapping start with."""
+    escaped = (word.replace("%", "%25").replace("/", "%2F") for word in (app, mapping_id))
+    return "/".join(("deadletter", *escaped, ""))
+
+
+def deadletter_fields(letter: DeadLetter) -> dict[str, Any]:
+    """The row of a dead letter."""
+    record = letter.record
+    return {
+        "v": VERSION,
+        "sequence": record.sequence, "shard": record.shard, "event_name": record.event_name,
+        "created_ms": record.created_ms, "size_bytes": record.size_bytes, "partition": str(record.partition),
+        "key": record.key.hex(), "keys": record.keys.decode(), "old": _text(record.old), "new": _text(record.new),
+        "by_ttl": record.by_ttl,
+        "event_id": letter.event_id, "shard_id": letter.shard_id, "handler": letter.handler,
+        "condition": letter.condition, "attempts": letter.attempts,
+        "error": letter.error[-MAX_TEXT:], "traceback": letter.traceback[-MAX_TEXT:],
+        "first_failure_ms": letter.first_failure_ms, "last_failure_ms": letter.last_failure_ms,
+        "code_version": letter.code_version, "trace": letter.trace,
+    }  # fmt: skip
+
+
+def read_deadletter(fields: Mapping[str, Any]) -> DeadLetter:
+    """The dead letter behind a row. Raises: StoreError when its format is not known."""
+    if fields.get("v") != VERSION:
+        raise StoreError(
+            f"This dead letter has format {fields.get('v')!r}; this version reads {VERSION}.",
+            hint="install the version of tailrace that wrote it",
+        )
+    record = ChangeRecord(
+        sequence=fields["sequence"], shard=fields["shard"], event_name=fields["event_name"],
+        created_ms=fields["created_ms"], size_bytes=fields["size_bytes"], partition=int(fields["partition"]),
+        key=bytes.fromhex(fields["key"]), keys=fields["keys"].encode(),
+        old=_data(fields["old"]), new=_data(fields["new"]), by_ttl=fields["by_ttl"],
+    )  # fmt: skip
+    return DeadLetter(
+        record=record, event_id=fields["event_id"], shard_id=fields["shard_id"], handler=fields["handler"],
+        condition=fields["condition"], attempts=fields["attempts"], error=fields["error"], traceback=fields["traceback"],
+        first_failure_ms=fields["first_failure_ms"], last_failure_ms=fields["last_failure_ms"],
+        code_version=fields["code_version"], trace=fields["trace"],
+    )  # fmt: skip
+
+
+def _text(data: bytes | None) -> str | None:
+    return None if data is None else data.decode()
+
+
+def _data(text: str | None) -> bytes | None:
+    return None if text is None else text.encode()

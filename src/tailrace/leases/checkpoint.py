@@ -1,0 +1,89 @@
+"""Rows that delivery leaves behind: checkpoints, the ledger of settlement, marks.
+
+Rules of this file: layouts only, format 1, documented in docs/formats/state.md. The checkpoint, the ledger and the dead letters of one
+SaveCheckpoint are one transaction, fenced by the lease. Called by runtime/settle.py and by `why`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from tailrace.leases.rows import VERSION, Guard, RowWrite, key_of, readable
+
+MAX_LEDGER_RANGES: Final = 100
+"""How many ranges a ledger row names: it is written with every checkpoint, so it must stay a few kilobytes."""
+
+Range = tuple[int, int]
+
+
+def checkpoint_key(app: str, mapping_id: str, stream_label: str, shard_id: str) -> str:
+    """The row of one mapping's checkpoint in one shard."""
+    return key_of("checkpoint", app, mapping_id, stream_label, shard_id)
+
+
+def checkpoint_write(
+    key: str, epoch: int, watermark: int, ranges: Sequence[Range], *, finished: bool
+) -> RowWrite:
+    """A checkpoint. `epoch` says under which lease it was saved; the fence itself is a check of the lease's row."""
+    fields = {
+        "v": VERSION, "epoch": epoch, "watermark": watermark, "ranges": [list(each) for each in ranges], "finished": finished,
+    }  # fmt: skip
+    return RowWrite(key, fields)
+
+
+def read_checkpoint(fields: Mapping[str, Any] | None) -> tuple[int, tuple[Range, ...], bool]:
+    """(watermark, ranges, finished); a mapping that never saved one begins at 0. Raises: StoreError."""
+    if fields is None:
+        return 0, (), False
+    row = readable(fields, "checkpoint")
+    return row["watermark"], tuple((first, last) for first, last in row["ranges"]), row["finished"]
+
+
+def ledger_key(app: str, mapping_id: str, stream_label: str, shard_id: str) -> str:
+    """The row of one mapping's ledger in one shard."""
+    return key_of("ledger", app, mapping_id, stream_label, shard_id)
+
+
+def ledger_after(
+    fields: Mapping[str, Any] | None, settled: Iterable[tuple[int, int, int, str]]
+) -> dict[str, Any]:
+    """The ledger after these runs of records: (first, last, count, outcome), as a checkpoint reports them.
+
+    Shape:   `totals` by outcome since ever; `ranges` [first, last, count, outcome] of what was not handled, ascending; below
+             `detail_from` ranges were dropped to keep the row small (the totals were not).
+    """
+    before = readable(fields, "ledger") if fields is not None else {}
+    totals = dict(before.get("totals", {}))
+    ranges = [list(each) for each in before.get("ranges", ())]
+    for first, last, count, outcome in settled:
+        totals[outcome] = totals.get(outcome, 0) + count
+        if outcome != "handled":
+            ranges.append([first, last, count, outcome])
+    ranges.sort(key=lambda each: (each[0], each[1]))
+    detail_from = before.get("detail_from", 0)
+    if len(ranges) > MAX_LEDGER_RANGES:
+        detail_from = ranges[-MAX_LEDGER_RANGES][0]
+        ranges = ranges[-MAX_LEDGER_RANGES:]
+    return {"v": VERSION, "totals": totals, "ranges": ranges, "detail_from": detail_from}
+
+
+def outcome_of(
+    sequence: int, watermark: int, ranges: Sequence[Range], ledger: Mapping[str, Any] | None
+) -> str:
+    """What happened to one record: "waiting", or its outcome ("settled" when the ledger no longer has the detail)."""
+    if sequence > watermark and not any(first <= sequence <= last for first, last in ranges):
+        return "waiting"
+    row = readable(ledger, "ledger") if ledger is not None else {}
+    for first, last, _, outcome in row.get("ranges", ()):
+        if first <= sequence <= last:
+            return str(outcome)
+    return "handled" if sequence >= row.get("detail_from", 0) else "settled"
+
+
+def mark_key(mapping_id: str, run_id: str, table: str, key: bytes) -> str:
+    """The row of one item's mark: what `change.transaction` of this mapping and run last applied for it."""
+    return key_of("mark", mapping_id, run_id, table, key.hex())
+
+
+def mark_write(key: str, sequence: int) -> RowWrite:
+    """The mark of a change. Its guard fails when this change or a later one of the item was applied already."""
+    return RowWrite(key, {"v": VERSION, "sequence": sequence}, Guard("absent_or_less", "sequence", sequence))

@@ -1,0 +1,90 @@
+"""Leases: who reads which shard of an app.
+
+Rules of this file: pure transitions over one row. The *counter* says that the owner lives, the *epoch* is the fencing token: it
+rises only when the lease is taken. Whether a lease has expired is judged by the observer's own monotonic clock since the
+counter last moved, never by comparing the clocks of two machines. Called by runtime/worker.py. Source: the KCL's leases.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tailrace.leases.rows import VERSION, Guard, RowCheck, RowWrite, key_of, readable
+
+LEASE_DURATION_MS: Final = 10_000
+"""The KCL's failover time: so long a counter may stand still. Owners renew three times as often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A lease that this worker holds."""
+
+    key: str
+    owner: str
+    counter: int
+    epoch: int
+
+    @property
+    def fence(self) -> RowCheck:
+        """What a checkpoint's transaction requires: that nobody has taken the lease since."""
+        return RowCheck(self.key, Guard("equals", "epoch", self.epoch))
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A counter, and since when this observer has seen it stand still. Units: its own monotonic milliseconds."""
+
+    counter: int
+    since_ms: int
+
+    def has_expired(self, monotonic_ms: int, duration_ms: int = LEASE_DURATION_MS) -> bool:
+        """Whether the owner has not renewed for the whole duration."""
+        return monotonic_ms - self.since_ms >= duration_ms
+
+
+def lease_key(app: str, stream_label: str, shard_id: str) -> str:
+    """The row of one shard's lease in one app."""
+    return key_of("lease", app, stream_label, shard_id)
+
+
+def take(key: str, fields: Mapping[str, Any] | None, owner: str) -> tuple[Lease, RowWrite]:
+    """Take a lease that is free, expired or one's own from before a restart.
+
+    Guarantee: the write holds only if the counter is still the one that was seen, so an owner who renews in the last moment wins.
+    Raises: StoreError for a row of an unknown format.
+    """
+    if fields is None:
+        lease = Lease(key, owner, 1, 1)
+        return lease, RowWrite(key, _fields(lease), Guard("absent"))
+    seen = readable(fields, "lease")
+    lease = Lease(key, owner, seen["counter"] + 1, seen["epoch"] + 1)
+    return lease, RowWrite(key, _fields(lease), Guard("equals", "counter", seen["counter"]))
+
+
+def renew(lease: Lease) -> tuple[Lease, RowWrite]:
+    """Say that the owner lives. It holds only under the lease's own epoch."""
+    renewed = Lease(lease.key, lease.owner, lease.counter + 1, lease.epoch)
+    return renewed, RowWrite(lease.key, _fields(renewed), Guard("equals", "epoch", lease.epoch))
+
+
+def release(lease: Lease) -> RowWrite:
+    """Leave the shard to anybody, at once: the owner is empty, the epoch stays for the next one to raise."""
+    fields = {**_fields(lease), "owner": "", "counter": lease.counter + 1}
+    return RowWrite(lease.key, fields, Guard("equals", "epoch", lease.epoch))
+
+
+def is_free(fields: Mapping[str, Any] | None) -> bool:
+    """Whether nobody holds the lease."""
+    return fields is None or not readable(fields, "lease")["owner"]
+
+
+def sight(before: Sighting | None, fields: Mapping[str, Any], monotonic_ms: int) -> Sighting:
+    """Look at somebody else's lease: the time starts anew whenever the counter has moved."""
+    counter = readable(fields, "lease")["counter"]
+    if before is not None and before.counter == counter:
+        return before
+    return Sighting(counter, monotonic_ms)
+
+
+def _fields(lease: Lease) -> dict[str, Any]:
+    return {"v": VERSION, "owner": lease.owner, "counter": lease.counter, "epoch": lease.epoch}

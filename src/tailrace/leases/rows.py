@@ -1,0 +1,59 @@
+"""Rows of state as plain values: what a transition wants to write, and under which condition.
+
+Rules of this file: keys are `/`-separated words with the layout of docs/formats/state.md; every row carries `"v": 1`. The runtime turns
+a RowWrite into a StateWrite of the ports, which lie above this package.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+from tailrace.errors import StoreError
+
+VERSION: Final = 1
+Demand: TypeAlias = Literal["always", "absent", "equals", "absent_or_less"]
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What must hold of the present row: nothing, that it is absent, or something about one of its fields."""
+
+    demand: Demand = "always"
+    field: str = ""
+    value: int | str = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RowWrite:
+    """Put these fields under this key (None deletes the row) if the guard holds."""
+
+    key: str
+    fields: Mapping[str, Any] | None
+    guard: Guard = Guard()
+
+
+@dataclass(frozen=True, slots=True)
+class RowCheck:
+    """Require a guard of a row that is not written."""
+
+    key: str
+    guard: Guard
+
+
+def readable(fields: Mapping[str, Any], what: str) -> Mapping[str, Any]:
+    """The fields of a row whose format this version knows. Raises: StoreError."""
+    if fields.get("v") != VERSION:
+        raise StoreError(
+            f"This {what} has format {fields.get('v')!r}; this version reads {VERSION}.",
+            hint="install the version of tailrace that wrote it",
+        )
+    return fields
+
+
+def key_of(kind: str, *words: str) -> str:
+    """A row's key. A `/` or `%` inside a word is escaped, so that no two names share a row or a prefix.
+
+    >>> key_of("lease", "my/app", "shard-1")
+    'lease/my%2Fapp/shard-1'
+    """
+    return "/".join([kind, *(word.replace("%", "%25").replace("/", "%2F") for word in words)])

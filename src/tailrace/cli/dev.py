@@ -6,6 +6,7 @@ app is broken the old handlers go on and the message says so. Registered in `mai
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tailrace.compose import Node
 
 LOOK_EVERY_S: Final = 0.25
+_NOT_THEIRS: Final = (os.path.dirname(os.__file__), str(Path(__file__).parents[1]))
 LINES_A_SECOND: Final = 50
 """More changes than this are counted instead of shown: a terminal must not slow the handlers down."""
 
@@ -89,7 +91,7 @@ def described(error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        if "tailrace" not in Path(file).parts and not file.startswith("<"):
+        if not file.startswith(("<", *_NOT_THEIRS)):
             place = f" ({file}:{trace.tb_lineno})"
         trace = trace.tb_next
     return f"{type(error).__name__}: {error}{place}"

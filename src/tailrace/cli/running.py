@@ -19,7 +19,6 @@ import click
 from tailrace.cli.failures import INTERRUPTED, CommandFailure
 
 if TYPE_CHECKING:
-    from tailrace.app.app import App
     from tailrace.compose import Node
 
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
@@ -78,7 +77,7 @@ def stop_at_signals(stopping: asyncio.Event, quiet: bool) -> None:
             click.echo("stopped at once, without draining", err=True)
             os._exit(INTERRUPTED)
         stopping.set()
-        if not quiet:
+        if not serving.as_json:
             click.echo("\ndraining… (Ctrl-C again stops at once)", err=True)
 
     loop = asyncio.get_running_loop()
@@ -105,7 +104,7 @@ async def run_until_stopped(
         await _until(stopping, beside)
     finally:
         await node.stop()
-    if not quiet:
+    if not serving.as_json:
         click.echo(
             "drained: every request is answered, every checkpoint saved, the data directory free", err=True
         )

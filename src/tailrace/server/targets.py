@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from tailrace.errors import TailraceError
+from tailrace.errors import ApiError, TailraceError
 from tailrace.tables.schema import TableSchema
 from tailrace.values.types import Item
+from tailrace.values.wire import read_item
 
 EVENT_ID: Final = re.compile(r"[0-9a-f]{32}")
 FORMS: Final = "tailrace why TABLE/PK, TABLE/PK/SK, 'TABLE/{\"pk\": …}' or an event id"
@@ -62,7 +63,7 @@ def read_target(text: str, schemas: Iterable[TableSchema]) -> Target:
 
 def _by_json_alone(text: str, schemas: Iterable[TableSchema]) -> KeyTarget:
     members = _read_json(text)
-    fitting = [schema for schema in schemas if set(_names(schema)) == set(members)]
+    fitting = [schema for schema in schemas if set(schema.key_names) == set(members)]
     if len(fitting) != 1:
         tables = ", ".join(schema.name for schema in fitting) or "no table"
         raise TargetError(f"A key of {', '.join(members)} fits {tables}: name the table.", hint=FORMS)
@@ -74,27 +75,27 @@ def _read_json(text: str) -> dict[str, object]:
         members = json.loads(text, parse_float=str, parse_int=str)
     except json.JSONDecodeError as error:
         raise TargetError(f"The key is not JSON: {error}.", hint=FORMS) from error
-    assert isinstance(members, dict)
+    if not isinstance(members, dict):
+        raise TargetError("The key is not a JSON object.", hint=FORMS)
     return members
 
 
 def _key(schema: TableSchema, members: dict[str, object]) -> Item:
     """A key from JSON, with DynamoDB's type letters or without."""
-    if set(members) != set(_names(schema)):
-        raise TargetError(f"A key of {schema.name} is {' and '.join(_names(schema))}.", hint=FORMS)
-    key: Item = {}
-    for name, kind in zip(_names(schema), _kinds(schema), strict=True):
+    names = schema.key_names
+    if set(members) != set(names):
+        raise TargetError(f"A key of {schema.name} is {' and '.join(names)}.", hint=FORMS)
+    key: dict[str, dict[str, object]] = {}
+    for name, kind in zip(names, _kinds(schema), strict=True):
         value = members[name]
         if isinstance(value, dict) and set(value) == {kind}:
             value = value[kind]
-        if not isinstance(value, str):
-            raise TargetError(f"{name} of {schema.name} has the type {kind}.", hint=FORMS)
         key[name] = {kind: value}
-    return key
+    return _canonical(schema, key)
 
 
 def _key_of_words(schema: TableSchema, rest: str) -> Item:
-    names, kinds = _names(schema), _kinds(schema)
+    names = schema.key_names
     words = [rest] if len(names) == 1 else rest.split("/")
     if len(words) != len(names) or not all(words):
         raise TargetError(
@@ -102,12 +103,19 @@ def _key_of_words(schema: TableSchema, rest: str) -> Item:
             "a value with a slash in it is written as JSON.",
             hint=FORMS,
         )
-    return {name: {kind: word} for name, kind, word in zip(names, kinds, words, strict=True)}
+    return _canonical(
+        schema, {name: {kind: word} for name, kind, word in zip(names, _kinds(schema), words, strict=True)}
+    )
 
 
-def _names(schema: TableSchema) -> list[str]:
-    return [schema.hash_name] if schema.range_name is None else [schema.hash_name, schema.range_name]
+def _canonical(schema: TableSchema, key: dict[str, dict[str, object]]) -> Item:
+    try:
+        item = read_item(key)
+        schema.check_key(item)
+    except ApiError as error:
+        raise TargetError(f"That is no key of {schema.name}: {error.args[0]}.", hint=FORMS) from error
+    return item
 
 
-def _kinds(schema: TableSchema) -> list[str]:
-    return [schema.hash_type] if schema.range_type is None else [schema.hash_type, schema.range_type]
+def _kinds(schema: TableSchema) -> tuple[str, ...]:
+    return (schema.hash_type,) if schema.range_type is None else (schema.hash_type, schema.range_type)

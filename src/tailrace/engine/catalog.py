@@ -1,0 +1,245 @@
+"""The catalog: tables, streams and counters, in memory for speed and in table 0 of the store for good.
+
+Rules of this file: every change of what is kept goes through the pending group; after a failed commit all of it is
+read again. Nothing here decides; `engine.lifecycle` and `engine.lineage` do. Called by everything in `engine`.
+"""
+
+from bisect import bisect_right
+from typing import Final, TypeVar
+
+import msgspec
+
+from tailrace.engine.committer import Committer
+from tailrace.engine.documents import (
+    CATALOG,
+    CountersDocument,
+    DroppedDocument,
+    SizeDocument,
+    StreamDocument,
+    TableDocument,
+    TrimDocument,
+    decode,
+)
+from tailrace.engine.settings import EngineSettings
+from tailrace.streams.arns import stream_arn, table_arn
+from tailrace.streams.shards import Shard
+from tailrace.tables.schema import TableSchema
+
+COUNTERS: Final = b"counters"
+DocumentT = TypeVar("DocumentT")
+
+
+class Stream:
+    """A stream in memory: its document, and its open shards in the order of their hashes."""
+
+    __slots__ = ("_firsts", "_open", "arn", "document", "rollover_from_ms")
+
+    def __init__(self, document: StreamDocument, arn: str) -> None:
+        self.arn = arn
+        self.replace(document)
+
+    def replace(self, document: StreamDocument) -> None:
+        """Take a new lineage."""
+        self.document = document
+        self._open = sorted(
+            (shard for shard in document.shards if not shard.is_closed), key=lambda shard: shard.first
+        )
+        self._firsts = [shard.first for shard in self._open]
+        self.rollover_from_ms = min((shard.created_ms for shard in self._open), default=0)
+
+    @property
+    def open_shards(self) -> list[Shard]:
+        """The shards that still take records."""
+        return self._open
+
+    def shard_for(self, partition: int) -> Shard:
+        """The open shard of a partition's hash."""
+        if len(self._open) == 1:
+            return self._open[0]
+        return self._open[bisect_right(self._firsts, partition) - 1]
+
+
+class Table:
+    """A table in memory. `stream` is the one that is on."""
+
+    __slots__ = ("document", "items", "schema", "size_bytes", "stream")
+
+    def __init__(self, document: TableDocument, stream: Stream | None = None) -> None:
+        definition = document.definition
+        self.document = document
+        self.stream = stream
+        self.items = 0
+        self.size_bytes = 0
+        self.schema = TableSchema(
+            definition.name,
+            document.number,
+            document.table_id,
+            definition.hash_name,
+            definition.hash_type,
+            definition.range_name,
+            definition.range_type,
+        )
+
+
+class Catalog:
+    """Everything the engine knows besides items and records."""
+
+    def __init__(self, committer: Committer, settings: EngineSettings) -> None:
+        self._committer = committer
+        self._settings = settings
+        self._resized: dict[int, Table] = {}
+        self.tables: dict[str, Table] = {}
+        self.streams: dict[str, Stream] = {}
+        self.trimmed: dict[int, int] = {}
+        self.dropped: set[int] = set()
+        self.counters = CountersDocument()
+
+    # ---- reading -----------------------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Read everything from the store. Raises: StoreError."""
+        data = self._committer.get(CATALOG, COUNTERS)
+        self.counters = CountersDocument() if data is None else decode(COUNTERS, data, CountersDocument)
+        self._resized.clear()
+        streams = [
+            self._stream(document) for document in self._documents(b"stream/", StreamDocument).values()
+        ]
+        self.streams = {stream.arn: stream for stream in streams}
+        on = {stream.document.table_number: stream for stream in streams if stream.document.disabled_ms is None}
+        self.tables = {
+            document.definition.name: Table(document, on.get(document.number))
+            for document in self._documents(b"table/", TableDocument).values()
+        }
+        sizes = self._documents(b"size/", SizeDocument)
+        for table in self.tables.values():
+            size = sizes.get(_size_key(table.schema.number), SizeDocument())
+            table.items, table.size_bytes = size.items, size.size_bytes
+        self.trimmed = {
+            int(key.removeprefix(b"trim/")): document.through
+            for key, document in self._documents(b"trim/", TrimDocument).items()
+        }
+        self.dropped = {document.number for document in self._documents(b"dropped/", DroppedDocument).values()}
+
+    def _documents(self, prefix: bytes, document: type[DocumentT]) -> dict[bytes, DocumentT]:
+        found: dict[bytes, DocumentT] = {}
+        first = prefix
+        last = prefix[:-1] + b"0"  # "0" follows "/"
+        while rows := self._committer.query(CATALOG, first, last, 1_000):
+            found.update((key, decode(key, data, document)) for key, data in rows)
+            first = rows[-1][0] + b"\0"
+        return found
+
+    def _stream(self, document: StreamDocument) -> Stream:
+        return Stream(document, self.stream_arn(document.table, document.label))
+
+    def table_arn(self, name: str) -> str:
+        """The ARN of a table."""
+        return table_arn(self._settings.region, self._settings.account, name)
+
+    def stream_arn(self, name: str, label: str) -> str:
+        """The ARN of a table's stream."""
+        return stream_arn(self.table_arn(name), label)
+
+    # ---- writing -----------------------------------------------------------------------------------------------
+
+    def save_table(self, table: Table, document: TableDocument) -> None:
+        """Keep a table's new document."""
+        table.document = document
+        name = document.definition.name
+        self.tables[name] = table
+        self._put(_table_key(name), document)
+
+    def remove_table(self, table: Table) -> None:
+        """Forget a table; its rows are left to housekeeping."""
+        number = table.schema.number
+        del self.tables[table.schema.name]
+        self._committer.put_row(CATALOG, _table_key(table.schema.name), None)
+        self._committer.put_row(CATALOG, _size_key(number), None)
+        self._resized.pop(number, None)
+        self.dropped.add(number)
+        self._put(_dropped_key(number), DroppedDocument(number))
+
+    def forget_dropped(self, number: int) -> None:
+        """The last row of a deleted table is gone."""
+        self.dropped.discard(number)
+        self._committer.put_row(CATALOG, _dropped_key(number), None)
+
+    def save_stream(self, document: StreamDocument) -> Stream:
+        """Keep a stream's new document."""
+        stream = self.streams.get(self.stream_arn(document.table, document.label))
+        if stream is None:
+            stream = self._stream(document)
+            self.streams[stream.arn] = stream
+        else:
+            stream.replace(document)
+        self._put(_stream_key(document.label), document)
+        return stream
+
+    def remove_stream(self, stream: Stream) -> None:
+        """Forget a stream."""
+        del self.streams[stream.arn]
+        self._committer.put_row(CATALOG, _stream_key(stream.document.label), None)
+
+    def save_trimmed(self, shard: int, through: int | None) -> None:
+        """Keep up to where a shard's records are gone; None forgets the shard."""
+        if through is None:
+            self.trimmed.pop(shard, None)
+            self._committer.put_row(CATALOG, _trim_key(shard), None)
+        else:
+            self.trimmed[shard] = through
+            self._put(_trim_key(shard), TrimDocument(through))
+
+    def take_table_number(self) -> int:
+        """A table number that was never used."""
+        return self._count(next_table=self.counters.next_table + 1).next_table
+
+    def take_shard_numbers(self, count: int) -> int:
+        """The first of `count` shard numbers that were never used."""
+        return self._count(next_shard=self.counters.next_shard + count).next_shard
+
+    def take_label_ms(self, wall_ms: int) -> int:
+        """A time for a label that no other stream or table has, the present one if possible."""
+        label_ms = max(wall_ms, self.counters.label_ms + 1)
+        self._count(label_ms=label_ms)
+        return label_ms
+
+    def _count(self, **changes: int) -> CountersDocument:
+        before = self.counters
+        self.counters = msgspec.structs.replace(before, **changes)
+        self._put(COUNTERS, self.counters)
+        return before
+
+    def resize(self, table: Table, items: int, size_bytes: int) -> None:
+        """Count an item that came, went or changed; the new size is written once a group."""
+        table.items += items
+        table.size_bytes += size_bytes
+        self._resized[table.schema.number] = table
+
+    def save_sizes(self) -> None:
+        """Write the sizes that changed since the last commit."""
+        for number, table in self._resized.items():
+            self._put(_size_key(number), SizeDocument(table.items, table.size_bytes))
+        self._resized.clear()
+
+    def _put(self, key: bytes, document: msgspec.Struct) -> None:
+        self._committer.put_row(CATALOG, key, msgspec.json.encode(document))
+
+
+def _table_key(name: str) -> bytes:
+    return b"table/" + name.encode()
+
+
+def _stream_key(label: str) -> bytes:
+    return b"stream/" + label.encode()
+
+
+def _size_key(number: int) -> bytes:
+    return b"size/%010d" % number
+
+
+def _trim_key(shard: int) -> bytes:
+    return b"trim/%019d" % shard
+
+
+def _dropped_key(number: int) -> bytes:
+    return b"dropped/%010d" % number

@@ -1,0 +1,220 @@
+"""The group: what is decided and not yet durable, laid over the store, and the one commit that makes it durable.
+
+Rules of this file: synchronous, one owner, no asyncio. Reads see the group. `flush` is one `store.commit`; in the
+setting `full` a writer thread runs `write` between `begin_flush` and `finish_flush`, while the next group collects over
+the one in flight. A commit that fails drops everything that is not durable, both groups, and has the owner reload.
+Called by `engine`; flushed by whoever owns the turn (server, test world, worker).
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Callable
+from typing import Final
+
+from tailrace.errors import InternalError, StoreError
+from tailrace.ports import Commit, LogRow, Row, Store, Trim
+from tailrace.telemetry import PointReached, pass_by
+
+Listener = Callable[[frozenset[int]], None]
+DURABLE: Final = "commit.done"
+
+
+class _Group:
+    """Rows and records of one future commit. `ordered` holds a table's keys sorted once a range was asked for."""
+
+    __slots__ = ("advanced", "log", "ordered", "rows", "sync", "trims")
+
+    def __init__(self) -> None:
+        self.rows: dict[int, dict[bytes, bytes | None]] = {}
+        self.ordered: dict[int, list[bytes]] = {}
+        self.log: dict[int, list[LogRow]] = {}
+        self.trims: list[Trim] = []
+        self.advanced: set[int] = set()
+        self.sync = False
+
+    def is_empty(self) -> bool:
+        return not (self.rows or self.log or self.trims)
+
+    def put(self, table: int, key: bytes, value: bytes | None) -> None:
+        rows = self.rows.get(table)
+        if rows is None:
+            rows = self.rows[table] = {}
+        ordered = self.ordered.get(table)
+        if ordered is not None and key not in rows:
+            insort(ordered, key)
+        rows[key] = value
+
+    def range(self, table: int, first: bytes, last: bytes | None) -> list[tuple[bytes, bytes | None]]:
+        rows = self.rows.get(table)
+        if rows is None:
+            return []
+        ordered = self.ordered.get(table)
+        if ordered is None:
+            ordered = self.ordered[table] = sorted(rows)
+        start = bisect_left(ordered, first)
+        end = len(ordered) if last is None else bisect_left(ordered, last)
+        return [(key, rows[key]) for key in ordered[start:end]]
+
+    def commit(self) -> Commit:
+        rows = [Row(table, key, value) for table, keys in self.rows.items() for key, value in keys.items()]
+        log = [row for rows_of_shard in self.log.values() for row in rows_of_shard]
+        return Commit(rows, log, list(self.trims), self.sync)
+
+
+class Committer:
+    """The overlay over the store and the door to it.
+
+    Guarantee: after `flush` returned, everything added before it is durable (as far as the store's setting goes), and
+               the listeners know which shards advanced. After it raised, nothing of it ever was.
+    """
+
+    def __init__(self, store: Store, reached: PointReached = pass_by) -> None:
+        self.store = store
+        self._reached = reached
+        self._group = _Group()
+        self._flying: _Group | None = None
+        self._listeners: list[Listener] = []
+        self.before_commit: Callable[[], None] = _nothing
+        """Asked once before each commit to add what is written once a group (counters)."""
+        self.after_failure: Callable[[], None] = _nothing
+        """Called after everything not durable was dropped: the owner reloads what it keeps in memory."""
+
+    # ---- reading through the group ---------------------------------------------------------------------------
+
+    def get(self, table: int, key: bytes) -> bytes | None:
+        """One row as the pending writes leave it. Raises: StoreError."""
+        rows = self._group.rows.get(table)
+        if rows is not None and key in rows:
+            return rows[key]
+        if self._flying is not None:
+            rows = self._flying.rows.get(table)
+            if rows is not None and key in rows:
+                return rows[key]
+        return self.store.get(table, key)
+
+    def query(
+        self, table: int, first: bytes, last: bytes | None, limit: int, *, reverse: bool = False
+    ) -> list[tuple[bytes, bytes]]:
+        """At most `limit` rows with first <= key < last, as the pending writes leave them. Raises: StoreError."""
+        pending: dict[bytes, bytes | None] = {}
+        if self._flying is not None:
+            pending.update(self._flying.range(table, first, last))
+        pending.update(self._group.range(table, first, last))
+        if not pending:
+            return self.store.query(table, first, last, limit, reverse=reverse)
+        removed = sum(value is None for value in pending.values())
+        merged: dict[bytes, bytes | None] = dict(
+            self.store.query(table, first, last, limit + removed, reverse=reverse)
+        )
+        merged.update(pending)
+        live = [(key, value) for key, value in merged.items() if value is not None]
+        live.sort(reverse=reverse)
+        return live[:limit]
+
+    def read_durable_log(self, shard: int, after: int, limit: int) -> list[LogRow]:
+        """Records that no failure can take back. Raises: StoreError."""
+        return self.store.read_log(shard, after, limit)
+
+    def is_pending(self, shard: int) -> bool:
+        """Whether the shard has advanced, or was closed, by something that is not durable yet."""
+        return shard in self._group.advanced or (
+            self._flying is not None and shard in self._flying.advanced
+        )
+
+    # ---- adding to the group ---------------------------------------------------------------------------------
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether a flush has something to do."""
+        return not self._group.is_empty()
+
+    def put_row(self, table: int, key: bytes, value: bytes | None) -> None:
+        """Write a row with the group; None deletes it."""
+        self._group.put(table, key, value)
+
+    def add_change(self, table: int, key: bytes, value: bytes | None, record: LogRow | None) -> None:
+        """One change: the item and its record, never one without the other (a table without a stream has none)."""
+        group = self._group
+        group.put(table, key, value)
+        if record is not None:
+            shard = record.shard
+            rows = group.log.get(shard)
+            if rows is None:
+                group.log[shard] = [record]
+                group.advanced.add(shard)
+            else:
+                rows.append(record)
+
+    def add_trim(self, trim: Trim) -> None:
+        """Remove a shard's rows through a sequence number with the group."""
+        self._group.trims.append(trim)
+
+    def note_closed(self, shard: int) -> None:
+        """Tell the listeners of this shard too when the group is durable."""
+        self._group.advanced.add(shard)
+
+    def need_sync(self) -> None:
+        """Ask for a full sync of the group, whatever the setting."""
+        self._group.sync = True
+
+    # ---- making it durable -----------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """One commit for everything pending, then the listeners. Nothing to do is allowed. Raises: StoreError."""
+        commit = self.begin_flush()
+        if commit is None:
+            return
+        try:
+            self.write(commit)
+        except Exception as error:  # whatever stopped the commit, nothing of the group may stay
+            self.finish_flush(error)
+        else:
+            self.finish_flush()
+
+    def begin_flush(self) -> Commit | None:
+        """Take the group out for writing; it stays readable while the next one collects. None: nothing to do.
+
+        Raises:  InternalError while another group is in flight.
+        """
+        if self._flying is not None:
+            raise InternalError("a commit is already in flight")
+        if self._group.is_empty():
+            return None
+        self.before_commit()
+        self._flying, self._group = self._group, _Group()
+        return self._flying.commit()
+
+    def write(self, commit: Commit) -> None:
+        """Write what `begin_flush` handed out; may run in the writer thread. Raises: StoreError."""
+        self.store.commit(commit)
+        self._reached(DURABLE)
+
+    def finish_flush(self, error: BaseException | None = None) -> None:
+        """Tell how `write` ended. Raises: StoreError when it failed, after dropping all that is not durable."""
+        flying = self._flying
+        if flying is None:
+            raise InternalError("no commit is in flight")
+        self._flying = None
+        if error is not None:
+            self._group = _Group()
+            self.after_failure()
+            if isinstance(error, StoreError):
+                raise error
+            raise StoreError(f"the commit failed: {error}") from error
+        if flying.advanced:
+            advanced = frozenset(flying.advanced)
+            for listener in tuple(self._listeners):
+                listener(advanced)
+
+    def on_commit(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with the shards that advanced or closed after each commit. Returns: the unsubscribe."""
+        self._listeners.append(listener)
+
+        def unsubscribe() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return unsubscribe
+
+
+def _nothing() -> None:
+    """Until the owner says what to do."""

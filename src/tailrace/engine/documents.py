@@ -1,0 +1,102 @@
+"""The catalog's documents: what table 0 of the store holds, as JSON with a version in each.
+
+Rules of this file: layouts only, documented in docs/formats/store.md; a document of another version is refused with a
+hint, never guessed at. Called by `engine.catalog` and `engine.sequences`.
+"""
+
+from typing import Any, Final, Literal, TypeAlias, TypeVar
+
+import msgspec
+
+from tailrace.errors import StoreError
+from tailrace.streams.record import ViewType
+from tailrace.streams.shards import Shard
+from tailrace.tables.definition import TableDefinition
+
+CATALOG: Final = 0
+STATE: Final = 1
+FIRST_TABLE: Final = 16
+"""Reserved table numbers; users' tables come after them."""
+VERSION: Final = 1
+Busy: TypeAlias = Literal["CREATING", "UPDATING", "DELETING"]
+DocumentT = TypeVar("DocumentT")
+
+
+class TableDocument(msgspec.Struct, frozen=True):
+    """A table.
+
+    Shape:   `definition.stream` is the view type while a stream is on; `label` names the latest stream, on or off;
+             `busy` holds until `busy_until_ms` and is then over.
+    """
+
+    definition: TableDefinition
+    number: int
+    table_id: str
+    created_ms: int
+    label: str | None = None
+    busy: Busy | None = None
+    busy_until_ms: int = 0
+    on_demand_ms: int | None = None
+    v: int = VERSION
+
+
+class StreamDocument(msgspec.Struct, frozen=True):
+    """A stream, kept 24 hours after it was disabled or its table deleted. Labels are unique in a data directory."""
+
+    label: str
+    table: str
+    table_number: int
+    view_type: ViewType
+    created_ms: int
+    key_schema: list[dict[str, str]]
+    shards: tuple[Shard, ...] = ()
+    disabled_ms: int | None = None
+    v: int = VERSION
+
+
+class CountersDocument(msgspec.Struct, frozen=True):
+    """What is handed out once: table numbers, shard numbers, label times."""
+
+    next_table: int = FIRST_TABLE
+    next_shard: int = 1
+    label_ms: int = 0
+    v: int = VERSION
+
+
+class SizeDocument(msgspec.Struct, frozen=True):
+    """How many items a table holds, and their bytes."""
+
+    items: int = 0
+    size_bytes: int = 0
+    v: int = VERSION
+
+
+class TrimDocument(msgspec.Struct, frozen=True):
+    """Up to where a shard's records are physically gone."""
+
+    through: int
+    v: int = VERSION
+
+
+class DroppedDocument(msgspec.Struct, frozen=True):
+    """A deleted table whose rows housekeeping still removes."""
+
+    number: int
+    v: int = VERSION
+
+
+def decode(key: bytes, data: bytes, document: type[DocumentT]) -> DocumentT:
+    """Read one document. Raises: StoreError when it is damaged or of another version."""
+    try:
+        version: Any = msgspec.json.decode(data, type=dict[str, Any]).get("v")
+        if version != VERSION:
+            raise StoreError(
+                f"catalog document {key.decode(errors='replace')!r} has version {version!r}; this Tailrace reads {VERSION}",
+                hint="open the data directory with the version of Tailrace that wrote it",
+            )
+        return msgspec.json.decode(data, type=document)
+    except msgspec.DecodeError as error:
+        raise StoreError(
+            f"catalog document {key.decode(errors='replace')!r} is damaged: {error}",
+            hint="restore the data directory from a copy, or start with an empty one: --data DIR",
+        ) from error

@@ -1,0 +1,289 @@
+"""The table engine: one owner of tables, streams and state over one store.
+
+Rules of this file: synchronous, one owner, never asyncio. A write goes straight down: read the old item, decide
+(`tables.mutate`, pure), record (`streams.record`, pure), add both to the group (`engine.committer`). What takes more
+than a few lines lives in the module named after it. Called by `server.operations`, `sources.embedded`, `runtime`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from tailrace.engine import query as querying
+from tailrace.engine.catalog import Catalog, Table
+from tailrace.engine.committer import Committer, Listener
+from tailrace.engine.expiry import Housekeeping
+from tailrace.engine.lifecycle import Lifecycle
+from tailrace.engine.lineage import Lineage
+from tailrace.engine.query import ItemPage, QueryRequest, ScanRequest
+from tailrace.engine.sequences import Sequences
+from tailrace.engine.settings import EngineSettings
+from tailrace.engine.state import StateRows
+from tailrace.engine.streams import RecordsPage, StreamReader
+from tailrace.engine.transact import Transactions
+from tailrace.engine.trimming import Trimming
+from tailrace.ports import (
+    Clock,
+    ItemWrite,
+    LogRow,
+    Page,
+    Shard,
+    StateCheck,
+    StateRow,
+    StateWrite,
+    Store,
+    StreamRef,
+)
+from tailrace.streams.envelopes import log_row
+from tailrace.streams.record import ViewType, change_record
+from tailrace.tables.definition import TableChange, TableDefinition
+from tailrace.tables.mutate import Delete, Mutation, Operation, Put, Update, locate, mutate
+from tailrace.tables.schema import TableSchema
+from tailrace.telemetry import PointReached, pass_by
+from tailrace.values.size import size_bytes
+from tailrace.values.types import Item
+from tailrace.values.wire import dump_item
+
+__all__ = ["Engine", "EngineSettings", "ItemPage", "QueryRequest", "RecordsPage", "ScanRequest"]
+
+
+class Engine:
+    """Tables, streams and state.
+
+    Guarantee: an item and its change record are added to one group and become durable in one commit, or never.
+               Writes take effect at once for readers of this engine, and are durable after `committer.flush()`.
+    Raises:    ApiError in AWS's words for what a client did, StoreError for what the store did.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        settings: EngineSettings = EngineSettings(),  # noqa: B008 - frozen
+        reached: PointReached = pass_by,
+    ) -> None:
+        self.clock = clock
+        self.settings = settings
+        self._reached = reached
+        self._committer = Committer(store, reached)
+        self._catalog = Catalog(self._committer, settings)
+        self._sequences = Sequences(self._committer)
+        self._trimming = Trimming(self._committer, self._catalog, settings)
+        self._lineage = Lineage(self._committer, self._catalog, self._sequences, settings)
+        self._lifecycle = Lifecycle(self._catalog, self._lineage, clock, settings)
+        self._streams = StreamReader(
+            self._committer, self._catalog, self._lineage, self._trimming, self._sequences, clock, settings
+        )
+        self._state = StateRows(self._committer)
+        self._transactions = Transactions(self)
+        self._committer.before_commit = self._catalog.save_sizes
+        self._committer.after_failure = self._reload
+        self._catalog.load()
+        self._sequences.load(is_start=True)
+        self._sequences.created_ms = self._streams.newest_created_ms()
+
+    def _reload(self) -> None:
+        self._catalog.load()
+        self._sequences.load(is_start=False)
+        self._trimming.forget()
+
+    # ---- items -------------------------------------------------------------------------------------------------
+
+    def put(self, operation: Put) -> Mutation:
+        """PutItem. Raises: ApiError. Source: semantics §6.5, §6.8."""
+        return self._write(operation)
+
+    def update(self, operation: Update) -> Mutation:
+        """UpdateItem. Raises: ApiError. Source: semantics §6.4, §6.8."""
+        return self._write(operation)
+
+    def delete(self, operation: Delete) -> Mutation:
+        """DeleteItem; deleting an absent item is no error. Raises: ApiError."""
+        return self._write(operation)
+
+    def transact(self, operations: Sequence[Operation]) -> list[Mutation]:
+        """All of it or nothing, one action an item. Raises: ApiError (TransactionCanceledException with reasons)."""
+        return self._transactions.transact(operations)
+
+    def _write(self, operation: Operation) -> Mutation:
+        mutation, table, old_data = self.decide(operation)
+        self.apply(table, mutation, old_data, by_ttl=isinstance(operation, Delete) and operation.by_ttl)
+        return mutation
+
+    def decide(self, operation: Operation) -> tuple[Mutation, Table, bytes | None]:
+        """What an operation would do, and the old item's bytes. Nothing is written. Raises: ApiError."""
+        table = self._lifecycle.writable(operation.table)
+        schema = table.schema
+        target = locate(schema, operation)
+        old_data = self._committer.get(schema.number, target.key_bytes)
+        old: Item | None = None if old_data is None else orjson.loads(old_data)
+        mutation = mutate(schema, old, operation, target)
+        self._reached("write.mutated")
+        return mutation, table, old_data
+
+    def apply(
+        self, table: Table, mutation: Mutation, old_data: bytes | None, *, by_ttl: bool = False
+    ) -> None:
+        """Add a decided change and its record to the group; what changed nothing leaves no trace."""
+        if not mutation.changed:
+            return
+        old, new = mutation.old, mutation.new
+        new_data = None if new is None else dump_item(new)
+        old_size = 0 if old is None else size_bytes(old)
+        row: LogRow | None = None
+        if table.stream is not None:
+            wall_ms = self.clock.now().wall_ms
+            shard = self._lineage.shard_for(table.stream, mutation.partition, wall_ms)
+            record = change_record(
+                sequence=self._sequences.next(wall_ms),
+                shard=shard.number,
+                created_ms=self._sequences.created(wall_ms),
+                partition=mutation.partition,
+                key=mutation.key_bytes,
+                keys=mutation.keys,
+                old=old_data,
+                new=new_data,
+                image_bytes=old_size + mutation.size,
+                by_ttl=by_ttl,
+            )
+            row = LogRow(*log_row(record))
+        self._catalog.resize(table, (new is not None) - (old is not None), mutation.size - old_size)
+        self._committer.add_change(table.schema.number, mutation.key_bytes, new_data, row)
+
+    def get(self, table: str, key: Item) -> Item | None:
+        """GetItem, decoded. Raises: ApiError."""
+        data = self.get_bytes(table, key)
+        if data is None:
+            return None
+        item: Item = orjson.loads(data)
+        return item
+
+    def get_bytes(self, table: str, key: Item) -> bytes | None:
+        """GetItem as the JSON bytes that are answered. Raises: ApiError."""
+        schema = self._lifecycle.readable(table).schema
+        return self._committer.get(schema.number, schema.locate_key(key).key_bytes)
+
+    def query(self, request: QueryRequest) -> ItemPage:
+        """One page of a Query. Raises: ApiError. Source: semantics §6.6."""
+        return querying.query(self._committer, self._lifecycle.readable(request.table).schema, request)
+
+    def scan(self, request: ScanRequest) -> ItemPage:
+        """One page of a Scan. Raises: ApiError. Source: semantics §6.6."""
+        return querying.scan(self._committer, self._lifecycle.readable(request.table).schema, request)
+
+    # ---- tables ------------------------------------------------------------------------------------------------
+
+    def create_table(self, definition: TableDefinition) -> dict[str, Any]:
+        """CreateTable. Returns: AWS's TableDescription, status CREATING. Raises: ApiError."""
+        return self._lifecycle.create(definition)
+
+    def describe_table(self, name: str) -> dict[str, Any]:
+        """DescribeTable. Returns: AWS's description, the value of `Table`. Raises: ApiError."""
+        return self._lifecycle.describe(name)
+
+    def list_tables(self, start: str | None = None, limit: int | None = None) -> dict[str, Any]:
+        """ListTables after `start`. Returns: TableNames, LastEvaluatedTableName when there are more."""
+        return self._lifecycle.list(start, limit)
+
+    def update_table(self, name: str, change: TableChange) -> dict[str, Any]:
+        """UpdateTable. Returns: AWS's TableDescription, status UPDATING. Raises: ApiError. Source: semantics §1.2."""
+        return self._lifecycle.update(name, change)
+
+    def update_stream(self, name: str, enabled: bool, view_type: ViewType | None = None) -> dict[str, Any]:
+        """UpdateTable with nothing but a stream specification."""
+        return self.update_table(name, TableChange(stream_enabled=enabled, stream_view=view_type))
+
+    def delete_table(self, name: str) -> dict[str, Any]:
+        """DeleteTable. Returns: AWS's TableDescription, status DELETING. Raises: ApiError."""
+        return self._lifecycle.delete(name)
+
+    def schema(self, table: str) -> TableSchema:
+        """A table's key schema. Raises: ApiError (ResourceNotFoundException `Requested resource not found`)."""
+        return self._lifecycle.readable(table).schema
+
+    # ---- streams -----------------------------------------------------------------------------------------------
+
+    def list_streams(
+        self, table: str | None = None, limit: int | None = None, start_arn: str | None = None
+    ) -> dict[str, Any]:
+        """ListStreams. Returns: Streams, LastEvaluatedStreamArn when there are more. Raises: ApiError."""
+        return self._streams.list(table, limit, start_arn)
+
+    def describe_stream(
+        self,
+        arn: str,
+        limit: int | None = None,
+        start_shard_id: str | None = None,
+        filter: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """DescribeStream; `filter` is ShardFilter. Returns: AWS's StreamDescription. Raises: ApiError."""
+        return self._streams.describe(arn, limit, start_shard_id, filter)
+
+    def get_shard_iterator(
+        self, arn: str, shard_id: str, iterator_type: str, sequence_number: str | None = None
+    ) -> str:
+        """GetShardIterator. Returns: the token. Raises: ApiError."""
+        return self._streams.iterator(arn, shard_id, iterator_type, sequence_number)
+
+    def get_records(self, token: str, limit: int | None = None) -> RecordsPage:
+        """GetRecords. Returns: (records, next token or None, view type). Raises: ApiError."""
+        return self._streams.records(token, limit)
+
+    def stream_of(self, table: str) -> StreamRef:
+        """The stream that is on. Raises: ApiError when the table or its stream is not there."""
+        return self._streams.of_table(table)
+
+    def shards_of(self, arn: str) -> list[Shard]:
+        """Every shard that can still be read, parents before children. Raises: ApiError."""
+        return self._streams.shards(arn)
+
+    def read_shard(self, shard: Shard, after: int, limit: int) -> Page:
+        """Durable records with sequence > after; `closed` once the shard has ended with them. Raises: StoreError."""
+        return self._streams.read(shard, after, limit)
+
+    # ---- the group -----------------------------------------------------------------------------------------------
+
+    @property
+    def committer(self) -> Committer:
+        """The pending group: `flush()`, `is_dirty`, `begin_flush()`, `finish_flush(error)`."""
+        return self._committer
+
+    def on_commit(self, callback: Listener) -> Callable[[], None]:
+        """Call back with the numbers of the shards that advanced or closed, after each commit. Returns: unsubscribe."""
+        return self._committer.on_commit(callback)
+
+    # ---- state ---------------------------------------------------------------------------------------------------
+
+    def state_get(self, key: str) -> Mapping[str, Any] | None:
+        """The fields of one row of state."""
+        return self._state.get(key)
+
+    def state_query(self, prefix: str) -> list[StateRow]:
+        """Every row of state whose key begins with the prefix, in key order."""
+        return self._state.query(prefix)
+
+    def state_transact(self, writes: Sequence[StateWrite | StateCheck | ItemWrite]) -> None:
+        """State and items in one transaction; every condition is judged before anything is written.
+
+        Raises:  StateConflict(index) for state, ApiError (TransactionCanceledException) for items.
+        """
+        items = self._transactions.prepare([write for write in writes if isinstance(write, ItemWrite)])
+        self._state.check(writes)
+        self._transactions.run(items)
+        self._state.put(writes)
+
+    # ---- housekeeping --------------------------------------------------------------------------------------------
+
+    def housekeeping(self) -> Iterator[None]:
+        """One round of trimming, rollover and removal, in slices of about two milliseconds; flush after each."""
+        return Housekeeping(
+            self._committer, self._catalog, self._lineage, self._lifecycle, self._trimming, self.clock, self.settings
+        ).slices()
+
+    def close(self) -> None:
+        """Make the last group durable and give the store back. Repeatable."""
+        try:
+            self._committer.flush()
+        finally:
+            self._committer.store.close()

@@ -1,0 +1,39 @@
+"""What an engine may be told when it is opened.
+
+Rules of this file: values only; a wrong one is refused at once, in a text that names option, value and bound. Called
+by `compose` and the test world.
+"""
+
+from dataclasses import dataclass
+
+from tailrace.errors import SettingsError
+from tailrace.tables.limits import SHARDS_PER_STREAM
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Settings of one engine.
+
+    Shape:   `shards` a new stream begins with; `aws_delays` imitates AWS's waiting for tables; `slice_rows` bounds one
+             slice of housekeeping (about two milliseconds).
+    Raises:  SettingsError.
+    """
+
+    region: str = "us-east-1"
+    account: str = "000000000000"
+    shards: int = 1
+    aws_delays: bool = False
+    rollover_ms: int = 4 * 3_600_000
+    retention_ms: int = 24 * 3_600_000
+    slice_rows: int = 200
+
+    def __post_init__(self) -> None:
+        _within("shards", self.shards, 1, SHARDS_PER_STREAM)
+        _within("rollover_ms", self.rollover_ms, 1, 10**12)
+        _within("retention_ms", self.retention_ms, 1, 10**12)
+        _within("slice_rows", self.slice_rows, 1, 100_000)
+
+
+def _within(name: str, value: int, lowest: int, highest: int) -> None:
+    if not lowest <= value <= highest:
+        raise SettingsError(f"{name}: {value} is not allowed; it is a whole number from {lowest} to {highest}")

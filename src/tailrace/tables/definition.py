@@ -1,0 +1,217 @@
+"""What a table is declared to be: CreateTable and UpdateTable read, checked and described.
+
+Rules of this file: pure; takes members whose JSON types and constraints the server has already checked; says no in
+AWS's words. Indexes are refused here until the Engine issue brings them. Called by `server.operations` and `engine`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias, cast
+
+from tailrace.errors import validation_error
+from tailrace.streams.record import ViewType
+from tailrace.tables.schema import INVALID, KeyType
+
+BillingMode: TypeAlias = Literal["PROVISIONED", "PAY_PER_REQUEST"]
+NO_INDEXES: Final = "Tailrace does not support secondary indexes yet: {} (see `tailrace coverage`)"
+NOTHING_TO_DO: Final = (
+    "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates, "
+    "SSESpecification, ReplicaUpdates, DeletionProtectionEnabled, OnDemandThroughput, WarmThroughput or TableClass is required"
+)
+SAME_THROUGHPUT: Final = (
+    "The provisioned throughput for the table will not change. The requested value equals the current value. "
+    "Current ReadCapacityUnits provisioned for the table: {0}. Requested ReadCapacityUnits: {0}. "
+    "Current WriteCapacityUnits provisioned for the table: {1}. Requested WriteCapacityUnits: {1}. "
+    "Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TableDefinition:
+    """A table as CreateTable declares it.
+
+    Shape:   attribute types by name for exactly the key attributes; `stream` is the view type, None without a stream;
+             `read_units` and `write_units` are 0 on demand. `table_class` None means STANDARD, as AWS leaves it out.
+    """
+
+    name: str
+    hash_name: str
+    hash_type: KeyType
+    range_name: str | None = None
+    range_type: KeyType | None = None
+    stream: ViewType | None = None
+    billing_mode: BillingMode = "PAY_PER_REQUEST"
+    read_units: int = 0
+    write_units: int = 0
+    deletion_protection: bool = False
+    table_class: str | None = None
+
+    def key_schema(self) -> list[dict[str, str]]:
+        """AWS's KeySchema."""
+        elements = [{"AttributeName": self.hash_name, "KeyType": "HASH"}]
+        if self.range_name is not None:
+            elements.append({"AttributeName": self.range_name, "KeyType": "RANGE"})
+        return elements
+
+    def attribute_definitions(self) -> list[dict[str, str]]:
+        """AWS's AttributeDefinitions."""
+        types = [{"AttributeName": self.hash_name, "AttributeType": str(self.hash_type)}]
+        if self.range_name is not None:
+            types.append({"AttributeName": self.range_name, "AttributeType": str(self.range_type)})
+        return types
+
+
+@dataclass(frozen=True, slots=True)
+class TableChange:
+    """What UpdateTable asks for; None leaves a setting as it is. `stream_enabled` False has no view type."""
+
+    stream_enabled: bool | None = None
+    stream_view: ViewType | None = None
+    billing_mode: BillingMode | None = None
+    throughput: tuple[int, int] | None = None
+    deletion_protection: bool | None = None
+    table_class: str | None = None
+
+
+def read_definition(payload: Mapping[str, Any]) -> TableDefinition:
+    """A CreateTable request. Raises: ApiError (ValidationException). Source: semantics §1.2, §6.11."""
+    mode, read_units, write_units = _billing(payload)
+    _refuse_indexes(payload)
+    hash_name, range_name, types = _keys(payload)
+    return TableDefinition(
+        name=payload["TableName"],
+        hash_name=hash_name,
+        hash_type=types[hash_name],
+        range_name=range_name,
+        range_type=None if range_name is None else types[range_name],
+        stream=_new_stream(payload.get("StreamSpecification")),
+        billing_mode=mode,
+        read_units=read_units,
+        write_units=write_units,
+        deletion_protection=bool(payload.get("DeletionProtectionEnabled", False)),
+        table_class=payload.get("TableClass"),
+    )
+
+
+def _billing(payload: Mapping[str, Any]) -> tuple[BillingMode, int, int]:
+    throughput = payload.get("ProvisionedThroughput")
+    if payload.get("BillingMode") == "PAY_PER_REQUEST":
+        if throughput is not None:
+            raise validation_error(
+                f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"
+            )
+        return "PAY_PER_REQUEST", 0, 0
+    if throughput is None:
+        raise validation_error(
+            f"{INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"
+        )
+    return "PROVISIONED", throughput["ReadCapacityUnits"], throughput["WriteCapacityUnits"]
+
+
+def _refuse_indexes(payload: Mapping[str, Any]) -> None:
+    if payload.get("GlobalSecondaryIndexes") == []:
+        raise validation_error(f"{INVALID}List of GlobalSecondaryIndexes is empty")
+    if payload.get("LocalSecondaryIndexes") == []:
+        raise validation_error(f"{INVALID}List of LocalSecondaryIndexes is empty")
+    for member in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes"):
+        if payload.get(member):
+            raise validation_error(NO_INDEXES.format(member))
+
+
+def _keys(payload: Mapping[str, Any]) -> tuple[str, str | None, dict[str, KeyType]]:
+    schema: Sequence[Mapping[str, str]] = payload["KeySchema"]
+    definitions: Sequence[Mapping[str, str]] = payload["AttributeDefinitions"]
+    types = {one["AttributeName"]: cast(KeyType, one["AttributeType"]) for one in definitions}
+    names = [element["AttributeName"] for element in schema]
+    if len(types) < len(definitions):
+        raise validation_error(f"{INVALID}Cannot have two attributes with the same name")
+    if schema[0]["KeyType"] != "HASH":
+        raise validation_error("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
+    if len(names) == 2:
+        if schema[1]["KeyType"] != "RANGE":
+            raise validation_error("Invalid KeySchema: The second KeySchemaElement is not a RANGE key type")
+        if names[0] == names[1]:
+            raise validation_error(
+                "Both the Hash Key and the Range Key element in the KeySchema have the same name"
+            )
+    defined = f"[{', '.join(types)}]"
+    missing = [name for name in names if name not in types]
+    if missing:
+        raise validation_error(
+            f"{INVALID}Some index key attributes are not defined in AttributeDefinitions. "
+            f"Keys: [{', '.join(missing)}], AttributeDefinitions: {defined}"
+        )
+    if len(types) != len(names):
+        raise validation_error(
+            f"{INVALID}Number of attributes in KeySchema does not exactly match number of attributes defined in AttributeDefinitions"
+        )
+    return names[0], names[1] if len(names) == 2 else None, types
+
+
+def _new_stream(specification: Mapping[str, Any] | None) -> ViewType | None:
+    if specification is None:
+        return None
+    view: ViewType | None = specification.get("StreamViewType")
+    if specification["StreamEnabled"]:
+        if view is None:
+            raise validation_error(
+                f"{INVALID}Table is being created with a stream enabled, UpdateViewType is required"
+            )
+    elif view is not None:
+        raise validation_error(
+            f"{INVALID}Table is being created with a stream disabled, UpdateViewType should not be specified"
+        )
+    return view
+
+
+def read_change(payload: Mapping[str, Any]) -> TableChange:
+    """An UpdateTable request. Raises: ApiError (ValidationException). Source: semantics §1.2, §6.11."""
+    throughput = payload.get("ProvisionedThroughput")
+    stream = payload.get("StreamSpecification")
+    if payload.get("GlobalSecondaryIndexUpdates"):
+        if stream is not None:
+            raise validation_error(
+                f"{INVALID}You cannot create or delete index while changing stream status"
+            )
+        raise validation_error(NO_INDEXES.format("GlobalSecondaryIndexUpdates"))
+    mode: BillingMode | None = payload.get("BillingMode")
+    if mode == "PAY_PER_REQUEST" and throughput is not None:
+        raise validation_error(
+            f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"
+        )
+    change = TableChange(
+        stream_enabled=None if stream is None else bool(stream["StreamEnabled"]),
+        stream_view=None if stream is None else stream.get("StreamViewType"),
+        billing_mode=mode,
+        throughput=None
+        if throughput is None
+        else (throughput["ReadCapacityUnits"], throughput["WriteCapacityUnits"]),
+        deletion_protection=payload.get("DeletionProtectionEnabled"),
+        table_class=payload.get("TableClass"),
+    )
+    check_change(change)
+    return change
+
+
+def check_change(change: TableChange) -> None:
+    """What can be refused without looking at the table. Raises: ApiError. Source: semantics §1.2, §6.11."""
+    others = change.billing_mode is not None or change.throughput is not None
+    if change == TableChange():
+        raise validation_error(NOTHING_TO_DO)
+    if change.stream_enabled is not None and others:
+        raise validation_error(f"{INVALID}You cannot modify stream status while updating table IOPS")
+    if change.stream_enabled is True and change.stream_view is None:
+        raise validation_error(f"{INVALID}If stream is being enabled then UpdateViewType is required")
+    if change.stream_enabled is False and change.stream_view is not None:
+        raise validation_error(
+            f"{INVALID}If stream is being disabled, then UpdateViewType must not be specified"
+        )
+    for name, value in (
+        ("DeletionProtection", change.deletion_protection),
+        ("TableClass", change.table_class),
+    ):
+        alone = TableChange(deletion_protection=change.deletion_protection, table_class=change.table_class)
+        if value is not None and (change != alone or None not in (alone.deletion_protection, alone.table_class)):
+            raise validation_error(
+                f"{INVALID}{name} modification must be the only operation in the request"
+            )

@@ -1,0 +1,154 @@
+"""What a write means: an old item and an operation give a mutation, or AWS's error.
+
+Rules of this file: pure; inputs are never changed; nothing here knows of streams, stores or time. A write that leaves
+the item as it was is not a change (`changed` is False): no row and no record follow from it, though it still answers.
+Called by `engine.engine` and `engine.transact`.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias, assert_never
+
+import msgspec
+
+from tailrace.errors import ApiError, validation_error
+from tailrace.expressions.condition import Condition
+from tailrace.expressions.update import Update as UpdateExpression
+from tailrace.tables.limits import ITEM_BYTES
+from tailrace.tables.schema import INVALID, TableSchema, Target
+from tailrace.values.size import size_bytes
+from tailrace.values.types import Item
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Replace an item, or create it."""
+
+    table: str
+    item: Item
+    condition: Condition | None = None
+    return_old_on_failure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Change an item's attributes, or create it. Without an expression it only makes sure that the item exists."""
+
+    table: str
+    key: Item
+    update: UpdateExpression | None = None
+    condition: Condition | None = None
+    return_old_on_failure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove an item if it is there. `by_ttl` marks the service's own deletes."""
+
+    table: str
+    key: Item
+    condition: Condition | None = None
+    return_old_on_failure: bool = False
+    by_ttl: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Require a condition of an item that is not written (only inside a transaction)."""
+
+    table: str
+    key: Item
+    condition: Condition
+    return_old_on_failure: bool = False
+
+
+Operation: TypeAlias = Put | Update | Delete | Check
+
+
+class Mutation(msgspec.Struct, frozen=True, gc=False):
+    """What one operation does to one item.
+
+    Shape:   `old` and `new` are the item before and after, None where it does not exist; `changed` says whether they
+             differ. Units: `size` of the new item as DynamoDB charges it, 0 without one.
+    """
+
+    keys: Item
+    key_bytes: bytes
+    partition: int
+    old: Item | None
+    new: Item | None
+    changed: bool
+    size: int = 0
+
+
+def locate(schema: TableSchema, operation: Operation) -> Target:
+    """The item an operation is about; asked before the old item can be read. Raises: ApiError. Source: semantics §6.5."""
+    if isinstance(operation, Put):
+        return schema.locate_item(operation.item)
+    return schema.locate_key(operation.key)
+
+
+def mutate(
+    schema: TableSchema, old: Item | None, operation: Operation, target: Target | None = None
+) -> Mutation:
+    """Decide a write.
+
+    Raises:  ApiError: ConditionalCheckFailedException (with the item when asked for), ValidationException.
+    Source:  semantics §1.4, §6.3, §6.8.
+    """
+    keys, key_bytes, partition = target or locate(schema, operation)
+    if operation.condition is not None:
+        _require(operation, old)
+    match operation:
+        case Put(item=new):
+            size = size_bytes(new)
+            if size > ITEM_BYTES:
+                raise validation_error("Item size has exceeded the maximum allowed size")
+            return Mutation(keys, key_bytes, partition, old, new, new != old, size)
+        case Update():
+            return _updated(schema, old, operation, Target(keys, key_bytes, partition))
+        case Delete():
+            return Mutation(keys, key_bytes, partition, old, None, old is not None)
+        case Check():
+            return Mutation(keys, key_bytes, partition, old, old, False)
+        case _:
+            assert_never(operation)
+
+
+def _updated(schema: TableSchema, old: Item | None, operation: Update, target: Target) -> Mutation:
+    keys, key_bytes, partition = target
+    before = keys if old is None else old
+    update = operation.update
+    if update is None:
+        new = before
+    else:
+        check_update(schema, update)
+        new = update.apply(before)
+        if old is None and new == keys:
+            # Nothing but REMOVE (or DELETE) on an absent item: AWS does not create it. Source: semantics §1.4.
+            return Mutation(keys, key_bytes, partition, None, None, False)
+    size = size_bytes(new)
+    if size > ITEM_BYTES:
+        raise validation_error("Item size to update has exceeded the maximum allowed size")
+    return Mutation(keys, key_bytes, partition, old, new, new != old, size)
+
+
+def check_update(schema: TableSchema, update: UpdateExpression) -> None:
+    """Refuse an update of a key attribute. Raises: ApiError. Source: semantics §6.4."""
+    names = update.top_level_names()
+    for name in schema.key_names:
+        if name in names:
+            raise validation_error(
+                f"{INVALID}Cannot update attribute {name}. This attribute is part of the key"
+            )
+
+
+def _require(operation: Operation, old: Item | None) -> None:
+    condition = operation.condition
+    if condition is not None and not condition.matches({} if old is None else old):
+        raise condition_failed(old if operation.return_old_on_failure else None)
+
+
+def condition_failed(item: Item | None) -> ApiError:
+    """AWS's answer to a condition that does not hold, with the item when it was asked for. Source: semantics §6.8."""
+    extra = None if item is None else {"Item": item}
+    return ApiError("ConditionalCheckFailedException", "The conditional request failed", extra=extra)

@@ -57,7 +57,7 @@ class KeyFlow:
         self._at_sink: dict[int, tuple[Work, Stack]] = {}
         self._serial = 0
         self._retry_first = True
-        self._full_key: bytes | None = None
+        self._full_key = b""
 
     @property
     def buffered(self) -> int:
@@ -83,8 +83,13 @@ class KeyFlow:
             return (
                 f"{len(self._retrying)} failing keys stand aside, and max_keys is {self._settings.max_keys}"
             )
-        if self._full_key is not None and self._full_key in self._retrying:
-            return f"a failing key has {self._settings.max_per_key} later changes waiting, and max_per_key is that"
+        held = self._held.get(self._full_key)
+        if (
+            held is not None
+            and self._full_key in self._retrying
+            and len(held.behind) >= self._settings.max_per_key
+        ):
+            return f"a failing key has {len(held.behind)} later changes waiting, and max_per_key is {self._settings.max_per_key}"
         return None
 
     def add(self, records: Sequence[ChangeRecord]) -> None:
@@ -185,7 +190,7 @@ class KeyFlow:
         """The first records whose keys are free; the others go behind their keys, up to the bound of one key."""
         taken: list[ChangeRecord] = []
         total = seen = 0
-        self._full_key = None
+        self._full_key = b""
         for record in self._pending:
             held = self._held.get(record.key)
             if held is None:

@@ -1,0 +1,1 @@
+"""Golden traces of the delivery machine: small stories, and what the machine must do in each."""

@@ -1,0 +1,355 @@
+"""The language of the scenario files: one instruction a line, played against the real machine with a scripted sink.
+
+    settings [lambda] NAME=VALUE ...   the mapping's settings; `lambda`: AWS's defaults, AWS's names allowed
+    records 1 2 3 [key=a] [partition=0] [event=INSERT]   written now; a record's key is its own unless given
+    start · stop · pause · resume · lose-lease · close   unasked inputs; close: the shard gets no further record
+    crash                              forget the machine, start a new one from the last saved checkpoint
+    fail 2 [times=3]                   a batch with record 2 raises        | timeout 2: it times out
+    partial 2 [times=3]                ReportBatchItemFailures names 2     | refuse 2 4: exactly these are refused
+    throttle | unavailable [times=3] [after=500]   the sink refuses every batch; `after`: it asks for that many ms
+    heal                               forget all failures of the sink
+    fail-reads times=2 · fail-checkpoints times=2
+    hold invokes|checkpoints · release [invokes|checkpoints] [3]   answers wait · only that of the batch with record 3
+    advance 5s | 300ms                 time passes; the machine is woken when it asked for it
+    status                             what a person would see
+
+Rules of this file: the trace shows effects only (invokes, answers, checkpoints, waiting), each with its time in seconds.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tailrace.mapping.commands import (
+    Checkpoint,
+    CheckpointDone,
+    CheckpointFailed,
+    Command,
+    Completion,
+    Invoke,
+    InvokeDone,
+    LeaseLost,
+    Pause,
+    Read,
+    ReadDone,
+    ReadFailed,
+    Resume,
+    SaveCheckpoint,
+    Start,
+    Stop,
+    Stopped,
+    Wake,
+    Woken,
+)  # fmt: skip
+from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
+from tailrace.mapping.settings import Backoff, BreakerSettings, MappingSettings
+from tailrace.mapping.shard import ShardMachine
+from tailrace.streams.moment import Now
+from tailrace.streams.record import ChangeRecord
+
+WALL_MS = 1_000_000_000
+
+
+@dataclass(slots=True)
+class Fault:
+    """One line of the sink's script."""
+
+    verb: str
+    records: frozenset[int]
+    times: int | None
+    after_ms: int
+
+    def outcome(self, batch: list[int]) -> Outcome | None:
+        """What the sink answers because of this fault; None: it does not concern the batch."""
+        hit = [index for index, number in enumerate(batch) if number in self.records]
+        if self.times == 0 or (self.records and not hit):
+            return None
+        self.times = None if self.times is None else self.times - 1
+        match self.verb:
+            case "partial":
+                return FailedFrom(hit[0], Failure(error="partial"))
+            case "refuse":
+                return Failed({index: Failure(error="refused") for index in hit})
+            case verb:
+                kinds = {"fail": "RECORD", "throttle": "THROTTLED"}
+                kind = FailureKind[kinds.get(verb, verb.upper())]
+                return Failed(whole=Failure(kind, verb, retry_after_ms=self.after_ms))
+
+
+@dataclass(slots=True)
+class World:
+    """Everything around the machine, and the trace."""
+
+    settings: MappingSettings = MappingSettings("scenario")
+    trace: list[str] = field(default_factory=list)
+    time_ms: int = 0
+    log: list[ChangeRecord] = field(default_factory=list)
+    closed: bool = False
+    saved: Checkpoint = Checkpoint()
+    faults: list[Fault] = field(default_factory=list)
+    failing: dict[str, int] = field(default_factory=dict)
+    held: dict[str, list[Command]] = field(default_factory=dict)
+    queue: deque[Completion] = field(default_factory=deque)
+    read: Read | None = None
+    wake_ms: int | None = None
+    machine: ShardMachine | None = None
+
+    def say(self, text: str) -> None:
+        """One line of the trace."""
+        self.trace.append(f"{self.time_ms / 1000:8.3f}  {text}")
+
+    def run(self, line: str) -> None:
+        """Carry out one line of a scenario."""
+        verb, *words = line.split()
+        options = dict(word.split("=", 1) for word in words if "=" in word)
+        names = [word for word in words if "=" not in word]
+        if verb in FAULTS:
+            times = int(options["times"]) if "times" in options else None
+            after_ms = int(options.get("after", 0))
+            self.faults.append(Fault(verb, frozenset(int(name) for name in names), times, after_ms))
+            return
+        INSTRUCTIONS[verb](self, names, options)
+        self.settle()
+
+    def settle(self) -> None:
+        """Let the machine and the world answer each other until nothing happens any more."""
+        while True:
+            self.answer_read()
+            if not self.queue or self.machine is None:
+                return
+            for command in self.machine.step(self.queue.popleft(), self.now):
+                self.carry_out(command)
+
+    @property
+    def now(self) -> Now:
+        """The present; the wall clock began long ago."""
+        return Now(WALL_MS + self.time_ms, self.time_ms)
+
+    def answer_read(self) -> None:
+        if self.read is None:
+            return
+        if self.failing.get("reads", 0) > 0:
+            self.failing["reads"] -= 1
+            self.say("the read fails")
+            self.read = None
+            self.queue.append(ReadFailed(Failure()))
+            return
+        page = [record for record in self.log if record.sequence > self.read.after][: self.read.limit]
+        if page or self.closed:
+            after = page[-1].sequence if page else self.read.after
+            is_end = self.closed and (not self.log or after >= self.log[-1].sequence)
+            self.read = None
+            self.queue.append(ReadDone(page, after, closed=is_end))
+
+    def carry_out(self, command: Command) -> None:
+        """What the driver would do."""
+        match command:
+            case Read():
+                self.read = command
+            case Wake(at_ms):
+                self.wake_ms = at_ms
+                self.say(f"    waits until {at_ms / 1000:.3f}")
+            case Stopped(finished):
+                self.say("stopped, the shard is finished" if finished else "stopped")
+            case Invoke() | SaveCheckpoint():
+                self.show(command)
+                kind = "invokes" if isinstance(command, Invoke) else "checkpoints"
+                if kind in self.held:
+                    self.held[kind].append(command)
+                else:
+                    self.answer(command)
+
+    def show(self, command: Invoke | SaveCheckpoint) -> None:
+        if isinstance(command, Invoke):
+            lane = f" lane {command.lane}" if self.settings.parallelization_factor > 1 else ""
+            self.say(
+                f"invoke {numbers(command.records)}{lane} request {command.request} attempt {command.attempt}"
+            )
+            return
+        at = command.checkpoint
+        above = "".join(f" and {first}-{last}" for first, last in at.ranges)
+        self.say(f"checkpoint {at.watermark}{above}{' finished' if at.finished else ''}")
+        for each in command.settled:
+            if each.outcome != "handled":
+                self.say(f"    {each.outcome} {each.first}-{each.last} ({each.count})")
+        for entry in command.given_up:
+            self.say(
+                f"    dead letter {entry.record.sequence}: {entry.condition} after {entry.attempts} attempts"
+            )
+
+    def answer(self, command: Command) -> None:
+        match command:
+            case Invoke():
+                batch = [record.sequence for record in command.records]
+                outcomes = (fault.outcome(batch) for fault in self.faults)
+                outcome = next((each for each in outcomes if each is not None), Written())
+                self.say(f"    {describe(outcome, batch)}") if outcome != Written() else None
+                self.queue.append(InvokeDone(command.id, outcome))
+            case SaveCheckpoint() if self.failing.get("checkpoints", 0) > 0:
+                self.failing["checkpoints"] -= 1
+                self.say("    the checkpoint fails")
+                self.queue.append(CheckpointFailed(Failure()))
+            case SaveCheckpoint():
+                self.saved = command.checkpoint
+                self.queue.append(CheckpointDone())
+
+    # ---- instructions ------------------------------------------------------------------------------------------
+
+    def write(self, names: list[str], options: dict[str, str]) -> None:
+        for name in names:
+            number = int(name)
+            key = options.get("key", name)
+            partition = int(options.get("partition", number))
+            self.log.append(
+                ChangeRecord(
+                    sequence=number, shard=1, event_name="MODIFY", created_ms=self.now.wall_ms, size_bytes=100,
+                    partition=partition, key=key.encode(), keys=b"{}", new=b"x" * int(options.get("bytes", 10)),
+                )
+            )  # fmt: skip
+        self.log.sort(key=lambda record: record.sequence)
+
+    def start(self, _names: list[str], _options: dict[str, str]) -> None:
+        self.machine = ShardMachine(self.settings)
+        self.queue.append(Start(self.saved))
+
+    def crash(self, names: list[str], options: dict[str, str]) -> None:
+        self.say("crash")
+        self.queue.clear()
+        self.read = self.wake_ms = None
+        self.held.clear()
+        self.start(names, options)
+
+    def advance(self, names: list[str], _options: dict[str, str]) -> None:
+        end = self.time_ms + milliseconds(names[0])
+        while self.wake_ms is not None and self.wake_ms <= end:
+            self.time_ms, self.wake_ms = self.wake_ms, None
+            self.queue.append(Woken())
+            self.settle()
+        self.time_ms = end
+
+    def release(self, names: list[str], _options: dict[str, str]) -> None:
+        kind, wanted = names[0], [int(name) for name in names[1:]]
+        held = self.held.pop(kind)
+        for command in held:
+            if wanted and isinstance(command, Invoke) and command.records[0].sequence not in wanted:
+                self.held.setdefault(kind, []).append(command)
+            else:
+                self.answer(command)
+        if wanted:
+            self.held.setdefault(kind, [])
+
+    def status(self, _names: list[str], _options: dict[str, str]) -> None:
+        machine = self.machine
+        assert machine is not None
+        aside = f", {machine.retrying_keys} keys aside" if machine.retrying_keys else ""
+        self.say(f"status: {machine.unsettled} unsettled{aside}; {machine.blocked or 'not blocked'}")
+
+
+FAULTS = ("fail", "timeout", "partial", "refuse", "throttle", "unavailable")
+Instruction = Callable[[World, list[str], dict[str, str]], None]
+
+
+def _input(completion: Completion, text: str) -> Instruction:
+    def give(world: World, _names: list[str], _options: dict[str, str]) -> None:
+        world.say(text)
+        world.queue.append(completion)
+
+    return give
+
+
+def _set(name: str, value: Callable[[World, list[str], dict[str, str]], Any]) -> Instruction:
+    return lambda world, names, options: setattr(world, name, value(world, names, options))
+
+
+def _will_fail(what: str) -> Instruction:
+    return lambda world, _names, options: world.failing.update({what: int(options["times"])})
+
+
+INSTRUCTIONS: dict[str, Instruction] = {
+    "settings": _set("settings", lambda _world, names, options: settings(names, options)),
+    "records": World.write,
+    "start": World.start,
+    "crash": World.crash,
+    "stop": _input(Stop(), "stop"),
+    "pause": _input(Pause(), "pause"),
+    "resume": _input(Resume(), "resume"),
+    "lose-lease": _input(LeaseLost(), "the lease is lost"),
+    "close": _set("closed", lambda _world, _names, _options: True),
+    "heal": lambda world, _names, _options: world.faults.clear(),
+    "hold": lambda world, names, _options: world.held.update({names[0]: []}),
+    "release": World.release,
+    "fail-reads": _will_fail("reads"),
+    "fail-checkpoints": _will_fail("checkpoints"),
+    "advance": World.advance,
+    "status": World.status,
+}
+
+
+def settings(names: list[str], options: dict[str, str]) -> MappingSettings:
+    """Settings as a file writes them: numbers, true/false, backoff=BASE,FACTOR,CAP, breaker=WINDOW,MINIMUM,RATIO, accepts=not:1,2."""
+    values = dict(_values(options))
+    return (
+        MappingSettings.for_lambda("scenario", **values) if names else MappingSettings("scenario", **values)
+    )
+
+
+def _values(options: dict[str, str]) -> Iterator[tuple[str, Any]]:
+    for name, text in options.items():
+        words = text.split(",")
+        if name == "backoff":
+            yield name, Backoff(int(words[0]), float(words[1]), int(words[2]))
+        elif name == "breaker":
+            probe = Backoff(1_000, 2.0, 60_000)
+            yield (
+                name,
+                None
+                if text == "none"
+                else BreakerSettings(int(words[0]), int(words[1]), float(words[2]), probe),
+            )
+        elif name == "refuses":
+            refused = frozenset(int(word) for word in words)
+            yield "accepts", lambda record, refused=refused: record.sequence not in refused
+        elif text in ("true", "false"):
+            yield name, text == "true"
+        elif name == "FunctionResponseTypes":
+            yield name, words
+        else:
+            yield name, int(text) if text.lstrip("-").isdigit() else text
+
+
+def numbers(records: Any) -> str:
+    """Records by their sequence numbers."""
+    return "[" + " ".join(str(record.sequence) for record in records) + "]"
+
+
+def describe(outcome: Outcome, batch: list[int]) -> str:
+    """An answer of the sink, in words."""
+    match outcome:
+        case FailedFrom(index, _):
+            return f"fails from {batch[index]}"
+        case Failed(failures, None):
+            return "refuses " + " ".join(str(batch[index]) for index in failures)
+        case Failed(_, whole):
+            assert whole is not None
+            return {"RECORD": "fails", "TIMEOUT": "times out"}.get(whole.kind.value, whole.kind.value.lower())
+        case Written():
+            return "accepted"
+
+
+def milliseconds(text: str) -> int:
+    """5s, 300ms, 2m."""
+    for suffix, factor in (("ms", 1), ("s", 1_000), ("m", 60_000)):
+        if text.endswith(suffix):
+            return int(float(text.removesuffix(suffix)) * factor)
+    raise ValueError(f"{text}: a duration ends with ms, s or m")
+
+
+def play(script: str) -> str:
+    """The trace of a scenario."""
+    world = World()
+    for line in script.splitlines():
+        told = line.split("#")[0].strip()
+        if told:
+            world.run(told)
+    return "\n".join(world.trace) + "\n"

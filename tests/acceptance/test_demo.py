@@ -1,0 +1,94 @@
+"""`tailrace demo` as a subprocess, on real flights: it agrees, it disagrees when it must, and kills change nothing.
+
+Rules of this file: the sample is cut out of the week so that it has every outcome; nothing is read but what the command
+prints and its exit code.
+"""
+
+import csv
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tailrace import telemetry
+from tailrace.cli.demo import PLANT, flights_directory, load
+
+EACH = 40
+"""Flights of each outcome in the sample."""
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few flights of each outcome, and a few that left late."""
+    program: Any = load(flights_directory() / "replay.py")
+    rows, zones = program.week_rows(), program.read_zones()
+    chosen: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        flight = program.read_flight(row, zones)
+        kind = "late" if (flight.departure_delay or 0) > 60 else flight.outcome
+        if len(chosen.setdefault(kind, [])) < EACH:
+            chosen[kind].append(row)
+    assert set(chosen) == {"arrived", "cancelled", "diverted", "unreported", "late"}
+    path = tmp_path_factory.mktemp("flights") / "sample.csv.gz"
+    with gzip.open(path, "wt", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(row for kind in chosen.values() for row in kind)
+    return path
+
+
+def demo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user would."""
+    return subprocess.run(
+        [sys.executable, "-m", "tailrace", "demo", *arguments],
+        capture_output=True, text=True, check=False, timeout=240, env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def test_the_handlers_agree_with_the_data(sample: Path) -> None:
+    run = demo("--sample", str(sample))
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.splitlines()[-1].startswith("agree: ")
+
+
+def test_a_planted_disagreement_is_told_and_exits_1(sample: Path) -> None:
+    run = demo("--sample", str(sample), **{PLANT: "1"})
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert run.stdout.splitlines()[-1].startswith("disagree: 1 ")
+
+
+def test_kills_at_every_point_change_no_figure(sample: Path) -> None:
+    run = demo("--sample", str(sample), "--kill", "--seed", "7", "--json")
+    assert run.returncode == 0, run.stdout + run.stderr
+    report = json.loads(run.stdout)
+    assert report["agree"] is True
+    assert report["settled"] == 2 * report["writes"]
+    assert len(report["kills"]) >= 20
+    assert {kill["point"] for kill in report["kills"]} >= set(telemetry.POINTS)
+    for kill in report["kills"]:
+        assert kill["repeated"]["calls"] <= kill["in_flight"]["calls"], kill
+        assert kill["repeated"]["writes"] <= kill["in_flight"]["writes"], kill
+    assert sum(kill["repeated"]["calls"] for kill in report["kills"]) > 0, "no kill hit a handler at work"
+
+
+def test_the_year_says_how_to_get_it() -> None:
+    program: Any = load(flights_directory() / "replay.py")
+    try:
+        program.year_path()
+    except program.YearNotInstalled:
+        run = demo("--all")
+        assert run.returncode == 1
+        assert "make year" in run.stderr
+        assert "Traceback" not in run.stderr
+
+
+def test_a_directory_with_something_in_it_is_not_used(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("precious")
+    run = demo("--keep", str(tmp_path))
+    assert run.returncode == 1
+    assert "is not empty" in run.stderr

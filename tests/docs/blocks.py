@@ -1,0 +1,171 @@
+"""Blocks of code in Markdown, and how each kind runs.
+
+Rules of this file: a block says by its info string what it is; what has none of these is not run, so a new kind must be
+added here or in NOT_RUN. All blocks of one page share a directory and, if they are `python`, a namespace.
+
+    python                    runs; a following `text output` block is what it prints
+    python title="app.py"     is saved under that name
+    console                   lines with `$ ` run in a shell, one after the other; other lines are what they print,
+                              where `…` stands for anything; a command that ends in `&` runs until the page ends
+"""
+
+import contextlib
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from tailrace.cli.flights.node import free_port
+
+BLOCK: Final = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NOT_RUN: Final = {"text", "sh", "json", ""}
+"""Pictures, formats, and commands that would install something."""
+PORT: Final = "8000"
+"""The port in the prose; a page runs on a free one."""
+PATIENCE_S: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block: its info string, its text, and the line on which it begins."""
+
+    info: str
+    text: str
+    line: int
+
+    @property
+    def kind(self) -> str:
+        """The first word of the info string."""
+        return self.info.split(" ", 1)[0]
+
+    @property
+    def title(self) -> str | None:
+        """The file name under which it is saved."""
+        found = re.search(r'title="([^"]+)"', self.info)
+        return found[1] if found else None
+
+
+def blocks_of(text: str) -> Iterator[Block]:
+    """Every block of a page, in order."""
+    for match in BLOCK.finditer(text):
+        yield Block(match[1].strip(), match[2], text.count("\n", 0, match.start()) + 1)
+
+
+@dataclass(slots=True)
+class Page:
+    """Runs the blocks of one page. Raises: AssertionError that names page and line."""
+
+    path: Path
+    directory: Path
+    port: int = field(default_factory=free_port)
+    names: dict[str, Any] = field(default_factory=lambda: {"__name__": "__main__"})
+    printed: str = ""
+    background: list[subprocess.Popen[str]] = field(default_factory=list)
+    ran: int = 0
+
+    def run(self) -> int:
+        """Run everything; how many blocks ran."""
+        try:
+            for block in blocks_of(self.path.read_text(encoding="utf-8")):
+                self._run_block(block)
+        finally:
+            self._stop_background()
+        return self.ran
+
+    def _run_block(self, block: Block) -> None:
+        text = block.text.replace(PORT, str(self.port))
+        where = f"{self.path.name}:{block.line}"
+        if block.info == "text output":
+            assert _fits(text, self.printed), f"{where} prints\n{self.printed}\ninstead of\n{text}"
+        elif block.title:
+            (self.directory / block.title).write_text(text, encoding="utf-8")
+            self.ran += 1
+        elif block.kind == "python":
+            self.printed = self._execute(text, where)
+            self.ran += 1
+        elif block.kind == "console":
+            for command, expected in commands_of(text):
+                self._shell(command, expected, where)
+            self.ran += 1
+        else:
+            assert block.kind in NOT_RUN, f"{where}: nobody knows how to run {block.info!r}"
+
+    def _execute(self, text: str, where: str) -> str:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed), contextlib.chdir(self.directory):
+            exec(compile(text, where, "exec"), self.names)
+        return printed.getvalue()
+
+    def _shell(self, command: str, expected: str, where: str) -> None:
+        environment = {
+            **os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": ".",
+            "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": "us-east-1",
+            "COLUMNS": "140", "NO_COLOR": "1",
+        }  # fmt: skip
+        if command.endswith("&"):
+            self._start(command.removesuffix("&").strip(), environment, expected, where)
+            return
+        run = subprocess.run(
+            command, shell=True, cwd=self.directory, env=environment, text=True, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE_S,
+        )  # fmt: skip
+        assert run.returncode == 0, f"{where}: `{command}` failed:\n{run.stdout}"
+        assert _fits(expected, run.stdout), (
+            f"{where}: `{command}` prints\n{run.stdout}\ninstead of\n{expected}"
+        )
+
+    def _start(self, command: str, environment: dict[str, str], expected: str, where: str) -> None:
+        path = self.directory / f"background-{len(self.background)}.log"
+        with path.open("w") as log:
+            process = subprocess.Popen(
+                f"exec {command}",
+                shell=True,
+                cwd=self.directory,
+                env=environment,
+                text=True,
+                stdout=log,
+                stderr=log,
+            )
+        self.background.append(process)
+        deadline = time.monotonic() + PATIENCE_S
+        while not (printed := path.read_text()) or not _fits(expected, printed):
+            assert process.poll() is None, f"{where}: `{command}` ended:\n{printed}"
+            assert time.monotonic() < deadline, (
+                f"{where}: `{command}` prints\n{printed}\ninstead of\n{expected}"
+            )
+            time.sleep(0.05)
+
+    def _stop_background(self) -> None:
+        for process in self.background:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def commands_of(text: str) -> Iterator[tuple[str, str]]:
+    """Commands of a console block and what each prints. A line that ends in a backslash goes on."""
+    for part in re.split(r"^\$ ", text.replace("\\\n", " "), flags=re.MULTILINE)[1:]:
+        command, _, printed = part.partition("\n")
+        yield command.strip(), printed
+
+
+def _fits(expected: str, printed: str) -> bool:
+    """Whether what is printed begins with what is expected; `…` stands for anything on its line, or for lines."""
+    pattern = re.escape(expected.strip()).replace("…", ".*?")
+    return re.match(pattern, _plain(printed).strip(), re.DOTALL) is not None
+
+
+def _plain(text: str) -> str:
+    """Without colours and without blanks at the ends of lines."""
+    bare = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
+    return "\n".join(line.rstrip() for line in bare.splitlines())

@@ -1,0 +1,56 @@
+"""What each setting means, in words for users: the one thing about a setting that its code does not say.
+
+Rules of this file: text only; every setting has one, checked by `test_reference`. Units are in the names.
+"""
+
+from typing import Final
+
+MAPPING: Final = {
+    "id": "The mapping's stable name; the handler's qualified name by default. Checkpoints are kept under it.",
+    "order": "`key`: a failing item leaves the flow and every other one goes on. `lane`: Lambda's order, a failing batch blocks its lane.",
+    "batch_size": "How many records one call gets at most (1 to 10,000).",
+    "batching_window_ms": "How long a batch may wait to be filled; 0 calls at once.",
+    "parallelization_factor": "Lanes of a shard, by partition key (1 to 10).",
+    "maximum_retry_attempts": "Attempts after the first one; -1 is without end.",
+    "maximum_record_age_ms": "Older records are given up before they are tried again; -1 is without end.",
+    "bisect_batch_on_function_error": "A failing batch becomes two halves, at no cost of attempts.",
+    "report_batch_item_failures": "The handler may answer which records failed, as on Lambda.",
+    "batch_bytes": "How large one call's records may be.",
+    "concurrency": "How many calls of a shard run beside each other, of different items.",
+    "max_keys": "How many failing items may stand aside at once; at the bound the shard waits.",
+    "max_per_key": "How many later changes of one failing item may wait behind it; at the bound the shard waits.",
+    "buffer_records": "How many records are held in memory for a shard.",
+    "checkpoint_interval_ms": "How long a checkpoint may be put off; 0 saves as soon as one can be saved.",
+    "backoff": "How long to wait between attempts: `base_ms` times `factor` for each, up to `cap_ms`.",
+    "breaker": "When failures are an outage: the mapping pauses and probes, and attempts are not used up.",
+    "accepts": "The filter; what it refuses is settled as filtered.",
+    "max_ranges": "How many settled ranges one checkpoint keeps above its watermark; at the bound reading waits.",
+}
+ENGINE: Final = {
+    "region": "The region in ARNs. Any region that a client names is this one.",
+    "account": "The account in ARNs.",
+    "shards": "How many shards a new stream begins with.",
+    "aws_delays": "Tables stay CREATING for a while, as on AWS.",
+    "rollover_ms": "When an open shard closes and one child continues it.",
+    "retention_ms": "How long a stream keeps a record.",
+    "slice_rows": "How much housekeeping is done at once, between requests.",
+}
+CRASH_POINTS: Final = {
+    "write.received": "a request is parsed, nothing is decided",
+    "write.mutated": "the change is decided, nothing is durable",
+    "commit.begun": "the group's transaction is open",
+    "commit.written": "all of the group is written, not committed",
+    "commit.done": "the group is durable, no client knows it",
+    "answer.sent": "the clients know it",
+    "lease.taken": "a worker holds a shard under a new epoch",
+    "read.done": "records are in memory",
+    "invoke.begun": "the handler is about to be called",
+    "invoke.done": "the handler has returned, its recorded writes are not committed",
+    "transaction.done": "its recorded writes and marks are durable",
+    "checkpoint.begun": "a checkpoint is about to be saved",
+    "checkpoint.done": "the checkpoint is durable",
+}
+ENVIRONMENT: Final = {
+    "TAILRACE_CRASH_AT": "`point:count`: the process kills itself when it passes a point for the count-th time; for tests.",
+    "TAILRACE_TRACEBACK": "`1` shows the trace of an unexpected error instead of writing it to a file.",
+}

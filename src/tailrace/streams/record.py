@@ -10,6 +10,7 @@ import msgspec
 import orjson
 
 from tailrace.streams.sequence import SequenceNumber
+from tailrace.values.size import size_bytes
 from tailrace.values.types import Item
 
 EventName: TypeAlias = Literal["INSERT", "MODIFY", "REMOVE"]
@@ -49,3 +50,26 @@ def image(data: bytes | None) -> Item | None:
         return None
     item: Item = orjson.loads(data)
     return item
+
+
+def change_record(
+    *,
+    sequence: int,
+    shard: int,
+    created_ms: int,
+    partition: int,
+    key: bytes,
+    keys: Item,
+    old: bytes | None,
+    new: bytes | None,
+    image_bytes: int,
+    by_ttl: bool = False,
+) -> ChangeRecord:
+    """The record of a change that was decided. `image_bytes`: the sizes of both images together.
+
+    Units:   bytes as AWS counts them (keys and images). Source: semantics §1.3.
+    """
+    name: EventName = "INSERT" if old is None else "REMOVE" if new is None else "MODIFY"
+    size = size_bytes(keys) + image_bytes
+    data = orjson.dumps(keys)
+    return ChangeRecord(sequence, shard, name, created_ms, size, partition, key, data, old, new, by_ttl)

@@ -77,7 +77,7 @@ def stop_at_signals(stopping: asyncio.Event, quiet: bool) -> None:
             click.echo("stopped at once, without draining", err=True)
             os._exit(INTERRUPTED)
         stopping.set()
-        if not serving.as_json:
+        if not quiet:
             click.echo("\ndraining… (Ctrl-C again stops at once)", err=True)
 
     loop = asyncio.get_running_loop()

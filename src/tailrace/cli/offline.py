@@ -1,0 +1,37 @@
+"""Answering a question without a server: open the data directory, let the verb read, close it again.
+
+Rules of this file: verbs that change something are refused; time is the system's. Imported only when nobody has the
+directory, because it costs the engine's imports. Called by `connection`.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tailrace.cli.failures import CommandFailure
+from tailrace.compose import EngineOptions, open_engine
+from tailrace.server import verbs as _register
+from tailrace.server.control import Subject, Verb, find_verb
+
+__all__ = ["_register", "run_offline"]
+
+
+def run_offline(directory: Path, name: str, arguments: Mapping[str, Any]) -> Iterator[Any]:
+    """Every value of a verb. Raises: CommandFailure, StoreError, what the verb raises."""
+    asked = find_verb(name)
+    if asked.changes or name.startswith("clock."):
+        raise CommandFailure(
+            f"No server runs on {directory}, so there is nothing to tell it.",
+            hint=f"tailrace serve --data {directory}",
+        )
+    yield from asyncio.run(_collect(directory, asked, arguments))
+
+
+async def _collect(directory: Path, asked: Verb, arguments: Mapping[str, Any]) -> list[Any]:
+    engine = open_engine(EngineOptions(directory=directory))
+    try:
+        subject = Subject(engine, engine.clock, is_offline=True)
+        return [value async for value in asked.run(subject, arguments)]
+    finally:
+        engine.close()

@@ -1,0 +1,130 @@
+"""How far every handler is, read from what is durable: checkpoints, the ledger, dead letters, and the log itself.
+
+Rules of this file: it only reads, so that it answers the same beside a worker and without one; what a worker alone
+knows (when it last moved, what is in flight) is laid over it by `verbs` and `observe`. A handler is known once it has
+saved a checkpoint or a worker runs it; a shard that it has not begun counts from its start. Called by `verbs`,
+`story` and `compose.Node` for `/ready` and `/metrics`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tailrace.engine.engine import Engine
+from tailrace.errors import ApiError
+from tailrace.leases.checkpoint import Range, checkpoint_key, read_checkpoint
+from tailrace.leases.rows import key_of
+from tailrace.ports import StreamRef
+from tailrace.streams.record import ChangeRecord
+from tailrace.streams.shards import Shard
+
+OUTCOMES: Final = ("handled", "filtered", "discarded", "trimmed")
+
+
+@dataclass(frozen=True, slots=True)
+class MappingName:
+    """One handler of one app on one table."""
+
+    app: str
+    handler: str
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a handler stands in one shard. `oldest` is its first change that is not settled, None at the end."""
+
+    mapping: MappingName
+    shard: Shard
+    watermark: int
+    ranges: tuple[Range, ...]
+    finished: bool
+    oldest: ChangeRecord | None
+
+
+def words_of(key: str) -> list[str]:
+    """The words of a state row's key.
+
+    >>> words_of("checkpoint/my%2Fapp/mail")
+    ['checkpoint', 'my/app', 'mail']
+    """
+    return [word.replace("%2F", "/").replace("%25", "%") for word in key.split("/")]
+
+
+def streams(engine: Engine, table: str | None = None) -> Iterator[tuple[str, str, str]]:
+    """(ARN, table, label) of every stream that can still be read."""
+    start: str | None = None
+    while True:
+        page = engine.list_streams(table, None, start)
+        yield from ((each["StreamArn"], each["TableName"], each["StreamLabel"]) for each in page["Streams"])
+        start = page.get("LastEvaluatedStreamArn")
+        if start is None:
+            return
+
+
+def tables(engine: Engine) -> Iterator[str]:
+    """The names of all tables."""
+    start: str | None = None
+    while True:
+        page = engine.list_tables(start)
+        yield from page["TableNames"]
+        start = page.get("LastEvaluatedTableName")
+        if start is None:
+            return
+
+
+def known_mappings(engine: Engine) -> list[MappingName]:
+    """Every handler that has ever saved a checkpoint in a stream that can still be read."""
+    table_of = {label: table for _, table, label in streams(engine)}
+    found: dict[MappingName, None] = {}
+    for row in engine.state_query("checkpoint/"):
+        _, app, handler, label, _ = words_of(row.key)
+        if label in table_of:
+            found[MappingName(app, handler, table_of[label])] = None
+    return list(found)
+
+
+def positions(engine: Engine, mappings: Iterable[MappingName]) -> Iterator[Position]:
+    """Where each handler stands in each shard of its table's present stream."""
+    for mapping in mappings:
+        try:
+            stream = engine.stream_of(mapping.table)
+            shards = engine.shards_of(stream.arn)
+        except ApiError:
+            continue  # the stream was switched off: nothing more will come
+        for shard in shards:
+            yield position(engine, mapping, stream, shard)
+
+
+def position(engine: Engine, mapping: MappingName, stream: StreamRef, shard: Shard) -> Position:
+    """Where one handler stands in one shard."""
+    row = engine.state_get(checkpoint_key(mapping.app, mapping.handler, stream.label, shard.shard_id))
+    watermark, ranges, finished = read_checkpoint(row)
+    oldest = None if finished else oldest_unsettled(engine, shard, watermark, ranges)
+    return Position(mapping, shard, watermark, ranges, finished, oldest)
+
+
+def oldest_unsettled(
+    engine: Engine, shard: Shard, watermark: int, ranges: Iterable[Range]
+) -> ChangeRecord | None:
+    """The first record above the watermark and outside the settled ranges."""
+    after = watermark
+    for first, last in (*ranges, (None, None)):
+        page = engine.read_shard(shard, after, 1)
+        if not page.records:
+            return None
+        record = page.records[0]
+        if first is None or last is None or record.sequence < first:
+            return record
+        after = max(after, last)
+    return None
+
+
+def totals(engine: Engine, mapping: MappingName) -> dict[str, int]:
+    """What came to which end in all shards of all streams, since the data directory exists: counts by outcome."""
+    settled = dict.fromkeys(OUTCOMES, 0)
+    for row in engine.state_query(key_of("ledger", mapping.app, mapping.handler, "")):
+        counted: Mapping[str, int] = row.fields.get("totals", {})
+        for outcome, count in counted.items():
+            settled[outcome] = settled.get(outcome, 0) + count
+    return settled

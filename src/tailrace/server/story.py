@@ -1,0 +1,195 @@
+"""The `why` verb: the story of one change, or of the last changes of one item.
+
+Rules of this file: it only reads what is durable: the log, checkpoints, the ledger and dead letters, so the story is
+the same beside a server and without one. A long log is read in slices, and the loop is given back between them.
+Value: {"changes": [change + "handlers": […]], "older": count}.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tailrace.deadletters.entry import DeadLetter, deadletter_key, read_deadletter
+from tailrace.engine.engine import Engine
+from tailrace.errors import ApiError, TailraceError
+from tailrace.leases.checkpoint import Range, checkpoint_key, ledger_key, outcome_of, read_checkpoint
+from tailrace.server.control import Arguments, Subject, verb
+from tailrace.server.progress import MappingName, known_mappings, streams, tables
+from tailrace.server.tail import change_value
+from tailrace.server.targets import EventTarget, KeyTarget, read_target
+from tailrace.streams.envelopes import event_id, locate
+from tailrace.streams.record import ChangeRecord
+from tailrace.streams.shards import Shard
+
+SLICE: Final = 500
+MOST_COUNTED: Final = 1_000
+"""How many changes before a waiting one are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A change, and where it was written."""
+
+    record: ChangeRecord
+    table: str
+    label: str
+    shard: Shard
+
+
+@verb("why")
+async def why(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
+    """Arguments: what (an event id or a key), last (how many changes of a key)."""
+    what, last = arguments.get("what"), arguments.get("last", 3)
+    if not isinstance(what, str) or not isinstance(last, int) or not 1 <= last <= 100:
+        raise TailraceError("`why` needs an event id or a key.", hint="tailrace why TABLE/KEY")
+    engine = subject.engine
+    target = read_target(what, [engine.schema(table) for table in tables(engine)])
+    match target:
+        case EventTarget(wanted):
+            found, older = [await find_event(engine, wanted)], 0
+        case KeyTarget():
+            found, older = await find_key(engine, target, last)
+    yield {"changes": [story(subject, each) for each in found], "older": older}
+
+
+# ---- finding -----------------------------------------------------------------------------------------------------
+
+
+async def find_event(engine: Engine, wanted: str) -> Found:
+    """The change with that event id. Raises: TailraceError when it is not there any more."""
+    try:
+        number, sequence = locate(wanted)
+    except (ApiError, ValueError):
+        raise TailraceError(
+            f"{wanted} is no event id of this engine.", hint="tailrace tail TABLE --json"
+        ) from None
+    for table, label, shard in all_shards(engine):
+        if shard.number != number:
+            continue
+        for record in engine.read_shard(shard, sequence - 1, 1).records:
+            if event_id(record) == wanted:
+                return Found(record, table, label, shard)
+    for letter in dead_letters(engine):
+        if letter.event_id == wanted:
+            return found_letter(engine, letter)
+    raise TailraceError(
+        f"No change has the event id {wanted}: a stream keeps its changes for 24 hours.",
+        hint="tailrace tail TABLE --from-start --json   (shows those that are kept)",
+    )
+
+
+async def find_key(engine: Engine, target: KeyTarget, last: int) -> tuple[list[Found], int]:
+    """The last changes of an item, oldest first, and how many older ones there are. Raises: TailraceError."""
+    schema = engine.schema(target.table)
+    key, partition = schema.key_bytes(target.key), schema.partition(target.key)
+    newest: deque[Found] = deque(maxlen=last)
+    count = 0
+    for table, label, shard in all_shards(engine, target.table):
+        if not shard.first <= partition <= shard.last:
+            continue
+        async for record in records_of(engine, shard):
+            if record.key == key:
+                newest.append(Found(record, table, label, shard))
+                count += 1
+    if not newest:
+        exists = "the item is there" if engine.get(target.table, target.key) else "there is no such item now"
+        raise TailraceError(
+            f"No change of this item is kept: {exists}, and a stream keeps its changes for 24 hours.",
+            hint=f"tailrace tail {target.table} --from-start   (shows those that are kept)",
+        )
+    return list(newest), count - len(newest)
+
+
+def all_shards(engine: Engine, table: str | None = None) -> Iterator[tuple[str, str, Shard]]:
+    """(table, stream label, shard) of everything that can still be read, the oldest stream first."""
+    for arn, name, label in sorted(streams(engine, table), key=lambda each: each[2]):
+        for shard in engine.shards_of(arn):
+            yield name, label, shard
+
+
+async def records_of(engine: Engine, shard: Shard) -> AsyncIterator[ChangeRecord]:
+    """Every record of a shard, in slices."""
+    after = 0
+    while True:
+        page = engine.read_shard(shard, after, SLICE)
+        for record in page.records:
+            yield record
+        if not page.records:
+            return
+        after = page.next_after
+        await asyncio.sleep(0)
+
+
+def dead_letters(engine: Engine) -> Iterator[DeadLetter]:
+    """Every dead letter of every handler."""
+    for row in engine.state_query("deadletter/"):
+        yield read_deadletter(row.fields)
+
+
+def found_letter(engine: Engine, letter: DeadLetter) -> Found:
+    """A change that only its dead letter has kept."""
+    for table, label, shard in all_shards(engine):
+        if shard.shard_id == letter.shard_id:
+            return Found(letter.record, table, label, shard)
+    gone = Shard(letter.shard_id, letter.record.shard, 0, 0, 0, 0)
+    return Found(letter.record, "a stream that is gone", "", gone)
+
+
+# ---- telling -----------------------------------------------------------------------------------------------------
+
+
+def story(subject: Subject, found: Found) -> dict[str, Any]:
+    """A change and what every handler of its table made of it."""
+    engine = subject.engine
+    handlers = {mapping: None for mapping in known_mappings(engine) if mapping.table == found.table}
+    handlers.update(dict.fromkeys(each for each in running(subject) if each.table == found.table))
+    return {
+        **change_value(found.record, found.table, found.shard.shard_id),
+        "handlers": [chapter(engine, mapping, found) for mapping in handlers],
+    }
+
+
+def running(subject: Subject) -> Iterator[MappingName]:
+    """The handlers that a worker runs, begun or not."""
+    if subject.worker is not None:
+        for each in subject.worker.status():
+            yield MappingName(each.app, each.mapping_id, each.table)
+
+
+def chapter(engine: Engine, mapping: MappingName, found: Found) -> dict[str, Any]:
+    """What one handler made of a change."""
+    where = (mapping.app, mapping.handler, found.label, found.shard.shard_id)
+    watermark, ranges, _ = read_checkpoint(engine.state_get(checkpoint_key(*where)))
+    sequence = found.record.sequence
+    letter = engine.state_get(deadletter_key(mapping.app, mapping.handler, sequence))
+    if letter is not None:
+        return {"handler": mapping.handler, "app": mapping.app, "state": "discarded", **_discarded(letter)}
+    state = outcome_of(sequence, watermark, ranges, engine.state_get(ledger_key(*where)))
+    told: dict[str, Any] = {"handler": mapping.handler, "app": mapping.app, "state": state}
+    if state == "waiting":
+        told["before_it"] = _unsettled_before(engine, found, watermark, ranges)
+        told["waiting_ms"] = max(0, engine.clock.now().wall_ms - found.record.created_ms)
+    return told
+
+
+def _discarded(fields: Mapping[str, Any]) -> dict[str, Any]:
+    letter = read_deadletter(fields)
+    return {
+        "condition": letter.condition,
+        "attempts": letter.attempts,
+        "error": letter.error,
+        "traceback": letter.traceback,
+        "first_failure_ms": letter.first_failure_ms,
+        "last_failure_ms": letter.last_failure_ms,
+    }
+
+
+def _unsettled_before(engine: Engine, found: Found, watermark: int, ranges: tuple[Range, ...]) -> int:
+    page = engine.read_shard(found.shard, watermark, MOST_COUNTED)
+    return sum(
+        record.sequence < found.record.sequence
+        and not any(first <= record.sequence <= last for first, last in ranges)
+        for record in page.records
+    )

@@ -1,0 +1,165 @@
+"""The verbs of the admin API that answer once: status, the clock, coverage, stop. `tail` and `why` are beside it.
+
+Rules of this file: a verb reads its arguments strictly, changes nothing that it does not name, and answers values that
+are JSON. Importing it registers every verb. Called through `control` and, without a server, by `cli.offline`.
+"""
+
+from collections.abc import AsyncGenerator, Iterator
+from typing import Any
+
+from tailrace.clocks.manual import ManualClock
+from tailrace.engine.engine import Engine
+from tailrace.errors import TailraceError
+from tailrace.server import story, tail
+from tailrace.server.control import Arguments, Subject, verb
+from tailrace.server.coverage import coverage as covered
+from tailrace.server.progress import MappingName, known_mappings, positions, tables, totals
+
+__all__ = ["story", "tail"]
+
+
+@verb("status")
+async def status(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
+    """How far every handler is, and what tables there are."""
+    engine, now = subject.engine, subject.clock.now()
+    yield {
+        **subject.about,
+        "wall_ms": now.wall_ms,
+        "tables": [table_value(engine, table) for table in tables(engine)],
+        "handlers": [handler_value(subject, mapping) for mapping in mappings(subject)],
+    }
+
+
+def mappings(subject: Subject) -> list[MappingName]:
+    """Every handler that is running or has ever saved a checkpoint."""
+    found = dict.fromkeys(story.running(subject))
+    found.update(dict.fromkeys(known_mappings(subject.engine)))
+    return sorted(found, key=lambda each: (each.app, each.table, each.handler))
+
+
+def table_value(engine: Engine, table: str) -> dict[str, Any]:
+    """One table: its stream and the shards of it."""
+    description = engine.describe_table(table)
+    stream = description.get("StreamSpecification") or {}
+    shards = {"open": 0, "closed": 0}
+    if stream.get("StreamEnabled"):
+        for shard in engine.shards_of(description["LatestStreamArn"]):
+            shards["closed" if shard.is_closed else "open"] += 1
+    return {
+        "table": table,
+        "items": description.get("ItemCount", 0),
+        "view_type": stream.get("StreamViewType"),
+        "shards": shards,
+    }
+
+
+def handler_value(subject: Subject, mapping: MappingName) -> dict[str, Any]:
+    """One handler: its lag, what it settled, and its shards."""
+    engine, now = subject.engine, subject.clock.now()
+    settled = totals(engine, mapping)
+    live = {each.shard_id: each for each in live_status(subject, mapping)}
+    shards = []
+    for each in positions(engine, [mapping]):
+        seen = live.get(each.shard.shard_id)
+        oldest = each.oldest
+        shards.append(
+            {
+                "shard": each.shard.shard_id,
+                "closed": each.shard.is_closed,
+                "finished": each.finished,
+                "watermark": str(each.watermark),
+                "lag_ms": 0 if oldest is None else max(0, now.wall_ms - oldest.created_ms),
+                "waiting": oldest is not None,
+                "in_flight": None if seen is None else seen.in_flight,
+                "last_progress_ms": None
+                if seen is None
+                else max(0, now.monotonic_ms - seen.last_progress_ms),
+            }
+        )
+    moved = [shard["last_progress_ms"] for shard in shards if shard["last_progress_ms"] is not None]
+    return {
+        "handler": mapping.handler,
+        "app": mapping.app,
+        "table": mapping.table,
+        "running": bool(live),
+        "settled": settled,
+        # Every record given up is kept, and counted in the same transaction: until redrive can remove one.
+        "dead_letters": settled["discarded"],
+        "lag_ms": max((shard["lag_ms"] for shard in shards), default=0),
+        "waiting": any(shard["waiting"] for shard in shards),
+        "last_progress_ms": min(moved, default=None),
+        "shards": shards,
+    }
+
+
+def live_status(subject: Subject, mapping: MappingName) -> Iterator[Any]:
+    """What the worker alone knows about one handler."""
+    if subject.worker is not None:
+        for each in subject.worker.status():
+            if (each.app, each.mapping_id, each.table) == (mapping.app, mapping.handler, mapping.table):
+                yield each
+
+
+# ---- time --------------------------------------------------------------------------------------------------------
+
+
+@verb("clock.show")
+async def clock_show(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
+    """What time it is."""
+    yield clock_value(subject, 0)
+
+
+@verb("clock.advance", changes=True)
+async def clock_advance(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
+    """Arguments: ms."""
+    ms = arguments.get("ms")
+    if not isinstance(ms, int) or ms <= 0:
+        raise TailraceError("`clock.advance` needs milliseconds above 0.", hint="tailrace clock advance 25h")
+    manual_clock(subject).advance(ms)
+    yield clock_value(subject, ms)
+
+
+@verb("clock.set", changes=True)
+async def clock_set(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
+    """Arguments: wall_ms, at or after the present."""
+    wall_ms = arguments.get("wall_ms")
+    if not isinstance(wall_ms, int):
+        raise TailraceError("`clock.set` needs an instant.", hint="tailrace clock set 2026-10-31T23:59Z")
+    clock = manual_clock(subject)
+    moved = wall_ms - clock.now().wall_ms
+    if moved < 0:
+        raise TailraceError("Time does not go back: that instant has passed.", hint="tailrace clock show")
+    if moved:
+        clock.advance(moved)
+    yield clock_value(subject, moved)
+
+
+def manual_clock(subject: Subject) -> ManualClock:
+    """The clock, if it may be bent. Raises: TailraceError."""
+    if not isinstance(subject.clock, ManualClock):
+        raise TailraceError("This server runs on the system's clock.", hint="tailrace serve --clock manual")
+    return subject.clock
+
+
+def clock_value(subject: Subject, moved_ms: int) -> dict[str, object]:
+    """The time, and how far it was moved. Units: ms since the epoch, ms."""
+    kind = "manual" if isinstance(subject.clock, ManualClock) else "system"
+    return {"wall_ms": subject.clock.now().wall_ms, "clock": kind, "moved_ms": moved_ms}
+
+
+# ---- the rest ----------------------------------------------------------------------------------------------------
+
+
+@verb("coverage")
+async def coverage(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
+    """What of the API is there."""
+    yield covered()
+
+
+@verb("stop", changes=True)
+async def stop(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
+    """Drain and end, as Ctrl-C does; the answer comes first."""
+    if subject.stop is None:
+        raise TailraceError("Nothing runs here that could be stopped.", hint="tailrace serve")
+    subject.stop()
+    yield {"stopping": True}

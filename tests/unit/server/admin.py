@@ -1,0 +1,117 @@
+"""An engine in memory with a handler's rows laid by hand, for the tests of the verbs."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tailrace.clocks.manual import ManualClock
+from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
+from tailrace.engine.engine import Engine, EngineSettings
+from tailrace.leases.checkpoint import checkpoint_key, ledger_after, ledger_key
+from tailrace.ports import StateWrite
+from tailrace.server import verbs as _register
+from tailrace.server.control import Subject, find_verb
+from tailrace.stores.memory import MemoryStore
+from tailrace.streams.envelopes import event_id
+from tailrace.streams.record import ChangeRecord
+from tailrace.streams.shards import Shard
+from tailrace.tables.definition import TableDefinition
+from tailrace.tables.mutate import Delete, Put
+
+__all__ = ["_register"]
+
+START_MS = 1_700_000_000_000
+
+
+@dataclass(slots=True)
+class Live:
+    """What a worker says of one handler in one shard."""
+
+    app: str
+    mapping_id: str
+    table: str
+    shard_id: str
+    in_flight: int
+    last_progress_ms: int
+
+
+@dataclass(slots=True)
+class FixedWorker:
+    """A worker that says what it was told."""
+
+    said: list[Any]
+
+    def status(self) -> list[Any]:
+        return self.said
+
+
+class Ground:
+    """An engine with the table `shop`, and a subject for verbs."""
+
+    def __init__(self, shards: int = 1) -> None:
+        self.clock = ManualClock(START_MS)
+        self.engine = Engine(MemoryStore(), self.clock, EngineSettings(shards=shards))
+        self.subject = Subject(self.engine, self.clock)
+        self.engine.create_table(TableDefinition("shop", "pk", "S", stream="NEW_AND_OLD_IMAGES"))
+        self.engine.committer.flush()
+        self.clock.advance(1_000)
+
+    def put(self, pk: str, **attributes: str) -> None:
+        item: Any = {"pk": {"S": pk}, **{name: {"S": value} for name, value in attributes.items()}}
+        self.engine.put(Put("shop", item))
+        self.engine.committer.flush()
+
+    def delete(self, pk: str) -> None:
+        self.engine.delete(Delete("shop", {"pk": {"S": pk}}))
+        self.engine.committer.flush()
+
+    def shards(self) -> list[Shard]:
+        return self.engine.shards_of(self.engine.stream_of("shop").arn)
+
+    def records(self) -> list[ChangeRecord]:
+        return [
+            record for shard in self.shards() for record in self.engine.read_shard(shard, 0, 1_000).records
+        ]
+
+    def settle(
+        self,
+        handler: str,
+        watermark: int,
+        settled: Sequence[tuple[int, int, int, str]] = (),
+        ranges: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        """Write what a worker would have saved in the first shard."""
+        shard, label = self.shards()[0], self.engine.stream_of("shop").label
+        checkpoint = checkpoint_key("app", handler, label, shard.shard_id)
+        ledger = ledger_key("app", handler, label, shard.shard_id)
+        fields: Mapping[str, Any] = {
+            "v": 1, "epoch": 1, "watermark": watermark, "ranges": [list(each) for each in ranges], "finished": False,
+        }  # fmt: skip
+        after = ledger_after(self.engine.state_get(ledger), settled)
+        self.engine.state_transact([StateWrite(checkpoint, fields), StateWrite(ledger, after)])
+        self.engine.committer.flush()
+
+    def give_up(self, handler: str, record: ChangeRecord) -> None:
+        """Write a dead letter."""
+        letter = DeadLetter(
+            record=record, event_id=event_id(record), shard_id=self.shards()[0].shard_id, handler=handler,
+            condition="RetryAttemptsExhausted", attempts=6, error="SMTPError: no", traceback="Traceback…",
+            first_failure_ms=START_MS, last_failure_ms=START_MS + 5_000,
+        )  # fmt: skip
+        key = deadletter_key("app", handler, record.sequence)
+        self.engine.state_transact([StateWrite(key, deadletter_fields(letter))])
+        self.engine.committer.flush()
+
+    def all(self, name: str, **arguments: object) -> list[Any]:
+        """Every value of a verb that ends."""
+
+        async def collect() -> list[Any]:
+            return [value async for value in find_verb(name).run(self.subject, arguments)]
+
+        return asyncio.run(collect())
+
+    def ask(self, name: str, **arguments: object) -> Any:
+        """The value of a verb that answers once."""
+        (value,) = self.all(name, **arguments)
+        return value

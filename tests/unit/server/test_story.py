@@ -1,0 +1,111 @@
+"""The story of one change."""
+
+from typing import Any
+
+import pytest
+
+from tailrace.errors import TailraceError
+from tests.unit.server.admin import FixedWorker, Ground, Live
+
+
+@pytest.fixture
+def ground() -> Ground:
+    made = Ground()
+    for number, status in enumerate(("new", "paid", "sent")):
+        made.put("o1", status=status)
+        made.put(f"other{number}")
+        made.clock.advance(1_000)
+    return made
+
+
+def chapters(ground: Ground, what: str) -> dict[str, dict[str, Any]]:
+    (change,) = ground.ask("why", what=what, last=1)["changes"]
+    return {handler["handler"]: handler for handler in change["handlers"]}
+
+
+def test_a_key_tells_its_last_changes_in_order(ground: Ground) -> None:
+    story = ground.ask("why", what="shop/o1", last=2)
+    assert [(change["event_name"], change["new"]["status"]["S"]) for change in story["changes"]] == [
+        ("MODIFY", "paid"), ("MODIFY", "sent"),
+    ]  # fmt: skip
+    assert story["older"] == 1
+
+
+def test_an_event_id_tells_the_same_change_as_its_key(ground: Ground) -> None:
+    by_key = ground.ask("why", what="shop/o1", last=1)["changes"]
+    assert ground.ask("why", what=by_key[0]["event_id"])["changes"] == by_key
+
+
+def test_keys_are_found_in_whatever_shard_they_are() -> None:
+    ground = Ground(shards=4)
+    for number in range(20):
+        ground.put(f"o{number}")
+    for number in range(20):
+        (change,) = ground.ask("why", what=f"shop/o{number}")["changes"]
+        assert change["keys"] == {"pk": {"S": f"o{number}"}}
+
+
+def test_a_removal_is_a_change_too(ground: Ground) -> None:
+    ground.delete("o1")
+    (change,) = ground.ask("why", what="shop/o1", last=1)["changes"]
+    assert (change["event_name"], change["new"], change["old"]["status"]) == ("REMOVE", None, {"S": "sent"})
+
+
+def test_each_handler_has_its_own_end(ground: Ground) -> None:
+    sequence = ground.records()[0].sequence
+    record = ground.records()[-2]
+    assert record.keys == b'{"pk":{"S":"o1"}}'
+    last = record.sequence
+    ground.settle("handles", last, [(sequence, last, 6, "handled")])
+    ground.settle("filters", last, [(sequence, last, 6, "filtered")])
+    ground.settle("discards", last, [(last, last, 1, "discarded")])
+    ground.give_up("discards", record)
+    ground.settle("waits", sequence)
+    ground.settle("waits ahead", sequence, ranges=[(last, last)])
+    told = chapters(ground, "shop/o1")
+    assert {name: chapter["state"] for name, chapter in told.items()} == {
+        "handles": "handled", "filters": "filtered", "discards": "discarded", "waits": "waiting",
+        "waits ahead": "handled",
+    }  # fmt: skip
+    assert told["discards"]["attempts"] == 6
+    assert told["discards"]["error"] == "SMTPError: no"
+    assert told["waits"]["before_it"] == 3
+
+
+def test_a_handler_that_has_not_begun_waits(ground: Ground) -> None:
+    shard = ground.shards()[0].shard_id
+    ground.subject.worker = FixedWorker([Live("app", "mail", "shop", shard, 0, 0)])
+    assert chapters(ground, "shop/o1")["mail"]["state"] == "waiting"
+
+
+def test_a_dead_letter_outlives_its_record(ground: Ground) -> None:
+    record = ground.records()[0]
+    ground.give_up("mail", record)
+    change = ground.ask("why", what="shop/o1", last=3)["changes"][0]
+    ground.clock.advance(30 * 3_600_000)
+    for _ in ground.engine.housekeeping():
+        ground.engine.committer.flush()
+    (kept,) = ground.ask("why", what=change["event_id"])["changes"]
+    assert kept["new"] == {"pk": {"S": "o1"}, "status": {"S": "new"}}
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("shop/nobody", "there is no such item now"),
+        ("0" * 32, "0" * 32),
+        ("f" * 32, "f" * 32),
+        ("ship/o1", "no table 'ship'"),
+    ],
+)
+def test_what_is_not_there_is_said_with_the_next_command(ground: Ground, what: str, message: str) -> None:
+    with pytest.raises(TailraceError) as raised:
+        ground.ask("why", what=what)
+    assert message in str(raised.value.args[0])
+    assert str(raised.value.hint).startswith("tailrace ")
+
+
+def test_an_item_whose_changes_are_gone_is_said_to_be_there(ground: Ground) -> None:
+    ground.clock.advance(25 * 3_600_000)
+    with pytest.raises(TailraceError, match="the item is there"):
+        ground.ask("why", what="shop/o1")

@@ -1,0 +1,62 @@
+"""A table as DescribeTable shows it.
+
+Rules of this file: one pure function from documents to AWS's JSON. Called by `engine.lifecycle`.
+Source: semantics §6.11.
+"""
+
+from typing import Any, Final
+
+from tailrace.engine.documents import TableDocument
+
+ON_DEMAND_WARM: Final = (12_000, 4_000)
+
+
+def describe(
+    document: TableDocument, status: str, arn: str, stream_arn: str | None, *, items: int, size_bytes: int
+) -> dict[str, Any]:
+    """AWS's TableDescription. LatestStreamArn and LatestStreamLabel stay after the stream was disabled."""
+    definition = document.definition
+    answer: dict[str, Any] = {
+        "AttributeDefinitions": definition.attribute_definitions(),
+        "TableName": definition.name,
+        "KeySchema": definition.key_schema(),
+        "TableStatus": status,
+        "CreationDateTime": document.created_ms / 1_000,
+        "ProvisionedThroughput": {
+            "NumberOfDecreasesToday": 0,
+            "ReadCapacityUnits": definition.read_units,
+            "WriteCapacityUnits": definition.write_units,
+        },
+        "TableSizeBytes": size_bytes,
+        "ItemCount": items,
+        "TableArn": arn,
+        "TableId": document.table_id,
+        "DeletionProtectionEnabled": definition.deletion_protection,
+    }
+    if definition.billing_mode == "PAY_PER_REQUEST":
+        answer.update(_on_demand(document, is_active=status != "CREATING"))
+    if definition.stream is not None:
+        answer["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": definition.stream}
+    if document.label is not None:
+        answer["LatestStreamLabel"] = document.label
+        answer["LatestStreamArn"] = stream_arn
+    if definition.table_class is not None:
+        answer["TableClassSummary"] = {"TableClass": definition.table_class}
+    if status != "CREATING":
+        is_on_demand = definition.billing_mode == "PAY_PER_REQUEST"
+        reads, writes = ON_DEMAND_WARM if is_on_demand else (definition.read_units, definition.write_units)
+        answer["WarmThroughput"] = {
+            "ReadUnitsPerSecond": reads,
+            "WriteUnitsPerSecond": writes,
+            "Status": "ACTIVE",
+        }
+    return answer
+
+
+def _on_demand(document: TableDocument, *, is_active: bool) -> dict[str, Any]:
+    billing: dict[str, Any] = {"BillingMode": "PAY_PER_REQUEST"}
+    mode: dict[str, Any] = {"TableThroughputMode": "PAY_PER_REQUEST"}
+    if is_active and document.on_demand_ms is not None:
+        billing["LastUpdateToPayPerRequestDateTime"] = document.on_demand_ms / 1_000
+        mode["LastUpdateToPayPerRequestDateTime"] = document.on_demand_ms / 1_000
+    return {"BillingModeSummary": billing, "TableThroughputModeSummary": mode}

@@ -1,0 +1,83 @@
+"""Housekeeping: what has passed its time is removed, in slices.
+
+Rules of this file: a generator that adds to the group and yields every few rows, about two milliseconds each; whoever
+drives it flushes after each slice. No read stays open across a yield. Everything it does may be cut off anywhere and
+done again. Called by `engine.engine.housekeeping`.
+"""
+
+from collections.abc import Iterator
+
+from tailrace.engine.catalog import Catalog, Stream
+from tailrace.engine.committer import Committer
+from tailrace.engine.lifecycle import Lifecycle
+from tailrace.engine.lineage import Lineage
+from tailrace.engine.settings import EngineSettings
+from tailrace.engine.trimming import Trimming
+from tailrace.ports import Clock, Trim
+from tailrace.streams.shards import Shard
+
+
+class Housekeeping:
+    """One round over everything."""
+
+    def __init__(
+        self,
+        committer: Committer,
+        catalog: Catalog,
+        lineage: Lineage,
+        lifecycle: Lifecycle,
+        trimming: Trimming,
+        clock: Clock,
+        settings: EngineSettings,
+    ) -> None:
+        self._committer = committer
+        self._catalog = catalog
+        self._lineage = lineage
+        self._lifecycle = lifecycle
+        self._trimming = trimming
+        self._clock = clock
+        self._rows = settings.slice_rows
+
+    def slices(self) -> Iterator[None]:
+        """Roll, trim, forget, remove. Each yield is a good moment to flush."""
+        for table in tuple(self._catalog.tables.values()):
+            self._lifecycle.settle(table)
+        for stream in tuple(self._catalog.streams.values()):
+            self._lineage.roll(stream, self._clock.now().wall_ms)
+            for shard in stream.document.shards:
+                yield from self._trim(shard)
+            self._forget(stream)
+            yield
+        for number in tuple(self._catalog.dropped):
+            yield from self._remove_items(number)
+
+    def _trim(self, shard: Shard) -> Iterator[None]:
+        wall_ms = self._clock.now().wall_ms
+        is_vanished = self._lineage.is_vanished(shard, wall_ms)
+        if self._committer.is_pending(shard.number):
+            return  # what was just written there is not old
+        while True:
+            after = self._catalog.trimmed.get(shard.number, 0)
+            rows = self._committer.read_durable_log(shard.number, after, self._rows)
+            gone = [row for row in rows if is_vanished or self._trimming.is_gone(row, wall_ms)]
+            if not gone:
+                return
+            self._committer.add_trim(Trim(shard.number, gone[-1].sequence))
+            self._catalog.save_trimmed(shard.number, gone[-1].sequence)
+            yield
+
+    def _forget(self, stream: Stream) -> None:
+        wall_ms = self._clock.now().wall_ms
+        for number in self._lineage.forget_vanished(stream, wall_ms):
+            if number in self._catalog.trimmed:
+                self._catalog.save_trimmed(number, None)
+
+    def _remove_items(self, number: int) -> Iterator[None]:
+        first = b""
+        while rows := self._committer.query(number, first, None, self._rows):
+            for key, _ in rows:
+                self._committer.put_row(number, key, None)
+            first = rows[-1][0]
+            yield
+        self._catalog.forget_dropped(number)
+        yield

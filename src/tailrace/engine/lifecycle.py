@@ -1,0 +1,262 @@
+"""Tables come, change and go: CreateTable, DescribeTable, ListTables, UpdateTable, DeleteTable.
+
+Rules of this file: the present status is computed from the clock; without `aws_delays` a table works at once and only
+the answer says CREATING. A deleted table's number is never used again; its rows are left to housekeeping.
+Called by `engine.engine`. Source: semantics §1.2, §6.8, §6.11.
+"""
+
+from bisect import bisect_right
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Any, Final
+
+import msgspec
+
+from tailrace.engine.catalog import Catalog, Table
+from tailrace.engine.description import describe
+from tailrace.engine.documents import Busy, TableDocument
+from tailrace.engine.lineage import Lineage
+from tailrace.engine.settings import EngineSettings
+from tailrace.errors import ApiError, validation_error
+from tailrace.ports import Clock
+from tailrace.tables.definition import SAME_THROUGHPUT, TableChange, TableDefinition, check_change
+from tailrace.tables.limits import LIST_PAGE, TABLES
+from tailrace.tables.schema import INVALID
+
+DELAYS_MS: Final[dict[Busy, int]] = {"CREATING": 5_000, "UPDATING": 4_000, "DELETING": 3_000}
+"""What AWS takes, about. Source: semantics §1.2 for UPDATING; the others are of the same order."""
+IN_USE: Final[dict[Busy, str]] = {
+    "CREATING": "Table is being created",
+    "UPDATING": "Table is being updated",
+    "DELETING": "Table is being deleted",
+}
+PROTECTED: Final = (
+    "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first."
+)
+
+
+class Lifecycle:
+    """The tables of one engine."""
+
+    def __init__(self, catalog: Catalog, lineage: Lineage, clock: Clock, settings: EngineSettings) -> None:
+        self._catalog = catalog
+        self._lineage = lineage
+        self._clock = clock
+        self._settings = settings
+
+    # ---- finding -----------------------------------------------------------------------------------------------
+
+    def readable(self, name: str) -> Table:
+        """A table that items can be read from. Raises: ApiError `Requested resource not found`."""
+        table = self._catalog.tables.get(name)
+        if table is None:
+            raise _not_found()
+        if table.document.busy is not None:
+            self.settle(table)
+            if name not in self._catalog.tables or table.document.busy in ("CREATING", "DELETING"):
+                raise _not_found()
+        return table
+
+    writable = readable
+    """A table that items can be written to: the same ones."""
+
+    def _named(self, name: str) -> Table:
+        table = self._catalog.tables.get(name)
+        if table is not None:
+            self.settle(table)
+            table = self._catalog.tables.get(name)
+        if table is None:
+            raise ApiError(
+                "ResourceNotFoundException", f"Requested resource not found: Table: {name} not found"
+            )
+        return table
+
+    def settle(self, table: Table) -> None:
+        """End a table's waiting when its time has come."""
+        document = table.document
+        if document.busy is None or self._clock.now().wall_ms < document.busy_until_ms:
+            return
+        if document.busy == "DELETING":
+            self._catalog.remove_table(table)
+        else:
+            self._catalog.save_table(table, msgspec.structs.replace(document, busy=None))
+
+    def _idle(self, name: str) -> Table:
+        table = self._named(name)
+        if table.document.busy is not None:
+            raise _in_use(name, table.document.busy)
+        return table
+
+    def _busy(self, document: TableDocument, busy: Busy, wall_ms: int) -> TableDocument:
+        if not self._settings.aws_delays:
+            return document
+        return msgspec.structs.replace(document, busy=busy, busy_until_ms=wall_ms + DELAYS_MS[busy])
+
+    # ---- coming ------------------------------------------------------------------------------------------------
+
+    def create(self, definition: TableDefinition) -> dict[str, Any]:
+        """CreateTable. Raises: ApiError."""
+        name = definition.name
+        present = self._catalog.tables.get(name)
+        if present is not None:
+            self.settle(present)
+        if name in self._catalog.tables:
+            raise ApiError("ResourceInUseException", f"Table already exists: {name}")
+        if len(self._catalog.tables) >= TABLES:
+            raise ApiError(
+                "LimitExceededException",
+                f"Subscriber limit exceeded: There is a limit of {TABLES} tables per subscriber",
+            )
+        wall_ms = self._clock.now().wall_ms
+        # The label of a stream made with its table is the table's creation time, and labels are unique.
+        created_ms = wall_ms if definition.stream is None else self._catalog.take_label_ms(wall_ms)
+        number = self._catalog.take_table_number()
+        document = TableDocument(
+            definition,
+            number,
+            _table_id(number, created_ms),
+            created_ms,
+            on_demand_ms=created_ms if definition.billing_mode == "PAY_PER_REQUEST" else None,
+        )
+        table = Table(document)
+        if definition.stream is not None:
+            document = self._start_stream(table, document, created_ms, wall_ms)
+        self._catalog.save_table(table, self._busy(document, "CREATING", wall_ms))
+        return self._description(table, "CREATING")
+
+    def _start_stream(
+        self, table: Table, document: TableDocument, label_ms: int, wall_ms: int
+    ) -> TableDocument:
+        assert document.definition.stream is not None
+        table.stream = self._lineage.create(document, document.definition.stream, label_ms, wall_ms)
+        return msgspec.structs.replace(document, label=table.stream.document.label)
+
+    # ---- telling -----------------------------------------------------------------------------------------------
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """DescribeTable. Raises: ApiError."""
+        table = self._named(name)
+        return self._description(table, table.document.busy or "ACTIVE")
+
+    def list(self, start: str | None, limit: int | None) -> dict[str, Any]:
+        """ListTables, alphabetically. Raises: ApiError."""
+        for table in tuple(self._catalog.tables.values()):
+            self.settle(table)
+        names = sorted(self._catalog.tables)
+        begin = 0 if start is None else bisect_right(names, start)
+        page = names[begin : begin + (LIST_PAGE if limit is None else limit)]
+        answer: dict[str, Any] = {"TableNames": page}
+        if begin + len(page) < len(names):
+            answer["LastEvaluatedTableName"] = page[-1]
+        return answer
+
+    def _description(self, table: Table, status: str) -> dict[str, Any]:
+        name = table.document.definition.name
+        stream_arn = None
+        if table.document.label is not None:
+            stream_arn = self._catalog.stream_arn(name, table.document.label)
+        return describe(
+            table.document,
+            status,
+            self._catalog.table_arn(name),
+            stream_arn,
+            items=table.items,
+            size_bytes=table.size_bytes,
+        )
+
+    # ---- changing ----------------------------------------------------------------------------------------------
+
+    def update(self, name: str, change: TableChange) -> dict[str, Any]:
+        """UpdateTable. Raises: ApiError. Source: semantics §1.2, §6.11."""
+        check_change(change)
+        table = self._idle(name)
+        wall_ms = self._clock.now().wall_ms
+        document = self._rebilled(table.document, change, wall_ms)
+        if change.deletion_protection is not None:
+            document = _redefined(document, deletion_protection=change.deletion_protection)
+        if change.table_class is not None:
+            document = _redefined(document, table_class=change.table_class)
+        if change.stream_enabled is not None:
+            document = self._switched(table, document, change, wall_ms)
+        self._catalog.save_table(table, self._busy(document, "UPDATING", wall_ms))
+        return self._description(table, "UPDATING")
+
+    def _rebilled(self, document: TableDocument, change: TableChange, wall_ms: int) -> TableDocument:
+        definition = document.definition
+        mode = change.billing_mode or definition.billing_mode
+        if mode == "PAY_PER_REQUEST":
+            if change.throughput is not None:
+                raise validation_error(
+                    f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"
+                )
+            if definition.billing_mode != mode:
+                document = msgspec.structs.replace(document, on_demand_ms=wall_ms)
+            return _redefined(document, billing_mode=mode, read_units=0, write_units=0)
+        if change.throughput is None:
+            if definition.billing_mode != mode:
+                raise validation_error(
+                    f"{INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"
+                )
+            return document
+        read_units, write_units = change.throughput
+        if definition.billing_mode == mode and change.throughput == (
+            definition.read_units,
+            definition.write_units,
+        ):
+            raise validation_error(SAME_THROUGHPUT.format(read_units, write_units))
+        return _redefined(document, billing_mode=mode, read_units=read_units, write_units=write_units)
+
+    def _switched(
+        self, table: Table, document: TableDocument, change: TableChange, wall_ms: int
+    ) -> TableDocument:
+        name = document.definition.name
+        if change.stream_enabled:
+            if table.stream is not None:
+                raise validation_error(f"Table already has an enabled stream: TableName: {name}")
+            document = _redefined(document, stream=change.stream_view)
+            return self._start_stream(table, document, self._catalog.take_label_ms(wall_ms), wall_ms)
+        if table.stream is None:
+            raise validation_error(f"Table has no stream to disable: TableName: {name}")
+        self._lineage.disable(table.stream, wall_ms)
+        table.stream = None
+        return _redefined(document, stream=None)
+
+    # ---- going -------------------------------------------------------------------------------------------------
+
+    def delete(self, name: str) -> dict[str, Any]:
+        """DeleteTable. Its stream stays readable for 24 hours. Raises: ApiError."""
+        table = self._idle(name)
+        if table.document.definition.deletion_protection:
+            raise validation_error(PROTECTED)
+        wall_ms = self._clock.now().wall_ms
+        answer = self._description(table, "DELETING")
+        if table.stream is not None:
+            self._lineage.disable(table.stream, wall_ms)
+            table.stream = None
+        if self._settings.aws_delays:
+            document = _redefined(table.document, stream=None)
+            self._catalog.save_table(table, self._busy(document, "DELETING", wall_ms))
+        else:
+            self._catalog.remove_table(table)
+        return answer
+
+
+def _redefined(document: TableDocument, **changes: Any) -> TableDocument:
+    return msgspec.structs.replace(document, definition=replace(document.definition, **changes))
+
+
+def _not_found() -> ApiError:
+    return ApiError("ResourceNotFoundException", "Requested resource not found")
+
+
+def _in_use(name: str, busy: Busy) -> ApiError:
+    return ApiError(
+        "ResourceInUseException",
+        f"Attempt to change a resource which is still in use: {IN_USE[busy]}: {name}",
+    )
+
+
+def _table_id(number: int, created_ms: int) -> str:
+    """A UUID's form without chance: the same history gives the same ids."""
+    text = blake2b(b"%d/%d" % (number, created_ms), digest_size=16).hexdigest()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

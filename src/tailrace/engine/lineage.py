@@ -1,0 +1,144 @@
+"""The shards of the engine's streams: made, rolled over after four hours, closed, forgotten 24 hours later.
+
+Rules of this file: transitions are `streams.shards`' pure ones; here they meet the clock, the numbers and the catalog.
+A closing is one commit with its children. Numbers of a child are greater than every number of its parent.
+Called by `engine.engine` (for each write), `engine.lifecycle`, `engine.streams`, `engine.expiry`.
+"""
+
+import msgspec
+
+from tailrace.engine.catalog import Catalog, Stream
+from tailrace.engine.committer import Committer
+from tailrace.engine.documents import StreamDocument, TableDocument
+from tailrace.engine.sequences import Sequences
+from tailrace.engine.settings import EngineSettings
+from tailrace.streams import shards as transitions
+from tailrace.streams.arns import label_of
+from tailrace.streams.record import ViewType
+from tailrace.streams.shards import Shard
+
+
+class Lineage:
+    """Shards over time."""
+
+    def __init__(
+        self, committer: Committer, catalog: Catalog, sequences: Sequences, settings: EngineSettings
+    ) -> None:
+        self._committer = committer
+        self._catalog = catalog
+        self._sequences = sequences
+        self._settings = settings
+
+    # ---- transitions -------------------------------------------------------------------------------------------
+
+    def create(self, document: TableDocument, view_type: ViewType, label_ms: int, wall_ms: int) -> Stream:
+        """A new stream with its first shards."""
+        label = label_of(label_ms)
+        count = self._settings.shards
+        first = self._catalog.take_shard_numbers(count)
+        stream = StreamDocument(
+            label,
+            document.definition.name,
+            document.number,
+            view_type,
+            label_ms,
+            document.definition.key_schema(),
+            tuple(transitions.initial(label, count, first, wall_ms, self._sequences.next(wall_ms))),
+        )
+        return self._catalog.save_stream(stream)
+
+    def shard_for(self, stream: Stream, partition: int, wall_ms: int) -> Shard:
+        """The shard that takes a record now; one that is due is rolled over first."""
+        if wall_ms - stream.rollover_from_ms >= self._settings.rollover_ms:
+            self.roll(stream, wall_ms)
+        return stream.shard_for(partition)
+
+    def roll(self, stream: Stream, wall_ms: int) -> None:
+        """Close every open shard that is due; one child continues each. Source: semantics §1.5."""
+        due = {
+            shard.number
+            for shard in stream.open_shards
+            if wall_ms - shard.created_ms >= self._settings.rollover_ms
+        }
+        if not due:
+            return
+        shards: list[Shard] = []
+        for shard in stream.document.shards:
+            if shard.number not in due:
+                shards.append(shard)
+                continue
+            number = self._catalog.take_shard_numbers(1)
+            ending, starting = self._sequences.next(wall_ms), self._sequences.next(wall_ms)
+            shards.extend(
+                transitions.rollover(
+                    shard, stream.document.label, number, wall_ms, ending=ending, starting=starting
+                )
+            )
+            self._committer.note_closed(shard.number)
+        self._catalog.save_stream(msgspec.structs.replace(stream.document, shards=tuple(shards)))
+
+    def disable(self, stream: Stream, wall_ms: int) -> None:
+        """Close a stream for good; it stays readable for 24 hours. Source: semantics §1.2."""
+        shards: list[Shard] = []
+        for shard in stream.document.shards:
+            if shard.is_closed:
+                shards.append(shard)
+            else:
+                shards.append(transitions.close(shard, self._sequences.next(wall_ms), wall_ms))
+                self._committer.note_closed(shard.number)
+        self._catalog.save_stream(
+            msgspec.structs.replace(stream.document, shards=tuple(shards), disabled_ms=wall_ms)
+        )
+
+    # ---- what is left ------------------------------------------------------------------------------------------
+
+    def is_over(self, stream: Stream, wall_ms: int) -> bool:
+        """Whether a disabled stream has passed its 24 hours."""
+        disabled_ms = stream.document.disabled_ms
+        return disabled_ms is not None and wall_ms - disabled_ms >= self._settings.retention_ms
+
+    def is_vanished(self, shard: Shard, wall_ms: int) -> bool:
+        """Whether a closed shard has passed its 24 hours."""
+        return shard.closed_ms is not None and wall_ms - shard.closed_ms >= self._settings.retention_ms
+
+    def readable_shards(self, stream: Stream, wall_ms: int) -> list[Shard]:
+        """The shards that can still be read, parents before children."""
+        shards = [shard for shard in stream.document.shards if not self.is_vanished(shard, wall_ms)]
+        return sorted(shards, key=lambda shard: (shard.starting, shard.number))
+
+    def present(self, number: int) -> Shard | None:
+        """A shard as it is now, by its number; None once it is forgotten."""
+        for stream in self._catalog.streams.values():
+            for shard in stream.document.shards:
+                if shard.number == number:
+                    return shard
+        return None
+
+    def forget_vanished(self, stream: Stream, wall_ms: int) -> list[int]:
+        """Forget shards, and the stream when nothing of it is left. Returns: the numbers of the shards."""
+        gone = [
+            shard.number
+            for shard in stream.document.shards
+            if self.is_vanished(shard, wall_ms) and not self._committer.is_pending(shard.number)
+        ]
+        kept = tuple(shard for shard in stream.document.shards if shard.number not in gone)
+        if not kept and self.is_over(stream, wall_ms):
+            self._catalog.remove_stream(stream)
+        elif gone:
+            self._catalog.save_stream(msgspec.structs.replace(stream.document, shards=kept))
+        return gone
+
+    def status(self, stream: Stream) -> str:
+        """AWS's StreamStatus: what its table waits for shows here too."""
+        document = stream.document
+        is_off = document.disabled_ms is not None
+        table = self._catalog.tables.get(document.table)
+        is_waiting = (
+            table is not None
+            and table.schema.number == document.table_number
+            and table.document.busy is not None
+            and table.document.label == document.label
+        )
+        if is_waiting:
+            return "DISABLING" if is_off else "ENABLING"
+        return "DISABLED" if is_off else "ENABLED"

@@ -1,0 +1,125 @@
+"""Rows of state beside the items: leases, checkpoints, marks, dead letters, in the same group and commit.
+
+Rules of this file: a row is a key of `/`-separated words and JSON fields (each layout carries its own "v"); conditions
+are all judged before anything is written. Called by `engine.engine`; the runtime uses `EngineStateStore`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, Protocol, assert_never
+
+import orjson
+
+from tailrace.engine.committer import Committer
+from tailrace.engine.documents import STATE
+from tailrace.engine.query import following_prefix
+from tailrace.errors import StateConflict
+from tailrace.ports import (
+    Absent,
+    AbsentOrLess,
+    Always,
+    Condition,
+    Equals,
+    ItemWrite,
+    StateCheck,
+    StateRow,
+    StateWrite,
+)
+
+ROWS: Final = 1_000
+Write = StateWrite | StateCheck | ItemWrite
+Fields = Mapping[str, Any]
+
+
+class StateRows:
+    """State over the committer's overlay."""
+
+    def __init__(self, committer: Committer) -> None:
+        self._committer = committer
+
+    def get(self, key: str) -> Fields | None:
+        """The fields of one row."""
+        data = self._committer.get(STATE, key.encode())
+        if data is None:
+            return None
+        fields: Fields = orjson.loads(data)
+        return fields
+
+    def query(self, prefix: str) -> list[StateRow]:
+        """Every row whose key begins with the prefix, in key order."""
+        first = prefix.encode()
+        last = following_prefix(first)
+        found: list[StateRow] = []
+        while True:
+            rows = self._committer.query(STATE, first, last, ROWS)
+            found.extend(StateRow(key.decode(), orjson.loads(data)) for key, data in rows)
+            if len(rows) < ROWS:
+                return found
+            first = rows[-1][0] + b"\0"
+
+    def check(self, writes: Sequence[Write]) -> None:
+        """Judge every condition. Raises: StateConflict with the index of the first that does not hold."""
+        for index, write in enumerate(writes):
+            if isinstance(write, ItemWrite) or isinstance(write.condition, Always):
+                continue
+            if not holds(write.condition, self.get(write.key)):
+                raise StateConflict(f"state {write.key!r} is not as expected: {write.condition}", index=index)
+
+    def put(self, writes: Sequence[Write]) -> None:
+        """Add the rows to the group, without looking at conditions."""
+        for write in writes:
+            if isinstance(write, StateWrite):
+                data = None if write.fields is None else orjson.dumps(write.fields)
+                self._committer.put_row(STATE, write.key.encode(), data)
+
+
+def holds(condition: Condition, fields: Fields | None) -> bool:
+    """Whether a row (None: there is none) is as a condition wants it."""
+    match condition:
+        case Always():
+            return True
+        case Absent():
+            return fields is None
+        case Equals(field=name, value=value):
+            return fields is not None and fields.get(name) == value
+        case AbsentOrLess(field=name, value=value):
+            return fields is None or fields[name] < value
+        case _:
+            assert_never(condition)
+
+
+class StateOwner(Protocol):
+    """What the adapter needs of the engine."""
+
+    def state_get(self, key: str) -> Fields | None:
+        """The fields of one row."""
+
+    def state_query(self, prefix: str) -> list[StateRow]:
+        """Rows by prefix."""
+
+    def state_transact(self, writes: Sequence[Write]) -> None:
+        """All or nothing, into the group."""
+
+
+class EngineStateStore:
+    """The StateStore port over an engine in this process.
+
+    Guarantee: `transact` returns only when `flushed` did, that is, when the group it joined is durable.
+    """
+
+    def __init__(self, engine: StateOwner, flushed: Callable[[], Awaitable[None]]) -> None:
+        self._engine = engine
+        self._flushed = flushed
+
+    async def get(self, key: str) -> StateRow | None:
+        """One row."""
+        fields = self._engine.state_get(key)
+        return None if fields is None else StateRow(key, fields)
+
+    async def query(self, prefix: str) -> list[StateRow]:
+        """Every row whose key starts with the prefix, in key order."""
+        return self._engine.state_query(prefix)
+
+    async def transact(self, writes: Sequence[Write]) -> None:
+        """All of it, durably, or nothing. Raises: StateConflict, StoreError, ApiError for items."""
+        self._engine.state_transact(writes)
+        await self._flushed()

@@ -1,0 +1,311 @@
+"""Streams are read here: for clients by iterators and pages, for this process's runtime shard by shard.
+
+Rules of this file: only durable records are handed out, so no handler sees a change that a failed commit takes back;
+the 24-hour horizon is enforced at every read, whether or not rows are already removed. Called by `engine.engine`.
+Source: semantics §1.1, §1.5–1.7.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from tailrace.engine.catalog import Catalog, Stream
+from tailrace.engine.committer import Committer
+from tailrace.engine.lineage import Lineage
+from tailrace.engine.sequences import Sequences
+from tailrace.engine.settings import EngineSettings
+from tailrace.engine.trimming import Trimming, created_ms
+from tailrace.errors import ApiError, validation_error
+from tailrace.ports import Clock, LogRow, Page, StreamRef
+from tailrace.streams.arns import parse_stream_arn
+from tailrace.streams.envelopes import read_log_row
+from tailrace.streams.iterators import Iterator, read_token
+from tailrace.streams.record import ChangeRecord, ViewType
+from tailrace.streams.sequence import SequenceNumber
+from tailrace.streams.shards import Shard
+from tailrace.tables.limits import LIST_PAGE, RECORDS_PAGE, RECORDS_PAGE_BYTES
+
+READ_BYTES: Final = 8 * 1024 * 1024
+"""Most that one read of a shard holds in memory, about."""
+FIRST_ROWS: Final = 100
+TRIMMED: Final = "The operation attempted to read past the oldest stream record in a shard."
+BY_NUMBER: Final = ("AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER")
+
+
+class RecordsPage(NamedTuple):
+    """What GetRecords answers; without `next_token` the shard is drained."""
+
+    records: list[ChangeRecord]
+    next_token: str | None
+    view_type: ViewType
+
+
+class StreamReader:
+    """The reading side of every stream in the data directory."""
+
+    def __init__(
+        self,
+        committer: Committer,
+        catalog: Catalog,
+        lineage: Lineage,
+        trimming: Trimming,
+        sequences: Sequences,
+        clock: Clock,
+        settings: EngineSettings,
+    ) -> None:
+        self._committer = committer
+        self._catalog = catalog
+        self._lineage = lineage
+        self._trimming = trimming
+        self._sequences = sequences
+        self._clock = clock
+        self._settings = settings
+
+    # ---- what there is -----------------------------------------------------------------------------------------
+
+    def _stream(self, arn: str) -> Stream:
+        stream = self._catalog.streams.get(arn)
+        if stream is None:
+            parse_stream_arn(arn)
+        wall_ms = self._clock.now().wall_ms
+        if stream is None or self._lineage.is_over(stream, wall_ms):
+            raise ApiError(
+                "ResourceNotFoundException", f"Requested resource not found: Stream: {arn} not found"
+            )
+        self._lineage.roll(stream, wall_ms)
+        return stream
+
+    def of_table(self, name: str) -> StreamRef:
+        """The stream that is on. Raises: ApiError."""
+        table = self._catalog.tables.get(name)
+        if table is None or table.stream is None:
+            missing = "Table" if table is None else "Stream of table"
+            raise ApiError(
+                "ResourceNotFoundException", f"Requested resource not found: {missing}: {name} not found"
+            )
+        document = table.stream.document
+        return StreamRef(
+            table.stream.arn, name, document.label, document.view_type, self._settings.region
+        )
+
+    def shards(self, arn: str) -> list[Shard]:
+        """Every shard that can still be read, parents before children. Raises: ApiError."""
+        stream = self._stream(arn)
+        return self._lineage.readable_shards(stream, self._clock.now().wall_ms)
+
+    def list(self, table: str | None, limit: int | None, start_arn: str | None) -> dict[str, Any]:
+        """ListStreams, in the order of the ARNs; a start whose stream has gone still works. Raises: ApiError."""
+        most = _limit(limit, LIST_PAGE)
+        if start_arn is not None:
+            parse_stream_arn(start_arn)
+        wall_ms = self._clock.now().wall_ms
+        found = [
+            stream
+            for arn, stream in sorted(self._catalog.streams.items())
+            if (table is None or stream.document.table == table)
+            and (start_arn is None or arn > start_arn)
+            and not self._lineage.is_over(stream, wall_ms)
+        ]
+        answer: dict[str, Any] = {
+            "Streams": [
+                {
+                    "StreamArn": stream.arn,
+                    "TableName": stream.document.table,
+                    "StreamLabel": stream.document.label,
+                }
+                for stream in found[:most]
+            ]
+        }
+        if len(found) > most:
+            answer["LastEvaluatedStreamArn"] = found[most - 1].arn
+        return answer
+
+    def describe(
+        self, arn: str, limit: int | None, start_shard_id: str | None, filter: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        """DescribeStream. Raises: ApiError."""
+        most = _limit(limit, LIST_PAGE)
+        stream = self._stream(arn)
+        wall_ms = self._clock.now().wall_ms
+        shards = self._lineage.readable_shards(stream, wall_ms)
+        if filter is not None:
+            shards = _filtered(shards, filter)
+        if start_shard_id is not None:
+            ids = [shard.shard_id for shard in shards]
+            shards = shards[ids.index(start_shard_id) + 1 :] if start_shard_id in ids else []
+        document = stream.document
+        answer: dict[str, Any] = {
+            "StreamArn": arn,
+            "StreamLabel": document.label,
+            "StreamStatus": self._lineage.status(stream),
+            "StreamViewType": document.view_type,
+            "CreationRequestDateTime": document.created_ms / 1_000,
+            "TableName": document.table,
+            "KeySchema": document.key_schema,
+            "Shards": [_described(shard) for shard in shards[:most]],
+        }
+        if len(shards) > most:
+            answer["LastEvaluatedShardId"] = shards[most - 1].shard_id
+        return answer
+
+    def newest_created_ms(self) -> int:
+        """When the newest record of any open shard was written, so that times never go back over a restart."""
+        newest = 0
+        for stream in self._catalog.streams.values():
+            for shard in stream.open_shards:
+                newest = max(newest, self._last_created_ms(shard))
+        return newest
+
+    def _last_created_ms(self, shard: Shard) -> int:
+        # The store reads upwards only: bisect for the last number that has a record after it.
+        low, high, newest = shard.starting - 1, self._sequences.last, 0
+        while low < high:
+            middle = (low + high) // 2
+            rows = self._committer.read_durable_log(shard.number, middle, 1)
+            if rows:
+                low, newest = rows[0].sequence, created_ms(rows[0])
+            else:
+                high = middle
+        return newest
+
+    # ---- iterators and pages -----------------------------------------------------------------------------------
+
+    def iterator(self, arn: str, shard_id: str, iterator_type: str, sequence_number: str | None) -> str:
+        """GetShardIterator. Raises: ApiError."""
+        is_by_number = iterator_type in BY_NUMBER
+        if is_by_number and sequence_number is None:
+            raise validation_error(
+                f"SequenceNumber must be specified when ShardIteratorType is {iterator_type}"
+            )
+        if not is_by_number and sequence_number is not None:
+            raise validation_error(
+                f"SequenceNumber must not be specified when ShardIteratorType is {iterator_type}"
+            )
+        stream = self._stream(arn)
+        now = self._clock.now()
+        shard = self._shard(stream, shard_id, now.wall_ms)
+        match iterator_type:
+            case "TRIM_HORIZON":
+                after = 0
+            case "LATEST":
+                after = self._sequences.last if shard.ending is None else shard.ending
+            case _:
+                assert sequence_number is not None
+                after = int(SequenceNumber.from_wire(sequence_number))
+                if iterator_type == "AT_SEQUENCE_NUMBER":
+                    after -= 1
+                if after < self._trimming.through(shard.number, now.wall_ms):
+                    raise ApiError("TrimmedDataAccessException", TRIMMED)
+        return Iterator(arn, shard_id, after, now.wall_ms).token()
+
+    def _shard(self, stream: Stream, shard_id: str, wall_ms: int) -> Shard:
+        for shard in self._lineage.readable_shards(stream, wall_ms):
+            if shard.shard_id == shard_id:
+                return shard
+        raise ApiError(
+            "ResourceNotFoundException",
+            f"Requested resource not found: Shard: {shard_id} in Stream: {stream.arn} not found",
+        )
+
+    def records(self, token: str, limit: int | None) -> RecordsPage:
+        """GetRecords. Raises: ApiError."""
+        most = _limit(limit, RECORDS_PAGE)
+        now = self._clock.now()
+        iterator = read_token(token, now)
+        stream = self._stream(iterator.stream_arn)
+        shard = self._shard(stream, iterator.shard_id, now.wall_ms)
+        page = self._read(shard, iterator.after, most, RECORDS_PAGE_BYTES, now.wall_ms)
+        if page.trimmed:
+            raise ApiError("TrimmedDataAccessException", TRIMMED)
+        following = None
+        if not page.closed:
+            following = Iterator(stream.arn, shard.shard_id, page.next_after, now.wall_ms).token()
+        return RecordsPage(list(page.records), following, stream.document.view_type)
+
+    # ---- shards ------------------------------------------------------------------------------------------------
+
+    def read(self, shard: Shard, after: int, limit: int) -> Page:
+        """Records with sequence > after, for this process's runtime.
+
+        Guarantee: durable records only. `closed` says that nothing follows these records. `trimmed` says that records
+                   after the position were lost; position 0 is "the oldest there is" and loses nothing, while
+                   `shard.starting - 1` insists on the whole shard.
+        """
+        wall_ms = self._clock.now().wall_ms
+        present = self._lineage.present(shard.number)
+        if present is None:
+            # It vanished 24 hours after it was closed: whoever still asks has not read it to its end.
+            return Page([], after, closed=True, trimmed=True)
+        return self._read(present, after, limit, READ_BYTES, wall_ms)
+
+    def _read(self, shard: Shard, after: int, limit: int, most_bytes: int, wall_ms: int) -> Page:
+        # What is not durable yet may still be taken back: the shard is not at its end before that is decided.
+        may_end = shard.is_closed and not self._committer.is_pending(shard.number)
+        start = max(after, self._trimming.known(shard.number))
+        rows, is_end = self._rows(shard.number, start, limit, most_bytes)
+        if rows and self._trimming.is_gone(rows[0], wall_ms):
+            start = self._trimming.through(shard.number, wall_ms)
+            rows, is_end = self._rows(shard.number, start, limit, most_bytes)
+        records = [read_log_row(row.shard, row.sequence, row.header, row.old, row.new) for row in rows]
+        lag_ms = 0
+        if records and not is_end:
+            lag_ms = max(0, self._sequences.created_ms - records[-1].created_ms)
+        return Page(
+            records,
+            rows[-1].sequence if rows else start,
+            closed=may_end and is_end,
+            trimmed=0 < after < start,
+            lag_ms=lag_ms,
+        )
+
+    def _rows(self, shard: int, after: int, limit: int, most_bytes: int) -> tuple[list[LogRow], bool]:
+        """Rows up to both limits, and whether the log ends with them."""
+        found: list[LogRow] = []
+        size = 0
+        asked = min(limit, FIRST_ROWS)
+        while True:
+            rows = self._committer.read_durable_log(shard, after, asked)
+            for row in rows:
+                size += len(row.header) + len(row.old or b"") + len(row.new or b"")
+                if size > most_bytes and found:
+                    return found, False
+                found.append(row)
+            if len(rows) < asked:
+                return found, True
+            if len(found) >= limit:
+                return found, False
+            after = found[-1].sequence
+            average = size // len(found) + 1
+            asked = max(1, min(limit - len(found), (most_bytes - size) // average + 1))
+
+
+def _limit(limit: int | None, most: int) -> int:
+    if limit is None:
+        return most
+    if limit < 1:
+        bound = "greater than or equal to 1"
+    elif limit > most:
+        bound = f"less than or equal to {most}"
+    else:
+        return limit
+    raise validation_error(
+        f"1 validation error detected: Value '{limit}' at 'limit' failed to satisfy constraint: "
+        f"Member must have value {bound}"
+    )
+
+
+def _filtered(shards: list[Shard], filter: Mapping[str, Any]) -> list[Shard]:
+    if filter.get("Type") != "CHILD_SHARDS" or not filter.get("ShardId"):
+        raise validation_error(
+            "Invalid ShardFilter: both Type and ShardId are needed, and CHILD_SHARDS is the only Type"
+        )
+    return [shard for shard in shards if shard.parent_id == filter["ShardId"]]
+
+
+def _described(shard: Shard) -> dict[str, Any]:
+    numbers = {"StartingSequenceNumber": SequenceNumber(shard.starting).wire}
+    if shard.ending is not None:
+        numbers["EndingSequenceNumber"] = SequenceNumber(shard.ending).wire
+    answer: dict[str, Any] = {"ShardId": shard.shard_id, "SequenceNumberRange": numbers}
+    if shard.parent_id is not None:
+        answer["ParentShardId"] = shard.parent_id
+    return answer

@@ -1,0 +1,56 @@
+"""What of a shard has passed the 24-hour horizon.
+
+Rules of this file: creation times never go back inside a shard, so the horizon is found by bisection, and only when a
+reader meets a record that is too old; what was found is remembered. Rows are removed by housekeeping, later.
+Called by `engine.streams` and `engine.expiry`.
+"""
+
+from tailrace.engine.catalog import Catalog
+from tailrace.engine.committer import Committer
+from tailrace.engine.settings import EngineSettings
+from tailrace.ports import LogRow
+from tailrace.streams.envelopes import read_log_row
+
+
+class Trimming:
+    """The trim horizon of each shard, as the last sequence number that is gone."""
+
+    def __init__(self, committer: Committer, catalog: Catalog, settings: EngineSettings) -> None:
+        self._committer = committer
+        self._catalog = catalog
+        self._retention_ms = settings.retention_ms
+        self._through: dict[int, int] = {}
+
+    def forget(self) -> None:
+        """After a failed commit: what is known is found again."""
+        self._through.clear()
+
+    def known(self, shard: int) -> int:
+        """The last record known to be gone, 0 for none; there may be more."""
+        return max(self._through.get(shard, 0), self._catalog.trimmed.get(shard, 0))
+
+    def is_gone(self, row: LogRow, wall_ms: int) -> bool:
+        """Whether a record has passed the horizon."""
+        return created_ms(row) < wall_ms - self._retention_ms
+
+    def through(self, shard: int, wall_ms: int) -> int:
+        """The last record that is gone now, 0 for none. About sixty small reads, and only when there is something new."""
+        known = self.known(shard)
+        rows = self._committer.read_durable_log(shard, known, 1)
+        if not rows or not self.is_gone(rows[0], wall_ms):
+            return known
+        low, high = rows[0].sequence, (1 << 63) - 1
+        while low < high:
+            middle = (low + high) // 2
+            rows = self._committer.read_durable_log(shard, middle, 1)
+            if rows and self.is_gone(rows[0], wall_ms):
+                low = rows[0].sequence
+            else:
+                high = middle
+        self._through[shard] = low
+        return low
+
+
+def created_ms(row: LogRow) -> int:
+    """When a record was written. Units: milliseconds since the epoch."""
+    return read_log_row(row.shard, row.sequence, row.header, row.old, row.new).created_ms

@@ -1,0 +1,52 @@
+"""What of DynamoDB's API is there: every operation and, for those that are, the parameters that are not.
+
+Rules of this file: a view of the registry and of the headers of the operation files; nothing is listed by hand. Called
+by `cli.coverage`.
+"""
+
+import inspect
+import re
+import sys
+from typing import Literal, TypedDict
+
+from tailrace.server.registry import Operation, find_operations
+
+State = Literal["yes", "partly", "no"]
+
+
+class Covered(TypedDict):
+    """One operation. `not_emulated` are parameters (with the value that is harmless, if one is)."""
+
+    service: str
+    operation: str
+    state: State
+    not_emulated: list[str]
+    note: str
+
+
+def coverage() -> list[Covered]:
+    """Every operation of DynamoDB and DynamoDB Streams, those that are there first."""
+    entries = [_covered(entry) for entry in find_operations().values()]
+    return sorted(entries, key=lambda one: (one["state"] == "no", one["service"], one["operation"]))
+
+
+def _covered(entry: Operation) -> Covered:
+    missing = [
+        name if harmless is None else f"{name} other than {harmless}"
+        for name, harmless in sorted(entry.input.refused.items())
+    ]
+    state: State = "no" if not entry.emulated else "partly" if missing else "yes"
+    return {
+        "service": entry.service,
+        "operation": entry.name,
+        "state": state,
+        "not_emulated": missing,
+        "note": _note(entry) if entry.emulated else "",
+    }
+
+
+def _note(entry: Operation) -> str:
+    """The `Not emulated` paragraph of the operation's own file."""
+    header = inspect.getdoc(sys.modules[entry.run.__module__]) or ""
+    found = re.search(r"^Not emulated:\s*(.*?)(?=^\S|\Z)", header, re.MULTILINE | re.DOTALL)
+    return " ".join(found[1].split()) if found else ""

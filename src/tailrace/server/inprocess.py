@@ -1,0 +1,76 @@
+"""Requests without sockets: the very path of the HTTP server, with the commit at once.
+
+Rules of this file: same bytes in, same bytes out as over HTTP. Called by the test world's boto3 client and by tests.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from tailrace.errors import StoreError
+from tailrace.server.dispatch import Dispatcher, Reply
+from tailrace.server.wire import (
+    BODY_LIMIT, JSON_1_0, NOT_FOUND_BODY, TOO_LARGE, Answer, RequestIds, content_type, error_body, internal_server_error,
+)  # fmt: skip
+from tailrace.telemetry import PointReached, pass_by
+
+if TYPE_CHECKING:
+    from tailrace.engine.engine import Engine
+
+_log = logging.getLogger("tailrace.server")
+
+
+class InProcess:
+    """A client's door to an engine in the same process.
+
+    Guarantee: what a call wrote is durable when it returns, as over HTTP.
+    """
+
+    def __init__(self, engine: "Engine", reached: PointReached = pass_by) -> None:
+        self._engine = engine
+        self._reached = reached
+        self._dispatcher = Dispatcher(engine, reached)
+        self._ids = RequestIds()
+
+    @property
+    def requests(self) -> Mapping[tuple[str, str], int]:
+        """Answers by (operation, status)."""
+        return self._dispatcher.requests
+
+    def call(self, headers: Mapping[str, str | bytes], body: bytes, query: str = "") -> Answer:
+        """One POST. Never raises for what a client did."""
+        given = {name.lower().encode("latin-1"): _as_bytes(value) for name, value in headers.items()}
+        kind = content_type(given)
+        if kind is None:
+            return Answer(404, {"Content-Length": str(len(NOT_FOUND_BODY))}, NOT_FOUND_BODY)
+        if len(body) > BODY_LIMIT:
+            reply = Reply(TOO_LARGE.status, error_body(TOO_LARGE))
+        else:
+            reply = self._flushed(self._dispatcher.execute(given, query.encode("latin-1"), body))
+        self._reached("answer.sent")
+        return Answer(
+            reply.status,
+            {
+                "Content-Type": (kind or JSON_1_0).decode(),
+                "x-amzn-RequestId": self._ids.next().decode(),
+                "x-amz-crc32": str(crc32(reply.body)),
+                "Content-Length": str(len(reply.body)),
+            },
+            reply.body,
+        )
+
+    def _flushed(self, reply: Reply) -> Reply:
+        committer = self._engine.committer
+        if not committer.is_dirty:
+            return reply
+        try:
+            committer.flush()
+        except StoreError as error:
+            _log.error("the commit failed", extra={"error": str(error.args[0]), "hint": error.hint})
+            return Reply(500, error_body(internal_server_error()))
+        return reply
+
+
+def _as_bytes(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else value.encode("latin-1")

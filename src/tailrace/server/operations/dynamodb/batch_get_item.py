@@ -1,0 +1,79 @@
+"""BatchGetItem: read up to a hundred items of any tables.
+
+Behaviour:     absent items are left out; items come in the order of the keys; what would pass 16 MB comes back under
+               UnprocessedKeys; every read is consistent.
+Limits:        100 keys, 16 MB.
+Not emulated:  AttributesToGet (legacy); ReturnConsumedCapacity other than NONE.
+Source:        AWS API Reference, BatchGetItem; semantics §6.3, §6.5.
+"""
+
+from typing import Any, Final
+
+import orjson
+
+from tailrace.engine.engine import Engine
+from tailrace.errors import validation_error
+from tailrace.expressions.projection import Projection
+from tailrace.server.parameters import EXPRESSION, read_placeholders, read_projection
+from tailrace.server.registry import DYNAMODB, Result, operation
+from tailrace.server.shapes import (
+    ATTRIBUTE_LIST, NAMES, RETURN_CAPACITY, TABLE_NAME, Flag, Input, Many, Mapped, Values, structure,
+)  # fmt: skip
+from tailrace.server.validation import not_emulated
+from tailrace.server.wire import Payload
+from tailrace.values.types import Item
+from tailrace.values.wire import dump_item, read_item
+
+MOST_KEYS: Final = 100
+MOST_BYTES: Final = 16 * 1024 * 1024
+KEYS_AND_ATTRIBUTES: Final = structure(
+    "KeysAndAttributes", "Keys",
+    Keys=Many(Values(), 1, MOST_KEYS), AttributesToGet=ATTRIBUTE_LIST, ConsistentRead=Flag(),
+    ProjectionExpression=EXPRESSION, ExpressionAttributeNames=NAMES,
+)  # fmt: skip
+INPUT: Final = Input(
+    structure(
+        "BatchGetItemInput", "RequestItems",
+        RequestItems=Mapped(KEYS_AND_ATTRIBUTES, 1, MOST_KEYS, TABLE_NAME), ReturnConsumedCapacity=RETURN_CAPACITY,
+    ),
+    {"ReturnConsumedCapacity": "NONE"},
+)  # fmt: skip
+
+
+@operation(DYNAMODB, "BatchGetItem", INPUT)
+def batch_get_item(engine: Engine, payload: Payload) -> Result:
+    """Read many items. Raises: ApiError."""
+    requests: dict[str, dict[str, Any]] = payload["RequestItems"]
+    wanted = {table: _read_request(one) for table, one in requests.items()}
+    if sum(len(keys) for keys, _ in wanted.values()) > MOST_KEYS:
+        raise validation_error("Too many items requested for the BatchGetItem call")
+    for table, (keys, _) in wanted.items():
+        schema = engine.schema(table)
+        if len({schema.key_bytes(key) for key in keys}) < len(keys):
+            raise validation_error("Provided list of item keys contains duplicates")
+    left = MOST_BYTES
+    responses: list[bytes] = []
+    unprocessed: dict[str, dict[str, Any]] = {}
+    for table, (keys, projection) in wanted.items():
+        found: list[bytes] = []
+        for index, key in enumerate(keys):
+            data = engine.get_bytes(table, key)
+            if data is None:
+                continue
+            left -= len(data)
+            if left < 0:
+                unprocessed[table] = {**requests[table], "Keys": keys[index:]}
+                break
+            found.append(data if projection is None else dump_item(projection.apply(orjson.loads(data))))
+        responses.append(orjson.dumps(table) + b":[" + b",".join(found) + b"]")
+    return b'{"Responses":{%b},"UnprocessedKeys":%b}' % (b",".join(responses), orjson.dumps(unprocessed))
+
+
+def _read_request(request: dict[str, Any]) -> tuple[list[Item], Projection | None]:
+    if "AttributesToGet" in request:
+        raise not_emulated("AttributesToGet")
+    placeholders = read_placeholders(request, "ProjectionExpression")
+    keys = [read_item(key) for key in request["Keys"]]
+    projection = read_projection(request, placeholders)
+    placeholders.check_all_used()
+    return keys, projection

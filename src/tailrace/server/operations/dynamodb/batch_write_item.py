@@ -1,0 +1,72 @@
+"""BatchWriteItem: put and delete up to 25 items of any tables.
+
+Behaviour:     everything is checked before anything is written; then each write stands alone and leaves its own record;
+               nothing is ever left unprocessed.
+Limits:        25 requests, 16 MB, 400 KB an item.
+Not emulated:  ReturnConsumedCapacity and ReturnItemCollectionMetrics other than NONE.
+Source:        AWS API Reference, BatchWriteItem; semantics §6.3, §6.5.
+"""
+
+from typing import Any, Final
+
+from tailrace.engine.engine import Engine
+from tailrace.errors import validation_error
+from tailrace.server.registry import DYNAMODB, Result, operation
+from tailrace.server.shapes import (
+    RETURN_CAPACITY, RETURN_METRICS, TABLE_NAME, Input, Many, Mapped, Values, structure,
+)  # fmt: skip
+from tailrace.server.wire import Payload
+from tailrace.tables.limits import ITEM_BYTES
+from tailrace.tables.mutate import Delete, Put, locate
+from tailrace.values.size import size_bytes
+from tailrace.values.wire import read_item
+
+MOST_REQUESTS: Final = 25
+WRITE_REQUEST: Final = structure(
+    "WriteRequest",
+    PutRequest=structure("PutRequest", "Item", Item=Values()),
+    DeleteRequest=structure("DeleteRequest", "Key", Key=Values()),
+)  # fmt: skip
+INPUT: Final = Input(
+    structure(
+        "BatchWriteItemInput", "RequestItems",
+        RequestItems=Mapped(Many(WRITE_REQUEST, 1, MOST_REQUESTS), 1, MOST_REQUESTS, TABLE_NAME),
+        ReturnConsumedCapacity=RETURN_CAPACITY, ReturnItemCollectionMetrics=RETURN_METRICS,
+    ),
+    {"ReturnConsumedCapacity": "NONE", "ReturnItemCollectionMetrics": "NONE"},
+)  # fmt: skip
+
+
+@operation(DYNAMODB, "BatchWriteItem", INPUT)
+def batch_write_item(engine: Engine, payload: Payload) -> Result:
+    """Write many items. Raises: ApiError, and then nothing is written."""
+    requests: dict[str, list[dict[str, Any]]] = payload["RequestItems"]
+    operations = [_read_write(table, write) for table, writes in requests.items() for write in writes]
+    if len(operations) > MOST_REQUESTS:
+        raise validation_error("Too many items requested for the BatchWriteItem call")
+    seen: set[tuple[str, bytes]] = set()
+    for one in operations:
+        place = (one.table, locate(engine.schema(one.table), one).key_bytes)
+        if place in seen:
+            raise validation_error("Provided list of item keys contains duplicates")
+        seen.add(place)
+    for one in operations:
+        if isinstance(one, Put):
+            engine.put(one)
+        else:
+            engine.delete(one)
+    return b'{"UnprocessedItems":{}}'
+
+
+def _read_write(table: str, write: dict[str, Any]) -> Put | Delete:
+    if len(write) != 1:
+        how = "is empty" if not write else "has more than one datatypes set"
+        raise validation_error(
+            f"Supplied AttributeValue {how}, must contain exactly one of the supported datatypes"
+        )
+    if "DeleteRequest" in write:
+        return Delete(table, read_item(write["DeleteRequest"]["Key"]))
+    item = read_item(write["PutRequest"]["Item"])
+    if size_bytes(item) > ITEM_BYTES:
+        raise validation_error("Item size has exceeded the maximum allowed size")
+    return Put(table, item)

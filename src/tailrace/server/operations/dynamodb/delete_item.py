@@ -1,0 +1,39 @@
+"""DeleteItem: remove an item.
+
+Behaviour:     deleting an absent item succeeds and leaves no record; a condition is judged on the stored item.
+Limits:        ReturnValues NONE or ALL_OLD.
+Not emulated:  Expected and ConditionalOperator (legacy); ReturnConsumedCapacity and ReturnItemCollectionMetrics other
+               than NONE.
+Source:        AWS API Reference, DeleteItem; semantics §6.5, §6.8.
+"""
+
+from typing import Final
+
+from tailrace.engine.engine import Engine
+from tailrace.server.parameters import (
+    WRITE_MEMBERS, WRITE_REFUSED, old_or_nothing, read_condition, read_placeholders, wants_old_on_failure,
+)  # fmt: skip
+from tailrace.server.registry import DYNAMODB, Result, operation
+from tailrace.server.shapes import Input, Structure, Values
+from tailrace.server.wire import Payload
+from tailrace.tables.mutate import Delete
+from tailrace.values.wire import read_item
+
+INPUT: Final = Input(
+    Structure({**WRITE_MEMBERS, "Key": Values()}, frozenset(("TableName", "Key")), "DeleteItemInput"),
+    WRITE_REFUSED,
+)
+
+
+@operation(DYNAMODB, "DeleteItem", INPUT)
+def delete_item(engine: Engine, payload: Payload) -> Result:
+    """Delete one item. Raises: ApiError."""
+    placeholders = read_placeholders(payload, "ConditionExpression")
+    key = read_item(payload["Key"])
+    returns_old = old_or_nothing(payload)
+    condition = read_condition(payload, placeholders)
+    placeholders.check_all_used()
+    mutation = engine.delete(Delete(payload["TableName"], key, condition, wants_old_on_failure(payload)))
+    if returns_old and mutation.old is not None:
+        return {"Attributes": mutation.old}
+    return b"{}"

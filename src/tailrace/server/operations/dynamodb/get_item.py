@@ -1,0 +1,41 @@
+"""GetItem: read one item.
+
+Behaviour:     every read is consistent, whatever ConsistentRead says; an absent item answers an empty object.
+Limits:        expression 4 KB.
+Not emulated:  AttributesToGet (legacy); ReturnConsumedCapacity other than NONE.
+Source:        AWS API Reference, GetItem; semantics §6.4, §6.5.
+"""
+
+from typing import Final
+
+from tailrace.engine.engine import Engine
+from tailrace.server.parameters import EXPRESSION, read_placeholders, read_projection
+from tailrace.server.registry import DYNAMODB, Result, operation
+from tailrace.server.shapes import (
+    ATTRIBUTE_LIST, NAMES, RETURN_CAPACITY, TABLE_NAME, Flag, Input, Values, structure,
+)  # fmt: skip
+from tailrace.server.wire import Payload
+from tailrace.values.wire import read_item
+
+INPUT: Final = Input(
+    structure(
+        "GetItemInput", "TableName", "Key",
+        TableName=TABLE_NAME, Key=Values(), AttributesToGet=ATTRIBUTE_LIST, ConsistentRead=Flag(),
+        ReturnConsumedCapacity=RETURN_CAPACITY, ProjectionExpression=EXPRESSION, ExpressionAttributeNames=NAMES,
+    ),
+    {"AttributesToGet": None, "ReturnConsumedCapacity": "NONE"},
+)  # fmt: skip
+
+
+@operation(DYNAMODB, "GetItem", INPUT)
+def get_item(engine: Engine, payload: Payload) -> Result:
+    """Read one item; its stored bytes are the answer. Raises: ApiError."""
+    placeholders = read_placeholders(payload, "ProjectionExpression")
+    key = read_item(payload["Key"])
+    projection = read_projection(payload, placeholders)
+    if projection is None:
+        data = engine.get_bytes(payload["TableName"], key)
+        return b"{}" if data is None else b'{"Item":' + data + b"}"
+    placeholders.check_all_used()
+    item = engine.get(payload["TableName"], key)
+    return b"{}" if item is None else {"Item": projection.apply(item)}

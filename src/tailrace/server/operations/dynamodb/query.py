@@ -1,0 +1,68 @@
+"""Query: the items of one partition, in the order of the sort key.
+
+Behaviour:     a page ends at Limit evaluated items or 1 MB before the filter; LastEvaluatedKey is answered even if
+               nothing follows; every read is consistent.
+Limits:        1 MB a page; expression 4 KB.
+Not emulated:  IndexName; KeyConditions, QueryFilter, ConditionalOperator and AttributesToGet (legacy);
+               ReturnConsumedCapacity other than NONE.
+Source:        AWS API Reference, Query; semantics §6.6.
+"""
+
+from typing import Final
+
+from tailrace.engine.engine import Engine
+from tailrace.engine.query import QueryRequest
+from tailrace.errors import validation_error
+from tailrace.expressions.keys import parse_key_condition
+from tailrace.server.parameters import (
+    EXPRESSION, EXPRESSION_VALUES, counts_only, page_bytes, read_condition, read_placeholders, read_projection,
+    read_start_key,
+)  # fmt: skip
+from tailrace.server.registry import DYNAMODB, Result, operation
+from tailrace.server.shapes import (
+    ATTRIBUTE_LIST, INDEX_NAME, NAMES, OPERATOR, POSITIVE, RETURN_CAPACITY, SELECT, TABLE_NAME, Anything, Flag, Input,
+    Mapped, Values, structure,
+)  # fmt: skip
+from tailrace.server.wire import Payload
+
+INPUT: Final = Input(
+    structure(
+        "QueryInput", "TableName",
+        TableName=TABLE_NAME, IndexName=INDEX_NAME, Select=SELECT, AttributesToGet=ATTRIBUTE_LIST, Limit=POSITIVE,
+        ConsistentRead=Flag(), KeyConditions=Mapped(Anything()), QueryFilter=Mapped(Anything()),
+        ConditionalOperator=OPERATOR, ScanIndexForward=Flag(), ExclusiveStartKey=Values(),
+        ReturnConsumedCapacity=RETURN_CAPACITY, ProjectionExpression=EXPRESSION, FilterExpression=EXPRESSION,
+        KeyConditionExpression=EXPRESSION, ExpressionAttributeNames=NAMES, ExpressionAttributeValues=EXPRESSION_VALUES,
+    ),
+    {
+        "IndexName": None, "AttributesToGet": None, "KeyConditions": None, "QueryFilter": None,
+        "ConditionalOperator": None, "ReturnConsumedCapacity": "NONE",
+    },
+)  # fmt: skip
+
+
+@operation(DYNAMODB, "Query", INPUT)
+def query(engine: Engine, payload: Payload) -> Result:
+    """One page of a partition. Raises: ApiError."""
+    placeholders = read_placeholders(
+        payload, "ProjectionExpression", "FilterExpression", "KeyConditionExpression"
+    )
+    start_key = read_start_key(payload)
+    counts = counts_only(payload, "Querying")
+    text = payload.get("KeyConditionExpression")
+    if text is None:
+        raise validation_error(
+            "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request."
+        )
+    projection = read_projection(payload, placeholders)
+    condition = read_condition(payload, placeholders, "FilterExpression")
+    schema = engine.schema(payload["TableName"])
+    key_condition = parse_key_condition(text, placeholders, schema.hash_name, schema.range_name)
+    placeholders.check_all_used()
+    page = engine.query(
+        QueryRequest(
+            payload["TableName"], key_condition, condition, projection, payload.get("Limit"), start_key,
+            payload.get("ScanIndexForward", True), counts,
+        )
+    )  # fmt: skip
+    return page_bytes(page, counts)

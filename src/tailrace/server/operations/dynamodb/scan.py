@@ -1,0 +1,54 @@
+"""Scan: every item of a table, page by page.
+
+Behaviour:     in the order of the partition keys' hashes; a page ends at Limit evaluated items or 1 MB before the filter;
+               every read is consistent.
+Limits:        1 MB a page; expression 4 KB.
+Not emulated:  IndexName; Segment and TotalSegments (parallel scan); ScanFilter, ConditionalOperator and AttributesToGet
+               (legacy); ReturnConsumedCapacity other than NONE.
+Source:        AWS API Reference, Scan; semantics §6.6.
+"""
+
+from typing import Final
+
+from tailrace.engine.engine import Engine
+from tailrace.engine.query import ScanRequest
+from tailrace.server.parameters import (
+    EXPRESSION, EXPRESSION_VALUES, counts_only, page_bytes, read_condition, read_placeholders, read_projection,
+    read_start_key,
+)  # fmt: skip
+from tailrace.server.registry import DYNAMODB, Result, operation
+from tailrace.server.shapes import (
+    ATTRIBUTE_LIST, INDEX_NAME, NAMES, OPERATOR, POSITIVE, RETURN_CAPACITY, SELECT, TABLE_NAME, Anything, Flag, Input,
+    Mapped, Values, Whole, structure,
+)  # fmt: skip
+from tailrace.server.wire import Payload
+
+INPUT: Final = Input(
+    structure(
+        "ScanInput", "TableName",
+        TableName=TABLE_NAME, IndexName=INDEX_NAME, AttributesToGet=ATTRIBUTE_LIST, Limit=POSITIVE, Select=SELECT,
+        ScanFilter=Mapped(Anything()), ConditionalOperator=OPERATOR, ExclusiveStartKey=Values(),
+        ReturnConsumedCapacity=RETURN_CAPACITY, TotalSegments=Whole(1, 1_000_000), Segment=Whole(0, 999_999),
+        ProjectionExpression=EXPRESSION, FilterExpression=EXPRESSION, ExpressionAttributeNames=NAMES,
+        ExpressionAttributeValues=EXPRESSION_VALUES, ConsistentRead=Flag(),
+    ),
+    {
+        "IndexName": None, "AttributesToGet": None, "ScanFilter": None, "ConditionalOperator": None,
+        "TotalSegments": None, "Segment": None, "ReturnConsumedCapacity": "NONE",
+    },
+)  # fmt: skip
+
+
+@operation(DYNAMODB, "Scan", INPUT)
+def scan(engine: Engine, payload: Payload) -> Result:
+    """One page of the table. Raises: ApiError."""
+    placeholders = read_placeholders(payload, "ProjectionExpression", "FilterExpression")
+    start_key = read_start_key(payload)
+    counts = counts_only(payload, "Scanning")
+    projection = read_projection(payload, placeholders)
+    condition = read_condition(payload, placeholders, "FilterExpression")
+    placeholders.check_all_used()
+    page = engine.scan(
+        ScanRequest(payload["TableName"], condition, projection, payload.get("Limit"), start_key, counts)
+    )
+    return page_bytes(page, counts)

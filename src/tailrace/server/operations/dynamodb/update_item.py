@@ -1,0 +1,72 @@
+"""UpdateItem: change attributes of an item, or create it.
+
+Behaviour:     all right-hand sides see the item before the update; without an expression the item is created if absent;
+               an update that changes nothing leaves no record. Returned attributes are whole, old or new, or only the
+               parts that the expression touches.
+Limits:        item 400 KB; expression 4 KB.
+Not emulated:  AttributeUpdates, Expected and ConditionalOperator (legacy); ReturnConsumedCapacity and
+               ReturnItemCollectionMetrics other than NONE.
+Source:        AWS API Reference, UpdateItem; semantics §6.4, §6.8.
+"""
+
+from typing import Final
+
+from tailrace.engine.engine import Engine
+from tailrace.expressions.update import Update as UpdateExpression
+from tailrace.expressions.update import parse_update
+from tailrace.server.parameters import (
+    EXPRESSION, WRITE_MEMBERS, WRITE_REFUSED, read_condition, read_placeholders, wants_old_on_failure,
+)  # fmt: skip
+from tailrace.server.registry import DYNAMODB, Result, operation
+from tailrace.server.shapes import Anything, Input, Mapped, Structure, Values
+from tailrace.server.wire import Payload
+from tailrace.tables.mutate import Mutation, Update
+from tailrace.values.types import Item
+from tailrace.values.wire import read_item
+
+INPUT: Final = Input(
+    Structure(
+        {
+            **WRITE_MEMBERS,
+            "Key": Values(),
+            "UpdateExpression": EXPRESSION,
+            "AttributeUpdates": Mapped(Anything()),
+        },
+        frozenset(("TableName", "Key")),
+        "UpdateItemInput",
+    ),
+    {**WRITE_REFUSED, "AttributeUpdates": None},
+)
+
+
+@operation(DYNAMODB, "UpdateItem", INPUT)
+def update_item(engine: Engine, payload: Payload) -> Result:
+    """Update one item. Raises: ApiError."""
+    placeholders = read_placeholders(payload, "UpdateExpression", "ConditionExpression")
+    key = read_item(payload["Key"])
+    text = payload.get("UpdateExpression")
+    update = None if text is None else parse_update(text, placeholders)
+    condition = read_condition(payload, placeholders)
+    placeholders.check_all_used()
+    mutation = engine.update(
+        Update(payload["TableName"], key, update, condition, wants_old_on_failure(payload))
+    )
+    returns = payload.get("ReturnValues")
+    if returns is None or returns == "NONE":
+        return b"{}"
+    attributes = returned_attributes(returns, mutation, update)
+    return {"Attributes": attributes} if attributes else b"{}"
+
+
+def returned_attributes(returns: str, mutation: Mutation, update: UpdateExpression | None) -> Item | None:
+    """What `ReturnValues` asks for; nothing where nothing is there."""
+    match returns:
+        case "ALL_OLD":
+            return mutation.old
+        case "ALL_NEW":
+            return mutation.new
+        case _ if update is None:
+            return None
+        case _:
+            which = "OLD" if returns == "UPDATED_OLD" else "NEW"
+            return update.touched(mutation.old or {}, mutation.new or {}, which)

@@ -1,0 +1,45 @@
+"""UpdateTable: the stream on or off, throughput and billing, protection against deletion, the table class.
+
+Behaviour:     answers UPDATING; the next DescribeTable says ACTIVE. A stream that is switched on again is a new one.
+Limits:        one kind of change a request where AWS asks for it.
+Not emulated:  GlobalSecondaryIndexUpdates, ReplicaUpdates, MultiRegionConsistency, GlobalTableWitnessUpdates,
+               GlobalTableSettingsReplicationMode, DisassociationProtectionEnabled, VectorIndexUpdates, SSESpecification,
+               WarmThroughput and OnDemandThroughput.
+Source:        AWS API Reference, UpdateTable; semantics §1.2, §6.11.
+"""
+
+from typing import Final
+
+from tailrace.engine.engine import Engine
+from tailrace.server.registry import DYNAMODB, Result, operation
+from tailrace.server.shapes import (
+    ATTRIBUTE_DEFINITIONS, BILLING_MODE, STREAM, TABLE_CLASS, TABLE_NAME, THROUGHPUT, Anything, Flag, Input, Many, Text,
+    structure,
+)  # fmt: skip
+from tailrace.server.wire import Payload
+from tailrace.tables.definition import read_change
+
+INPUT: Final = Input(
+    structure(
+        "UpdateTableInput", "TableName",
+        AttributeDefinitions=ATTRIBUTE_DEFINITIONS, TableName=TABLE_NAME, BillingMode=BILLING_MODE,
+        ProvisionedThroughput=THROUGHPUT, GlobalSecondaryIndexUpdates=Many(Anything()), StreamSpecification=STREAM,
+        SSESpecification=Anything(), ReplicaUpdates=Many(Anything(), 1), TableClass=TABLE_CLASS,
+        DeletionProtectionEnabled=Flag(), MultiRegionConsistency=Text(choices=("EVENTUAL", "STRONG")),
+        GlobalTableWitnessUpdates=Many(Anything(), 1, 1), OnDemandThroughput=Anything(), WarmThroughput=Anything(),
+        GlobalTableSettingsReplicationMode=Text(), DisassociationProtectionEnabled=Flag(),
+        VectorIndexUpdates=Many(Anything()),
+    ),
+    {
+        "SSESpecification": None, "ReplicaUpdates": None, "MultiRegionConsistency": None,
+        "GlobalTableWitnessUpdates": None, "OnDemandThroughput": None, "WarmThroughput": None,
+        "GlobalTableSettingsReplicationMode": None, "DisassociationProtectionEnabled": None,
+        "VectorIndexUpdates": [],
+    },
+)  # fmt: skip
+
+
+@operation(DYNAMODB, "UpdateTable", INPUT)
+def update_table(engine: Engine, payload: Payload) -> Result:
+    """Change a table. Raises: ApiError. Indexes are refused by `tables.definition`."""
+    return {"TableDescription": engine.update_table(payload["TableName"], read_change(payload))}

@@ -1,0 +1,170 @@
+"""What several operations take in the same way: expressions with their placeholders, return values, selections.
+
+Rules of this file: it reads members whose types and constraints are checked; every refusal is AWS's text, in AWS's order.
+Source: semantics §6.4 (around expressions), §6.6, §6.8. Used by the files under `server.operations.dynamodb`.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import orjson
+
+from tailrace.engine.query import ItemPage
+from tailrace.errors import ApiError, validation_error
+from tailrace.expressions.condition import Condition, parse_condition
+from tailrace.expressions.placeholders import Placeholders
+from tailrace.expressions.projection import Projection, parse_projection
+from tailrace.server.shapes import (
+    NAMES, OPERATOR, RETURN_CAPACITY, RETURN_METRICS, RETURN_ON_FAILURE, RETURN_VALUE, TABLE_NAME, Anything, Mapped, Shape,
+    Text, Values,
+)  # fmt: skip
+from tailrace.server.wire import Payload
+from tailrace.values.types import AttributeValue, Item
+from tailrace.values.wire import read_item, read_value
+
+NAME_KEY: Final = re.compile(r"#[0-9a-zA-Z_]+").fullmatch
+VALUE_KEY: Final = re.compile(r":[0-9a-zA-Z_]+").fullmatch
+
+EXPRESSION: Final = Text()
+EXPRESSION_VALUES: Final = Values()
+WRITE_MEMBERS: Final[Mapping[str, Shape]] = {
+    "TableName": TABLE_NAME,
+    "Expected": Mapped(Anything()),
+    "ReturnValues": RETURN_VALUE,
+    "ReturnConsumedCapacity": RETURN_CAPACITY,
+    "ReturnItemCollectionMetrics": RETURN_METRICS,
+    "ConditionalOperator": OPERATOR,
+    "ConditionExpression": EXPRESSION,
+    "ExpressionAttributeNames": NAMES,
+    "ExpressionAttributeValues": EXPRESSION_VALUES,
+    "ReturnValuesOnConditionCheckFailure": RETURN_ON_FAILURE,
+}
+"""What PutItem, UpdateItem and DeleteItem share."""
+WRITE_REFUSED: Final[Mapping[str, object]] = {
+    "Expected": None, "ConditionalOperator": None,
+    "ReturnConsumedCapacity": "NONE", "ReturnItemCollectionMetrics": "NONE",
+}  # fmt: skip
+
+
+def read_placeholders(payload: Payload, *expressions: str) -> Placeholders:
+    """`ExpressionAttributeNames` and `…Values` of a request that may hold these expressions. Raises: ApiError."""
+    names: Mapping[str, str] | None = payload.get("ExpressionAttributeNames")
+    raw: Mapping[str, object] | None = payload.get("ExpressionAttributeValues")
+    if names is None and raw is None:
+        return Placeholders(None, None)
+    has_expression = any(name in payload for name in expressions)
+    if names is not None:
+        _check_names(names, has_expression)
+    values = None if raw is None else _read_values(raw, expressions, has_expression)
+    return Placeholders(names, values)
+
+
+def _check_names(names: Mapping[str, str], has_expression: bool) -> None:
+    if not has_expression:
+        raise validation_error("ExpressionAttributeNames can only be specified when using expressions")
+    if not names:
+        raise validation_error("ExpressionAttributeNames must not be empty")
+    for key in names:
+        if NAME_KEY(key) is None:
+            raise validation_error(
+                f'ExpressionAttributeNames contains invalid key: Syntax error; key: "{key}"'
+            )
+
+
+def _read_values(
+    raw: Mapping[str, object], expressions: tuple[str, ...], has_expression: bool
+) -> dict[str, AttributeValue]:
+    if not has_expression:
+        verb = "is" if len(expressions) == 1 else "are"
+        raise validation_error(
+            "ExpressionAttributeValues can only be specified when using expressions: "
+            f"{' and '.join(expressions)} {verb} null"
+        )
+    if not raw:
+        raise validation_error("ExpressionAttributeValues must not be empty")
+    values: dict[str, AttributeValue] = {}
+    for key, value in raw.items():
+        if VALUE_KEY(key) is None:
+            raise validation_error(
+                f'ExpressionAttributeValues contains invalid key: Syntax error; key: "{key}"'
+            )
+        try:
+            values[key] = read_value(value)
+        except ApiError as error:
+            if error.code != "ValidationException":
+                raise
+            raise validation_error(
+                f"ExpressionAttributeValues contains invalid value: {error.message} for key {key}"
+            ) from None
+    return values
+
+
+def read_condition(
+    payload: Payload, placeholders: Placeholders, member: str = "ConditionExpression"
+) -> Condition | None:
+    """A condition or filter, if there is one. Raises: ApiError."""
+    text = payload.get(member)
+    return None if text is None else parse_condition(text, placeholders, kind=member)
+
+
+def read_projection(payload: Payload, placeholders: Placeholders) -> Projection | None:
+    """The ProjectionExpression, if there is one. Raises: ApiError."""
+    text = payload.get("ProjectionExpression")
+    return None if text is None else parse_projection(text, placeholders)
+
+
+def read_start_key(payload: Payload) -> Item | None:
+    """The ExclusiveStartKey, if there is one. Raises: ApiError. Source: semantics §6.6."""
+    raw = payload.get("ExclusiveStartKey")
+    if raw is None:
+        return None
+    try:
+        return read_item(raw)
+    except ApiError as error:
+        if error.code != "ValidationException":
+            raise
+        raise validation_error(f"The provided starting key is invalid: {error.message}") from None
+
+
+def wants_old_on_failure(payload: Payload) -> bool:
+    """Whether a failed condition answers with the item."""
+    return payload.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
+
+
+def old_or_nothing(payload: Payload) -> bool:
+    """Whether PutItem or DeleteItem answers with the old item. Raises: ApiError. Source: semantics §6.5."""
+    returns = payload.get("ReturnValues", "NONE")
+    if returns not in ("NONE", "ALL_OLD"):
+        raise validation_error("ReturnValues can only be ALL_OLD or NONE")
+    return bool(returns == "ALL_OLD")
+
+
+def counts_only(payload: Payload, verb: str) -> bool:
+    """Whether `Select` asks for a count. Raises: ApiError where it contradicts the projection. Source: semantics §6.6."""
+    select = payload.get("Select")
+    projected = "ProjectionExpression" in payload
+    if select is None:
+        return False
+    if select == "ALL_PROJECTED_ATTRIBUTES":
+        raise validation_error(f"ALL_PROJECTED_ATTRIBUTES can be used only when {verb} using an IndexName")
+    if select == "SPECIFIC_ATTRIBUTES":
+        if not projected:
+            raise validation_error(
+                "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES"
+            )
+        return False
+    if projected:
+        what = "only the Count" if select == "COUNT" else str(select)
+        raise validation_error(f"Cannot specify the ProjectionExpression when choosing to get {what}")
+    return bool(select == "COUNT")
+
+
+def page_bytes(page: ItemPage, counts: bool) -> bytes:
+    """The answer of Query and Scan, with the stored bytes spliced in."""
+    tail = b'"Count":%d,"ScannedCount":%d' % (page.count, page.scanned_count)
+    if page.last_key is not None:
+        tail += b',"LastEvaluatedKey":' + orjson.dumps(page.last_key)
+    if counts:
+        return b"{" + tail + b"}"
+    return b'{"Items":[' + b",".join(page.items) + b"]," + tail + b"}"

@@ -1,0 +1,110 @@
+"""Every operation the server knows: by the raw `X-Amz-Target` that asks for it.
+
+Rules of this file: it knows how an operation is declared, never what one does. `@operation` in each file under
+`server.operations` registers it; `find_operations` makes the table that `server.wire` reads requests with, in which the
+operations of AWS that Tailrace does not have yet answer so.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from tailrace.errors import CORAL, ApiError
+from tailrace.server.shapes import Input, structure
+from tailrace.server.validation import Check, compile_input
+from tailrace.server.wire import Payload
+
+if TYPE_CHECKING:
+    from tailrace.engine.engine import Engine
+
+Result: TypeAlias = "Mapping[str, Any] | bytes"
+"""What an operation answers: members, or the JSON itself where stored bytes are spliced."""
+Function: TypeAlias = "Callable[[Engine, Payload], Result]"
+
+DYNAMODB: Final = "DynamoDB_20120810"
+STREAMS: Final = "DynamoDBStreams_20120810"
+MODULES: Final = {
+    "dynamodb": (
+        "batch_get_item", "batch_write_item", "create_table", "delete_item", "delete_table", "describe_table",
+        "get_item", "list_tables", "put_item", "query", "scan", "update_item", "update_table",
+    ),
+    "streams": ("describe_stream", "get_records", "get_shard_iterator", "list_streams"),
+}  # fmt: skip
+
+NOT_YET: Final = {
+    DYNAMODB: (
+        "BatchExecuteStatement", "CreateBackup", "CreateGlobalTable", "DeleteBackup", "DeleteResourcePolicy",
+        "DescribeBackup", "DescribeContinuousBackups", "DescribeContributorInsights", "DescribeEndpoints",
+        "DescribeExport", "DescribeGlobalTable", "DescribeGlobalTableSettings", "DescribeImport",
+        "DescribeKinesisStreamingDestination", "DescribeLimits", "DescribeTableReplicaAutoScaling",
+        "DescribeTimeToLive", "DisableKinesisStreamingDestination", "EnableKinesisStreamingDestination",
+        "ExecuteStatement", "ExecuteTransaction", "ExportTableToPointInTime", "GetResourcePolicy", "ImportTable",
+        "ListBackups", "ListContributorInsights", "ListExports", "ListGlobalTables", "ListImports",
+        "ListTagsOfResource", "PutResourcePolicy", "RestoreTableFromBackup", "RestoreTableToPointInTime",
+        "TagResource", "TransactGetItems", "TransactWriteItems", "UntagResource", "UpdateContinuousBackups",
+        "UpdateContributorInsights", "UpdateGlobalTable", "UpdateGlobalTableSettings",
+        "UpdateKinesisStreamingDestination", "UpdateTableReplicaAutoScaling", "UpdateTimeToLive",
+    ),
+    STREAMS: (),
+}  # fmt: skip
+"""What AWS has and Tailrace has not. Source: semantics §6.2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation: `check` reads and validates its members, `run` does it."""
+
+    service: str
+    name: str
+    input: Input
+    check: Check
+    run: Function
+    emulated: bool = True
+
+    @property
+    def target(self) -> bytes:
+        """The header value that asks for it."""
+        return f"{self.service}.{self.name}".encode()
+
+
+_REGISTERED: Final[dict[bytes, Operation]] = {}
+
+
+def operation(service: str, name: str, takes: Input) -> Callable[[Function], Function]:
+    """Register the function that does an operation."""
+
+    def register(function: Function) -> Function:
+        entry = Operation(service, name, takes, compile_input(takes), function)
+        _REGISTERED[entry.target] = entry
+        return function
+
+    return register
+
+
+def find_operations() -> dict[bytes, Operation]:
+    """The table of every operation of both services, in a stable order."""
+    for package, modules in MODULES.items():
+        for module in modules:
+            import_module(f"tailrace.server.operations.{package}.{module}")
+    table = dict(sorted(_REGISTERED.items()))
+    for service, names in NOT_YET.items():
+        for name in names:
+            entry = _absent(service, name)
+            table[entry.target] = entry
+    return table
+
+
+def _absent(service: str, name: str) -> Operation:
+    def refuse(payload: Payload) -> Payload:
+        raise ApiError(
+            "UnknownOperationException",
+            f"Tailrace does not emulate {name} yet. `tailrace coverage` lists what it does.",
+            prefix=CORAL,
+        )
+
+    def never(engine: "Engine", payload: Payload) -> Result:
+        refuse(payload)
+        return {}
+
+    return Operation(service, name, Input(structure(f"{name}Input")), refuse, never, emulated=False)

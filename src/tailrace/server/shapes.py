@@ -1,0 +1,146 @@
+"""The shapes of request members, as data: what type each has and which constraints AWS's service model puts on it.
+
+Rules of this file: declarations only; `server.validation` compiles them. Names, ranges, patterns and enums are those of
+the service model; paths in messages come from the names. Used by `server.parameters` and every operation.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+NAME_PATTERN: Final = "[a-zA-Z0-9_.-]+"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string. Units: characters."""
+
+    minimum: int = 0
+    maximum: int | None = None
+    pattern: str | None = None
+    choices: tuple[str, ...] = ()
+    is_table: bool = False
+    """Whether a table's ARN may stand for its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An integer; `kind` is how AWS's messages call it."""
+
+    minimum: int | None = None
+    maximum: int | None = None
+    kind: Literal["Integer", "Long"] = "Integer"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A boolean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """A list."""
+
+    of: "Shape"
+    minimum: int = 0
+    maximum: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A map from strings."""
+
+    of: "Shape"
+    minimum: int = 0
+    maximum: int | None = None
+    key: Text = Text()
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """Named members; the required ones may not be absent or null."""
+
+    members: Mapping[str, "Shape"]
+    required: frozenset[str] = frozenset()
+    name: str = "Structure"
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """A map from attribute names to attribute values: `values.wire` reads and checks it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anything:
+    """A member that is accepted and not looked into."""
+
+
+Shape: TypeAlias = Text | Whole | Flag | Many | Mapped | Structure | Values | Anything
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What one operation takes.
+
+    Shape:   `structure` checks; `refused` names members that Tailrace does not emulate yet, with the values of them that
+             are harmless (`None`: no value is).
+    """
+
+    structure: Structure
+    refused: Mapping[str, object] = field(default_factory=dict)
+
+
+def structure(name: str, /, *required: str, **members: Shape) -> Structure:
+    """A structure in one line."""
+    return Structure(members, frozenset(required), name)
+
+
+TABLE_NAME: Final = Text(3, 255, NAME_PATTERN, is_table=True)
+NEW_TABLE_NAME: Final = Text(3, 255, NAME_PATTERN)
+INDEX_NAME: Final = Text(3, 255, NAME_PATTERN)
+KEY_NAME: Final = Text(1, 255)
+POSITIVE: Final = Whole(1)
+POSITIVE_LONG: Final = Whole(1, kind="Long")
+LONG: Final = Whole(kind="Long")
+THROUGHPUT: Final = structure(
+    "ProvisionedThroughput", "ReadCapacityUnits", "WriteCapacityUnits",
+    ReadCapacityUnits=POSITIVE_LONG, WriteCapacityUnits=POSITIVE_LONG,
+)  # fmt: skip
+BILLING_MODE: Final = Text(choices=("PROVISIONED", "PAY_PER_REQUEST"))
+TABLE_CLASS: Final = Text(choices=("STANDARD", "STANDARD_INFREQUENT_ACCESS"))
+STREAM: Final = structure(
+    "StreamSpecification", "StreamEnabled",
+    StreamEnabled=Flag(), StreamViewType=Text(choices=("NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES", "KEYS_ONLY")),
+)  # fmt: skip
+KEY_SCHEMA: Final = Many(
+    structure(
+        "KeySchemaElement", "AttributeName", "KeyType",
+        AttributeName=KEY_NAME, KeyType=Text(choices=("HASH", "RANGE")),
+    ),
+    1,
+    2,
+)  # fmt: skip
+ATTRIBUTE_DEFINITIONS: Final = Many(
+    structure(
+        "AttributeDefinition", "AttributeName", "AttributeType",
+        AttributeName=KEY_NAME, AttributeType=Text(choices=("S", "N", "B")),
+    )
+)  # fmt: skip
+PROJECTION: Final = structure(
+    "Projection",
+    ProjectionType=Text(choices=("ALL", "KEYS_ONLY", "INCLUDE")), NonKeyAttributes=Many(KEY_NAME, 1, 20),
+)  # fmt: skip
+INDEX: Final = structure(
+    "SecondaryIndex", "IndexName", "KeySchema", "Projection",
+    IndexName=INDEX_NAME, KeySchema=KEY_SCHEMA, Projection=PROJECTION, ProvisionedThroughput=THROUGHPUT,
+)  # fmt: skip
+RETURN_VALUE: Final = Text(choices=("ALL_NEW", "UPDATED_OLD", "ALL_OLD", "NONE", "UPDATED_NEW"))
+RETURN_CAPACITY: Final = Text(choices=("INDEXES", "TOTAL", "NONE"))
+RETURN_METRICS: Final = Text(choices=("SIZE", "NONE"))
+RETURN_ON_FAILURE: Final = Text(choices=("ALL_OLD", "NONE"))
+OPERATOR: Final = Text(choices=("AND", "OR"))
+SELECT: Final = Text(choices=("SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES"))
+NAMES: Final = Mapped(Text(0, 65_535))
+ATTRIBUTE_LIST: Final = Many(Text(0, 65_535), 1)
+STREAM_ARN: Final = Text(37, 1024)
+SHARD_ID: Final = Text(28, 65)

@@ -144,7 +144,7 @@ class Engine:
                 keys=mutation.keys,
                 old=old_data,
                 new=new_data,
-                image_bytes=old_size + mutation.size,
+                size_bytes=size_bytes(mutation.keys) + old_size + mutation.size,
                 by_ttl=by_ttl,
             )
             row = LogRow(*log_row(record))

@@ -82,7 +82,7 @@ def holds(condition: Condition, fields: Fields | None) -> bool:
         case Equals(field=name, value=value):
             return fields is not None and fields.get(name) == value
         case AbsentOrLess(field=name, value=value):
-            return fields is None or fields[name] < value
+            return fields is None or name not in fields or fields[name] < value
         case _:
             assert_never(condition)
 

@@ -10,7 +10,6 @@ import msgspec
 import orjson
 
 from tailrace.streams.sequence import SequenceNumber
-from tailrace.values.size import size_bytes
 from tailrace.values.types import Item
 
 EventName: TypeAlias = Literal["INSERT", "MODIFY", "REMOVE"]
@@ -62,14 +61,15 @@ def change_record(
     keys: Item,
     old: bytes | None,
     new: bytes | None,
-    image_bytes: int,
+    size_bytes: int,
     by_ttl: bool = False,
 ) -> ChangeRecord:
-    """The record of a change that was decided. `image_bytes`: the sizes of both images together.
+    """The record of a change that was decided.
 
-    Units:   bytes as AWS counts them (keys and images). Source: semantics §1.3.
+    Units:   size_bytes of the keys and both images together, as AWS counts them. Source: semantics §1.3.
     """
     name: EventName = "INSERT" if old is None else "REMOVE" if new is None else "MODIFY"
-    size = size_bytes(keys) + image_bytes
     data = orjson.dumps(keys)
-    return ChangeRecord(sequence, shard, name, created_ms, size, partition, key, data, old, new, by_ttl)
+    return ChangeRecord(
+        sequence, shard, name, created_ms, size_bytes, partition, key, data, old, new, by_ttl
+    )

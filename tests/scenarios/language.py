@@ -81,12 +81,12 @@ class Fault:
 class World:
     """Everything around the machine, and the trace."""
 
-    settings: MappingSettings = MappingSettings("scenario")
+    settings: MappingSettings = field(default_factory=lambda: MappingSettings("scenario"))
     trace: list[str] = field(default_factory=list)
     time_ms: int = 0
     log: list[ChangeRecord] = field(default_factory=list)
     closed: bool = False
-    saved: Checkpoint = Checkpoint()
+    saved: Checkpoint = field(default_factory=Checkpoint)
     faults: list[Fault] = field(default_factory=list)
     failing: dict[str, int] = field(default_factory=dict)
     held: dict[str, list[Command]] = field(default_factory=dict)
@@ -300,13 +300,7 @@ def _values(options: dict[str, str]) -> Iterator[tuple[str, Any]]:
         if name == "backoff":
             yield name, Backoff(int(words[0]), float(words[1]), int(words[2]))
         elif name == "breaker":
-            probe = Backoff(1_000, 2.0, 60_000)
-            yield (
-                name,
-                None
-                if text == "none"
-                else BreakerSettings(int(words[0]), int(words[1]), float(words[2]), probe),
-            )
+            yield name, None if text == "none" else BreakerSettings(int(words[0]), int(words[1]), float(words[2]))
         elif name == "refuses":
             refused = frozenset(int(word) for word in words)
             yield "accepts", lambda record, refused=refused: record.sequence not in refused

@@ -205,7 +205,6 @@ class KeyFlow:
                 break
             seen += 1
         del self._pending[:seen]
-        taken.sort(key=_sequence)
         return taken
 
     # ---- what the sink answered -----------------------------------------------------------------------------------
@@ -345,9 +344,10 @@ class KeyFlow:
             insort(held.behind, record, key=_sequence)
 
     def _to_front(self, records: list[ChangeRecord]) -> None:
+        """What waited comes back. All that is pending stays in reading order, so every slice of it is a batch."""
         if records:
-            records.sort(key=_sequence)
             self._pending[:0] = records
+            self._pending.sort(key=_sequence)
 
     # ---- record age -----------------------------------------------------------------------------------------------
 
@@ -370,7 +370,6 @@ class KeyFlow:
         over = [r for r in self._pending if r.created_ms < oldest and r.key not in self._held]
         gone = {record.sequence for record in over}
         self._pending = [record for record in self._pending if record.sequence not in gone]
-        over.sort(key=_sequence)
         self._settlement.give_up([too_old(record) for record in over])
 
     def wake_ms(self, now: Now) -> int | None:

@@ -12,7 +12,7 @@ from tailrace.mapping.commands import Invoke
 from tailrace.mapping.flow import Allowance, Numbers, failure_of, lowest
 from tailrace.mapping.outcomes import FailedFrom, Failure, Outcome
 from tailrace.mapping.retry import OUTAGES, GiveUp, Retry, Split, after_failure, delay_ms
-from tailrace.mapping.settings import MappingSettings
+from tailrace.mapping.settings import INFINITE, MappingSettings
 from tailrace.mapping.settlement import Settlement
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
@@ -42,7 +42,7 @@ class Lane:
 
     def next(self, now: Now, *, is_last: bool) -> Work | None:
         """The batch to send now. Records that became too old are discarded on the way."""
-        if self.at_sink is not None:
+        if self.at_sink is not None or not (self._stack or self.pending):
             return None
         while self._stack:
             work = self._stack[-1]
@@ -59,7 +59,8 @@ class Lane:
         return self._fresh(now, is_last=is_last)
 
     def _fresh(self, now: Now, *, is_last: bool) -> Work | None:
-        self._discard_old(now)
+        if self._settings.maximum_record_age_ms != INFINITE:
+            self._discard_old(now)
         count, is_full = fitting(self.pending, self._settings, self._settings.batch_size)
         if not count:
             self.window.close()

@@ -138,7 +138,7 @@ class ShardMachine:
         """Why the shard does not go on, in words for people; None: it does."""
         if self._state.failures:
             return "checkpoints cannot be saved"
-        if self._settlement.watermark.range_count > self._settings.max_ranges:
+        if not self._settlement.watermark.is_compact(self._settings.max_ranges):
             return f"a checkpoint would hold more than {self._settings.max_ranges} ranges (max_ranges)"
         if self._breaker.is_open:
             return "the sink is failing; one record at a time is tried until it accepts"
@@ -275,7 +275,7 @@ class ShardMachine:
         if self._reading or self._closed or self._phase != "running" or self._state.failures:
             return
         room = self._settings.capacity - self._flow.buffered
-        is_compact = self._settlement.watermark.range_count <= self._settings.max_ranges
+        is_compact = self._settlement.watermark.is_compact(self._settings.max_ranges)
         if room * 2 >= self._settings.capacity and is_compact and now.monotonic_ms >= self._source.ready_ms:
             self._reading = True
             commands.append(Read(self._settlement.watermark.position, room))

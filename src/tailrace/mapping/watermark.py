@@ -50,6 +50,10 @@ class Watermark:
         """The ordinal of the next record to be read."""
         return self._base + len(self._sequences)
 
+    def is_compact(self, most: int) -> bool:
+        """Whether reading on is allowed: few enough ranges, or nothing open that could make them fewer."""
+        return not self._sequences or self.range_count <= most
+
     def read(self, records: Sequence[ChangeRecord], next_after: int) -> Sequence[ChangeRecord]:
         """Take note of records in reading order; returns those that are not settled yet."""
         self._sequences.extend([record.sequence for record in records])

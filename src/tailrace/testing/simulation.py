@@ -1,0 +1,420 @@
+"""A simulated world around the delivery machine: log, sink, durable rows, workers, time. One seed, one run.
+
+The machine, the leases and the checkpoints are the production code; only the ports are simulated. Rules of this file: nothing judges
+here; whoever judges is an Observer and sees effects only (what reached the sink, what became durable). Called by
+`tailrace.testing.simulate`, tests/simulation and `make simulate`.
+"""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from random import Random
+from typing import Any, Protocol
+
+from tailrace.leases import checkpoint as rows
+from tailrace.leases import lease as leases
+from tailrace.leases.rows import Guard, RowCheck, RowWrite
+from tailrace.mapping.commands import (
+    Checkpoint,
+    CheckpointDone,
+    CheckpointFailed,
+    Command,
+    Completion,
+    Invoke,
+    InvokeDone,
+    LeaseLost,
+    Pause,
+    Read,
+    ReadDone,
+    ReadFailed,
+    Redriven,
+    Resume,
+    SaveCheckpoint,
+    Start,
+    Stop,
+    Stopped,
+    Wake,
+    Woken,
+)  # fmt: skip
+from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
+from tailrace.mapping.shard import ShardMachine
+from tailrace.streams.moment import Now
+from tailrace.streams.record import ChangeRecord
+from tailrace.testing.simulation_plan import WALL_MS, Fault, Plan, ShardPlan, plan
+
+PATIENCE_MS = 1_200_000
+"""How long after the last fault everything must be finished."""
+
+
+class Observer(Protocol):
+    """Who judges a run. Every method is told what anybody outside the machine could have seen."""
+
+    def started(self, worker: "Worker", checkpoint: Checkpoint) -> None: ...
+    def begun(self, worker: "Worker", invoke: Invoke, now: Now) -> None: ...
+    def answered(
+        self, worker: "Worker", invoke: Invoke, accepted: list[ChangeRecord], outcome: Outcome
+    ) -> None: ...
+    def saving(self, worker: "Worker", save: SaveCheckpoint, now: Now) -> None: ...
+    def saved(self, worker: "Worker", save: SaveCheckpoint) -> None: ...
+    def trimmed(self, shard_id: str, through: int) -> None: ...
+    def ended(self, worker: "Worker", how: str) -> None: ...
+    def over(self, run: "Run") -> None: ...  # fmt: skip
+
+
+@dataclass(slots=True, eq=False)
+class Worker:
+    """One life of one machine: from taking the lease to its end."""
+
+    name: int
+    shard: ShardPlan
+    lease: leases.Lease
+    machine: ShardMachine
+    is_alive: bool = True
+    read: Read | None = None
+    wake_ms: int = -1
+    at_sink: dict[int, Invoke] = field(default_factory=dict)
+
+
+class Conflict(Exception):
+    """A guard did not hold."""
+
+
+class Run:
+    """One simulated run."""
+
+    def __init__(self, made: Plan, observer: Observer) -> None:
+        self.plan = made
+        self.counts = made.counts
+        self.random = Random(made.seed ^ 0x5EED)
+        self.observer = observer
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.log: dict[str, list[ChangeRecord]] = {shard.shard_id: [] for shard in made.shards}
+        self.trimmed: dict[str, int] = {shard.shard_id: 0 for shard in made.shards}
+        self.time_ms = 0
+        self.wall_step_ms = 0
+        self.steps = 0
+        self.outage_ms: dict[FailureKind, int] = {}
+        self.workers: list[Worker] = []
+        self.finished: set[str] = set()
+        self._names = 0
+        self._serial = 0
+        self._agenda: list[tuple[int, int, Callable[[], None]]] = []
+
+    @property
+    def now(self) -> Now:
+        """The present."""
+        return Now(WALL_MS + self.time_ms + self.wall_step_ms, self.time_ms)
+
+    def after(self, delay_ms: int, what: Callable[[], None]) -> None:
+        """Do this later."""
+        self._serial += 1
+        heappush(self._agenda, (self.time_ms + delay_ms, self._serial, what))
+
+    def run(self) -> "Run":
+        """Play the plan to its end."""
+        for shard in self.plan.shards:
+            for at_ms, record in shard.writes:
+                self.after(at_ms, lambda shard=shard, record=record: self.write(shard, record))  # type: ignore[misc]
+            self.after(shard.closed_ms, lambda shard=shard: self.wake_readers(shard))  # type: ignore[misc]
+        for fault in self.plan.faults:
+            self.after(fault.at_ms, lambda fault=fault: self.happen(fault))  # type: ignore[misc]
+        self.after(0, lambda: self.open(self.plan.shards[0]))
+        end_ms = self.plan.heal_ms + PATIENCE_MS
+        while self._agenda and self._agenda[0][0] <= end_ms and not self.is_over:
+            self.time_ms, _, what = heappop(self._agenda)
+            what()
+        self.observer.over(self)
+        return self
+
+    @property
+    def is_over(self) -> bool:
+        """Every shard is finished and nobody works any more."""
+        return len(self.finished) == len(self.log) and not any(worker.is_alive for worker in self.workers)
+
+    # ---- workers ---------------------------------------------------------------------------------------------------
+
+    def open(self, shard: ShardPlan) -> None:
+        """A worker takes the lease of a shard and starts a machine at the last checkpoint."""
+        if shard.shard_id in self.finished:
+            return
+        self._names += 1
+        key = leases.lease_key("app", "label", shard.shard_id)
+        lease, write = leases.take(key, self.rows.get(key), f"worker-{self._names}")
+        self.transact([write])
+        watermark, ranges, finished = rows.read_checkpoint(self.rows.get(f"checkpoint/{shard.shard_id}"))
+        checkpoint = Checkpoint(watermark, ranges, finished)
+        worker = Worker(self._names, shard, lease, ShardMachine(self.plan.settings))
+        self.workers.append(worker)
+        self.observer.started(worker, checkpoint)
+        self.after(3_000, lambda: self.renew(worker))
+        self.step(worker, Start(checkpoint))
+
+    def renew(self, worker: Worker) -> None:
+        """Say that the worker lives; when that fails, it learns that it lost its lease."""
+        if not worker.is_alive:
+            return
+        worker.lease, write = leases.renew(worker.lease)
+        try:
+            self.transact([write])
+        except Conflict:
+            self.lose(worker)
+        else:
+            self.after(3_000, lambda: self.renew(worker))
+
+    def lose(self, worker: Worker) -> None:
+        """The worker learns that somebody else has the shard."""
+        self.counts["fault lease-lost"] += 1
+        self.step(worker, LeaseLost())
+
+    def step(self, worker: Worker, completion: Completion) -> None:
+        """One step of a machine, and everything it asks for."""
+        if not worker.is_alive:
+            return
+        self.steps += 1
+        self.counts["completion " + type(completion).__name__] += 1
+        for command in worker.machine.step(completion, self.now):
+            self.counts["command " + type(command).__name__] += 1
+            self.carry_out(worker, command)
+
+    def carry_out(self, worker: Worker, command: Command) -> None:
+        """What a driver would do."""
+        match command:
+            case Invoke():
+                worker.at_sink[command.id] = command
+                self.observer.begun(worker, command, self.now)
+                self.after(self.latency(), lambda: self.answer(worker, command))
+            case SaveCheckpoint():
+                self.observer.saving(worker, command, self.now)
+                self.after(self.latency(), lambda: self.save(worker, command))
+            case Read():
+                worker.read = command
+                self.after(self.latency() // 4, lambda: self.answer_read(worker, command))
+            case Wake(at_ms):
+                worker.wake_ms = at_ms
+                self.after(at_ms - self.time_ms, lambda: self.wake(worker, at_ms))
+            case Stopped(finished):
+                self.stopped(worker, finished)
+
+    def latency(self) -> int:
+        """How long a port takes."""
+        if self.random.random() < 0.01 and self.time_ms < self.plan.heal_ms:
+            self.counts["fault slow"] += 1
+            return self.random.randrange(1, 20_000)
+        return self.random.randrange(1, self.plan.latency_ms + 1)
+
+    def wake(self, worker: Worker, at_ms: int) -> None:
+        """Woken, unless a newer Wake replaced this one."""
+        if worker.wake_ms == at_ms:
+            worker.wake_ms = -1
+            self.step(worker, Woken())
+
+    def stopped(self, worker: Worker, finished: bool) -> None:
+        """A machine has ended: the child begins, or another worker continues."""
+        worker.is_alive = False
+        self.observer.ended(worker, "finished" if finished else "stopped")
+        if finished:
+            self.finished.add(worker.shard.shard_id)
+            following = self.plan.shards.index(worker.shard) + 1
+            if following < len(self.plan.shards) and not self.working_on(self.plan.shards[following]):
+                self.after(1, lambda: self.open_once(self.plan.shards[following]))
+        else:
+            self.after(self.random.randrange(1, 2_000), lambda: self.open_once(worker.shard))
+
+    def working_on(self, shard: ShardPlan) -> bool:
+        """Whether somebody reads this shard."""
+        return any(worker.is_alive and worker.shard is shard for worker in self.workers)
+
+    def open_once(self, shard: ShardPlan) -> None:
+        """Open a shard that nobody reads."""
+        if not self.working_on(shard):
+            self.open(shard)
+
+    # ---- the source ------------------------------------------------------------------------------------------------
+
+    def write(self, shard: ShardPlan, record: ChangeRecord) -> None:
+        """A change is committed."""
+        self.log[shard.shard_id].append(record)
+        self.wake_readers(shard)
+
+    def wake_readers(self, shard: ShardPlan) -> None:
+        """Whoever waits for this shard reads again."""
+        for worker in self.workers:
+            if worker.is_alive and worker.shard is shard and worker.read is not None:
+                self.answer_read(worker, worker.read)
+
+    def answer_read(self, worker: Worker, read: Read) -> None:
+        """Answer a read, or let it wait for the next record."""
+        if worker.read is not read or not worker.is_alive:
+            return
+        if self.port_fails("read-failure"):
+            worker.read = None
+            self.step(worker, ReadFailed(Failure()))
+            return
+        log, shard = self.log[worker.shard.shard_id], worker.shard
+        horizon = self.trimmed[shard.shard_id]
+        first = bisect_right(log, max(read.after, horizon), key=_sequence)
+        page = log[first : first + min(read.limit, self.random.choice((1, 10, 1_000)))]
+        closed = self.time_ms >= shard.closed_ms and first + len(page) == len(log)
+        is_trimmed = read.after < horizon and bisect_right(log, read.after, key=_sequence) < first
+        if page or closed or is_trimmed:
+            worker.read = None
+            next_after = page[-1].sequence if page else max(read.after, horizon)
+            self.step(worker, ReadDone(page, next_after, closed, is_trimmed))
+
+    def port_fails(self, kind: str) -> bool:
+        """Draw whether a port fails now."""
+        if self.time_ms >= self.plan.heal_ms or self.random.random() >= self.plan.port_failures:
+            return False
+        self.counts["fault " + kind] += 1
+        return True
+
+    # ---- the sink --------------------------------------------------------------------------------------------------
+
+    def answer(self, worker: Worker, invoke: Invoke) -> None:
+        """The sink has worked on a batch; whether anybody still listens is another question."""
+        if worker.at_sink.pop(invoke.id, None) is None:
+            return
+        accepted, outcome = self.judge(list(invoke.records))
+        self.observer.answered(worker, invoke, accepted, outcome)
+        self.step(worker, InvokeDone(invoke.id, outcome))
+
+    def judge(self, batch: list[ChangeRecord]) -> tuple[list[ChangeRecord], Outcome]:
+        """What the sink accepts, and what it says."""
+        for kind, until_ms in self.outage_ms.items():
+            if self.time_ms < min(until_ms, self.plan.heal_ms):
+                return [], Failed(whole=Failure(kind, "outage", retry_after_ms=self.random.choice((0, 700))))
+        refused = {index for index, record in enumerate(batch) if self.refuses(record)}
+        if not refused:
+            return batch, Written()
+        failure = Failure(self.plan.trouble_kind, "refused")
+        self.counts["fault time-out"] += failure.kind is FailureKind.TIMEOUT
+        if self.plan.style == "whole":
+            return [], Failed(whole=failure)
+        if self.plan.style == "partial":
+            return batch[: min(refused)], FailedFrom(min(refused), failure)
+        stuck = {batch[index].key: index for index in sorted(refused, reverse=True)}
+        accepted = [record for index, record in enumerate(batch) if index < stuck.get(record.key, len(batch))]
+        return accepted, Failed(dict.fromkeys(stuck.values(), failure))
+
+    def refuses(self, record: ChangeRecord) -> bool:
+        """Whether this record fails now."""
+        left = self.plan.troubles.get(record.sequence, 0)
+        if not left or self.time_ms >= self.plan.heal_ms:
+            return False
+        if left > 0:
+            self.plan.troubles[record.sequence] = left - 1
+        return True
+
+    # ---- durable state ---------------------------------------------------------------------------------------------
+
+    def save(self, worker: Worker, command: SaveCheckpoint) -> None:
+        """One transaction: fence, checkpoint, ledger, dead letters."""
+        if not worker.is_alive:
+            return
+        if self.port_fails("checkpoint-failure"):
+            self.step(worker, CheckpointFailed(Failure()))
+            return
+        at, shard_id = command.checkpoint, worker.shard.shard_id
+        settled = [(each.first, each.last, each.count, each.outcome) for each in command.settled]
+        ledger = rows.ledger_after(self.rows.get(f"ledger/{shard_id}"), settled)
+        dead = [
+            RowWrite(
+                f"dead/{entry.record.sequence}", {"condition": entry.condition, "attempts": entry.attempts}
+            )
+            for entry in command.given_up
+        ]
+        checkpoint = rows.checkpoint_write(
+            f"checkpoint/{shard_id}", worker.lease.epoch, at.watermark, at.ranges, finished=at.finished
+        )
+        try:
+            self.transact([worker.lease.fence, checkpoint, RowWrite(f"ledger/{shard_id}", ledger), *dead])
+        except Conflict:
+            self.lose(worker)
+            return
+        self.observer.saved(worker, command)
+        self.step(worker, CheckpointDone())
+
+    def transact(self, writes: list[RowWrite | RowCheck]) -> None:
+        """All or nothing. Raises: Conflict."""
+        if not all(self.holds(write.key, write.guard) for write in writes):
+            raise Conflict
+        for write in writes:
+            if isinstance(write, RowWrite) and write.fields is not None:
+                self.rows[write.key] = dict(write.fields)
+
+    def holds(self, key: str, guard: Guard) -> bool:
+        """Whether a guard holds of the present row."""
+        row = self.rows.get(key)
+        match guard.demand:
+            case "always":
+                return True
+            case "absent":
+                return row is None
+            case "equals":
+                return row is not None and bool(row[guard.field] == guard.value)
+            case "absent_or_less":
+                return row is None or bool(row[guard.field] < guard.value)
+
+    # ---- faults ----------------------------------------------------------------------------------------------------
+
+    def happen(self, fault: Fault) -> None:
+        """One fault of the plan."""
+        self.counts["fault " + fault.kind] += 1
+        alive = [worker for worker in self.workers if worker.is_alive]
+        match fault.kind:
+            case "outage":
+                self.outage_ms[FailureKind.UNAVAILABLE] = self.time_ms + fault.length_ms
+            case "throttle":
+                self.outage_ms[FailureKind.THROTTLED] = self.time_ms + fault.length_ms
+            case "clock-step":
+                self.wall_step_ms += self.random.choice((-90_000, -1_000, 1_000, 90_000))
+            case "trim":
+                for shard_id, log in self.log.items():
+                    if log:
+                        self.trimmed[shard_id] = log[len(log) // 2].sequence
+                        self.observer.trimmed(shard_id, self.trimmed[shard_id])
+            case kind if alive:
+                self.strike(kind, self.random.choice(alive), fault.length_ms)
+
+    def strike(self, kind: str, worker: Worker, length_ms: int) -> None:
+        """A fault of one worker."""
+        match kind:
+            case "crash":
+                self.crash(worker)
+            case "theft":
+                self.open(worker.shard)
+            case "stop":
+                self.step(worker, Stop())
+            case "pause":
+                self.step(worker, Pause())
+                self.after(min(length_ms, 10_000), lambda: self.step(worker, Resume()))
+            case "redriven":
+                self.step(worker, Redriven(b"0", 1))
+
+    def crash(self, worker: Worker) -> None:
+        """The process dies. What was at the sink may have been accepted, or not."""
+        worker.is_alive = False
+        for invoke in worker.at_sink.values():
+            self.counts["fault in-flight-at-crash"] += 1
+            if self.random.random() < 0.5:
+                accepted, outcome = self.judge(list(invoke.records))
+                self.observer.answered(worker, invoke, accepted, outcome)
+        worker.at_sink.clear()
+        self.observer.ended(worker, "crashed")
+        self.after(self.random.randrange(1, 2_000), lambda: self.open_once(worker.shard))
+
+
+def _sequence(record: ChangeRecord) -> int:
+    return record.sequence
+
+
+def simulate(seed: int, observer: Observer) -> Run:
+    """Run one seed. The same seed gives the same run, whatever happened before."""
+    return Run(plan(seed), observer).run()
+
+
+def counted(run: Run) -> Counter[str]:
+    """How often each command, completion, setting and fault occurred."""
+    return run.counts

@@ -1,0 +1,188 @@
+"""One seed decides everything of a simulated run: settings, records, the sink's moods, faults and their times.
+
+Rules of this file: a plan is data; nothing here runs. Each choice is counted, so that a report can say what a campaign never tried.
+Called by simulation.py.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final, Literal, TypeAlias
+
+from tailrace.mapping.outcomes import FailureKind
+from tailrace.mapping.settings import INFINITE, Backoff, BreakerSettings, MappingSettings
+from tailrace.streams.record import ChangeRecord
+
+Style: TypeAlias = Literal["vector", "whole", "partial"]
+FAULTS: Final = (
+    "crash", "theft", "stop", "pause", "clock-step", "outage", "throttle", "redriven", "trim",
+)  # fmt: skip
+"""Faults that have a moment; those of ports, records and latencies are drawn while the run goes on."""
+DRAWN_FAULTS: Final = (
+    "read-failure", "checkpoint-failure", "poison", "flaky", "time-out", "slow", "filtered", "shard-closed", "child-shard",
+    "lease-lost", "in-flight-at-crash",
+)  # fmt: skip
+WALL_MS: Final = 1_700_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that happens at a time. Units: milliseconds since the start."""
+
+    at_ms: int
+    kind: str
+    length_ms: int = 0
+
+
+@dataclass(slots=True)
+class ShardPlan:
+    """The records of one shard, by the time they are written, and when it is closed."""
+
+    shard_id: str
+    writes: list[tuple[int, ChangeRecord]]
+    closed_ms: int
+
+
+@dataclass(slots=True)
+class Plan:
+    """Everything that a seed decides.
+
+    Shape:   `troubles` counts how often a record will still be refused (−1: until the faults stop); `trouble_kind` how.
+             From `heal_ms` on no fault happens any more.
+    """
+
+    seed: int
+    settings: MappingSettings
+    shards: list[ShardPlan]
+    style: Style
+    faults: list[Fault]
+    heal_ms: int
+    troubles: dict[int, int]
+    trouble_kind: FailureKind
+    latency_ms: int
+    port_failures: float
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def plan(seed: int) -> Plan:
+    """The plan of a seed: the same for ever, on every machine."""
+    random = Random(seed)
+    span_ms = random.choice((3_000, 30_000, 120_000))
+    settings = _settings(random)
+    shards, troubles = _shards(random, span_ms)
+    style: Style = random.choice(("vector", "whole", "partial"))
+    faults = [
+        Fault(random.randrange(span_ms), random.choice(FAULTS[:-1]), random.randrange(100, span_ms // 2))
+        for _ in range(random.choice((0, 2, 4, 8)))
+    ]
+    if random.random() < 0.05:
+        faults.append(Fault(random.randrange(span_ms), "trim"))
+    made = Plan(
+        seed, settings, shards, style, sorted(faults, key=lambda fault: fault.at_ms), heal_ms=3 * span_ms, troubles=troubles,
+        trouble_kind=random.choice((FailureKind.RECORD, FailureKind.RECORD, FailureKind.TIMEOUT)),
+        latency_ms=random.choice((1, 20, 400)), port_failures=random.choice((0.0, 0.0, 0.05, 0.2)),
+    )  # fmt: skip
+    _count(made)
+    return made
+
+
+def _settings(random: Random) -> MappingSettings:
+    base = random.choice((0, 10, 500))
+    common: dict[str, Any] = {
+        "batch_size": random.choice((1, 2, 5, 10, 100)),
+        "batching_window_ms": random.choice((0, 0, 200, 5_000)),
+        "maximum_retry_attempts": random.choice((INFINITE, 0, 1, 2, 5)),
+        "maximum_record_age_ms": random.choice((INFINITE, INFINITE, 60_000, 90_000)),
+        "bisect_batch_on_function_error": random.random() < 0.6,
+        "batch_bytes": random.choice((6_000_000, 3_000)),
+        "buffer_records": random.choice((1, 10, 50, 2_000)),
+        "checkpoint_interval_ms": random.choice((0, 0, 100, 1_000)),
+        "backoff": Backoff(base, random.choice((1.0, 2.0)), random.choice((1_000, 5_000))),
+        "breaker": random.choice((None, BreakerSettings(5, 3, 0.6, Backoff(200, 2.0, 2_000)), BreakerSettings())),
+        "accepts": random.choice((None, None, _accepts)),
+        "max_ranges": random.choice((1, 5, 4_096)),
+    }  # fmt: skip
+    if random.random() < 0.5:
+        return MappingSettings(
+            "simulated", order="lane", parallelization_factor=random.choice((1, 2, 3, 10)),
+            report_batch_item_failures=True, **common,
+        )  # fmt: skip
+    return MappingSettings(
+        "simulated", order="key", concurrency=random.choice((1, 1, 2, 5)), max_keys=random.choice((1, 2, 4, 1_024)),
+        max_per_key=random.choice((1, 3, 1_024)), **common,
+    )  # fmt: skip
+
+
+def _accepts(record: ChangeRecord) -> bool:
+    return record.size_bytes % 5 != 0
+
+
+def _shards(random: Random, span_ms: int) -> tuple[list[ShardPlan], dict[int, int]]:
+    keys = random.choice((1, 3, 8, 30))
+    poison, flaky = random.choice((0.0, 0.0, 0.03, 0.2)), random.choice((0.0, 0.05, 0.3))
+    troubles: dict[int, int] = {}
+    shards = []
+    sequence = 0
+    for number in range(random.choice((1, 1, 2))):
+        times = sorted(random.randrange(span_ms) for _ in range(random.choice((0, 1, 20, 60, 120))))
+        writes = []
+        for at_ms in times:
+            sequence += random.choice((1, 1, 1, 7))
+            key = min(random.randrange(keys), random.randrange(keys))
+            record = ChangeRecord(
+                sequence=sequence, shard=number, event_name="MODIFY", created_ms=WALL_MS + at_ms, partition=key // 2,
+                size_bytes=random.randrange(100, 999), key=b"%d" % key, keys=b"{}", new=b"x" * random.choice((10, 900)),
+            )  # fmt: skip
+            writes.append((at_ms, record))
+            drawn = random.random()
+            if drawn < poison:
+                troubles[sequence] = -1
+            elif drawn < poison + flaky:
+                troubles[sequence] = random.choice((1, 2, 3))
+        shards.append(ShardPlan(f"shard-{number}", writes, span_ms + number * 10))
+    return shards, troubles
+
+
+def _count(made: Plan) -> None:
+    counts, settings = made.counts, made.settings
+    for name in BRANCHES:
+        counts[f"setting {name}"] += BRANCHES[name](settings)
+    counts[f"style {made.style}"] += 1
+    counts["fault poison"] += sum(times < 0 for times in made.troubles.values())
+    counts["fault flaky"] += sum(times > 0 for times in made.troubles.values())
+    if settings.accepts is not None:
+        counts["fault filtered"] += sum(
+            not _accepts(record) for shard in made.shards for _, record in shard.writes
+        )
+    counts["fault shard-closed"] += len(made.shards)
+    counts["fault child-shard"] += len(made.shards) - 1
+
+
+BRANCHES: Final[dict[str, Any]] = {
+    "order=key": lambda s: s.order == "key",
+    "order=lane": lambda s: s.order == "lane",
+    "batch_size=1": lambda s: s.batch_size == 1,
+    "batch_size>1": lambda s: s.batch_size > 1,
+    "batching_window_ms>0": lambda s: s.batching_window_ms > 0,
+    "parallelization_factor>1": lambda s: s.parallelization_factor > 1,
+    "maximum_retry_attempts=-1": lambda s: s.maximum_retry_attempts == INFINITE,
+    "maximum_retry_attempts=0": lambda s: s.maximum_retry_attempts == 0,
+    "maximum_retry_attempts>0": lambda s: s.maximum_retry_attempts > 0,
+    "maximum_record_age_ms>0": lambda s: s.maximum_record_age_ms > 0,
+    "bisect_batch_on_function_error=true": lambda s: s.bisect_batch_on_function_error,
+    "bisect_batch_on_function_error=false": lambda s: not s.bisect_batch_on_function_error,
+    "report_batch_item_failures=true": lambda s: s.report_batch_item_failures,
+    "batch_bytes small": lambda s: s.batch_bytes < 6_000_000,
+    "concurrency>1": lambda s: s.concurrency > 1,
+    "max_keys small": lambda s: s.max_keys < 1_024,
+    "max_per_key small": lambda s: s.max_per_key < 1_024,
+    "buffer_records small": lambda s: s.buffer_records < 2_000,
+    "checkpoint_interval_ms>0": lambda s: s.checkpoint_interval_ms > 0,
+    "backoff=0": lambda s: s.backoff.base_ms == 0,
+    "backoff>0": lambda s: s.backoff.base_ms > 0,
+    "breaker=none": lambda s: s.breaker is None,
+    "breaker set": lambda s: s.breaker is not None,
+    "accepts set": lambda s: s.accepts is not None,
+    "max_ranges small": lambda s: s.max_ranges < 4_096,
+}
+"""What a campaign must have tried of each setting: name → test."""

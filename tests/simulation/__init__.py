@@ -1,0 +1,1 @@
+"""Seeded simulation of delivery: independent checkers, and a planted bug for each of them."""

@@ -1,0 +1,121 @@
+"""A campaign: many seeds, their violations, and what was never tried.
+
+Rules of this file: it may be stopped and resumed; a seed is judged by checkers.py alone. Called by __main__.py and the tests.
+"""
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import get_args
+
+import tailrace.mapping
+from tailrace.errors import InternalError
+from tailrace.mapping.commands import Command, Completion
+from tailrace.testing.simulation import Run
+from tailrace.testing.simulation_plan import BRANCHES, DRAWN_FAULTS, FAULTS, plan
+from tests.simulation.checkers import Checkers
+
+EXPECTED = (
+    *(f"command {each.__name__}" for each in get_args(Command)),
+    *(f"completion {each.__name__}" for each in get_args(Completion)),
+    *(f"setting {name}" for name in BRANCHES),
+    *(f"fault {name}" for name in (*FAULTS, *DRAWN_FAULTS)),
+    *(f"style {name}" for name in ("vector", "whole", "partial")),
+)
+"""What a report must have a number above zero for."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What a campaign found. Units: seconds of this machine, for the rate only."""
+
+    first: int
+    done: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    counts: Counter[str] = field(default_factory=Counter)
+    violations: list[tuple[int, str, str]] = field(default_factory=list)
+
+    @property
+    def zeros(self) -> list[str]:
+        """What never occurred."""
+        return [name for name in EXPECTED if not self.counts[name]]
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was violated and everything was tried."""
+        return not self.violations and not self.zeros
+
+    def lines(self) -> Iterable[str]:
+        """The report, for people."""
+        for name in EXPECTED:
+            yield f"  {name:<45} {self.counts[name]:>10,}"
+        yield f"  {self.done:,} seeds, {self.steps:,} machine steps, {self.steps / max(self.seconds, 1e-9):,.0f} steps/s"
+        yield from (f"VIOLATION seed {seed}: {checker}: {text}" for seed, checker, text in self.violations)
+        yield from (f"NEVER OCCURRED {name}" for name in self.zeros)
+
+
+def run_seed(seed: int) -> tuple[Run, list[tuple[str, str]]]:
+    """One seed and what was wrong with it."""
+    made = plan(seed)
+    checkers = Checkers(made)
+    run = Run(made, checkers)
+    try:
+        run.run()
+    except InternalError as error:
+        checkers.wrong("no internal error", str(error))
+    return run, checkers.violations
+
+
+def campaign(
+    first: int, seeds: int, progress: Callable[[Report], None] = lambda _: None, resume: Path | None = None
+) -> Report:
+    """Run seeds from `first` on. `resume` names a file that keeps the progress of an interrupted campaign."""
+    report = (resume and _resumed(resume, first)) or Report(first)
+    while report.done < seeds:
+        started = time.perf_counter()
+        seed = first + report.done
+        run, violations = run_seed(seed)
+        report.seconds += time.perf_counter() - started
+        report.done += 1
+        report.steps += run.steps
+        report.counts.update(run.counts)
+        report.violations += [(seed, *violation) for violation in violations]
+        if report.done % 100 == 0 or report.done == seeds:
+            progress(report)
+            if resume is not None:
+                _keep(resume, report)
+    if resume is not None:
+        resume.unlink(missing_ok=True)
+    return report
+
+
+def version() -> str:
+    """A fingerprint of the machine's source: progress made with other code is not resumed."""
+    digest = hashlib.blake2b(digest_size=8)
+    for file in sorted(Path(tailrace.mapping.__path__[0]).glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _keep(file: Path, report: Report) -> None:
+    file.write_text(
+        json.dumps({
+            "version": version(), "first": report.first, "done": report.done, "steps": report.steps, "seconds": report.seconds,
+            "counts": report.counts, "violations": report.violations,
+        })
+    )  # fmt: skip
+
+
+def _resumed(file: Path, first: int) -> Report | None:
+    if not file.exists():
+        return None
+    kept = json.loads(file.read_text())
+    if kept["version"] != version() or kept["first"] != first:
+        return None
+    violations = [(seed, checker, text) for seed, checker, text in kept["violations"]]
+    return Report(first, kept["done"], kept["steps"], kept["seconds"], Counter(kept["counts"]), violations)

@@ -1,0 +1,283 @@
+"""What must hold in every simulated run, judged from what could be observed outside the machine.
+
+Rules of this file: fed only with what reached the sink and what became durable, never with the machine's own state; each checker is named,
+so that its canary can ask whether *it* noticed. Called by tests/simulation.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tailrace.mapping.commands import Checkpoint, GivenUp, Invoke, SaveCheckpoint
+from tailrace.mapping.outcomes import Failed, FailedFrom, FailureKind, Outcome
+from tailrace.mapping.settings import INFINITE
+from tailrace.streams.moment import Now
+from tailrace.streams.record import ChangeRecord
+from tailrace.testing.simulation import Run, Worker
+from tailrace.testing.simulation_plan import Plan
+
+CHECKERS = (
+    "nothing is lost",
+    "the order of a key is kept",
+    "a checkpoint covers only what is settled",
+    "a checkpoint never goes back",
+    "one batch at a time for a lane or key",
+    "attempts stay within the limit",
+    "what is given up is a dead letter by the policy",
+    "one worker saves under one epoch",
+    "the ledger balances",
+    "what a checkpoint covers is not delivered again",
+    "progress once the faults stop",
+)
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was seen of one worker's life."""
+
+    start: Checkpoint
+    accepted: set[int] = field(default_factory=set)
+    given_up: dict[int, GivenUp] = field(default_factory=dict)
+    failures: Counter[int] = field(default_factory=Counter)
+    requests: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    request_failures: Counter[int] = field(default_factory=Counter)
+    at_sink: dict[int, set[bytes | int]] = field(default_factory=dict)
+    passed: dict[bytes, int] = field(default_factory=dict)
+    overtaken: set[int] = field(default_factory=set)
+    proven: set[int] = field(default_factory=set)
+
+
+class Checkers:
+    """All checkers of one run."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.settings = plan.settings
+        self.limit = self.settings.maximum_retry_attempts
+        self.violations: list[tuple[str, str]] = []
+        self.records = {
+            shard.shard_id: {record.sequence: record for _, record in shard.writes} for shard in plan.shards
+        }
+        self.sequences = {shard_id: sorted(records) for shard_id, records in self.records.items()}
+        self.by_key: dict[bytes, list[int]] = defaultdict(list)
+        for shard in plan.shards:
+            for _, record in shard.writes:
+                if self.is_wanted(record):
+                    self.by_key[shard.shard_id.encode() + record.key].append(record.sequence)
+        self.seen: dict[int, Seen] = {}
+        self.accepted: set[int] = set()
+        self.durable: dict[str, Checkpoint] = {}
+        self.epochs: dict[tuple[str, int], int] = {}
+        self.latest_wall_ms = 0
+        self.horizon: dict[str, int] = {}
+
+    def wrong(self, checker: str, text: str) -> None:
+        """Note a violation."""
+        if sum(name == checker for name, _ in self.violations) < 3:
+            self.violations.append((checker, text))
+
+    def is_wanted(self, record: ChangeRecord) -> bool:
+        """Whether the mapping's filter lets it through."""
+        return self.settings.accepts is None or self.settings.accepts(record)
+
+    # ---- what happened ---------------------------------------------------------------------------------------------
+
+    def started(self, worker: Worker, checkpoint: Checkpoint) -> None:
+        self.seen[worker.name] = Seen(checkpoint)
+
+    def begun(self, worker: Worker, invoke: Invoke, now: Now) -> None:
+        seen = self.seen[worker.name]
+        self.latest_wall_ms = max(self.latest_wall_ms, now.wall_ms)
+        self._one_at_a_time(seen, invoke)
+        self._within_limit(seen, invoke)
+        for record in invoke.records:
+            if covers(seen.start, record.sequence):
+                self.wrong("what a checkpoint covers is not delivered again", f"record {record.sequence}")
+        self._in_order(worker, seen, invoke)
+
+    def _one_at_a_time(self, seen: Seen, invoke: Invoke) -> None:
+        is_lane = self.settings.order == "lane"
+        mine: set[bytes | int] = {invoke.lane} if is_lane else {record.key for record in invoke.records}
+        for other in seen.at_sink.values():
+            if other & mine:
+                self.wrong("one batch at a time for a lane or key", f"{sorted(map(str, other & mine))}")
+        seen.at_sink[invoke.id] = mine
+        most = self.settings.parallelization_factor if is_lane else self.settings.concurrency
+        if len(seen.at_sink) > most:
+            self.wrong(
+                "one batch at a time for a lane or key", f"{len(seen.at_sink)} batches, {most} allowed"
+            )
+
+    def _within_limit(self, seen: Seen, invoke: Invoke) -> None:
+        records = tuple(record.sequence for record in invoke.records)
+        if seen.requests.setdefault(invoke.request, records) != records:
+            self.wrong("attempts stay within the limit", f"request {invoke.request} changed its records")
+        if self.limit == INFINITE:
+            return
+        if invoke.attempt > self.limit + 1:
+            self.wrong(
+                "attempts stay within the limit", f"attempt {invoke.attempt} of at most {self.limit + 1}"
+            )
+        if self.settings.breaker is None and seen.request_failures[invoke.request] > self.limit:
+            self.wrong("attempts stay within the limit", f"request {invoke.request} failed often enough")
+
+    def _in_order(self, worker: Worker, seen: Seen, invoke: Invoke) -> None:
+        shard = worker.shard.shard_id.encode()
+        here = {record.sequence for record in invoke.records}
+        before = 0
+        for record in invoke.records:
+            if record.sequence <= before:
+                self.wrong(
+                    "the order of a key is kept", f"record {record.sequence} after {before} in one batch"
+                )
+            before = record.sequence
+            line = self.by_key[shard + record.key]
+            place = seen.passed.get(record.key, 0)
+            while place < len(line) and line[place] < record.sequence:
+                earlier = line[place]
+                if not (earlier in here or self._is_settled(worker, seen, earlier)):
+                    seen.overtaken.add(earlier)
+                place += 1
+            if not seen.overtaken:
+                seen.passed[record.key] = place
+
+    def _is_settled(self, worker: Worker, seen: Seen, sequence: int) -> bool:
+        return (
+            sequence in seen.accepted
+            or sequence in seen.given_up
+            or covers(seen.start, sequence)
+            or sequence <= self.horizon.get(worker.shard.shard_id, 0)
+        )
+
+    def answered(
+        self, worker: Worker, invoke: Invoke, accepted: list[ChangeRecord], outcome: Outcome
+    ) -> None:
+        seen = self.seen[worker.name]
+        seen.at_sink.pop(invoke.id, None)
+        self.accepted.update(record.sequence for record in accepted)
+        if worker.is_alive:
+            seen.accepted.update(record.sequence for record in accepted)
+        for kind, refused in failures_of(invoke, outcome):
+            if kind in (FailureKind.RECORD, FailureKind.TIMEOUT):
+                seen.failures.update(record.sequence for record in refused)
+                seen.request_failures[invoke.request] += 1
+
+    def saving(self, worker: Worker, save: SaveCheckpoint, now: Now) -> None:
+        seen = self.seen[worker.name]
+        self.latest_wall_ms = max(self.latest_wall_ms, now.wall_ms)
+        for entry in save.given_up:
+            seen.given_up[entry.record.sequence] = entry
+            self._by_the_policy(seen, entry)
+        discarded = sum(each.count for each in save.settled if each.outcome == "discarded")
+        if discarded != len(save.given_up):
+            self.wrong(
+                "what is given up is a dead letter by the policy",
+                f"{discarded} discarded, {len(save.given_up)} dead letters",
+            )
+        for sequence in self._covered(worker.shard.shard_id, save.checkpoint):
+            if sequence in seen.accepted or sequence in seen.proven:
+                continue
+            record = self.records[worker.shard.shard_id][sequence]
+            if not self.is_wanted(record) or self._is_settled(worker, seen, sequence):
+                seen.proven.add(sequence)
+            else:
+                self.wrong(
+                    "a checkpoint covers only what is settled", f"{sequence} at {save.checkpoint.watermark}"
+                )
+
+    def _by_the_policy(self, seen: Seen, entry: GivenUp) -> None:
+        sequence, age_ms = entry.record.sequence, self.latest_wall_ms - entry.record.created_ms
+        if entry.condition == "RecordAgeExceeded":
+            is_right = INFINITE != self.settings.maximum_record_age_ms < age_ms
+        else:
+            is_right = (
+                self.limit != INFINITE
+                and entry.attempts == self.limit + 1
+                and seen.failures[sequence] >= entry.attempts
+                and entry.failure is not None
+            )
+        if self.settings.order == "key":
+            is_right = is_right and sequence not in seen.accepted
+        if not is_right:
+            self.wrong(
+                "what is given up is a dead letter by the policy",
+                f"{sequence} {entry.condition} {entry.attempts}",
+            )
+
+    def saved(self, worker: Worker, save: SaveCheckpoint) -> None:
+        shard_id, epoch = worker.shard.shard_id, worker.lease.epoch
+        if self.epochs.setdefault((shard_id, epoch), worker.name) != worker.name:
+            self.wrong("one worker saves under one epoch", f"epoch {epoch} of {shard_id}")
+        before = self.durable.get(shard_id, Checkpoint())
+        lost = set(self._covered(shard_id, before)) - set(self._covered(shard_id, save.checkpoint))
+        if (
+            lost
+            or save.checkpoint.watermark < before.watermark
+            or (before.finished and not save.checkpoint.finished)
+        ):
+            self.wrong("a checkpoint never goes back", f"{before} then {save.checkpoint}")
+        self.durable[shard_id] = save.checkpoint
+
+    def trimmed(self, shard_id: str, through: int) -> None:
+        self.horizon[shard_id] = through
+
+    def ended(self, worker: Worker, how: str) -> None:
+        seen = self.seen[worker.name]
+        for sequence in seen.overtaken - seen.given_up.keys():
+            record = self.records[worker.shard.shard_id][sequence]
+            age_ms = self.latest_wall_ms - record.created_ms
+            may_be_old = INFINITE != self.settings.maximum_record_age_ms < age_ms
+            may_be_exhausted = self.limit != INFINITE and seen.failures[sequence] > self.limit
+            if how == "finished" or not (may_be_old or may_be_exhausted):
+                self.wrong(
+                    "the order of a key is kept", f"record {sequence} was overtaken by a later one of its key"
+                )
+
+    def over(self, run: Run) -> None:
+        if not run.is_over:
+            self.wrong("progress once the faults stop", f"finished: {sorted(run.finished)}")
+            return
+        for shard_id, records in self.records.items():
+            dead = {sequence for sequence in records if f"dead/{sequence}" in run.rows}
+            for sequence, record in records.items():
+                is_there = sequence in self.accepted or sequence in dead or not self.is_wanted(record)
+                if not is_there and sequence > run.trimmed[shard_id]:
+                    self.wrong("nothing is lost", f"record {sequence}")
+            if not run.trimmed[shard_id]:
+                self._balances(run, shard_id, len(dead))
+
+    def _balances(self, run: Run, shard_id: str, dead: int) -> None:
+        totals = run.rows.get(f"ledger/{shard_id}", {}).get("totals", {})
+        refused = sum(not self.is_wanted(record) for record in self.records[shard_id].values())
+        found = (totals.get("filtered", 0), totals.get("discarded", 0), sum(totals.values()))
+        if found != (refused, dead, len(self.records[shard_id])):
+            self.wrong(
+                "the ledger balances",
+                f"{totals}, but {refused} filtered, {dead} dead of {len(self.records[shard_id])}",
+            )
+
+    def _covered(self, shard_id: str, checkpoint: Checkpoint) -> Iterator[int]:
+        sequences = self.sequences[shard_id]
+        yield from sequences[: bisect_right(sequences, checkpoint.watermark)]
+        for first, last in checkpoint.ranges:
+            yield from sequences[bisect_left(sequences, first) : bisect_right(sequences, last)]
+
+
+def covers(checkpoint: Checkpoint, sequence: int) -> bool:
+    """Whether a record was settled when this checkpoint was saved."""
+    return sequence <= checkpoint.watermark or any(
+        first <= sequence <= last for first, last in checkpoint.ranges
+    )
+
+
+def failures_of(invoke: Invoke, outcome: Outcome) -> Iterator[tuple[FailureKind, list[ChangeRecord]]]:
+    """Which records failed, and how; a partial answer fails everything from its index on."""
+    match outcome:
+        case FailedFrom(index, failure):
+            yield failure.kind, list(invoke.records[index:])
+        case Failed(failures, whole):
+            if whole is not None:
+                yield whole.kind, list(invoke.records)
+            elif failures:
+                yield failures[min(failures)].kind, list(invoke.records[min(failures) :])

@@ -22,7 +22,8 @@ class ChangeRecord(msgspec.Struct, frozen=True, gc=False):
 
     Shape:   `partition` is the hash of the partition key (it chooses shard and lane), `key` the order-preserving
              bytes of the whole key (it identifies the item inside its table), `keys`, `old`, `new` DynamoDB JSON.
-    Units:   created_ms since the epoch, size_bytes as AWS counts them for NEW_AND_OLD_IMAGES.
+    Units:   created_ms since the epoch; size_bytes as AWS counts them for NEW_AND_OLD_IMAGES, keys_size and new_size
+             are parts of it.
     """
 
     sequence: int
@@ -36,6 +37,8 @@ class ChangeRecord(msgspec.Struct, frozen=True, gc=False):
     old: bytes | None = None
     new: bytes | None = None
     by_ttl: bool = False
+    keys_size: int = 0
+    new_size: int = 0
 
     @property
     def sequence_number(self) -> SequenceNumber:
@@ -62,6 +65,8 @@ def change_record(
     old: bytes | None,
     new: bytes | None,
     size_bytes: int,
+    keys_size: int = 0,
+    new_size: int = 0,
     by_ttl: bool = False,
 ) -> ChangeRecord:
     """The record of a change that was decided.
@@ -71,5 +76,17 @@ def change_record(
     name: EventName = "INSERT" if old is None else "REMOVE" if new is None else "MODIFY"
     data = orjson.dumps(keys)
     return ChangeRecord(
-        sequence, shard, name, created_ms, size_bytes, partition, key, data, old, new, by_ttl
+        sequence,
+        shard,
+        name,
+        created_ms,
+        size_bytes,
+        partition,
+        key,
+        data,
+        old,
+        new,
+        by_ttl,
+        keys_size,
+        new_size,
     )

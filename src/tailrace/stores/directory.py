@@ -1,0 +1,97 @@
+"""The data directory: one owner, one format, and the place of every file in it.
+
+Rules of this file: whoever opens a directory holds its lock until close; a second owner is told who has it. The lock is the kernel's, so
+a killed owner leaves none behind. Layout: docs/formats/store.md.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Final
+
+from tailrace.errors import StoreError
+
+FORMAT: Final = "1"
+LOCK: Final = "lock"
+SOCKET: Final = "control.sock"
+
+
+class DataDirectory:
+    """An owned directory (mode 0700). Shape: `database`, `socket` are the paths of its parts."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.database = path / "tailrace.db"
+        self.socket = path / SOCKET
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock: int | None = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(
+                f"the data directory {path} cannot be used: {error.strerror}",
+                hint="check the permissions, or choose another directory with --data",
+            ) from error
+        try:
+            self._take(self._lock)
+            self._check_format()
+        except BaseException:
+            self.close()
+            raise
+
+    def _take(self, lock: int) -> None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StoreError(
+                f"the data directory {self.path} is in use by process {owner(self.path) or 'unknown'}",
+                hint=f"ask it through its control socket (tailrace status --data {self.path}), stop it, "
+                "or choose another directory with --data",
+            ) from error
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+
+    def _check_format(self) -> None:
+        file = self.path / "format"
+        try:
+            if not file.exists():
+                file.write_text(f"{FORMAT}\n")
+            found = file.read_text().strip()
+        except OSError as error:
+            raise StoreError(
+                f"{file} cannot be used: {error.strerror}", hint="check the permissions of the data directory"
+            ) from error
+        if found != FORMAT:
+            raise StoreError(
+                f"{self.path} has format {found!r}; this version of tailrace reads format {FORMAT}",
+                hint="open it with the version that wrote it, or choose another directory with --data",
+            )
+
+    def close(self) -> None:
+        """Give the lock back. Repeatable."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def owner(path: Path) -> int | None:
+    """The process that has the directory, as its lock file says; None: nobody has written one."""
+    try:
+        text = (path / LOCK).read_text()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None
+
+
+def is_owned(path: Path) -> bool:
+    """Whether a living process holds the directory."""
+    try:
+        lock = os.open(path / LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(lock)

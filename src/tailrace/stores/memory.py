@@ -1,0 +1,135 @@
+"""Stores in memory: the reference implementation of both ports, for tests and simulation.
+
+Rules of this file: as simple as the contract allows. What `stores.sqlite` does must not differ, which the contract
+checks show.
+"""
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tailrace.errors import SettingsError, StateConflict
+from tailrace.ports import (
+    Absent,
+    AbsentOrLess,
+    Always,
+    Commit,
+    Condition,
+    Equals,
+    ItemWrite,
+    LogRow,
+    StateCheck,
+    StateRow,
+    StateWrite,
+)  # fmt: skip
+
+
+class MemoryStore:
+    """Rows and logs in dictionaries beside sorted lists of their keys."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, dict[bytes, bytes]] = {}
+        self._keys: dict[int, list[bytes]] = {}
+        self._log: dict[int, list[LogRow]] = {}
+
+    def get(self, table: int, key: bytes) -> bytes | None:
+        """The value of one row."""
+        rows = self._rows.get(table)
+        return None if rows is None else rows.get(key)
+
+    def query(
+        self, table: int, first: bytes, last: bytes | None, limit: int, *, reverse: bool = False
+    ) -> list[tuple[bytes, bytes]]:
+        """At most `limit` rows with first <= key < last."""
+        keys = self._keys.get(table, [])
+        start = bisect_left(keys, first)
+        end = len(keys) if last is None else bisect_left(keys, last)
+        chosen = (
+            keys[max(start, end - limit) : end][::-1] if reverse else keys[start : min(end, start + limit)]
+        )
+        rows = self._rows.get(table, {})
+        return [(key, rows[key]) for key in chosen] if start < end else []
+
+    def commit(self, commit: Commit) -> None:
+        """All of it; nothing here can fail half way."""
+        for row in commit.rows:
+            self._put(row.table, row.key, row.value)
+        for record in commit.log:
+            self._log.setdefault(record.shard, []).append(record)
+        for trim in commit.trims:
+            log = self._log.get(trim.shard, [])
+            del log[: bisect_right(log, trim.through, key=_sequence)]
+
+    def _put(self, table: int, key: bytes, value: bytes | None) -> None:
+        rows = self._rows.setdefault(table, {})
+        keys = self._keys.setdefault(table, [])
+        if value is None:
+            if rows.pop(key, None) is not None:
+                del keys[bisect_left(keys, key)]
+        else:
+            if key not in rows:
+                insort(keys, key)
+            rows[key] = value
+
+    def read_log(self, shard: int, after: int, limit: int) -> list[LogRow]:
+        """At most `limit` records of a shard with sequence > after."""
+        log = self._log.get(shard, [])
+        start = bisect_right(log, after, key=_sequence)
+        return log[start : start + limit]
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def _sequence(row: LogRow) -> int:
+    return row.sequence
+
+
+def holds(condition: Condition, fields: Mapping[str, Any] | None) -> bool:
+    """Whether a condition holds for a row's fields (None: there is no row).
+
+    >>> holds(AbsentOrLess("sequence", 5), {"sequence": 5})
+    False
+    """
+    match condition:
+        case Always():
+            return True
+        case Absent():
+            return fields is None
+        case Equals(field, value):
+            return fields is not None and fields.get(field) == value
+        case AbsentOrLess(field, value):
+            return fields is None or field not in fields or fields[field] < value
+
+
+class MemoryStateStore:
+    """State rows in a dictionary."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Mapping[str, Any]] = {}
+
+    async def get(self, key: str) -> StateRow | None:
+        """One row."""
+        fields = self._rows.get(key)
+        return None if fields is None else StateRow(key, dict(fields))
+
+    async def query(self, prefix: str) -> list[StateRow]:
+        """Every row whose key starts with the prefix, in key order."""
+        return [StateRow(key, dict(self._rows[key])) for key in sorted(self._rows) if key.startswith(prefix)]
+
+    async def transact(self, writes: Sequence[StateWrite | StateCheck | ItemWrite]) -> None:
+        """All of it or nothing. Raises: StateConflict; SettingsError for a write to a table, which has no place here."""
+        for index, write in enumerate(writes):
+            if isinstance(write, ItemWrite):
+                raise SettingsError("this state store has no tables: a transaction needs the embedded engine")
+            if not holds(write.condition, self._rows.get(write.key)):
+                raise StateConflict(f"{write.key} is not as expected: {write.condition}", index=index)
+        for write in writes:
+            if isinstance(write, StateWrite):
+                self._put(write)
+
+    def _put(self, write: StateWrite) -> None:
+        if write.fields is None:
+            self._rows.pop(write.key, None)
+        else:
+            self._rows[write.key] = dict(write.fields)

@@ -1,0 +1,58 @@
+"""Amazon Resource Names of tables and streams.
+
+Rules of this file: texts in, texts out. Source: semantics §1.2.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+from tailrace.errors import validation_error
+from tailrace.streams.dates import label as label_of
+
+__all__ = ["StreamArn", "label_of", "parse_stream_arn", "stream_arn", "table_arn"]
+
+SHORTEST: Final = 37
+LONGEST: Final = 1024
+PATTERN: Final = re.compile(
+    r"arn:aws:dynamodb:([a-z0-9-]+):([0-9]{12}):table/([a-zA-Z0-9_.-]{3,255})/stream/([^/]+)"
+)
+
+
+class StreamArn(NamedTuple):
+    """The parts of a stream's ARN."""
+
+    region: str
+    account: str
+    table: str
+    label: str
+
+
+def table_arn(region: str, account: str, table: str) -> str:
+    """The ARN of a table.
+
+    >>> table_arn("us-east-1", "000000000000", "orders")
+    'arn:aws:dynamodb:us-east-1:000000000000:table/orders'
+    """
+    return f"arn:aws:dynamodb:{region}:{account}:table/{table}"
+
+
+def stream_arn(table: str, label: str) -> str:
+    """The ARN of a table's stream, from the table's ARN and the stream's label."""
+    return f"{table}/stream/{label}"
+
+
+def parse_stream_arn(text: str) -> StreamArn:
+    """The parts of a stream's ARN. Raises: ApiError (ValidationException)."""
+    for is_wrong, bound in (
+        (len(text) < SHORTEST, f"greater than or equal to {SHORTEST}"),
+        (len(text) > LONGEST, f"less than or equal to {LONGEST}"),
+    ):
+        if is_wrong:
+            raise validation_error(
+                f"1 validation error detected: Value '{text}' at 'streamArn' failed to satisfy constraint: "
+                f"Member must have length {bound}"
+            )
+    found = PATTERN.fullmatch(text)
+    if found is None:
+        raise validation_error(f"Invalid StreamArn: {text}")
+    return StreamArn(*found.groups())

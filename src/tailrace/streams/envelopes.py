@@ -1,0 +1,144 @@
+"""The forms in which a change record travels: log rows, GetRecords' JSON, Lambda's event.
+
+Rules of this file: images are spliced as the bytes they are, never decoded. What a view type hides is left out here and
+nowhere else. Layout of the header: docs/formats/log.md. Source: semantics §1.3, §2.10.
+"""
+
+import struct
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+import orjson
+
+from tailrace.errors import StoreError
+from tailrace.streams.record import ChangeRecord, EventName, ViewType
+from tailrace.streams.sequence import SequenceNumber
+
+FORMAT: Final = 1
+HEADER: Final = struct.Struct(">BBBxQIIIQH")
+"""Format, event name, flags, created_ms, size, size of keys, size of new image, partition hash, length of the key bytes."""
+EVENT_NAMES: Final[tuple[EventName, ...]] = ("INSERT", "MODIFY", "REMOVE")
+BY_TTL: Final = 1
+MASK: Final = (1 << 64) - 1
+SCRAMBLE: Final = 0x9E37_79B9_7F4A_7C15
+UNSCRAMBLE: Final = pow(SCRAMBLE, -1, 1 << 64)
+TTL_API: Final = b',"userIdentity":{"PrincipalId":"dynamodb.amazonaws.com","Type":"Service"}'
+TTL_LAMBDA: Final = b',"userIdentity":{"type":"Service","principalId":"dynamodb.amazonaws.com"}'
+
+
+class LogParts(NamedTuple):
+    """The columns of one log row."""
+
+    shard: int
+    sequence: int
+    header: bytes
+    old: bytes | None
+    new: bytes | None
+
+
+def log_row(record: ChangeRecord) -> LogParts:
+    """A record as the log keeps it: a header and, separately, both images."""
+    head = HEADER.pack(
+        FORMAT, EVENT_NAMES.index(record.event_name), BY_TTL if record.by_ttl else 0, record.created_ms,
+        record.size_bytes, record.keys_size, record.new_size, record.partition, len(record.key),
+    )  # fmt: skip
+    return LogParts(record.shard, record.sequence, head + record.key + record.keys, record.old, record.new)
+
+
+def read_log_row(
+    shard: int, sequence: int, header: bytes, old: bytes | None, new: bytes | None
+) -> ChangeRecord:
+    """The record of a log row. Raises: StoreError for a format that this version does not know."""
+    version, name, flags, created_ms, size, keys_size, new_size, partition, length = HEADER.unpack_from(
+        header
+    )
+    if version != FORMAT:
+        raise StoreError(
+            f"record {sequence} of shard {shard} has format {version}; this version of tailrace reads format {FORMAT}",
+            hint="open the data directory with the version that wrote it",
+        )
+    end = HEADER.size + length
+    return ChangeRecord(
+        sequence, shard, EVENT_NAMES[name], created_ms, size, partition, header[HEADER.size : end], header[end:],
+        old, new, bool(flags & BY_TTL), keys_size, new_size,
+    )  # fmt: skip
+
+
+# ---- event ids ---------------------------------------------------------------------------------------------------
+
+
+def event_id(record: ChangeRecord) -> str:
+    """32 hex digits, unique in a data directory. They look like nothing, but `locate` reads them."""
+    scrambled = record.sequence * SCRAMBLE & MASK
+    return f"{scrambled:016x}{(record.shard ^ scrambled):016x}"
+
+
+def locate(event_id: str) -> tuple[int, int]:
+    """The shard's number and the sequence number behind an event id. Raises: ValueError when it is none of ours.
+
+    >>> from tailrace.streams.record import ChangeRecord
+    >>> locate(event_id(ChangeRecord(5, 3, "INSERT", 0, 0, 0, b"", b"{}")))
+    (3, 5)
+    """
+    if len(event_id) != 32:
+        raise ValueError(f"{event_id!r} is no event id: those have 32 hexadecimal digits")
+    scrambled, shard = int(event_id[:16], 16), int(event_id[16:], 16)
+    return shard ^ scrambled, scrambled * UNSCRAMBLE & MASK
+
+
+# ---- JSON ----------------------------------------------------------------------------------------------------------
+
+
+def view_size(record: ChangeRecord, view_type: ViewType) -> int:
+    """SizeBytes as this view type counts it: the keys and the images that are shown. Units: bytes."""
+    match view_type:
+        case "NEW_AND_OLD_IMAGES":
+            return record.size_bytes
+        case "KEYS_ONLY":
+            return record.keys_size
+        case "NEW_IMAGE":
+            return record.keys_size + record.new_size
+        case "OLD_IMAGE":
+            return record.size_bytes - record.new_size
+
+
+def _dynamodb(record: ChangeRecord, view_type: ViewType, created: bytes) -> bytes:
+    parts = [b'{"ApproximateCreationDateTime":', created, b',"Keys":', record.keys]
+    if record.new is not None and view_type in ("NEW_IMAGE", "NEW_AND_OLD_IMAGES"):
+        parts += (b',"NewImage":', record.new)
+    if record.old is not None and view_type in ("OLD_IMAGE", "NEW_AND_OLD_IMAGES"):
+        parts += (b',"OldImage":', record.old)
+    parts.append(
+        b',"SequenceNumber":"%b","SizeBytes":%d,"StreamViewType":"%b"}'
+        % (SequenceNumber(record.sequence).wire.encode(), view_size(record, view_type), view_type.encode())
+    )
+    return b"".join(parts)
+
+
+def _envelope(record: ChangeRecord, region: str, dynamodb: bytes) -> bytes:
+    return (
+        b'{"eventID":"%b","eventName":"%b","eventVersion":"1.1","eventSource":"aws:dynamodb","awsRegion":"%b","dynamodb":%b'
+        % (event_id(record).encode(), record.event_name.encode(), region.encode(), dynamodb)
+    )
+
+
+def api_record(record: ChangeRecord, view_type: ViewType, region: str) -> bytes:
+    """One record of GetRecords, as JSON. The creation time is floored to whole seconds."""
+    created = b"%d" % (record.created_ms // 1_000)
+    body = _envelope(record, region, _dynamodb(record, view_type, created))
+    return body + TTL_API + b"}" if record.by_ttl else body + b"}"
+
+
+def lambda_record(record: ChangeRecord, stream_arn: str, view_type: ViewType, region: str) -> bytes:
+    """One record of a Lambda event, as JSON: the stream record and where it comes from."""
+    created = b"%d.0" % (record.created_ms // 1_000)
+    body = _envelope(record, region, _dynamodb(record, view_type, created))
+    identity = TTL_LAMBDA if record.by_ttl else b""
+    return b'%b,"eventSourceARN":%b%b}' % (body, orjson.dumps(stream_arn), identity)
+
+
+def lambda_event(records: Iterable[ChangeRecord], stream_arn: str, view_type: ViewType, region: str) -> bytes:
+    """The event that a Lambda function gets: `{"Records": [...]}` as JSON bytes."""
+    return b'{"Records":[%b]}' % b",".join(
+        [lambda_record(record, stream_arn, view_type, region) for record in records]
+    )

@@ -1,0 +1,65 @@
+"""Shard iterators: a place in a shard as an opaque text that expires.
+
+Rules of this file: an iterator is a position, not a cursor with state: it may be used again. A token carries a format
+version and a checksum, so that garbage is told from age. Layout: docs/formats/tokens.md. Source: semantics §1.6.
+"""
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from hashlib import blake2b
+from typing import Final, Self
+
+import msgspec
+
+from tailrace.errors import ApiError, validation_error
+from tailrace.streams.dates import spoken
+from tailrace.streams.moment import Now
+
+FORMAT: Final = 1
+LIFE_MS: Final = 900_000
+CHECKSUM_BYTES: Final = 8
+
+
+class Iterator(msgspec.Struct, frozen=True, array_like=True):
+    """A place in a shard: the next record read is the first one after `after`. Units: created_ms since the epoch."""
+
+    stream_arn: str
+    shard_id: str
+    after: int
+    created_ms: int
+    format: int = FORMAT
+
+    def token(self) -> str:
+        """The text clients hold."""
+        body = msgspec.msgpack.encode(self)
+        return urlsafe_b64encode(_checksum(body) + body).decode()
+
+    @classmethod
+    def from_token(cls, text: str) -> Self:
+        """The iterator behind a text. Raises: ApiError (ValidationException)."""
+        try:
+            data = urlsafe_b64decode(text.encode("ascii"))
+            checksum, body = data[:CHECKSUM_BYTES], data[CHECKSUM_BYTES:]
+            if checksum == _checksum(body):
+                found = msgspec.msgpack.decode(body, type=cls)
+                if found.format == FORMAT:
+                    return found
+        except (binascii.Error, UnicodeEncodeError, ValueError, msgspec.MsgspecError):
+            pass  # garbage of any kind gets the one answer below
+        raise validation_error("Invalid ShardIterator")
+
+
+def _checksum(body: bytes) -> bytes:
+    return blake2b(body, digest_size=CHECKSUM_BYTES, person=b"iterator").digest()
+
+
+def read_token(text: str, now: Now) -> Iterator:
+    """The iterator behind a client's text. Raises: ApiError (ValidationException, ExpiredIteratorException)."""
+    found = Iterator.from_token(text)
+    if now.wall_ms - found.created_ms > LIFE_MS:
+        raise ApiError(
+            "ExpiredIteratorException",
+            f"Iterator expired. The iterator was created at time {spoken(found.created_ms)} while right now it is "
+            f"{spoken(now.wall_ms)} which is further in the future than the tolerated delay of {LIFE_MS} milliseconds.",
+        )
+    return found

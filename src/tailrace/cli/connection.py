@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from tailrace.cli.failures import CommandFailure
 from tailrace.server.control_socket import socket_path
+from tailrace.stores.directory import is_owned
 
 VERSION: Final = 1
 PATIENCE_S: Final = 3.0
@@ -82,7 +83,7 @@ def connect(directory: Path) -> socket.socket | None:
             raise CommandFailure(f"{directory} belongs to another user: {error.strerror}.") from error
         except OSError:
             connection.close()
-        if not is_locked(directory):
+        if not is_owned(directory):
             return None
         if time.monotonic() > deadline:
             raise CommandFailure(
@@ -90,22 +91,6 @@ def connect(directory: Path) -> socket.socket | None:
                 hint="stop the process that has it (the demo and tests have no socket), then repeat the command",
             )
         time.sleep(0.05)
-
-
-def is_locked(directory: Path) -> bool:
-    """Whether somebody owns the directory at this moment."""
-    import fcntl
-
-    from tailrace.stores.directory import LOCK
-
-    try:
-        with (directory / LOCK).open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
 
 
 def _offline(directory: Path, verb: str, arguments: Mapping[str, Any]) -> Iterator[Any]:

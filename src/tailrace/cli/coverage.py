@@ -5,11 +5,15 @@ server nor a data directory.
 """
 
 import json
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from tailrace.cli import options
+
+if TYPE_CHECKING:
+    from tailrace.server.coverage import Covered
 
 
 @click.command()
@@ -29,8 +33,23 @@ def coverage(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report))
         return
-    render(report)
+    for text in lines(report):
+        click.echo(text)
 
 
-def render(report: Any) -> None:
-    """The list for people."""
+def lines(report: "Sequence[Covered]") -> Iterator[str]:
+    """The list for people: what is there with its gaps, then what is not."""
+    there = [one for one in report if one["state"] != "no"]
+    yield click.style(f"{len(there)} of {len(report)} operations are there:", bold=True)
+    for one in there:
+        mark = (
+            click.style("yes   ", fg="green") if one["state"] == "yes" else click.style("partly", fg="yellow")
+        )
+        yield f"  {mark}  {one['operation']}"
+        if one["not_emulated"]:
+            yield f"          not yet: {', '.join(one['not_emulated'])}"
+    absent = [one["operation"] for one in report if one["state"] == "no"]
+    if absent:
+        yield ""
+        yield click.style("Not yet; each answers a clear error:", bold=True)
+        yield click.wrap_text(", ".join(absent), 100, "  ", "  ")

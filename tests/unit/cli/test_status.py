@@ -1,0 +1,103 @@
+"""What `status`, `why` and `coverage` print for people."""
+
+from typing import Any
+
+import click
+
+from tailrace.cli import coverage, status, why
+
+HANDLER: dict[str, Any] = {
+    "handler": "mail", "table": "shop", "lag_ms": 61_000, "last_progress_ms": 4_000, "dead_letters": 2,
+    "settled": {"handled": 7, "filtered": 3, "discarded": 2, "trimmed": 0},
+}  # fmt: skip
+TABLES = [
+    {"table": "shop", "view_type": "NEW_IMAGE", "shards": {"open": 1, "closed": 2}},
+    {"table": "effects", "view_type": None, "shards": {"open": 0, "closed": 0}},
+]
+CHANGE: dict[str, Any] = {
+    "event_name": "INSERT", "table": "shop", "at": "2026-10-31T23:59:01.250Z", "sequence_number": "1007",
+    "shard": "shardId-1", "event_id": "ab", "keys": {"pk": {"S": "o1"}}, "old": None, "new": {"pk": {"S": "o1"}},
+    "handlers": [],
+}  # fmt: skip
+
+
+def shown(lines: Any) -> list[str]:
+    return [click.unstyle(line) for line in lines]
+
+
+def test_status_is_a_table_of_handlers_with_columns_in_line() -> None:
+    text = shown(status.lines({"tables": TABLES, "handlers": [HANDLER]}))
+    heading, row = text[4:6]
+    assert row.split() == ["mail", "shop", "1m1s", "7", "3", "2", "0", "4s", "ago"]
+    assert heading.index("HANDLED") == row.index("7")
+    assert text[1].split() == ["shop", "NEW_IMAGE", "1", "open,", "2", "closed"]
+    assert text[2].split() == ["effects", "off", "-"]
+    assert any("tailrace why" in line for line in text)
+
+
+def test_status_without_handlers_says_what_to_do() -> None:
+    text = shown(status.lines({"tables": [], "handlers": []}))
+    assert text[0] == "There is no table yet."
+    assert text[-1].endswith("tailrace dev app.py")
+
+
+def test_a_handler_without_a_worker_shows_no_progress_time() -> None:
+    row = shown(
+        status.lines({"tables": [], "handlers": [{**HANDLER, "last_progress_ms": None, "lag_ms": 0}]})
+    )[3]
+    assert row.split() == ["mail", "shop", "none", "7", "3", "2", "0", "-"]
+
+
+def test_a_story_names_every_end() -> None:
+    handlers = [
+        {"handler": "a", "state": "handled"},
+        {"handler": "b", "state": "waiting", "before_it": 3, "waiting_ms": 90_000},
+        {"handler": "c", "state": "waiting", "before_it": 0, "waiting_ms": 5},
+        {"handler": "d", "state": "discarded", "attempts": 6, "error": "SMTPError: no\x1b[2J",
+         "traceback": "one\ntwo\n", "last_failure_ms": 0},
+    ]  # fmt: skip
+    text = shown(why.lines({"changes": [{**CHANGE, "handlers": handlers}], "older": 2}))
+    assert text[0].startswith("23:59:01.250  INSERT  shop/o1")
+    assert "sequence number 1007" in text[1]
+    assert text[2].split() == ["handled", "a"]
+    assert text[3].endswith("b: 3 changes before it are not settled, for 1m30s")
+    assert "it is the next one" in text[4]
+    assert text[5].endswith("d: after 6 attempts, last failure 1970-01-01T00:00:00.000Z")
+    assert text[6].strip() == "SMTPError: no\\x1b[2J"
+    assert [line.strip() for line in text[7:9]] == ["one", "two"]
+    assert text[-1].endswith("--last 3")
+
+
+def test_a_change_that_nobody_reads_says_so() -> None:
+    text = shown(why.lines({"changes": [CHANGE], "older": 0}))
+    assert text[-1].strip().startswith("nobody")
+
+
+def test_coverage_counts_and_names_what_is_missing() -> None:
+    text = "\n".join(
+        shown(
+            coverage.lines(
+                [
+                    {"service": "D", "operation": "GetItem", "state": "yes", "not_emulated": [], "note": ""},
+                    {
+                        "service": "D",
+                        "operation": "Query",
+                        "state": "partly",
+                        "not_emulated": ["X"],
+                        "note": "",
+                    },
+                    {
+                        "service": "D",
+                        "operation": "TagResource",
+                        "state": "no",
+                        "not_emulated": [],
+                        "note": "",
+                    },
+                ]
+            )
+        )
+    )
+    assert text.startswith(
+        "2 of 3 operations are there:\n  yes     GetItem\n  partly  Query\n          not yet: X"
+    )
+    assert text.endswith("  TagResource")

@@ -11,7 +11,15 @@ from zlib import crc32
 from tailrace.errors import StoreError
 from tailrace.server.dispatch import Dispatcher, Reply
 from tailrace.server.wire import (
-    BODY_LIMIT, JSON_1_0, NOT_FOUND_BODY, TOO_LARGE, Answer, RequestIds, content_type, error_body, internal_server_error,
+    BODY_LIMIT,
+    JSON_1_0,
+    NOT_FOUND_BODY,
+    TOO_LARGE,
+    Answer,
+    RequestIds,
+    content_type,
+    error_body,
+    internal_server_error,
 )  # fmt: skip
 from tailrace.telemetry import PointReached, pass_by
 

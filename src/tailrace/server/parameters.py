@@ -16,8 +16,18 @@ from tailrace.expressions.condition import Condition, parse_condition
 from tailrace.expressions.placeholders import Placeholders
 from tailrace.expressions.projection import Projection, parse_projection
 from tailrace.server.shapes import (
-    NAMES, OPERATOR, RETURN_CAPACITY, RETURN_METRICS, RETURN_ON_FAILURE, RETURN_VALUE, TABLE_NAME, Anything, Mapped, Shape,
-    Text, Values,
+    NAMES,
+    OPERATOR,
+    RETURN_CAPACITY,
+    RETURN_METRICS,
+    RETURN_ON_FAILURE,
+    RETURN_VALUE,
+    TABLE_NAME,
+    Anything,
+    Mapped,
+    Shape,
+    Text,
+    Values,
 )  # fmt: skip
 from tailrace.server.wire import Payload
 from tailrace.values.types import AttributeValue, Item

@@ -11,7 +11,16 @@ from typing import Any, Final, TypeAlias, assert_never
 
 from tailrace.errors import CORAL, ApiError, validation_error
 from tailrace.server.shapes import (
-    Anything, Flag, Input, Many, Mapped, Shape, Structure, Text, Values, Whole,
+    Anything,
+    Flag,
+    Input,
+    Many,
+    Mapped,
+    Shape,
+    Structure,
+    Text,
+    Values,
+    Whole,
 )  # fmt: skip
 from tailrace.server.wire import Payload
 from tailrace.values.wire import read_item

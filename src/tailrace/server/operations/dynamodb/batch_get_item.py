@@ -17,7 +17,16 @@ from tailrace.expressions.projection import Projection
 from tailrace.server.parameters import EXPRESSION, read_placeholders, read_projection
 from tailrace.server.registry import DYNAMODB, Result, operation
 from tailrace.server.shapes import (
-    ATTRIBUTE_LIST, NAMES, RETURN_CAPACITY, TABLE_NAME, Flag, Input, Many, Mapped, Values, structure,
+    ATTRIBUTE_LIST,
+    NAMES,
+    RETURN_CAPACITY,
+    TABLE_NAME,
+    Flag,
+    Input,
+    Many,
+    Mapped,
+    Values,
+    structure,
 )  # fmt: skip
 from tailrace.server.validation import not_emulated
 from tailrace.server.wire import Payload

@@ -13,7 +13,14 @@ from tailrace.engine.engine import Engine
 from tailrace.errors import validation_error
 from tailrace.server.registry import DYNAMODB, Result, operation
 from tailrace.server.shapes import (
-    RETURN_CAPACITY, RETURN_METRICS, TABLE_NAME, Input, Many, Mapped, Values, structure,
+    RETURN_CAPACITY,
+    RETURN_METRICS,
+    TABLE_NAME,
+    Input,
+    Many,
+    Mapped,
+    Values,
+    structure,
 )  # fmt: skip
 from tailrace.server.wire import Payload
 from tailrace.tables.limits import ITEM_BYTES

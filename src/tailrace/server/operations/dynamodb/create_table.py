@@ -13,8 +13,21 @@ from typing import Final
 from tailrace.engine.engine import Engine
 from tailrace.server.registry import DYNAMODB, Result, operation
 from tailrace.server.shapes import (
-    ATTRIBUTE_DEFINITIONS, BILLING_MODE, INDEX, KEY_SCHEMA, LONG, NEW_TABLE_NAME, STREAM, TABLE_CLASS, THROUGHPUT,
-    Anything, Flag, Input, Many, Text, structure,
+    ATTRIBUTE_DEFINITIONS,
+    BILLING_MODE,
+    INDEX,
+    KEY_SCHEMA,
+    LONG,
+    NEW_TABLE_NAME,
+    STREAM,
+    TABLE_CLASS,
+    THROUGHPUT,
+    Anything,
+    Flag,
+    Input,
+    Many,
+    Text,
+    structure,
 )  # fmt: skip
 from tailrace.server.wire import Payload
 from tailrace.tables.definition import read_definition

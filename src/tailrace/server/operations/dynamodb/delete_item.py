@@ -11,7 +11,12 @@ from typing import Final
 
 from tailrace.engine.engine import Engine
 from tailrace.server.parameters import (
-    WRITE_MEMBERS, WRITE_REFUSED, old_or_nothing, read_condition, read_placeholders, wants_old_on_failure,
+    WRITE_MEMBERS,
+    WRITE_REFUSED,
+    old_or_nothing,
+    read_condition,
+    read_placeholders,
+    wants_old_on_failure,
 )  # fmt: skip
 from tailrace.server.registry import DYNAMODB, Result, operation
 from tailrace.server.shapes import Input, Structure, Values

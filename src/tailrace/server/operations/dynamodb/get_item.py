@@ -12,7 +12,14 @@ from tailrace.engine.engine import Engine
 from tailrace.server.parameters import EXPRESSION, read_placeholders, read_projection
 from tailrace.server.registry import DYNAMODB, Result, operation
 from tailrace.server.shapes import (
-    ATTRIBUTE_LIST, NAMES, RETURN_CAPACITY, TABLE_NAME, Flag, Input, Values, structure,
+    ATTRIBUTE_LIST,
+    NAMES,
+    RETURN_CAPACITY,
+    TABLE_NAME,
+    Flag,
+    Input,
+    Values,
+    structure,
 )  # fmt: skip
 from tailrace.server.wire import Payload
 from tailrace.values.wire import read_item

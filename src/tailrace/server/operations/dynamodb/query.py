@@ -15,13 +15,31 @@ from tailrace.engine.query import QueryRequest
 from tailrace.errors import validation_error
 from tailrace.expressions.keys import parse_key_condition
 from tailrace.server.parameters import (
-    EXPRESSION, EXPRESSION_VALUES, counts_only, page_bytes, read_condition, read_placeholders, read_projection,
+    EXPRESSION,
+    EXPRESSION_VALUES,
+    counts_only,
+    page_bytes,
+    read_condition,
+    read_placeholders,
+    read_projection,
     read_start_key,
 )  # fmt: skip
 from tailrace.server.registry import DYNAMODB, Result, operation
 from tailrace.server.shapes import (
-    ATTRIBUTE_LIST, INDEX_NAME, NAMES, OPERATOR, POSITIVE, RETURN_CAPACITY, SELECT, TABLE_NAME, Anything, Flag, Input,
-    Mapped, Values, structure,
+    ATTRIBUTE_LIST,
+    INDEX_NAME,
+    NAMES,
+    OPERATOR,
+    POSITIVE,
+    RETURN_CAPACITY,
+    SELECT,
+    TABLE_NAME,
+    Anything,
+    Flag,
+    Input,
+    Mapped,
+    Values,
+    structure,
 )  # fmt: skip
 from tailrace.server.wire import Payload
 

@@ -13,13 +13,32 @@ from typing import Final
 from tailrace.engine.engine import Engine
 from tailrace.engine.query import ScanRequest
 from tailrace.server.parameters import (
-    EXPRESSION, EXPRESSION_VALUES, counts_only, page_bytes, read_condition, read_placeholders, read_projection,
+    EXPRESSION,
+    EXPRESSION_VALUES,
+    counts_only,
+    page_bytes,
+    read_condition,
+    read_placeholders,
+    read_projection,
     read_start_key,
 )  # fmt: skip
 from tailrace.server.registry import DYNAMODB, Result, operation
 from tailrace.server.shapes import (
-    ATTRIBUTE_LIST, INDEX_NAME, NAMES, OPERATOR, POSITIVE, RETURN_CAPACITY, SELECT, TABLE_NAME, Anything, Flag, Input,
-    Mapped, Values, Whole, structure,
+    ATTRIBUTE_LIST,
+    INDEX_NAME,
+    NAMES,
+    OPERATOR,
+    POSITIVE,
+    RETURN_CAPACITY,
+    SELECT,
+    TABLE_NAME,
+    Anything,
+    Flag,
+    Input,
+    Mapped,
+    Values,
+    Whole,
+    structure,
 )  # fmt: skip
 from tailrace.server.wire import Payload
 

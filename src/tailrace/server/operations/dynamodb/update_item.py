@@ -15,7 +15,12 @@ from tailrace.engine.engine import Engine
 from tailrace.expressions.update import Update as UpdateExpression
 from tailrace.expressions.update import parse_update
 from tailrace.server.parameters import (
-    EXPRESSION, WRITE_MEMBERS, WRITE_REFUSED, read_condition, read_placeholders, wants_old_on_failure,
+    EXPRESSION,
+    WRITE_MEMBERS,
+    WRITE_REFUSED,
+    read_condition,
+    read_placeholders,
+    wants_old_on_failure,
 )  # fmt: skip
 from tailrace.server.registry import DYNAMODB, Result, operation
 from tailrace.server.shapes import Anything, Input, Mapped, Structure, Values

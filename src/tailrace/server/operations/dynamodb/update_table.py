@@ -13,7 +13,17 @@ from typing import Final
 from tailrace.engine.engine import Engine
 from tailrace.server.registry import DYNAMODB, Result, operation
 from tailrace.server.shapes import (
-    ATTRIBUTE_DEFINITIONS, BILLING_MODE, STREAM, TABLE_CLASS, TABLE_NAME, THROUGHPUT, Anything, Flag, Input, Many, Text,
+    ATTRIBUTE_DEFINITIONS,
+    BILLING_MODE,
+    STREAM,
+    TABLE_CLASS,
+    TABLE_NAME,
+    THROUGHPUT,
+    Anything,
+    Flag,
+    Input,
+    Many,
+    Text,
     structure,
 )  # fmt: skip
 from tailrace.server.wire import Payload

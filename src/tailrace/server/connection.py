@@ -1,0 +1,362 @@
+"""One client's connection: HTTP/1.1 on httptools, with keep-alive, pipelining, limits and time-outs.
+
+Rules of this file: every byte a client may send ends in AWS's error or in a clean close. Answers leave in the order of the
+requests, only through `server.turns`. Memory is bounded: headers, body, answers that wait for a slow reader. Time is the
+server's `tick`, looked at by its sweep. Made by `server.http`.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+
+import httptools
+
+from tailrace.server.wire import (
+    CONTENT_TYPES,
+    JSON_1_0,
+    NOT_FOUND_BODY,
+    TOO_LARGE,
+    answer_bytes,
+    content_type,
+    error_body,
+    internal_server_error,
+    success_bytes,
+)
+
+if TYPE_CHECKING:
+    from tailrace.server.http import HttpServer
+
+_log = logging.getLogger("tailrace.server")
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+INTERNAL_ERROR: Final = error_body(internal_server_error())
+TEXT: Final = b"text/plain; charset=utf-8"
+ALLOWED: Final = (
+    b"Access-Control-Allow-Methods: POST, GET, OPTIONS\r\nAccess-Control-Max-Age: 172800\r\n"
+    b"Access-Control-Allow-Headers: authorization, content-type, x-amz-date, x-amz-security-token, x-amz-target, "
+    b"x-amz-content-sha256, x-amz-user-agent, amz-sdk-invocation-id, amz-sdk-request\r\n"
+)
+
+
+class Request(NamedTuple):
+    """One request, whole."""
+
+    method: bytes
+    url: bytes
+    headers: dict[bytes, bytes]
+    body: bytes
+    keep: bool
+
+
+class Connection(asyncio.Protocol):
+    """The protocol of one connection."""
+
+    def __init__(self, server: "HttpServer") -> None:
+        self._server = server
+        self._parser = httptools.HttpRequestParser(self)
+        self._headers: dict[bytes, bytes] = {}
+        self._url = b""
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._unfinished = 0
+        self._in_headers = False
+        self._in_body = False
+        self._began = self._touched = self._paused_at = server.tick
+        self._answers: list[bytes] = []
+        self._answers_size = 0
+        self._in_flight = 0
+        self._backlog: deque[Request] = deque()
+        self._is_paused = False  # the client does not read
+        self._is_last = False  # nothing more is taken from the wire
+        self._is_refused = False  # what still arrives is thrown away
+
+    # ---- the transport's side ----------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
+        self._server.remember(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End; answers that still wait go nowhere."""
+        self._is_last = True
+        self._backlog.clear()
+        self._server.forget(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; whole requests are executed inside."""
+        if self._is_last:
+            return
+        self._touched = self._server.tick
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._refuse(400)
+            return
+        if self._in_headers:
+            # A single header without an end never reaches a callback: its bytes are counted here.
+            self._unfinished += len(data)
+            if self._unfinished > self._server.settings.header_bytes + len(data):
+                self._refuse(431)
+
+    def eof_received(self) -> bool:
+        """The client sends nothing more, but may still read: answers that wait are sent first."""
+        if self._is_refused or not self._is_busy():
+            return False
+        if self._in_headers or self._in_body:
+            self._in_headers = self._in_body = False  # the rest of that request will never come
+        self._is_last = True
+        return self._is_busy()
+
+    def pause_writing(self) -> None:
+        """The client reads slower than it asks: stop taking requests."""
+        self._is_paused = True
+        self._paused_at = self._server.tick
+        self._pause_reading()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self._is_paused = False
+        self._work_backlog()
+
+    # ---- the parser's side -------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._headers = {}
+        self._url = b""
+        self._parts = []
+        self._size = self._unfinished = 0
+        self._in_headers = True
+        self._began = self._server.tick
+
+    def on_url(self, url: bytes) -> None:
+        """The target, perhaps in pieces."""
+        self._url += url
+        self._count(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header."""
+        self._headers[name.lower()] = value
+        self._count(len(name) + len(value))
+
+    def on_headers_complete(self) -> None:
+        """Judge a body before it comes."""
+        self._in_headers = False
+        self._in_body = True
+        self._size = 0
+        if self._is_last:
+            return
+        headers = self._headers
+        length = headers.get(b"content-length")
+        if length is not None and (len(length) > 20 or int(length) > self._server.settings.body_bytes):
+            self._refuse(413)
+        elif b"expect" in headers and headers[b"expect"].lower() == b"100-continue":
+            if self._is_busy_with_answers():
+                self._queue(CONTINUE)
+            else:
+                self._transport.write(CONTINUE)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._size += len(body)
+        if self._size > self._server.settings.body_bytes:
+            self._refuse(413)
+        elif not self._is_last:
+            self._parts.append(body)
+
+    def on_message_complete(self) -> None:
+        """Execute the request, or put it off while answers wait for a slow reader."""
+        self._in_body = False
+        if self._is_last:
+            return
+        parts = self._parts
+        headers = self._headers
+        keep = self._parser.should_keep_alive() and not self._server.is_draining
+        if b"connection" in headers and self._parser.get_http_version() == "1.0":
+            keep = False
+        request = Request(
+            self._parser.get_method(),
+            self._url,
+            headers,
+            parts[0] if len(parts) == 1 else b"".join(parts),
+            keep,
+        )
+        self._parts = []
+        if not keep:
+            self._is_last = True
+        if self._backlog or self._is_blocked():
+            self._backlog.append(request)
+            self._pause_reading()
+        else:
+            self._handle(request)
+
+    def _count(self, size: int) -> None:
+        self._size += size
+        if self._size > self._server.settings.header_bytes:
+            self._refuse(431)
+
+    # ---- one request -------------------------------------------------------------------------------------------
+
+    def _handle(self, request: Request) -> None:
+        server = self._server
+        method, url, headers, body, keep = request
+        if not server.knows_host(headers.get(b"host")):
+            self._queue(server.forbidden_host(headers.get(b"host", b""), closing=not keep))
+            return
+        extra = server.cors_lines(headers) if server.settings.cors is not None else b""
+        path, _, query = url.partition(b"?")
+        if method != b"POST" or path != b"/":
+            self._queue(self._other(request, path, extra))
+            return
+        given = headers.get(b"content-type", b"")
+        kind = given if given in CONTENT_TYPES else content_type(headers)
+        if kind is None:
+            self._queue(answer_bytes(404, NOT_FOUND_BODY, kind=b"", extra=extra, closing=not keep))
+            return
+        status, answer = server.dispatcher.execute(headers, query, body)
+        if status == 200 and keep and kind is given and given == JSON_1_0 and not extra:
+            self._queue(success_bytes(server.ids.next(), answer))
+            return
+        self._queue(
+            answer_bytes(
+                status, answer, request_id=server.ids.next(), kind=kind, extra=extra, closing=not keep
+            )
+        )
+
+    def _other(self, request: Request, path: bytes, extra: bytes) -> bytes:
+        """GET /, the extra routes, CORS preflight; everything else is unknown."""
+        closing = not request.keep
+        if request.method == b"GET":
+            if path == b"/":
+                return answer_bytes(200, self._server.health, kind=TEXT, extra=extra, closing=closing)
+            route = self._server.routes.get(path.decode("latin-1"))
+            if route is not None:
+                try:
+                    status, kind, body = route()
+                except Exception:  # a fault of a view must not end the connection
+                    _log.exception("%s failed", path.decode("latin-1"))
+                    return answer_bytes(500, INTERNAL_ERROR, closing=closing)
+                return answer_bytes(status, body, kind=kind.encode("latin-1"), extra=extra, closing=closing)
+        if request.method == b"OPTIONS" and extra:
+            return answer_bytes(200, b"", kind=b"", extra=extra + ALLOWED, closing=closing)
+        without_body = request.method == b"HEAD"
+        return answer_bytes(
+            404, NOT_FOUND_BODY, kind=b"", extra=extra, closing=closing, without_body=without_body
+        )
+
+    def _refuse(self, status: int) -> None:
+        """Answer once more, then take nothing more from this client."""
+        if self._is_refused:
+            return
+        self._is_refused = self._is_last = True
+        self._in_headers = self._in_body = False
+        self._parts = []
+        self._paused_at = self._server.tick
+        body = error_body(TOO_LARGE) if status == 413 else b""
+        self._server.dispatcher.count("-", str(status))
+        answer = answer_bytes(
+            status,
+            body,
+            request_id=self._server.ids.next() if body else b"",
+            kind=JSON_1_0 if body else b"",
+            closing=True,
+        )
+        if self._backlog:
+            self._server.loop.call_soon(self._queue, answer)  # behind what is still to be executed
+        else:
+            self._queue(answer)
+
+    # ---- answers -----------------------------------------------------------------------------------------------
+
+    def _queue(self, answer: bytes) -> None:
+        answers = self._answers
+        answers.append(answer)
+        self._answers_size += len(answer)
+        if len(answers) == 1:
+            self._server.turns.add(self)
+
+    def take(self) -> list[bytes]:
+        """The answers that wait; they no longer do."""
+        answers, self._answers = self._answers, []
+        self._in_flight += 1
+        return answers
+
+    def send(self, answers: list[bytes], *, failed: bool) -> None:
+        """Write the answers, or, when their commit has failed, as many errors."""
+        self._in_flight -= 1
+        if not self._answers:
+            self._answers_size = 0
+        transport = self._transport
+        if transport.is_closing():
+            return
+        if failed:
+            answers = [CONTINUE if one is CONTINUE else self._void(one) for one in answers]
+        transport.write(answers[0] if len(answers) == 1 else b"".join(answers))
+        if self._backlog:
+            self._work_backlog()
+        if self._is_last and not self._is_busy_with_answers() and not self._backlog:
+            self._end()
+
+    def _void(self, answer: bytes) -> bytes:
+        closing = b"\r\nConnection: close\r\n" in answer.partition(b"\r\n\r\n")[0] + b"\r\n"
+        return answer_bytes(500, INTERNAL_ERROR, request_id=self._server.ids.next(), closing=closing)
+
+    def _end(self) -> None:
+        """Close after the last answer; a refused client gets time to read it while its bytes are thrown away."""
+        if self._is_refused and self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def _work_backlog(self) -> None:
+        while self._backlog and not self._is_blocked():
+            self._handle(self._backlog.popleft())
+        if not self._backlog and not self._is_paused and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _pause_reading(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def _is_blocked(self) -> bool:
+        return self._is_paused or self._answers_size > self._server.settings.answer_bytes
+
+    def _is_busy_with_answers(self) -> bool:
+        return bool(self._answers) or self._in_flight > 0
+
+    def _is_busy(self) -> bool:
+        return self._is_busy_with_answers() or bool(self._backlog) or self._in_headers or self._in_body
+
+    # ---- time --------------------------------------------------------------------------------------------------
+
+    def sweep(self) -> None:
+        """Close what has stood still for too long. Called now and then, after the tick has moved."""
+        now, settings = self._server.tick, self._server.settings
+        if self._is_refused:
+            if now - self._paused_at > settings.linger_seconds:
+                self._transport.abort()
+        elif self._is_paused:
+            if now - self._paused_at > settings.write_seconds:
+                self._transport.abort()
+        elif self._in_headers:
+            if now - self._began > settings.header_seconds:
+                self._transport.abort()
+        elif self._in_body:
+            if now - self._touched > settings.read_seconds or now - self._began > settings.request_seconds:
+                self._transport.abort()
+        elif not self._is_busy() and now - self._touched > settings.idle_seconds:
+            self._transport.close()
+
+    def finish(self) -> None:
+        """Take no further request; close when what is under way is answered."""
+        if not self._is_busy():
+            self._is_last = True
+            self._transport.close()
+        elif not (self._in_headers or self._in_body):
+            self._is_last = True
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._transport.abort()

@@ -1,0 +1,128 @@
+"""Group commit: the answers of one turn of the event loop leave together, after one commit.
+
+Rules of this file: nothing leaves before what it tells is durable, reads included; a commit that fails turns every answer
+of its group into InternalServerError. With a writer thread (`sync full`) the next group collects while one is in
+flight. Driven by `server.connection`, owned by `server.http`.
+"""
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Protocol
+
+from tailrace.errors import StoreError
+from tailrace.telemetry import PointReached, pass_by
+
+if TYPE_CHECKING:
+    from tailrace.engine.engine import Engine
+
+_log = logging.getLogger("tailrace.server")
+
+
+class Answering(Protocol):
+    """A connection with answers to send."""
+
+    def take(self) -> list[bytes]:
+        """The answers that wait; they no longer do."""
+
+    def send(self, answers: list[bytes], *, failed: bool) -> None:
+        """Write them, or as many errors."""
+
+
+class Turns:
+    """Collects connections with answers and flushes them at the end of the turn.
+
+    Shape:   `commit_error` says why the last commit failed, None when it did not.
+    """
+
+    def __init__(
+        self,
+        engine: "Engine",
+        loop: asyncio.AbstractEventLoop,
+        *,
+        in_thread: bool = False,
+        reached: PointReached = pass_by,
+    ) -> None:
+        self.commits = 0
+        self.commit_error: str | None = None
+        self._committer = engine.committer
+        self._loop = loop
+        self._reached = reached
+        self._writer = ThreadPoolExecutor(1, "tailrace-writer") if in_thread else None
+        self._waiting: list[Answering] = []
+        self._failures = 0
+        self._flight: asyncio.Future[None] | None = None
+
+    def add(self, connection: Answering) -> None:
+        """The connection has its first answer of this turn."""
+        if not self._waiting:
+            self._failures = self._committer.failures
+            if self._flight is None:
+                self._loop.call_soon(self._flush)
+        self._waiting.append(connection)
+
+    async def settle(self) -> None:
+        """Return when nothing waits and nothing is in flight."""
+        while self._waiting or self._flight is not None:
+            if self._flight is not None:
+                await asyncio.wait([self._flight])
+            await asyncio.sleep(0)
+
+    def close(self) -> None:
+        """End the writer thread. Nothing may be in flight."""
+        if self._writer is not None:
+            self._writer.shutdown()
+
+    def _flush(self) -> None:
+        if self._flight is not None:
+            return  # its landing starts the next one
+        waiting, self._waiting = self._waiting, []
+        if self._writer is None:
+            self._commit()
+            self._send([(connection, connection.take()) for connection in waiting], self._failures)
+            return
+        group = [(connection, connection.take()) for connection in waiting]
+        commit = self._committer.begin_flush()
+        if commit is None:
+            self._send(group, self._failures)
+            return
+        before = self._failures
+        self._flight = self._loop.run_in_executor(self._writer, self._committer.write, commit)
+        self._flight.add_done_callback(lambda flight: self._landed(group, before, flight))
+
+    def _commit(self) -> None:
+        if not self._committer.is_dirty:
+            return
+        try:
+            self._committer.flush()
+        except StoreError as error:
+            self._note_failure(error)
+        else:
+            self.commits += 1
+            self.commit_error = None
+
+    def _landed(
+        self, group: list[tuple[Answering, list[bytes]]], before: int, flight: "asyncio.Future[None]"
+    ) -> None:
+        self._flight = None
+        try:
+            self._committer.finish_flush(flight.exception())
+        except StoreError as error:
+            self._note_failure(error)
+        else:
+            self.commits += 1
+            self.commit_error = None
+        self._send(group, before)
+        if self._waiting:
+            self._flush()
+
+    def _note_failure(self, error: StoreError) -> None:
+        self.commit_error = str(error.args[0])
+        _log.error("the commit failed", extra={"error": self.commit_error, "hint": error.hint})
+
+    def _send(self, group: list[tuple[Answering, list[bytes]]], before: int) -> None:
+        # Somebody else in this process may have flushed the group, and failed: then too its answers are void.
+        failed = self._committer.failures != before
+        for connection, answers in group:
+            connection.send(answers, failed=failed)
+        self._reached("answer.sent")

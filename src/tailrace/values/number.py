@@ -1,0 +1,109 @@
+"""Numbers: 38 significant digits, as text.
+
+Rules of this file: a normalised number has one text: no exponent, no leading or trailing zeros, no `-0`, so equal numbers are
+equal texts. Plain integers, nearly all of them, never become a Decimal. Source: semantics §6.3, §6.5.
+"""
+
+import re
+from decimal import Context, Decimal
+from typing import Final
+
+from tailrace.errors import validation_error
+
+DIGITS: Final = 38
+LARGEST_EXPONENT: Final = 125
+SMALLEST_EXPONENT: Final = -130
+NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+EXACT: Final = Context(prec=400)
+"""Wide enough for any sum of two numbers: 126 digits before the point, 168 after it."""
+MANY_DIGITS: Final = "Attempting to store more than 38 significant digits in a Number"
+OVERFLOW: Final = "Number overflow. Attempting to store a number with magnitude larger than supported range"
+UNDERFLOW: Final = (
+    "Number underflow. Attempting to store a number with magnitude smaller than supported range"
+)
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text is an integer in its normalised form already."""
+    digits = text[1:] if text[:1] == "-" else text
+    return (
+        len(digits) <= DIGITS and digits.isdigit() and digits.isascii() and (digits[0] != "0" or text == "0")
+    )
+
+
+def normalise(text: str) -> str:
+    """The one text of a number. Raises: ApiError.
+
+    >>> normalise("1.0"), normalise("1E2"), normalise("-0.50"), normalise("-0")
+    ('1', '100', '-0.5', '0')
+    """
+    if is_plain(text):
+        return text
+    if NUMBER.fullmatch(text) is None:
+        detail = f": {text}" if text else ""
+        raise validation_error(f"The parameter cannot be converted to a numeric value{detail}")
+    negative, digits, exponent = _parts(text)
+    return _checked(negative, digits, exponent)
+
+
+def _parts(text: str) -> tuple[bool, str, int]:
+    """Sign, digits without zeros around them, and the exponent of the last digit."""
+    mantissa, _, power = text.lower().partition("e")
+    # Beyond a thousand an exponent is out of any range: its digits are not worth converting.
+    exponent = 0 if not power else int(power) if len(power) < 6 else (-99_999 if power[0] == "-" else 99_999)
+    whole, _, fraction = mantissa.lstrip("+-").partition(".")
+    digits = (whole + fraction).lstrip("0")
+    stripped = digits.rstrip("0")
+    return mantissa.startswith("-"), stripped, exponent - len(fraction) + len(digits) - len(stripped)
+
+
+def _checked(negative: bool, digits: str, exponent: int) -> str:
+    if not digits:
+        return "0"
+    if len(digits) > DIGITS:
+        raise validation_error(MANY_DIGITS)
+    magnitude = exponent + len(digits) - 1
+    if magnitude > LARGEST_EXPONENT:
+        raise validation_error(OVERFLOW)
+    if magnitude < SMALLEST_EXPONENT:
+        raise validation_error(UNDERFLOW)
+    return ("-" if negative else "") + _plain(digits, exponent)
+
+
+def _plain(digits: str, exponent: int) -> str:
+    if exponent >= 0:
+        return digits + "0" * exponent
+    if -exponent < len(digits):
+        return f"{digits[:exponent]}.{digits[exponent:]}"
+    return "0." + "0" * (-exponent - len(digits)) + digits
+
+
+def _is_small(text: str) -> bool:
+    return len(text) < 18 and is_plain(text)
+
+
+def add(a: str, b: str) -> str:
+    """The sum of two normalised numbers, normalised. Raises: ApiError when it has no place in a Number.
+
+    >>> add("0.1", "0.2")
+    '0.3'
+    """
+    if _is_small(a) and _is_small(b):
+        return str(int(a) + int(b))
+    return normalise(str(EXACT.add(Decimal(a), Decimal(b))))
+
+
+def subtract(a: str, b: str) -> str:
+    """The difference of two normalised numbers, normalised. Raises: ApiError when it has no place in a Number."""
+    if _is_small(a) and _is_small(b):
+        return str(int(a) - int(b))
+    return normalise(str(EXACT.subtract(Decimal(a), Decimal(b))))
+
+
+def compare(a: str, b: str) -> int:
+    """-1, 0 or 1: how two normalised numbers lie."""
+    if a == b:
+        return 0
+    if _is_small(a) and _is_small(b):
+        return -1 if int(a) < int(b) else 1
+    return -1 if Decimal(a) < Decimal(b) else 1

@@ -1,0 +1,73 @@
+"""Size: what DynamoDB counts for a value and for an item.
+
+Rules of this file: UTF-8 bytes of names and strings, the raw bytes of binaries. Source: semantics §6.3.
+"""
+
+from typing import Any
+
+from tailrace.values.types import AttributeValue, Item
+
+
+def size_bytes(item: Item) -> int:
+    """Size DynamoDB counts for an item: its names and its values.
+
+    Shape:   attribute name → attribute value, e.g. {"pk": {"S": "a"}}.
+    Units:   bytes; names and strings as UTF-8.
+    Raises:  nothing; the item is already canonical.
+
+    >>> size_bytes({"pk": {"S": "a"}})
+    3
+    """
+    total = 0
+    for name, value in item.items():
+        total += _text(name)
+        for kind, content in value.items():
+            total += _text(content) if kind == "S" else _content(kind, content)
+    return total
+
+
+def value_size(value: AttributeValue) -> int:
+    """Size of one value, without its name. Units: bytes."""
+    for kind, content in value.items():
+        return _content(kind, content)
+    return 0
+
+
+def _text(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def _binary(text: str) -> int:
+    return len(text) // 4 * 3 - text.count("=")
+
+
+def _number(text: str) -> int:
+    whole, _, fraction = text.removeprefix("-").partition(".")
+    digits = (whole + fraction).strip("0")
+    if not digits:
+        return 1
+    exponent = len(whole) - 1 if whole != "0" else len(fraction.lstrip("0")) - len(fraction) - 1
+    size = 1 + (len(digits) + 1) // 2
+    return size + (len(digits) % 2 == 0 and exponent % 2 == 0) + (text[0] == "-")
+
+
+def _content(kind: str, content: Any) -> int:
+    match kind:
+        case "S":
+            return _text(content)
+        case "N":
+            return _number(content)
+        case "B":
+            return _binary(content)
+        case "SS":
+            return sum(map(_text, content))
+        case "NS":
+            return sum(map(_number, content))
+        case "BS":
+            return sum(map(_binary, content))
+        case "L":
+            return 3 + sum(1 + value_size(element) for element in content)
+        case "M":
+            return 3 + sum(1 + _text(name) + value_size(element) for name, element in content.items())
+        case _:
+            return 1

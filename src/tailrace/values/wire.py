@@ -1,0 +1,213 @@
+"""JSON ⇄ item: values are checked and made canonical here, once, at the border.
+
+Rules of this file: one walk over what a client sent; it reuses the decoder's dicts, so whoever calls hands them over. Wrong JSON
+types are SerializationExceptions, wrong values ValidationExceptions, in AWS's words. Source: semantics §6.3, §6.5.
+"""
+
+import binascii
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+import orjson
+
+from tailrace.errors import CORAL, ApiError, validation_error
+from tailrace.values.number import is_plain, normalise
+from tailrace.values.order import number_bytes
+from tailrace.values.types import AttributeValue, Item
+
+NESTING: Final = 32
+INVALID: Final = "One or more parameter values were invalid: "
+EMPTY: Final = "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
+SEVERAL: Final = "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
+VALUE_CLASS: Final = "com.amazonaws.dynamodb.v20120810.AttributeValue"
+
+
+def dump_item(item: Item) -> bytes:
+    """An item as the JSON bytes that are stored and answered."""
+    return orjson.dumps(item)
+
+
+def read_item(raw: object) -> Item:
+    """An item as a client sent it, canonical. It takes over `raw`. Raises: ApiError.
+
+    >>> read_item({"n": {"N": "1.0"}, "tags": {"SS": ["b", "a"]}})
+    {'n': {'N': '1'}, 'tags': {'SS': ['a', 'b']}}
+    """
+    if type(raw) is not dict:
+        _wrong_map(raw)
+    for name, value in raw.items():
+        # Nearly every attribute is one of these two, and then nothing is to be done.
+        if type(value) is dict and len(value) == 1:
+            content = value.get("S")
+            if type(content) is str:
+                continue
+            content = value.get("N")
+            if type(content) is str and is_plain(content):
+                continue
+        raw[name] = _read(value, 1)
+    return raw
+
+
+def read_value(raw: object) -> AttributeValue:
+    """One value as a client sent it, canonical. It takes over `raw`. Raises: ApiError."""
+    return _read(raw, 1)
+
+
+def _read(raw: object, depth: int) -> AttributeValue:
+    if type(raw) is not dict:
+        if isinstance(raw, list):
+            serialization_error(f"Unrecognized collection type class {VALUE_CLASS}")
+        serialization_error("Unexpected value type in payload")
+    present = raw
+    if len(raw) != 1:
+        # Members that are null or unknown do not count.
+        present = {kind: content for kind, content in raw.items() if kind in READERS and content is not None}
+    for kind in present:
+        reader = READERS.get(kind)
+        if reader is None or present[kind] is None:
+            raise validation_error(EMPTY)
+        present[kind] = reader(present[kind], depth)
+    if len(present) != 1:
+        raise validation_error(SEVERAL if present else EMPTY)
+    return present
+
+
+# ---- wrong JSON types ------------------------------------------------------------------------------------------------
+
+
+def serialization_error(message: str) -> NoReturn:
+    """Raise the error for a JSON type that does not fit."""
+    raise ApiError("SerializationException", message, prefix=CORAL)
+
+
+def wrong_type(raw: object, wanted: str) -> NoReturn:
+    """Raise the error for a scalar of another JSON type. `wanted` is the Java class, e.g. `String`."""
+    match raw:
+        case bool():
+            serialization_error(f"{str(raw).upper()}_VALUE cannot be converted to {wanted}")
+        case int():
+            serialization_error(f"NUMBER_VALUE cannot be converted to {wanted}")
+        case float():
+            serialization_error(f"DECIMAL_VALUE cannot be converted to {wanted}")
+        case str():
+            serialization_error(f"STRING_VALUE cannot be converted to {wanted}")
+        case list():
+            serialization_error(f"Unrecognized collection type class java.lang.{wanted}")
+        case _:
+            serialization_error("Start of structure or map found where not expected")
+
+
+def _wrong_map(raw: object) -> NoReturn:
+    if isinstance(raw, list):
+        serialization_error(f"Unrecognized collection type java.util.Map<java.lang.String, {VALUE_CLASS}>")
+    serialization_error("Unexpected field type")
+
+
+# ---- one reader a type ----------------------------------------------------------------------------------------------
+
+
+def _string(raw: Any, depth: int) -> str:
+    if type(raw) is not str:
+        wrong_type(raw, "String")
+    return raw
+
+
+def _number(raw: Any, depth: int) -> str:
+    return normalise(_string(raw, depth))
+
+
+def _binary(raw: Any, depth: int) -> str:
+    match raw:
+        case str():
+            pass
+        case list():
+            serialization_error("Unrecognized collection type class java.nio.ByteBuffer")
+        case dict():
+            serialization_error("Start of structure or map found where not expected")
+        case _:
+            serialization_error("only base-64-encoded strings are convertible to bytes")
+    if len(raw) % 4:
+        serialization_error(f"Base64 encoded length is expected a multiple of 4 bytes but found: {len(raw)}")
+    try:
+        data = binascii.a2b_base64(raw, strict_mode=True)
+    except (binascii.Error, ValueError):
+        serialization_error(f"Invalid Base64 text: {raw[:40]}")
+    return binascii.b2a_base64(data, newline=False).decode()
+
+
+def _bool(raw: Any, depth: int) -> bool:
+    if type(raw) is not bool:
+        if isinstance(raw, str):
+            serialization_error("Unexpected token received from parser")
+        wrong_type(raw, "Boolean")
+    return raw
+
+
+def _null(raw: Any, depth: int) -> bool:
+    if _bool(raw, depth) is not True:
+        raise validation_error(f"{INVALID}Null attribute value types must have the value of true")
+    return True
+
+
+def _elements(raw: Any) -> list[Any]:
+    if type(raw) is not list:
+        if isinstance(raw, dict):
+            serialization_error("Start of structure or map found where not expected")
+        serialization_error("Unexpected field type")
+    return raw
+
+
+def _string_set(raw: Any, depth: int) -> list[str]:
+    found = [_string(element, depth) for element in _elements(raw)]
+    if not found:
+        raise validation_error(f"{INVALID}An string set  may not be empty")
+    if len(set(found)) != len(found):
+        raise validation_error(f"{INVALID}Input collection [{', '.join(found)}] contains duplicates.")
+    return sorted(found, key=str.encode)
+
+
+def _number_set(raw: Any, depth: int) -> list[str]:
+    found = [_number(element, depth) for element in _elements(raw)]
+    if not found:
+        raise validation_error(f"{INVALID}An number set  may not be empty")
+    if len(set(found)) != len(found):
+        raise validation_error("Input collection contains duplicates")
+    return sorted(found, key=number_bytes)
+
+
+def _binary_set(raw: Any, depth: int) -> list[str]:
+    found = [_binary(element, depth) for element in _elements(raw)]
+    if not found:
+        raise validation_error(f"{INVALID}Binary sets should not be empty")
+    if len(set(found)) != len(found):
+        raise validation_error(
+            f"{INVALID}Input collection [{', '.join(found)}]of type BS contains duplicates."
+        )
+    return sorted(found, key=binascii.a2b_base64)
+
+
+def _deeper(depth: int) -> int:
+    if depth >= NESTING:
+        raise validation_error("Nesting Levels have exceeded supported limits")
+    return depth + 1
+
+
+def _list(raw: Any, depth: int) -> list[AttributeValue]:
+    elements = _elements(raw)
+    inside = _deeper(depth) if elements else depth
+    return [_read(element, inside) for element in elements]
+
+
+def _map(raw: Any, depth: int) -> Item:
+    if type(raw) is not dict:
+        _wrong_map(raw)
+    inside = _deeper(depth) if raw else depth
+    for name in raw:
+        raw[name] = _read(raw[name], inside)
+    return raw
+
+
+READERS: Final[dict[str, Callable[[Any, int], Any]]] = {
+    "S": _string, "N": _number, "B": _binary, "BOOL": _bool, "NULL": _null, "SS": _string_set,
+    "NS": _number_set, "BS": _binary_set, "L": _list, "M": _map,
+}  # fmt: skip

@@ -68,6 +68,7 @@ def handler_value(subject: Subject, mapping: MappingName) -> dict[str, Any]:
                 "closed": each.shard.is_closed,
                 "finished": each.finished,
                 "watermark": str(each.watermark),
+                "ranges": [[str(first), str(last)] for first, last in each.ranges],
                 "lag_ms": 0 if oldest is None else max(0, now.wall_ms - oldest.created_ms),
                 "waiting": oldest is not None,
                 "in_flight": None if seen is None else seen.in_flight,

@@ -129,9 +129,12 @@ class Witness:
 
 
 def _covers(handler: Mapping[str, Any], sequence: int) -> bool:
-    if sequence <= int(handler["watermark"]):
-        return True
-    return any(int(first) <= sequence <= int(last) for first, last in handler.get("ranges", ()))
+    # One shard follows the other and is read only after it, so the furthest checkpoint says it for all before.
+    return any(
+        sequence <= int(shard["watermark"])
+        or any(int(first) <= sequence <= int(last) for first, last in shard["ranges"])
+        for shard in handler["shards"]
+    )
 
 
 def line(number: int, kill: Kill) -> str:

@@ -39,6 +39,7 @@ class Progress:
     late: int = 0
     alerts: int = 0
     settled: int = 0
+    is_waiting: bool = True
     lag_ms: int = 0
     now_ms: int = 0
     seconds: float = 0.0
@@ -115,7 +116,7 @@ class Replay:
         """Every write has made one change, and every handler has settled every change."""
         await self._move_clock(self._wall_ms + MINUTE_MS)
         expected = len(self._writes) * len(HANDLERS)
-        await self._until(lambda: self.progress.settled >= expected and self.progress.lag_ms == 0)
+        await self._until(lambda: self.progress.settled >= expected and not self.progress.is_waiting)
 
     async def _until(self, is_so: Callable[[], bool]) -> None:
         """Ask until it is so. Raises: DemoFailure when nothing moves any more."""
@@ -152,7 +153,8 @@ class Replay:
     async def _refresh(self) -> None:
         """Read lag and what is settled."""
         handlers = (await self._ask("status"))["handlers"]
-        self.progress.lag_ms = max((handler["lag_ms"] or 0 for handler in handlers), default=0)
+        self.progress.lag_ms = max((handler["lag_ms"] for handler in handlers), default=0)
+        self.progress.is_waiting = any(handler["waiting"] for handler in handlers)
         self.progress.settled = sum(sum(handler["settled"].values()) for handler in handlers)
         if discarded := sum(handler["dead_letters"] for handler in handlers):
             raise DemoFailure(f"{discarded} changes were given up.\n{self._node.tail()}")

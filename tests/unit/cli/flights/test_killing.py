@@ -50,8 +50,8 @@ def test_a_witness_tells_repeated_calls_and_those_that_no_checkpoint_covers(tmp_
     notes.write_text("alerts 1\nalerts 2\nalerts 3\nalerts 5\n")
     assert witness.repeated() == []
     checkpoints = [
-        {"handler": "alerts", "watermark": 1, "ranges": [[3, 4]]},
-        {"handler": "other", "watermark": 9},
+        {"handler": "alerts", "shards": [{"watermark": "1", "ranges": [["3", "4"]]}]},
+        {"handler": "other", "shards": [{"watermark": "9", "ranges": []}]},
     ]
     assert witness.unsettled(checkpoints) == {Call("alerts", 2), Call("alerts", 5)}
     with notes.open("a") as file:

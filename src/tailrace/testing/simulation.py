@@ -202,7 +202,7 @@ class Run:
         if self.random.random() < 0.01 and self.time_ms < self.plan.heal_ms:
             self.counts["fault slow"] += 1
             return self.random.randrange(1, 20_000)
-        return self.random.randrange(1, self.plan.latency_ms + 1)
+        return 1 + int(self.random.random() * self.plan.latency_ms)
 
     def wake(self, worker: Worker, at_ms: int) -> None:
         """Woken, unless a newer Wake replaced this one."""

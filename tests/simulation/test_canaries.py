@@ -1,0 +1,139 @@
+"""A planted bug for every checker: the *production* code is patched, and exactly that checker must notice within a few seeds.
+
+A checker that nobody has seen fail is no checker.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tailrace.leases import lease
+from tailrace.mapping import keys, lane
+from tailrace.mapping.commands import Checkpoint, GivenUp, ReadDone
+from tailrace.mapping.keys import KeyFlow
+from tailrace.mapping.retry import Decision, after_failure
+from tailrace.mapping.settings import INFINITE, MappingSettings
+from tailrace.mapping.settlement import Settlement
+from tailrace.mapping.shard import ShardMachine
+from tailrace.mapping.watermark import Watermark
+from tests.simulation.campaign import run_seed
+from tests.simulation.checkers import CHECKERS
+
+SEEDS = range(120)
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def a_read_skips_its_last_record(patch: pytest.MonkeyPatch) -> None:
+    right = ShardMachine._read_done
+
+    def wrong(self: ShardMachine, done: ReadDone) -> None:
+        right(self, replace(done, records=done.records[:-1]) if len(done.records) > 1 else done)
+
+    patch.setattr(ShardMachine, "_read_done", wrong)
+
+
+def what_waited_comes_back_at_the_end(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(KeyFlow, "_to_front", lambda self, records: self._pending.extend(records))
+
+
+def a_checkpoint_saves_the_position(patch: pytest.MonkeyPatch) -> None:
+    def wrong(self: Watermark, *, finished: bool) -> Checkpoint:
+        return Checkpoint(self.position, (), finished)
+
+    patch.setattr(Watermark, "checkpoint", wrong)
+
+
+def every_second_checkpoint_forgets_the_ranges(patch: pytest.MonkeyPatch) -> None:
+    right, calls = Watermark.checkpoint, []
+
+    def wrong(self: Watermark, *, finished: bool) -> Checkpoint:
+        calls.append(1)
+        checkpoint = right(self, finished=finished)
+        return replace(checkpoint, ranges=()) if len(calls) % 2 else checkpoint
+
+    patch.setattr(Watermark, "checkpoint", wrong)
+
+
+def a_batch_takes_keys_that_are_held(patch: pytest.MonkeyPatch) -> None:
+    def wrong(self: KeyFlow, limit: int) -> list[Any]:
+        taken = self._pending[:limit]
+        del self._pending[:limit]
+        return taken
+
+    patch.setattr(KeyFlow, "_take", wrong)
+
+
+def one_attempt_too_many(patch: pytest.MonkeyPatch) -> None:
+    def wrong(settings: MappingSettings, *arguments: Any, **named: Any) -> Decision:
+        limit = settings.maximum_retry_attempts
+        more = replace(settings, maximum_retry_attempts=limit if limit == INFINITE else limit + 1)
+        return after_failure(more, *arguments, **named)
+
+    patch.setattr(lane, "after_failure", wrong)
+    patch.setattr(keys, "after_failure", wrong)
+
+
+def what_is_given_up_is_only_counted(patch: pytest.MonkeyPatch) -> None:
+    def wrong(self: Settlement, given_up: Sequence[GivenUp]) -> None:
+        self.settle([entry.record for entry in given_up], "discarded")
+
+    patch.setattr(Settlement, "give_up", wrong)
+
+
+def taking_a_lease_keeps_its_epoch(patch: pytest.MonkeyPatch) -> None:
+    right = lease.take
+
+    def wrong(key: str, fields: Any, owner: str) -> Any:
+        taken, write = right(key, fields, owner)
+        epoch = 1 if fields is None else fields["epoch"]
+        return replace(taken, epoch=epoch), replace(write, fields={**(write.fields or {}), "epoch": epoch})
+
+    patch.setattr(lease, "take", wrong)
+
+
+def a_failed_checkpoint_loses_its_reports(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Settlement, "not_saved", lambda self: setattr(self, "_saving", None))
+
+
+def a_restart_forgets_the_ranges(patch: pytest.MonkeyPatch) -> None:
+    right = Watermark.__init__
+
+    def wrong(self: Watermark, checkpoint: Checkpoint) -> None:
+        right(self, replace(checkpoint, ranges=()))
+
+    patch.setattr(Watermark, "__init__", wrong)
+
+
+def nobody_asks_to_be_woken(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ShardMachine, "_next_wake_ms", lambda _self, _now: None)
+
+
+CANARIES: dict[str, Plant] = {
+    "nothing is lost": a_read_skips_its_last_record,
+    "the order of a key is kept": what_waited_comes_back_at_the_end,
+    "a checkpoint covers only what is settled": a_checkpoint_saves_the_position,
+    "a checkpoint never goes back": every_second_checkpoint_forgets_the_ranges,
+    "one batch at a time for a lane or key": a_batch_takes_keys_that_are_held,
+    "attempts stay within the limit": one_attempt_too_many,
+    "what is given up is a dead letter by the policy": what_is_given_up_is_only_counted,
+    "one worker saves under one epoch": taking_a_lease_keeps_its_epoch,
+    "the ledger balances": a_failed_checkpoint_loses_its_reports,
+    "what a checkpoint covers is not delivered again": a_restart_forgets_the_ranges,
+    "progress once the faults stop": nobody_asks_to_be_woken,
+}
+
+
+@pytest.mark.parametrize("checker", CANARIES)
+def test_the_checker_notices_its_planted_bug(checker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    CANARIES[checker](monkeypatch)
+    for seed in SEEDS:
+        _, violations = run_seed(seed)
+        if checker in (name for name, _ in violations):
+            return
+    pytest.fail(f"{len(SEEDS)} seeds, and nobody noticed")
+
+
+def test_every_checker_has_a_canary() -> None:
+    assert set(CANARIES) == set(CHECKERS)

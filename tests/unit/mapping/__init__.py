@@ -1,0 +1,1 @@
+"""Tests of tailrace.mapping, one file per module."""

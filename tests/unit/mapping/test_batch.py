@@ -1,0 +1,74 @@
+"""Cutting batches and ageing them."""
+
+import pytest
+
+from tailrace.mapping.batch import ENVELOPE_BYTES, Window, Work, fitting, payload_bytes
+from tailrace.mapping.outcomes import Failure
+from tailrace.mapping.settings import MappingSettings
+from tests.unit.mapping.records import WALL_MS, now, record, records
+
+
+def test_the_payload_counts_keys_both_images_and_the_envelope() -> None:
+    assert payload_bytes(record(1, size=100)) == ENVELOPE_BYTES + 2 + 100
+
+
+@pytest.mark.parametrize(
+    ("count", "batch_size", "batch_bytes", "expected"),
+    [
+        (0, 3, 6_000_000, (0, False)),
+        (2, 3, 6_000_000, (2, False)),
+        (3, 3, 6_000_000, (3, True)),
+        (5, 3, 6_000_000, (3, True)),
+        (5, 5, 1_300, (2, True)),
+        (5, 5, 1, (1, True)),  # one record always fits
+    ],
+)
+def test_a_batch_ends_at_its_size_or_payload(
+    count: int, batch_size: int, batch_bytes: int, expected: tuple[int, bool]
+) -> None:
+    settings = MappingSettings("m", batch_size=batch_size, batch_bytes=batch_bytes)
+    assert fitting(records(*range(1, count + 1)), settings, batch_size) == expected
+
+
+def test_only_records_beyond_the_age_are_taken() -> None:
+    settings = MappingSettings("m", maximum_record_age_ms=60_000)
+    old, young = record(1, created_ms=WALL_MS - 60_001), record(2, created_ms=WALL_MS - 60_000)
+    work = Work([old, young], request=1, attempts=8)
+    work.failed(Failure(error="no"), now())
+    taken = work.take_over_age(settings, now())
+    assert [(entry.record, entry.condition, entry.attempts) for entry in taken] == [
+        (old, "RecordAgeExceeded", 8)
+    ]
+    assert work.records == [young]
+
+
+def test_an_old_record_is_looked_at_before_its_back_off_ends() -> None:
+    settings = MappingSettings("m", maximum_record_age_ms=60_000)
+    work = Work([record(1, created_ms=WALL_MS - 59_000)], request=1, ready_ms=30_000)
+    assert work.wake_ms(settings, now()) == 1_001
+    assert work.wake_ms(MappingSettings("m"), now()) == 30_000
+
+
+def test_failures_are_dated_first_and_last() -> None:
+    work = Work(records(1), request=1, attempts=2)
+    work.failed(Failure(error="first"), now(5))
+    work.failed(Failure(error="last"), now(9))
+    (entry,) = work.exhausted()
+    assert (entry.first_failure_ms, entry.last_failure_ms) == (WALL_MS + 5, WALL_MS + 9)
+    assert entry.failure == Failure(error="last")
+    assert (entry.condition, entry.attempts) == ("RetryAttemptsExhausted", 2)
+
+
+def test_a_window_opens_when_it_is_first_asked_and_closes_by_sending() -> None:
+    window = Window(MappingSettings("m", batching_window_ms=500))
+    assert window.wake_ms is None
+    assert not window.is_over(now(100))
+    assert window.wake_ms == 600
+    assert not window.is_over(now(599))
+    assert window.is_over(now(600))
+    window.close()
+    assert not window.is_over(now(600))
+
+
+def test_without_a_window_nothing_waits() -> None:
+    assert Window(MappingSettings("m")).is_over(now())

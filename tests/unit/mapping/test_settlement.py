@@ -1,0 +1,64 @@
+"""The ledger: what a checkpoint carries, and what it carries again after a failure."""
+
+from tailrace.mapping.batch import too_old
+from tailrace.mapping.commands import Checkpoint, Settled
+from tailrace.mapping.settlement import Settlement
+from tests.unit.mapping.records import records
+
+
+def ledger(*sequences: int) -> Settlement:
+    settlement = Settlement(Checkpoint())
+    settlement.watermark.read(records(*sequences), sequences[-1])
+    return settlement
+
+
+def test_runs_of_one_outcome_are_reported_together_in_reading_order() -> None:
+    settlement = ledger(1, 2, 3, 4, 5)
+    settlement.settle(records(4), "handled")
+    settlement.settle(records(1, 2), "handled")
+    settlement.settle(records(3), "handled")
+    settlement.settle(records(5), "filtered")
+    assert settlement.save(finished=False).settled == (
+        Settled(1, 4, 4, "handled"),
+        Settled(5, 5, 1, "filtered"),
+    )
+
+
+def test_a_run_with_holes_is_reported_in_parts() -> None:
+    settlement = ledger(1, 2, 3, 4)
+    settlement.settle(records(1, 3, 4), "filtered")
+    assert settlement.save(finished=False).settled == (
+        Settled(1, 1, 1, "filtered"),
+        Settled(3, 4, 2, "filtered"),
+    )
+
+
+def test_what_a_failed_checkpoint_carried_is_carried_again() -> None:
+    settlement = ledger(1, 2, 3)
+    settlement.give_up([too_old(record) for record in records(1)])
+    lost = settlement.save(finished=False)
+    settlement.settle(records(2), "handled")
+    settlement.not_saved()
+    again = settlement.save(finished=False)
+    assert lost.given_up == again.given_up
+    assert again.settled == (Settled(1, 1, 1, "discarded"), Settled(2, 2, 1, "handled"))
+    settlement.saved()
+    assert settlement.unsaved == 0
+    assert not settlement.has_news(finished=False)
+
+
+def test_the_end_of_a_shard_is_news_of_its_own() -> None:
+    settlement = ledger(1)
+    settlement.settle(records(1), "handled")
+    settlement.save(finished=False)
+    settlement.saved()
+    assert settlement.has_news(finished=True)
+
+
+def test_the_totals_balance() -> None:
+    settlement = ledger(1, 2, 3)
+    settlement.settle(records(1), "handled")
+    settlement.settle(records(2), "filtered")
+    settlement.give_up([too_old(record) for record in records(3)])
+    assert settlement.totals == {"handled": 1, "filtered": 1, "discarded": 1, "trimmed": 0}
+    assert settlement.watermark.unsettled == 0

@@ -1,0 +1,179 @@
+"""What the scenarios do not show of the machine: its life, its bounds, its speed in steps."""
+
+import pytest
+
+from tailrace.errors import InternalError
+from tailrace.mapping.commands import (
+    Checkpoint,
+    CheckpointDone,
+    CheckpointFailed,
+    Command,
+    Invoke,
+    InvokeDone,
+    LeaseLost,
+    Read,
+    ReadDone,
+    Redriven,
+    SaveCheckpoint,
+    Start,
+    Stop,
+    Stopped,
+    Woken,
+)  # fmt: skip
+from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
+from tailrace.mapping.settings import MappingSettings
+from tailrace.mapping.shard import ShardMachine
+from tests.unit.mapping.records import now, record, records
+
+
+def begun(settings: MappingSettings, checkpoint: Checkpoint = Checkpoint()) -> ShardMachine:  # noqa: B008 - frozen
+    machine = ShardMachine(settings)
+    machine.step(Start(checkpoint), now())
+    return machine
+
+
+def names(commands: list[Command]) -> list[str]:
+    return [type(command).__name__ for command in commands]
+
+
+def test_nothing_is_asked_before_the_start() -> None:
+    machine = ShardMachine(MappingSettings("m"))
+    assert machine.step(Woken(), now()) == []
+    assert machine.step(Start(Checkpoint(41)), now()) == [Read(41, 2_000)]
+
+
+def test_a_machine_is_started_once() -> None:
+    machine = begun(MappingSettings("m"))
+    with pytest.raises(InternalError):
+        machine.step(Start(Checkpoint()), now())
+
+
+def test_a_finished_checkpoint_ends_at_once() -> None:
+    machine = ShardMachine(MappingSettings("m"))
+    assert machine.step(Start(Checkpoint(9, (), True)), now()) == [Stopped(finished=True)]
+    assert machine.step(Woken(), now()) == []
+
+
+@pytest.mark.parametrize("end", [Stop(), LeaseLost()])
+def test_a_machine_that_never_started_stops_at_once(end: Stop | LeaseLost) -> None:
+    assert ShardMachine(MappingSettings("m")).step(end, now()) == [Stopped(finished=False)]
+
+
+def test_stopping_does_not_wait_for_a_read() -> None:
+    machine = begun(MappingSettings("m"))
+    assert machine.step(Stop(), now()) == [Stopped(finished=False)]
+    assert machine.step(ReadDone(records(1), 1), now()) == []
+
+
+def test_a_checkpoint_that_fails_while_stopping_is_saved_before_the_end() -> None:
+    machine = begun(MappingSettings("m"))
+    machine.step(ReadDone(records(1), 1), now())
+    machine.step(InvokeDone(1, Written()), now())
+    machine.step(Stop(), now())
+    assert names(machine.step(CheckpointFailed(Failure()), now())) == ["Wake"]
+    assert names(machine.step(Woken(), now(100))) == ["SaveCheckpoint"]
+    assert machine.step(CheckpointDone(), now(100)) == [Stopped(finished=False)]
+
+
+def test_a_checkpoint_answered_after_the_lease_is_lost_is_harmless() -> None:
+    machine = begun(MappingSettings("m", batch_size=1))
+    machine.step(ReadDone(records(1, 2), 2), now())
+    assert "SaveCheckpoint" in names(machine.step(InvokeDone(1, Written()), now()))
+    assert machine.step(LeaseLost(), now()) == []
+    assert machine.step(CheckpointDone(), now()) == []
+    assert machine.step(InvokeDone(2, Written()), now()) == [Stopped(finished=False)]
+
+
+def test_reads_go_on_while_a_batch_is_at_the_sink_until_the_buffer_is_half_full() -> None:
+    machine = begun(MappingSettings("m", batch_size=2, buffer_records=4))
+    commands = machine.step(ReadDone(records(1, 2, 3, 4), 4), now())
+    assert [command for command in commands if isinstance(command, Read)] == [Read(4, 2)]
+    assert "Read" not in names(machine.step(ReadDone(records(5, 6), 6), now()))
+    assert Read(6, 2) in machine.step(InvokeDone(1, Written()), now())
+
+
+def test_a_read_that_goes_back_is_not_believed() -> None:
+    machine = begun(MappingSettings("m"), Checkpoint(5))
+    (invoke, *_) = machine.step(ReadDone(records(4, 5, 6), 6), now())
+    assert isinstance(invoke, Invoke)
+    assert [each.sequence for each in invoke.records] == [6]
+
+
+def test_trimmed_records_are_reported_as_a_gap() -> None:
+    machine = begun(MappingSettings("m"), Checkpoint(5))
+    (_, save, *_) = machine.step(ReadDone(records(90), 90, trimmed=True), now())
+    assert save == SaveCheckpoint(Checkpoint(5), (Settled(6, 89, 0, "trimmed"),), ())
+    machine.step(CheckpointDone(), now())
+    (save, *_) = machine.step(InvokeDone(1, Written()), now())
+    assert save == SaveCheckpoint(Checkpoint(90), (Settled(90, 90, 1, "handled"),), ())
+
+
+def test_checkpoints_keep_their_interval_but_not_at_the_end() -> None:
+    machine = begun(MappingSettings("m", checkpoint_interval_ms=1_000, batch_size=1))
+    machine.step(ReadDone(records(1, 2), 2), now())
+    assert names(machine.step(InvokeDone(1, Written()), now(10))) == ["Invoke", "Wake"]
+    assert names(machine.step(InvokeDone(2, Written()), now(20))) == []
+    assert "SaveCheckpoint" in names(machine.step(Woken(), now(1_000)))
+    machine.step(CheckpointDone(), now(1_000))
+    assert names(machine.step(ReadDone([], 2, closed=True), now(1_001))) == ["SaveCheckpoint"]
+
+
+def test_redriven_changes_nothing_yet() -> None:
+    assert begun(MappingSettings("m")).step(Redriven(b"a", 1), now()) == []
+
+
+ENDS: list[tuple[str, Outcome, list[int]]] = [
+    ("an index outside the batch is a total failure", FailedFrom(7), []),
+    ("an empty vector is a success", Failed(), [1, 2, 3, 4]),
+    ("a vector counts from its lowest index", Failed({3: Failure(), 1: Failure()}), [1]),
+    ("an index outside in a vector is a total failure", Failed({9: Failure()}), []),
+]
+
+
+@pytest.mark.parametrize(("why", "outcome", "settled"), ENDS, ids=[why for why, _, _ in ENDS])
+def test_a_lane_reads_outcomes_as_lambda_does(why: str, outcome: Outcome, settled: list[int]) -> None:
+    machine = begun(MappingSettings.for_lambda("m"))
+    machine.step(ReadDone(records(1, 2, 3, 4), 4), now())
+    machine.step(InvokeDone(1, outcome), now())
+    assert machine.watermark == (settled[-1] if settled else 0), why
+
+
+def test_a_key_flow_keeps_later_changes_of_a_failing_key_behind_it() -> None:
+    machine = begun(MappingSettings("m"))
+    machine.step(ReadDone([record(1, "a"), record(2, "b"), record(3, "a")], 3), now())
+    machine.step(InvokeDone(1, Failed({0: Failure()})), now())
+    assert (machine.retrying_keys, machine.unsettled, machine.watermark) == (1, 2, 0)
+
+
+def test_an_outage_puts_a_batch_back_and_says_so() -> None:
+    machine = begun(MappingSettings("m"))
+    machine.step(ReadDone(records(1, 2), 2), now())
+    commands = machine.step(InvokeDone(1, Failed(whole=Failure(FailureKind.UNAVAILABLE))), now())
+    assert names(commands) == ["Wake"]
+    assert (machine.blocked or "").startswith("the sink is failing")
+    (probe, *_) = machine.step(Woken(), now(1_000))
+    assert isinstance(probe, Invoke)
+    assert [each.sequence for each in probe.records] == [1]
+
+
+@pytest.mark.parametrize(
+    "settings", [MappingSettings("m"), MappingSettings.for_lambda("m")], ids=["key", "lane"]
+)
+def test_steps_are_counted_per_batch_never_per_record(settings: MappingSettings) -> None:
+    machine = ShardMachine(settings)
+    log = records(*range(1, 10_001))
+    waiting, steps, batches = [Start(Checkpoint())], 0, 0
+    while waiting:
+        steps += 1
+        for command in machine.step(waiting.pop(0), now()):  # type: ignore[arg-type]
+            match command:
+                case Read(after, limit):
+                    page = log[after : after + limit]
+                    waiting.append(ReadDone(page, after + len(page), closed=after + len(page) == 10_000))  # type: ignore[arg-type]
+                case Invoke(id=id):
+                    batches += 1
+                    waiting.append(InvokeDone(id, Written()))  # type: ignore[arg-type]
+                case SaveCheckpoint():
+                    waiting.append(CheckpointDone())  # type: ignore[arg-type]
+    assert (machine.is_finished, machine.watermark, batches) == (True, 10_000, 100)
+    assert steps <= 230

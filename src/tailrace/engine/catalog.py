@@ -4,7 +4,6 @@ Rules of this file: every change of what is kept goes through the pending group;
 read again. Nothing here decides; `engine.lifecycle` and `engine.lineage` do. Called by everything in `engine`.
 """
 
-from bisect import bisect_right
 from typing import Final, TypeVar
 
 import msgspec
@@ -22,7 +21,7 @@ from tailrace.engine.documents import (
 )
 from tailrace.engine.settings import EngineSettings
 from tailrace.streams.arns import stream_arn, table_arn
-from tailrace.streams.shards import Shard
+from tailrace.streams.shards import Shard, shard_for
 from tailrace.tables.schema import TableSchema
 
 COUNTERS: Final = b"counters"
@@ -32,7 +31,7 @@ DocumentT = TypeVar("DocumentT")
 class Stream:
     """A stream in memory: its document, and its open shards in the order of their hashes."""
 
-    __slots__ = ("_firsts", "_open", "arn", "document", "rollover_from_ms")
+    __slots__ = ("_open", "arn", "document", "rollover_from_ms")
 
     def __init__(self, document: StreamDocument, arn: str) -> None:
         self.arn = arn
@@ -44,7 +43,6 @@ class Stream:
         self._open = sorted(
             (shard for shard in document.shards if not shard.is_closed), key=lambda shard: shard.first
         )
-        self._firsts = [shard.first for shard in self._open]
         self.rollover_from_ms = min((shard.created_ms for shard in self._open), default=0)
 
     @property
@@ -56,7 +54,7 @@ class Stream:
         """The open shard of a partition's hash."""
         if len(self._open) == 1:
             return self._open[0]
-        return self._open[bisect_right(self._firsts, partition) - 1]
+        return shard_for(self._open, partition)
 
 
 class Table:
@@ -105,7 +103,9 @@ class Catalog:
             self._stream(document) for document in self._documents(b"stream/", StreamDocument).values()
         ]
         self.streams = {stream.arn: stream for stream in streams}
-        on = {stream.document.table_number: stream for stream in streams if stream.document.disabled_ms is None}
+        on = {
+            stream.document.table_number: stream for stream in streams if stream.document.disabled_ms is None
+        }
         self.tables = {
             document.definition.name: Table(document, on.get(document.number))
             for document in self._documents(b"table/", TableDocument).values()
@@ -118,7 +118,9 @@ class Catalog:
             int(key.removeprefix(b"trim/")): document.through
             for key, document in self._documents(b"trim/", TrimDocument).items()
         }
-        self.dropped = {document.number for document in self._documents(b"dropped/", DroppedDocument).values()}
+        self.dropped = {
+            document.number for document in self._documents(b"dropped/", DroppedDocument).values()
+        }
 
     def _documents(self, prefix: bytes, document: type[DocumentT]) -> dict[bytes, DocumentT]:
         found: dict[bytes, DocumentT] = {}

@@ -73,6 +73,8 @@ class Committer:
         self._group = _Group()
         self._flying: _Group | None = None
         self._listeners: list[Listener] = []
+        self.failures = 0
+        """How many commits have failed: who collected answers before one did knows that they are void."""
         self.before_commit: Callable[[], None] = _nothing
         """Asked once before each commit to add what is written once a group (counters)."""
         self.after_failure: Callable[[], None] = _nothing
@@ -116,9 +118,7 @@ class Committer:
 
     def is_pending(self, shard: int) -> bool:
         """Whether the shard has advanced, or was closed, by something that is not durable yet."""
-        return shard in self._group.advanced or (
-            self._flying is not None and shard in self._flying.advanced
-        )
+        return shard in self._group.advanced or (self._flying is not None and shard in self._flying.advanced)
 
     # ---- adding to the group ---------------------------------------------------------------------------------
 
@@ -196,6 +196,7 @@ class Committer:
         self._flying = None
         if error is not None:
             self._group = _Group()
+            self.failures += 1
             self.after_failure()
             if isinstance(error, StoreError):
                 raise error

@@ -6,7 +6,7 @@ than a few lines lives in the module named after it. Called by `server.operation
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -21,7 +21,7 @@ from tailrace.engine.sequences import Sequences
 from tailrace.engine.settings import EngineSettings
 from tailrace.engine.state import StateRows
 from tailrace.engine.streams import RecordsPage, StreamReader
-from tailrace.engine.transact import Transactions
+from tailrace.engine.transact import Transactions, read_write
 from tailrace.engine.trimming import Trimming
 from tailrace.ports import (
     Clock,
@@ -47,6 +47,8 @@ from tailrace.values.wire import dump_item
 
 __all__ = ["Engine", "EngineSettings", "ItemPage", "QueryRequest", "RecordsPage", "ScanRequest"]
 
+PLAIN: Final = EngineSettings()
+
 
 class Engine:
     """Tables, streams and state.
@@ -60,7 +62,7 @@ class Engine:
         self,
         store: Store,
         clock: Clock,
-        settings: EngineSettings = EngineSettings(),  # noqa: B008 - frozen
+        settings: EngineSettings = PLAIN,
         reached: PointReached = pass_by,
     ) -> None:
         self.clock = clock
@@ -135,6 +137,8 @@ class Engine:
         if table.stream is not None:
             wall_ms = self.clock.now().wall_ms
             shard = self._lineage.shard_for(table.stream, mutation.partition, wall_ms)
+            keys_size = size_bytes(mutation.keys)
+            keys_size = size_bytes(mutation.keys)
             record = change_record(
                 sequence=self._sequences.next(wall_ms),
                 shard=shard.number,
@@ -144,7 +148,9 @@ class Engine:
                 keys=mutation.keys,
                 old=old_data,
                 new=new_data,
-                size_bytes=size_bytes(mutation.keys) + old_size + mutation.size,
+                size_bytes=keys_size + old_size + mutation.size,
+                keys_size=keys_size,
+                new_size=mutation.size,
                 by_ttl=by_ttl,
             )
             row = LogRow(*log_row(record))
@@ -184,7 +190,7 @@ class Engine:
 
     def list_tables(self, start: str | None = None, limit: int | None = None) -> dict[str, Any]:
         """ListTables after `start`. Returns: TableNames, LastEvaluatedTableName when there are more."""
-        return self._lifecycle.list(start, limit)
+        return self._lifecycle.listed(start, limit)
 
     def update_table(self, name: str, change: TableChange) -> dict[str, Any]:
         """UpdateTable. Returns: AWS's TableDescription, status UPDATING. Raises: ApiError. Source: semantics §1.2."""
@@ -208,7 +214,7 @@ class Engine:
         self, table: str | None = None, limit: int | None = None, start_arn: str | None = None
     ) -> dict[str, Any]:
         """ListStreams. Returns: Streams, LastEvaluatedStreamArn when there are more. Raises: ApiError."""
-        return self._streams.list(table, limit, start_arn)
+        return self._streams.listed(table, limit, start_arn)
 
     def describe_stream(
         self,
@@ -268,9 +274,9 @@ class Engine:
 
         Raises:  StateConflict(index) for state, ApiError (TransactionCanceledException) for items.
         """
-        items = self._transactions.prepare([write for write in writes if isinstance(write, ItemWrite)])
+        operations = [read_write(write) for write in writes if isinstance(write, ItemWrite)]
         self._state.check(writes)
-        self._transactions.run(items)
+        self.transact(operations)
         self._state.put(writes)
 
     # ---- housekeeping --------------------------------------------------------------------------------------------
@@ -278,7 +284,13 @@ class Engine:
     def housekeeping(self) -> Iterator[None]:
         """One round of trimming, rollover and removal, in slices of about two milliseconds; flush after each."""
         return Housekeeping(
-            self._committer, self._catalog, self._lineage, self._lifecycle, self._trimming, self.clock, self.settings
+            self._committer,
+            self._catalog,
+            self._lineage,
+            self._lifecycle,
+            self._trimming,
+            self.clock,
+            self.settings,
         ).slices()
 
     def close(self) -> None:

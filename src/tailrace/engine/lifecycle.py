@@ -30,9 +30,7 @@ IN_USE: Final[dict[Busy, str]] = {
     "UPDATING": "Table is being updated",
     "DELETING": "Table is being deleted",
 }
-PROTECTED: Final = (
-    "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first."
-)
+PROTECTED: Final = "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first."
 
 
 class Lifecycle:
@@ -138,7 +136,7 @@ class Lifecycle:
         table = self._named(name)
         return self._description(table, table.document.busy or "ACTIVE")
 
-    def list(self, start: str | None, limit: int | None) -> dict[str, Any]:
+    def listed(self, start: str | None, limit: int | None) -> dict[str, Any]:
         """ListTables, alphabetically. Raises: ApiError."""
         for table in tuple(self._catalog.tables.values()):
             self.settle(table)

@@ -36,4 +36,6 @@ class EngineSettings:
 
 def _within(name: str, value: int, lowest: int, highest: int) -> None:
     if not lowest <= value <= highest:
-        raise SettingsError(f"{name}: {value} is not allowed; it is a whole number from {lowest} to {highest}")
+        raise SettingsError(
+            f"{name}: {value} is not allowed; it is a whole number from {lowest} to {highest}"
+        )

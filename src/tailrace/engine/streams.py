@@ -83,16 +83,14 @@ class StreamReader:
                 "ResourceNotFoundException", f"Requested resource not found: {missing}: {name} not found"
             )
         document = table.stream.document
-        return StreamRef(
-            table.stream.arn, name, document.label, document.view_type, self._settings.region
-        )
+        return StreamRef(table.stream.arn, name, document.label, document.view_type, self._settings.region)
 
     def shards(self, arn: str) -> list[Shard]:
         """Every shard that can still be read, parents before children. Raises: ApiError."""
         stream = self._stream(arn)
         return self._lineage.readable_shards(stream, self._clock.now().wall_ms)
 
-    def list(self, table: str | None, limit: int | None, start_arn: str | None) -> dict[str, Any]:
+    def listed(self, table: str | None, limit: int | None, start_arn: str | None) -> dict[str, Any]:
         """ListStreams, in the order of the ARNs; a start whose stream has gone still works. Raises: ApiError."""
         most = _limit(limit, LIST_PAGE)
         if start_arn is not None:

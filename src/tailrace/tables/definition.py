@@ -170,9 +170,7 @@ def read_change(payload: Mapping[str, Any]) -> TableChange:
     stream = payload.get("StreamSpecification")
     if payload.get("GlobalSecondaryIndexUpdates"):
         if stream is not None:
-            raise validation_error(
-                f"{INVALID}You cannot create or delete index while changing stream status"
-            )
+            raise validation_error(f"{INVALID}You cannot create or delete index while changing stream status")
         raise validation_error(NO_INDEXES.format("GlobalSecondaryIndexUpdates"))
     mode: BillingMode | None = payload.get("BillingMode")
     if mode == "PAY_PER_REQUEST" and throughput is not None:
@@ -211,7 +209,7 @@ def check_change(change: TableChange) -> None:
         ("TableClass", change.table_class),
     ):
         alone = TableChange(deletion_protection=change.deletion_protection, table_class=change.table_class)
-        if value is not None and (change != alone or None not in (alone.deletion_protection, alone.table_class)):
-            raise validation_error(
-                f"{INVALID}{name} modification must be the only operation in the request"
-            )
+        if value is not None and (
+            change != alone or None not in (alone.deletion_protection, alone.table_class)
+        ):
+            raise validation_error(f"{INVALID}{name} modification must be the only operation in the request")

@@ -144,9 +144,7 @@ class TableSchema(msgspec.Struct, frozen=True):
 
 def _mismatch(name: str, expected: str, value: AttributeValue) -> ApiError:
     actual = next(iter(value))
-    return validation_error(
-        f"{INVALID}Type mismatch for key {name} expected: {expected} actual: {actual}"
-    )
+    return validation_error(f"{INVALID}Type mismatch for key {name} expected: {expected} actual: {actual}")
 
 
 def _empty(name: str, kind: str) -> ApiError:

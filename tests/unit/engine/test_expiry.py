@@ -1,0 +1,114 @@
+"""Housekeeping removes what has passed its time, a slice at a time."""
+
+from tailrace.engine.engine import EngineSettings
+from tailrace.tables.mutate import Put
+from tests.unit.engine.building import (
+    DAY_MS,
+    HOUR_MS,
+    FailingStore,
+    arn_of,
+    item,
+    keep_house,
+    log_of,
+    names_of,
+    opened,
+    put,
+    with_table,
+)
+
+SMALL = EngineSettings(slice_rows=10)
+
+
+def test_trimmed_records_leave_the_store_in_slices() -> None:
+    store = FailingStore()
+    engine, clock = with_table(store=store, settings=SMALL)
+    (shard,) = engine.shards_of(arn_of(engine))
+    for number in range(35):
+        engine.put(Put("orders", item(f"item {number}")))
+    engine.committer.flush()
+    clock.advance(HOUR_MS)
+    put(engine, "young")
+    clock.advance(DAY_MS - HOUR_MS + 1)
+    assert keep_house(engine) >= 4
+    assert len(store.read_log(shard.number, 0, 100)) == 1
+    assert names_of(log_of(engine)) == ["INSERT"]
+
+
+def test_a_round_with_nothing_to_do_writes_nothing() -> None:
+    store = FailingStore()
+    engine, _ = with_table(store=store)
+    put(engine, "a")
+    before = len(store.commits)
+    keep_house(engine)
+    assert len(store.commits) == before
+
+
+def test_what_was_trimmed_is_known_after_a_restart() -> None:
+    store = FailingStore()
+    engine, clock = with_table(store=store, settings=EngineSettings(rollover_ms=100 * DAY_MS))
+    for name in "ab":
+        put(engine, name)
+    first = log_of(engine)[0].sequence
+    (shard,) = engine.shards_of(arn_of(engine))
+    clock.advance(DAY_MS + 1)
+    keep_house(engine)
+    again = opened(store, clock)
+    page = again.read_shard(shard, first, 10)
+    assert (page.records, page.trimmed) == ([], True)
+
+
+def test_closed_shards_vanish_a_day_after_closing_and_leave_no_rows() -> None:
+    store = FailingStore()
+    engine, clock = with_table(store=store)
+    put(engine, "a")
+    arn = arn_of(engine)
+    (parent,) = engine.shards_of(arn)
+    clock.advance(4 * HOUR_MS)
+    put(engine, "b")
+    clock.advance(DAY_MS - 1)
+    assert parent.shard_id in {shard.shard_id for shard in engine.shards_of(arn)}
+    clock.advance(1)
+    assert parent.shard_id not in {shard.shard_id for shard in engine.shards_of(arn)}
+    keep_house(engine)
+    assert store.read_log(parent.number, 0, 10) == []
+    names = {key.decode() for key, _ in store.query(0, b"", None, 100)}
+    assert not any(name.startswith("trim/") and name.endswith(f"{parent.number:019d}") for name in names)
+    child = engine.describe_stream(arn)["Shards"][0]
+    assert child["ParentShardId"] == parent.shard_id
+
+
+def test_a_disabled_stream_leaves_nothing_behind_after_a_day() -> None:
+    store = FailingStore()
+    engine, clock = with_table(store=store)
+    put(engine, "a")
+    (shard,) = engine.shards_of(arn_of(engine))
+    engine.delete_table("orders")
+    clock.advance(DAY_MS)
+    keep_house(engine)
+    assert store.read_log(shard.number, 0, 10) == []
+    assert store.query(16, b"", None, 10) == []
+    left = {key.decode() for key, _ in store.query(0, b"", None, 100)}
+    assert left == {"counters", "sequence"}
+
+
+def test_dropped_rows_are_removed_even_when_a_round_was_cut_off() -> None:
+    store = FailingStore()
+    engine, clock = with_table(store=store, settings=SMALL, stream=None)
+    for number in range(45):
+        engine.put(Put("orders", item(f"item {number}")))
+    engine.delete_table("orders")
+    engine.committer.flush()
+    house = engine.housekeeping()
+    next(house)
+    engine.committer.flush()
+    assert len(store.query(16, b"", None, 100)) == 35
+    again = opened(store, clock, SMALL)
+    keep_house(again)
+    assert store.query(16, b"", None, 100) == []
+
+
+def test_rollover_happens_in_housekeeping_without_a_write() -> None:
+    engine, clock = with_table()
+    clock.advance(4 * HOUR_MS)
+    keep_house(engine)
+    assert len(engine.describe_stream(arn_of(engine))["Shards"]) == 2

@@ -68,10 +68,17 @@ class Follower:
         moved = True
         while moved:
             moved = False
-            for shard in self._engine.shards_of(stream.arn):
+            shards = self._engine.shards_of(stream.arn)
+            unfinished = {shard.shard_id for shard in shards} - self._finished
+            for shard in shards:
+                if shard.shard_id not in unfinished or shard.parent_id in unfinished:
+                    continue  # its parent's changes of the same items come first
                 if values := self._read(shard):
                     moved = True
                     yield values
+                elif shard.shard_id in self._finished:
+                    moved = True  # its children may be read now
+                    unfinished.discard(shard.shard_id)
 
     def _stream(self) -> StreamRef | None:
         """The table's stream; a new one is read from its start."""
@@ -86,16 +93,11 @@ class Follower:
         return stream
 
     def _read(self, shard: Shard) -> list[dict[str, Any]]:
-        if shard.shard_id in self._finished or self._waits_for_parent(shard):
-            return []
         page = self._engine.read_shard(shard, self._after.get(shard.shard_id, self._floor), SLICE)
         self._after[shard.shard_id] = page.next_after
         if page.closed and not page.records:
             self._finished.add(shard.shard_id)
         return [change_value(record, self._table, shard.shard_id) for record in page.records]
-
-    def _waits_for_parent(self, shard: Shard) -> bool:
-        return shard.parent_id in self._after and shard.parent_id not in self._finished
 
 
 async def follow(

@@ -5,10 +5,8 @@ its later records wait behind it, in order, and come back to the front when it i
 runs and nothing fails, no key is looked at: a batch is a slice of what waits. Called by shard.py.
 """
 
-from bisect import insort
 from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Final
 
@@ -16,6 +14,7 @@ from tailrace.mapping.batch import Window, Work, fitting, oldest_allowed_ms, pay
 from tailrace.mapping.breaker import Breaker
 from tailrace.mapping.commands import GivenUp, Invoke
 from tailrace.mapping.flow import Allowance, Numbers, failure_of
+from tailrace.mapping.held import HeldKeys, by_sequence
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Outcome
 from tailrace.mapping.retry import OUTAGES, GiveUp, Retry, Split, after_failure
 from tailrace.mapping.settings import MappingSettings
@@ -26,14 +25,6 @@ from tailrace.streams.record import ChangeRecord
 Stack = list[Work]
 NO_STACK: Final[Stack] = []
 """Marks a batch whose keys are not held: nothing else runs, so nothing can overtake it."""
-
-
-@dataclass(slots=True)
-class Held:
-    """One held key: how many records of it are in batches, and those that wait behind them."""
-
-    count: int = 0
-    behind: list[ChangeRecord] = field(default_factory=list)
 
 
 class KeyFlow:
@@ -50,14 +41,12 @@ class KeyFlow:
         self._numbers = Numbers()
         self._window = Window(settings)
         self._pending: list[ChangeRecord] = []
-        self._held: dict[bytes, Held] = {}
-        self._retrying: set[bytes] = set()
+        self._held = HeldKeys(settings.max_per_key)
         self._aside: list[tuple[int, int, Work]] = []
         self._continuing: deque[Stack] = deque()
         self._at_sink: dict[int, tuple[Work, Stack]] = {}
         self._serial = 0
         self._retry_first = True
-        self._full_key = b""
 
     @property
     def buffered(self) -> int:
@@ -72,24 +61,17 @@ class KeyFlow:
     @property
     def retrying_keys(self) -> int:
         """How many keys stand aside."""
-        return len(self._retrying)
+        return len(self._held.retrying)
 
     @property
     def blocked(self) -> str | None:
         """The bound that stops new records, in words."""
         if not self._pending:
             return None
-        if len(self._retrying) >= self._settings.max_keys:
-            return (
-                f"{len(self._retrying)} failing keys stand aside, and max_keys is {self._settings.max_keys}"
-            )
-        held = self._held.get(self._full_key)
-        if (
-            held is not None
-            and self._full_key in self._retrying
-            and len(held.behind) >= self._settings.max_per_key
-        ):
-            return f"a failing key has {len(held.behind)} later changes waiting, and max_per_key is {self._settings.max_per_key}"
+        if len(self._held.retrying) >= self._settings.max_keys:
+            return f"{len(self._held.retrying)} failing keys stand aside, and max_keys is {self._settings.max_keys}"
+        if self._held.fullest is not None:
+            return f"a failing key has {self._held.fullest} later changes waiting, and max_per_key is {self._settings.max_per_key}"
         return None
 
     def add(self, records: Sequence[ChangeRecord]) -> None:
@@ -145,10 +127,10 @@ class KeyFlow:
 
     def _leave_behind(self, work: Work) -> None:
         """Take the records whose key has stepped aside meanwhile out of a half."""
-        if not any(record.key in self._retrying for record in work.records):
+        if not any(record.key in self._held.retrying for record in work.records):
             return
-        self._move_behind([record for record in work.records if record.key in self._retrying])
-        work.records = [record for record in work.records if record.key not in self._retrying]
+        self._held.move_behind([record for record in work.records if record.key in self._held.retrying])
+        work.records = [record for record in work.records if record.key not in self._held.retrying]
         work.request = self._numbers.request()
 
     def _next_aside(self, now: Now) -> tuple[Work, Stack] | None:
@@ -183,25 +165,21 @@ class KeyFlow:
         records = self._take(limit)
         if not records:
             return None
-        self._hold(records)
+        self._held.hold(records)
         return Work(records, self._numbers.request()), []
 
     def _take(self, limit: int) -> list[ChangeRecord]:
         """The first records whose keys are free; the others go behind their keys, up to the bound of one key."""
         taken: list[ChangeRecord] = []
         total = seen = 0
-        self._full_key = b""
+        self._held.full_key = None
         for record in self._pending:
-            held = self._held.get(record.key)
-            if held is None:
+            if self._held.is_free(record):
                 total += payload_bytes(record)
                 if taken and (total > self._settings.batch_bytes or len(taken) >= limit):
                     break
                 taken.append(record)
-            elif len(held.behind) < self._settings.max_per_key:
-                held.behind.append(record)
-            else:
-                self._full_key = record.key
+            elif not self._held.wait_behind(record):
                 break
             seen += 1
         del self._pending[:seen]
@@ -218,12 +196,12 @@ class KeyFlow:
             self._breaker.succeeded(work.records, is_probe=work.is_probe)
             self._settlement.settle(work.records, "handled")
             if not is_direct:
-                self._release(work.records)
+                self._to_front(self._held.settle(work.records))
         else:
             if is_direct:
                 stack = []
-                self._hold(work.records)
-            self._retrying.difference_update(record.key for record in work.records)
+                self._held.hold(work.records)
+            self._held.retrying.difference_update(record.key for record in work.records)
             self._failed(work, stack, failed, now)
         if stack:
             self._continuing.append(stack)
@@ -259,9 +237,9 @@ class KeyFlow:
                 accepted.append(record)
         self._settlement.settle(accepted, "handled")
         self._breaker.succeeded(accepted, is_probe=False)
-        self._retrying.update(heads)
-        self._move_behind(later)
-        self._release(accepted)
+        self._held.retrying.update(heads)
+        self._held.move_behind(later)
+        self._to_front(self._held.settle(accepted))
         for key, (record, failure) in heads.items():
             self._breaker.failed(key, failure, now, is_probe=is_probe)
             head = work if is_alone else Work([record], self._numbers.request())
@@ -271,7 +249,9 @@ class KeyFlow:
         is_probe, work.is_probe = work.is_probe, False
         self._breaker.failed(None, failure, now, is_probe=is_probe)
         if failure.kind in OUTAGES and self._breaker.is_open and not work.attempts:
-            self._put_back([record for each in (work, *stack) for record in each.records])
+            self._to_front(
+                self._held.put_back([record for each in (work, *stack) for record in each.records])
+            )
             stack.clear()
             return
         halves = self._work_failed(work, failure, now, is_probe=is_probe)
@@ -290,7 +270,7 @@ class KeyFlow:
             case Retry(delay, _):
                 is_gated = failure.kind in OUTAGES and self._breaker.is_open
                 work.ready_ms = now.monotonic_ms + (failure.retry_after_ms if is_gated else delay)
-                self._retrying.update(record.key for record in work.records)
+                self._held.retrying.update(record.key for record in work.records)
                 self._step_aside(work, now)
             case Split(size):
                 return [
@@ -300,61 +280,24 @@ class KeyFlow:
                 self._give_up(work.exhausted())
         return []
 
-    # ---- holding and releasing keys ----------------------------------------------------------------------------
+    # ---- stepping aside and coming back ----------------------------------------------------------------------------
 
     def _step_aside(self, work: Work, now: Now) -> None:
         self._serial += 1
         heappush(self._aside, (work.wake_ms(self._settings, now), self._serial, work))
 
-    def _hold(self, records: Iterable[ChangeRecord]) -> None:
-        held = self._held
-        for record in records:
-            if record.key not in held:
-                held[record.key] = Held()
-            held[record.key].count += 1
-
-    def _release(self, records: Sequence[ChangeRecord]) -> None:
-        """These records are settled: their keys are free again unless another batch still touches them."""
-        freed: list[ChangeRecord] = []
-        for record in records:
-            self._retrying.discard(record.key)
-            freed.extend(self._let_go(record))
-        self._to_front(freed)
-
-    def _let_go(self, record: ChangeRecord) -> list[ChangeRecord]:
-        held = self._held[record.key]
-        held.count -= 1
-        return [] if held.count else self._held.pop(record.key).behind
-
-    def _put_back(self, records: Sequence[ChangeRecord]) -> None:
-        """These records go back, undelivered: behind their key if it stays held, else to the front."""
-        freed = [waiting for record in records for waiting in self._let_go(record)]
-        for record in records:
-            if record.key in self._held:
-                insort(self._held[record.key].behind, record, key=_sequence)
-            else:
-                freed.append(record)
-        self._to_front(freed)
-
-    def _move_behind(self, records: Iterable[ChangeRecord]) -> None:
-        """Records of batches whose key steps aside wait behind it."""
-        for record in records:
-            held = self._held[record.key]
-            held.count -= 1
-            insort(held.behind, record, key=_sequence)
-
     def _to_front(self, records: list[ChangeRecord]) -> None:
         """What waited comes back. All that is pending stays in reading order, so every slice of it is a batch."""
         if records:
             self._pending[:0] = records
-            self._pending.sort(key=_sequence)
+            self._pending.sort(key=by_sequence)
 
     # ---- record age -----------------------------------------------------------------------------------------------
 
     def _give_up(self, given_up: list[GivenUp]) -> None:
         if given_up:
             self._settlement.give_up(given_up)
-            self._release([entry.record for entry in given_up])
+            self._to_front(self._held.settle([entry.record for entry in given_up]))
 
     def _discard_old(self, work: Work, now: Now) -> None:
         size = len(work.records)
@@ -367,7 +310,7 @@ class KeyFlow:
         head = self._pending[: self._settings.batch_size]
         if oldest is None or not any(record.created_ms < oldest for record in head):
             return
-        over = [r for r in self._pending if r.created_ms < oldest and r.key not in self._held]
+        over = [r for r in self._pending if r.created_ms < oldest and self._held.is_free(r)]
         gone = {record.sequence for record in over}
         self._pending = [record for record in self._pending if record.sequence not in gone]
         self._settlement.give_up([too_old(record) for record in over])
@@ -380,7 +323,3 @@ class KeyFlow:
         if self._pending and self._window.wake_ms is not None:
             times.append(self._window.wake_ms)
         return min(times, default=None)
-
-
-def _sequence(record: ChangeRecord) -> int:
-    return record.sequence

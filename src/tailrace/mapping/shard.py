@@ -114,6 +114,11 @@ class ShardMachine:
         return self._settlement.watermark.unsettled
 
     @property
+    def oldest_unsettled_ms(self) -> int | None:
+        """When the oldest record read and not settled was written (since the epoch): the lag is now minus this."""
+        return self._settlement.watermark.oldest_open_ms
+
+    @property
     def totals(self) -> dict[str, int]:
         """Records by outcome since this machine started."""
         return {str(outcome): count for outcome, count in self._settlement.totals.items()}

@@ -20,12 +20,13 @@ class Watermark:
              never touching; `_restored` are ranges of the checkpoint at the start that reading has not passed yet.
     """
 
-    __slots__ = ("_base", "_ends", "_restored", "_sequences", "_starts", "position", "value")
+    __slots__ = ("_base", "_created_ms", "_ends", "_restored", "_sequences", "_starts", "position", "value")
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.value = self.position = checkpoint.watermark
         self._base = 0
         self._sequences: list[int] = []
+        self._created_ms: list[int] = []
         self._starts: list[int] = []
         self._ends: list[int] = []
         self._restored = list(checkpoint.ranges)
@@ -34,6 +35,11 @@ class Watermark:
     def unsettled(self) -> int:
         """How many records were read and are not settled."""
         return len(self._sequences) - sum(self._ends) + sum(self._starts)
+
+    @property
+    def oldest_open_ms(self) -> int | None:
+        """When the oldest record that is not settled was written; None: everything read is settled."""
+        return self._created_ms[0] if self._created_ms else None
 
     @property
     def is_complete(self) -> bool:
@@ -57,6 +63,7 @@ class Watermark:
     def read(self, records: Sequence[ChangeRecord], next_after: int) -> Sequence[ChangeRecord]:
         """Take note of records in reading order; returns those that are not settled yet."""
         self._sequences.extend([record.sequence for record in records])
+        self._created_ms.extend([record.created_ms for record in records])
         fresh = records
         if self._restored and records:
             settled, fresh = self._split_restored(records)
@@ -134,6 +141,7 @@ class Watermark:
             del self._starts[0]
             self.value = self._sequences[end - 1 - self._base]
             del self._sequences[: end - self._base]
+            del self._created_ms[: end - self._base]
             self._base = end
         if not self._sequences:
             self.value = max(self.value, self.position)

@@ -15,6 +15,7 @@ from tailrace.mapping.commands import (
     ReadDone,
     Redriven,
     SaveCheckpoint,
+    Settled,
     Start,
     Stop,
     Stopped,

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
+import msgspec
+
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord, ViewType
@@ -96,8 +98,7 @@ class Sink(Protocol):
 # ---- the engine's store ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, gc=False):
     """One row: a table's number, order-preserving key bytes, and bytes (None deletes it)."""
 
     table: int
@@ -105,8 +106,7 @@ class Row:
     value: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class LogRow:
+class LogRow(msgspec.Struct, frozen=True, gc=False):
     """One record of one shard: a header and, separately, both images, as `streams.envelopes` lays them out."""
 
     shard: int

@@ -44,6 +44,8 @@ class Housekeeping:
             self._lifecycle.settle(table)
         for stream in tuple(self._catalog.streams.values()):
             self._lineage.roll(stream, self._clock.now().wall_ms)
+            if self._committer.is_dirty:
+                yield  # what was closed must be durable before it can be old
             for shard in stream.document.shards:
                 yield from self._trim(shard)
             self._forget(stream)

@@ -5,7 +5,6 @@ the item as it was is not a change (`changed` is False): no row and no record fo
 Called by `engine.engine` and `engine.transact`.
 """
 
-from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 import msgspec
@@ -19,8 +18,7 @@ from tailrace.values.size import size_bytes
 from tailrace.values.types import Item
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(msgspec.Struct, frozen=True):
     """Replace an item, or create it."""
 
     table: str
@@ -29,8 +27,7 @@ class Put:
     return_old_on_failure: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(msgspec.Struct, frozen=True):
     """Change an item's attributes, or create it. Without an expression it only makes sure that the item exists."""
 
     table: str
@@ -40,8 +37,7 @@ class Update:
     return_old_on_failure: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(msgspec.Struct, frozen=True):
     """Remove an item if it is there. `by_ttl` marks the service's own deletes."""
 
     table: str
@@ -51,8 +47,7 @@ class Delete:
     by_ttl: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(msgspec.Struct, frozen=True):
     """Require a condition of an item that is not written (only inside a transaction)."""
 
     table: str

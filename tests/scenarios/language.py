@@ -3,7 +3,8 @@
     settings [lambda] NAME=VALUE ...   the mapping's settings; `lambda`: AWS's defaults, AWS's names allowed
     records 1 2 3 [key=a] [partition=0] [event=INSERT]   written now; a record's key is its own unless given
     start · stop · pause · resume · lose-lease · close   unasked inputs; close: the shard gets no further record
-    crash                              forget the machine, start a new one from the last saved checkpoint
+    trim 7                             records up to 7 are gone from the stream
+    crash [hold=invokes]               forget the machine, start a new one from the last saved checkpoint
     fail 2 [times=3]                   a batch with record 2 raises        | timeout 2: it times out
     partial 2 [times=3]                ReportBatchItemFailures names 2     | refuse 2 4: exactly these are refused
     throttle | unavailable [times=3] [after=500]   the sink refuses every batch; `after`: it asks for that many ms
@@ -86,6 +87,7 @@ class World:
     time_ms: int = 0
     log: list[ChangeRecord] = field(default_factory=list)
     closed: bool = False
+    trimmed: int = 0
     saved: Checkpoint = field(default_factory=Checkpoint)
     faults: list[Fault] = field(default_factory=list)
     failing: dict[str, int] = field(default_factory=dict)
@@ -135,12 +137,15 @@ class World:
             self.read = None
             self.queue.append(ReadFailed(Failure()))
             return
-        page = [record for record in self.log if record.sequence > self.read.after][: self.read.limit]
+        read = self.read
+        unread = [record for record in self.log if record.sequence > read.after]
+        there = [record for record in unread if record.sequence > self.trimmed]
+        page = there[: read.limit]
         if page or self.closed:
-            after = page[-1].sequence if page else self.read.after
-            is_end = self.closed and (not self.log or after >= self.log[-1].sequence)
+            after = page[-1].sequence if page else read.after
             self.read = None
-            self.queue.append(ReadDone(page, after, closed=is_end))
+            is_end = self.closed and len(page) == len(there)
+            self.queue.append(ReadDone(page, after, closed=is_end, trimmed=len(there) < len(unread)))
 
     def carry_out(self, command: Command) -> None:
         """What the driver would do."""
@@ -217,7 +222,7 @@ class World:
         self.say("crash")
         self.queue.clear()
         self.read = self.wake_ms = None
-        self.held.clear()
+        self.held = {options["hold"]: []} if "hold" in options else {}
         self.start(names, options)
 
     def advance(self, names: list[str], _options: dict[str, str]) -> None:
@@ -276,6 +281,7 @@ INSTRUCTIONS: dict[str, Instruction] = {
     "resume": _input(Resume(), "resume"),
     "lose-lease": _input(LeaseLost(), "the lease is lost"),
     "close": _set("closed", lambda _world, _names, _options: True),
+    "trim": _set("trimmed", lambda _world, names, _options: int(names[0])),
     "heal": lambda world, _names, _options: world.faults.clear(),
     "hold": lambda world, names, _options: world.held.update({names[0]: []}),
     "release": World.release,
@@ -300,7 +306,10 @@ def _values(options: dict[str, str]) -> Iterator[tuple[str, Any]]:
         if name == "backoff":
             yield name, Backoff(int(words[0]), float(words[1]), int(words[2]))
         elif name == "breaker":
-            yield name, None if text == "none" else BreakerSettings(int(words[0]), int(words[1]), float(words[2]))
+            yield (
+                name,
+                None if text == "none" else BreakerSettings(int(words[0]), int(words[1]), float(words[2])),
+            )
         elif name == "refuses":
             refused = frozenset(int(word) for word in words)
             yield "accepts", lambda record, refused=refused: record.sequence not in refused

@@ -219,6 +219,9 @@ class Checkers:
             self.wrong("a checkpoint never goes back", f"{before} then {save.checkpoint}")
         self.durable[shard_id] = save.checkpoint
 
+    def clock_steps(self, now: Now) -> None:
+        self.latest_wall_ms = max(self.latest_wall_ms, now.wall_ms)
+
     def trimmed(self, shard_id: str, through: int) -> None:
         self.horizon[shard_id] = through
 

@@ -17,7 +17,8 @@ class Watermark:
 
     Shape:   `position` is the last sequence number read; `_sequences` are those read above the watermark, the first of
              them has the ordinal `_base`; `_starts`/`_ends` are the settled spans of ordinals, half open, disjoint and
-             never touching; `_restored` are ranges of the checkpoint at the start that reading has not passed yet.
+             never touching; `_restored` are ranges of the checkpoint at the start, kept until the watermark
+             has passed them (their records may be trimmed meanwhile and never be read again).
     """
 
     __slots__ = ("_base", "_created_ms", "_ends", "_restored", "_sequences", "_starts", "position", "value")
@@ -65,13 +66,11 @@ class Watermark:
         self._sequences.extend([record.sequence for record in records])
         self._created_ms.extend([record.created_ms for record in records])
         fresh = records
-        if self._restored and records:
+        if self._restored and records and self._restored[-1][1] > self.position:
             settled, fresh = self._split_restored(records)
             for start, end in self.spans(settled):
                 self.settle(start, end)
         self.position = max(self.position, next_after, records[-1].sequence if records else 0)
-        while self._restored and self._restored[0][1] <= self.position:
-            self._restored.pop(0)
         self.advance()
         return fresh
 
@@ -145,17 +144,24 @@ class Watermark:
             self._base = end
         if not self._sequences:
             self.value = max(self.value, self.position)
+        while self._restored and self._restored[0][1] <= self.value:
+            self._restored.pop(0)
 
     def checkpoint(self, *, finished: bool) -> Checkpoint:
         """Where the mapping stands now."""
-        ranges: list[tuple[int, int]] = [
-            (self.sequence(start), self.sequence(end - 1))
-            for start, end in zip(self._starts, self._ends, strict=True)
-        ]
-        for first, last in self._restored:
-            clipped = max(first, self.value + 1)
-            if ranges and clipped <= ranges[-1][1] + 1:
-                ranges[-1] = (ranges[-1][0], max(last, ranges[-1][1]))
-            else:
-                ranges.append((clipped, last))
+        spans = zip(self._starts, self._ends, strict=True)
+        ranges = [(self.sequence(start), self.sequence(end - 1)) for start, end in spans]
+        if self._restored:
+            ranges = _union(ranges + [(max(first, self.value + 1), last) for first, last in self._restored])
         return Checkpoint(self.value, tuple(ranges), finished)
+
+
+def _union(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same numbers in ascending ranges that do not touch."""
+    united: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if united and first <= united[-1][1] + 1:
+            united[-1] = (united[-1][0], max(last, united[-1][1]))
+        else:
+            united.append((first, last))
+    return united

@@ -24,12 +24,12 @@ class Planned(NamedTuple):
     """One kill: at the count-th passing of a point, or after so many writes at any moment."""
 
     point: str
-    count: int
+    passing: int
 
     @property
     def crash_at(self) -> str | None:
         """What the composition root reads from TAILRACE_CRASH_AT; None when the parent kills."""
-        return None if self.point == ANY_MOMENT else f"{self.point}:{self.count}"
+        return None if self.point == ANY_MOMENT else f"{self.point}:{self.passing}"
 
 
 def plan(seed: int, writes: int, kills: int = KILLS) -> list[Planned]:
@@ -81,7 +81,7 @@ class Kill:
     """One kill as it went. Units: writes and calls."""
 
     point: str
-    count: int
+    passing: int
     written: int
     calls_in_flight: frozenset[Call]
     writes_in_flight: int = 0
@@ -96,7 +96,7 @@ class Kill:
     def as_json(self) -> dict[str, object]:
         """For --json."""
         return {
-            "point": self.point, "count": self.count, "written": self.written,
+            "point": self.point, "passing": self.passing, "written": self.written,
             "in_flight": {"writes": self.writes_in_flight, "calls": len(self.calls_in_flight)},
             "repeated": {"writes": self.writes_repeated, "calls": len(set(self.calls_repeated))},
         }  # fmt: skip
@@ -139,7 +139,7 @@ def _covers(handler: Mapping[str, Any], sequence: int) -> bool:
 
 def line(number: int, kill: Kill) -> str:
     """One kill, for people."""
-    place = kill.point if kill.point == ANY_MOMENT else f"{kill.point} (passing {kill.count})"
+    place = kill.point if kill.point == ANY_MOMENT else f"{kill.point} (passing {kill.passing})"
     return (
         f"kill {number:>2}  {place:<30} after {kill.written:>6,} writes; in flight {kill.writes_in_flight} writes, "
         f"{len(kill.calls_in_flight)} calls; repeated {kill.writes_repeated} writes, {len(set(kill.calls_repeated))} calls"

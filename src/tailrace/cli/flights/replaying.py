@@ -201,7 +201,7 @@ class Replay:
                 if self._armed is not None:
                     raise DemoFailure(f"The flights ran out before this kill: {self._armed}.")
                 return False
-            at = self._armed_at + self._armed.count if self._armed else None
+            at = self._armed_at + self._armed.passing if self._armed else None
             if (
                 self._armed
                 and self._armed.point == ANY_MOMENT
@@ -221,7 +221,7 @@ class Replay:
         handlers = ask(self._node.data, "status")["handlers"]
         unsettled = self._witness.unsettled(handlers)
         self.progress.kills.append(
-            Kill(self._armed.point, self._armed.count, self._client.written, unsettled)
+            Kill(self._armed.point, self._armed.passing, self._client.written, unsettled)
         )
 
     def _close_kill(self) -> None:

@@ -53,8 +53,10 @@ def dev(app: str, reload: bool, quiet: bool, **chosen: Any) -> None:
     """
     serving = Serving(**chosen)
     serving.check()
+    from tailrace.cli.logs import set_up
     from tailrace.cli.running import build_node, run_loop, run_until_stopped
 
+    set_up(serving.log_format)
     loaded = load(app)
     node = build_node(serving, loaded)
     session = Session(node, app, serving)
@@ -187,8 +189,22 @@ class Session:
         self.warn(app)
 
     async def show_changes(self) -> None:
-        """One line a change, for every table of the engine."""
-        async for change in self._node.changes():
+        """One line a change, for every table of the engine that has a stream."""
+        from tailrace.server.progress import tables
+        from tailrace.server.tail import Follower, follow
+
+        engine = self._node.engine
+        followers = {table: Follower(engine, table) for table in tables(engine)}
+        for follower in followers.values():
+            follower.skip_to_now()
+
+        def all_followers() -> list[Follower]:
+            for table in tables(engine):
+                if table not in followers:
+                    followers[table] = Follower(engine, table)
+            return list(followers.values())
+
+        async for change in follow(engine, all_followers):
             self.show(change)
 
     def show(self, change: Mapping[str, Any]) -> None:

@@ -4,7 +4,6 @@ Rules of this file: no import beyond click, so that --help, completion and start
 stands here, its options and its teaching text in its own file. Called by the console script and `__main__`.
 """
 
-import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -56,6 +55,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command. Raises: UsageError with the nearest name."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
             near = difflib.get_close_matches(args[0], COMMANDS, n=1, cutoff=0.5)
             meant = f" Did you mean `tailrace {near[0]}`?" if near else f" There are: {', '.join(COMMANDS)}."
             raise click.UsageError(f"There is no command {args[0]!r}.{meant}", ctx)

@@ -11,10 +11,7 @@ from typing import Any
 
 from tailrace.cli.failures import CommandFailure
 from tailrace.compose import EngineOptions, open_engine
-from tailrace.server import verbs as _register
 from tailrace.server.control import Subject, Verb, find_verb
-
-__all__ = ["_register", "run_offline"]
 
 
 def run_offline(directory: Path, name: str, arguments: Mapping[str, Any]) -> Iterator[Any]:

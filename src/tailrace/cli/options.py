@@ -3,13 +3,15 @@
 Rules of this file: declarations only.
 """
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 
 from tailrace.cli.durations import instant
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 DEFAULT_DATA: Final = Path(".tailrace")
 
 data = click.option(
@@ -74,10 +76,10 @@ serving = (
 """What every command that serves understands."""
 
 
-def options(*declared: Any) -> Any:
+def options(*declared: Any) -> Callable[[Function], Function]:
     """Apply several options, shown by --help in this order."""
 
-    def apply(function: Any) -> Any:
+    def apply(function: Function) -> Function:
         for option in reversed(declared):
             function = option(function)
         return function

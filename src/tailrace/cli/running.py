@@ -19,6 +19,7 @@ import click
 from tailrace.cli.failures import INTERRUPTED, CommandFailure
 
 if TYPE_CHECKING:
+    from tailrace.app.app import App
     from tailrace.compose import Node
 
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
@@ -56,6 +57,25 @@ class Serving:
                 "--clock-start needs a clock that can be set.",
                 hint="add --clock manual, or leave --clock-start out",
             )
+
+
+def build_node(serving: Serving, app: "App | None" = None) -> "Node":
+    """The node that was chosen. Raises: StoreError and SettingsError when it is started."""
+    from tailrace.compose import EngineOptions, Node
+    from tailrace.engine.settings import EngineSettings
+    from tailrace.server.http import HttpSettings
+
+    options = EngineOptions(
+        directory=None if serving.memory else serving.directory,
+        sync=serving.sync,
+        clock=serving.clock,
+        clock_start_ms=serving.clock_start,
+        settings=EngineSettings(shards=serving.shards, aws_delays=serving.aws_delays),
+    )
+    http = HttpSettings(
+        host=serving.host, port=serving.port, cors=serving.cors, sync=serving.sync, seed=os.urandom(8)
+    )
+    return Node(options, http, app)
 
 
 def run_loop(main: Coroutine[Any, Any, None]) -> None:

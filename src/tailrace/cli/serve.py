@@ -29,8 +29,10 @@ def serve(**chosen: Any) -> None:
     """
     serving = Serving(**chosen)
     serving.check()
+    from tailrace.cli.logs import set_up
     from tailrace.cli.running import build_node, run_loop, run_until_stopped
 
+    set_up(serving.log_format)
     run_loop(run_until_stopped(build_node(serving), serving, lambda port: announce(serving, port)))
 
 

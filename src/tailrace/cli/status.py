@@ -44,7 +44,9 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
         yield "No handler has read anything yet."
         yield f"  {click.style('next:', fg='cyan')} tailrace dev app.py"
         return
-    rows = [("HANDLER", "TABLE", "LAG", "HANDLED", "FILTERED", "DISCARDED", "TRIMMED", "LAST PROGRESS")]
+    rows: list[tuple[str, ...]] = [
+        ("HANDLER", "TABLE", "LAG", "HANDLED", "FILTERED", "DISCARDED", "TRIMMED", "LAST PROGRESS")
+    ]
     rows += [_handler(handler) for handler in answer["handlers"]]
     yield from aligned(rows)
     if worst := max((handler["dead_letters"] for handler in answer["handlers"]), default=0):
@@ -57,7 +59,7 @@ def _tables(tables: list[Mapping[str, Any]]) -> Iterator[str]:
     if not tables:
         yield "There is no table yet."
         return
-    rows = [("TABLE", "STREAM", "SHARDS")]
+    rows: list[tuple[str, ...]] = [("TABLE", "STREAM", "SHARDS")]
     for table in tables:
         counts = ", ".join(f"{count} {state}" for state, count in table["shards"].items() if count)
         rows.append((printable(table["table"]), table["view_type"] or "off", counts or "-"))

@@ -9,10 +9,10 @@ server lives on. A verb that changes something leaves a line in the log. `compos
 
 import asyncio
 import contextlib
-import difflib
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
@@ -85,10 +85,19 @@ def verb(
     return register
 
 
-def find_verb(name: str, verbs: Mapping[str, Verb] = VERBS) -> Verb:
+def registered_verbs() -> Mapping[str, Verb]:
+    """Every verb there is. Imported when the first request comes, because most servers are never asked."""
+    import_module("tailrace.server.verbs")
+    return VERBS
+
+
+def find_verb(name: str, verbs: Mapping[str, Verb] | None = None) -> Verb:
     """The verb of that name. Raises: RequestError with the nearest name."""
+    verbs = registered_verbs() if verbs is None else verbs
     known = verbs.get(name)
     if known is None:
+        import difflib
+
         near = difflib.get_close_matches(name, verbs, n=1)
         raise RequestError(
             f"There is no verb {name!r}. Known: {', '.join(sorted(verbs))}.",
@@ -97,7 +106,7 @@ def find_verb(name: str, verbs: Mapping[str, Verb] = VERBS) -> Verb:
     return known
 
 
-def read_request(line: bytes, verbs: Mapping[str, Verb] = VERBS) -> tuple[Verb, Arguments]:
+def read_request(line: bytes, verbs: Mapping[str, Verb] | None = None) -> tuple[Verb, Arguments]:
     """One request line. Raises: RequestError for anything else."""
     try:
         request = orjson.loads(line)
@@ -127,7 +136,7 @@ def error_line(error: TailraceError) -> bytes:
 class ControlServer:
     """Serves the admin API of one data directory, which the caller owns (it holds the lock)."""
 
-    def __init__(self, subject: Subject, directory: Path, verbs: Mapping[str, Verb] = VERBS) -> None:
+    def __init__(self, subject: Subject, directory: Path, verbs: Mapping[str, Verb] | None = None) -> None:
         self._subject = subject
         self._verbs = verbs
         self._directory = directory

@@ -12,7 +12,6 @@ from tailrace.engine.engine import Engine
 from tailrace.errors import TailraceError
 from tailrace.server import story, tail
 from tailrace.server.control import Arguments, Subject, verb
-from tailrace.server.coverage import coverage as covered
 from tailrace.server.progress import MappingName, known_mappings, positions, tables, totals
 
 __all__ = ["story", "tail"]
@@ -58,7 +57,7 @@ def handler_value(subject: Subject, mapping: MappingName) -> dict[str, Any]:
     engine, now = subject.engine, subject.clock.now()
     settled = totals(engine, mapping)
     live = {each.shard_id: each for each in live_status(subject, mapping)}
-    shards = []
+    shards: list[dict[str, Any]] = []
     for each in positions(engine, [mapping]):
         seen = live.get(each.shard.shard_id)
         oldest = each.oldest
@@ -154,6 +153,8 @@ def clock_value(subject: Subject, moved_ms: int) -> dict[str, object]:
 @verb("coverage")
 async def coverage(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
     """What of the API is there."""
+    from tailrace.server.coverage import coverage as covered
+
     yield covered()
 
 

@@ -10,7 +10,6 @@ from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.leases.checkpoint import checkpoint_key, ledger_after, ledger_key
 from tailrace.ports import StateWrite
-from tailrace.server import verbs as _register
 from tailrace.server.control import Subject, find_verb
 from tailrace.stores.memory import MemoryStore
 from tailrace.streams.envelopes import event_id
@@ -18,8 +17,6 @@ from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import Shard
 from tailrace.tables.definition import TableDefinition
 from tailrace.tables.mutate import Delete, Put
-
-__all__ = ["_register"]
 
 START_MS = 1_700_000_000_000
 

@@ -36,7 +36,12 @@ def refused(payload: dict[str, Any]) -> tuple[str, str | None]:
     [
         {"TableName": "abc"},
         {"TableName": "abc", "Kind": "A", "Limit": 10, "On": False, "Unknown": object()},
-        {"TableName": "abc", "Inner": {"Name": "x", "Count": 3}, "List": [{"Name": "x"}], "Map": {"ab": ["x"]}},
+        {
+            "TableName": "abc",
+            "Inner": {"Name": "x", "Count": 3},
+            "List": [{"Name": "x"}],
+            "Map": {"ab": ["x"]},
+        },
         {"TableName": "abc", "Item": {"a": {"S": "x"}}},
     ],
 )

@@ -40,7 +40,9 @@ def test_what_is_no_json_object_is_a_serialization_exception_without_message(bod
     assert (error.code, error.message) == ("SerializationException", None)
 
 
-@pytest.mark.parametrize("target", [b"", b"PutItem", b"DynamoDB_20120810.Nothing", b"DynamoDB_20111205.PutItem"])
+@pytest.mark.parametrize(
+    "target", [b"", b"PutItem", b"DynamoDB_20120810.Nothing", b"DynamoDB_20111205.PutItem"]
+)
 def test_an_unknown_target_is_an_unknown_operation(target: bytes) -> None:
     assert refused({**GOOD, b"x-amz-target": target}).code == "UnknownOperationException"
 
@@ -53,7 +55,12 @@ def test_json_is_judged_before_the_target_and_the_target_before_the_signature() 
 @pytest.mark.parametrize(
     ("headers", "query", "code", "message"),
     [
-        (without(b"authorization"), b"", "MissingAuthenticationTokenException", "Request is missing Authentication Token"),
+        (
+            without(b"authorization"),
+            b"",
+            "MissingAuthenticationTokenException",
+            "Request is missing Authentication Token",
+        ),
         (
             GOOD,
             b"X-Amz-Algorithm=x",
@@ -82,7 +89,9 @@ def test_json_is_judged_before_the_target_and_the_target_before_the_signature() 
         ),
     ],
 )
-def test_authentication_must_have_its_form(headers: dict[bytes, bytes], query: bytes, code: str, message: str) -> None:
+def test_authentication_must_have_its_form(
+    headers: dict[bytes, bytes], query: bytes, code: str, message: str
+) -> None:
     error = refused(headers, query=query)
     assert (error.code, error.message) == (code, message)
 
@@ -106,7 +115,10 @@ def test_any_credentials_in_the_right_form_will_do(headers: dict[bytes, bytes], 
 @pytest.mark.parametrize(
     ("error", "body"),
     [
-        (validation_error("no"), {"__type": "com.amazon.coral.validate#ValidationException", "message": "no"}),
+        (
+            validation_error("no"),
+            {"__type": "com.amazon.coral.validate#ValidationException", "message": "no"},
+        ),
         (
             ApiError("ResourceNotFoundException", "gone"),
             {"__type": "com.amazonaws.dynamodb.v20120810#ResourceNotFoundException", "message": "gone"},

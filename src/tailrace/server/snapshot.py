@@ -1,0 +1,65 @@
+"""One look at a running node: what `/metrics` and `/ready` are views of.
+
+Rules of this file: it gathers, `observe` decides and words. Progress counts for handlers that run here: one that does
+not run cannot be stuck. Called by `compose.Node` for each scrape.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from tailrace.server.control import Subject
+from tailrace.server.http import HttpServer
+from tailrace.server.observe import HandlerTotals, Observed, ShardProgress
+from tailrace.server.progress import MappingName, positions, tables, totals
+from tailrace.server.verbs import live_status, mappings, table_value
+
+
+def observed(subject: Subject, http: HttpServer, version: str) -> Observed:
+    """A node at this moment."""
+    return Observed(
+        version=version,
+        progress=[each for mapping in mappings(subject) for each in shard_progress(subject, mapping)],
+        handlers=[handler_totals(subject, mapping) for mapping in mappings(subject)],
+        requests=http.requests,
+        shards=shard_counts(subject),
+        commits=http.turns.commits,
+        commit_error=http.turns.commit_error,
+        retention_ms=subject.engine.settings.retention_ms,
+    )
+
+
+def shard_progress(subject: Subject, mapping: MappingName) -> Iterator[ShardProgress]:
+    """How a handler that runs here stands in each shard."""
+    now = subject.clock.now()
+    live = {each.shard_id: each for each in live_status(subject, mapping)}
+    if not live:
+        return
+    for each in positions(subject.engine, [mapping]):
+        seen = live.get(each.shard.shard_id)
+        oldest = each.oldest
+        yield ShardProgress(
+            handler=mapping.handler,
+            table=mapping.table,
+            shard=each.shard.shard_id,
+            oldest_unsettled_ms=None if oldest is None else max(0, now.wall_ms - oldest.created_ms),
+            still_ms=0 if seen is None else max(0, now.monotonic_ms - seen.last_progress_ms),
+        )
+
+
+def handler_totals(subject: Subject, mapping: MappingName) -> HandlerTotals:
+    """What a handler has come to, running or not."""
+    settled = totals(subject.engine, mapping)
+    return HandlerTotals(
+        handler=mapping.handler,
+        table=mapping.table,
+        settled=settled,
+        dead_letters=settled["discarded"],
+    )
+
+
+def shard_counts(subject: Subject) -> Mapping[tuple[str, str], int]:
+    """Shards of the present streams by table and state."""
+    return {
+        (table, state): count
+        for table in tables(subject.engine)
+        for state, count in table_value(subject.engine, table)["shards"].items()
+    }

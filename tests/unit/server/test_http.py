@@ -1,0 +1,397 @@
+"""The HTTP server through real sockets: order, limits, time-outs, group commit."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterator
+from zlib import crc32
+
+import pytest
+
+from tailrace.errors import StoreError
+from tailrace.ports import Commit
+from tailrace.server.http import HttpSettings
+from tailrace.stores.memory import MemoryStore
+from tests.serving import Client, Served, chunked, request, serving
+
+LIST = request("ListTables", {})
+CREATE = request(
+    "CreateTable",
+    {
+        "TableName": "things", "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+    },
+)  # fmt: skip
+QUICK = HttpSettings(
+    header_seconds=0.1,
+    read_seconds=0.1,
+    request_seconds=0.2,
+    idle_seconds=0.15,
+    linger_seconds=0.1,
+    write_seconds=0.2,
+)
+
+
+def put(pk: str, **more: object) -> bytes:
+    return request("PutItem", {"TableName": "things", "Item": {"pk": {"S": pk}}, **more})
+
+
+def get(pk: str, *lines: str) -> bytes:
+    return request("GetItem", {"TableName": "things", "Key": {"pk": {"S": pk}}}, *lines)
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    with serving(
+        routes={"/ready": lambda: (503, "application/json", b"{}"), "/bad": lambda: 1 / 0}
+    ) as running:  # type: ignore[arg-type,return-value]
+        with running.connect() as client:
+            assert client.ask(CREATE)[0] == 200
+        yield running
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[Client]:
+    with served.connect() as connected:
+        yield connected
+
+
+def test_an_answer_has_awss_headers(client: Client) -> None:
+    status, headers, body = client.ask(LIST)
+    assert (status, json.loads(body)) == (200, {"TableNames": ["things"]})
+    assert headers["content-type"] == "application/x-amz-json-1.0"
+    assert int(headers["x-amz-crc32"]) == crc32(body)
+    assert len(headers["x-amzn-requestid"]) == 52
+
+
+def test_plain_json_is_answered_as_plain_json(client: Client) -> None:
+    _, headers, _ = client.ask(LIST.replace(b"x-amz-json-1.0", b"json"))
+    assert headers["content-type"] == "application/json"
+
+
+def test_health_routes_and_everything_else(client: Client) -> None:
+    host = b" HTTP/1.1\r\nHost: localhost\r\n"
+    assert client.ask(b"GET /" + host + b"\r\n")[2] == b"healthy: dynamodb.us-east-1.amazonaws.com "
+    assert client.ask(b"GET /ready" + host + b"\r\n")[0] == 503
+    for target in (b"GET /nothing", b"PUT /", b"DELETE /", b"OPTIONS /", b"POST /other"):
+        assert client.ask(target + host + b"\r\n")[::2] == (404, b"<UnknownOperationException/>\n")
+    assert client.ask(LIST.replace(b"application/x-amz-json-1.0", b"text/plain"))[0] == 404
+
+
+def test_head_is_answered_without_a_body(client: Client) -> None:
+    client.send(b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n" + LIST)
+    data = b""
+    while b"TableNames" not in data:
+        data += client.socket.recv(65536)
+    assert data.startswith(b"HTTP/1.1 404")
+    assert b"<Unknown" not in data
+
+
+def test_a_fault_of_a_route_is_500_and_logged(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    assert client.ask(b"GET /bad HTTP/1.1\r\nHost: localhost\r\n\r\n")[0] == 500
+    assert client.ask(LIST)[0] == 200
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_answers_of_pipelined_requests_come_in_order(client: Client) -> None:
+    names = [f"p{number}" for number in range(300)]
+    client.send(b"".join(put(name) for name in names) + b"".join(get(name) for name in names))
+    for _ in names:
+        assert client.receive()[0] == 200
+    assert [json.loads(client.receive()[2])["Item"]["pk"]["S"] for _ in names] == names
+
+
+def test_a_request_may_arrive_byte_by_byte(client: Client) -> None:
+    for byte in LIST:
+        client.send(bytes([byte]))
+    assert client.receive()[0] == 200
+
+
+def test_chunked_bodies_are_read(client: Client) -> None:
+    assert client.ask(chunked("ListTables", b'{"Li', b'mit":', b" 1}"))[0] == 200
+
+
+def test_the_client_is_told_to_continue_once_and_in_order(client: Client) -> None:
+    head, _, body = get("p1", "Expect: 100-continue").partition(b"\r\n\r\n")
+    client.send(head + b"\r\n\r\n")
+    assert client.receive()[0] == 100
+    assert client.ask(body)[0] == 200
+    client.send(LIST + head + b"\r\n\r\n")
+    assert [client.receive()[0], client.receive()[0]] == [200, 100]
+    assert client.ask(body)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        request("ListTables", {}, "Connection: close"),
+        LIST.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        LIST.replace(b"HTTP/1.1", b"HTTP/1.0").replace(b"Host", b"Connection: keep-alive\r\nHost"),
+    ],
+)
+def test_the_connection_closes_when_the_client_says_so(client: Client, data: bytes) -> None:
+    status, headers, _ = client.ask(data)
+    assert (status, headers["connection"]) == (200, "close")
+    assert client.is_closed()
+
+
+def test_a_half_closed_client_gets_its_answers(client: Client) -> None:
+    client.send(LIST + LIST)
+    client.socket.shutdown(1)
+    assert [client.receive()[0], client.receive()[0]] == [200, 200]
+    assert client.is_closed()
+
+
+@pytest.mark.parametrize("data", [b"", LIST[:20], LIST[:-1], b"POST / HT"])
+def test_a_half_closed_client_without_a_whole_request_is_let_go(client: Client, data: bytes) -> None:
+    client.send(data)
+    client.socket.shutdown(1)
+    assert client.is_closed()
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+        (b"GET / HTTP/9.9\r\n\r\n", 400),
+        (LIST.replace(b"Content-Length: 2", b"Content-Length: x"), 400),
+        (LIST.replace(b"Content-Length: 2", b"Content-Length: 2\r\nContent-Length: 3"), 400),
+        (LIST.replace(b"Content-Length: 2", b"Content-Length: 2\r\nTransfer-Encoding: chunked"), 400),
+        (LIST.replace(b"Content-Length: 2", b"Content-Length: 16777217"), 413),
+        (LIST.replace(b"Content-Length: 2", b"Content-Length: 9" + b"9" * 17), 413),
+        (b"GET / HTTP/1.1\r\nX: " + b"y" * 70_000 + b"\r\n\r\n", 431),
+        (b"GET /" + b"y" * 70_000 + b" HTTP/1.1\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 30_000 + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\nX: " + b"y" * 700_000, 431),
+    ],
+)  # fmt: skip
+def test_what_is_no_good_http_is_refused_and_closed(client: Client, data: bytes, status: int) -> None:
+    client.send(data)
+    answer, headers, _ = client.receive()
+    assert (answer, headers["connection"]) == (status, "close")
+    assert client.is_closed()
+
+
+def test_a_body_that_grows_too_large_is_refused(client: Client) -> None:
+    piece = b"x" * 1_000_000
+    client.send(chunked("PutItem", *[piece] * 18))
+    assert client.receive()[0] == 413
+
+
+@pytest.mark.parametrize("data", [b"CONNECT x HTTP/1.1\r\nHost: localhost\r\n\r\n", LIST.replace(b"Host", b"Upgrade: h2c\r\nConnection: upgrade\r\nHost")])  # fmt: skip
+def test_nothing_is_upgraded(client: Client, data: bytes) -> None:
+    client.send(data)
+    assert client.receive()[0] in (200, 400, 404)
+
+
+def test_another_host_name_is_forbidden(client: Client) -> None:
+    status, _, body = client.ask(LIST.replace(b"Host: localhost", b"Host: evil.example"))
+    assert status == 403
+    assert "'evil.example'" in json.loads(body)["message"]
+    assert client.ask(LIST)[0] == 200
+
+
+def test_what_a_client_did_wrong_keeps_the_connection(client: Client) -> None:
+    assert client.ask(request("PutItem", b"{"))[0] == 400
+    assert client.ask(request("Nothing", {}))[0] == 400
+    assert client.ask(LIST)[0] == 200
+
+
+def test_a_fault_inside_is_logged_once_and_answered_500(
+    served: Served, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("planted")
+
+    kept = served.engine.list_tables
+    served.engine.list_tables = broken  # type: ignore[method-assign,assignment]
+    try:
+        status, _, body = client.ask(LIST)
+    finally:
+        served.engine.list_tables = kept  # type: ignore[method-assign]
+    assert (status, json.loads(body)) == (
+        500,
+        {
+            "__type": "com.amazonaws.dynamodb.v20120810#InternalServerError",
+            "message": "Internal server error",
+        },
+    )
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert client.ask(LIST)[0] == 200
+    assert served.server.requests[("ListTables", "500")] == 1
+
+
+def test_large_answers_of_a_pipeline_wait_for_the_reader(served: Served, client: Client) -> None:
+    big = "x" * 300_000
+    assert (
+        client.ask(
+            request("PutItem", {"TableName": "things", "Item": {"pk": {"S": "big"}, "a": {"S": big}}})
+        )[0]
+        == 200
+    )
+    client.send(get("big") * 60)
+    lengths = {len(client.receive()[2]) for _ in range(60)}
+    assert len(lengths) == 1
+    assert lengths.pop() > 300_000
+
+
+def test_points_are_passed_in_order(served: Served, client: Client) -> None:
+    served.points.clear()
+    assert client.ask(put("point"))[0] == 200
+    assert served.points[0] == "write.received"
+    assert served.points.index("write.mutated") < served.points.index("commit.done")
+    assert served.points[-1] == "answer.sent"
+
+
+def test_no_connection_leaks(served: Served) -> None:
+    for _ in range(20):
+        with served.connect() as client:
+            client.send(LIST[:30])
+    with served.connect() as client:
+        client.ask(LIST)
+        assert served.call(lambda: len(served.server.connections)) <= 2
+
+
+# ---- time --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("data", [b"", LIST, LIST[:25], LIST[:-1]])
+def test_a_client_that_stands_still_is_let_go(data: bytes) -> None:
+    with serving(QUICK) as served, served.connect() as client:
+        client.send(data)
+        if data == LIST:
+            assert client.receive()[0] == 200
+        assert client.is_closed()
+        assert served.call(lambda: len(served.server.connections)) == 0
+
+
+def test_a_client_that_does_not_read_is_let_go() -> None:
+    with serving(QUICK) as served, served.connect() as client:
+        assert client.ask(CREATE)[0] == 200
+        item = {"pk": {"S": "big"}, "a": {"S": "x" * 390_000}}
+        assert client.ask(request("PutItem", {"TableName": "things", "Item": item}))[0] == 200
+        client.send(get("big") * 200)
+        while served.call(lambda: len(served.server.connections)):
+            pass  # the server's own timer ends it; each round of this loop takes a turn of its loop
+
+
+def test_a_refused_client_that_goes_on_sending_is_let_go() -> None:
+    with serving(QUICK) as served, served.connect() as client:
+        client.send(b"nonsense\r\n\r\n")
+        assert client.receive()[0] == 400
+        while served.call(lambda: len(served.server.connections)):
+            client.send(b"x" * 1_000)
+
+
+# ---- group commit ------------------------------------------------------------------------------------------------
+
+
+class FailingStore(MemoryStore):
+    """A store whose commits can be made to fail."""
+
+    is_failing = False
+    commits = 0
+
+    def commit(self, commit: Commit) -> None:
+        """Commit, or fail."""
+        if self.is_failing:
+            raise StoreError("the disk is full", hint="make room")
+        self.commits += 1
+        super().commit(commit)
+
+
+@pytest.mark.parametrize("sync", ["normal", "full"])
+def test_a_failed_commit_fails_every_answer_of_its_turn(sync: str, caplog: pytest.LogCaptureFixture) -> None:
+    store = FailingStore()
+    with serving(HttpSettings(sync=sync), store=store) as served, served.connect() as client:  # type: ignore[arg-type]
+        assert client.ask(CREATE)[0] == 200
+        assert client.ask(put("kept"))[0] == 200
+        store.is_failing = True
+        client.send(put("lost") + get("lost") + get("kept"))
+        assert [client.receive()[0] for _ in range(3)] == [500, 500, 500]
+        assert served.server.turns.commit_error == "the disk is full"
+        assert client.ask(get("kept"))[0] == 200
+        store.is_failing = False
+        assert client.ask(get("lost"))[2] == b"{}"
+        assert client.ask(put("again"))[0] == 200
+        assert served.server.turns.commit_error is None
+    assert sum(record.levelno == logging.ERROR for record in caplog.records) == 1
+
+
+@pytest.mark.parametrize("sync", ["normal", "full"])
+def test_requests_of_one_turn_share_a_commit(sync: str) -> None:
+    store = FailingStore()
+    with serving(HttpSettings(sync=sync), store=store) as served, served.connect() as client:  # type: ignore[arg-type]
+        assert client.ask(CREATE)[0] == 200
+        before = store.commits
+        client.send(b"".join(put(f"p{number}") for number in range(50)))
+        assert {client.receive()[0] for _ in range(50)} == {200}
+        assert store.commits - before <= 5
+
+
+def test_answers_are_void_when_somebody_else_fails_the_group() -> None:
+    store = FailingStore()
+    with serving(store=store) as served, served.connect() as client:
+        assert client.ask(CREATE)[0] == 200
+        flush = served.server.turns._flush
+
+        def flush_elsewhere_first() -> None:
+            store.is_failing = True
+            with pytest.raises(StoreError):
+                served.engine.committer.flush()
+            store.is_failing = False
+            flush()
+
+        served.server.turns._flush = flush_elsewhere_first  # type: ignore[method-assign]
+        assert client.ask(put("p"))[0] == 500
+
+
+# ---- end ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_drain_answers_what_is_under_way_and_closes() -> None:
+    with serving() as served, served.connect() as idle, served.connect() as busy:
+        assert idle.ask(LIST)[0] == 200
+        assert busy.ask(LIST)[0] == 200
+        busy.send(LIST[:-1])
+        while not served.call(lambda: any(one._in_body for one in served.server.connections)):
+            pass
+        future = asyncio.run_coroutine_threadsafe(served.server.drain(), served.loop)
+        assert idle.is_closed()
+        status, headers, _ = busy.ask(LIST[-1:])
+        assert (status, headers["connection"]) == (200, "close")
+        future.result(10)
+        with pytest.raises(ConnectionRefusedError):
+            served.connect()
+
+
+def test_a_drain_ends_although_a_client_never_finishes() -> None:
+    with serving(HttpSettings(drain_seconds=0.1)) as served, served.connect() as client:
+        client.send(LIST[:-1])
+        while not served.call(lambda: any(one._in_body for one in served.server.connections)):
+            pass
+        served.run(served.server.drain())
+        assert client.is_closed()
+
+
+# ---- CORS --------------------------------------------------------------------------------------------------------
+
+
+def test_pages_of_other_origins_are_told_nothing(client: Client) -> None:
+    _, headers, _ = client.ask(request("ListTables", {}, "Origin: https://app.example"))
+    assert not any(name.startswith("access-control") for name in headers)
+
+
+def test_pages_of_the_configured_origin_may_ask() -> None:
+    with serving(HttpSettings(cors="https://app.example")) as served, served.connect() as client:
+        origin = "Origin: https://app.example"
+        preflight = f"OPTIONS / HTTP/1.1\r\nHost: localhost\r\n{origin}\r\n\r\n".encode()
+        status, headers, _ = client.ask(preflight)
+        assert status == 200
+        assert "x-amz-target" in headers["access-control-allow-headers"]
+        _, headers, _ = client.ask(request("ListTables", {}, origin))
+        assert headers["access-control-allow-origin"] == "https://app.example"
+        _, headers, _ = client.ask(request("ListTables", {}, "Origin: https://evil.example"))
+        assert "access-control-allow-origin" not in headers

@@ -8,13 +8,16 @@ from typing import Any
 
 import hypothesis.strategies as st
 from hypothesis import settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from tailrace.expressions.placeholders import Placeholders
-from tailrace.expressions.update import parse_update
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine, EngineSettings, QueryRequest, ScanRequest
 from tailrace.errors import StoreError
+from tailrace.expressions.placeholders import Placeholders
+from tailrace.expressions.update import parse_update
+from tailrace.ports import Commit, Store
+from tailrace.stores.memory import MemoryStore
+from tailrace.stores.sqlite import SqliteStore
 from tailrace.streams.record import ChangeRecord, image
 from tailrace.tables.mutate import Delete, Put, Update
 from tailrace.values.types import Item
@@ -45,11 +48,15 @@ def order(key: Key) -> float:
 class EngineAgainstDict(RuleBasedStateMachine):
     """Steps a client, the clock, the disk and the operator may take."""
 
+    def make_store(self) -> Store:
+        """The store under the engine."""
+        return MemoryStore()
+
     @initialize(shards=st.integers(1, 3))
     def open(self, shards: int) -> None:
         """A table with a stream, durable."""
         self.settings = EngineSettings(shards=shards, slice_rows=5)
-        self.store = FailingStore()
+        self.store = FailingStore(self.make_store())
         self.clock = ManualClock(START_MS)
         self.engine = Engine(self.store, self.clock, self.settings)
         self.engine.create_table(defined(sort=True))
@@ -57,6 +64,7 @@ class EngineAgainstDict(RuleBasedStateMachine):
         self.items: dict[Key, Item] = {}
         self.durable: dict[Key, Item] = {}
         self.changes: list[Change] = []
+        self.flying: tuple[Commit, dict[Key, Item], list[Change]] | None = None
         self.pending: list[Change] = []
 
     # ---- writes ------------------------------------------------------------------------------------------------
@@ -105,35 +113,65 @@ class EngineAgainstDict(RuleBasedStateMachine):
     @rule()
     def flush(self) -> None:
         """The end of a turn."""
+        self.land()
         self.engine.committer.flush()
-        self.settled()
+        self.settle(self.items, self.pending)
+        self.pending = []
 
-    def settled(self) -> None:
-        """Everything pending is durable in the model."""
-        self.changes.extend(self.pending)
-        self.pending.clear()
-        self.durable = dict(self.items)
+    def settle(self, items: dict[Key, Item], changes: list[Change]) -> None:
+        """This is durable in the model."""
+        self.changes.extend(changes)
+        self.durable = dict(items)
+
+    @precondition(lambda self: self.flying is None)
+    @rule()
+    def take_off(self) -> None:
+        """`full`: a group is handed to the writer thread, the next one collects."""
+        commit = self.engine.committer.begin_flush()
+        if commit is not None:
+            self.flying = (commit, dict(self.items), self.pending)
+            self.pending = []
+
+    @rule()
+    def land(self) -> None:
+        """The writer thread is done."""
+        if self.flying is not None:
+            commit, items, changes = self.flying
+            self.engine.committer.write(commit)
+            self.engine.committer.finish_flush()
+            self.settle(items, changes)
+            self.flying = None
 
     @rule()
     def fail(self) -> None:
-        """The disk is full: what was pending never was."""
+        """The disk is full: nothing that was not durable ever was, in flight or not."""
         self.store.is_broken = True
+        committer = self.engine.committer
         try:
-            self.engine.committer.flush()
+            if self.flying is None:
+                committer.flush()
+                assert not self.pending
+            else:
+                try:
+                    committer.write(self.flying[0])
+                except StoreError as error:
+                    committer.finish_flush(error)
         except StoreError:
-            self.items = dict(self.durable)
-            self.pending.clear()
-        else:
-            assert not self.pending
+            self.lose()
         finally:
             self.store.is_broken = False
+
+    def lose(self) -> None:
+        """What the model forgets."""
+        self.items = dict(self.durable)
+        self.flying = None
+        self.pending = []
 
     @rule()
     def crash(self) -> None:
         """The process dies and starts again on what was durable."""
         self.engine = Engine(self.store, self.clock, self.settings)
-        self.items = dict(self.durable)
-        self.pending.clear()
+        self.lose()
 
     # ---- time --------------------------------------------------------------------------------------------------
 
@@ -146,8 +184,8 @@ class EngineAgainstDict(RuleBasedStateMachine):
     @rule()
     def keep_house(self) -> None:
         """A whole round of housekeeping."""
+        self.flush()
         keep_house(self.engine)
-        self.settled()
 
     # ---- reads -------------------------------------------------------------------------------------------------
 
@@ -222,7 +260,24 @@ class EngineAgainstDict(RuleBasedStateMachine):
         assert len({record.sequence for record in got}) == len(got)
 
 
+class EngineOnSqlite(EngineAgainstDict):
+    """The same over SQLite."""
+
+    def make_store(self) -> Store:
+        """A database in memory."""
+        return SqliteStore(None, sync="normal")
+
+    def teardown(self) -> None:
+        """Give the database back."""
+        if hasattr(self, "store"):
+            self.store.inner.close()
+
+
 EngineAgainstDict.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=30, deadline=None, derandomize=True
+    max_examples=60, stateful_step_count=30, deadline=None, derandomize=True
+)
+EngineOnSqlite.TestCase.settings = settings(
+    max_examples=20, stateful_step_count=30, deadline=None, derandomize=True
 )
 TestEngineAgainstDict = EngineAgainstDict.TestCase
+TestEngineOnSqlite = EngineOnSqlite.TestCase

@@ -88,6 +88,7 @@ class Catalog:
         self._resized: dict[int, Table] = {}
         self.tables: dict[str, Table] = {}
         self.streams: dict[str, Stream] = {}
+        self.shards: dict[int, Shard] = {}
         self.trimmed: dict[int, int] = {}
         self.dropped: set[int] = set()
         self.counters = CountersDocument()
@@ -103,6 +104,7 @@ class Catalog:
             self._stream(document) for document in self._documents(b"stream/", StreamDocument).values()
         ]
         self.streams = {stream.arn: stream for stream in streams}
+        self.shards = {shard.number: shard for stream in streams for shard in stream.document.shards}
         on = {
             stream.document.table_number: stream for stream in streams if stream.document.disabled_ms is None
         }
@@ -173,14 +175,21 @@ class Catalog:
             stream = self._stream(document)
             self.streams[stream.arn] = stream
         else:
+            self._forget_shards(stream)
             stream.replace(document)
+        self.shards.update((shard.number, shard) for shard in document.shards)
         self._put(_stream_key(document.label), document)
         return stream
 
     def remove_stream(self, stream: Stream) -> None:
         """Forget a stream."""
         del self.streams[stream.arn]
+        self._forget_shards(stream)
         self._committer.put_row(CATALOG, _stream_key(stream.document.label), None)
+
+    def _forget_shards(self, stream: Stream) -> None:
+        for shard in stream.document.shards:
+            del self.shards[shard.number]
 
     def save_trimmed(self, shard: int, through: int | None) -> None:
         """Keep up to where a shard's records are gone; None forgets the shard."""

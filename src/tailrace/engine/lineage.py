@@ -106,14 +106,6 @@ class Lineage:
         shards = [shard for shard in stream.document.shards if not self.is_vanished(shard, wall_ms)]
         return sorted(shards, key=lambda shard: (shard.starting, shard.number))
 
-    def present(self, number: int) -> Shard | None:
-        """A shard as it is now, by its number; None once it is forgotten."""
-        for stream in self._catalog.streams.values():
-            for shard in stream.document.shards:
-                if shard.number == number:
-                    return shard
-        return None
-
     def forget_vanished(self, stream: Stream, wall_ms: int) -> list[int]:
         """Forget shards, and the stream when nothing of it is left. Returns: the numbers of the shards."""
         gone = [

@@ -71,7 +71,6 @@ class StreamReader:
             raise ApiError(
                 "ResourceNotFoundException", f"Requested resource not found: Stream: {arn} not found"
             )
-        self._lineage.roll(stream, wall_ms)
         return stream
 
     def of_table(self, name: str) -> StreamRef:
@@ -124,6 +123,7 @@ class StreamReader:
         most = _limit(limit, LIST_PAGE)
         stream = self._stream(arn)
         wall_ms = self._clock.now().wall_ms
+        self._lineage.roll(stream, wall_ms)
         shards = self._lineage.readable_shards(stream, wall_ms)
         if filter is not None:
             shards = _filtered(shards, filter)
@@ -150,7 +150,7 @@ class StreamReader:
         newest = 0
         for stream in self._catalog.streams.values():
             for shard in stream.open_shards:
-                newest = max(newest, self._last_created_ms(shard))
+                newest = max(newest, shard.created_ms, self._last_created_ms(shard))
         return newest
 
     def _last_created_ms(self, shard: Shard) -> int:
@@ -229,7 +229,7 @@ class StreamReader:
                    `shard.starting - 1` insists on the whole shard.
         """
         wall_ms = self._clock.now().wall_ms
-        present = self._lineage.present(shard.number)
+        present = self._catalog.shards.get(shard.number)
         if present is None:
             # It vanished 24 hours after it was closed: whoever still asks has not read it to its end.
             return Page([], after, closed=True, trimmed=True)

@@ -4,13 +4,12 @@ Rules of this file: real stores and clocks of the package; the failing store wra
 disk would.
 """
 
-from tailrace.expressions.condition import Condition, parse_condition
-from tailrace.expressions.keys import KeyCondition, parse_key_condition
-from tailrace.expressions.placeholders import Placeholders
-
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.errors import StoreError
+from tailrace.expressions.condition import Condition, parse_condition
+from tailrace.expressions.keys import KeyCondition, parse_key_condition
+from tailrace.expressions.placeholders import Placeholders
 from tailrace.ports import Commit, LogRow, Store
 from tailrace.stores.memory import MemoryStore
 from tailrace.streams.record import ChangeRecord, ViewType

@@ -1,12 +1,12 @@
 """Items: one write is one change and one record, and nothing else leaves a trace."""
 
 import pytest
-from tailrace.expressions.placeholders import Placeholders
-from tailrace.expressions.update import parse_update
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError, StoreError
+from tailrace.expressions.placeholders import Placeholders
+from tailrace.expressions.update import parse_update
 from tailrace.stores.memory import MemoryStore
 from tailrace.streams.record import image
 from tailrace.tables.mutate import Delete, Put, Update
@@ -77,7 +77,7 @@ def test_a_record_names_its_keys_time_and_size() -> None:
     [
         Put("orders", item("a", 1)),
         Delete("orders", {"pk": {"S": "absent"}}),
-        Update("orders", KEY, parse_update("REMOVE missing", Placeholders(None, None))),
+        Update("orders", KEY, parse_update("REMOVE gone", Placeholders(None, None))),
         Update("orders", KEY),
     ],
 )

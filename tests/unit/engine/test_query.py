@@ -1,12 +1,12 @@
 """Query and Scan: ranges, order, pages, filters, starting keys."""
 
 import pytest
-from tailrace.expressions.placeholders import Placeholders
-from tailrace.expressions.projection import parse_projection
 
 from tailrace.engine.engine import Engine, ItemPage, QueryRequest, ScanRequest
 from tailrace.engine.query import following_prefix
 from tailrace.errors import ApiError
+from tailrace.expressions.placeholders import Placeholders
+from tailrace.expressions.projection import parse_projection
 from tailrace.tables.definition import TableDefinition
 from tailrace.tables.mutate import Delete, Put
 from tailrace.values.types import Item

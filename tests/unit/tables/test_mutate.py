@@ -1,12 +1,12 @@
 """What a write means: new items, no changes, conditions, sizes."""
 
 import pytest
+
+from tailrace.errors import ApiError
 from tailrace.expressions.condition import Condition, parse_condition
 from tailrace.expressions.placeholders import Placeholders
 from tailrace.expressions.update import Update as UpdateExpression
 from tailrace.expressions.update import parse_update
-
-from tailrace.errors import ApiError
 from tailrace.tables.mutate import Check, Delete, Put, Update, mutate
 from tailrace.tables.schema import TableSchema
 from tailrace.values.types import Item
@@ -46,7 +46,7 @@ def test_a_put_of_the_same_item_is_no_change_whatever_the_order_of_its_members()
 
 @pytest.mark.parametrize(
     "text",
-    ["SET n = :one", "REMOVE missing", "ADD n :zero", "ADD tags :x", "SET n = if_not_exists(n, :zero)"],
+    ["SET n = :one", "REMOVE gone", "ADD n :zero", "ADD tags :x", "SET n = if_not_exists(n, :zero)"],
 )
 def test_an_update_that_changes_nothing_is_no_change(text: str) -> None:
     mutation = mutate(SCHEMA, OLD, Update("t", KEY, update(text)))

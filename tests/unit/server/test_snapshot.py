@@ -1,0 +1,88 @@
+"""One look at a running node."""
+
+import asyncio
+import http.client
+import json
+from collections.abc import Callable
+
+from tailrace.server.http import HttpServer, HttpSettings
+from tailrace.server.observe import Limits, Observed, routes
+from tailrace.server.snapshot import observed
+from tests.unit.server.admin import FixedWorker, Ground, Live
+
+
+def look(ground: Ground) -> Observed:
+    """Start a server on the ground, and look."""
+
+    async def run() -> Observed:
+        server = HttpServer(ground.engine, HttpSettings(port=0))
+        await server.start()
+        try:
+            return observed(ground.subject, server, "1.2.3")
+        finally:
+            await server.close()
+
+    return asyncio.run(run())
+
+
+def run_here(ground: Ground) -> None:
+    """Say that a worker runs the handler, and that it moved now."""
+    shard = ground.shards()[0].shard_id
+    ground.subject.worker = FixedWorker(
+        [Live("app", "mail", "shop", shard, 0, ground.clock.now().monotonic_ms)]
+    )
+
+
+def test_a_handler_that_runs_here_is_seen_with_its_age_and_stillness() -> None:
+    ground = Ground()
+    run_here(ground)
+    ground.clock.advance(2_000)
+    ground.put("o1")
+    ground.clock.advance(5_000)
+    (progress,) = look(ground).progress
+    assert (progress.handler, progress.table) == ("mail", "shop")
+    assert (progress.oldest_unsettled_ms, progress.still_ms) == (5_000, 7_000)
+
+
+def test_a_handler_that_does_not_run_here_counts_in_totals_but_cannot_be_stuck() -> None:
+    ground = Ground()
+    ground.put("o1")
+    ground.settle("mail", 1, [(1, 1, 4, "handled"), (1, 1, 1, "discarded")])
+    ground.clock.advance(3_600_000)
+    seen = look(ground)
+    assert seen.progress == []
+    assert (seen.handlers[0].settled["handled"], seen.handlers[0].dead_letters) == (4, 1)
+
+
+def test_shards_are_counted_by_table_and_state() -> None:
+    assert look(Ground(shards=3)).shards == {("shop", "open"): 3, ("shop", "closed"): 0}
+
+
+def test_readiness_over_http_fails_while_a_handler_is_stuck_and_recovers() -> None:
+    ground = Ground()
+    run_here(ground)
+    ground.put("o1")
+
+    async def run() -> list[tuple[int, list[str]]]:
+        looking: Callable[[], Observed] = lambda: observed(ground.subject, server, "1")  # noqa: E731
+        server = HttpServer(ground.engine, HttpSettings(port=0), routes(looking, Limits(1_000, 1_000)))
+        port = await server.start()
+        seen = []
+        for _ in range(2):
+            ground.clock.advance(2_000)
+            seen.append(await asyncio.to_thread(ready, port))
+            ground.settle("mail", ground.records()[-1].sequence)
+        await server.close()
+        return seen
+
+    assert asyncio.run(run()) == [(503, ["mail"]), (200, [])]
+
+
+def ready(port: int) -> tuple[int, list[str]]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", "/ready")
+        answer = connection.getresponse()
+        return answer.status, [reason["handler"] for reason in json.loads(answer.read())["reasons"]]
+    finally:
+        connection.close()

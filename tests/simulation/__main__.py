@@ -18,7 +18,10 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     print(f"simulation: seeds {arguments.first} to {arguments.first + arguments.seeds - 1}", flush=True)
-    kept = Path(tempfile.gettempdir()) / f"tailrace-simulation-{version()}-{arguments.first}.json"
+    kept = (
+        Path(tempfile.gettempdir())
+        / f"tailrace-simulation-{version()}-{arguments.first}-{arguments.seeds}.json"
+    )
     report = campaign(arguments.first, arguments.seeds, show(arguments.seeds), kept)
     print()
     print("\n".join(report.lines()))

@@ -46,6 +46,7 @@ class Seen:
     passed: dict[bytes, int] = field(default_factory=dict)
     overtaken: set[int] = field(default_factory=set)
     proven: set[int] = field(default_factory=set)
+    cover: set[int] = field(default_factory=set)
 
 
 class Checkers:
@@ -68,6 +69,7 @@ class Checkers:
         self.seen: dict[int, Seen] = {}
         self.accepted: set[int] = set()
         self.durable: dict[str, Checkpoint] = {}
+        self.durable_cover: dict[str, set[int]] = defaultdict(set)
         self.epochs: dict[tuple[str, int], int] = {}
         self.latest_wall_ms = 0
         self.horizon: dict[str, int] = {}
@@ -175,16 +177,14 @@ class Checkers:
                 "what is given up is a dead letter by the policy",
                 f"{discarded} discarded, {len(save.given_up)} dead letters",
             )
-        for sequence in self._covered(worker.shard.shard_id, save.checkpoint):
-            if sequence in seen.accepted or sequence in seen.proven:
-                continue
+        seen.cover = self._covered(worker.shard.shard_id, save.checkpoint)
+        for sequence in seen.cover - seen.accepted - seen.proven:
             record = self.records[worker.shard.shard_id][sequence]
             if not self.is_wanted(record) or self._is_settled(worker, seen, sequence):
                 seen.proven.add(sequence)
             else:
-                self.wrong(
-                    "a checkpoint covers only what is settled", f"{sequence} at {save.checkpoint.watermark}"
-                )
+                text = f"{sequence} at {save.checkpoint.watermark}"
+                self.wrong("a checkpoint covers only what is settled", text)
 
     def _by_the_policy(self, seen: Seen, entry: GivenUp) -> None:
         sequence, age_ms = entry.record.sequence, self.latest_wall_ms - entry.record.created_ms
@@ -210,7 +210,8 @@ class Checkers:
         if self.epochs.setdefault((shard_id, epoch), worker.name) != worker.name:
             self.wrong("one worker saves under one epoch", f"epoch {epoch} of {shard_id}")
         before = self.durable.get(shard_id, Checkpoint())
-        lost = set(self._covered(shard_id, before)) - set(self._covered(shard_id, save.checkpoint))
+        cover = self.seen[worker.name].cover
+        lost = self.durable_cover[shard_id] - cover
         if (
             lost
             or save.checkpoint.watermark < before.watermark
@@ -218,6 +219,7 @@ class Checkers:
         ):
             self.wrong("a checkpoint never goes back", f"{before} then {save.checkpoint}")
         self.durable[shard_id] = save.checkpoint
+        self.durable_cover[shard_id] = cover
 
     def clock_steps(self, now: Now) -> None:
         self.latest_wall_ms = max(self.latest_wall_ms, now.wall_ms)
@@ -260,11 +262,12 @@ class Checkers:
                 f"{totals}, but {refused} filtered, {dead} dead of {len(self.records[shard_id])}",
             )
 
-    def _covered(self, shard_id: str, checkpoint: Checkpoint) -> Iterator[int]:
+    def _covered(self, shard_id: str, checkpoint: Checkpoint) -> set[int]:
         sequences = self.sequences[shard_id]
-        yield from sequences[: bisect_right(sequences, checkpoint.watermark)]
+        cover = set(sequences[: bisect_right(sequences, checkpoint.watermark)])
         for first, last in checkpoint.ranges:
-            yield from sequences[bisect_left(sequences, first) : bisect_right(sequences, last)]
+            cover.update(sequences[bisect_left(sequences, first) : bisect_right(sequences, last)])
+        return cover
 
 
 def covers(checkpoint: Checkpoint, sequence: int) -> bool:

@@ -107,7 +107,7 @@ def a_restart_forgets_the_ranges(patch: pytest.MonkeyPatch) -> None:
 
 
 def nobody_asks_to_be_woken(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ShardMachine, "_next_wake_ms", lambda _self, _now: None)
+    patch.setattr(ShardMachine, "_next_wake_ms", lambda _self, _now, **_: None)
 
 
 CANARIES: dict[str, Plant] = {

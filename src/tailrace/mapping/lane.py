@@ -40,9 +40,14 @@ class Lane:
         """Whether a batch must be sent again before anything new."""
         return bool(self._stack)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to send, or a batch is at the sink."""
+        return self.at_sink is not None or not (self.pending or self._stack)
+
     def next(self, now: Now, *, is_last: bool) -> Work | None:
         """The batch to send now. Records that became too old are discarded on the way."""
-        if self.at_sink is not None or not (self._stack or self.pending):
+        if self.is_idle:
             return None
         while self._stack:
             work = self._stack[-1]

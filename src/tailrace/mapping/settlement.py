@@ -7,10 +7,14 @@ by the two flows.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from tailrace.mapping.commands import Checkpoint, GivenUp, SaveCheckpoint, Settled, SettledAs
 from tailrace.mapping.watermark import Watermark
 from tailrace.streams.record import ChangeRecord
+
+Report: TypeAlias = tuple[int, int, int, int, SettledAs]
+"""A span of ordinals (half open), the first and last sequence number in it, the outcome."""
 
 
 @dataclass(slots=True)
@@ -18,7 +22,7 @@ class _Saving:
     """What an outstanding SaveCheckpoint carries."""
 
     checkpoint: Checkpoint
-    reports: list[tuple[int, int, Settled]]
+    reports: list[Report]
     given_up: list[GivenUp]
     unsaved: int
 
@@ -36,7 +40,7 @@ class Settlement:
         self.watermark = Watermark(checkpoint)
         self.totals: dict[SettledAs, int] = {"handled": 0, "filtered": 0, "discarded": 0, "trimmed": 0}
         self.unsaved = 0
-        self._reports: list[tuple[int, int, Settled]] = []
+        self._reports: list[Report] = []
         self._given_up: list[GivenUp] = []
         self._saved = checkpoint
         self._saving: _Saving | None = None
@@ -45,8 +49,7 @@ class Settlement:
         """These records, in reading order, came to this end."""
         watermark = self.watermark
         for start, end in watermark.spans(records):
-            settled = Settled(watermark.sequence(start), watermark.sequence(end - 1), end - start, outcome)
-            self._report(start, end, settled)
+            self._report((start, end, watermark.sequence(start), watermark.sequence(end - 1), outcome))
             watermark.settle(start, end)
         watermark.advance()
         self.totals[outcome] += len(records)
@@ -60,16 +63,16 @@ class Settlement:
     def lost_to_trim(self, first: int, last: int) -> None:
         """Nobody can say how many records there were: the source had trimmed them before they were read."""
         place = self.watermark.end
-        self._reports.append((place, place, Settled(first, last, 0, "trimmed")))
+        self._reports.append((place, place, first, last, "trimmed"))
 
-    def _report(self, start: int, end: int, settled: Settled) -> None:
+    def _report(self, report: Report) -> None:
+        """Note a report, as one with its neighbour when they have the same outcome."""
         if self._reports:
-            first, last, before = self._reports[-1]
-            if last == start and before.outcome == settled.outcome:
-                merged = Settled(before.first, settled.last, before.count + settled.count, settled.outcome)
-                self._reports[-1] = (first, end, merged)
+            before = self._reports[-1]
+            if before[1] == report[0] and before[4] == report[4]:
+                self._reports[-1] = (before[0], report[1], before[2], report[3], report[4])
                 return
-        self._reports.append((start, end, settled))
+        self._reports.append(report)
 
     def has_news(self, *, finished: bool) -> bool:
         """Whether a checkpoint would say something that the last saved one does not."""
@@ -85,17 +88,17 @@ class Settlement:
         given_up = sorted(self._given_up, key=lambda entry: entry.record.sequence)
         command = SaveCheckpoint(
             self.watermark.checkpoint(finished=finished),
-            tuple(settled for _, _, settled in reports),
+            tuple(Settled(first, last, end - start, outcome) for start, end, first, last, outcome in reports),
             tuple(given_up),
         )
         self._saving = _Saving(command.checkpoint, reports, given_up, self.unsaved)
         self._reports, self._given_up = [], []
         return command
 
-    def _merged(self, reports: list[tuple[int, int, Settled]]) -> list[tuple[int, int, Settled]]:
+    def _merged(self, reports: list[Report]) -> list[Report]:
         self._reports = []
-        for start, end, settled in sorted(reports, key=lambda report: report[:2]):
-            self._report(start, end, settled)
+        for report in sorted(reports):
+            self._report(report)
         return self._reports
 
     def saved(self) -> None:

@@ -160,10 +160,11 @@ class ShardMachine:
             return []
         commands: list[Command] = []
         self._ask_for_invokes(commands, now)
-        self._ask_for_checkpoint(commands, now)
+        finished = self.is_finished
+        has_news = self._ask_for_checkpoint(commands, now, finished=finished)
         self._ask_for_read(commands, now)
-        self._ask_for_end(commands)
-        self._ask_for_wake(commands, now)
+        self._ask_for_end(commands, finished=finished, has_news=has_news)
+        self._ask_for_wake(commands, now, has_news=has_news)
         return commands
 
     def _apply(self, completion: Completion, now: Now) -> None:
@@ -260,12 +261,11 @@ class ShardMachine:
         if self._phase == "running" and not self._paused and not self._is_held_back():
             commands.extend(self._flow.start(now, self._breaker.allows(now), is_last=self._closed))
 
-    def _ask_for_checkpoint(self, commands: list[Command], now: Now) -> None:
-        if self._saving or self._phase == "lost" or now.monotonic_ms < self._state.ready_ms:
-            return
-        finished = self.is_finished
-        if not self._settlement.has_news(finished=finished):
-            return
+    def _ask_for_checkpoint(self, commands: list[Command], now: Now, *, finished: bool) -> bool:
+        """Save what is new, when it is due; returns whether something new is left for a later checkpoint."""
+        has_news = self._settlement.has_news(finished=finished)
+        if not has_news or self._saving or self._phase == "lost" or now.monotonic_ms < self._state.ready_ms:
+            return has_news
         is_urgent = (
             finished
             or self._phase == "stopping"
@@ -275,6 +275,8 @@ class ShardMachine:
         if is_urgent or now.monotonic_ms >= self._saved_ms + self._settings.checkpoint_interval_ms:
             self._saving = True
             commands.append(self._settlement.save(finished=finished))
+            return False
+        return True
 
     def _ask_for_read(self, commands: list[Command], now: Now) -> None:
         if self._reading or self._closed or self._phase != "running" or self._state.failures:
@@ -285,21 +287,23 @@ class ShardMachine:
             self._reading = True
             commands.append(Read(self._settlement.watermark.position, room))
 
-    def _ask_for_end(self, commands: list[Command]) -> None:
+    def _ask_for_end(self, commands: list[Command], *, finished: bool, has_news: bool) -> None:
         if self._flow.in_flight:
             return
-        is_saved = not self._saving and not self._settlement.has_news(finished=self.is_finished)
-        if self._phase == "lost" or (is_saved and (self._phase == "stopping" or self.is_finished)):
-            commands.append(Stopped(finished=self._phase != "lost" and self.is_finished))
+        is_saved = not self._saving and not has_news
+        if self._phase == "lost" or (is_saved and (finished or self._phase == "stopping")):
+            commands.append(Stopped(finished=finished and self._phase != "lost"))
             self._phase = "stopped"
 
-    def _ask_for_wake(self, commands: list[Command], now: Now) -> None:
-        earliest = self._next_wake_ms(now) if self._phase in ("running", "stopping") else None
+    def _ask_for_wake(self, commands: list[Command], now: Now, *, has_news: bool) -> None:
+        if self._phase not in ("running", "stopping"):
+            return
+        earliest = self._next_wake_ms(now, has_news=has_news)
         if earliest is not None and (self._wake_ms is None or earliest < self._wake_ms):
             self._wake_ms = earliest
             commands.append(Wake(earliest))
 
-    def _next_wake_ms(self, now: Now) -> int | None:
+    def _next_wake_ms(self, now: Now, *, has_news: bool) -> int | None:
         times: list[int] = []
         if self._phase == "running":
             if self._source.failures and not self._reading and not self._closed:
@@ -310,17 +314,18 @@ class ShardMachine:
         if not self._saving:
             if self._state.failures:
                 times.append(self._state.ready_ms)
-            elif self._settlement.has_news(finished=self.is_finished):
+            elif has_news:
                 times.append(self._saved_ms + self._settings.checkpoint_interval_ms)
+        if not times:
+            return None
         return min((time for time in times if time > now.monotonic_ms), default=None)
 
     def _flow_wake_ms(self, now: Now) -> int | None:
         if self._paused or self._is_held_back():
             return None
-        flow_ms = self._flow.wake_ms(now)
         if not self._breaker.is_open:
-            return flow_ms
+            return self._flow.wake_ms(now)
         if self._breaker.probing or not self.unsettled:
             return None
         ready_ms = self._breaker.ready_ms
-        return ready_ms if ready_ms > now.monotonic_ms else flow_ms
+        return ready_ms if ready_ms > now.monotonic_ms else self._flow.wake_ms(now)

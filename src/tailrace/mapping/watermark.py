@@ -94,18 +94,19 @@ class Watermark:
         if last - start + 1 == len(records):
             yield start, last + 1
             return
-        end = start + 1
+        sequences, base = self._sequences, self._base
+        end = start + 1 - base
         for record in records[1:]:
-            ordinal = self.ordinal(record.sequence)
-            if ordinal != end:
-                yield start, end
-                start = ordinal
-            end = ordinal + 1
-        yield start, end
+            if sequences[end] != record.sequence:
+                yield start, end + base
+                start = self.ordinal(record.sequence, end)
+                end = start - base
+            end += 1
+        yield start, end + base
 
-    def ordinal(self, sequence: int) -> int:
+    def ordinal(self, sequence: int, low: int = 0) -> int:
         """The place of a record in reading order. Raises: InternalError when it is settled below the watermark."""
-        index = bisect_left(self._sequences, sequence)
+        index = bisect_left(self._sequences, sequence, low)
         if index == len(self._sequences) or self._sequences[index] != sequence:
             raise InternalError(f"record {sequence} is not open above the watermark {self.value}")
         return self._base + index

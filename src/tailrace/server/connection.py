@@ -139,7 +139,7 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""
         self._headers[name.lower()] = value
-        self._count(len(name) + len(value))
+        self._count(len(name) + len(value) + 4)
 
     def on_headers_complete(self) -> None:
         """Judge a body before it comes."""

@@ -33,7 +33,7 @@ def coverage() -> list[Covered]:
 def _covered(entry: Operation) -> Covered:
     missing = [
         name if harmless is None else f"{name} other than {harmless}"
-        for name, harmless in sorted(entry.input.refused.items())
+        for name, harmless in sorted({**entry.input.refused, **entry.input.limited}.items())
     ]
     state: State = "no" if not entry.emulated else "partly" if missing else "yes"
     return {

@@ -83,11 +83,12 @@ class Input:
     """What one operation takes.
 
     Shape:   `structure` checks; `refused` names members that Tailrace does not emulate yet, with the values of them that
-             are harmless (`None`: no value is).
+             are harmless (`None`: no value is); `limited` is the same, refused by the operation's own code.
     """
 
     structure: Structure
     refused: Mapping[str, object] = field(default_factory=dict)
+    limited: Mapping[str, object] = field(default_factory=dict)
 
 
 def structure(name: str, /, *required: str, **members: Shape) -> Structure:

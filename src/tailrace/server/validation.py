@@ -28,6 +28,9 @@ from tailrace.values.wire import read_item
 Predicate: TypeAlias = Callable[[Any], bool]
 Check: TypeAlias = Callable[[Payload], Payload]
 
+LEGACY: Final = (
+    "AttributesToGet", "AttributeUpdates", "Expected", "QueryFilter", "ScanFilter", "ConditionalOperator", "KeyConditions",
+)  # fmt: skip
 MOST_ERRORS: Final = 10
 DEEPEST_VALUE: Final = 16
 LONGEST_VALUE: Final = 1_000
@@ -72,11 +75,23 @@ def check_slowly(given: Input, payload: Payload) -> Payload:
         raise validation_error(
             f"{len(errors)} validation error{plural} detected: {'; '.join(errors[:MOST_ERRORS])}"
         )
+    _refuse_mixture(given, cleaned)
     for name, harmless in given.refused.items():
         value = cleaned.get(name)
         if value is not None and (harmless is None or value != harmless):
             raise not_emulated(name if harmless is None else f"{name}={value}")
     return cleaned
+
+
+def _refuse_mixture(given: Input, payload: Payload) -> None:
+    """Legacy parameters beside expressions. Raises: ApiError. Source: semantics §6.4."""
+    legacy = [name for name in LEGACY if name in given.refused and name in payload]
+    expressions = [name for name in given.structure.members if name in payload and name.endswith("Expression")]
+    if legacy and expressions:
+        raise validation_error(
+            "Can not use both expression and non-expression parameters in the same request: "
+            f"Non-expression parameters: {{{', '.join(legacy)}}} Expression parameters: {{{', '.join(expressions)}}}"
+        )
 
 
 def not_emulated(what: str) -> ApiError:

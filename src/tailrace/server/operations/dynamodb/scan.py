@@ -3,7 +3,7 @@
 Behaviour:     in the order of the partition keys' hashes; a page ends at Limit evaluated items or 1 MB before the filter;
                every read is consistent.
 Limits:        1 MB a page; expression 4 KB.
-Not emulated:  IndexName; Segment and TotalSegments (parallel scan); ScanFilter, ConditionalOperator and AttributesToGet
+Not emulated:  IndexName; TotalSegments other than 1 (parallel scan); ScanFilter, ConditionalOperator and AttributesToGet
                (legacy); ReturnConsumedCapacity other than NONE.
 Source:        AWS API Reference, Scan; semantics §6.6.
 """
@@ -12,6 +12,7 @@ from typing import Final
 
 from tailrace.engine.engine import Engine
 from tailrace.engine.query import ScanRequest
+from tailrace.errors import validation_error
 from tailrace.server.parameters import (
     EXPRESSION,
     EXPRESSION_VALUES,
@@ -40,6 +41,7 @@ from tailrace.server.shapes import (
     Whole,
     structure,
 )  # fmt: skip
+from tailrace.server.validation import not_emulated
 from tailrace.server.wire import Payload
 
 INPUT: Final = Input(
@@ -53,8 +55,9 @@ INPUT: Final = Input(
     ),
     {
         "IndexName": None, "AttributesToGet": None, "ScanFilter": None, "ConditionalOperator": None,
-        "TotalSegments": None, "Segment": None, "ReturnConsumedCapacity": "NONE",
+        "ReturnConsumedCapacity": "NONE",
     },
+    {"TotalSegments": 1},
 )  # fmt: skip
 
 
@@ -63,6 +66,7 @@ def scan(engine: Engine, payload: Payload) -> Result:
     """One page of the table. Raises: ApiError."""
     placeholders = read_placeholders(payload, "ProjectionExpression", "FilterExpression")
     start_key = read_start_key(payload)
+    check_segments(payload.get("Segment"), payload.get("TotalSegments"))
     counts = counts_only(payload, "Scanning")
     projection = read_projection(payload, placeholders)
     condition = read_condition(payload, placeholders, "FilterExpression")
@@ -71,3 +75,24 @@ def scan(engine: Engine, payload: Payload) -> Result:
         ScanRequest(payload["TableName"], condition, projection, payload.get("Limit"), start_key, counts)
     )
     return page_bytes(page, counts)
+
+
+def check_segments(segment: int | None, total: int | None) -> None:
+    """Require both or neither, and a segment that exists. Raises: ApiError. Source: semantics §6.6."""
+    if segment is None and total is None:
+        return
+    if total is None:
+        raise validation_error(
+            "The TotalSegments parameter is required but was not present in the request when Segment parameter is present"
+        )
+    if segment is None:
+        raise validation_error(
+            "The Segment parameter is required but was not present in the request when parameter TotalSegments is present"
+        )
+    if segment >= total:
+        raise validation_error(
+            "The Segment parameter is zero-based and must be less than parameter TotalSegments: "
+            f"Segment: {segment} is not less than TotalSegments: {total}"
+        )
+    if total > 1:
+        raise not_emulated(f"TotalSegments={total}")

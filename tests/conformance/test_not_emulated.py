@@ -1,0 +1,57 @@
+"""What is not there says so; and coverage knows every operation of the service model that botocore ships."""
+
+import botocore.session
+import pytest
+
+from tailrace.server.coverage import coverage
+from tailrace.server.registry import NOT_YET
+from tests.conformance.client import Conformance
+
+TEXT = "Tailrace does not emulate {} yet. `tailrace coverage` lists what it does."
+COVERED = {one["operation"]: one for one in coverage()}
+
+
+@pytest.mark.parametrize("operation", [name for names in NOT_YET.values() for name in names])
+def test_an_operation_that_is_not_there_says_so(api: Conformance, operation: str) -> None:
+    status, answer = api.raw(operation, {})
+    assert (status, answer["message"]) == (400, TEXT.format(operation))
+    assert answer["__type"] == "com.amazon.coral.service#UnknownOperationException"
+    assert COVERED[operation]["state"] == "no"
+
+
+def test_an_operation_that_never_was_is_unknown(api: Conformance) -> None:
+    assert api.raw("Nothing", {}) == (400, {"__type": "com.amazon.coral.service#UnknownOperationException"})
+
+
+@pytest.mark.parametrize("service", ["dynamodb", "dynamodbstreams"])
+def test_every_operation_of_the_service_model_is_covered(service: str) -> None:
+    model = botocore.session.get_session().get_service_model(service)
+    assert set(model.operation_names) <= set(COVERED)
+
+
+@pytest.mark.parametrize("service", ["dynamodb", "dynamodbstreams"])
+def test_every_parameter_of_what_is_there_is_known(service: str) -> None:
+    """A parameter is either done or named under `not_emulated`; none is silently ignored."""
+    from tailrace.server.registry import find_operations
+
+    model = botocore.session.get_session().get_service_model(service)
+    for entry in find_operations().values():
+        if not entry.emulated or entry.name not in model.operation_names:
+            continue
+        shape = model.operation_model(entry.name).input_shape
+        assert set(shape.members) <= set(entry.input.structure.members), entry.name
+        assert set(shape.required_members) <= entry.input.structure.required, entry.name
+
+
+def test_coverage_lists_what_an_operation_lacks() -> None:
+    put = COVERED["PutItem"]
+    assert put["state"] == "partly"
+    assert put["not_emulated"] == [
+        "ConditionalOperator",
+        "Expected",
+        "ReturnConsumedCapacity other than NONE",
+        "ReturnItemCollectionMetrics other than NONE",
+    ]
+    assert "legacy" in put["note"]
+    assert COVERED["DescribeTable"]["state"] == "yes"
+    assert len(COVERED) >= 61

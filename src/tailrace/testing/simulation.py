@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from random import Random
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from tailrace.leases import checkpoint as rows
 from tailrace.leases import lease as leases
@@ -88,6 +88,7 @@ class Run:
     def __init__(self, made: Plan, observer: Observer) -> None:
         self.plan = made
         self.counts = made.counts
+        self.passed: Counter[type] = Counter()
         self.random = Random(made.seed ^ 0x5EED)
         self.observer = observer
         self.rows: dict[str, dict[str, Any]] = {}
@@ -126,6 +127,9 @@ class Run:
         while self._agenda and self._agenda[0][0] <= end_ms and not self.is_over:
             self.time_ms, _, what = heappop(self._agenda)
             what()
+        for kind, times in self.passed.items():
+            word = "command" if issubclass(kind, get_args(Command)) else "completion"
+            self.counts[f"{word} {kind.__name__}"] += times
         self.observer.over(self)
         return self
 
@@ -174,9 +178,9 @@ class Run:
         if not worker.is_alive:
             return
         self.steps += 1
-        self.counts["completion " + type(completion).__name__] += 1
+        self.passed[type(completion)] += 1
         for command in worker.machine.step(completion, self.now):
-            self.counts["command " + type(command).__name__] += 1
+            self.passed[type(command)] += 1
             self.carry_out(worker, command)
 
     def carry_out(self, worker: Worker, command: Command) -> None:

@@ -65,7 +65,6 @@ class Replay:
         self._wall_ms = (writes[0].instant - STEP_MINUTES) * MINUTE_MS
         self._checked_ms = self._wall_ms
         self._is_over = False
-        self._counted = (0, 0)
         self._begun = time.monotonic()
         self.progress = Progress(len(writes))
 
@@ -185,6 +184,7 @@ class Replay:
         while True:
             self._armed = next(plan, None)
             self._armed_at = self._client.written
+            self._client.run += 1
             self._node.start(
                 self._wall_ms, self._armed and self._armed.crash_at, note_calls=self._witness is not None
             )
@@ -192,7 +192,7 @@ class Replay:
                 self._client.is_up.set()
                 if not await self._until_killed():
                     return
-            self._record_kill()
+            await self._record_kill()
 
     async def _until_killed(self) -> bool:
         """Whether the node died; False when all is done. Kills it itself when the plan says: at any moment."""
@@ -212,13 +212,13 @@ class Replay:
             await asyncio.sleep(0.002)
         return True
 
-    def _record_kill(self) -> None:
+    async def _record_kill(self) -> None:
         """Note what was in flight. The node is dead, so the store is read here, by the code of `tailrace status`."""
         self._client.is_up.clear()
         self._close_kill()
         assert self._armed is not None
         assert self._witness is not None
-        handlers = ask(self._node.data, "status")["handlers"]
+        handlers = (await asyncio.to_thread(ask, self._node.data, "status"))["handlers"]
         unsettled = self._witness.unsettled(handlers)
         self.progress.kills.append(
             Kill(self._armed.point, self._armed.passing, self._client.written, unsettled)
@@ -230,11 +230,10 @@ class Replay:
             return
         repeated = self._witness.repeated()
         if self.progress.kills:
-            kill = self.progress.kills[-1]
+            number, kill = len(self.progress.kills), self.progress.kills[-1]
             kill.calls_repeated = repeated
-            kill.writes_in_flight = self._client.lost - self._counted[0]
-            kill.writes_repeated = self._client.repeated - self._counted[1]
-        self._counted = (self._client.lost, self._client.repeated)
+            kill.writes_in_flight = self._client.lost[number]
+            kill.writes_repeated = self._client.repeated[number]
 
 
 def steps(writes: Sequence[Any]) -> Iterator[tuple[int, list[Any]]]:

@@ -7,6 +7,7 @@ happens to the server meanwhile. All writes of one flight go over one connection
 
 import asyncio
 import zlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -123,7 +124,8 @@ def _content_length(head: bytes) -> int:
 class Client:
     """Several connections. `is_up` says whether it makes sense to try: whoever kills the server clears it.
 
-    Units:   `written` counts acknowledged writes, `lost` those whose answer a kill took, `repeated` those sent again.
+    Shape:   `run` numbers the server's starts, set by whoever starts it; by run, `lost` counts the writes whose answer
+             its end took, `repeated` those of them that were sent again. `written` counts acknowledged writes.
     """
 
     def __init__(self, port: int, connections: int) -> None:
@@ -131,8 +133,9 @@ class Client:
         self._control = Connection(port)
         self.is_up = asyncio.Event()
         self.written = 0
-        self.lost = 0
-        self.repeated = 0
+        self.run = 0
+        self.lost: Counter[int] = Counter()
+        self.repeated: Counter[int] = Counter()
 
     async def write(
         self, requests: Sequence[Request], acknowledged: Callable[[], None] | None = None
@@ -148,17 +151,23 @@ class Client:
 
     async def _send(self, connection: Connection, lane: Sequence[Request]) -> None:
         for request in lane:
-            is_lost = False
-            while not await self._is_answered(connection, request):
-                if connection.was_sent and not is_lost:
-                    is_lost = True
-                    self.lost += 1
-            self.repeated += is_lost
+            lost_in: int | None = None
+            while True:
+                await self.is_up.wait()
+                run = self.run
+                answered = await self._is_answered(connection, request)
+                if connection.was_sent and lost_in is not None:
+                    self.repeated[lost_in] += 1
+                    lost_in = None
+                if answered:
+                    break
+                if connection.was_sent:
+                    self.lost[run] += 1
+                    lost_in = run
             self.written += 1
 
     async def _is_answered(self, connection: Connection, request: Request) -> bool:
         """Send once. Without an answer nobody knows whether it was written; sending it again is harmless."""
-        await self.is_up.wait()
         try:
             await connection.call(request.operation, request.body)
         except OSError:

@@ -135,7 +135,7 @@ class Session:
     def announce(self, port: int, app: "App") -> None:
         """Where it listens, which handlers run, what is dangerous."""
         endpoint = endpoint_of(self._serving, port)
-        handlers = {mapping.id: mapping.table for mapping in app.mappings}
+        handlers = {mapping.id: mapping.table.name for mapping in app.mappings}
         if self._serving.as_json:
             click.echo(json.dumps({**endpoint, "app": app.name, "handlers": handlers}))
         else:

@@ -93,10 +93,8 @@ def run(arguments: Sequence[str]) -> int:
     """One command line; the exit code."""
     try:
         code: Any = cli.main(args=list(arguments), prog_name="tailrace", standalone_mode=False)
-    except (
-        Exception,
-        KeyboardInterrupt,
-    ) as error:  # the last place: whatever it is, the user gets one message
+    # The last place: whatever it is, the user gets one message.
+    except (Exception, KeyboardInterrupt) as error:
         return report(error, arguments)
     return code if isinstance(code, int) else 0
 

@@ -56,6 +56,7 @@ def place_socket(directory: Path) -> Path:
 
 
 def remove_leftovers(directory: Path) -> None:
+    """Remove a socket that an earlier owner left, never anything else. Raises: StoreError."""
     path = socket_path(directory)
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.lstat().st_mode):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from tailrace import telemetry
+from tailrace.streams.sequence import SequenceNumber
 
 ANY_MOMENT: Final = "any moment"
 KILLS: Final = 26
@@ -69,10 +70,8 @@ def read_calls(path: Path, start: int) -> tuple[list[Call], int]:
         file.seek(start)
         data = file.read()
     whole = data[: data.rfind(b"\n") + 1]
-    calls = [
-        Call(handler, int(number))
-        for handler, number in (line.split() for line in whole.decode().splitlines())
-    ]
+    noted = (line.split() for line in whole.decode().splitlines())
+    calls = [Call(handler, int(SequenceNumber.from_wire(number))) for handler, number in noted]
     return calls, start + len(whole)
 
 

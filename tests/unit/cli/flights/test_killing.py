@@ -16,6 +16,12 @@ from tailrace.cli.flights.killing import (
     plan,
     read_calls,
 )
+from tailrace.streams.sequence import SequenceNumber
+
+
+def noted(*numbers: int) -> str:
+    """What the application writes down for calls of `alerts`."""
+    return "".join(f"alerts {SequenceNumber(number).wire}\n" for number in numbers)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -37,17 +43,17 @@ def test_only_a_named_point_is_told_to_the_child() -> None:
 
 def test_half_a_line_is_read_when_it_is_whole(tmp_path: Path) -> None:
     notes = tmp_path / "calls"
-    notes.write_bytes(b"alerts 1\nalerts 2\nale")
+    notes.write_text(noted(1, 2) + "ale")
     calls, position = read_calls(notes, 0)
     assert calls == [Call("alerts", 1), Call("alerts", 2)]
-    notes.write_bytes(b"alerts 1\nalerts 2\nalerts 3\n")
+    notes.write_text(noted(1, 2, 3))
     assert read_calls(notes, position)[0] == [Call("alerts", 3)]
 
 
 def test_a_witness_tells_repeated_calls_and_those_that_no_checkpoint_covers(tmp_path: Path) -> None:
     notes = tmp_path / "calls"
     witness = Witness(notes)
-    notes.write_text("alerts 1\nalerts 2\nalerts 3\nalerts 5\n")
+    notes.write_text(noted(1, 2, 3, 5))
     assert witness.repeated() == []
     checkpoints = [
         {"handler": "alerts", "shards": [{"watermark": "1", "ranges": [["3", "4"]]}]},
@@ -55,7 +61,7 @@ def test_a_witness_tells_repeated_calls_and_those_that_no_checkpoint_covers(tmp_
     ]
     assert witness.unsettled(checkpoints) == {Call("alerts", 2), Call("alerts", 5)}
     with notes.open("a") as file:
-        file.write("alerts 2\nalerts 6\n")
+        file.write(noted(2, 6))
     assert witness.repeated() == [Call("alerts", 2)]
 
 

@@ -1,1 +1,374 @@
-"""The composition root: the only file that picks implementations."""
+"""The composition root: the only place that picks implementations and joins the parts.
+
+Rules of this file: no behaviour of its own beyond opening, joining and closing. `open_engine` for whoever only reads,
+`build_worker` for the runtime, `Node` for everything that `tailrace serve` and `dev` run in one process.
+"""
+
+import asyncio
+import importlib
+import importlib.util
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from tailrace import __version__
+from tailrace.clocks.manual import ManualClock
+from tailrace.clocks.system import SystemClock
+from tailrace.engine.engine import Engine, EngineSettings
+from tailrace.engine.state import EngineStateStore
+from tailrace.errors import SettingsError, StoreError
+from tailrace.server.http import HttpServer, HttpSettings
+from tailrace.server.joining import Joined
+from tailrace.server.turns import Turns
+from tailrace.stores.sqlite import SqliteStore
+from tailrace.telemetry import POINTS, PointReached, pass_by
+
+if TYPE_CHECKING:
+    from tailrace.app.app import App, Mapping
+    from tailrace.ports import Clock, Sink
+    from tailrace.runtime.worker import Worker
+
+CRASH_AT: Final = "TAILRACE_CRASH_AT"
+HOUSEKEEPING_MS: Final = 5_000
+DEFAULTS: Final = EngineSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How an engine is opened. Shape: no directory means in memory. Units: clock_start_ms since the epoch."""
+
+    directory: Path | None = None
+    sync: Literal["normal", "full"] = "normal"
+    clock: Literal["system", "manual"] = "system"
+    clock_start_ms: int | None = None
+    settings: EngineSettings = DEFAULTS
+
+
+class OpenEngine(Engine):
+    """An engine that owns its data directory: closing it gives the lock back."""
+
+    def __init__(self, options: EngineOptions, clock: "Clock", reached: PointReached) -> None:
+        self.directory = None
+        if options.directory is not None:
+            from tailrace.stores.directory import DataDirectory
+
+            self.directory = DataDirectory(options.directory)
+        path = None if self.directory is None else self.directory.database
+        try:
+            store = SqliteStore(path, sync=options.sync, reached=reached)
+            super().__init__(store, clock, options.settings, reached)
+        except BaseException:
+            self._give_back()
+            raise
+
+    def close(self) -> None:
+        """Make the last group durable, give the store and the directory back. Repeatable."""
+        try:
+            super().close()
+        finally:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        if self.directory is not None:
+            self.directory.close()
+
+
+def open_engine(options: EngineOptions, reached: PointReached = pass_by) -> OpenEngine:
+    """Open an engine. Raises: StoreError, SettingsError."""
+    clock: Clock = SystemClock()
+    if options.clock == "manual":
+        start_ms = options.clock_start_ms
+        clock = ManualClock() if start_ms is None else ManualClock(start_ms)
+    return OpenEngine(options, clock, reached)
+
+
+def crash_points() -> PointReached:
+    """What points do in this process: nothing, or SIGKILL at the passing that TAILRACE_CRASH_AT names.
+
+    Shape:   "point:count", e.g. "commit.done:3". Raises: SettingsError for a point that does not exist.
+    """
+    plan = os.environ.get(CRASH_AT)
+    if not plan:
+        return pass_by
+    point, _, count = plan.partition(":")
+    if point not in POINTS or not count.isdigit() or int(count) < 1:
+        raise SettingsError(
+            f"{CRASH_AT}={plan!r} is not allowed; write point:count with one of {', '.join(POINTS)}"
+        )
+    passed: Counter[str] = Counter()
+
+    def reached(name: str) -> None:
+        passed[name] += 1
+        if name == point and passed[name] == int(count):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return reached
+
+
+# ---- applications ------------------------------------------------------------------------------------------------------
+
+
+def load_app(text: str) -> "App":
+    """The app in a file (`app.py`) or under a name (`package.module:app`). Raises: SettingsError; what its code raises."""
+    from tailrace.app.app import App
+
+    module_name, _, attribute = text.partition(":")
+    module = _load_file(Path(text)) if text.endswith(".py") else _load_module(module_name)
+    if attribute and not text.endswith(".py"):
+        found = getattr(module, attribute, None)
+        if not isinstance(found, App):
+            raise SettingsError(f"{text}: {attribute!r} is no App", hint="app = App('name') makes one")
+        return found
+    apps = {id(value): value for value in vars(module).values() if isinstance(value, App)}
+    if len(apps) != 1:
+        many = "no App" if not apps else f"{len(apps)} Apps"
+        raise SettingsError(
+            f"{text} declares {many}; one is needed", hint="package.module:name chooses one of several"
+        )
+    return next(iter(apps.values()))
+
+
+def _load_file(path: Path) -> Any:
+    if not path.is_file():
+        raise SettingsError(f"There is no file {path}.", hint="tailrace dev path/to/app.py")
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    name = path.stem
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _load_module(name: str) -> Any:
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name.partition(".")[0] and error.name != name:
+            raise
+        raise SettingsError(f"There is no module {name!r}.", hint="tailrace dev path/to/app.py") from error
+
+
+def create_tables(app: "App", engine: Engine) -> None:
+    """Make the app's tables where they are not there yet. Raises: SettingsError when one is there with another key."""
+    from tailrace.tables.definition import TableDefinition
+
+    existing = set(engine.list_tables()["TableNames"])
+    for table in app.tables.values():
+        if table.name not in existing:
+            types = {table.pk: table.pk_type} | ({table.sk: table.sk_type} if table.sk else {})
+            engine.create_table(
+                TableDefinition.on_demand(table.name, table.pk, table.sk, types, table.stream)
+            )
+        schema = engine.schema(table.name)
+        found = (schema.hash_name, schema.hash_type, schema.range_name)
+        if found != (table.pk, table.pk_type, table.sk):
+            raise SettingsError(
+                f"table {table.name!r} is there with another key: {found[0]} ({found[1]}), {found[2] or 'no sort key'}",
+                hint="use another --data directory, or the key that the table has",
+            )
+
+
+def build_worker(
+    app: "App",
+    engine: Engine,
+    flushed: Callable[[], Awaitable[None]],
+    *,
+    owner: str,
+    reached: PointReached = pass_by,
+) -> "Worker":
+    """A worker for the app on this engine; what it saves is durable when `flushed` returns."""
+    from tailrace.runtime.effects import Effects
+    from tailrace.runtime.worker import Worker
+    from tailrace.sinks.function import BatchSink, HandlerSink
+    from tailrace.sinks.lambda_function import LambdaSink
+    from tailrace.sources.embedded import EmbeddedSource
+
+    state = EngineStateStore(engine, flushed)
+
+    def sink_of(mapping: "Mapping") -> "Sink":
+        effects = Effects(state, f"{app.name}.{mapping.id}", reached=reached)
+        match mapping.kind:
+            case "on":
+                return HandlerSink(mapping, effects, reached)
+            case "batch":
+                return BatchSink(mapping, effects, reached)
+            case "function":
+                return LambdaSink(mapping, engine.clock, engine.settings.account, reached)
+
+    return Worker(
+        app, state=state, clock=engine.clock, source_of=lambda table: EmbeddedSource(engine, table), sink_of=sink_of,
+        owner=owner, reached=reached,
+    )  # fmt: skip
+
+
+# ---- a node ------------------------------------------------------------------------------------------------------------
+
+
+class Node:
+    """Everything in one process: engine, HTTP server, control socket, housekeeping, and the app's worker."""
+
+    def __init__(
+        self, options: EngineOptions, http: HttpSettings | None = None, app: "App | None" = None
+    ) -> None:
+        self._options = options
+        self._http_settings = http
+        self.app = app
+        self.reached = crash_points()
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._worker: Worker | None = None
+        self._working: asyncio.Task[None] | None = None
+        self.stopping = asyncio.Event()
+
+    async def start(self) -> int:
+        """Open everything and listen. Returns: the port. Raises: StoreError, SettingsError, OSError."""
+        from tailrace.server.control import ControlServer, Subject
+        from tailrace.server.observe import routes
+        from tailrace.server.snapshot import observed
+
+        self.engine = open_engine(self._options, self.reached)
+        try:
+            self.subject = Subject(
+                self.engine, self.engine.clock, stop=self.stopping.set, about=self._about()
+            )
+            self.http = HttpServer(
+                self.engine, self._http_settings or HttpSettings(),
+                routes(lambda: observed(self.subject, self.http, __version__)), self.reached,
+            )  # fmt: skip
+            port = await self.http.start()
+            self.turns = self.http.turns
+            self._control: ControlServer | None = None
+            if self._options.directory is not None:
+                self._control = ControlServer(self.subject, self._options.directory)
+                await self._control.start()
+            await self._start_beside()
+        except BaseException:
+            await self.stop()
+            raise
+        return port
+
+    async def _start_beside(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._joined = Joined(self.turns, loop)
+        self._tasks.append(loop.create_task(self._housekeep()))
+        if self.app is not None:
+            await self._start_worker(self.app)
+
+    def _about(self) -> dict[str, object]:
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "app": None if self.app is None else self.app.name,
+        }
+
+    async def _start_worker(self, app: "App") -> None:
+        create_tables(app, self.engine)
+        worker = build_worker(
+            app, self.engine, self._joined, owner=f"pid-{os.getpid()}", reached=self.reached
+        )
+        await worker.check()
+        self._worker = self.subject.worker = worker
+        self._working = asyncio.get_running_loop().create_task(worker.run())
+        self._working.add_done_callback(self._worker_ended)
+
+    def _worker_ended(self, working: "asyncio.Task[None]") -> None:
+        # A worker that ends by itself is a fault of ours: the node must not go on as if all were well.
+        if not working.cancelled() and working.exception() is not None:
+            self.stopping.set()
+
+    async def _stop_worker(self) -> None:
+        worker, working = self._worker, self._working
+        if worker is None or working is None:
+            return
+        self._worker = self._working = self.subject.worker = None
+        worker.stop()
+        await working
+
+    async def replace_app(self, app: "App") -> None:
+        """Hand over to another version of the app: the old one drains, the new one begins at its checkpoints."""
+        await self._stop_worker()
+        try:
+            await self._start_worker(app)
+        except BaseException:
+            if self.app is not None:
+                await self._start_worker(self.app)
+            raise
+        self.app = app
+
+    async def changes(self) -> AsyncIterator[dict[str, Any]]:
+        """Every change of every table from now on."""
+        from tailrace.server.progress import tables
+        from tailrace.server.tail import Follower, follow
+
+        followers: dict[str, Follower] = {}
+
+        def current() -> list[Follower]:
+            for table in tables(self.engine):
+                if table not in followers:
+                    followers[table] = Follower(self.engine, table)
+            return list(followers.values())
+
+        for follower in current():
+            follower.skip_to_now()
+        async for change in follow(self.engine, current):
+            yield change
+
+    async def _housekeep(self) -> None:
+        clock = self.engine.clock
+        while True:
+            for _ in self.engine.housekeeping():
+                if self.engine.committer.is_dirty:
+                    with suppress(StoreError):  # readiness and the log say so; the next round tries again
+                        await self._joined()
+                await asyncio.sleep(0)
+            await clock.sleep_until(clock.now().monotonic_ms + HOUSEKEEPING_MS)
+
+    async def stop(self) -> None:
+        """Drain and close everything, in the order in which one needs the other. Repeatable."""
+        http = getattr(self, "http", None)
+        if http is not None and hasattr(http, "turns"):
+            await http.drain()
+        try:
+            await self._stop_worker()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            if getattr(self, "_control", None) is not None:
+                assert self._control is not None
+                await self._control.close()
+            if http is not None and hasattr(http, "turns"):
+                await http.close()
+            self.engine.close()
+
+
+@asynccontextmanager
+async def running_worker(app: "App", options: EngineOptions) -> AsyncIterator[Engine]:
+    """An engine and the app's worker without a server, for benchmarks and tools; drained at the end of the block."""
+    engine = open_engine(options)
+    loop = asyncio.get_running_loop()
+    turns = Turns(engine, loop, in_thread=options.sync == "full")
+    try:
+        create_tables(app, engine)
+        worker = build_worker(app, engine, Joined(turns, loop), owner=f"pid-{os.getpid()}")
+        await worker.check()
+        working = loop.create_task(worker.run())
+        yield engine
+        worker.stop()
+        await working
+        await turns.settle()
+    finally:
+        turns.close()
+        engine.close()

@@ -1,0 +1,44 @@
+"""How often a failing change is tried again, in words: `Retry(5, backoff="1s..5m")`.
+
+Rules of this file: text in, the machine's back-off out; a wrong text is refused where it is written.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from tailrace.errors import SettingsError
+from tailrace.mapping.settings import Backoff
+
+UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
+DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+
+
+def milliseconds(text: str) -> int:
+    """A duration. Raises: SettingsError.
+
+    >>> milliseconds("1.5s")
+    1500
+    """
+    found = DURATION.fullmatch(text)
+    if found is None:
+        raise SettingsError(f"{text!r} is no duration: write 200ms, 1s, 5m or 1h")
+    return int(float(found[1]) * UNITS_MS[found[2]])
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """So many retries, so at most one attempt more; `backoff` is the first wait and the longest."""
+
+    retries: int = 5
+    backoff: str = "1s..5m"
+    factor: float = 2.0
+
+    def settings(self) -> Backoff:
+        """The back-off that it means. Raises: SettingsError."""
+        first, dots, longest = self.backoff.partition("..")
+        if not dots:
+            raise SettingsError(
+                f"backoff: {self.backoff!r} is not allowed; write the first wait and the longest, as in 1s..5m"
+            )
+        return Backoff(milliseconds(first), self.factor, milliseconds(longest))

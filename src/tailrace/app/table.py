@@ -1,0 +1,82 @@
+"""Tables as an application declares them.
+
+Rules of this file: declarations only. A table is created where it runs locally and checked, never created, on AWS.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from tailrace.errors import SettingsError
+from tailrace.streams.record import VIEW_TYPES, EventName, ViewType
+
+KeyType: TypeAlias = Literal["S", "N", "B"]
+EVENTS: tuple[EventName, ...] = ("INSERT", "MODIFY", "REMOVE")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: its name, its key and the view type of its stream (None: it has none)."""
+
+    name: str
+    pk: str
+    sk: str | None = None
+    pk_type: KeyType = "S"
+    sk_type: KeyType = "S"
+    ttl: str | None = None
+    stream: ViewType | None = "NEW_AND_OLD_IMAGES"
+
+    def __post_init__(self) -> None:
+        if self.stream is not None and self.stream not in VIEW_TYPES:
+            raise SettingsError(
+                f"stream: {self.stream!r} is not allowed; it is None or one of {', '.join(VIEW_TYPES)}"
+            )
+        for name in ("pk_type", "sk_type"):
+            if getattr(self, name) not in ("S", "N", "B"):
+                raise SettingsError(f"{name}: {getattr(self, name)!r} is not allowed; it is 'S', 'N' or 'B'")
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def inserted(self) -> "Changes":
+        """Its items that are new."""
+        return Changes(self, ("INSERT",))
+
+    @property
+    def modified(self) -> "Changes":
+        """Its items that were there and still are."""
+        return Changes(self, ("MODIFY",))
+
+    @property
+    def removed(self) -> "Changes":
+        """Its items that are gone."""
+        return Changes(self, ("REMOVE",))
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Some kinds of changes of a table."""
+
+    table: Table
+    events: tuple[EventName, ...] = EVENTS
+
+
+def changes_of(target: object) -> Changes:
+    """What a handler is declared on. Raises: SettingsError for what is no table."""
+    match target:
+        case Changes():
+            return target
+        case Table():
+            return Changes(target)
+        case type():
+            raise SettingsError(
+                f"{target.__name__}: typed entities come with a later version; declare the handler on the table: "
+                "orders = app.table('orders', pk='id') and @app.on(orders)"
+            )
+    raise SettingsError(f"{target!r} is no table: orders = app.table('orders', pk='id') makes one")
+
+
+def key_names(table: Table) -> Iterable[str]:
+    """The attributes of the key."""
+    return (table.pk,) if table.sk is None else (table.pk, table.sk)

@@ -1,0 +1,152 @@
+"""Drives one machine: what it commands is done, what came of it is its next input.
+
+Rules of this file: no decision about records; every command is a task of one group, every task ends in one completion. The
+machine alone retries. Called by runtime/worker.py.
+"""
+
+import asyncio
+from traceback import format_exception
+from typing import assert_never
+
+from tailrace.errors import InternalError, LeaseLost, PortError
+from tailrace.mapping.commands import (
+    Checkpoint,
+    CheckpointDone,
+    CheckpointFailed,
+    Command,
+    Completion,
+    Invoke,
+    InvokeDone,
+    Read,
+    ReadDone,
+    ReadFailed,
+    SaveCheckpoint,
+    Start,
+    Stop,
+    Stopped,
+    Wake,
+    Woken,
+)  # fmt: skip
+from tailrace.mapping.commands import LeaseLost as LeaseLostInput
+from tailrace.mapping.shard import ShardMachine
+from tailrace.ports import Batch, Clock, Failed, Failure, FailureKind, Outcome, Shard, Sink, Source, StreamRef
+from tailrace.runtime.settle import Settler
+from tailrace.telemetry import PointReached, pass_by
+
+
+class Driver:
+    """One mapping in one shard, running. Shape: `machine` may be looked at; `progress_ms` is monotonic."""
+
+    def __init__(
+        self, machine: ShardMachine, source: Source, sink: Sink, settler: Settler, clock: Clock, *,
+        shard: Shard, stream: StreamRef, mapping_id: str, reached: PointReached = pass_by,
+    ) -> None:  # fmt: skip
+        self.machine = machine
+        self.shard = shard
+        self.progress_ms = clock.now().monotonic_ms
+        self._source = source
+        self._sink = sink
+        self._settler = settler
+        self._clock = clock
+        self._stream = stream
+        self._mapping_id = mapping_id
+        self._reached = reached
+        self._inputs: asyncio.Queue[Completion] = asyncio.Queue()
+        self._reading: asyncio.Task[None] | None = None
+        self._waking: asyncio.Task[None] | None = None
+
+    def tell(self, completion: Completion) -> None:
+        """Give the machine an input that nobody asked for."""
+        self._inputs.put_nowait(completion)
+
+    def stop(self) -> None:
+        """Drain: start nothing new, save, end."""
+        self.tell(Stop())
+
+    async def run(self, checkpoint: Checkpoint) -> bool:
+        """Run to the end. Returns: whether the shard is finished."""
+        self.tell(Start(checkpoint))
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                completion = await self._inputs.get()
+                commands = self.machine.step(completion, self._clock.now())
+                if isinstance(completion, CheckpointDone):
+                    self.progress_ms = self._clock.now().monotonic_ms
+                if isinstance(completion, Stop | LeaseLostInput):
+                    self._cancel(self._reading)
+                for command in commands:
+                    if isinstance(command, Stopped):
+                        self._cancel(self._reading)
+                        self._cancel(self._waking)
+                        return command.finished
+                    self._do(command, tasks)
+
+    @staticmethod
+    def _cancel(task: asyncio.Task[None] | None) -> None:
+        if task is not None:
+            task.cancel()
+
+    def _do(self, command: Command, tasks: asyncio.TaskGroup) -> None:
+        match command:
+            case Read():
+                self._reading = tasks.create_task(self._read(command))
+            case Invoke():
+                tasks.create_task(self._invoke(command))
+            case SaveCheckpoint():
+                tasks.create_task(self._save(command))
+            case Wake(at_ms):
+                self._cancel(self._waking)
+                self._waking = tasks.create_task(self._wake(at_ms))
+            case Stopped():
+                raise InternalError("Stopped ends the loop")
+            case _:
+                assert_never(command)
+
+    async def _read(self, command: Read) -> None:
+        try:
+            page = await self._source.read(self.shard, command.after, command.limit)
+        except PortError as error:
+            self.tell(ReadFailed(_failure(error)))
+            return
+        self._reached("read.done")
+        self.tell(ReadDone(page.records, page.next_after, page.closed, page.trimmed))
+
+    async def _invoke(self, command: Invoke) -> None:
+        batch = Batch(
+            command.records, self._mapping_id, self._stream, self.shard.shard_id, command.attempt,
+            f"{self.shard.number:x}-{command.request:x}",
+        )  # fmt: skip
+        self._reached("invoke.begun")
+        self.tell(InvokeDone(command.id, await self._outcome(batch)))
+
+    async def _outcome(self, batch: Batch) -> Outcome:
+        try:
+            return await self._sink.write(batch)
+        except PortError as error:
+            return Failed(whole=_failure(error))
+        except Exception as error:  # whatever a sink raises, the port says: the whole batch failed
+            return Failed(whole=failure_of(error))
+
+    async def _save(self, command: SaveCheckpoint) -> None:
+        try:
+            await self._settler.save(command)
+        except LeaseLost:
+            self.tell(LeaseLostInput())
+        except PortError as error:
+            self.tell(CheckpointFailed(_failure(error)))
+        else:
+            self.tell(CheckpointDone())
+
+    async def _wake(self, at_ms: int) -> None:
+        await self._clock.sleep_until(at_ms)
+        self.tell(Woken())
+
+
+def _failure(error: PortError) -> Failure:
+    return Failure(FailureKind.UNAVAILABLE, str(error))
+
+
+def failure_of(error: BaseException) -> Failure:
+    """What an exception of the user's code says: its words and its traceback, without the frames above the handler."""
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return Failure(FailureKind.RECORD, text, "".join(format_exception(error)))

@@ -1,0 +1,63 @@
+"""Committing what handlers recorded on `change.transaction`, once for each change.
+
+Rules of this file: the writes and the mark of the change are one transaction; a mark that is there already means that they were
+applied, by this worker or by one before it. Effects of one item are applied in order, those of different items share a
+commit. Called by sinks/function.py. Source: architecture §5.1, §5.2.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from tailrace.app.change import Change
+from tailrace.errors import ApiError, StateConflict, StoreError
+from tailrace.leases.checkpoint import mark_key, mark_write
+from tailrace.ports import Failure, FailureKind, ItemWrite, StateStore
+from tailrace.runtime.rows import state_write
+from tailrace.telemetry import PointReached, pass_by
+
+LIVE = "live"
+
+
+class Effects:
+    """The recorded writes of one mapping. Shape: `suppressed` counts transactions that were applied before."""
+
+    def __init__(
+        self, state: StateStore, mapping_id: str, run_id: str = LIVE, reached: PointReached = pass_by
+    ) -> None:
+        self._state = state
+        self._mapping_id = mapping_id
+        self._run_id = run_id
+        self._reached = reached
+        self.suppressed = 0
+
+    async def apply(self, changes: Sequence[tuple[int, Change]]) -> dict[int, Failure]:
+        """Commit what these changes recorded; returns the failures by the index that came with the change."""
+        recorded: dict[bytes, list[tuple[int, Change]]] = {}
+        for index, change in changes:
+            if change.has_transaction:
+                recorded.setdefault(change.record.key, []).append((index, change))
+        if not recorded:
+            return {}
+        found = await asyncio.gather(*(self._apply_in_order(each) for each in recorded.values()))
+        self._reached("transaction.done")
+        return {index: failure for failures in found for index, failure in failures.items()}
+
+    async def _apply_in_order(self, changes: Sequence[tuple[int, Change]]) -> dict[int, Failure]:
+        for index, change in changes:
+            failure = await self._apply_one(change)
+            if failure is not None:
+                return {index: failure}
+        return {}
+
+    async def _apply_one(self, change: Change) -> Failure | None:
+        key = mark_key(self._mapping_id, self._run_id, change.table, change.record.key)
+        writes: list[ItemWrite] = list(change.transaction.writes)
+        try:
+            await self._state.transact([state_write(mark_write(key, change.record.sequence)), *writes])
+        except StateConflict:
+            self.suppressed += 1
+        except ApiError as error:
+            return Failure(FailureKind.RECORD, f"change.transaction: {error.code}: {error.message}")
+        except StoreError as error:
+            return Failure(FailureKind.UNAVAILABLE, str(error.args[0]))
+        return None

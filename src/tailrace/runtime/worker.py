@@ -1,0 +1,241 @@
+"""A worker: finds the shards of an app's tables, holds their leases, and runs a driver for each mapping and shard.
+
+Rules of this file: a shard is begun by a mapping only when that mapping has finished the shard's parent, so that the changes of one
+item stay in order. One lease an app and shard, taken with a new epoch at each start. Made by `compose`.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from tailrace.app.app import App
+from tailrace.app.app import Mapping as Handler
+from tailrace.errors import PortError, SettingsError, StateConflict
+from tailrace.leases.lease import LEASE_DURATION_MS, Lease, lease_key, release, renew, take
+from tailrace.leases.rows import VERSION, key_of
+from tailrace.mapping.commands import LeaseLost
+from tailrace.mapping.shard import ShardMachine
+from tailrace.ports import Clock, Shard, Sink, Source, StateStore, StateWrite, StreamRef
+from tailrace.runtime.driver import Driver
+from tailrace.runtime.rows import state_write
+from tailrace.runtime.settle import Place, Settler, load_checkpoint
+from tailrace.telemetry import PointReached, pass_by
+
+DISCOVERY_MS: Final = 1_000
+"""How often streams are looked for that no finished shard has announced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One mapping in one shard at this moment. Units: last_progress_ms monotonic."""
+
+    app: str
+    mapping_id: str
+    table: str
+    shard_id: str
+    watermark: int
+    in_flight: int
+    unsettled: int
+    retrying_keys: int
+    settled: Mapping[str, int]
+    last_progress_ms: int
+    blocked: str | None
+
+
+@dataclass(slots=True)
+class _Table:
+    """A table's source, and which of its shards each mapping has begun or finished."""
+
+    name: str
+    source: Source
+    handlers: list[Handler]
+    label: str = ""
+    begun: set[tuple[str, str]] = field(default_factory=set)
+    finished: set[tuple[str, str]] = field(default_factory=set)
+
+
+class Worker:
+    """Runs the handlers of one app until it is stopped."""
+
+    def __init__(
+        self, app: App, *, state: StateStore, clock: Clock, source_of: Callable[[str], Source],
+        sink_of: Callable[[Handler], Sink], owner: str, code_version: str = "", reached: PointReached = pass_by,
+    ) -> None:  # fmt: skip
+        self.app = app
+        self._state = state
+        self._clock = clock
+        self._sinks = {mapping.id: sink_of(mapping) for mapping in app.mappings}
+        self._owner = owner
+        self._code_version = code_version
+        self._reached = reached
+        names = dict.fromkeys(mapping.table.name for mapping in app.mappings)
+        self._tables = [
+            _Table(name, source_of(name), [each for each in app.mappings if each.table.name == name])
+            for name in names
+        ]
+        self._leases: dict[tuple[str, str], Lease] = {}
+        self._drivers: dict[tuple[str, str], tuple[Driver, str]] = {}
+        self._look = asyncio.Event()
+        self._is_stopping = False
+
+    # ---- what others may see -------------------------------------------------------------------------------------
+
+    def status(self) -> list[Status]:
+        """Every mapping in every shard that runs now."""
+        return [
+            Status(
+                self.app.name, mapping_id, table, driver.shard.shard_id, driver.machine.watermark,
+                driver.machine.in_flight, driver.machine.unsettled, driver.machine.retrying_keys, driver.machine.totals,
+                driver.progress_ms, driver.machine.blocked,
+            )
+            for (mapping_id, _), (driver, table) in self._drivers.items()
+        ]  # fmt: skip
+
+    @property
+    def drivers(self) -> Sequence[Driver]:
+        """Every driver that runs now."""
+        return [driver for driver, _ in self._drivers.values()]
+
+    # ---- life ------------------------------------------------------------------------------------------------------
+
+    async def check(self) -> None:
+        """Make sure that no handler has lost its name. Raises: SettingsError (architecture §5.12), StoreError."""
+        known = {mapping.id for mapping in self.app.mappings}
+        for row in await self._state.query(key_of("mapping", self.app.name, "")):
+            name = str(row.fields["id"])
+            if name not in known:
+                raise SettingsError(
+                    f"app {self.app.name!r} has checkpoints of a handler {name!r} that it no longer declares: what it "
+                    "has not handled would be forgotten",
+                    hint=f"give the renamed handler its old name, id={name!r}; `tailrace mapping rename` comes later",
+                )
+        await self._state.transact([
+            StateWrite(key_of("mapping", self.app.name, mapping.id),
+                       {"v": VERSION, "id": mapping.id, "table": mapping.table.name})
+            for mapping in self.app.mappings
+        ])  # fmt: skip
+
+    async def run(self) -> None:
+        """Run until `stop`. Raises: what a driver raises that is no failure of a handler."""
+        async with asyncio.TaskGroup() as tasks:
+            renewing = tasks.create_task(self._renew())
+            looking = tasks.create_task(self._look_now_and_then())
+            while not self._is_stopping:
+                self._look.clear()
+                for table in self._tables:
+                    await self._discover(table, tasks)
+                await self._look.wait()
+            for driver, _ in self._drivers.values():
+                driver.stop()
+            while self._drivers:
+                self._look.clear()
+                await self._look.wait()
+            renewing.cancel()
+            looking.cancel()
+        await self._release()
+
+    def stop(self) -> None:
+        """Drain: `run` returns when everything in flight has ended and is saved."""
+        self._is_stopping = True
+        self._look.set()
+
+    async def _look_now_and_then(self) -> None:
+        while True:
+            await self._clock.sleep_until(self._clock.now().monotonic_ms + DISCOVERY_MS)
+            self._look.set()
+
+    # ---- shards ------------------------------------------------------------------------------------------------------
+
+    async def _discover(self, table: _Table, tasks: asyncio.TaskGroup) -> None:
+        try:
+            stream = await table.source.stream()
+            shards = await table.source.shards()
+        except PortError:
+            return  # no stream, or none yet: the next look may find one
+        if stream.label != table.label:
+            table.label = stream.label
+            table.begun.clear()
+            table.finished.clear()
+        present = {shard.shard_id for shard in shards}
+        for shard in shards:
+            for handler in table.handlers:
+                place = (handler.id, shard.shard_id)
+                is_waiting = (
+                    shard.parent_id in present and (handler.id, shard.parent_id) not in table.finished
+                )
+                if place not in table.begun and not is_waiting and not self._is_stopping:
+                    table.begun.add(place)
+                    await self._begin(table, handler, stream, shard, tasks)
+
+    async def _begin(
+        self, table: _Table, handler: Handler, stream: StreamRef, shard: Shard, tasks: asyncio.TaskGroup
+    ) -> None:
+        place = Place(self.app.name, handler.id, table.name, stream.label, shard.shard_id)
+        checkpoint = await load_checkpoint(self._state, place)
+        if checkpoint.finished:
+            self._finished(table, handler, shard)
+            return
+        lease = await self._lease(stream, shard)
+        settler = Settler(self._state, place, lease, self._code_version, self._reached)
+        driver = Driver(
+            ShardMachine(handler.settings), table.source, self._sinks[handler.id], settler, self._clock,
+            shard=shard, stream=stream, mapping_id=handler.id, reached=self._reached,
+        )  # fmt: skip
+        self._drivers[handler.id, shard.shard_id] = (driver, table.name)
+
+        async def run() -> None:
+            is_finished = await driver.run(checkpoint)
+            del self._drivers[handler.id, shard.shard_id]
+            if is_finished:
+                self._finished(table, handler, shard)
+            self._look.set()
+
+        tasks.create_task(run())
+
+    def _finished(self, table: _Table, handler: Handler, shard: Shard) -> None:
+        table.finished.add((handler.id, shard.shard_id))
+        self._look.set()
+
+    # ---- leases ------------------------------------------------------------------------------------------------------
+
+    async def _lease(self, stream: StreamRef, shard: Shard) -> Lease:
+        place = (stream.label, shard.shard_id)
+        held = self._leases.get(place)
+        if held is not None:
+            return held
+        key = lease_key(self.app.name, stream.label, shard.shard_id)
+        row = await self._state.get(key)
+        lease, write = take(key, None if row is None else row.fields, self._owner)
+        await self._state.transact([state_write(write)])
+        self._leases[place] = lease
+        self._reached("lease.taken")
+        return lease
+
+    async def _renew(self) -> None:
+        while True:
+            await self._clock.sleep_until(self._clock.now().monotonic_ms + LEASE_DURATION_MS // 3)
+            for place, lease in list(self._leases.items()):
+                renewed, write = renew(lease)
+                try:
+                    await self._state.transact([state_write(write)])
+                except StateConflict:
+                    self._lost(place)
+                except PortError:
+                    continue  # the store is failing: checkpoints say so, and the next round tries again
+                else:
+                    self._leases[place] = renewed
+
+    def _lost(self, place: tuple[str, str]) -> None:
+        del self._leases[place]
+        for (_, shard_id), (driver, _table) in self._drivers.items():
+            if shard_id == place[1]:
+                driver.tell(LeaseLost())
+
+    async def _release(self) -> None:
+        for place, lease in list(self._leases.items()):
+            try:
+                await self._state.transact([state_write(release(lease))])
+            except PortError:
+                continue  # it is somebody else's, or the store is gone: either way it is not ours any more
+            del self._leases[place]

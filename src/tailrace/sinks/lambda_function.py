@@ -1,0 +1,108 @@
+"""Lambda functions as sinks: `handler(event, context)` with the event that AWS would send, in this process.
+
+Rules of this file: the answer is read as an event source mapping reads it. The function runs in a thread: a process of its own,
+which alone could be killed at its time-out, comes with the Delivery work. Made by `compose`. Source: semantics §2.6, §2.10.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, Final
+
+import orjson
+
+from tailrace.app.app import Mapping
+from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, Outcome, Written
+from tailrace.runtime.driver import failure_of
+from tailrace.sinks.function import call
+from tailrace.streams.envelopes import lambda_event
+from tailrace.streams.sequence import SequenceNumber
+from tailrace.telemetry import PointReached, pass_by
+
+TIMEOUT_MS: Final = 900_000
+REPORTED: Final = "batchItemFailures"
+TOTAL_FAILURE: Final = "the function answered batchItemFailures that name no record of the batch"
+
+
+@dataclass(frozen=True, slots=True)
+class LambdaContext:
+    """The `context` of an invocation. Source: AWS Lambda Developer Guide, "context object in Python"."""
+
+    function_name: str
+    aws_request_id: str
+    invoked_function_arn: str
+    _remaining_ms: Callable[[], int] = field(repr=False)
+    function_version: str = "$LATEST"
+    memory_limit_in_mb: str = "128"
+    log_stream_name: str = "local"
+    identity: None = None
+    client_context: None = None
+
+    @property
+    def log_group_name(self) -> str:
+        """Where the function's log would go."""
+        return f"/aws/lambda/{self.function_name}"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until the time-out."""
+        return self._remaining_ms()
+
+
+class LambdaSink:
+    """A Lambda function behind an event source mapping."""
+
+    def __init__(self, mapping: Mapping, clock: Clock, account: str, reached: PointReached = pass_by) -> None:
+        self._function = mapping.target
+        self._name = mapping.function_name
+        self._reports = mapping.settings.report_batch_item_failures
+        self._clock = clock
+        self._account = account
+        self._reached = reached
+
+    async def write(self, batch: Batch) -> Outcome:
+        """Invoke the function with the whole batch."""
+        stream = batch.stream
+        event = orjson.loads(lambda_event(batch.records, stream.arn, stream.view_type, stream.region))
+        try:
+            answer = await call(self._function, event, self._context(batch))
+        except Exception as error:  # an exception of the function is its way to say that it failed
+            return Failed(whole=failure_of(error))
+        self._reached("invoke.done")
+        return outcome_of(answer, batch) if self._reports else Written()
+
+    def _context(self, batch: Batch) -> LambdaContext:
+        deadline_ms = self._clock.now().monotonic_ms + TIMEOUT_MS
+        return LambdaContext(
+            self._name,
+            request_id(f"{batch.mapping_id}/{batch.shard_id}/{batch.request}"),
+            f"arn:aws:lambda:{batch.stream.region}:{self._account}:function:{self._name}",
+            lambda: max(0, deadline_ms - self._clock.now().monotonic_ms),
+        )
+
+
+def request_id(name: str) -> str:
+    """A request id in the form of a UUID: the same for a retry of an unchanged batch."""
+    digits = blake2b(name.encode(), digest_size=16).hexdigest()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def outcome_of(answer: Any, batch: Batch) -> Outcome:
+    """What a function's answer says about its batch, with ReportBatchItemFailures. Source: semantics §2.6."""
+    if answer is None or answer == "":
+        return Written()
+    if not isinstance(answer, dict):
+        return Written()
+    reported = answer.get(REPORTED)
+    if not reported:
+        return Written()
+    places = {SequenceNumber(record.sequence).wire: index for index, record in enumerate(batch.records)}
+    failed: list[int] = []
+    for each in reported if isinstance(reported, list) else [None]:
+        identifier = each.get("itemIdentifier") if isinstance(each, dict) else None
+        if identifier not in places:
+            return Failed(whole=Failure(error=TOTAL_FAILURE))
+        failed.append(places[identifier])
+    index = min(failed)
+    return FailedFrom(
+        index, Failure(error=f"the function reported {batch.records[index].sequence_number.wire}")
+    )

@@ -168,9 +168,9 @@ def create_tables(app: "App", engine: Engine) -> None:
     existing = set(engine.list_tables()["TableNames"])
     for table in app.tables.values():
         if table.name not in existing:
-            types = {table.pk: table.pk_type} | ({table.sk: table.sk_type} if table.sk else {})
+            sort_type = table.sk_type if table.sk else None
             engine.create_table(
-                TableDefinition.on_demand(table.name, table.pk, table.sk, types, table.stream)
+                TableDefinition(table.name, table.pk, table.pk_type, table.sk, sort_type, table.stream)
             )
         schema = engine.schema(table.name)
         found = (schema.hash_name, schema.hash_type, schema.range_name)

@@ -7,6 +7,7 @@ Rules of this file: options, words and pictures; what runs is in `cli.flights`, 
 
 import asyncio
 import contextlib
+import functools
 import importlib.util
 import json
 import os
@@ -136,16 +137,13 @@ def working_directory(keep: Path | None) -> Iterator[Path]:
 
 def introduce(console: Console, rows: list[Any], writes: list[Any], planned: list[Any], seed: int) -> None:
     """Say what is about to happen."""
+    say = functools.partial(console.print, soft_wrap=True)
     first, last = (format_instant(write.instant * 60_000)[:10] for write in (writes[0], writes[-1]))
-    console.print(
-        f"· data: {len(rows):,} flights from New York, {first} to {last} (U.S. Department of Transportation)"
-    )
-    console.print(f"· writes: {len(writes):,}; each makes one change record, which two handlers see")
-    console.print("· node: `tailrace dev examples/flights/app.py` on a free port, its clock in 2013")
+    say(f"· data: {len(rows):,} flights from New York, {first} to {last} (U.S. Department of Transportation)")
+    say(f"· writes: {len(writes):,}; each makes one change record, which two handlers see")
+    say("· node: `tailrace dev examples/flights/app.py` on a free port, its clock in 2013")
     if planned:
-        console.print(
-            f"· kills: {len(planned)} by SIGKILL, seed {seed}, over all {len(telemetry.POINTS)} points"
-        )
+        say(f"· kills: {len(planned)} by SIGKILL, seed {seed}, over all {len(telemetry.POINTS)} points")
 
 
 # ---- during ----------------------------------------------------------------------------------------------------------

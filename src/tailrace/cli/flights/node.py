@@ -43,6 +43,7 @@ class Node:
         self._log = directory / "node.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._control: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._turn = asyncio.Lock()
 
     def start(self, wall_ms: int, crash_at: str | None = None, *, note_calls: bool = False) -> None:
         """Start a process whose clock stands at that time, told where to kill itself."""
@@ -97,15 +98,16 @@ class Node:
 
     async def ask(self, verb: str, **arguments: object) -> Any:
         """One question over the control socket. Raises: OSError while the process is away."""
-        try:
-            if self._control is None:
-                self._control = await asyncio.open_unix_connection(str(socket_path(self.data)))
-            reader, writer = self._control
-            writer.write(orjson.dumps({"v": 1, "verb": verb, "arguments": arguments}) + b"\n")
-            return await self._answer(reader)
-        except OSError:
-            self._forget()
-            raise
+        async with self._turn:
+            try:
+                if self._control is None:
+                    self._control = await asyncio.open_unix_connection(str(socket_path(self.data)))
+                reader, writer = self._control
+                writer.write(orjson.dumps({"v": 1, "verb": verb, "arguments": arguments}) + b"\n")
+                return await self._answer(reader)
+            except OSError:
+                self._forget()
+                raise
 
     async def _answer(self, reader: asyncio.StreamReader) -> Any:
         value: Any = None

@@ -85,12 +85,25 @@ class Replay:
     async def _run_all(self) -> None:
         async with asyncio.TaskGroup() as group:
             keeper = group.create_task(self._keep_running())
+            await self._until_there_are_tables()
             teller = group.create_task(self._keep_telling())
             await self._write_everything()
             await self._until_settled()
             self._is_over = True
             await keeper
             teller.cancel()
+
+    async def _until_there_are_tables(self) -> None:
+        """The node listens a moment before it has made the application's tables."""
+        since = time.monotonic()
+        while time.monotonic() - since < STUCK_S:
+            await self._client.is_up.wait()
+            try:
+                await self._client.scan("alerts")
+                return
+            except (OSError, DemoFailure):
+                await asyncio.sleep(0.01)
+        raise DemoFailure(f"The application has no tables after {STUCK_S:g} s:\n{self._node.tail()}")
 
     # ---- writing -------------------------------------------------------------------------------------------------
 
@@ -163,7 +176,7 @@ class Replay:
             try:
                 rows = await self._client.scan("statistics") if self._client.is_up.is_set() else []
             except (OSError, DemoFailure):
-                rows = []  # the node is away, or has not made its tables yet
+                rows = []  # the node is away
             if rows:
                 carriers = [row for row in rows if row["id"]["S"].startswith("carrier ")]
                 self.progress.alerts = sum(int(row.get("late", {"N": "0"})["N"]) for row in carriers)

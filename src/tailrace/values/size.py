@@ -20,9 +20,12 @@ def size_bytes(item: Item) -> int:
     """
     total = 0
     for name, value in item.items():
-        total += _text(name)
+        total += len(name) if name.isascii() else len(name.encode())  # `_text` in place: this loop is hot
         for kind, content in value.items():
-            total += _text(content) if kind == "S" else _content(kind, content)
+            if kind == "S":
+                total += len(content) if content.isascii() else len(content.encode())
+            else:
+                total += _content(kind, content)
     return total
 
 

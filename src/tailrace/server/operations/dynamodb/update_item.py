@@ -72,6 +72,7 @@ def returned_attributes(returns: str, mutation: Mutation, update: UpdateExpressi
             return mutation.new
         case _ if update is None:
             return None
+        case "UPDATED_OLD":
+            return update.touched(mutation.old or {}, mutation.new or {}, "OLD")
         case _:
-            which = "OLD" if returns == "UPDATED_OLD" else "NEW"
-            return update.touched(mutation.old or {}, mutation.new or {}, which)
+            return update.touched(mutation.old or {}, mutation.new or {}, "NEW")

@@ -55,10 +55,14 @@ def measure(chosen: dict[str, Callable[[], Figures]]) -> dict[str, float]:
 
 def table(found: dict[str, float], beside: dict[str, dict[str, float]]) -> Table:
     """Figures, targets, limits and peers."""
-    result = Table("figure", "measured", "target", "of target", "limit", "of limit", *beside, title="tailrace")
+    result = Table(
+        "figure", "measured", "target", "of target", "limit", "of limit", *beside, title="tailrace"
+    )
     for target in TARGETS:
         if target.name in found:
-            result.add_row(*_row(target, found), *(_number(peer.get(target.name)) for peer in beside.values()))
+            result.add_row(
+                *_row(target, found), *(_number(peer.get(target.name)) for peer in beside.values())
+            )
     return result
 
 
@@ -89,16 +93,25 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="shorter runs and a smaller table, for a look")
     parser.add_argument("--only", action="append", metavar="GROUP", help=f"one of: {', '.join(groups(True))}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
-    parser.add_argument("--peer-url", action="append", default=[], metavar="NAME=PORT", help="another server on loopback")
+    parser.add_argument(
+        "--peers", action="store_true", help="also measure moto_server and dynalite, where installed"
+    )
+    parser.add_argument(
+        "--peer-url", action="append", default=[], metavar="NAME=PORT", help="another server on loopback"
+    )
     arguments = parser.parse_args()
     available = groups(arguments.quick)
     for name in arguments.only or ():
         if name not in available:
             parser.error(f"no group {name!r}; there are: {', '.join(available)}")
     found = measure({name: available[name] for name in arguments.only or available})
-    beside = {} if arguments.only and "operations" not in arguments.only else peers.figures(arguments.peer_url, console)
+    beside = peers.figures(arguments.peer_url, console, installed=arguments.peers)
     Console(width=160).print(table(found, beside))
-    summary = {"figures": found, "peers": beside, "missed": [t.name for t in TARGETS if t.name in found and is_missed(t, found[t.name])]}
+    summary = {
+        "figures": found,
+        "peers": beside,
+        "missed": [t.name for t in TARGETS if t.name in found and is_missed(t, found[t.name])],
+    }
     if arguments.json:
         arguments.json.write_text(json.dumps(summary, indent=2) + "\n")
     return 0

@@ -16,9 +16,11 @@ import orjson
 from bench.http_figures import item
 from bench.serving import LOAD_CORE
 from tailrace import App, Batch, Change
-from tailrace.compose import EngineOptions, Node
+from tailrace.compose import EngineOptions, create_tables, open_engine, running_worker
+from tailrace.engine.engine import Engine
 from tailrace.streams.envelopes import lambda_event
 from tailrace.streams.record import ChangeRecord
+from tailrace.tables.mutate import Put
 
 RECORDS = 200_000
 
@@ -41,7 +43,9 @@ def _decode_and_call(count: int) -> float:
         ChangeRecord(number, 1, "MODIFY", 1_700_000_000_000, 600, 1, b"k", keys, old=image, new=image)
         for number in range(1, 101)
     ]
-    event = lambda_event(records, "arn:aws:dynamodb:us-east-1:000000000000:table/t/stream/l", "NEW_AND_OLD_IMAGES", "us-east-1")
+    event = lambda_event(
+        records, "arn:aws:dynamodb:us-east-1:000000000000:table/t/stream/l", "NEW_AND_OLD_IMAGES", "us-east-1"
+    )
     calls: list[int] = []
     handler: Callable[[dict[str, list[object]]], None] = lambda decoded: calls.append(len(decoded["Records"]))  # noqa: E731
     begun = time.perf_counter()
@@ -65,17 +69,26 @@ async def _delivery(count: int) -> float:
             done.set()
 
     with tempfile.TemporaryDirectory(prefix="tailrace-bench-") as directory:
-        node = Node(EngineOptions(data=Path(directory)), app)
-        node.prepare()
-        for number in range(count):
-            node.put("bench", item(number))
-            if number % 100 == 99:
-                node.engine.committer.flush()
-        node.engine.committer.flush()
+        options = EngineOptions(Path(directory))
+        _fill(app, options, count)
         begun = time.perf_counter()
-        async with node.running_worker():
+        async with running_worker(app, options):
             await asyncio.wait_for(done.wait(), 120)
             return seen / (time.perf_counter() - begun)
+
+
+def _fill(app: App, options: EngineOptions, count: int) -> None:
+    engine = open_engine(options)
+    create_tables(app, engine)
+    for number in range(count):
+        _put(engine, number)
+        if number % 100 == 99:
+            engine.committer.flush()
+    engine.close()
+
+
+def _put(engine: Engine, number: int) -> None:
+    engine.put(Put("bench", item(number)))
 
 
 async def _latency(count: int, per_second: int) -> tuple[float, float]:
@@ -93,15 +106,12 @@ async def _latency(count: int, per_second: int) -> tuple[float, float]:
             done.set()
 
     with tempfile.TemporaryDirectory(prefix="tailrace-bench-") as directory:
-        node = Node(EngineOptions(data=Path(directory)), app)
-        node.prepare()
-        async with node.running_worker():
+        async with running_worker(app, EngineOptions(Path(directory))) as engine:
             begun = time.perf_counter()
             for number in range(count):
-                values = item(number)
-                node.put("bench", values)
-                node.engine.committer.flush()
-                written[values["pk"]["S"]] = time.perf_counter()
+                _put(engine, number)
+                engine.committer.flush()
+                written[f"customer#{number:09d}"] = time.perf_counter()
                 await asyncio.sleep(max(0.0, begun + number / per_second - time.perf_counter()))
             await asyncio.wait_for(done.wait(), 60)
     taken.sort()
@@ -109,9 +119,8 @@ async def _latency(count: int, per_second: int) -> tuple[float, float]:
 
 
 def simulation_figures(quick: bool) -> Iterator[tuple[str, float]]:
-    """Steps of the delivery machine a second, under faults and checkers."""
-    from tests.simulation.campaign import run
+    """Steps of the delivery machine a second, with world, faults and checkers."""
+    from tests.simulation.campaign import campaign
 
-    begun = time.perf_counter()
-    steps = run(seeds=range(100 if quick else 500)).steps
-    yield "simulation", steps / (time.perf_counter() - begun)
+    report = campaign(0, 100 if quick else 500)
+    yield "simulation", report.steps / report.seconds

@@ -163,7 +163,7 @@ def full_sync_figures(seconds: float) -> Iterator[tuple[str, float]]:
         yield "PutItem, --sync full, 16 connections", rate(server.port, puts(0), 16, seconds, "PutItem full")
 
 
-def stream_figures(seconds: float) -> Iterator[tuple[str, float]]:
+def stream_figures() -> Iterator[tuple[str, float]]:
     """GetRecords over HTTP: a reader that catches up on 50,000 records."""
     with tailrace() as server:
         checked(run(server.port, lambda _: iter([create_table()]), 1), "CreateTable")

@@ -26,10 +26,10 @@ def _peer(name: str) -> Iterator[Server]:
         yield server
 
 
-def figures(named: list[str], console: Console) -> dict[str, dict[str, float]]:
+def figures(named: list[str], console: Console, *, installed: bool) -> dict[str, dict[str, float]]:
     """Peer → figure → value, for every peer that is there."""
     found: dict[str, dict[str, float]] = {}
-    for name in COMMANDS:
+    for name in COMMANDS if installed else ():
         if shutil.which(COMMANDS[name][0]):
             with contextlib.suppress(RuntimeError), _peer(name) as server:
                 found[name] = _measured(server, name, console)

@@ -19,8 +19,10 @@ from types import ModuleType
 from typing import Any, Final
 
 import click
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 import tailrace
 from tailrace import telemetry
@@ -71,8 +73,10 @@ def demo(
     introduce(console, rows, writes, planned, seed)
     with working_directory(keep) as directory:
         replay = replaying.Replay(Node(directory, files / "app.py"), writes, planned)
-        with shown(console, replay):
+        with Screen(console, len(writes)) as screen:
+            replay.told = screen.tell
             found = asyncio.run(replay.run())
+            screen.tell(replay.progress)
     kept = comparing.kept_figures(*found)
     if os.environ.get(PLANT):
         plant(kept)
@@ -149,29 +153,42 @@ def introduce(console: Console, rows: list[Any], writes: list[Any], planned: lis
 # ---- during ----------------------------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def shown(console: Console, replay: replaying.Replay) -> Iterator[None]:
-    """A progress bar with live figures."""
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}"), console=console, disable=console.quiet,
-    )  # fmt: skip
-    reported = 0
-    with bar:
-        task = bar.add_task("starting", total=replay.progress.total, figures="")
+class Screen:
+    """A progress bar above live figures; without a terminal, a line for each day. Kills are told as they are over."""
 
-        def told(progress: replaying.Progress) -> None:
-            nonlocal reported
-            day = format_instant(progress.now_ms)[:16].replace("T", " ") if progress.now_ms else "starting"
-            bar.update(task, completed=progress.written, description=day, figures=figures(progress))
-            finished = progress.kills if progress.is_over else progress.kills[:-1]
-            for number, kill in enumerate(finished[reported:], reported + 1):
-                bar.console.print(killing.line(number, kill))
-            reported = max(reported, len(finished))
+    def __init__(self, console: Console, total: int) -> None:
+        self._console = console
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
+            TimeRemainingColumn(), console=console,
+        )  # fmt: skip
+        self._task = self._bar.add_task("starting", total=total)
+        self._live: Live | None = None
+        self._day = ""
+        self._told = 0
 
-        replay.told = told
-        yield
-        told(replay.progress)
+    def __enter__(self) -> "Screen":
+        if self._console.is_terminal and not self._console.quiet:
+            self._live = Live(self._bar, console=self._console, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def tell(self, progress: replaying.Progress) -> None:
+        """Show where the replay is."""
+        moment = format_instant(progress.now_ms)[:16].replace("T", " ") if progress.now_ms else "starting"
+        for number, kill in enumerate(progress.finished_kills[self._told :], self._told + 1):
+            self._console.print(killing.line(number, kill), soft_wrap=True)
+        self._told = len(progress.finished_kills)
+        if self._live is not None:
+            self._bar.update(self._task, completed=progress.written, description=moment)
+            self._live.update(Group(self._bar, Text(figures(progress), style="dim")))
+        elif moment[:10] != self._day and progress.now_ms:
+            self._day = moment[:10]
+            self._console.print(f"  {self._day}: {figures(progress)}", soft_wrap=True)
 
 
 def figures(progress: replaying.Progress) -> str:
@@ -209,6 +226,7 @@ def conclude(
     if as_json:
         click.echo(json.dumps(report(kept, control, progress, different)))
         return FAILURE if different else 0
+    console.print("· figures: kept by the handlers from the stream, and below each, counted from the data")
     console.print(comparing.table_of(kept, control))
     for difference in different[:20]:
         console.print(f"  {difference}", style="red", markup=False)

@@ -18,12 +18,12 @@ from tailrace.cli.flights.writing import DemoFailure
 
 Figures = Mapping[str, Mapping[str, int]]
 COLUMNS: Final = {
-    "scheduled": "flights", "departed": "departed", "cancelled": "cancelled", "arrived": "arrived",
-    "diverted": "diverted", "unreported": "unreported", "departure_delay": "min late, leaving",
-    "arrival_delay": "min late, landing", "late": "over 60 min late",
+    "scheduled": "flights", "departed": "left", "cancelled": "cancelled", "arrived": "landed", "diverted": "diverted",
+    "unreported": "unknown", "departure_delay": "late out", "arrival_delay": "late in", "late": ">60",
 }  # fmt: skip
+"""Figure → heading. Units: the two delays in minutes, summed; `>60` flights that left more than an hour late."""
 HOME: Final = ("airport EWR", "airport JFK", "airport LGA")
-AWAY: Final = "other airports"
+AWAY: Final = "elsewhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +89,16 @@ def summed(statistics: Figures) -> dict[str, dict[str, int]]:
 
 def table_of(kept: Result, control: Result) -> Table:
     """Two lines a row: what the handlers kept, and the control figures below."""
-    table = Table(
-        title="kept from the stream, and counted from the data (dim)", show_lines=False, pad_edge=False
-    )
-    table.add_column("")
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("", no_wrap=True)
     for title in COLUMNS.values():
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     ours, theirs = summed(kept.statistics), summed(control.statistics)
     for name in {**theirs, **ours}:
         left, right = ours.get(name, {}), theirs.get(name, {})
-        table.add_row(name, *(_cell(left.get(column, 0), right.get(column, 0)) for column in COLUMNS))
-        table.add_row("", *(f"{right.get(column, 0):,}" for column in COLUMNS), style="dim")
+        cells = (_cell(left.get(column, 0), right.get(column, 0)) for column in COLUMNS)
+        table.add_row(name.rpartition(" ")[2], *cells)
+        table.add_row("  data", *(f"{right.get(column, 0):,}" for column in COLUMNS), style="dim")
     return table
 
 

@@ -6,19 +6,26 @@ is made again is a fault, and is said to be one. Called by `replaying`.
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from tailrace import telemetry
+from tailrace.server.progress import Position
 from tailrace.streams.sequence import SequenceNumber
 
 ANY_MOMENT: Final = "any moment"
 KILLS: Final = 26
-"""Every point once, and as many again at points and moments that the seed chooses."""
-PER_WRITE: Final = {"write.received", "write.mutated"}
+"""Every point once, some moments in between, and more of both as the seed chooses."""
+LEAST: Final = 20
+"""With so many kills and every point among them, a plan may end early when the flights run out."""
 ONCE_A_START: Final = {"lease.taken"}
+MOMENTS: Final = 6
+WRITES_A_SHARE: Final = {"write.received": 40, "write.mutated": 40, ANY_MOMENT: 10} | dict.fromkeys(
+    ("commit.begun", "commit.written", "commit.done", "answer.sent"), 400
+)
+"""The furthest passing is this share of all writes. Points of groups and of batches are passed once for many writes."""
 
 
 class Planned(NamedTuple):
@@ -34,25 +41,29 @@ class Planned(NamedTuple):
 
 
 def plan(seed: int, writes: int, kills: int = KILLS) -> list[Planned]:
-    """Every named point in an order of the seed's, then as many more; far enough apart to spread over the replay.
+    """Every named point and some more, in an order of the seed's; kills at any moment spread them over the replay.
 
     >>> {kill.point for kill in plan(1, 18_000)} == {*telemetry.POINTS, ANY_MOMENT}
     True
     """
     chance = random.Random(seed)
-    spread = max(2, writes // (2 * kills))
-    names = chance.sample(telemetry.POINTS, len(telemetry.POINTS))
-    names += [
-        chance.choice((ANY_MOMENT, ANY_MOMENT, *telemetry.POINTS)) for _ in range(kills - len(names) - 1)
-    ]
-    return [Planned(name, _count(name, spread, chance)) for name in (*names, ANY_MOMENT)]
+    points = len(telemetry.POINTS)
+    names = [*telemetry.POINTS, *chance.choices(telemetry.POINTS, k=kills - points - MOMENTS)]
+    names += [ANY_MOMENT] * MOMENTS
+    chance.shuffle(names)
+    return [Planned(name, _passing(name, writes, chance)) for name in names]
 
 
-def _count(name: str, spread: int, chance: random.Random) -> int:
+def _passing(name: str, writes: int, chance: random.Random) -> int:
     if name in ONCE_A_START:
         return 1
-    far = spread if name in PER_WRITE or name == ANY_MOMENT else max(1, spread // 30)
+    far = max(2, writes // WRITES_A_SHARE.get(name, 1_000))
     return chance.randint(max(1, far // 3), far)
+
+
+def is_enough(points: Collection[str]) -> bool:
+    """Whether these kills are a campaign: enough of them, and every point among them."""
+    return len(points) >= LEAST and set(telemetry.POINTS) <= set(points)
 
 
 class Call(NamedTuple):
@@ -117,23 +128,19 @@ class Witness:
             self._made.setdefault(call.handler, set()).add(call.sequence)
         return again
 
-    def unsettled(self, handlers: list[Mapping[str, Any]]) -> frozenset[Call]:
+    def unsettled(self, positions: Sequence[Position]) -> frozenset[Call]:
         """Calls made so far that are above their handler's checkpoint and in none of its settled ranges."""
         return frozenset(
             Call(name, sequence)
             for name, sequences in self._made.items()
             for sequence in sequences
-            if not any(_covers(handler, sequence) for handler in handlers if handler["handler"] == name)
+            if not any(_covers(each, sequence) for each in positions if each.mapping.handler == name)
         )
 
 
-def _covers(handler: Mapping[str, Any], sequence: int) -> bool:
-    # One shard follows the other and is read only after it, so the furthest checkpoint says it for all before.
-    return any(
-        sequence <= int(shard["watermark"])
-        or any(int(first) <= sequence <= int(last) for first, last in shard["ranges"])
-        for shard in handler["shards"]
-    )
+def _covers(position: Position, sequence: int) -> bool:
+    # One shard follows the other and is begun only after it, so the furthest checkpoint says it for all before.
+    return sequence <= position.watermark or any(first <= sequence <= last for first, last in position.ranges)
 
 
 def line(number: int, kill: Kill) -> str:

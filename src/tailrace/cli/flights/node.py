@@ -18,7 +18,9 @@ import orjson
 
 from tailrace.cli.durations import format_instant
 from tailrace.cli.flights.writing import DemoFailure
+from tailrace.compose import EngineOptions, open_engine
 from tailrace.server.control_socket import socket_path
+from tailrace.server.progress import Position, known_mappings, positions
 
 PATIENCE_S: Final = 60.0
 """How long a start may take, on a machine that is busy."""
@@ -126,6 +128,14 @@ class Node:
         if self._control is not None:
             self._control[1].close()
             self._control = None
+
+    def positions(self, wall_ms: int) -> list[Position]:
+        """Where each handler stands, read from the store of a process that is dead, at the time that it had."""
+        engine = open_engine(EngineOptions(self.data, clock="manual", clock_start_ms=wall_ms))
+        try:
+            return list(positions(engine, known_mappings(engine)))
+        finally:
+            engine.close()
 
     def stop(self) -> None:
         """Ask it to drain; kill it when it does not. Repeatable."""

@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tailrace.cli.connection import ask
-from tailrace.cli.flights.killing import ANY_MOMENT, Kill, Planned, Witness
+from tailrace.cli.flights.killing import ANY_MOMENT, Kill, Planned, Witness, is_enough
 from tailrace.cli.flights.node import Node
 from tailrace.cli.flights.writing import Client, DemoFailure, request_of
 
@@ -46,6 +45,11 @@ class Progress:
     is_over: bool = False
     kills: list[Kill] = field(default_factory=list)
 
+    @property
+    def finished_kills(self) -> list[Kill]:
+        """Kills of which it is known what they made happen twice: all but the last, until all is over."""
+        return self.kills if self.is_over else self.kills[:-1]
+
 
 Told = Callable[[Progress], None]
 
@@ -61,7 +65,7 @@ class Replay:
         self.told: Told = lambda progress: None
         self._witness = Witness(node.calls) if planned else None
         self._armed: Planned | None = None
-        self._armed_at = 0
+        self._kill_at = 0
         self._wall_ms = (writes[0].instant - STEP_MINUTES) * MINUTE_MS
         self._checked_ms = self._wall_ms
         self._is_over = False
@@ -196,7 +200,7 @@ class Replay:
         plan = iter(self._planned)
         while True:
             self._armed = next(plan, None)
-            self._armed_at = self._client.written
+            self._kill_at = self._client.written + (self._armed.passing if self._armed else 0)
             self._client.run += 1
             self._node.start(
                 self._wall_ms, self._armed and self._armed.crash_at, note_calls=self._witness is not None
@@ -211,28 +215,22 @@ class Replay:
         """Whether the node died; False when all is done. Kills it itself when the plan says: at any moment."""
         while not self._node.is_dead():
             if self._is_over:
-                if self._armed is not None:
+                if self._armed and not is_enough([kill.point for kill in self.progress.kills]):
                     raise DemoFailure(f"The flights ran out before this kill: {self._armed}.")
                 return False
-            at = self._armed_at + self._armed.passing if self._armed else None
-            if (
-                self._armed
-                and self._armed.point == ANY_MOMENT
-                and at is not None
-                and self._client.written >= at
-            ):
+            is_ours = self._armed is not None and self._armed.point == ANY_MOMENT
+            if is_ours and self._client.written >= self._kill_at:
                 self._node.kill()
             await asyncio.sleep(0.002)
         return True
 
     async def _record_kill(self) -> None:
-        """Note what was in flight. The node is dead, so the store is read here, by the code of `tailrace status`."""
+        """Note what was in flight. The node is dead, so its store is read here."""
         self._client.is_up.clear()
         self._close_kill()
         assert self._armed is not None
         assert self._witness is not None
-        handlers = (await asyncio.to_thread(ask, self._node.data, "status"))["handlers"]
-        unsettled = self._witness.unsettled(handlers)
+        unsettled = self._witness.unsettled(self._node.positions(self._wall_ms))
         self.progress.kills.append(
             Kill(self._armed.point, self._armed.passing, self._client.written, unsettled)
         )

@@ -12,11 +12,16 @@ from tailrace.cli.flights.killing import (
     Kill,
     Planned,
     Witness,
+    is_enough,
     line,
     plan,
     read_calls,
 )
+from tailrace.server.progress import MappingName, Position
 from tailrace.streams.sequence import SequenceNumber
+from tailrace.streams.shards import Shard
+
+SHARD = Shard("shardId-1", 1, 0, 1, 1, 0)
 
 
 def noted(*numbers: int) -> str:
@@ -56,8 +61,8 @@ def test_a_witness_tells_repeated_calls_and_those_that_no_checkpoint_covers(tmp_
     notes.write_text(noted(1, 2, 3, 5))
     assert witness.repeated() == []
     checkpoints = [
-        {"handler": "alerts", "shards": [{"watermark": "1", "ranges": [["3", "4"]]}]},
-        {"handler": "other", "shards": [{"watermark": "9", "ranges": []}]},
+        Position(MappingName("flights", "alerts", "flights"), SHARD, 1, ((3, 4),), False, None),
+        Position(MappingName("flights", "other", "flights"), SHARD, 9, (), False, None),
     ]
     assert witness.unsettled(checkpoints) == {Call("alerts", 2), Call("alerts", 5)}
     with notes.open("a") as file:
@@ -84,3 +89,10 @@ def test_a_line_says_point_in_flight_and_repeated() -> None:
         "repeated 4 writes",
     ):
         assert part in text
+
+
+def test_a_plan_may_end_early_only_when_every_point_was_killed_at() -> None:
+    points = list(telemetry.POINTS)
+    assert not is_enough(points)
+    assert is_enough([*points, *points])
+    assert not is_enough([ANY_MOMENT] * 20 + points[1:])

@@ -190,21 +190,7 @@ class Session:
 
     async def show_changes(self) -> None:
         """One line a change, for every table of the engine that has a stream."""
-        from tailrace.server.progress import tables
-        from tailrace.server.tail import Follower, follow
-
-        engine = self._node.engine
-        followers = {table: Follower(engine, table) for table in tables(engine)}
-        for follower in followers.values():
-            follower.skip_to_now()
-
-        def all_followers() -> list[Follower]:
-            for table in tables(engine):
-                if table not in followers:
-                    followers[table] = Follower(engine, table)
-            return list(followers.values())
-
-        async for change in follow(engine, all_followers):
+        async for change in self._node.changes():
             self.show(change)
 
     def show(self, change: Mapping[str, Any]) -> None:

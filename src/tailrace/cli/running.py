@@ -112,7 +112,7 @@ async def run_until_stopped(
     beside: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Start, announce, wait, drain. Raises: CommandFailure when the port is taken; what `beside` raises."""
-    stopping = asyncio.Event()
+    stopping = node.stopping
     stop_at_signals(stopping, serving.as_json)
     try:
         port = await node.start()

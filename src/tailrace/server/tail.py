@@ -55,7 +55,9 @@ class Follower:
     def skip_to_now(self) -> None:
         """Pass over everything that is there: numbers only grow, so one number does for every shard."""
         stream = self._stream()
-        for shard in self._engine.shards_of(stream.arn) if stream is not None else ():
+        if stream is None:
+            return
+        for shard in self._engine.shards_of(stream.arn):
             token = self._engine.get_shard_iterator(stream.arn, shard.shard_id, "LATEST")
             latest = read_token(token, self._engine.clock.now()).after
             self._floor = max(self._floor, latest)

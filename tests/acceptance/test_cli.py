@@ -98,7 +98,7 @@ def tailrace(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedPr
 Start = Callable[..., Running]
 
 
-@pytest.fixture()
+@pytest.fixture
 def start() -> Iterator[Start]:
     """Starts `tailrace COMMAND … --json` on a free port and waits for its first line."""
     started: list[subprocess.Popen[str]] = []

@@ -49,7 +49,6 @@ def test_coverage_lists_what_an_operation_lacks() -> None:
     assert put["not_emulated"] == [
         "ConditionalOperator",
         "Expected",
-        "ReturnConsumedCapacity other than NONE",
         "ReturnItemCollectionMetrics other than NONE",
     ]
     assert "legacy" in put["note"]

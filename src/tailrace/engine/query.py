@@ -42,6 +42,7 @@ class QueryRequest:
     start: Item | None = None
     forward: bool = True
     count_only: bool = False
+    measured: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class ScanRequest:
     limit: int | None = None
     start: Item | None = None
     count_only: bool = False
+    measured: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class ItemPage:
     count: int
     scanned_count: int
     last_key: Item | None = None
+    scanned_bytes: int = 0
+    """What the evaluated items weigh; 0 unless the request is `measured`."""
 
     def decoded(self) -> list[Item]:
         """The items as values."""
@@ -242,8 +246,9 @@ def _page(schema: TableSchema, reading: _Reading, request: QueryRequest | ScanRe
                 if not count_only:
                     items.append(data if projection is None else dump_item(projection.apply(item)))
         if is_full:
-            return ItemPage(items, count, scanned, schema.key_of(orjson.loads(data)))
-    return ItemPage(items, count, scanned)
+            last_key = schema.key_of(orjson.loads(data))
+            return ItemPage(items, count, scanned, last_key, meter.weigh() if request.measured else 0)
+    return ItemPage(items, count, scanned, None, meter.weigh() if request.measured else 0)
 
 
 class _Meter:
@@ -253,6 +258,10 @@ class _Meter:
         self._bound = 0
         self._rows: list[bytes] = []
         self._exact = 0
+
+    def weigh(self) -> int:
+        """What all rows weigh, exactly."""
+        return self._exact + sum(size_bytes(orjson.loads(row)) for row in self._rows)
 
     def add(self, data: bytes) -> bool:
         """Whether the page is full with this row."""

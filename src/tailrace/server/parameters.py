@@ -6,7 +6,7 @@ Source: semantics §6.4 (around expressions), §6.6, §6.8. Used by the files un
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -15,6 +15,7 @@ from tailrace.errors import ApiError, validation_error
 from tailrace.expressions.condition import Condition, parse_condition
 from tailrace.expressions.placeholders import Placeholders
 from tailrace.expressions.projection import Projection, parse_projection
+from tailrace.server import capacity
 from tailrace.server.shapes import (
     NAMES,
     OPERATOR,
@@ -30,6 +31,7 @@ from tailrace.server.shapes import (
     Values,
 )  # fmt: skip
 from tailrace.server.wire import Payload
+from tailrace.tables.mutate import Mutation
 from tailrace.values.types import AttributeValue, Item
 from tailrace.values.wire import read_item, read_value
 
@@ -53,7 +55,7 @@ WRITE_MEMBERS: Final[Mapping[str, Shape]] = {
 """What PutItem, UpdateItem and DeleteItem share."""
 WRITE_REFUSED: Final[Mapping[str, object]] = {
     "Expected": None, "ConditionalOperator": None,
-    "ReturnConsumedCapacity": "NONE", "ReturnItemCollectionMetrics": "NONE",
+    "ReturnItemCollectionMetrics": "NONE",
 }  # fmt: skip
 
 
@@ -150,6 +152,17 @@ def old_or_nothing(payload: Payload) -> bool:
     return bool(returns == "ALL_OLD")
 
 
+def written(payload: Payload, mutation: Mutation, attributes: Item | None) -> Mapping[str, Any] | bytes:
+    """The answer to a write: attributes where there are some, capacity where it is wanted."""
+    if not attributes and "ReturnConsumedCapacity" not in payload:
+        return b"{}"
+    answer: dict[str, Any] = {"Attributes": attributes} if attributes else {}
+    if capacity.is_wanted(payload):
+        units = capacity.write_units(mutation.old, mutation.new)
+        answer["ConsumedCapacity"] = capacity.consumed(payload, payload["TableName"], units)
+    return answer
+
+
 def counts_only(payload: Payload, verb: str) -> bool:
     """Whether `Select` asks for a count. Raises: ApiError where it contradicts the projection. Source: semantics §6.6."""
     select = payload.get("Select")
@@ -170,11 +183,16 @@ def counts_only(payload: Payload, verb: str) -> bool:
     return bool(select == "COUNT")
 
 
-def page_bytes(page: ItemPage, counts: bool) -> bytes:
+def page_bytes(payload: Payload, page: ItemPage, counts: bool) -> bytes:
     """The answer of Query and Scan, with the stored bytes spliced in."""
     tail = b'"Count":%d,"ScannedCount":%d' % (page.count, page.scanned_count)
     if page.last_key is not None:
         tail += b',"LastEvaluatedKey":' + orjson.dumps(page.last_key)
+    if capacity.is_wanted(payload):
+        units = capacity.read_units(page.scanned_bytes, payload)
+        tail += b',"ConsumedCapacity":' + orjson.dumps(
+            capacity.consumed(payload, payload["TableName"], units)
+        )
     if counts:
         return b"{" + tail + b"}"
     return b'{"Items":[' + b",".join(page.items) + b"]," + tail + b"}"

@@ -3,7 +3,7 @@
 Behaviour:     absent items are left out; items come in the order of the keys; what would pass 16 MB comes back under
                UnprocessedKeys; every read is consistent.
 Limits:        100 keys, 16 MB.
-Not emulated:  AttributesToGet (legacy); ReturnConsumedCapacity other than NONE.
+Not emulated:  AttributesToGet (legacy).
 Source:        AWS API Reference, BatchGetItem; semantics §6.3, §6.5.
 """
 
@@ -14,6 +14,7 @@ import orjson
 from tailrace.engine.engine import Engine
 from tailrace.errors import validation_error
 from tailrace.expressions.projection import Projection
+from tailrace.server.capacity import consumed_each, data_bytes, is_wanted, read_units
 from tailrace.server.parameters import EXPRESSION, read_placeholders, read_projection
 from tailrace.server.registry import DYNAMODB, Result, operation
 from tailrace.server.shapes import (
@@ -45,7 +46,6 @@ INPUT: Final = Input(
         "BatchGetItemInput", "RequestItems",
         RequestItems=Mapped(KEYS_AND_ATTRIBUTES, 1, MOST_KEYS, TABLE_NAME), ReturnConsumedCapacity=RETURN_CAPACITY,
     ),
-    {"ReturnConsumedCapacity": "NONE"},
 )  # fmt: skip
 
 
@@ -60,13 +60,17 @@ def batch_get_item(engine: Engine, payload: Payload) -> Result:
         schema = engine.schema(table)
         if len({schema.key_bytes(key) for key in keys}) < len(keys):
             raise validation_error("Provided list of item keys contains duplicates")
+    measures = is_wanted(payload)
     left = MOST_BYTES
     responses: list[bytes] = []
     unprocessed: dict[str, dict[str, Any]] = {}
+    units: dict[str, float] = {}
     for table, (keys, projection) in wanted.items():
         found: list[bytes] = []
         for index, key in enumerate(keys):
             data = engine.get_bytes(table, key)
+            if measures:
+                units[table] = units.get(table, 0.0) + read_units(data_bytes(data), requests[table])
             if data is None:
                 continue
             left -= len(data)
@@ -75,7 +79,11 @@ def batch_get_item(engine: Engine, payload: Payload) -> Result:
                 break
             found.append(data if projection is None else dump_item(projection.apply(orjson.loads(data))))
         responses.append(orjson.dumps(table) + b":[" + b",".join(found) + b"]")
-    return b'{"Responses":{%b},"UnprocessedKeys":%b}' % (b",".join(responses), orjson.dumps(unprocessed))
+    return b'{"Responses":{%b},"UnprocessedKeys":%b%b}' % (
+        b",".join(responses),
+        orjson.dumps(unprocessed),
+        consumed_each(payload, units),
+    )
 
 
 def _read_request(request: dict[str, Any]) -> tuple[list[Item], Projection | None]:

@@ -3,7 +3,7 @@
 Behaviour:     everything is checked before anything is written; then each write stands alone and leaves its own record;
                nothing is ever left unprocessed.
 Limits:        25 requests, 16 MB, 400 KB an item.
-Not emulated:  ReturnConsumedCapacity and ReturnItemCollectionMetrics other than NONE.
+Not emulated:  ReturnItemCollectionMetrics other than NONE.
 Source:        AWS API Reference, BatchWriteItem; semantics §6.3, §6.5.
 """
 
@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from tailrace.engine.engine import Engine
 from tailrace.errors import validation_error
+from tailrace.server.capacity import consumed_each, is_wanted, write_units
 from tailrace.server.registry import DYNAMODB, Result, operation
 from tailrace.server.shapes import (
     RETURN_CAPACITY,
@@ -40,7 +41,7 @@ INPUT: Final = Input(
         RequestItems=Mapped(Many(WRITE_REQUEST, 1, MOST_REQUESTS), 1, MOST_REQUESTS, TABLE_NAME),
         ReturnConsumedCapacity=RETURN_CAPACITY, ReturnItemCollectionMetrics=RETURN_METRICS,
     ),
-    {"ReturnConsumedCapacity": "NONE", "ReturnItemCollectionMetrics": "NONE"},
+    {"ReturnItemCollectionMetrics": "NONE"},
 )  # fmt: skip
 
 
@@ -57,12 +58,13 @@ def batch_write_item(engine: Engine, payload: Payload) -> Result:
         if place in seen:
             raise validation_error("Provided list of item keys contains duplicates")
         seen.add(place)
+    measures = is_wanted(payload)
+    units: dict[str, float] = {}
     for one in operations:
-        if isinstance(one, Put):
-            engine.put(one)
-        else:
-            engine.delete(one)
-    return b'{"UnprocessedItems":{}}'
+        mutation = engine.put(one) if isinstance(one, Put) else engine.delete(one)
+        if measures:
+            units[one.table] = units.get(one.table, 0.0) + write_units(mutation.old, mutation.new)
+    return b'{"UnprocessedItems":{}%b}' % consumed_each(payload, units)
 
 
 def _read_write(table: str, write: dict[str, Any]) -> Put | Delete:

@@ -2,13 +2,14 @@
 
 Behaviour:     every read is consistent, whatever ConsistentRead says; an absent item answers an empty object.
 Limits:        expression 4 KB.
-Not emulated:  AttributesToGet (legacy); ReturnConsumedCapacity other than NONE.
+Not emulated:  AttributesToGet (legacy).
 Source:        AWS API Reference, GetItem; semantics §6.4, §6.5.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from tailrace.engine.engine import Engine
+from tailrace.server import capacity
 from tailrace.server.parameters import EXPRESSION, read_placeholders, read_projection
 from tailrace.server.registry import DYNAMODB, Result, operation
 from tailrace.server.shapes import (
@@ -22,6 +23,7 @@ from tailrace.server.shapes import (
     structure,
 )  # fmt: skip
 from tailrace.server.wire import Payload
+from tailrace.values.size import size_bytes
 from tailrace.values.wire import read_item
 
 INPUT: Final = Input(
@@ -30,7 +32,7 @@ INPUT: Final = Input(
         TableName=TABLE_NAME, Key=Values(), AttributesToGet=ATTRIBUTE_LIST, ConsistentRead=Flag(),
         ReturnConsumedCapacity=RETURN_CAPACITY, ProjectionExpression=EXPRESSION, ExpressionAttributeNames=NAMES,
     ),
-    {"AttributesToGet": None, "ReturnConsumedCapacity": "NONE"},
+    {"AttributesToGet": None},
 )  # fmt: skip
 
 
@@ -40,9 +42,15 @@ def get_item(engine: Engine, payload: Payload) -> Result:
     placeholders = read_placeholders(payload, "ProjectionExpression")
     key = read_item(payload["Key"])
     projection = read_projection(payload, placeholders)
-    if projection is None:
+    if "ReturnConsumedCapacity" not in payload and projection is None:
         data = engine.get_bytes(payload["TableName"], key)
         return b"{}" if data is None else b'{"Item":' + data + b"}"
     placeholders.check_all_used()
     item = engine.get(payload["TableName"], key)
-    return b"{}" if item is None else {"Item": projection.apply(item)}
+    answer: dict[str, Any] = {}
+    if item is not None:
+        answer["Item"] = item if projection is None else projection.apply(item)
+    if capacity.is_wanted(payload):
+        units = capacity.read_units(0 if item is None else size_bytes(item), payload)
+        answer["ConsumedCapacity"] = capacity.consumed(payload, payload["TableName"], units)
+    return answer

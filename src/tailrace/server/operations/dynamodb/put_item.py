@@ -2,22 +2,22 @@
 
 Behaviour:     the whole item is replaced; a condition is judged on the stored item; an equal item leaves no record.
 Limits:        item 400 KB, nesting 32, key sizes; ReturnValues NONE or ALL_OLD.
-Not emulated:  Expected and ConditionalOperator (legacy); ReturnConsumedCapacity and ReturnItemCollectionMetrics other
-               than NONE.
+Not emulated:  Expected and ConditionalOperator (legacy); ReturnItemCollectionMetrics other than NONE.
 Source:        AWS API Reference, PutItem; semantics §6.5, §6.8.
 """
 
 from typing import Final
 
 from tailrace.engine.engine import Engine
-from tailrace.server.parameters import (
+from tailrace.server.parameters import (  # fmt: skip
     WRITE_MEMBERS,
     WRITE_REFUSED,
     old_or_nothing,
     read_condition,
     read_placeholders,
     wants_old_on_failure,
-)  # fmt: skip
+    written,
+)
 from tailrace.server.registry import DYNAMODB, Result, operation
 from tailrace.server.shapes import Input, Structure, Values
 from tailrace.server.wire import Payload
@@ -39,6 +39,5 @@ def put_item(engine: Engine, payload: Payload) -> Result:
     condition = read_condition(payload, placeholders)
     placeholders.check_all_used()
     mutation = engine.put(Put(payload["TableName"], item, condition, wants_old_on_failure(payload)))
-    if returns_old and mutation.old is not None:
-        return {"Attributes": mutation.old}
-    return b"{}"
+    attributes = mutation.old if returns_old else None
+    return written(payload, mutation, attributes)

@@ -3,8 +3,7 @@
 Behaviour:     a page ends at Limit evaluated items or 1 MB before the filter; LastEvaluatedKey is answered even if
                nothing follows; every read is consistent.
 Limits:        1 MB a page; expression 4 KB.
-Not emulated:  IndexName; KeyConditions, QueryFilter, ConditionalOperator and AttributesToGet (legacy);
-               ReturnConsumedCapacity other than NONE.
+Not emulated:  IndexName; KeyConditions, QueryFilter, ConditionalOperator and AttributesToGet (legacy).
 Source:        AWS API Reference, Query; semantics §6.6.
 """
 
@@ -14,6 +13,7 @@ from tailrace.engine.engine import Engine
 from tailrace.engine.query import QueryRequest
 from tailrace.errors import validation_error
 from tailrace.expressions.keys import parse_key_condition
+from tailrace.server.capacity import is_wanted
 from tailrace.server.parameters import (
     EXPRESSION,
     EXPRESSION_VALUES,
@@ -54,7 +54,7 @@ INPUT: Final = Input(
     ),
     {
         "IndexName": None, "AttributesToGet": None, "KeyConditions": None, "QueryFilter": None,
-        "ConditionalOperator": None, "ReturnConsumedCapacity": "NONE",
+        "ConditionalOperator": None,
     },
 )  # fmt: skip
 
@@ -80,7 +80,7 @@ def query(engine: Engine, payload: Payload) -> Result:
     page = engine.query(
         QueryRequest(
             payload["TableName"], key_condition, condition, projection, payload.get("Limit"), start_key,
-            payload.get("ScanIndexForward", True), counts,
+            payload.get("ScanIndexForward", True), counts, is_wanted(payload),
         )
     )  # fmt: skip
-    return page_bytes(page, counts)
+    return page_bytes(payload, page, counts)

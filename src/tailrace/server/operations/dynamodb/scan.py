@@ -4,7 +4,7 @@ Behaviour:     in the order of the partition keys' hashes; a page ends at Limit 
                every read is consistent.
 Limits:        1 MB a page; expression 4 KB.
 Not emulated:  IndexName; TotalSegments other than 1 (parallel scan); ScanFilter, ConditionalOperator and AttributesToGet
-               (legacy); ReturnConsumedCapacity other than NONE.
+               (legacy).
 Source:        AWS API Reference, Scan; semantics §6.6.
 """
 
@@ -13,6 +13,7 @@ from typing import Final
 from tailrace.engine.engine import Engine
 from tailrace.engine.query import ScanRequest
 from tailrace.errors import validation_error
+from tailrace.server.capacity import is_wanted
 from tailrace.server.parameters import (
     EXPRESSION,
     EXPRESSION_VALUES,
@@ -55,7 +56,6 @@ INPUT: Final = Input(
     ),
     {
         "IndexName": None, "AttributesToGet": None, "ScanFilter": None, "ConditionalOperator": None,
-        "ReturnConsumedCapacity": "NONE",
     },
     {"TotalSegments": 1},
 )  # fmt: skip
@@ -72,9 +72,17 @@ def scan(engine: Engine, payload: Payload) -> Result:
     condition = read_condition(payload, placeholders, "FilterExpression")
     placeholders.check_all_used()
     page = engine.scan(
-        ScanRequest(payload["TableName"], condition, projection, payload.get("Limit"), start_key, counts)
+        ScanRequest(
+            payload["TableName"],
+            condition,
+            projection,
+            payload.get("Limit"),
+            start_key,
+            counts,
+            is_wanted(payload),
+        )
     )
-    return page_bytes(page, counts)
+    return page_bytes(payload, page, counts)
 
 
 def check_segments(segment: int | None, total: int | None) -> None:

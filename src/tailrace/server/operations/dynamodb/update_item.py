@@ -4,8 +4,7 @@ Behaviour:     all right-hand sides see the item before the update; without an e
                an update that changes nothing leaves no record. Returned attributes are whole, old or new, or only the
                parts that the expression touches.
 Limits:        item 400 KB; expression 4 KB.
-Not emulated:  AttributeUpdates, Expected and ConditionalOperator (legacy); ReturnConsumedCapacity and
-               ReturnItemCollectionMetrics other than NONE.
+Not emulated:  AttributeUpdates, Expected and ConditionalOperator (legacy); ReturnItemCollectionMetrics other than NONE.
 Source:        AWS API Reference, UpdateItem; semantics §6.4, §6.8.
 """
 
@@ -14,14 +13,15 @@ from typing import Final
 from tailrace.engine.engine import Engine
 from tailrace.expressions.update import Update as UpdateExpression
 from tailrace.expressions.update import parse_update
-from tailrace.server.parameters import (
+from tailrace.server.parameters import (  # fmt: skip
     EXPRESSION,
     WRITE_MEMBERS,
     WRITE_REFUSED,
     read_condition,
     read_placeholders,
     wants_old_on_failure,
-)  # fmt: skip
+    written,
+)
 from tailrace.server.registry import DYNAMODB, Result, operation
 from tailrace.server.shapes import Anything, Input, Mapped, Structure, Values
 from tailrace.server.wire import Payload
@@ -56,11 +56,9 @@ def update_item(engine: Engine, payload: Payload) -> Result:
     mutation = engine.update(
         Update(payload["TableName"], key, update, condition, wants_old_on_failure(payload))
     )
-    returns = payload.get("ReturnValues")
-    if returns is None or returns == "NONE":
-        return b"{}"
-    attributes = returned_attributes(returns, mutation, update)
-    return {"Attributes": attributes} if attributes else b"{}"
+    returns = payload.get("ReturnValues", "NONE")
+    attributes = None if returns == "NONE" else returned_attributes(returns, mutation, update)
+    return written(payload, mutation, attributes)
 
 
 def returned_attributes(returns: str, mutation: Mutation, update: UpdateExpression | None) -> Item | None:

@@ -1,0 +1,59 @@
+"""The AWS CLI, unmodified, as a subprocess."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "who", "AWS_SECRET_ACCESS_KEY": "ever", "AWS_DEFAULT_REGION": "sa-east-1", "AWS_PAGER": "",
+    "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}  # fmt: skip
+
+
+def aws(endpoint: str, service: str, *words: str) -> Any:
+    """Run the CLI. Returns: its JSON, or its error text."""
+    command = [
+        str(Path(sys.executable).parent / "aws"),
+        service,
+        *words,
+        "--endpoint-url",
+        endpoint,
+        "--output",
+        "json",
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, env={**os.environ, **ENVIRONMENT}, check=False
+    )
+    if done.returncode:
+        return done.stderr
+    return json.loads(done.stdout) if done.stdout.strip() else {}
+
+
+def test_a_table_is_made_written_read_and_followed(endpoint: str, table: str) -> None:
+    made = aws(
+        endpoint, "dynamodb", "create-table", "--table-name", table, "--billing-mode", "PAY_PER_REQUEST",
+        "--attribute-definitions", "AttributeName=pk,AttributeType=S", "--key-schema", "AttributeName=pk,KeyType=HASH",
+        "--stream-specification", "StreamEnabled=true,StreamViewType=NEW_IMAGE",
+    )  # fmt: skip
+    arn = made["TableDescription"]["LatestStreamArn"]
+    item = {"pk": {"S": "a"}, "n": {"N": "1"}}
+    assert aws(endpoint, "dynamodb", "put-item", "--table-name", table, "--item", json.dumps(item)) == {}
+    found = aws(endpoint, "dynamodb", "scan", "--table-name", table)
+    assert (found["Count"], found["Items"]) == (1, [item])
+    refused = aws(
+        endpoint, "dynamodb", "put-item", "--table-name", table, "--item", json.dumps(item),
+        "--condition-expression", "attribute_not_exists(pk)",
+    )  # fmt: skip
+    assert "(ConditionalCheckFailedException)" in refused
+    assert "The conditional request failed" in refused
+    described = aws(endpoint, "dynamodbstreams", "describe-stream", "--stream-arn", arn)["StreamDescription"]
+    shard = described["Shards"][0]["ShardId"]
+    token = aws(
+        endpoint, "dynamodbstreams", "get-shard-iterator", "--stream-arn", arn, "--shard-id", shard,
+        "--shard-iterator-type", "TRIM_HORIZON",
+    )["ShardIterator"]  # fmt: skip
+    records = aws(endpoint, "dynamodbstreams", "get-records", "--shard-iterator", token)["Records"]
+    assert [record["dynamodb"]["NewImage"] for record in records] == [item]

@@ -20,6 +20,7 @@ from tailrace.ports import Clock, Shard, Sink, Source, StateStore, StateWrite, S
 from tailrace.runtime.driver import Driver
 from tailrace.runtime.rows import state_write
 from tailrace.runtime.settle import Place, Settler, load_checkpoint
+from tailrace.runtime.timed import TimedSink
 from tailrace.telemetry import PointReached, pass_by
 
 DISCOVERY_MS: Final = 1_000
@@ -65,7 +66,8 @@ class Worker:
         self.app = app
         self._state = state
         self._clock = clock
-        self._sinks = {mapping.id: sink_of(mapping) for mapping in app.mappings}
+        self.sinks = {mapping.id: TimedSink(sink_of(mapping), clock) for mapping in app.mappings}
+        """Every handler's sink, and how long its attempts take."""
         self._owner = owner
         self._code_version = code_version
         self._reached = reached
@@ -179,7 +181,7 @@ class Worker:
         lease = await self._lease(stream, shard)
         settler = Settler(self._state, place, lease, self._code_version, self._reached)
         driver = Driver(
-            ShardMachine(handler.settings), table.source, self._sinks[handler.id], settler, self._clock,
+            ShardMachine(handler.settings), table.source, self.sinks[handler.id], settler, self._clock,
             shard=shard, stream=stream, mapping_id=handler.id, reached=self._reached,
         )  # fmt: skip
         self._drivers[handler.id, shard.shard_id] = (driver, table.name)

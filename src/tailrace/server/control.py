@@ -10,7 +10,7 @@ server lives on. A verb that changes something leaves a line in the log. `compos
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -24,6 +24,8 @@ from tailrace.server.control_socket import listen, place_socket, remove_leftover
 if TYPE_CHECKING:
     from tailrace.engine.engine import Engine
     from tailrace.ports import Clock
+    from tailrace.runtime.timed import TimedSink
+    from tailrace.runtime.worker import Status
 
 VERSION: Final = 1
 LINE_LIMIT: Final = 65_536
@@ -34,11 +36,15 @@ _log = logging.getLogger("tailrace.control")
 Arguments: TypeAlias = Mapping[str, Any]
 
 
-class Status(Protocol):
+class Running(Protocol):
     """Whatever can say how its handlers fare: the worker."""
 
-    def status(self) -> list[Any]:
+    def status(self) -> Sequence["Status"]:
         """One entry a mapping and shard."""
+
+    @property
+    def sinks(self) -> Mapping[str, "TimedSink"]:
+        """Every handler's sink, by its id, with the times of its attempts."""
 
 
 @dataclass(slots=True)
@@ -47,7 +53,7 @@ class Subject:
 
     engine: "Engine"
     clock: "Clock"
-    worker: Status | None = None
+    worker: Running | None = None
     stop: Callable[[], None] | None = None
     is_offline: bool = False
     about: Mapping[str, object] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from tailrace.server.control import Subject
 from tailrace.server.http import HttpServer
-from tailrace.server.observe import HandlerTotals, Observed, ShardProgress
+from tailrace.server.observe import Durations, HandlerTotals, Observed, ShardProgress
 from tailrace.server.progress import MappingName, positions, tables, totals
 from tailrace.server.verbs import live_status, mappings, table_value
 
@@ -48,11 +48,14 @@ def shard_progress(subject: Subject, mapping: MappingName) -> Iterator[ShardProg
 def handler_totals(subject: Subject, mapping: MappingName) -> HandlerTotals:
     """What a handler has come to, running or not."""
     settled = totals(subject.engine, mapping)
+    sink = None if subject.worker is None else subject.worker.sinks.get(mapping.handler)
     return HandlerTotals(
         handler=mapping.handler,
         table=mapping.table,
         settled=settled,
+        duplicates=0 if sink is None else sink.suppressed,
         dead_letters=settled["discarded"],
+        durations=Durations() if sink is None else Durations(sink.buckets(), sink.total_ms / 1_000),
     )
 
 

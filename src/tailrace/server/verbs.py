@@ -10,6 +10,7 @@ from typing import Any
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
 from tailrace.errors import TailraceError
+from tailrace.runtime.worker import Status
 from tailrace.server import story, tail
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.progress import MappingName, known_mappings, positions, tables, totals
@@ -71,6 +72,8 @@ def handler_value(subject: Subject, mapping: MappingName) -> dict[str, Any]:
                 "lag_ms": 0 if oldest is None else max(0, now.wall_ms - oldest.created_ms),
                 "waiting": oldest is not None,
                 "in_flight": None if seen is None else seen.in_flight,
+                "retrying_keys": None if seen is None else seen.retrying_keys,
+                "blocked": None if seen is None else seen.blocked,
                 "last_progress_ms": None
                 if seen is None
                 else max(0, now.monotonic_ms - seen.last_progress_ms),
@@ -92,7 +95,7 @@ def handler_value(subject: Subject, mapping: MappingName) -> dict[str, Any]:
     }
 
 
-def live_status(subject: Subject, mapping: MappingName) -> Iterator[Any]:
+def live_status(subject: Subject, mapping: MappingName) -> Iterator[Status]:
     """What the worker alone knows about one handler."""
     if subject.worker is not None:
         for each in subject.worker.status():

@@ -36,6 +36,11 @@ class HandlerSink:
         self._effects = effects
         self._reached = reached
 
+    @property
+    def suppressed(self) -> int:
+        """Transactions that were applied before, by this worker or by one before it."""
+        return self._effects.suppressed
+
     async def write(self, batch: Batch) -> Outcome:
         """Call the handler for every record."""
         failures: dict[int, Failure] = {}
@@ -91,6 +96,11 @@ class BatchSink:
         self._timeout_s = mapping.timeout_s
         self._effects = effects
         self._reached = reached
+
+    @property
+    def suppressed(self) -> int:
+        """Transactions that were applied before, by this worker or by one before it."""
+        return self._effects.suppressed
 
     async def write(self, batch: Batch) -> Outcome:
         """Call the handler once."""

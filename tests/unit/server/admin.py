@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from tailrace.clocks.manual import ManualClock
@@ -10,6 +9,8 @@ from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.leases.checkpoint import checkpoint_key, ledger_after, ledger_key
 from tailrace.ports import StateWrite
+from tailrace.runtime.timed import TimedSink
+from tailrace.runtime.worker import Status
 from tailrace.server.control import Subject, find_verb
 from tailrace.stores.memory import MemoryStore
 from tailrace.streams.envelopes import event_id
@@ -21,25 +22,20 @@ from tailrace.tables.mutate import Delete, Put
 START_MS = 1_700_000_000_000
 
 
-@dataclass(slots=True)
-class Live:
-    """What a worker says of one handler in one shard."""
-
-    app: str
-    mapping_id: str
-    table: str
-    shard_id: str
-    in_flight: int
-    last_progress_ms: int
+def live(ground: "Ground", in_flight: int = 0, shard: int = 0) -> Status:
+    """What a worker says of the handler `mail`, which moved now."""
+    moved = ground.clock.now().monotonic_ms
+    return Status("app", "mail", "shop", ground.shards()[shard].shard_id, 0, in_flight, 0, 0, {}, moved, None)
 
 
-@dataclass(slots=True)
 class FixedWorker:
     """A worker that says what it was told."""
 
-    said: list[Any]
+    def __init__(self, *said: Status, sinks: Mapping[str, TimedSink] | None = None) -> None:
+        self.said = said
+        self.sinks = sinks or {}
 
-    def status(self) -> list[Any]:
+    def status(self) -> Sequence[Status]:
         return self.said
 
 

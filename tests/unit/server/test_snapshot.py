@@ -5,10 +5,12 @@ import http.client
 import json
 from collections.abc import Callable
 
+from tailrace.ports import Batch, Outcome, Written
+from tailrace.runtime.timed import TimedSink
 from tailrace.server.http import HttpServer, HttpSettings
 from tailrace.server.observe import Limits, Observed, routes
 from tailrace.server.snapshot import observed
-from tests.unit.server.admin import FixedWorker, Ground, Live
+from tests.unit.server.admin import FixedWorker, Ground, live
 
 
 def look(ground: Ground) -> Observed:
@@ -27,10 +29,7 @@ def look(ground: Ground) -> Observed:
 
 def run_here(ground: Ground) -> None:
     """Say that a worker runs the handler, and that it moved now."""
-    shard = ground.shards()[0].shard_id
-    ground.subject.worker = FixedWorker(
-        [Live("app", "mail", "shop", shard, 0, ground.clock.now().monotonic_ms)]
-    )
+    ground.subject.worker = FixedWorker(live(ground))
 
 
 def test_a_handler_that_runs_here_is_seen_with_its_age_and_stillness() -> None:
@@ -86,3 +85,23 @@ def ready(port: int) -> tuple[int, list[str]]:
         return answer.status, [reason["handler"] for reason in json.loads(answer.read())["reasons"]]
     finally:
         connection.close()
+
+
+def test_attempts_and_suppressed_duplicates_are_those_of_the_running_sink() -> None:
+    ground = Ground()
+    ground.settle("mail", 1)
+    sink = TimedSink(Suppressing(), ground.clock)
+    ground.subject.worker = FixedWorker(live(ground), sinks={"mail": sink})
+    asyncio.run(sink.write(Batch([], "mail", ground.engine.stream_of("shop"), "shardId-1")))
+    (totals,) = look(ground).handlers
+    assert totals.duplicates == 3
+    assert totals.durations.buckets[-1] == ("+Inf", 1.0)
+
+
+class Suppressing:
+    """A sink that has met three transactions again."""
+
+    suppressed = 3
+
+    async def write(self, batch: Batch) -> Outcome:
+        return Written()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tailrace.errors import TailraceError
-from tests.unit.server.admin import FixedWorker, Ground, Live
+from tests.unit.server.admin import FixedWorker, Ground, live
 
 
 @pytest.fixture
@@ -73,8 +73,7 @@ def test_each_handler_has_its_own_end(ground: Ground) -> None:
 
 
 def test_a_handler_that_has_not_begun_waits(ground: Ground) -> None:
-    shard = ground.shards()[0].shard_id
-    ground.subject.worker = FixedWorker([Live("app", "mail", "shop", shard, 0, 0)])
+    ground.subject.worker = FixedWorker(live(ground))
     assert chapters(ground, "shop/o1")["mail"]["state"] == "waiting"
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tailrace.errors import TailraceError
-from tests.unit.server.admin import START_MS, FixedWorker, Ground, Live
+from tests.unit.server.admin import START_MS, FixedWorker, Ground, live
 
 
 def test_status_lists_tables_with_their_streams() -> None:
@@ -61,10 +61,7 @@ def test_a_running_handler_that_has_not_begun_lags_from_the_start() -> None:
     ground = Ground()
     ground.put("o1")
     ground.clock.advance(7_000)
-    shard = ground.shards()[0].shard_id
-    ground.subject.worker = FixedWorker(
-        [Live("app", "mail", "shop", shard, 1, ground.clock.now().monotonic_ms)]
-    )
+    ground.subject.worker = FixedWorker(live(ground, in_flight=1))
     ground.clock.advance(500)
     (handler,) = ground.ask("status")["handlers"]
     assert (handler["lag_ms"], handler["last_progress_ms"], handler["running"]) == (7_500, 500, True)

@@ -39,9 +39,7 @@ class ManualClock:
         self._wall_ms += milliseconds
         self._monotonic_ms += milliseconds
         while self._sleepers and self._sleepers[0][0] <= self._monotonic_ms:
-            sleeper = heapq.heappop(self._sleepers)[2]
-            if not sleeper.done():
-                sleeper.set_result(None)
+            _wake(heapq.heappop(self._sleepers)[2])
 
     def set(self, wall_ms: int) -> None:
         """Set the wall clock. Forward, time passes for everybody; back, only the wall clock moves."""
@@ -57,3 +55,26 @@ class ManualClock:
         sleeper: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (monotonic_ms, next(self._order), sleeper))
         await sleeper
+
+
+def _wake(sleeper: asyncio.Future[None]) -> None:
+    """Wake a sleeper of any loop: this one at once, another thread's through its loop, a closed one's not at all."""
+    loop = sleeper.get_loop()
+    if loop.is_closed():
+        return
+    if loop.is_running() and loop is not _present_loop():
+        loop.call_soon_threadsafe(_finish, sleeper)
+    else:
+        _finish(sleeper)
+
+
+def _present_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _finish(sleeper: asyncio.Future[None]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)

@@ -21,7 +21,7 @@ from tailrace.streams.envelopes import read_log_row
 from tailrace.streams.iterators import Iterator, read_token
 from tailrace.streams.record import ChangeRecord, ViewType
 from tailrace.streams.sequence import SequenceNumber
-from tailrace.streams.shards import Shard
+from tailrace.streams.shards import Shard, children
 from tailrace.tables.limits import LIST_PAGE, RECORDS_PAGE, RECORDS_PAGE_BYTES
 
 READ_BYTES: Final = 8 * 1024 * 1024
@@ -296,7 +296,7 @@ def _filtered(shards: list[Shard], filter: Mapping[str, Any]) -> list[Shard]:
         raise validation_error(
             "Invalid ShardFilter: both Type and ShardId are needed, and CHILD_SHARDS is the only Type"
         )
-    return [shard for shard in shards if shard.parent_id == filter["ShardId"]]
+    return children(shards, filter["ShardId"])
 
 
 def _described(shard: Shard) -> dict[str, Any]:

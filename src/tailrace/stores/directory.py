@@ -47,15 +47,18 @@ class DataDirectory:
                 hint=f"ask it through its control socket (tailrace status --data {self.path}), stop it, "
                 "or choose another directory with --data",
             ) from error
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        try:
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, str(os.getpid()).encode(), 0)
+        except OSError:
+            pass  # the number is only for people; a full disk shows where it matters, at the first commit
 
     def _check_format(self) -> None:
         file = self.path / "format"
         try:
             if not file.exists():
-                file.write_text(f"{FORMAT}\n")
-            found = file.read_text().strip()
+                _write_durably(file, f"{FORMAT}\n")
+            found = file.read_text(errors="replace").strip()
         except OSError as error:
             raise StoreError(
                 f"{file} cannot be used: {error.strerror}", hint="check the permissions of the data directory"
@@ -73,13 +76,28 @@ class DataDirectory:
             self._lock = None
 
 
+def _write_durably(file: Path, text: str) -> None:
+    """Write a file that is there whole or not at all, whenever the process is killed or the power fails."""
+    new = file.with_name(f"{file.name}.new")
+    with new.open("w") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    new.replace(file)
+    directory = os.open(file.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
 def owner(path: Path) -> int | None:
     """The process that has the directory, as its lock file says; None: nobody has written one."""
     try:
         text = (path / LOCK).read_text()
     except OSError:
         return None
-    return int(text) if text.isdigit() else None
+    return int(text) if text.isdecimal() else None
 
 
 def is_owned(path: Path) -> bool:

@@ -8,7 +8,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tailrace.errors import SettingsError, StateConflict
+from tailrace.errors import SettingsError, StateConflict, StoreError
 from tailrace.ports import (
     Absent,
     AbsentOrLess,
@@ -51,14 +51,35 @@ class MemoryStore:
         return [(key, rows[key]) for key in chosen] if start < end else []
 
     def commit(self, commit: Commit) -> None:
-        """All of it; nothing here can fail half way."""
+        """All of it or nothing. Raises: StoreError for a record that is there already."""
+        self._refuse_repeated(commit.log)
         for row in commit.rows:
             self._put(row.table, row.key, row.value)
         for record in commit.log:
-            self._log.setdefault(record.shard, []).append(record)
+            log = self._log.setdefault(record.shard, [])
+            if not log or log[-1].sequence < record.sequence:
+                log.append(record)
+            else:
+                insort(log, record, key=_sequence)
         for trim in commit.trims:
             log = self._log.get(trim.shard, [])
             del log[: bisect_right(log, trim.through, key=_sequence)]
+
+    def _refuse_repeated(self, records: Sequence[LogRow]) -> None:
+        """A shard's number is used once; this is all that can fail, so it is asked before anything is written."""
+        seen: set[tuple[int, int]] = set()
+        for record in records:
+            place = (record.shard, record.sequence)
+            if place in seen or self._has(*place):
+                raise StoreError(f"shard {record.shard} already has a record {record.sequence}")
+            seen.add(place)
+
+    def _has(self, shard: int, sequence: int) -> bool:
+        log = self._log.get(shard)
+        if not log or log[-1].sequence < sequence:
+            return False
+        place = bisect_left(log, sequence, key=_sequence)
+        return place < len(log) and log[place].sequence == sequence
 
     def _put(self, table: int, key: bytes, value: bytes | None) -> None:
         rows = self._rows.setdefault(table, {})

@@ -15,12 +15,14 @@ from tailrace.streams.record import ChangeRecord, EventName, ViewType
 from tailrace.streams.sequence import SequenceNumber
 
 FORMAT: Final = 1
+FORMAT_BYTE: Final = bytes([FORMAT])
 HEADER: Final = struct.Struct(">BBBxQIIIQH")
 """Format, event name, flags, created_ms, size, size of keys, size of new image, partition hash, length of the key bytes."""
 EVENT_NAMES: Final[tuple[EventName, ...]] = ("INSERT", "MODIFY", "REMOVE")
 BY_TTL: Final = 1
 MASK: Final = (1 << 64) - 1
 SCRAMBLE: Final = 0x9E37_79B9_7F4A_7C15
+DIGITS: Final = frozenset("0123456789abcdef")
 UNSCRAMBLE: Final = pow(SCRAMBLE, -1, 1 << 64)
 TTL_API: Final = b',"userIdentity":{"PrincipalId":"dynamodb.amazonaws.com","Type":"Service"}'
 TTL_LAMBDA: Final = b',"userIdentity":{"type":"Service","principalId":"dynamodb.amazonaws.com"}'
@@ -48,18 +50,24 @@ def log_row(record: ChangeRecord) -> LogParts:
 def read_log_row(
     shard: int, sequence: int, header: bytes, old: bytes | None, new: bytes | None
 ) -> ChangeRecord:
-    """The record of a log row. Raises: StoreError for a format that this version does not know."""
-    version, name, flags, created_ms, size, keys_size, new_size, partition, length = HEADER.unpack_from(
-        header
-    )
-    if version != FORMAT:
+    """The record of a log row. Raises: StoreError for a format that this version does not know, or a damaged row."""
+    if header[:1] != FORMAT_BYTE:
         raise StoreError(
-            f"record {sequence} of shard {shard} has format {version}; this version of tailrace reads format {FORMAT}",
+            f"record {sequence} of shard {shard} has format {int.from_bytes(header[:1])}; "
+            f"this version of tailrace reads format {FORMAT}",
             hint="open the data directory with the version that wrote it",
         )
+    try:
+        _, name, flags, created_ms, size, keys_size, new_size, partition, length = HEADER.unpack_from(header)
+        event_name = EVENT_NAMES[name]
+    except (struct.error, IndexError) as error:
+        raise StoreError(
+            f"record {sequence} of shard {shard} is damaged: {error}",
+            hint="stop tailrace, keep a copy of the directory, and start with another --data",
+        ) from error
     end = HEADER.size + length
     return ChangeRecord(
-        sequence, shard, EVENT_NAMES[name], created_ms, size, partition, header[HEADER.size : end], header[end:],
+        sequence, shard, event_name, created_ms, size, partition, header[HEADER.size : end], header[end:],
         old, new, bool(flags & BY_TTL), keys_size, new_size,
     )  # fmt: skip
 
@@ -80,8 +88,8 @@ def locate(event_id: str) -> tuple[int, int]:
     >>> locate(event_id(ChangeRecord(5, 3, "INSERT", 0, 0, 0, b"", b"{}")))
     (3, 5)
     """
-    if len(event_id) != 32:
-        raise ValueError(f"{event_id!r} is no event id: those have 32 hexadecimal digits")
+    if len(event_id) != 32 or not DIGITS.issuperset(event_id):
+        raise ValueError(f"{event_id!r} is no event id: those have 32 lower-case hexadecimal digits")
     scrambled, shard = int(event_id[:16], 16), int(event_id[16:], 16)
     return shard ^ scrambled, scrambled * UNSCRAMBLE & MASK
 

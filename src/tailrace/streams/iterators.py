@@ -42,7 +42,8 @@ class Iterator(msgspec.Struct, frozen=True, array_like=True):
             checksum, body = data[:CHECKSUM_BYTES], data[CHECKSUM_BYTES:]
             if checksum == _checksum(body):
                 found = msgspec.msgpack.decode(body, type=cls)
-                if found.format == FORMAT:
+                # The decoder skips what is not of its alphabet; only the one text that was handed out is a token.
+                if found.format == FORMAT and urlsafe_b64encode(data) == text.encode():
                     return found
         except (binascii.Error, UnicodeEncodeError, ValueError, msgspec.MsgspecError):
             pass  # garbage of any kind gets the one answer below

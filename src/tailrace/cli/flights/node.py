@@ -55,7 +55,7 @@ class Node:
         if note_calls:
             environment["FLIGHTS_CALLS"] = str(self.calls)
         command = [
-            sys.executable, "-m", "tailrace", "dev", str(self._app), "--no-reload", "--data", str(self.data),
+            sys.executable, "-m", "tailrace", "dev", str(self._app), "--no-reload", "--quiet", "--data", str(self.data),
             "--port", str(self.port), "--clock", "manual", "--clock-start", format_instant(wall_ms),
         ]  # fmt: skip
         with self._log.open("ab") as log:
@@ -149,5 +149,6 @@ class Node:
             self.kill()
 
     def tail(self, lines: int = 20) -> str:
-        """The end of its log."""
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
+        """The end of its log, without the clock."""
+        told = self._log.read_text(errors="replace").splitlines()
+        return "\n".join([line for line in told if "admin: clock.set" not in line][-lines:])

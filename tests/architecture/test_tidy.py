@@ -67,6 +67,11 @@ def test_a_comment_allows_a_broad_except() -> None:
     assert list(tidy.broad_excepts({"engine/engine.py": told})) == []
 
 
+def test_an_except_that_raises_again_catches_nothing() -> None:
+    tidying = "try:\n    pass\nexcept BaseException:\n    x = 1\n    raise\n"
+    assert list(tidy.broad_excepts({"engine/engine.py": tidying})) == []
+
+
 def test_no_module_is_dead() -> None:
     named = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert list(tidy.dead_modules(SOURCES, named)) == []

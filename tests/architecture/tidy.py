@@ -91,14 +91,19 @@ def prints(sources: Sources) -> Iterator[str]:
 
 
 def broad_excepts(sources: Sources) -> Iterator[str]:
-    """Whoever catches everything says why, on the same line or the one before."""
+    """Whoever catches everything says why, beside it or on the line before, or only tidies up and raises it again."""
     for path, text in sources.items():
         lines = text.splitlines()
         for node in ast.walk(ast.parse(text)):
-            if not isinstance(node, ast.ExceptHandler) or not _is_broad(node.type):
+            if not isinstance(node, ast.ExceptHandler) or not _is_broad(node.type) or _passes_on(node):
                 continue
-            if not any("#" in line for line in lines[max(0, node.lineno - 2) : node.lineno]):
+            if not any("#" in line for line in lines[max(0, node.lineno - 2) : node.body[0].lineno - 1]):
                 yield f"{path}:{node.lineno} catches everything: say why in a comment beside it"
+
+
+def _passes_on(node: ast.ExceptHandler) -> bool:
+    last = node.body[-1]
+    return isinstance(last, ast.Raise) and last.exc is None
 
 
 def _is_broad(caught: ast.expr | None) -> bool:
@@ -109,13 +114,16 @@ def _is_broad(caught: ast.expr | None) -> bool:
 
 
 def dead_modules(sources: Sources, also_named: str = "") -> Iterator[str]:
-    """A module that nobody imports is not there. `also_named`: texts that name modules as data (pyproject.toml)."""
+    """A module that nobody imports is not there. `also_named`: texts that name modules as data (pyproject.toml).
+
+    Operations are imported by their names, and `testing` is what users import.
+    """
     named = set(re.findall(r"tailrace(?:\.\w+)+", also_named))
     for path, text in sources.items():
         named |= _imported(path, text)
     for path in sources:
         module = "tailrace." + path.removesuffix(".py").replace("/", ".")
-        is_operation = path.startswith("server/operations/")
+        is_for_others = path.startswith(("server/operations/", "testing/"))
         if (
             path not in ENTRY_MODULES
             and not path.endswith("__init__.py")
@@ -165,7 +173,7 @@ def public_docstrings(sources: Sources) -> Iterator[str]:
     """A public name says what it is."""
     for path, text in sources.items():
         for node in _public_definitions(ast.parse(text).body):
-            if not ast.get_docstring(node) and not _is_overload(node):
+            if not ast.get_docstring(node) and not _is_overload(node) and not _is_empty(node):
                 yield f"{path}:{node.lineno} {node.name} has no docstring"
 
 
@@ -178,6 +186,11 @@ def _public_definitions(
         elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             yield node
             yield from _public_definitions([one for one in node.body if not isinstance(one, ast.ClassDef)])
+
+
+def _is_empty(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """A line of a listener that is only there to be overridden: its class says what it is."""
+    return isinstance(node, ast.FunctionDef) and ast.unparse(node.body[0]) == "..."
 
 
 def _is_overload(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

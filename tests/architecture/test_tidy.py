@@ -88,9 +88,8 @@ def test_a_dead_module_is_found() -> None:
 
 
 def test_a_port_has_at_most_five_methods_a_memory_adapter_and_a_check() -> None:
-    import tailrace.testing.contracts as contracts
-
     import tailrace.ports as ports
+    import tailrace.testing.contracts as contracts
 
     checked = {
         name.removeprefix("check_").replace("_", "") for name in vars(contracts) if name.startswith("check_")

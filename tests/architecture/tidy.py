@@ -127,7 +127,7 @@ def dead_modules(sources: Sources, also_named: str = "") -> Iterator[str]:
         if (
             path not in ENTRY_MODULES
             and not path.endswith("__init__.py")
-            and not is_operation
+            and not is_for_others
             and module not in named
         ):
             yield f"{path} is imported by nothing: delete it, or use it"

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tailrace.app.app import App, Mapping
     from tailrace.ports import Clock, Sink
     from tailrace.runtime.worker import Worker
+    from tailrace.server.observe import Observed
 
 CRASH_AT: Final = "TAILRACE_CRASH_AT"
 HOUSEKEEPING_MS: Final = 5_000
@@ -63,7 +64,7 @@ class OpenEngine(Engine):
         try:
             store = SqliteStore(path, sync=options.sync, reached=reached)
             super().__init__(store, clock, options.settings, reached)
-        except BaseException:
+        except BaseException:  # whatever it was, what is open is given back before it goes on
             self._give_back()
             raise
 
@@ -235,17 +236,20 @@ class Node:
     async def start(self) -> int:
         """Open everything and listen. Returns: the port. Raises: StoreError, SettingsError, OSError."""
         from tailrace.server.control import ControlServer, Subject
-        from tailrace.server.observe import routes
-        from tailrace.server.snapshot import observed
+        from tailrace.server.remembered import recall_time, remember_time
+        from tailrace.server.scrape import routes
 
         self.engine = open_engine(self._options, self.reached)
         try:
+            if self._options.clock_start_ms is None:
+                recall_time(self.engine)
+            remember_time(self.engine)
             self.subject = Subject(
                 self.engine, self.engine.clock, stop=self.stopping.set, about=self._about()
             )
             self.http = HttpServer(
                 self.engine, self._http_settings or HttpSettings(),
-                routes(lambda: observed(self.subject, self.http, __version__)), self.reached,
+                routes(self._observed), self.reached,
             )  # fmt: skip
             port = await self.http.start()
             self.turns = self.http.turns
@@ -254,17 +258,23 @@ class Node:
                 self._control = ControlServer(self.subject, self._options.directory)
                 await self._control.start()
             await self._start_beside()
-        except BaseException:
+        except BaseException:  # whatever it was, what is open is given back before it goes on
             await self.stop()
             raise
         return port
 
     async def _start_beside(self) -> None:
         loop = asyncio.get_running_loop()
-        self._joined = Joined(self.turns, loop)
+        self._joined = self.subject.flushed = Joined(self.turns, loop)
         self._tasks.append(loop.create_task(self._housekeep()))
         if self.app is not None:
             await self._start_worker(self.app)
+
+    def _observed(self) -> "Observed":
+        # Imported when somebody first asks: the start is measured, and many servers are never scraped.
+        from tailrace.server.snapshot import observed
+
+        return observed(self.subject, self.http, __version__)
 
     def _about(self) -> dict[str, object]:
         return {
@@ -301,7 +311,7 @@ class Node:
         await self._stop_worker()
         try:
             await self._start_worker(app)
-        except BaseException:
+        except BaseException:  # whatever it was, what is open is given back before it goes on
             if self.app is not None:
                 await self._start_worker(self.app)
             raise

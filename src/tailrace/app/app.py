@@ -165,9 +165,7 @@ def _accepts(
             return False
         try:
             return bool(where(Change(record, table)))
-        except (
-            Exception
-        ):  # the machine's filter may not raise: the sink asks again, where a failure has a place
+        except Exception:  # the machine's filter may not raise; the sink asks again, where a failure counts
             return True
 
     accepts.where = where  # type: ignore[attr-defined]

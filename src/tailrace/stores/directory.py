@@ -34,7 +34,7 @@ class DataDirectory:
         try:
             self._take(self._lock)
             self._check_format()
-        except BaseException:
+        except BaseException:  # whatever it was, what is open is given back before it goes on
             self.close()
             raise
 

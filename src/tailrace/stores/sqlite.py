@@ -63,7 +63,7 @@ class SqliteStore:
         except sqlite3.Error as error:
             self.close()
             raise self._failure(error) from error
-        except BaseException:
+        except BaseException:  # whatever it was, what is open is given back before it goes on
             self.close()
             raise
 
@@ -153,7 +153,7 @@ class SqliteStore:
                     self._write(commit)
                     self._reached("commit.written")
                     self._writer.execute("COMMIT")
-                except BaseException:
+                except BaseException:  # whatever it was, what is open is given back before it goes on
                     with contextlib.suppress(
                         sqlite3.Error
                     ):  # SQLite has rolled back by itself after some faults

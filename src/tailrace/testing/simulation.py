@@ -51,17 +51,35 @@ PATIENCE_MS = 1_200_000
 class Observer(Protocol):
     """Who judges a run. Every method is told what anybody outside the machine could have seen."""
 
-    def started(self, worker: "Worker", checkpoint: Checkpoint) -> None: ...
-    def begun(self, worker: "Worker", invoke: Invoke, now: Now) -> None: ...
+    def started(self, worker: "Worker", checkpoint: Checkpoint) -> None:
+        """A worker begins at a checkpoint."""
+
+    def begun(self, worker: "Worker", invoke: Invoke, now: Now) -> None:
+        """A batch reaches the sink."""
+
     def answered(
         self, worker: "Worker", invoke: Invoke, accepted: list[ChangeRecord], outcome: Outcome
-    ) -> None: ...
-    def saving(self, worker: "Worker", save: SaveCheckpoint, now: Now) -> None: ...
-    def saved(self, worker: "Worker", save: SaveCheckpoint) -> None: ...
-    def clock_steps(self, now: Now) -> None: ...
-    def trimmed(self, shard_id: str, through: int) -> None: ...
-    def ended(self, worker: "Worker", how: str) -> None: ...
-    def over(self, run: "Run") -> None: ...  # fmt: skip
+    ) -> None:
+        """The sink answers."""
+
+    def saving(self, worker: "Worker", save: SaveCheckpoint, now: Now) -> None:
+        """A checkpoint is asked for."""
+
+    def saved(self, worker: "Worker", save: SaveCheckpoint) -> None:
+        """A checkpoint is durable."""
+
+    def clock_steps(self, now: Now) -> None:
+        """The wall clock was set."""
+
+    def trimmed(self, shard_id: str, through: int) -> None:
+        """Records up to a number are gone."""
+
+    def ended(self, worker: "Worker", how: str) -> None:
+        """A worker has stopped, crashed or lost its lease."""
+
+    def over(self, run: "Run") -> None:
+        """Nothing more will happen."""
+
 
 
 @dataclass(slots=True, eq=False)

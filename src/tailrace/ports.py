@@ -149,7 +149,7 @@ class Store(Protocol):
         """
 
     def commit(self, commit: Commit) -> None:
-        """All of it or nothing. Raises: StoreError, and then nothing was written."""
+        """All of it or nothing. Raises: StoreError (for a record that is there already, too); nothing was written then."""
 
     def read_log(self, shard: int, after: int, limit: int) -> list[LogRow]:
         """At most `limit` records of a shard with sequence > after, ascending."""

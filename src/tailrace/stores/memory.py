@@ -8,6 +8,8 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from tailrace.errors import SettingsError, StateConflict, StoreError
 from tailrace.ports import (
     Absent,
@@ -127,23 +129,24 @@ class MemoryStateStore:
     """State rows in a dictionary."""
 
     def __init__(self) -> None:
-        self._rows: dict[str, Mapping[str, Any]] = {}
+        self._rows: dict[str, bytes] = {}  # as JSON, so that nobody can change what was written
 
     async def get(self, key: str) -> StateRow | None:
         """One row."""
-        fields = self._rows.get(key)
-        return None if fields is None else StateRow(key, dict(fields))
+        fields = self._fields(key)
+        return None if fields is None else StateRow(key, fields)
 
     async def query(self, prefix: str) -> list[StateRow]:
         """Every row whose key starts with the prefix, in key order."""
-        return [StateRow(key, dict(self._rows[key])) for key in sorted(self._rows) if key.startswith(prefix)]
+        keys = sorted(key for key in self._rows if key.startswith(prefix))
+        return [StateRow(key, orjson.loads(self._rows[key])) for key in keys]
 
     async def transact(self, writes: Sequence[StateWrite | StateCheck | ItemWrite]) -> None:
         """All of it or nothing. Raises: StateConflict; SettingsError for a write to a table, which has no place here."""
         for index, write in enumerate(writes):
             if isinstance(write, ItemWrite):
                 raise SettingsError("this state store has no tables: a transaction needs the embedded engine")
-            if not holds(write.condition, self._rows.get(write.key)):
+            if not holds(write.condition, self._fields(write.key)):
                 raise StateConflict(f"{write.key} is not as expected: {write.condition}", index=index)
         for write in writes:
             if isinstance(write, StateWrite):
@@ -153,4 +156,11 @@ class MemoryStateStore:
         if write.fields is None:
             self._rows.pop(write.key, None)
         else:
-            self._rows[write.key] = dict(write.fields)
+            self._rows[write.key] = orjson.dumps(write.fields)
+
+    def _fields(self, key: str) -> Mapping[str, Any] | None:
+        data = self._rows.get(key)
+        if data is None:
+            return None
+        fields: Mapping[str, Any] = orjson.loads(data)
+        return fields

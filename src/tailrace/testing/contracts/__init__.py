@@ -1,0 +1,14 @@
+"""Contract checks: what every adapter of a port must do, as functions that anybody may call on their own adapter.
+
+Rules of this package: a check states its port's contract from `ports.py` alone, looks only at what the port shows, and makes a new
+adapter for every rule. It raises `ContractBroken`, which names the rule. Called by tests/contracts and by users.
+"""
+
+from tailrace.testing.contracts.clock import check_clock
+from tailrace.testing.contracts.rules import ContractBroken
+from tailrace.testing.contracts.sink import check_sink
+from tailrace.testing.contracts.source import check_source
+from tailrace.testing.contracts.state import check_state_store
+from tailrace.testing.contracts.store import check_store
+
+__all__ = ["ContractBroken", "check_clock", "check_sink", "check_source", "check_state_store", "check_store"]

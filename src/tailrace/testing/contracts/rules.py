@@ -1,0 +1,90 @@
+"""Rules and how they are run: one function a rule, its docstring's first line is the rule in words.
+
+Rules of this file: a rule gets a new adapter and says what it saw through `same` and `holds`. Whatever else goes wrong inside a rule
+breaks that rule too, with the cause chained. Called by the checks of this package.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
+
+Adapter = TypeVar("Adapter")
+PATIENCE_S: Final = 10.0
+"""How long an adapter may take for what ought to happen at once."""
+
+
+class ContractBroken(AssertionError):
+    """An adapter does not keep its port's contract: the message names the rule and what was seen."""
+
+
+def same(seen: object, expected: object, what: str) -> None:
+    """Two values are equal. Raises: ContractBroken."""
+    if seen != expected:
+        raise ContractBroken(f"{what}: expected {_short(expected)}, saw {_short(seen)}")
+
+
+def holds(statement: bool, what: str) -> None:
+    """A statement is true. Raises: ContractBroken."""
+    if not statement:
+        raise ContractBroken(what)
+
+
+def refused(error: type[Exception], action: Callable[[], object], what: str) -> None:
+    """An action raises this error. Raises: ContractBroken when it does not."""
+    try:
+        action()
+    except error:
+        return
+    raise ContractBroken(f"{what}: {error.__name__} was expected, nothing was raised")
+
+
+def run(rules: Sequence[Callable[[Adapter], None]], make: Callable[[], Adapter]) -> None:
+    """Every rule on an adapter of its own; it is closed afterwards if it can be. Raises: ContractBroken."""
+    for rule in rules:
+        try:
+            adapter = make()
+            try:
+                rule(adapter)
+            finally:
+                getattr(adapter, "close", _nothing)()
+        except Exception as error:  # whatever an adapter raises where it must not breaks the rule
+            raise _broken(rule, error) from error
+
+
+def run_async(rules: Sequence[Callable[[Adapter], Awaitable[None]]], make: Callable[[], Adapter]) -> None:
+    """As `run`, each rule in an event loop of its own, in which the adapter is made too. Raises: ContractBroken."""
+    for rule in rules:
+        try:
+            asyncio.run(_run_one(rule, make))
+        except Exception as error:  # whatever an adapter raises where it must not breaks the rule
+            raise _broken(rule, error) from error
+
+
+async def _run_one(rule: Callable[[Adapter], Awaitable[None]], make: Callable[[], Adapter]) -> None:
+    async with asyncio.timeout(PATIENCE_S * 3):
+        adapter = make()
+        try:
+            await rule(adapter)
+        finally:
+            await finished(getattr(adapter, "close", _nothing)())
+
+
+async def finished(value: Any) -> Any:
+    """The value, awaited when it is awaitable: what users pass in may be of either kind."""
+    return await value if inspect.isawaitable(value) else value
+
+
+def _broken(rule: Callable[..., object], error: Exception) -> ContractBroken:
+    words = (inspect.getdoc(rule) or rule.__name__).splitlines()[0]
+    seen = str(error) if isinstance(error, ContractBroken) else f"{type(error).__name__}: {error}"
+    return ContractBroken(f"broken rule: {words}\n  {seen}")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 300 else f"{text[:300]}…"
+
+
+def _nothing() -> None:
+    """For adapters that need no closing."""

@@ -1,0 +1,238 @@
+"""The contract of `Sink`.
+
+Rules of this file: a batch is written, the outcome is believed, and what arrived is compared with it. A sink may say `whole` when it
+cannot tell records apart; it may never call a record accepted that did not arrive. Called by tests/contracts and by users.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
+from typing import Final, NamedTuple
+
+from tailrace.ports import Batch, Failed, FailedFrom, FailureKind, Outcome, Sink, StreamRef, Written
+from tailrace.streams.record import ChangeRecord, change_record
+from tailrace.streams.sequence import CLOCK_BITS
+from tailrace.testing.contracts.rules import ContractBroken, finished, holds, run_async, same
+
+Refused = frozenset[int]
+Make = Callable[[Refused], Sink]
+Arrived = Callable[[Sink], Iterable[int]]
+START_MS: Final = 1_767_225_600_000
+STREAM: Final = StreamRef(
+    "arn:aws:dynamodb:us-east-1:000000000000:table/contract/stream/2026-01-01T00:00:00.000",
+    "contract", "2026-01-01T00:00:00.000", "NEW_AND_OLD_IMAGES",
+)  # fmt: skip
+
+
+class World(NamedTuple):
+    """What a rule works with."""
+
+    make: Make
+    arrived: Arrived
+
+
+def check_sink(make: Make, arrived: Arrived) -> None:
+    """Whether a sink keeps the contract of `ports.Sink`.
+
+    Shape:   `make(refused)` gives a sink whose far side refuses the records with these sequence numbers; it is called inside a running loop.
+             `arrived(sink)` gives the sequence numbers that reached the far side and were accepted there, in order, repeats included.
+    Raises:  ContractBroken, naming the rule.
+    """
+    bound = []
+    for rule in RULES:
+        each = partial(_with_world, rule)
+        each.__doc__ = rule.__doc__
+        bound.append(each)
+    run_async(bound, lambda: World(make, arrived))
+
+
+async def _with_world(rule: Callable[[World], object], world: World) -> None:
+    await finished(rule(world))
+
+
+async def everything_written_arrived(world: World) -> None:
+    """A batch that nothing is wrong with is Written, and every record of it arrived, those of one item in order."""
+    records = batch_of("abcabca")
+    sink = await _made(world)
+    outcome = await sink.write(_batch(records))
+    holds(isinstance(outcome, Written), f"the outcome is {outcome!r}")
+    same(sorted(await _arrived(world, sink)), [record.sequence for record in records], "what arrived")
+    _in_order(records, await _arrived(world, sink))
+
+
+async def all_kinds_of_records_are_taken(world: World) -> None:
+    """Insertions, changes and removals are taken, expired items and an empty batch too."""
+    sink = await _made(world)
+    kinds = [
+        _record(1, "a", None, b'{"pk":{"S":"a"},"n":{"N":"1"}}'), _record(2, "a", b'{"pk":{"S":"a"}}', b'{"pk":{"S":"a"},"l":{"L":[]}}'),
+        _record(3, "a", b'{"pk":{"S":"a"}}', None), _record(4, "b", b'{"pk":{"S":"b"}}', None, by_ttl=True),
+    ]  # fmt: skip
+    for record in kinds:
+        outcome = await sink.write(_batch([record]))
+        holds(isinstance(outcome, Written), f"{record.event_name} gave {outcome!r}")
+    holds(isinstance(await sink.write(_batch([])), Written), "an empty batch was not Written")
+    same(await _arrived(world, sink), [record.sequence for record in kinds], "what arrived")
+
+
+async def a_batch_may_come_again(world: World) -> None:
+    """The same batch written again is accepted: delivery repeats after a crash."""
+    records = batch_of("ab")
+    sink = await _made(world)
+    for _ in range(2):
+        outcome = await sink.write(_batch(records))
+        holds(isinstance(outcome, Written), f"the outcome is {outcome!r}")
+    same(set(await _arrived(world, sink)), {record.sequence for record in records}, "what arrived")
+
+
+async def failures_are_told(world: World) -> None:
+    """Whatever is refused, no record counts as accepted that did not arrive."""
+    records = batch_of("abacbad")
+    for refused in ({0}, {2}, {6}, {1, 2}, {0, 3, 6}, set(range(7))):
+        sink = await _made(world, [records[index] for index in refused])
+        outcome = await _outcome(sink, records)
+        arrived = await _arrived(world, sink)
+        accepted = accepted_by(outcome, records)
+        numbers = {records[index].sequence for index in accepted}
+        holds(
+            numbers <= set(arrived),
+            f"{outcome!r} accepts {sorted(numbers - set(arrived))}, which did not arrive",
+        )
+        holds(not accepted & refused, f"{outcome!r} accepts records that were refused")
+        _in_order(records, arrived)
+
+
+async def nothing_overtakes_a_failure(world: World) -> None:
+    """After a record that failed by itself, later records of the same item in the batch did not arrive."""
+    records = batch_of("abaab")
+    sink = await _made(world, [records[0]])
+    outcome = await _outcome(sink, records)
+    if isinstance(outcome, Failed) and outcome.whole is None:
+        arrived = await _arrived(world, sink)
+        overtaking = [index for index in (2, 3) if records[index].sequence in arrived]
+        same(overtaking, [], "the later records of the failed item that arrived")
+
+
+async def the_rest_can_be_sent_again(world: World) -> None:
+    """What an outcome leaves over can be written later and is then accepted."""
+    records = batch_of("abab")
+    sink = await _made(world, [records[1]])
+    accepted = accepted_by(await _outcome(sink, records), records)
+    healthy = await _made(world)
+    rest = [record for index, record in enumerate(records) if index not in accepted]
+    outcome = await healthy.write(_batch(rest, attempt=2))
+    holds(isinstance(outcome, Written), f"the outcome of the rest is {outcome!r}")
+    same(
+        sorted(await _arrived(world, healthy)),
+        [record.sequence for record in rest],
+        "what arrived of the rest",
+    )
+
+
+async def batches_may_overlap(world: World) -> None:
+    """Several batches of different items may be written at the same time."""
+    sink = await _made(world)
+    batches = [batch_of(letter * 5, start=100 * place) for place, letter in enumerate("abcd")]
+    outcomes = await asyncio.gather(*(sink.write(_batch(records)) for records in batches))
+    holds(all(isinstance(outcome, Written) for outcome in outcomes), f"the outcomes are {outcomes!r}")
+    arrived = await _arrived(world, sink)
+    for records in batches:
+        _in_order(records, arrived)
+    same(len(arrived), 20, "how many arrived")
+
+
+# ---- reading outcomes --------------------------------------------------------------------------------------------------
+
+
+def accepted_by(outcome: Outcome | None, records: Sequence[ChangeRecord]) -> set[int]:
+    """The indexes that an outcome calls accepted (None: the sink raised). Raises: ContractBroken for one that makes no sense."""
+    count = len(records)
+    match outcome:
+        case None:
+            return set()
+        case Written():
+            return set(range(count))
+        case FailedFrom(index=index):
+            holds(0 <= index < count, f"FailedFrom({index}) of a batch of {count}")
+            return set(range(index))
+        case Failed(whole=whole) if whole is not None:
+            _kind(whole.kind)
+            return set()
+        case Failed(failures=failures):
+            holds(bool(failures), "Failed without a failure: Written says that everything was accepted")
+            holds(
+                all(0 <= index < count for index in failures),
+                f"indexes {list(failures)} of a batch of {count}",
+            )
+            for failure in failures.values():
+                _kind(failure.kind)
+            return _beside_failures(failures, records)
+    raise ContractBroken(f"{outcome!r} is no outcome")
+
+
+def _beside_failures(failures: Collection[int], records: Sequence[ChangeRecord]) -> set[int]:
+    """All but the failures and what follows them of their items, which was not attempted."""
+    accepted: set[int] = set()
+    failed_keys: set[bytes] = set()
+    for index, record in enumerate(records):
+        if index in failures:
+            failed_keys.add(record.key)
+        elif record.key not in failed_keys:
+            accepted.add(index)
+    return accepted
+
+
+def _kind(kind: FailureKind) -> None:
+    holds(isinstance(kind, FailureKind), f"{kind!r} is no FailureKind")
+
+
+async def _outcome(sink: Sink, records: Sequence[ChangeRecord]) -> Outcome | None:
+    try:
+        return await sink.write(_batch(records))
+    except Exception:  # raising is a sink's way to say that the whole batch failed
+        return None
+
+
+def _in_order(records: Sequence[ChangeRecord], arrived: Sequence[int]) -> None:
+    """The first arrivals of one item's records are in order."""
+    for key in {record.key for record in records}:
+        mine = [record.sequence for record in records if record.key == key]
+        first = list(dict.fromkeys(number for number in arrived if number in mine))
+        same(first, sorted(first), f"the order in which the records of {key!r} arrived")
+
+
+# ---- records to write --------------------------------------------------------------------------------------------------
+
+
+def batch_of(letters: str, start: int = 0) -> list[ChangeRecord]:
+    """A record for every letter, the letter being the item: "aab" changes item a twice, then item b."""
+    return [
+        _record(start + place + 1, letter, b'{"pk":{"S":"%b"}}' % letter.encode(), b'{"pk":{"S":"%b"},"n":{"N":"%d"}}' % (letter.encode(), place))
+        for place, letter in enumerate(letters)
+    ]  # fmt: skip
+
+
+def _record(
+    number: int, letter: str, old: bytes | None, new: bytes | None, by_ttl: bool = False
+) -> ChangeRecord:
+    return change_record(
+        sequence=(START_MS << CLOCK_BITS) + number, shard=1, created_ms=START_MS, partition=ord(letter), key=letter.encode(),
+        keys={"pk": {"S": letter}}, old=old, new=new, size_bytes=9, keys_size=3, new_size=3, by_ttl=by_ttl,
+    )  # fmt: skip
+
+
+def _batch(records: Sequence[ChangeRecord], attempt: int = 1) -> Batch:
+    return Batch(records, "contract", STREAM, "shardId-00000001767225600000-00000000", attempt, str(attempt))
+
+
+async def _made(world: World, refused: Iterable[ChangeRecord] = ()) -> Sink:
+    return world.make(frozenset(record.sequence for record in refused))
+
+
+async def _arrived(world: World, sink: Sink) -> list[int]:
+    return list(world.arrived(sink))
+
+
+RULES: Final = (
+    everything_written_arrived, all_kinds_of_records_are_taken, a_batch_may_come_again, failures_are_told, nothing_overtakes_a_failure,
+    the_rest_can_be_sent_again, batches_may_overlap,
+)  # fmt: skip

@@ -1,0 +1,172 @@
+"""The contract of `StateStore`.
+
+Rules of this file: conditions are judged on what was there before the transaction, and none of it is written when one of
+them does not hold. Called by tests/contracts and by users.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+from tailrace.errors import SettingsError, StateConflict
+from tailrace.ports import (
+    Absent,
+    AbsentOrLess,
+    Condition,
+    Equals,
+    ItemWrite,
+    StateCheck,
+    StateRow,
+    StateStore,
+    StateWrite,
+)
+from tailrace.testing.contracts.rules import ContractBroken, run_async, same
+
+Write = StateWrite | StateCheck | ItemWrite
+BIG: Final = (1 << 63) - 1
+
+TRUTH: Final[tuple[tuple[dict[str, Any] | None, Condition, bool], ...]] = (
+    (None, Absent(), True), ({"n": 1}, Absent(), False),
+    (None, Equals("n", 1), False), ({"n": 1}, Equals("n", 1), True), ({"n": 2}, Equals("n", 1), False),
+    ({"m": 1}, Equals("n", 1), False), ({"n": "1"}, Equals("n", 1), False), ({"n": "a"}, Equals("n", "a"), True),
+    ({"n": "a"}, Equals("n", "b"), False), ({"n": BIG}, Equals("n", BIG), True), ({"n": BIG}, Equals("n", BIG - 1), False),
+    (None, AbsentOrLess("n", 1), True), ({"n": 0}, AbsentOrLess("n", 1), True), ({"n": 1}, AbsentOrLess("n", 1), False),
+    ({"n": 2}, AbsentOrLess("n", 1), False), ({"n": 9}, AbsentOrLess("n", 10), True),
+    ({"n": BIG - 1}, AbsentOrLess("n", BIG), True), ({"n": BIG}, AbsentOrLess("n", BIG), False),
+)  # fmt: skip
+"""A row's fields (None: no row), a condition, and whether it holds."""
+
+
+def check_state_store(make: Callable[[], StateStore], *, has_tables: bool = False) -> None:
+    """Whether a state store keeps the contract of `ports.StateStore`.
+
+    Shape:   `make` gives a new, empty store; it is called inside a running loop. `has_tables`: it takes writes to users' tables too.
+    Raises:  ContractBroken, naming the rule.
+    """
+    run_async(RULES if has_tables else (*RULES, writes_to_tables_are_refused), make)
+
+
+async def rows_are_kept_as_they_are(store: StateStore) -> None:
+    """A row comes back with all its fields, one that was not written is None, and deleting removes it."""
+    fields = {
+        "v": 1,
+        "text": "ä/%\n",
+        "big": BIG,
+        "none": None,
+        "is": True,
+        "list": [[1, 2], "x"],
+        "map": {"a": {}},
+    }
+    same(await store.get("a/b"), None, "a row that was never written")
+    await store.transact([StateWrite("a/b", fields), StateWrite("a/ü", {})])
+    same(await store.get("a/b"), StateRow("a/b", fields), "the row")
+    same(await store.get("a/ü"), StateRow("a/ü", {}), "a row without fields")
+    await store.transact([StateWrite("a/b", {"v": 2})])
+    same(await store.get("a/b"), StateRow("a/b", {"v": 2}), "the row replaced, not merged")
+    await store.transact([StateWrite("a/b", None), StateWrite("a/never", None)])
+    same(await store.get("a/b"), None, "the row deleted")
+
+
+async def what_is_given_is_a_copy(store: StateStore) -> None:
+    """Changing a mapping that was written or read changes nothing in the store."""
+    fields = {"n": 1}
+    await store.transact([StateWrite("a", fields)])
+    fields["n"] = 2
+    row = await store.get("a")
+    if row is not None and isinstance(row.fields, dict):
+        row.fields["n"] = 3
+    same(await store.get("a"), StateRow("a", {"n": 1}), "the row")
+
+
+async def queries_follow_the_prefix(store: StateStore) -> None:
+    """A query gives every row whose key starts with the prefix, in key order, and no other."""
+    keys = [
+        "lease/b",
+        "lease/a",
+        "lease",
+        "lease0",
+        "leas",
+        "lease/a/b",
+        "mark/a",
+        "lease/ü",
+        "lease/\U0010ffff",
+    ]
+    await store.transact([StateWrite(key, {"key": key}) for key in keys])
+    for prefix in ("lease/", "lease", "lease/a", "", "mark/a", "nothing"):
+        expected = [StateRow(key, {"key": key}) for key in sorted(keys) if key.startswith(prefix)]
+        same(await store.query(prefix), expected, f"query({prefix!r})")
+
+
+async def queries_have_no_end(store: StateStore) -> None:
+    """A query gives all rows, however many there are."""
+    keys = [f"many/{index:05d}" for index in range(2_500)]
+    for start in range(0, len(keys), 100):
+        await store.transact([StateWrite(key, {"v": 1}) for key in keys[start : start + 100]])
+    same([row.key for row in await store.query("many/")], keys, "the keys")
+
+
+async def conditions_are_judged(store: StateStore) -> None:
+    """Each condition holds exactly when it says so, on a write and on a check."""
+    for index, (fields, condition, is_held) in enumerate(TRUTH):
+        key = f"row/{index}"
+        await store.transact([StateWrite(key, fields)])
+        same(await _is_held(store, StateCheck(key, condition)), is_held, f"{condition} checked on {fields}")
+        same(await store.get(key), None if fields is None else StateRow(key, fields), "the row, only checked")
+        same(
+            await _is_held(store, StateWrite(key, {"new": 1}, condition)), is_held, f"{condition} on {fields}"
+        )
+        expected = {"new": 1} if is_held else fields
+        same(await store.get(key), None if expected is None else StateRow(key, expected), "the row after it")
+
+
+async def transactions_are_all_or_nothing(store: StateStore) -> None:
+    """When one condition does not hold nothing is written, and the conflict names the first that does not."""
+    await store.transact([StateWrite("lease", {"epoch": 3})])
+    writes: list[Write] = [
+        StateWrite("checkpoint", {"watermark": 9}), StateCheck("lease", Equals("epoch", 2)), StateWrite("lease", None),
+        StateWrite("dead", {}, Equals("never", 1)),
+    ]  # fmt: skip
+    same(await _conflict(store, writes), 1, "the index of the conflict")
+    same([row.key for row in await store.query("")], ["lease"], "the rows after it")
+    writes[1] = StateCheck("lease", Equals("epoch", 3))
+    same(await _conflict(store, writes), 3, "the index of the conflict in the last place")
+    same([row.key for row in await store.query("")], ["lease"], "the rows after it")
+    await store.transact(writes[:3])
+    same([row.key for row in await store.query("")], ["checkpoint"], "the rows when all conditions hold")
+
+
+async def one_of_many_takers_wins(store: StateStore) -> None:
+    """Of many that take the same absent row at the same time, exactly one succeeds."""
+    takers = [_is_held(store, StateWrite("lease", {"owner": number}, Absent())) for number in range(8)]
+    won = await asyncio.gather(*takers)
+    same(sum(won), 1, "how many succeeded")
+    same(await store.get("lease"), StateRow("lease", {"owner": won.index(True)}), "the row")
+
+
+async def writes_to_tables_are_refused(store: StateStore) -> None:
+    """A write to a user's table is refused with SettingsError before anything is written."""
+    item = ItemWrite("Put", {"TableName": "t", "Item": {"pk": {"S": "a"}}})
+    try:
+        await store.transact([StateWrite("a", {"v": 1}), item])
+    except SettingsError:
+        same(await store.get("a"), None, "the row beside it")
+        return
+    raise ContractBroken("nothing was raised")
+
+
+async def _is_held(store: StateStore, write: Write) -> bool:
+    return await _conflict(store, [write]) is None
+
+
+async def _conflict(store: StateStore, writes: Sequence[Write]) -> int | None:
+    try:
+        await store.transact(writes)
+    except StateConflict as conflict:
+        return conflict.index
+    return None
+
+
+RULES: Final[tuple[Callable[[StateStore], Awaitable[None]], ...]] = (
+    rows_are_kept_as_they_are, what_is_given_is_a_copy, queries_follow_the_prefix, queries_have_no_end, conditions_are_judged,
+    transactions_are_all_or_nothing, one_of_many_takers_wins,
+)  # fmt: skip

@@ -351,6 +351,46 @@ def test_bending_time_needs_a_manual_clock(start: Start, tmp_path: Path) -> None
     assert absent.returncode == 1
 
 
+def test_a_manual_clock_goes_on_where_it_was_left_and_questions_are_asked_at_its_time(
+    start: Start, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    manual = ("serve", "--data", str(data), "--clock", "manual")
+    running = start(*manual, "--clock-start", "2013-01-01T05:00Z")
+    running.create("shop")
+    assert tailrace("clock", "advance", "2h", "--data", str(data)).returncode == 0
+    running.put("shop", "o1")
+    running.process.kill()
+    running.process.communicate()
+    story = tailrace("why", "shop/o1", "--json", "--data", str(data))
+    assert json.loads(story.stdout)["changes"][0]["at"] == "2013-01-01T07:00:00.000Z", story.stderr
+    start(*manual)
+    shown = tailrace("clock", "show", "--data", str(data))
+    assert shown.stdout.startswith("2013-01-01T07:00:00.000Z by the manual clock")
+
+
+def test_a_server_can_be_stopped_through_its_socket(start: Start, tmp_path: Path) -> None:
+    running = start("serve", "--data", str(tmp_path / "data"))
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(tmp_path / "data" / "control.sock"))
+        connection.sendall(b'{"v":1,"verb":"stop"}\n')
+        assert b'"stopping":true' in connection.recv(1_000)
+    assert running.process.wait(PATIENCE_S) == 0
+
+
+def test_a_second_signal_does_not_wait_for_a_handler(start: Start, tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+    app.write_text(APP.replace("print(", "import time; time.sleep(600); print(").format(word="never"))
+    running = start("dev", str(app), "--data", str(tmp_path / "data"))
+    running.put("orders", "o1")
+    eventually(lambda: status(tmp_path / "data")["handlers"][0]["shards"][0]["in_flight"])
+    running.process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        running.process.wait(1)
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(PATIENCE_S) == 130
+
+
 def test_coverage_needs_nothing() -> None:
     answer = tailrace("coverage", "--json")
     assert answer.returncode == 0, answer.stderr

@@ -1,6 +1,6 @@
 """Answering a question without a server: open the data directory, let the verb read, close it again.
 
-Rules of this file: verbs that change something are refused; time is the system's. Imported only when nobody has the
+Rules of this file: verbs that change something are refused. Imported only when nobody has the
 directory, because it costs the engine's imports. Called by `connection`.
 """
 
@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from tailrace.cli.failures import CommandFailure
+from tailrace.clocks.system import SystemClock
 from tailrace.compose import EngineOptions, open_engine
 from tailrace.server.control import Subject, Verb, find_verb
+from tailrace.server.remembered import recall_time
 
 
 def run_offline(directory: Path, name: str, arguments: Mapping[str, Any]) -> Iterator[Any]:
@@ -26,8 +28,11 @@ def run_offline(directory: Path, name: str, arguments: Mapping[str, Any]) -> Ite
 
 
 async def _collect(directory: Path, asked: Verb, arguments: Mapping[str, Any]) -> list[Any]:
-    engine = open_engine(EngineOptions(directory=directory))
+    # Time stands still while the question is answered: the present, or where a manual clock was left.
+    now_ms = SystemClock().now().wall_ms
+    engine = open_engine(EngineOptions(directory=directory, clock="manual", clock_start_ms=now_ms))
     try:
+        recall_time(engine)
         subject = Subject(engine, engine.clock, is_offline=True)
         return [value async for value in asked.run(subject, arguments)]
     finally:

@@ -49,6 +49,13 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
     ]
     rows += [_handler(handler) for handler in answer["handlers"]]
     yield from aligned(rows)
+    for handler in answer["handlers"]:
+        for shard in handler["shards"]:
+            if shard["blocked"]:
+                yield click.style(
+                    f"{printable(handler['handler'])} waits in {shard['shard']}: {shard['blocked']}",
+                    fg="yellow",
+                )
     if worst := max((handler["dead_letters"] for handler in answer["handlers"]), default=0):
         yield ""
         yield click.style(f"Dead letters are kept: {worst} at most for one handler.", fg="yellow")

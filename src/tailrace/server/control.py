@@ -10,7 +10,7 @@ server lives on. A verb that changes something leaves a line in the log. `compos
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -49,12 +49,13 @@ class Running(Protocol):
 
 @dataclass(slots=True)
 class Subject:
-    """What verbs act on. Offline there is neither a worker nor anything to stop, and nothing new comes."""
+    """What verbs act on; what they wrote is durable when `flushed` returns. Offline there is neither a worker nor anything to stop, and nothing new comes."""
 
     engine: "Engine"
     clock: "Clock"
     worker: Running | None = None
     stop: Callable[[], None] | None = None
+    flushed: Callable[[], Awaitable[None]] | None = None
     is_offline: bool = False
     about: Mapping[str, object] = field(default_factory=dict)
 

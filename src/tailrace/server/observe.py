@@ -1,11 +1,10 @@
 """What can be seen of a running node from outside: `/metrics` for Prometheus, `/ready` for whoever restarts it.
 
 Rules of this file: both are views of one `Observed` snapshot; the decision of readiness is pure. A name that is not in
-`telemetry.METRICS` is not exposed, and each of those is. `compose.Node` makes the snapshot and hands `routes` to the
-HTTP server.
+`telemetry.METRICS` is not exposed, and each of those is. Called by `scrape`, with what `snapshot` saw.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -16,7 +15,8 @@ from tailrace.telemetry import METRICS, Metric
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric as Family
 
-Response: TypeAlias = tuple[int, str, bytes]
+    from tailrace.server.scrape import Response
+
 Labels: TypeAlias = tuple[str, ...]
 
 STUCK_AGE_MS: Final = 60_000
@@ -108,7 +108,7 @@ def reasons_against(observed: Observed, limits: Limits = Limits()) -> list[dict[
     return reasons
 
 
-def ready(observed: Observed, limits: Limits = Limits()) -> Response:
+def ready(observed: Observed, limits: Limits = Limits()) -> "Response":
     """The answer of `/ready`: 200, or 503 with the reasons."""
     reasons = reasons_against(observed, limits)
     body = orjson.dumps({"ready": not reasons, "reasons": reasons})
@@ -118,7 +118,7 @@ def ready(observed: Observed, limits: Limits = Limits()) -> Response:
 # ---- metrics -----------------------------------------------------------------------------------------------------
 
 
-def metrics(observed: Observed) -> Response:
+def metrics(observed: Observed) -> "Response":
     """The answer of `/metrics`: the text exposition of every metric of `telemetry.METRICS`."""
     # Imported here: it costs more than all the rest of the start, and many servers are never scraped.
     from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -207,8 +207,3 @@ def worst_stillness(observed: Observed) -> dict[tuple[str, str], int]:
         else:
             busy[key] = max(each.still_ms, busy.get(key, 0))
     return {**idle, **busy}
-
-
-def routes(observe: Callable[[], Observed], limits: Limits = Limits()) -> dict[str, Callable[[], Response]]:
-    """The extra GET paths of the HTTP server."""
-    return {"/metrics": lambda: metrics(observe()), "/ready": lambda: ready(observe(), limits)}

@@ -14,6 +14,7 @@ from tailrace.runtime.worker import Status
 from tailrace.server import story, tail
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.progress import MappingName, known_mappings, positions, tables, totals
+from tailrace.server.remembered import remember_time
 
 __all__ = ["story", "tail"]
 
@@ -119,6 +120,7 @@ async def clock_advance(subject: Subject, arguments: Arguments) -> AsyncGenerato
     if not isinstance(ms, int) or ms <= 0:
         raise TailraceError("`clock.advance` needs milliseconds above 0.", hint="tailrace clock advance 25h")
     manual_clock(subject).advance(ms)
+    await keep_time(subject)
     yield clock_value(subject, ms)
 
 
@@ -134,6 +136,7 @@ async def clock_set(subject: Subject, arguments: Arguments) -> AsyncGenerator[ob
         raise TailraceError("Time does not go back: that instant has passed.", hint="tailrace clock show")
     if moved:
         clock.advance(moved)
+        await keep_time(subject)
     yield clock_value(subject, moved)
 
 
@@ -142,6 +145,13 @@ def manual_clock(subject: Subject) -> ManualClock:
     if not isinstance(subject.clock, ManualClock):
         raise TailraceError("This server runs on the system's clock.", hint="tailrace serve --clock manual")
     return subject.clock
+
+
+async def keep_time(subject: Subject) -> None:
+    """Return when the clock's time is kept with the data."""
+    remember_time(subject.engine)
+    if subject.flushed is not None:
+        await subject.flushed()
 
 
 def clock_value(subject: Subject, moved_ms: int) -> dict[str, object]:

@@ -8,6 +8,7 @@ from tailrace.cli import coverage, status, why
 
 HANDLER: dict[str, Any] = {
     "handler": "mail", "table": "shop", "lag_ms": 61_000, "last_progress_ms": 4_000, "dead_letters": 2,
+    "shards": [{"shard": "shardId-1", "blocked": None}, {"shard": "shardId-2", "blocked": "the sink is failing"}],
     "settled": {"handled": 7, "filtered": 3, "discarded": 2, "trimmed": 0},
 }  # fmt: skip
 TABLES = [
@@ -32,6 +33,7 @@ def test_status_is_a_table_of_handlers_with_columns_in_line() -> None:
     assert heading.index("HANDLED") == row.index("7")
     assert text[1].split() == ["shop", "NEW_IMAGE", "1", "open,", "2", "closed"]
     assert text[2].split() == ["effects", "off", "-"]
+    assert "mail waits in shardId-2: the sink is failing" in text
     assert any("tailrace why" in line for line in text)
 
 

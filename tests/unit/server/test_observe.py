@@ -14,9 +14,9 @@ from tailrace.server.observe import (
     ShardProgress,
     metrics,
     ready,
-    routes,
     samples,
 )
+from tailrace.server.scrape import routes
 from tailrace.telemetry import METRICS
 
 QUIET = Observed("1.2.3")

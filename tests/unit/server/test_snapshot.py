@@ -8,7 +8,8 @@ from collections.abc import Callable
 from tailrace.ports import Batch, Outcome, Written
 from tailrace.runtime.timed import TimedSink
 from tailrace.server.http import HttpServer, HttpSettings
-from tailrace.server.observe import Limits, Observed, routes
+from tailrace.server.observe import Limits, Observed
+from tailrace.server.scrape import routes
 from tailrace.server.snapshot import observed
 from tests.unit.server.admin import FixedWorker, Ground, live
 

@@ -1,0 +1,31 @@
+"""The GET paths beside DynamoDB's: `/metrics` and `/ready`.
+
+Rules of this file: light. What answers is imported when somebody first asks, because the start of a server is
+measured and many are never scraped. `compose.Node` hands the routes to the HTTP server.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from tailrace.server.observe import Limits, Observed
+
+Response: TypeAlias = tuple[int, str, bytes]
+
+
+def routes(
+    look: "Callable[[], Observed]", limits: "Limits | None" = None
+) -> dict[str, Callable[[], Response]]:
+    """The extra GET paths of the HTTP server; each request takes a new look."""
+
+    def metrics() -> Response:
+        from tailrace.server import observe
+
+        return observe.metrics(look())
+
+    def ready() -> Response:
+        from tailrace.server import observe
+
+        return observe.ready(look(), limits or observe.Limits())
+
+    return {"/metrics": metrics, "/ready": ready}

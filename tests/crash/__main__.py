@@ -1,11 +1,17 @@
 """`python -m tests.crash --kills N [--seed S]`: a campaign of kills, with progress and a dated summary."""
 
 import argparse
-import random
 import sys
+import tempfile
+from pathlib import Path
 
 from tests.crash.campaign import run
 from tests.evidence import write_evidence
+
+
+def tell(text: str) -> None:
+    """Show how far it is, on one line."""
+    print(f"\r\033[K{text}", end="", flush=True)
 
 
 def main() -> int:
@@ -17,7 +23,8 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     print(f"crash: {arguments.kills} kills, seed {arguments.seed}", flush=True)
-    report = run(arguments.seed, arguments.kills, lambda text: print(f"\r\033[K{text}", end="", flush=True))
+    kept = Path(tempfile.gettempdir()) / f"tailrace-crash-{arguments.seed}-{arguments.kills}.json"
+    report = run(arguments.seed, arguments.kills, tell, kept)
     print()
     for point, times in sorted(report.kills.items()):
         print(f"  {point:<18} {times:>5}")

@@ -4,6 +4,7 @@ Rules of this file: one seed decides points, counts and moments. A campaign is c
 each round everything is read back and checked, so that a violation is found near the kill that caused it.
 """
 
+import json
 import random
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.crash.checks import Observed, read_notes, violations
@@ -57,16 +58,27 @@ def plan(seed: int, kills: int) -> Iterator[tuple[str, int]]:
         yield point, 1 if point == "lease.taken" else chance.randint(1, 40)
 
 
-def run(seed: int, kills: int, tell: Callable[[str], None]) -> Report:
-    """Run a whole campaign in rounds."""
-    report = Report(seed)
+def run(seed: int, kills: int, tell: Callable[[str], None], resume: Path | None = None) -> Report:
+    """Run a whole campaign in rounds. `resume` names a file that keeps the rounds of an interrupted one."""
+    report = _resumed(seed, resume)
     planned = list(plan(seed, kills))
-    for start in range(0, len(planned), KILLS_A_ROUND):
+    for start in range(sum(report.kills.values()), len(planned), KILLS_A_ROUND):
         with tempfile.TemporaryDirectory(prefix="tailrace-crash-") as directory:
             run_round(Path(directory), planned[start : start + KILLS_A_ROUND], report, tell)
         if report.violations:
             break
+        if resume is not None:
+            resume.write_text(json.dumps(asdict(report)))
+    if resume is not None:
+        resume.unlink(missing_ok=True)
     return report
+
+
+def _resumed(seed: int, resume: Path | None) -> Report:
+    if resume is None or not resume.exists():
+        return Report(seed)
+    kept = json.loads(resume.read_text())
+    return Report(**{**kept, "kills": Counter(kept["kills"])})
 
 
 def run_round(

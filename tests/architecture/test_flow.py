@@ -1,0 +1,194 @@
+"""One PutItem goes through exactly the modules of architecture §3, in their order, and past the points in theirs.
+
+Rules of this file: a real node with a handler, on loopback and on disk; `sys.setprofile` sees every call between the
+request's first byte and the saved checkpoint. What else is entered on the way is listed here with its reason, so that a new
+module on the path is a decision and not an accident.
+"""
+
+import asyncio
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import tailrace
+from tailrace import App, Change, telemetry
+from tailrace.compose import EngineOptions, Node
+from tailrace.server.http import HttpSettings
+
+PACKAGE = str(Path(tailrace.__file__).parent) + "/"
+
+STEPS = [
+    ("server/connection.py", "data_received"),
+    ("server/wire.py", None),
+    ("server/operations/dynamodb/put_item.py", None),
+    ("engine/engine.py", "put"),
+    ("tables/mutate.py", None),
+    ("streams/record.py", None),
+    ("engine/committer.py", "flush"),
+    ("stores/sqlite.py", "commit"),
+    ("sources/embedded.py", "_advanced"),
+    ("sources/embedded.py", "read"),
+    ("mapping/shard.py", "step"),
+    ("runtime/driver.py", "_invoke"),
+    ("sinks/function.py", "write"),
+    ("mapping/shard.py", "step"),
+    ("runtime/driver.py", "_save"),
+    ("runtime/settle.py", "save"),
+    ("engine/committer.py", "flush"),
+    ("stores/sqlite.py", "commit"),
+]
+"""The twelve steps of the picture. `server/http.py` is connection, dispatch and turns: listening, framing, group commit."""
+
+PATH = {file for file, _ in STEPS}
+BESIDE = {
+    "server/http.py": "owns the connections; asked for its limits and the Host",
+    "server/dispatch.py": "finds the operation behind a target",
+    "server/turns.py": "ends the turn of the loop with one commit",
+    "server/joining.py": "lets a checkpoint join the group of the turn",
+    "server/parameters.py": "members that several operations share",
+    "server/validation.py": "checks members, in AWS's words",
+    "server/shapes.py": "what members an operation takes",
+    "server/hosts.py": "whether the Host header names this server",
+    "values/": "items at the border",
+    "expressions/": "conditions",
+    "tables/": "schema and limits beside mutate",
+    "streams/": "sequence numbers, shards and rows of the log beside record",
+    "engine/": "catalog, overlay, queries and state beside engine and committer",
+    "mapping/": "the parts of the machine beside shard",
+    "leases/": "layouts of leases, checkpoints and the ledger",
+    "runtime/": "effects and rows beside driver",
+    "stores/": "the rows of a store",
+    "clocks/": "what time it is",
+    "app/": "what the handler is given",
+    "ports.py": "values",
+    "compose.py": "housekeeping goes on beside",
+    "telemetry.py": "points",
+    "errors.py": "errors",
+}
+
+
+@dataclass(slots=True)
+class Trace:
+    """Calls into the package, in order, and points passed."""
+
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    points: list[str] = field(default_factory=list)
+
+    def see(self, frame: FrameType, event: str, argument: Any) -> None:
+        """What sys.setprofile calls."""
+        if event == "call" and frame.f_code.co_filename.startswith(PACKAGE):
+            call = (frame.f_code.co_filename.removeprefix(PACKAGE), frame.f_code.co_name)
+            if not self.calls or self.calls[-1] != call:
+                self.calls.append(call)
+
+
+def missing_step(
+    calls: list[tuple[str, str]], steps: list[tuple[str, str | None]]
+) -> tuple[str, str | None] | None:
+    """The first step that does not follow the ones before it."""
+    remaining = iter(calls)
+    for file, function in steps:
+        if not any(file == seen and function in (None, name) for seen, name in remaining):
+            return file, function
+    return None
+
+
+def strangers(calls: list[tuple[str, str]]) -> set[str]:
+    """Modules on the way that nobody has named."""
+    return {
+        file
+        for file, _ in calls
+        if file not in PATH and not any(file == one or file.startswith(one) for one in BESIDE)
+    }
+
+
+async def put(port: int, item: dict[str, Any]) -> bytes:
+    """One PutItem over a new connection; the whole answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    body = json.dumps({"TableName": "items", "Item": item}).encode()
+    writer.write(
+        b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/x-amz-json-1.0\r\n"
+        b"X-Amz-Target: DynamoDB_20120810.PutItem\r\nX-Amz-Date: 20260101T000000Z\r\n"
+        b"Authorization: AWS4-HMAC-SHA256 Credential=flow/20260101/us-east-1/dynamodb/aws4_request, "
+        b"SignedHeaders=host;x-amz-date, Signature=0\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    )
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
+async def trace_one(directory: Path) -> tuple[Trace, list[str], bytes]:
+    """Run a node, settle one change so that everything is imported, then trace another."""
+    app, handled, trace = App("flow"), list[str](), Trace()
+    items = app.table("items", pk="id")
+
+    @app.on(items)
+    async def handle(change: Change) -> None:
+        handled.append(str(change.key))
+
+    node = Node(EngineOptions(directory, clock="manual"), HttpSettings(port=0), app)
+    node.reached = trace.points.append
+    port = await node.start()
+    try:
+        await put(port, {"id": {"S": "first"}})
+        await settle(trace)
+        trace.points.clear()
+        sys.setprofile(trace.see)
+        try:
+            answer = await put(port, {"id": {"S": "second"}, "n": {"N": "1"}})
+            await settle(trace)
+        finally:
+            sys.setprofile(None)
+    finally:
+        await node.stop()
+    return trace, handled, answer
+
+
+async def settle(trace: Trace) -> None:
+    """Wait until a checkpoint is saved."""
+    async with asyncio.timeout(10):
+        while "checkpoint.done" not in trace.points:
+            await asyncio.sleep(0.001)
+
+
+@pytest.fixture(scope="module")
+def traced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trace, list[str], bytes]:
+    """The way of one change."""
+    return asyncio.run(trace_one(tmp_path_factory.mktemp("flow") / "data"))
+
+
+def test_the_change_is_answered_and_handled(traced: tuple[Trace, list[str], bytes]) -> None:
+    _, handled, answer = traced
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert handled == ["first", "second"]
+
+
+def test_it_goes_through_the_modules_of_the_picture_in_order(traced: tuple[Trace, list[str], bytes]) -> None:
+    assert missing_step(traced[0].calls, STEPS) is None
+
+
+def test_it_goes_through_no_other_module(traced: tuple[Trace, list[str], bytes]) -> None:
+    assert strangers(traced[0].calls) == set()
+
+
+def test_it_passes_every_point_in_order(traced: tuple[Trace, list[str], bytes]) -> None:
+    """A change without recorded writes passes no transaction, and the lease was taken before."""
+    first = list(dict.fromkeys(traced[0].points))
+    expected = [point for point in telemetry.POINTS if point not in ("lease.taken", "transaction.done")]
+    writing = [point for point in first if point in telemetry.WRITE_POINTS]
+    delivering = [point for point in first if point in telemetry.DELIVERY_POINTS]
+    assert [*writing, *delivering] == expected
+    assert first.index("commit.done") < first.index("read.done")
+
+
+def test_a_step_out_of_order_and_a_stranger_are_found() -> None:
+    calls = [(file, function or "f") for file, function in STEPS]
+    assert missing_step(calls, STEPS) is None
+    assert missing_step([*calls[1:], calls[0]], STEPS) == STEPS[1]
+    assert missing_step(calls[:-1], STEPS) == STEPS[-1]
+    assert strangers([*calls, ("dashboard/api.py", "f")]) == {"dashboard/api.py"}

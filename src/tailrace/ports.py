@@ -17,9 +17,37 @@ from tailrace.streams.record import ChangeRecord, ViewType
 from tailrace.streams.shards import Shard
 
 __all__ = [
-    "ALWAYS", "Absent", "AbsentOrLess", "Always", "Batch", "Clock", "Commit", "Condition", "Equals", "Failed",
-    "FailedFrom", "Failure", "FailureKind", "ItemWrite", "LogRow", "Now", "Outcome", "Page", "Row", "Shard", "Sink",
-    "Source", "StateCheck", "StateRow", "StateStore", "StateWrite", "Store", "StreamRef", "Trim", "Written",
+    "ALWAYS",
+    "Absent",
+    "AbsentOrLess",
+    "Always",
+    "Batch",
+    "Clock",
+    "Commit",
+    "Condition",
+    "Equals",
+    "Failed",
+    "FailedFrom",
+    "Failure",
+    "FailureKind",
+    "ItemWrite",
+    "LogRow",
+    "Now",
+    "Outcome",
+    "Page",
+    "Row",
+    "Shard",
+    "Sink",
+    "Source",
+    "StateCheck",
+    "StateRow",
+    "StateStore",
+    "StateWrite",
+    "Store",
+    "StreamRef",
+    "Trim",
+    "Written",
+    "holds",
 ]  # fmt: skip
 
 
@@ -189,6 +217,23 @@ class AbsentOrLess:
 
 Condition: TypeAlias = Always | Absent | Equals | AbsentOrLess
 ALWAYS = Always()
+
+
+def holds(condition: Condition, fields: Mapping[str, Any] | None) -> bool:
+    """Whether a condition holds for a row's fields (None: there is no row): the one meaning that every adapter gives it.
+
+    >>> holds(AbsentOrLess("sequence", 5), {"sequence": 5})
+    False
+    """
+    match condition:
+        case Always():
+            return True
+        case Absent():
+            return fields is None
+        case Equals(field=name, value=value):
+            return fields is not None and fields.get(name) == value
+        case AbsentOrLess(field=name, value=value):
+            return fields is None or name not in fields or bool(fields[name] < value)
 
 
 @dataclass(frozen=True, slots=True)

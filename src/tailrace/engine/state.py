@@ -5,7 +5,7 @@ are all judged before anything is written. Called by `engine.engine`; the runtim
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, Protocol, assert_never
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -14,15 +14,12 @@ from tailrace.engine.documents import STATE
 from tailrace.engine.query import following_prefix
 from tailrace.errors import StateConflict
 from tailrace.ports import (
-    Absent,
-    AbsentOrLess,
     Always,
-    Condition,
-    Equals,
     ItemWrite,
     StateCheck,
     StateRow,
     StateWrite,
+    holds,
 )
 
 ROWS: Final = 1_000
@@ -70,21 +67,6 @@ class StateRows:
             if isinstance(write, StateWrite):
                 data = None if write.fields is None else orjson.dumps(write.fields)
                 self._committer.put_row(STATE, write.key.encode(), data)
-
-
-def holds(condition: Condition, fields: Fields | None) -> bool:
-    """Whether a row (None: there is none) is as a condition wants it."""
-    match condition:
-        case Always():
-            return True
-        case Absent():
-            return fields is None
-        case Equals(field=name, value=value):
-            return fields is not None and fields.get(name) == value
-        case AbsentOrLess(field=name, value=value):
-            return fields is None or name not in fields or fields[name] < value
-        case _:
-            assert_never(condition)
 
 
 class StateOwner(Protocol):

@@ -12,17 +12,13 @@ import orjson
 
 from tailrace.errors import SettingsError, StateConflict, StoreError
 from tailrace.ports import (
-    Absent,
-    AbsentOrLess,
-    Always,
     Commit,
-    Condition,
-    Equals,
     ItemWrite,
     LogRow,
     StateCheck,
     StateRow,
     StateWrite,
+    holds,
 )  # fmt: skip
 
 
@@ -106,23 +102,6 @@ class MemoryStore:
 
 def _sequence(row: LogRow) -> int:
     return row.sequence
-
-
-def holds(condition: Condition, fields: Mapping[str, Any] | None) -> bool:
-    """Whether a condition holds for a row's fields (None: there is no row).
-
-    >>> holds(AbsentOrLess("sequence", 5), {"sequence": 5})
-    False
-    """
-    match condition:
-        case Always():
-            return True
-        case Absent():
-            return fields is None
-        case Equals(field, value):
-            return fields is not None and fields.get(field) == value
-        case AbsentOrLess(field, value):
-            return fields is None or field not in fields or fields[field] < value
 
 
 class MemoryStateStore:

@@ -18,7 +18,7 @@ from tailrace.cli.flights.writing import Client, DemoFailure, request_of
 
 CONNECTIONS: Final = 16
 MINUTE_MS: Final = 60_000
-STEP_MINUTES: Final = 15
+STEP_MINUTES: Final = 30
 """How far time moves between two batches of writes."""
 SLACK_MS: Final = 6 * 60 * MINUTE_MS
 """How far behind the clock a handler may be before the clock waits, and how far it goes without asking."""
@@ -256,9 +256,9 @@ class Replay:
 
 
 def steps(writes: Sequence[Any]) -> Iterator[tuple[int, list[Any]]]:
-    """Writes that fall into the same quarter of an hour, with its first minute."""
-    for quarter, group in itertools.groupby(writes, lambda write: write.instant // STEP_MINUTES):
-        yield quarter * STEP_MINUTES, list(group)
+    """Writes that fall into the same half of an hour, with its first minute."""
+    for half, group in itertools.groupby(writes, lambda write: write.instant // STEP_MINUTES):
+        yield half * STEP_MINUTES, list(group)
 
 
 def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:

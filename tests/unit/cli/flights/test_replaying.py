@@ -5,11 +5,11 @@ from types import SimpleNamespace
 from tailrace.cli.flights.replaying import STEP_MINUTES, first_of, steps
 
 
-def test_writes_of_a_quarter_of_an_hour_are_one_step() -> None:
-    writes = [SimpleNamespace(instant=minute) for minute in (0, 14, 15, 44, 45)]
+def test_writes_of_half_an_hour_are_one_step() -> None:
+    writes = [SimpleNamespace(instant=minute) for minute in (0, 29, 30, 89, 90)]
     found = [(minute, [write.instant for write in batch]) for minute, batch in steps(writes)]
-    assert STEP_MINUTES == 15
-    assert found == [(0, [0, 14]), (15, [15]), (30, [44]), (45, [45])]
+    assert STEP_MINUTES == 30
+    assert found == [(0, [0, 29]), (30, [30]), (60, [89]), (90, [90])]
 
 
 def test_a_flight_is_never_written_twice_in_a_step() -> None:

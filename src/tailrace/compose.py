@@ -23,6 +23,7 @@ from tailrace.clocks.system import SystemClock
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.engine.state import EngineStateStore
 from tailrace.errors import SettingsError, StoreError
+from tailrace.leases.lease import LEASE_DURATION_MS
 from tailrace.server.http import HttpServer, HttpSettings
 from tailrace.server.joining import Joined
 from tailrace.server.turns import Turns
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 CRASH_AT: Final = "TAILRACE_CRASH_AT"
 HOUSEKEEPING_MS: Final = 5_000
+DISCOVERY_MS: Final = 1_000
+"""How often a worker looks for streams that no finished shard has announced."""
+RENEWAL_MS: Final = LEASE_DURATION_MS // 3
 DEFAULTS: Final = EngineSettings()
 
 
@@ -189,8 +193,14 @@ def build_worker(
     *,
     owner: str,
     reached: PointReached = pass_by,
+    wrapped: "Callable[[Mapping, Sink], Sink] | None" = None,
+    discovery_ms: int = DISCOVERY_MS,
+    renewal_ms: int = RENEWAL_MS,
 ) -> "Worker":
-    """A worker for the app on this engine; what it saves is durable when `flushed` returns."""
+    """A worker for the app on this engine; what it saves is durable when `flushed` returns.
+
+    Shape:   `wrapped` lays something around each sink (the test world's notes).
+    """
     from tailrace.runtime.effects import Effects
     from tailrace.runtime.worker import Worker
     from tailrace.sinks.function import BatchSink, HandlerSink
@@ -200,7 +210,7 @@ def build_worker(
     state = EngineStateStore(engine, flushed)
 
     def sink_of(mapping: "Mapping") -> "Sink":
-        effects = Effects(state, f"{app.name}.{mapping.id}", reached=reached)
+        effects = Effects(state, mark_name(app, mapping), reached=reached)
         match mapping.kind:
             case "on":
                 return HandlerSink(mapping, effects, reached)
@@ -210,9 +220,29 @@ def build_worker(
                 return LambdaSink(mapping, engine.clock, engine.settings.account, reached)
 
     return Worker(
-        app, state=state, clock=engine.clock, source_of=lambda table: EmbeddedSource(engine, table), sink_of=sink_of,
-        owner=owner, reached=reached,
+        app, state=state, clock=engine.clock, source_of=lambda table: EmbeddedSource(engine, table),
+        sink_of=sink_of if wrapped is None else lambda mapping: wrapped(mapping, sink_of(mapping)),
+        owner=owner, reached=reached, discovery_ms=discovery_ms, renewal_ms=renewal_ms,
     )  # fmt: skip
+
+
+def mark_name(app: "App", mapping: "Mapping") -> str:
+    """Under which name a handler's marks are kept: ids are unique only inside an app."""
+    return f"{app.name}.{mapping.id}"
+
+
+async def housekeep(
+    engine: Engine, flushed: Callable[[], Awaitable[None]], every_ms: int = HOUSEKEEPING_MS
+) -> None:
+    """Trim, roll over and remove, now and then, in slices; until it is cancelled."""
+    clock = engine.clock
+    while True:
+        for _ in engine.housekeeping():
+            if engine.committer.is_dirty:
+                with suppress(StoreError):  # readiness and the log say so; the next round tries again
+                    await flushed()
+            await asyncio.sleep(0)
+        await clock.sleep_until(clock.now().monotonic_ms + every_ms)
 
 
 # ---- a node ------------------------------------------------------------------------------------------------------------
@@ -266,7 +296,7 @@ class Node:
     async def _start_beside(self) -> None:
         loop = asyncio.get_running_loop()
         self._joined = self.subject.flushed = Joined(self.turns, loop)
-        self._tasks.append(loop.create_task(self._housekeep()))
+        self._tasks.append(loop.create_task(housekeep(self.engine, self._joined)))
         if self.app is not None:
             await self._start_worker(self.app)
 
@@ -334,16 +364,6 @@ class Node:
             follower.skip_to_now()
         async for change in follow(self.engine, current):
             yield change
-
-    async def _housekeep(self) -> None:
-        clock = self.engine.clock
-        while True:
-            for _ in self.engine.housekeeping():
-                if self.engine.committer.is_dirty:
-                    with suppress(StoreError):  # readiness and the log say so; the next round tries again
-                        await self._joined()
-                await asyncio.sleep(0)
-            await clock.sleep_until(clock.now().monotonic_ms + HOUSEKEEPING_MS)
 
     async def stop(self) -> None:
         """Drain and close everything, in the order in which one needs the other. Repeatable."""

@@ -5,7 +5,7 @@ is saved. Called by runtime/driver.py. Source: architecture §5.1.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
@@ -19,7 +19,7 @@ from tailrace.leases.checkpoint import (
 )  # fmt: skip
 from tailrace.leases.lease import Lease
 from tailrace.mapping.commands import Checkpoint, GivenUp, SaveCheckpoint
-from tailrace.ports import StateStore, StateWrite
+from tailrace.ports import Shard, StateStore, StateWrite
 from tailrace.runtime.rows import state_check, state_write
 from tailrace.streams.envelopes import event_id
 from tailrace.telemetry import PointReached, pass_by
@@ -46,9 +46,16 @@ class Place:
         return ledger_key(self.app, self.mapping_id, self.stream_label, self.shard_id)
 
 
-async def load_checkpoint(state: StateStore, place: Place) -> Checkpoint:
-    """Where the mapping stands; at the beginning when it never saved one. Raises: StoreError."""
+async def load_checkpoint(state: StateStore, place: Place, shard: Shard) -> Checkpoint:
+    """Where the mapping stands. Raises: StoreError.
+
+    Guarantee: a mapping that is new begins with the oldest record there is; one that has followed the shard's parent insists
+               on the whole shard, so that what was trimmed of it meanwhile is a gap and no silence.
+    """
     row = await state.get(place.checkpoint_key)
+    if row is None and shard.parent_id is not None:
+        if await state.get(replace(place, shard_id=shard.parent_id).checkpoint_key) is not None:
+            return Checkpoint(shard.starting - 1)
     watermark, ranges, finished = read_checkpoint(None if row is None else row.fields)
     return Checkpoint(watermark, ranges, finished)
 

@@ -8,11 +8,11 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
-
 from tailrace.app.app import App
 from tailrace.app.app import Mapping as Handler
 from tailrace.errors import PortError, SettingsError, StateConflict
-from tailrace.leases.lease import LEASE_DURATION_MS, Lease, lease_key, release, renew, take
+from tailrace.leases.checkpoint import read_checkpoint
+from tailrace.leases.lease import Lease, lease_key, release, renew, take
 from tailrace.leases.rows import VERSION, key_of
 from tailrace.mapping.commands import LeaseLost
 from tailrace.mapping.shard import ShardMachine
@@ -23,8 +23,8 @@ from tailrace.runtime.settle import Place, Settler, load_checkpoint
 from tailrace.runtime.timed import TimedSink
 from tailrace.telemetry import PointReached, pass_by
 
-DISCOVERY_MS: Final = 1_000
-"""How often streams are looked for that no finished shard has announced."""
+VANISHED: Final = -1
+"""The number of a shard that is known only by its checkpoint: a source finds nothing under it any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,8 @@ class Worker:
 
     def __init__(
         self, app: App, *, state: StateStore, clock: Clock, source_of: Callable[[str], Source],
-        sink_of: Callable[[Handler], Sink], owner: str, code_version: str = "", reached: PointReached = pass_by,
+        sink_of: Callable[[Handler], Sink], owner: str, discovery_ms: int, renewal_ms: int,
+        code_version: str = "", reached: PointReached = pass_by,
     ) -> None:  # fmt: skip
         self.app = app
         self._state = state
@@ -69,6 +70,8 @@ class Worker:
         self.sinks = {mapping.id: TimedSink(sink_of(mapping), clock) for mapping in app.mappings}
         """Every handler's sink, and how long its attempts take."""
         self._owner = owner
+        self._discovery_ms = discovery_ms
+        self._renewal_ms = renewal_ms
         self._code_version = code_version
         self._reached = reached
         names = dict.fromkeys(mapping.table.name for mapping in app.mappings)
@@ -144,7 +147,7 @@ class Worker:
 
     async def _look_now_and_then(self) -> None:
         while True:
-            await self._clock.sleep_until(self._clock.now().monotonic_ms + DISCOVERY_MS)
+            await self._clock.sleep_until(self._clock.now().monotonic_ms + self._discovery_ms)
             self._look.set()
 
     # ---- shards ------------------------------------------------------------------------------------------------------
@@ -153,12 +156,13 @@ class Worker:
         try:
             stream = await table.source.stream()
             shards = await table.source.shards()
+            if stream.label != table.label:
+                shards = [*await self._vanished(table, stream, shards), *shards]
+                table.label = stream.label
+                table.begun.clear()
+                table.finished.clear()
         except PortError:
             return  # no stream, or none yet: the next look may find one
-        if stream.label != table.label:
-            table.label = stream.label
-            table.begun.clear()
-            table.finished.clear()
         present = {shard.shard_id for shard in shards}
         for shard in shards:
             for handler in table.handlers:
@@ -166,16 +170,35 @@ class Worker:
                 is_waiting = (
                     shard.parent_id in present and (handler.id, shard.parent_id) not in table.finished
                 )
-                if place not in table.begun and not is_waiting and not self._is_stopping:
-                    table.begun.add(place)
+                if place in table.begun or is_waiting or self._is_stopping:
+                    continue
+                table.begun.add(place)
+                try:
                     await self._begin(table, handler, stream, shard, tasks)
+                except PortError:
+                    table.begun.discard(
+                        place
+                    )  # the state store failed, or somebody took the lease: look again
+
+    async def _vanished(self, table: _Table, stream: StreamRef, shards: Sequence[Shard]) -> Sequence[Shard]:
+        """Shards that a handler has begun and that were trimmed away since: what was lost there must show as a gap."""
+        present = {shard.shard_id for shard in shards}
+        found: dict[str, Shard] = {}
+        for handler in table.handlers:
+            for row in await self._state.query(
+                key_of("checkpoint", self.app.name, handler.id, stream.label, "")
+            ):
+                shard_id = row.key.rsplit("/", 1)[1]
+                if shard_id not in present and not read_checkpoint(row.fields)[2]:
+                    found[shard_id] = Shard(shard_id, VANISHED, 0, 0, 0, 0)
+        return list(found.values())
 
     async def _begin(
         self, table: _Table, handler: Handler, stream: StreamRef, shard: Shard, tasks: asyncio.TaskGroup
     ) -> None:
         place = Place(self.app.name, handler.id, table.name, stream.label, shard.shard_id)
-        checkpoint = await load_checkpoint(self._state, place)
-        if checkpoint.finished:
+        checkpoint = await load_checkpoint(self._state, place, shard)
+        if checkpoint.finished or (shard.number == VANISHED and checkpoint.watermark == 0):
             self._finished(table, handler, shard)
             return
         lease = await self._lease(stream, shard)
@@ -193,7 +216,7 @@ class Worker:
                 self._finished(table, handler, shard)
             self._look.set()
 
-        tasks.create_task(run())
+        tasks.create_task(run(), name=f"{handler.id} in {shard.shard_id}")
 
     def _finished(self, table: _Table, handler: Handler, shard: Shard) -> None:
         table.finished.add((handler.id, shard.shard_id))
@@ -216,7 +239,7 @@ class Worker:
 
     async def _renew(self) -> None:
         while True:
-            await self._clock.sleep_until(self._clock.now().monotonic_ms + LEASE_DURATION_MS // 3)
+            await self._clock.sleep_until(self._clock.now().monotonic_ms + self._renewal_ms)
             for place, lease in list(self._leases.items()):
                 renewed, write = renew(lease)
                 try:

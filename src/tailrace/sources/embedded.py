@@ -17,12 +17,6 @@ class EmbeddedSource:
     def __init__(self, engine: Engine, table: str) -> None:
         self._engine = engine
         self._table = table
-        self._waiting: dict[int, set[asyncio.Future[None]]] = {}
-        self._unsubscribe = engine.on_commit(self._advanced)
-
-    def close(self) -> None:
-        """Listen no more. Repeatable."""
-        self._unsubscribe()
 
     async def stream(self) -> StreamRef:
         """The table's present stream. Raises: SourceError when it has none."""
@@ -46,17 +40,16 @@ class EmbeddedSource:
                 return page
             await self._next_commit(shard.number)
 
-    async def _next_commit(self, shard: int) -> None:
+    async def _next_commit(self, number: int) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = self._waiting.setdefault(shard, set())
-        waiting.add(future)
+
+        def advanced(shards: frozenset[int]) -> None:
+            if number in shards and not future.done():
+                future.set_result(None)
+
+        # Whoever is cancelled while waiting must not stay subscribed: readers come and go with every reload.
+        unsubscribe = self._engine.on_commit(advanced)
         try:
             await future
         finally:
-            waiting.discard(future)
-
-    def _advanced(self, shards: frozenset[int]) -> None:
-        for shard in shards & self._waiting.keys():
-            for future in self._waiting.pop(shard):
-                if not future.done():
-                    future.set_result(None)
+            unsubscribe()

@@ -1,1 +1,23 @@
-"""Public tools for tests: the world, the seeded loop, contract checks, simulation."""
+"""Public tools for tests: the world, the seeded loop, contract checks, simulation.
+
+Rules of this file: names only, loaded when they are first used: pytest imports this package in every run.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tailrace.testing.loop import SeededLoop
+    from tailrace.testing.simulation import simulate
+    from tailrace.testing.world import Unsettled, World
+
+__all__ = ["SeededLoop", "Unsettled", "World", "simulate"]
+
+_PLACES = {"SeededLoop": "loop", "Unsettled": "world", "World": "world", "simulate": "simulation"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'tailrace.testing' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"tailrace.testing.{_PLACES[name]}"), name)

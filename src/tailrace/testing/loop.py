@@ -1,0 +1,143 @@
+"""An event loop that a seed reproduces: callbacks in a shuffled order, virtual time, no sockets, no threads.
+
+Theory of operation: it is asyncio's own loop with another selector. Before each turn the ready callbacks are shuffled by the seed.
+When nothing is ready, whoever awaits `idle()` goes on; when nobody does, time jumps to the next timer of the loop or sleeper
+of the clock. Rules of this file: no real time; functions for threads run inline; whatever would reach the world is refused.
+Called by world.py and by tests of coroutines.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from math import ceil
+from random import Random
+from typing import Any, Final, Never, NoReturn
+
+from tailrace.clocks.manual import ManualClock
+from tailrace.errors import InternalError, SettingsError
+
+REFUSED: Final = (
+    "create_connection", "create_server", "create_datagram_endpoint", "create_unix_connection", "create_unix_server",
+    "connect_accepted_socket", "connect_read_pipe", "connect_write_pipe", "subprocess_exec", "subprocess_shell",
+    "getaddrinfo", "getnameinfo", "sock_accept", "sock_connect", "sock_recv", "sock_recv_into", "sock_recvfrom",
+    "sock_recvfrom_into", "sock_sendall", "sock_sendfile", "sock_sendto", "sendfile", "start_tls",
+)  # fmt: skip
+"""Coroutines of the loop that reach the world."""
+
+
+class _Stillness:
+    """Stands where asyncio waits for sockets: nothing ever comes from there, but time may pass."""
+
+    def __init__(self, loop: "SeededLoop") -> None:
+        self._loop = loop
+
+    def select(self, timeout: float | None) -> list[Never]:
+        """Called once a turn: with 0 when callbacks are ready, else with the seconds to the next timer."""
+        self._loop.turn(is_still=timeout is None or timeout > 0)
+        return []
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class SeededLoop(asyncio.BaseEventLoop):
+    """A loop whose order is chosen by a seed and whose time is a clock's.
+
+    Guarantee: the same seed and the same program give the same order. A coroutine that waits for what can never happen
+               raises InternalError instead of hanging.
+    """
+
+    _ready: deque[asyncio.Handle]
+    _scheduled: list[asyncio.TimerHandle]
+
+    def __init__(self, seed: int = 0, clock: ManualClock | None = None) -> None:
+        super().__init__()
+        self.clock = clock or ManualClock()
+        self.errors: list[BaseException] = []
+        """What tasks raised that nobody awaited."""
+        self._random = Random(seed)
+        self._idle: list[asyncio.Future[None]] = []
+        self._selector = _Stillness(self)
+        self.set_exception_handler(self._note)
+
+    # ---- time ----------------------------------------------------------------------------------------------------
+
+    def time(self) -> float:
+        """The clock's monotonic time, in seconds as asyncio wants it."""
+        return self.clock.now().monotonic_ms / 1_000
+
+    @property
+    def next_event_ms(self) -> int | None:
+        """The monotonic time of the next timer or sleeper; None: nothing is waited for."""
+        timers = [ceil(timer.when() * 1_000 - 1e-6) for timer in self._scheduled if not timer.cancelled()]
+        sleeper_ms = self.clock.next_wake_ms
+        if sleeper_ms is not None:
+            timers.append(sleeper_ms)
+        return min(timers, default=None)
+
+    async def idle(self) -> None:
+        """Return when nothing else can go on before time passes."""
+        waiter: asyncio.Future[None] = self.create_future()
+        self._idle.append(waiter)
+        await waiter
+
+    def turn(self, *, is_still: bool) -> None:
+        """Before a turn: shuffle what is ready, or decide what happens when nothing is."""
+        if not is_still:
+            ready = list(self._ready)
+            self._random.shuffle(ready)
+            self._ready.clear()
+            self._ready.extend(ready)
+        elif self._idle:
+            waiting, self._idle = self._idle, []
+            for waiter in waiting:
+                if not waiter.done():
+                    waiter.set_result(None)
+        else:
+            self._jump()
+
+    def _jump(self) -> None:
+        next_ms = self.next_event_ms
+        if next_ms is None:
+            tasks = ", ".join(sorted(task.get_name() for task in asyncio.all_tasks(self)))
+            raise InternalError(f"nothing can happen any more, and these still wait: {tasks}")
+        self.clock.advance(max(0, next_ms - self.clock.now().monotonic_ms))
+
+    # ---- what would leave the process ----------------------------------------------------------------------------
+
+    def run_in_executor(self, executor: object, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
+        """Run the function at once, here: threads would bring an order that no seed reproduces."""
+        future: asyncio.Future[Any] = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except Exception as error:  # it belongs to whoever awaits the result
+            future.set_exception(error)
+        return future
+
+    def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:  # type: ignore[override]
+        """There are no other threads."""
+        return self.call_soon(callback, *args, context=context)
+
+    def _process_events(self, event_list: object) -> None:
+        """Called by asyncio with what the selector found: nothing."""
+
+    def _write_to_self(self) -> None:
+        """Called by asyncio to wake a selector that sleeps: ours does not."""
+
+    def _note(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.errors.append(context.get("exception") or InternalError(str(context["message"])))
+
+
+def _refuse(name: str) -> Callable[..., NoReturn]:
+    def refuse(self: SeededLoop, *arguments: object, **options: object) -> NoReturn:
+        raise SettingsError(
+            f"{name}: the test world has no sockets, pipes or processes",
+            hint='world.client("dynamodb") speaks to the engine without any',
+        )
+
+    refuse.__name__ = name
+    return refuse
+
+
+for _name in REFUSED:
+    setattr(SeededLoop, _name, _refuse(_name))

@@ -18,7 +18,7 @@ from tailrace.cli import options
 from tailrace.cli.changes import line
 from tailrace.cli.failures import CommandFailure
 from tailrace.cli.reload import Watch, forget_modules, module_files
-from tailrace.cli.running import Serving
+from tailrace.cli.running import Serving, begin_of_start
 from tailrace.cli.serve import endpoint_of
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def dev(app: str, reload: bool, quiet: bool, **chosen: Any) -> None:
     """
     serving = Serving(**chosen)
     serving.check()
+    begin_of_start()
     from tailrace.cli.logs import set_up
     from tailrace.cli.running import build_node, run_loop, run_until_stopped
 

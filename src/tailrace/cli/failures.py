@@ -8,8 +8,6 @@ object on standard error. An unexpected exception goes into a file; TAILRACE_TRA
 import json
 import os
 import sys
-import tempfile
-import traceback
 from collections.abc import Sequence
 from typing import Final
 
@@ -67,6 +65,10 @@ def usage_hint(error: click.UsageError) -> str:
 
 def unexpected(error: BaseException, as_json: bool) -> None:
     """A fault of ours: short words for the user, the trace in a file."""
+    # Imported here: they cost more than the rest of the command line together, and this hardly ever happens.
+    import tempfile
+    import traceback
+
     if os.environ.get("TAILRACE_TRACEBACK") == "1":
         traceback.print_exception(error)
         return

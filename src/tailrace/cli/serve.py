@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from tailrace.cli import options
-from tailrace.cli.running import Serving
+from tailrace.cli.running import Serving, begin_of_start
 
 
 @click.command()
@@ -29,6 +29,7 @@ def serve(**chosen: Any) -> None:
     """
     serving = Serving(**chosen)
     serving.check()
+    begin_of_start()
     from tailrace.cli.logs import set_up
     from tailrace.cli.running import build_node, run_loop, run_until_stopped
 

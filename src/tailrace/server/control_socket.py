@@ -10,7 +10,6 @@ import json
 import os
 import socket
 import stat
-import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +42,8 @@ def place_socket(directory: Path) -> Path:
     path = directory.resolve() / SOCKET
     if len(os.fsencode(path)) <= PATH_LIMIT:
         return path
+    import tempfile
+
     private = Path(tempfile.mkdtemp(prefix="tailrace-"))
     path = private / SOCKET
     if len(os.fsencode(path)) > PATH_LIMIT:

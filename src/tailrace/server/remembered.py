@@ -8,10 +8,10 @@ from typing import Final
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
-from tailrace.leases.rows import VERSION, readable
 from tailrace.ports import StateWrite
 
 KEY: Final = "clock"
+VERSION: Final = 1
 
 
 def remember_time(engine: Engine) -> None:
@@ -27,4 +27,6 @@ def recall_time(engine: Engine) -> None:
     """Set a manual clock to where it was; nothing for a directory that never had one. Raises: StoreError."""
     fields = engine.state_get(KEY)
     if fields is not None and isinstance(engine.clock, ManualClock):
+        from tailrace.leases.rows import readable
+
         engine.clock.set(int(readable(fields, "clock")["wall_ms"]))

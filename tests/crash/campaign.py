@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from tests.crash.checks import Observed, read_notes, violations
@@ -68,7 +68,7 @@ def run(seed: int, kills: int, tell: Callable[[str], None], resume: Path | None 
         if report.violations:
             break
         if resume is not None:
-            resume.write_text(json.dumps(asdict(report)))
+            resume.write_text(json.dumps({one.name: getattr(report, one.name) for one in fields(report)}))
     if resume is not None:
         resume.unlink(missing_ok=True)
     return report

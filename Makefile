@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 KILLS ?= 100
 SEEDS ?= 10000
-LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+LOCK := $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 .PHONY: help venv test check lint types imports demo year fresh crash simulate scenarios bench clients conformance lock format clean
@@ -75,7 +75,8 @@ clients: venv  ## real clients against `tailrace serve`
 bench: venv  ## every figure of the performance table, with its limit and its target
 	@$(BIN)/python -m bench
 
-lock:  ## rewrite the locked requirements
+lock: venv  ## rewrite the locked requirements
+	@$(BIN)/python -m pip install --quiet uv
 	@for name in runtime dev; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt; done
 	@$(LOCK) --no-deps requirements/flights.in -o requirements/flights.txt
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 HERE = Path(__file__).parent
 DAY: Final = 24 * 60
@@ -163,7 +163,7 @@ def ending(flight: Flight, departure: int, zone: tuple[int, bool]) -> int:
 def writes_of(flight: Flight, zone: tuple[int, bool]) -> Iterator[Write]:
     """The two or three writes of one flight. A cancellation is written at the time of departure: the data says no
     more than that the flight did not go."""
-    described = {
+    described: dict[str, str | int] = {
         "status": "scheduled", "carrier": flight.carrier, "origin": flight.origin,
         "destination": flight.destination, "scheduled": flight.scheduled, "scheduled_arrival": flight.scheduled_arrival,
     }  # fmt: skip
@@ -172,9 +172,9 @@ def writes_of(flight: Flight, zone: tuple[int, bool]) -> Iterator[Write]:
         yield Write(flight.scheduled, flight.id, False, {"status": "cancelled"})
         return
     departure = flight.scheduled + flight.departure_delay
-    late = {"status": "departed", "departure_delay": flight.departure_delay}
+    late: dict[str, str | int] = {"status": "departed", "departure_delay": flight.departure_delay}
     yield Write(departure, flight.id, False, late)
-    closing: dict[str, Any] = {"status": flight.outcome}
+    closing: dict[str, str | int] = {"status": flight.outcome}
     if flight.arrival_delay is not None:
         closing["arrival_delay"] = flight.arrival_delay
     yield Write(ending(flight, departure, zone), flight.id, False, closing)

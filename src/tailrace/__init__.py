@@ -10,11 +10,15 @@ if TYPE_CHECKING:
     from tailrace.app.app import App
     from tailrace.app.change import Batch, Change
     from tailrace.app.retry import Retry
+    from tailrace.errors import Throttled, Unavailable
 
-__all__ = ["App", "Batch", "Change", "Retry", "__version__"]
+__all__ = ["App", "Batch", "Change", "Retry", "Throttled", "Unavailable", "__version__"]
 __version__ = "0.1.0"
 
-_PLACES = {"App": "app.app", "Batch": "app.change", "Change": "app.change", "Retry": "app.retry"}
+_PLACES = {
+    "App": "app.app", "Batch": "app.change", "Change": "app.change", "Retry": "app.retry",
+    "Throttled": "errors", "Unavailable": "errors",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -91,6 +91,27 @@ class SinkError(PortError):
     """A sink did not accept a batch."""
 
 
+class SinkOutage(SinkError):
+    """The other side of a handler is not there: no attempt is used up, and the handler pauses and probes.
+
+    Units:   retry_after in seconds, the least time to wait.
+    """
+
+    def __init__(
+        self, message: str | None = None, *, retry_after: float = 0.0, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class Throttled(SinkOutage):
+    """Raise it in a handler when the other side wants fewer calls: the change is tried again, without end."""
+
+
+class Unavailable(SinkOutage):
+    """Raise it in a handler when the other side is down: the change is tried again, without end."""
+
+
 class ArchiveError(PortError):
     """An archive could not be read or written."""
 

@@ -9,7 +9,7 @@ import sys
 import tailrace
 
 PUBLIC = [
-    "App", "Batch", "Change", "Retry", "__version__",
+    "App", "Batch", "Change", "Retry", "Throttled", "Unavailable", "__version__",
 ]  # fmt: skip
 
 

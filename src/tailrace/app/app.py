@@ -11,11 +11,12 @@ from importlib import import_module
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from tailrace.app.change import Batch, Change
+from tailrace.app.filtering import Filter
 from tailrace.app.retry import Retry
-from tailrace.app.table import Changes, KeyType, Table, changes_of
+from tailrace.app.table import EVENTS, Changes, KeyType, Table, changes_of
 from tailrace.errors import SettingsError
 from tailrace.mapping.settings import MappingSettings
-from tailrace.streams.record import ChangeRecord, ViewType
+from tailrace.streams.record import ViewType
 
 Kind: TypeAlias = Literal["on", "batch", "function"]
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -152,29 +153,11 @@ class App:
         self._mappings[mapping.id] = mapping
 
 
-def _accepts(
-    changes: Changes, where: Callable[[Change], bool] | None
-) -> Callable[[ChangeRecord], bool] | None:
+def _accepts(changes: Changes, where: Callable[[Change], bool] | None) -> Filter | None:
     """Which records reach the handler; None: all of them."""
-    events, table = frozenset(changes.events), changes.table.name
-    if where is None:
-        return None if len(events) == 3 else lambda record: record.event_name in events
-
-    def accepts(record: ChangeRecord) -> bool:
-        if record.event_name not in events:
-            return False
-        try:
-            return bool(where(Change(record, table)))
-        except Exception:  # the machine's filter may not raise; the sink asks again, where a failure counts
-            return True
-
-    accepts.where = where  # type: ignore[attr-defined]
-    return accepts
-
-
-def predicate_of(settings: MappingSettings) -> Callable[[Change], bool] | None:
-    """The user's own `where` behind a mapping's filter."""
-    return getattr(settings.accepts, "where", None)
+    if where is None and len(set(changes.events)) == len(EVENTS):
+        return None
+    return Filter(changes.events, changes.table.name, where)
 
 
 def _check_signature(name: str, handler: Callable[..., Any]) -> None:
@@ -202,4 +185,4 @@ def _load(text: str) -> Callable[..., Any]:
     return loaded
 
 
-__all__ = ["App", "Batch", "Change", "Mapping", "Retry", "Table", "predicate_of"]
+__all__ = ["App", "Batch", "Change", "Mapping", "Retry", "Table"]

@@ -125,7 +125,8 @@ class Driver:
         except PortError as error:
             return Failed(whole=_failure(error))
         except Exception as error:  # whatever a sink raises, the port says: the whole batch failed
-            return Failed(whole=failure_of(error))
+            text = "".join(format_exception(error))
+            return Failed(whole=Failure(FailureKind.RECORD, f"{type(error).__name__}: {error}", text))
 
     async def _save(self, command: SaveCheckpoint) -> None:
         try:
@@ -144,9 +145,3 @@ class Driver:
 
 def _failure(error: PortError) -> Failure:
     return Failure(FailureKind.UNAVAILABLE, str(error))
-
-
-def failure_of(error: BaseException) -> Failure:
-    """What an exception of the user's code says: its words and its traceback, without the frames above the handler."""
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return Failure(FailureKind.RECORD, text, "".join(format_exception(error)))

@@ -53,11 +53,17 @@ async def load_checkpoint(state: StateStore, place: Place, shard: Shard) -> Chec
                on the whole shard, so that what was trimmed of it meanwhile is a gap and no silence.
     """
     row = await state.get(place.checkpoint_key)
-    if row is None and shard.parent_id is not None:
-        if await state.get(replace(place, shard_id=shard.parent_id).checkpoint_key) is not None:
-            return Checkpoint(shard.starting - 1)
+    if row is None and await _has_followed(state, place, shard.parent_id):
+        return Checkpoint(shard.starting - 1)
     watermark, ranges, finished = read_checkpoint(None if row is None else row.fields)
     return Checkpoint(watermark, ranges, finished)
+
+
+async def _has_followed(state: StateStore, place: Place, parent_id: str | None) -> bool:
+    return (
+        parent_id is not None
+        and await state.get(replace(place, shard_id=parent_id).checkpoint_key) is not None
+    )
 
 
 class Settler:

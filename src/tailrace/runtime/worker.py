@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+
 from tailrace.app.app import App
 from tailrace.app.app import Mapping as Handler
 from tailrace.errors import PortError, SettingsError, StateConflict

@@ -1,28 +1,78 @@
-"""Handlers as sinks: a call for each change, a call for a batch, a Lambda function.
+"""Handlers as sinks: a call for each change, or a call for a batch.
 
 Rules of this file: a returned value is success, an exception is failure; which records failed is told as exactly as the
-handler's form allows. Coroutines run on the loop; other functions run in a thread, one hop for many records. What
+handler's form allows. Coroutines run on the loop; other functions run in a thread, one hop for a whole run of records. What
 they recorded on `change.transaction` is committed before the outcome is told. Made by `compose`.
 """
 
 import asyncio
-import inspect
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from tailrace.app.app import Mapping, predicate_of
+from tailrace.app.app import Mapping
 from tailrace.app.change import Batch as ChangeBatch
 from tailrace.app.change import Change
-from tailrace.ports import Batch, Failed, Failure, FailureKind, Outcome, Written
-from tailrace.runtime.driver import failure_of
+from tailrace.app.filtering import Filter
+from tailrace.ports import Batch, Failed, Failure, Outcome, Written
 from tailrace.runtime.effects import Effects
+from tailrace.sinks.calling import RAISED, call, call_here, failure_of, is_async, is_ours
 from tailrace.telemetry import PointReached, pass_by
 
 Indexed = tuple[int, Change]
 
 
+class Calls:
+    """The calls of one batch, in order.
+
+    Guarantee: a change is handed out only when every earlier one of its item has succeeded and is committed.
+    """
+
+    def __init__(self, changes: Sequence[Change]) -> None:
+        self.failures: dict[int, Failure] = {}
+        self.returned: list[Indexed] = []
+        """Called with success, and not yet committed."""
+        self._changes = changes
+        self._next = 0
+        self._failed_keys: set[bytes] = set()
+        self._uncommitted: set[bytes] = set()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every change was called or passed over."""
+        return self._next == len(self._changes)
+
+    def take(self) -> Indexed | None:
+        """The next change to call; None at the end, or when something must be committed before."""
+        while self._next < len(self._changes):
+            index, change = self._next, self._changes[self._next]
+            key = change.record.key
+            if key in self._uncommitted:
+                return None
+            self._next += 1
+            if key not in self._failed_keys:
+                return index, change
+        return None
+
+    def succeeded(self, each: Indexed) -> None:
+        """The handler returned."""
+        if each[1].has_transaction:
+            self.returned.append(each)
+            self._uncommitted.add(each[1].record.key)
+
+    def failed(self, index: int, failure: Failure) -> None:
+        """The handler raised, or its transaction was not committed."""
+        self.failures[index] = failure
+        self._failed_keys.add(self._changes[index].record.key)
+
+    def committed(self, failures: dict[int, Failure]) -> None:
+        """What was returned is committed, except these."""
+        self.returned.clear()
+        self._uncommitted.clear()
+        for index, failure in failures.items():
+            self.failed(index, failure)
+
+
 class HandlerSink:
-    """`@app.on`: the handler is called for one change at a time.
+    """`@app.on`: the handler is called for one change at a time, in order.
 
     Guarantee: changes of one item one after the other, each with its transaction committed before the next one's call;
                after a failure the later ones of that item in the batch are not attempted.
@@ -31,8 +81,8 @@ class HandlerSink:
     def __init__(self, mapping: Mapping, effects: Effects, reached: PointReached = pass_by) -> None:
         self._handler = mapping.target
         self._timeout_s = mapping.timeout_s
-        self._is_async = inspect.iscoroutinefunction(mapping.target)
-        self._where = predicate_of(mapping.settings)
+        self._is_async = is_async(mapping.target)
+        self._filter = filter_of(mapping)
         self._effects = effects
         self._reached = reached
 
@@ -43,49 +93,37 @@ class HandlerSink:
 
     async def write(self, batch: Batch) -> Outcome:
         """Call the handler for every record."""
-        failures: dict[int, Failure] = {}
-        failed_keys: set[bytes] = set()
-        for wave in waves(batch):
-            chosen = [each for each in wave if each[1].record.key not in failed_keys]
-            failed = await self._call_all(chosen)
+        calls = Calls([Change(record, batch.stream.table) for record in batch.records])
+        while not calls.is_over:
+            if self._is_async:
+                await self._call_all(calls)
+            else:
+                await asyncio.get_running_loop().run_in_executor(None, self._call_all_here, calls)
             self._reached("invoke.done")
-            failed |= await self._effects.apply([each for each in chosen if each[0] not in failed])
-            failed_keys |= {batch.records[index].key for index in failed}
-            failures |= failed
-        return Failed(failures) if failures else Written()
+            calls.committed(await self._effects.apply(calls.returned))
+        return Failed(calls.failures) if calls.failures else Written()
 
-    async def _call_all(self, changes: Sequence[Indexed]) -> dict[int, Failure]:
-        if not self._is_async:
-            return await asyncio.get_running_loop().run_in_executor(None, self._call_in_thread, changes)
-        failures: dict[int, Failure] = {}
-        for index, change in changes:
-            failure = await self._call(change)
-            if failure is not None:
-                failures[index] = failure
-        return failures
-
-    def _call_in_thread(self, changes: Sequence[Indexed]) -> dict[int, Failure]:
-        failures: dict[int, Failure] = {}
-        for index, change in changes:
+    def _call_all_here(self, calls: Calls) -> None:
+        while (each := calls.take()) is not None:
             try:
-                if self._where is None or self._where(change):
-                    self._handler(change)
-            except Exception as error:  # an exception of the handler is its way to say that it failed
-                failures[index] = failure_of(error)
-        return failures
+                if self._filter is None or self._filter.judge(each[1]):
+                    call_here(self._handler, each[1])
+            except RAISED as error:
+                calls.failed(each[0], failure_of(error))
+            else:
+                calls.succeeded(each)
 
-    async def _call(self, change: Change) -> Failure | None:
-        try:
-            if self._where is None or self._where(change):
-                async with asyncio.timeout(self._timeout_s):
-                    await self._handler(change)
-        except TimeoutError as error:
-            return Failure(
-                FailureKind.TIMEOUT, f"no answer within {self._timeout_s} s", failure_of(error).traceback
-            )
-        except Exception as error:  # an exception of the handler is its way to say that it failed
-            return failure_of(error)
-        return None
+    async def _call_all(self, calls: Calls) -> None:
+        while (each := calls.take()) is not None:
+            try:
+                if self._filter is None or self._filter.judge(each[1]):
+                    await call(self._handler, each[1], timeout_s=self._timeout_s)
+            except RAISED as error:
+                if is_ours(error):
+                    raise
+                calls.failed(each[0], failure_of(error))
+            else:
+                calls.succeeded(each)
 
 
 class BatchSink:
@@ -94,6 +132,7 @@ class BatchSink:
     def __init__(self, mapping: Mapping, effects: Effects, reached: PointReached = pass_by) -> None:
         self._handler = mapping.target
         self._timeout_s = mapping.timeout_s
+        self._filter = filter_of(mapping)
         self._effects = effects
         self._reached = reached
 
@@ -106,37 +145,22 @@ class BatchSink:
         """Call the handler once."""
         changes = [Change(record, batch.stream.table) for record in batch.records]
         try:
-            async with asyncio.timeout(self._timeout_s):
-                await call(self._handler, ChangeBatch(changes, batch.shard_id, batch.attempt))
-        except TimeoutError as error:
-            traceback = failure_of(error).traceback
-            return Failed(
-                whole=Failure(FailureKind.TIMEOUT, f"no answer within {self._timeout_s} s", traceback)
-            )
-        except Exception as error:  # an exception of the handler is its way to say that it failed
+            if self._filter is not None:
+                changes = [change for change in changes if self._filter.judge(change)]
+            if changes:
+                given = ChangeBatch(changes, batch.shard_id, batch.attempt)
+                await call(self._handler, given, timeout_s=self._timeout_s)
+        except RAISED as error:
+            if is_ours(error):
+                raise
             return Failed(whole=failure_of(error))
         self._reached("invoke.done")
-        failures = await self._effects.apply(list(enumerate(changes)))
+        places = {record.sequence: index for index, record in enumerate(batch.records)}
+        failures = await self._effects.apply([(places[change.record.sequence], change) for change in changes])
         return Failed(failures) if failures else Written()
 
 
-def waves(batch: Batch) -> Iterable[list[Indexed]]:
-    """The changes of a batch in waves that hold each item at most once, so that a wave may run in any order."""
-    pending = [(index, Change(record, batch.stream.table)) for index, record in enumerate(batch.records)]
-    while pending:
-        seen: set[bytes] = set()
-        wave: list[Indexed] = []
-        later: list[Indexed] = []
-        for each in pending:
-            key = each[1].record.key
-            (later if key in seen else wave).append(each)
-            seen.add(key)
-        yield wave
-        pending = later
-
-
-async def call(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Await a coroutine function, or run another one in a thread."""
-    if inspect.iscoroutinefunction(function):
-        return await function(*arguments)
-    return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+def filter_of(mapping: Mapping) -> Filter | None:
+    """The mapping's own filter, when it may have left something to be judged here."""
+    accepts = mapping.settings.accepts
+    return accepts if isinstance(accepts, Filter) else None

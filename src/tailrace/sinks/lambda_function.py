@@ -4,8 +4,10 @@ Rules of this file: the answer is read as an event source mapping reads it. The 
 which alone could be killed at its time-out, comes with the Delivery work. Made by `compose`. Source: semantics §2.6, §2.10.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -13,8 +15,7 @@ import orjson
 
 from tailrace.app.app import Mapping
 from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, Outcome, Written
-from tailrace.runtime.driver import failure_of
-from tailrace.sinks.function import call
+from tailrace.sinks.calling import RAISED, call, failure_of, is_ours
 from tailrace.streams.envelopes import lambda_event
 from tailrace.streams.sequence import SequenceNumber
 from tailrace.telemetry import PointReached, pass_by
@@ -65,7 +66,10 @@ class LambdaSink:
         event = orjson.loads(lambda_event(batch.records, stream.arn, stream.view_type, stream.region))
         try:
             answer = await call(self._function, event, self._context(batch))
-        except Exception as error:  # an exception of the function is its way to say that it failed
+            answer = marshalled(answer)
+        except RAISED as error:
+            if is_ours(error):
+                raise
             return Failed(whole=failure_of(error))
         self._reached("invoke.done")
         return outcome_of(answer, batch) if self._reports else Written()
@@ -84,6 +88,27 @@ def request_id(name: str) -> str:
     """A request id in the form of a UUID: the same for a retry of an unchanged batch."""
     digits = blake2b(name.encode(), digest_size=16).hexdigest()
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def marshalled(answer: Any) -> Any:
+    """The answer as it comes back through JSON, as Lambda sends it.
+
+    Raises:  MarshalError in the words of Lambda's runtime for what has no JSON form.
+    """
+    try:
+        return orjson.loads(json.dumps(answer, default=_number))
+    except (TypeError, ValueError) as error:
+        raise MarshalError(f"Unable to marshal response: {error}") from error
+
+
+class MarshalError(Exception):
+    """A function's answer has no JSON form."""
+
+
+def _number(value: object) -> float:
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
 def outcome_of(answer: Any, batch: Batch) -> Outcome:

@@ -1,0 +1,89 @@
+"""Calling the user's functions: on the loop or in a thread, and what their failures mean.
+
+Rules of this file: whatever a handler raises is its way to say that it failed, also what would end the process (`sys.exit`) or our
+task (`CancelledError`): nothing of it may stop the machine. Called by function.py and lambda_function.py.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from traceback import format_exception
+from typing import Any, Final
+
+from tailrace.errors import SinkOutage, Throttled
+from tailrace.ports import Failure, FailureKind
+
+RAISED: Final = (Exception, asyncio.CancelledError, SystemExit)
+"""What a handler may raise without stopping us. KeyboardInterrupt is the operator's."""
+NOT_AWAITED: Final = (
+    "the handler returned a coroutine and is not declared `async def`, so nothing ran: declare it `async def`"
+)
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether a function runs on the loop; decorators and objects with `async def __call__` are looked through."""
+    called = inspect.unwrap(function)
+    return inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(type(called).__call__)
+
+
+async def call(function: Callable[..., Any], *arguments: Any, timeout_s: float | None = None) -> Any:
+    """Await a coroutine function, or run another one in a thread. Raises: what it raises, TimedOut."""
+    if not is_async(function):
+        return await asyncio.get_running_loop().run_in_executor(None, call_here, function, *arguments)
+    try:
+        async with asyncio.timeout(timeout_s) as limit:
+            answer = function(*arguments)
+            return await answer if inspect.isawaitable(answer) else answer
+    except TimeoutError as error:
+        if limit.expired():
+            raise TimedOut(f"no answer within {timeout_s} s") from error
+        raise
+
+
+def call_here(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function that is no coroutine. Raises: what it raises; TypeError when it was one all the same."""
+    answer = function(*arguments)
+    if inspect.iscoroutine(answer):
+        answer.close()
+        raise TypeError(NOT_AWAITED)
+    return answer
+
+
+class TimedOut(Exception):
+    """A handler did not answer within its time-out."""
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether a CancelledError is meant for our own task rather than raised by the handler."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
+def failure_of(error: BaseException) -> Failure:
+    """What an exception says: whose fault it is, its words, and its traceback without our own frames.
+
+    >>> failure_of(Throttled("too many mails", retry_after=1.5))
+    Failure(kind=<FailureKind.THROTTLED: 'THROTTLED'>, error='Throttled: too many mails', traceback='tailrace.errors.Throttled: too many mails\\n', retry_after_ms=1500)
+    """
+    frames = error.__traceback__
+    while (
+        frames is not None and frames.tb_next is not None and frames.tb_frame.f_code.co_filename == __file__
+    ):
+        frames = frames.tb_next
+    text = "".join(format_exception(type(error), error, frames))
+    match error:
+        case SinkOutage():
+            kind = FailureKind.THROTTLED if isinstance(error, Throttled) else FailureKind.UNAVAILABLE
+            return Failure(kind, _words(error), text, round(error.retry_after * 1_000))
+        case TimedOut():
+            return Failure(FailureKind.TIMEOUT, str(error), text)
+    return Failure(FailureKind.RECORD, _words(error), text)
+
+
+def _words(error: BaseException) -> str:
+    name = type(error).__name__
+    try:
+        words = str(error)
+    except Exception:  # an exception whose own text fails is still a failure of the handler, not of ours
+        return f"{name}: (its text cannot be printed)"
+    return f"{name}: {words}" if words else name

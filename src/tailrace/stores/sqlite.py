@@ -8,6 +8,7 @@ Everything else (opening, closing) happens while nothing is under way. Layout: d
 
 import contextlib
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
@@ -54,6 +55,7 @@ class SqliteStore:
         self._reached = reached
         self._connections: list[sqlite3.Connection] = []
         self._mover: LogMover | None = None
+        self._committing = threading.Lock()
         try:
             self._writer = self._connect()
             self._prepare()
@@ -145,24 +147,26 @@ class SqliteStore:
 
     def commit(self, commit: Commit) -> None:
         """One transaction. Raises: StoreError, and then nothing of it was written."""
-        try:
-            with self._synced(commit.sync):
-                self._writer.execute("BEGIN IMMEDIATE")
-                try:
-                    self._reached("commit.begun")
-                    self._write(commit)
-                    self._reached("commit.written")
-                    self._writer.execute("COMMIT")
-                except BaseException:  # whatever it was, what is open is given back before it goes on
-                    with contextlib.suppress(
-                        sqlite3.Error
-                    ):  # SQLite has rolled back by itself after some faults
-                        self._writer.execute("ROLLBACK")
-                    raise
-        except sqlite3.Error as error:
-            raise self._failure(error) from error
-        if self._mover is not None:
-            self._mover.committed()
+        with self._committing:
+            try:
+                self._commit(commit)
+            except sqlite3.Error as error:
+                raise self._failure(error) from error
+            if self._mover is not None:
+                self._mover.committed()
+
+    def _commit(self, commit: Commit) -> None:
+        with self._synced(commit.sync):
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                self._reached("commit.begun")
+                self._write(commit)
+                self._reached("commit.written")
+                self._writer.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):  # SQLite has rolled back by itself after some faults
+                    self._writer.execute("ROLLBACK")
+                raise
 
     def _write(self, commit: Commit) -> None:
         execute_many = self._writer.executemany
@@ -202,12 +206,15 @@ class SqliteStore:
             self._writer.execute("PRAGMA synchronous=NORMAL")
 
     def close(self) -> None:
-        """Move the log into the database and give everything back. Repeatable."""
-        if self._mover is not None:
-            self._mover.close()
-            self._mover = None
-        while self._connections:
-            self._connections.pop().close()
+        """Move the log into the database and give everything back; a commit under way ends first. Repeatable."""
+        with (
+            self._committing
+        ):  # closing a connection that another thread writes through would kill the process
+            if self._mover is not None:
+                self._mover.close()
+                self._mover = None
+            while self._connections:
+                self._connections.pop().close()
 
     def _failure(self, error: sqlite3.Error) -> StoreError:
         return StoreError(f"{self._path or 'the store in memory'}: {error}", hint=_hint(error))

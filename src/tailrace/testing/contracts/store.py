@@ -118,7 +118,7 @@ def reads_are_never_old(store: Store) -> None:
 
 def records_are_kept_in_order(store: Store) -> None:
     """A shard's records come back whole, in the order of their numbers, after a number and up to a limit."""
-    sequences = (1, 2, 255, 256, 1 << 32, 1 << 62, LAST_SEQUENCE)
+    sequences = (1, 2, 9, 10, 255, 256, 1 << 32, 1 << 62, LAST_SEQUENCE)
     images: tuple[bytes | None, ...] = (None, b"", b"{}")
     rows = [
         LogRow(shard, sequence, b"h%d" % sequence, images[index % 3], images[(index + shard) % 3])
@@ -193,12 +193,14 @@ def data_outlives_the_store(store: Store, reopen: Reopen) -> None:
 def reads_see_whole_commits_of_another_thread(store: Store) -> None:
     """While another thread commits, a read sees all of a commit or none of it, and what is done stays seen."""
     rounds = 60
-    done = threading.Event()
+    done, stopped = threading.Event(), threading.Event()
     failed: list[BaseException] = []
 
     def write() -> None:
         try:
             for number in range(1, rounds + 1):
+                if stopped.is_set():
+                    return
                 value = b"%04d" % number
                 rows = [Row(TABLE, b"%02d" % index, value) for index in range(20)]
                 store.commit(Commit(rows, [_record(1, number)]))
@@ -210,9 +212,12 @@ def reads_see_whole_commits_of_another_thread(store: Store) -> None:
     writer = threading.Thread(target=write)
     writer.start()
     latest = 0
-    while not done.is_set():
-        latest = _one_look(store, latest)
-    writer.join()
+    try:
+        while not done.is_set():
+            latest = _one_look(store, latest)
+    finally:
+        stopped.set()  # the store is closed next, and nobody may be writing then
+        writer.join()
     if failed:
         raise failed[0]
     same(_one_look(store, latest), rounds, "the last commit that is seen")

@@ -1,0 +1,203 @@
+"""Every store keeps the contract of Store, and the check catches a store that does not.
+
+Rules of this file: one canary a rule.
+"""
+
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from tailrace.errors import StoreError
+from tailrace.ports import Commit, LogRow, Row, Store
+from tailrace.stores.memory import MemoryStore
+from tailrace.stores.sqlite import SqliteStore
+from tailrace.testing.contracts import check_store, store
+from tests.contracts.breaking import breaks
+
+Rows = list[tuple[bytes, bytes]]
+
+
+def test_the_store_in_memory_keeps_the_contract() -> None:
+    check_store(MemoryStore)
+
+
+def test_sqlite_in_memory_keeps_the_contract() -> None:
+    check_store(lambda: SqliteStore(None))
+
+
+class Files:
+    """Stores in new files of a directory."""
+
+    def __init__(self, directory: Path, sync: Literal["normal", "full"]) -> None:
+        self._directory = directory
+        self._sync = sync
+        self._names = count()
+        self._paths: dict[int, Path] = {}
+
+    def open(self, path: Path | None = None) -> SqliteStore:
+        path = path or self._directory / f"{next(self._names)}.db"
+        opened = SqliteStore(path, sync=self._sync)
+        self._paths[id(opened)] = path
+        return opened
+
+    def reopen(self, opened: Store) -> SqliteStore:
+        opened.close()
+        return self.open(self._paths[id(opened)])
+
+
+@pytest.mark.parametrize("sync", ["normal", "full"])
+def test_sqlite_in_a_file_keeps_the_contract(tmp_path: Path, sync: Literal["normal", "full"]) -> None:
+    files = Files(tmp_path, sync)
+    check_store(files.open, reopen=files.reopen, commits_in_thread=sync == "full")
+
+
+# ---- canaries --------------------------------------------------------------------------------------------------------
+
+
+class ForgetsEmptyValues(MemoryStore):
+    def get(self, table: int, key: bytes) -> bytes | None:
+        return super().get(table, key) or None
+
+
+class MixesTables(MemoryStore):
+    def query(
+        self, table: int, first: bytes, last: bytes | None, limit: int, *, reverse: bool = False
+    ) -> Rows:
+        found = super().query(table, first, last, limit, reverse=reverse)
+        return found + super().query(table + 1, b"", None, limit) if last is None else found
+
+
+class DeletesLast(MemoryStore):
+    def commit(self, commit: Commit) -> None:
+        rows = [row for row in commit.rows if row.value is not None]
+        rows += [row for row in commit.rows if row.value is None]
+        super().commit(Commit(rows, commit.log, commit.trims))
+
+
+class IncludesTheEnd(MemoryStore):
+    def query(
+        self, table: int, first: bytes, last: bytes | None, limit: int, *, reverse: bool = False
+    ) -> Rows:
+        return super().query(table, first, last and last + b"\0", limit, reverse=reverse)
+
+
+class CountsLimitBeforeReversing(MemoryStore):
+    def query(
+        self, table: int, first: bytes, last: bytes | None, limit: int, *, reverse: bool = False
+    ) -> Rows:
+        found = super().query(table, first, last, limit)
+        return found[::-1] if reverse else found
+
+
+class ReadsAreOld(MemoryStore):
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[object, Rows] = {}
+
+    def query(
+        self, table: int, first: bytes, last: bytes | None, limit: int, *, reverse: bool = False
+    ) -> Rows:
+        found = super().query(table, first, last, limit, reverse=reverse)
+        return [(key, self._seen.setdefault((table, key), [(key, value)])[0][1]) for key, value in found]
+
+
+class OrdersNumbersAsText(MemoryStore):
+    def read_log(self, shard: int, after: int, limit: int) -> list[LogRow]:
+        found = super().read_log(shard, after, 1_000)
+        return sorted(found, key=lambda row: str(row.sequence))[:limit]
+
+
+class ForgetsEmptyImages(MemoryStore):
+    def read_log(self, shard: int, after: int, limit: int) -> list[LogRow]:
+        found = super().read_log(shard, after, limit)
+        return [
+            LogRow(row.shard, row.sequence, row.header, row.old or None, row.new or None) for row in found
+        ]
+
+
+class TrimsOneTooFew(MemoryStore):
+    def commit(self, commit: Commit) -> None:
+        trims = [type(trim)(trim.shard, trim.through - 1) for trim in commit.trims]
+        super().commit(Commit(commit.rows, commit.log, trims))
+
+
+class WritesHalfOfIt(MemoryStore):
+    def commit(self, commit: Commit) -> None:
+        super().commit(Commit(commit.rows))
+        super().commit(Commit([], commit.log, commit.trims))
+
+
+class RepeatsRecordsSilently(MemoryStore):
+    def commit(self, commit: Commit) -> None:
+        try:
+            super().commit(commit)
+        except StoreError:
+            return
+
+
+class ForgetsTrimsWhenSynced(MemoryStore):
+    def commit(self, commit: Commit) -> None:
+        super().commit(Commit(commit.rows, commit.log, [] if commit.sync else commit.trims))
+
+
+class ClosesOnce(MemoryStore):
+    is_closed = False
+
+    def close(self) -> None:
+        if self.is_closed:
+            raise ValueError("closed already")
+        self.is_closed = True
+
+
+CANARIES: list[tuple[Callable[[], Store], Callable[..., object]]] = [
+    (ForgetsEmptyValues, store.rows_are_kept_as_they_are),
+    (MixesTables, store.tables_are_apart),
+    (DeletesLast, store.later_rows_win),
+    (IncludesTheEnd, store.ranges_are_exact),
+    (CountsLimitBeforeReversing, store.ranges_are_exact),
+    (ReadsAreOld, store.reads_are_never_old),
+    (OrdersNumbersAsText, store.records_are_kept_in_order),
+    (ForgetsEmptyImages, store.records_are_kept_in_order),
+    (TrimsOneTooFew, store.trims_are_exact),
+    (WritesHalfOfIt, store.a_failed_commit_leaves_nothing),
+    (RepeatsRecordsSilently, store.a_failed_commit_leaves_nothing),
+    (ForgetsTrimsWhenSynced, store.rows_records_and_trims_are_one),
+    (ClosesOnce, store.closing_is_repeatable),
+]
+
+
+@pytest.mark.parametrize(("make", "rule"), CANARIES)
+def test_a_broken_store_is_caught(make: Callable[[], Store], rule: Callable[..., object]) -> None:
+    breaks(rule, lambda: check_store(make))
+
+
+def test_every_rule_has_a_canary() -> None:
+    assert {rule for _, rule in CANARIES} == set(store.RULES)
+
+
+def test_a_store_that_forgets_is_caught() -> None:
+    breaks(store.data_outlives_the_store, lambda: check_store(MemoryStore, reopen=lambda _: MemoryStore()))
+
+
+class CommitsRowByRow(SqliteStore):
+    """Each row of a large commit is a commit of its own, so a reader sees half of it."""
+
+    def commit(self, commit: Commit) -> None:
+        if len(commit.rows) != 20:
+            super().commit(commit)
+            return
+        for row in commit.rows:
+            super().commit(Commit([Row(row.table, row.key, row.value)]))
+        super().commit(Commit([], commit.log, commit.trims, commit.sync))
+
+
+def test_a_store_whose_reads_see_half_of_a_commit_is_caught(tmp_path: Path) -> None:
+    names = count()
+
+    def make() -> Store:
+        return CommitsRowByRow(tmp_path / f"{next(names)}.db", sync="full")
+
+    breaks(store.reads_see_whole_commits_of_another_thread, lambda: check_store(make, commits_in_thread=True))

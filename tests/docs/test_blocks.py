@@ -69,3 +69,13 @@ def links(page: Path) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(page: Path) -> None:
     assert [link for link in links(page) if not (page.parent / link).exists()] == []
+
+
+def test_every_decision_is_on_the_list_and_says_what_would_change_it() -> None:
+    folder = ROOT / "docs" / "decisions"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    for page in folder.glob("0*.md"):
+        assert f"({page.name})" in index, f"{page.name} is not on the list"
+        text = page.read_text(encoding="utf-8")
+        for part in ("Context", "Decision", "Consequences", "What would change our mind"):
+            assert part in text, f"{page.name} has no part {part!r}"

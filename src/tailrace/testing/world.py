@@ -105,6 +105,7 @@ class World:
         self._reached = reached
         self._store = MemoryStore()
         self._running: list[_Running] = []
+        self._killed: list[App] = []
         self._deliveries: dict[str, Deliveries] = {}
         self._clients: dict[str, Any] = {}
         self._open()
@@ -134,11 +135,17 @@ class World:
             self._deliveries.setdefault(mapping.id, Deliveries())
         self._run(self._start(app))
 
-    def restart(self) -> None:
-        """End everything as `kill -9` would, then start again: what was not durable never was."""
-        apps = [running.app for running in self._running]
+    def kill(self) -> None:
+        """End everything as `kill -9` would: what was not durable never was. Writes and time go on; handlers do not."""
+        self._killed += [running.app for running in self._running]
         self._run(self._cancel())
         self._open()
+
+    def restart(self) -> None:
+        """Run the handlers again after `kill` (which this does first when they still run)."""
+        if self._running:
+            self.kill()
+        apps, self._killed = self._killed, []
         for app in apps:
             self.use(app)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tailrace.testing.contracts import ContractBroken
+from tailrace.testing import ContractBroken
 
 
 def breaks(rule: Callable[..., object], check: Callable[[], None]) -> None:

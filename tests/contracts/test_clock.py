@@ -11,7 +11,8 @@ import pytest
 from tailrace.clocks.manual import ManualClock
 from tailrace.clocks.system import SystemClock
 from tailrace.ports import Clock, Now
-from tailrace.testing.contracts import check_clock, clock
+from tailrace.testing import check_clock
+from tailrace.testing.contracts import clock
 from tests.contracts.breaking import breaks
 
 

@@ -14,7 +14,8 @@ from tailrace.errors import StateConflict
 from tailrace.ports import AbsentOrLess, Equals, ItemWrite, StateCheck, StateRow, StateStore, StateWrite
 from tailrace.stores.memory import MemoryStateStore, MemoryStore
 from tailrace.stores.sqlite import SqliteStore
-from tailrace.testing.contracts import check_state_store, state
+from tailrace.testing import check_state_store
+from tailrace.testing.contracts import state
 from tests.contracts.breaking import breaks
 from tests.unit.engine.building import opened
 

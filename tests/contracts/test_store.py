@@ -14,7 +14,8 @@ from tailrace.errors import StoreError
 from tailrace.ports import Commit, LogRow, Row, Store
 from tailrace.stores.memory import MemoryStore
 from tailrace.stores.sqlite import SqliteStore
-from tailrace.testing.contracts import check_store, store
+from tailrace.testing import check_store
+from tailrace.testing.contracts import store
 from tests.contracts.breaking import breaks
 
 Rows = list[tuple[bytes, bytes]]

@@ -6,13 +6,28 @@ Rules of this file: names only, loaded when they are first used: pytest imports 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tailrace.testing.contracts import (
+        ContractBroken,
+        check_clock,
+        check_sink,
+        check_source,
+        check_state_store,
+        check_store,
+    )
     from tailrace.testing.loop import SeededLoop
     from tailrace.testing.simulation import simulate
     from tailrace.testing.world import Unsettled, World
 
-__all__ = ["SeededLoop", "Unsettled", "World", "simulate"]
+__all__ = [
+    "ContractBroken", "SeededLoop", "Unsettled", "World", "check_clock", "check_sink", "check_source",
+    "check_state_store", "check_store", "simulate",
+]  # fmt: skip
 
-_PLACES = {"SeededLoop": "loop", "Unsettled": "world", "World": "world", "simulate": "simulation"}
+_PLACES = {
+    "SeededLoop": "loop", "Unsettled": "world", "World": "world", "simulate": "simulation",
+    "ContractBroken": "contracts", "check_clock": "contracts", "check_sink": "contracts", "check_source": "contracts",
+    "check_state_store": "contracts", "check_store": "contracts",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -7,15 +7,16 @@ breaks that rule too, with the cause chained. Called by the checks of this packa
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 Adapter = TypeVar("Adapter")
+Broken: TypeAlias = tuple[Callable[..., object], Exception]
 PATIENCE_S: Final = 10.0
 """How long an adapter may take for what ought to happen at once."""
 
 
 class ContractBroken(AssertionError):
-    """An adapter does not keep its port's contract: the message names the rule and what was seen."""
+    """An adapter does not keep its port's contract: the message names each broken rule and what was seen."""
 
 
 def same(seen: object, expected: object, what: str) -> None:
@@ -40,7 +41,8 @@ def refused(error: type[Exception], action: Callable[[], object], what: str) -> 
 
 
 def run(rules: Sequence[Callable[[Adapter], None]], make: Callable[[], Adapter]) -> None:
-    """Every rule on an adapter of its own; it is closed afterwards if it can be. Raises: ContractBroken."""
+    """Every rule on an adapter of its own; it is closed afterwards if it can be. Raises: ContractBroken with all that broke."""
+    broken: list[Broken] = []
     for rule in rules:
         try:
             adapter = make()
@@ -49,16 +51,19 @@ def run(rules: Sequence[Callable[[Adapter], None]], make: Callable[[], Adapter])
             finally:
                 getattr(adapter, "close", _nothing)()
         except Exception as error:  # whatever an adapter raises where it must not breaks the rule
-            raise _broken(rule, error) from error
+            broken.append((rule, error))
+    _report(broken)
 
 
 def run_async(rules: Sequence[Callable[[Adapter], Awaitable[None]]], make: Callable[[], Adapter]) -> None:
-    """As `run`, each rule in an event loop of its own, in which the adapter is made too. Raises: ContractBroken."""
+    """As `run`, each rule in an event loop of its own, in which the adapter is made too."""
+    broken: list[Broken] = []
     for rule in rules:
         try:
             asyncio.run(_run_one(rule, make))
         except Exception as error:  # whatever an adapter raises where it must not breaks the rule
-            raise _broken(rule, error) from error
+            broken.append((rule, error))
+    _report(broken)
 
 
 async def _run_one(rule: Callable[[Adapter], Awaitable[None]], make: Callable[[], Adapter]) -> None:
@@ -75,10 +80,15 @@ async def finished(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
 
 
-def _broken(rule: Callable[..., object], error: Exception) -> ContractBroken:
-    words = (inspect.getdoc(rule) or rule.__name__).splitlines()[0]
+def _report(broken: Sequence[Broken]) -> None:
+    if broken:
+        raise ContractBroken("\n".join(_in_words(*one) for one in broken)) from broken[0][1]
+
+
+def _in_words(rule: Callable[..., object], error: Exception) -> str:
+    words = (inspect.getdoc(rule) or repr(rule)).splitlines()[0]
     seen = str(error) if isinstance(error, ContractBroken) else f"{type(error).__name__}: {error}"
-    return ContractBroken(f"broken rule: {words}\n  {seen}")
+    return f"broken rule: {words}\n  {seen}"
 
 
 def _short(value: object) -> str:

@@ -26,6 +26,7 @@ class Feeding(NamedTuple):
 
     write: Callable[[Source, int], int | Awaitable[int]]
     roll: Callable[[Source], object] | None = None
+    idle_s: float = 0.05
 
 
 def check_source(
@@ -33,14 +34,16 @@ def check_source(
     write: Callable[[Source, int], int | Awaitable[int]],
     *,
     roll: Callable[[Source], object] | None = None,
+    idle_ms: int = 50,
 ) -> None:
     """Whether a source keeps the contract of `ports.Source`.
 
     Shape:   `make` gives a source over a new stream without records; it is called inside a running loop. `write` and `roll` as
              `Feeding` says; without `roll` nothing about closed shards is checked.
+    Units:   a read that has not answered within idle_ms waits for a record that will not come.
     Raises:  ContractBroken, naming the rule.
     """
-    feeding = Feeding(write, roll)
+    feeding = Feeding(write, roll, idle_ms / 1_000)
     bound = []
     for rule in RULES if roll is None else (*RULES, *ROLLING_RULES):
         each = partial(rule, feeding=feeding)
@@ -71,22 +74,24 @@ async def every_record_is_read_once(source: Source, feeding: Feeding) -> None:
     """Going on from next_after, each shard gives its records in order, each once, and all shards all records."""
     total = await _write(source, feeding, 25)
     for limit in (1, 7, LIMIT):
-        records = await _all(source, total, limit)
+        records = await _all(source, feeding, total, limit)
         same(len(records), total, f"how many records came, {limit} at a time")
     total = await _write(source, feeding, 5)
-    same(len(await _all(source, total, LIMIT)), total, "how many records came after more were written")
+    same(
+        len(await _all(source, feeding, total, LIMIT)), total, "how many records came after more were written"
+    )
 
 
 async def reading_is_repeatable(source: Source, feeding: Feeding) -> None:
     """The same position gives the same records again, and `after` itself is not among them."""
     await _write(source, feeding, 10)
     for shard in await source.shards():
-        page = await _page(source, shard, 0, LIMIT)
+        page = await _page(source, feeding, shard, 0, LIMIT)
         if page is None:
             continue
         numbers = [record.sequence for record in page.records]
         for place, number in enumerate(numbers[:-1]):
-            again = await _page(source, shard, number, LIMIT)
+            again = await _page(source, feeding, shard, number, LIMIT)
             seen = [] if again is None else [record.sequence for record in again.records]
             following = numbers[place + 1 :]
             same(seen[: len(following)], following, f"the records after {number}")
@@ -96,30 +101,34 @@ async def a_waiting_read_can_be_cancelled(source: Source, feeding: Feeding) -> N
     """A read that waits can be cancelled, and loses nothing: the next one gets the record."""
     total = await _write(source, feeding, 2)
     for shard in await source.shards():
-        after = await _end(source, shard)
+        after = await _end(source, feeding, shard)
         waiting = asyncio.ensure_future(source.read(shard, after, LIMIT))
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.wait([waiting], timeout=PATIENCE_S)
         holds(waiting.done(), "the read went on after it was cancelled")
     total = await _write(source, feeding, 4)
-    same(len(await _all(source, total, LIMIT)), total, "how many records came after the cancelled reads")
+    same(
+        len(await _all(source, feeding, total, LIMIT)),
+        total,
+        "how many records came after the cancelled reads",
+    )
 
 
 async def a_waiting_read_gets_the_record(source: Source, feeding: Feeding) -> None:
     """A record that is written while reads wait comes to one that waits, or to the next one."""
     await _write(source, feeding, 1)
     shards = await source.shards()
-    ends = {shard.shard_id: await _end(source, shard) for shard in shards}
+    ends = {shard.shard_id: await _end(source, feeding, shard) for shard in shards}
     reads = [asyncio.ensure_future(source.read(shard, ends[shard.shard_id], LIMIT)) for shard in shards]
     await asyncio.sleep(0)
     before = await _write(source, feeding, 0)
     after = await _write(source, feeding, 3)
-    await asyncio.wait(reads, timeout=0.05)
+    await asyncio.wait(reads, timeout=feeding.idle_s)
     for read in reads:
         read.cancel()
     await asyncio.wait(reads, timeout=PATIENCE_S)
-    later = [await _records_after(source, shard, ends[shard.shard_id]) for shard in shards]
+    later = [await _records_after(source, feeding, shard, ends[shard.shard_id]) for shard in shards]
     same(sum(len(records) for records in later), after - before, "how many records came after the positions")
 
 
@@ -140,8 +149,8 @@ async def closed_shards_end(source: Source, feeding: Feeding) -> None:
                 f"{shard.shard_id} is listed before its parent",
             )
     for shard in before:
-        await _read_to_the_end(source, shard)
-    same(len(await _all(source, total, 5)), total, "how many records came from all shards")
+        await _read_to_the_end(source, feeding, shard)
+    same(len(await _all(source, feeding, total, 5)), total, "how many records came from all shards")
 
 
 async def children_continue_their_parents(source: Source, feeding: Feeding) -> None:
@@ -151,7 +160,7 @@ async def children_continue_their_parents(source: Source, feeding: Feeding) -> N
     await _write(source, feeding, 12)
     newest: dict[str, int] = {}
     for shard in await source.shards():
-        records = await _records_after(source, shard, 0)
+        records = await _records_after(source, feeding, shard, 0)
         floor = newest.get(shard.parent_id or "", 0)
         for record in records:
             holds(
@@ -176,10 +185,10 @@ async def _roll(source: Source, feeding: Feeding) -> None:
     await finished(feeding.roll(source))
 
 
-async def _page(source: Source, shard: Shard, after: int, limit: int) -> Page | None:
+async def _page(source: Source, feeding: Feeding, shard: Shard, after: int, limit: int) -> Page | None:
     """One page, judged by itself; None when the source waits for a record that will not come."""
     try:
-        page = await asyncio.wait_for(source.read(shard, after, limit), 0.05)
+        page = await asyncio.wait_for(source.read(shard, after, limit), feeding.idle_s)
     except TimeoutError:
         return None
     numbers = [record.sequence for record in page.records]
@@ -193,12 +202,14 @@ async def _page(source: Source, shard: Shard, after: int, limit: int) -> Page | 
     return page
 
 
-async def _records_after(source: Source, shard: Shard, after: int, limit: int = LIMIT) -> list[ChangeRecord]:
+async def _records_after(
+    source: Source, feeding: Feeding, shard: Shard, after: int, limit: int = LIMIT
+) -> list[ChangeRecord]:
     """Every record that a shard has after a position. An empty page is asked about a few times: it may be a pause."""
     found: list[ChangeRecord] = []
     pauses = 0
     while pauses < 3:
-        page = await _page(source, shard, after, limit)
+        page = await _page(source, feeding, shard, after, limit)
         if page is None:
             break
         pauses = 0 if page.records else pauses + 1
@@ -209,25 +220,25 @@ async def _records_after(source: Source, shard: Shard, after: int, limit: int = 
     return found
 
 
-async def _all(source: Source, total: int, limit: int) -> list[ChangeRecord]:
+async def _all(source: Source, feeding: Feeding, total: int, limit: int) -> list[ChangeRecord]:
     found: list[ChangeRecord] = []
     for shard in await source.shards():
-        found.extend(await _records_after(source, shard, 0, limit))
+        found.extend(await _records_after(source, feeding, shard, 0, limit))
         if len(found) > total:
             break
     return found
 
 
-async def _end(source: Source, shard: Shard) -> int:
-    records = await _records_after(source, shard, 0)
+async def _end(source: Source, feeding: Feeding, shard: Shard) -> int:
+    records = await _records_after(source, feeding, shard, 0)
     return records[-1].sequence if records else 0
 
 
-async def _read_to_the_end(source: Source, shard: Shard) -> None:
-    expected = await _records_after(source, shard, 0)
+async def _read_to_the_end(source: Source, feeding: Feeding, shard: Shard) -> None:
+    expected = await _records_after(source, feeding, shard, 0)
     after, seen, pages = 0, 0, 0
     while True:
-        page = await _page(source, shard, after, 2)
+        page = await _page(source, feeding, shard, after, 2)
         if page is None or (pages := pages + 1) > len(expected) + 10:
             raise ContractBroken(f"closed shard {shard.shard_id} waits instead of ending")
         seen += len(page.records)

@@ -1,0 +1,254 @@
+"""The sinks keep the contract of Sink, and the check catches a sink that does not.
+
+Rules of this file: one canary a rule. The far side of the package's own sinks is a handler that refuses some records.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from tailrace.app.app import App
+from tailrace.app.change import Batch as ChangeBatch
+from tailrace.app.change import Change
+from tailrace.clocks.manual import ManualClock
+from tailrace.ports import Batch, Failed, FailedFrom, Failure, Outcome, Sink, Written
+from tailrace.runtime.effects import Effects
+from tailrace.sinks.function import BatchSink, HandlerSink
+from tailrace.sinks.lambda_function import LambdaSink
+from tailrace.stores.memory import MemoryStateStore
+from tailrace.streams.sequence import SequenceNumber
+from tailrace.testing import check_sink
+from tailrace.testing.contracts import sink
+from tests.contracts.breaking import breaks
+
+
+class Refused(Exception):
+    """What a handler raises for a record that it refuses."""
+
+
+class Handlers:
+    """Handlers of every form, which note what they accepted."""
+
+    def __init__(self, refused: frozenset[int]) -> None:
+        self.refused = refused
+        self.arrived: list[int] = []
+
+    def take(self, sequence: int) -> None:
+        if sequence in self.refused:
+            raise Refused(sequence)
+        self.arrived.append(sequence)
+
+    def on_change(self, change: Change) -> None:
+        self.take(change.record.sequence)
+
+    async def on_change_async(self, change: Change) -> None:
+        self.take(change.record.sequence)
+
+    def on_batch(self, batch: ChangeBatch) -> None:
+        if self.refused & {change.record.sequence for change in batch}:
+            raise Refused
+        self.arrived += [change.record.sequence for change in batch]
+
+    def on_event(self, event: dict[str, Any], context: object) -> dict[str, Any]:
+        for record in event["Records"]:
+            text = record["dynamodb"]["SequenceNumber"]
+            try:
+                self.take(SequenceNumber.from_wire(text))
+            except Refused:
+                return {"batchItemFailures": [{"itemIdentifier": text}]}
+        return {"batchItemFailures": []}
+
+    def on_event_raising(self, event: dict[str, Any], context: object) -> None:
+        for record in event["Records"]:
+            self.take(SequenceNumber.from_wire(record["dynamodb"]["SequenceNumber"]))
+
+
+FARS: dict[int, Handlers] = {}
+
+
+def arrived(made: Sink) -> Iterable[int]:
+    return FARS[id(made)].arrived
+
+
+def _kept(made: Sink, handlers: Handlers) -> Sink:
+    FARS[id(made)] = handlers
+    KEPT.append(made)
+    return made
+
+
+KEPT: list[Sink] = []
+"""Every sink that was made, so that no two have one id."""
+
+
+def handler_sink(refused: frozenset[int], *, is_async: bool = False) -> Sink:
+    handlers = Handlers(refused)
+    app = App("contract")
+    table = app.table("contract", pk="pk")
+    app.on(table, id="handler")(handlers.on_change_async if is_async else handlers.on_change)
+    (mapping,) = app.mappings
+    return _kept(HandlerSink(mapping, Effects(MemoryStateStore(), "handler")), handlers)
+
+
+def async_handler_sink(refused: frozenset[int]) -> Sink:
+    return handler_sink(refused, is_async=True)
+
+
+def batch_sink(refused: frozenset[int]) -> Sink:
+    handlers = Handlers(refused)
+    app = App("contract")
+    app.batch(app.table("contract", pk="pk"), id="handler")(handlers.on_batch)
+    (mapping,) = app.mappings
+    return _kept(BatchSink(mapping, Effects(MemoryStateStore(), "handler")), handlers)
+
+
+def lambda_sink(refused: frozenset[int], *, reports: bool = True) -> Sink:
+    handlers = Handlers(refused)
+    app = App("contract")
+    function = handlers.on_event if reports else handlers.on_event_raising
+    responses = ["ReportBatchItemFailures"] if reports else []
+    app.function(function, app.table("contract", pk="pk"), id="handler", FunctionResponseTypes=responses)
+    (mapping,) = app.mappings
+    return _kept(LambdaSink(mapping, ManualClock(), "000000000000"), handlers)
+
+
+def raising_lambda_sink(refused: frozenset[int]) -> Sink:
+    return lambda_sink(refused, reports=False)
+
+
+@pytest.mark.parametrize(
+    "make", [handler_sink, async_handler_sink, batch_sink, lambda_sink, raising_lambda_sink]
+)
+def test_the_sink_keeps_the_contract(make: Callable[[frozenset[int]], Sink]) -> None:
+    check_sink(make, arrived)
+
+
+# ---- canaries --------------------------------------------------------------------------------------------------------
+
+
+class MemorySink:
+    """Keeps what it is given, stops at the first record that it refuses: the shortest sink there is."""
+
+    def __init__(self, refused: frozenset[int]) -> None:
+        self.refused = refused
+        self.arrived: list[int] = []
+
+    async def write(self, batch: Batch) -> Outcome:
+        for index, record in enumerate(batch.records):
+            if record.sequence in self.refused:
+                return FailedFrom(index)
+            self.arrived.append(record.sequence)
+        return Written()
+
+
+def kept_by(made: Sink) -> Iterable[int]:
+    assert isinstance(made, MemorySink)
+    return made.arrived
+
+
+def test_the_shortest_sink_keeps_the_contract() -> None:
+    check_sink(MemorySink, kept_by)
+
+
+class LosesTheLast(MemorySink):
+    async def write(self, batch: Batch) -> Outcome:
+        outcome = await super().write(batch)
+        if len(batch.records) > 2 and isinstance(outcome, Written):
+            self.arrived.pop()
+        return outcome
+
+
+class WritesBackwards(MemorySink):
+    async def write(self, batch: Batch) -> Outcome:
+        outcome = await super().write(batch)
+        self.arrived.reverse()
+        return outcome
+
+
+class TakesNoRemovals(MemorySink):
+    async def write(self, batch: Batch) -> Outcome:
+        if any(record.new is None for record in batch.records):
+            return Failed(whole=Failure(error="no image"))
+        return await super().write(batch)
+
+
+class RefusesRepeats(MemorySink):
+    async def write(self, batch: Batch) -> Outcome:
+        repeated = {
+            index: Failure() for index, record in enumerate(batch.records) if record.sequence in self.arrived
+        }
+        return Failed(repeated) if repeated else await super().write(batch)
+
+
+class AcceptsOneTooMany(MemorySink):
+    async def write(self, batch: Batch) -> Outcome:
+        outcome = await super().write(batch)
+        if isinstance(outcome, FailedFrom) and outcome.index + 1 < len(batch.records):
+            return FailedFrom(outcome.index + 1)
+        return outcome
+
+
+class CountsFromOne(MemorySink):
+    async def write(self, batch: Batch) -> Outcome:
+        outcome = await super().write(batch)
+        return FailedFrom(outcome.index + 1) if isinstance(outcome, FailedFrom) else outcome
+
+
+class ForgetsToSayWhich(MemorySink):
+    async def write(self, batch: Batch) -> Outcome:
+        outcome = await super().write(batch)
+        return Failed({}) if isinstance(outcome, FailedFrom) else outcome
+
+
+class GoesOnAfterAFailure(MemorySink):
+    async def write(self, batch: Batch) -> Outcome:
+        failures: dict[int, Failure] = {}
+        for index, record in enumerate(batch.records):
+            if record.sequence in self.refused:
+                failures[index] = Failure()
+            else:
+                self.arrived.append(record.sequence)
+        return Failed(failures) if failures else Written()
+
+
+class BreaksAfterSecondAttempts(MemorySink):
+    async def write(self, batch: Batch) -> Outcome:
+        if batch.attempt > 1:
+            return Failed(whole=Failure(error="second attempts are not understood"))
+        return await super().write(batch)
+
+
+class TakesOneBatchAtATime(MemorySink):
+    is_busy = False
+
+    async def write(self, batch: Batch) -> Outcome:
+        if self.is_busy:
+            raise RuntimeError("a batch is under way")
+        self.is_busy = True
+        await asyncio.sleep(0)
+        self.is_busy = False
+        return await super().write(batch)
+
+
+CANARIES: list[tuple[Callable[[frozenset[int]], Sink], Callable[..., object]]] = [
+    (LosesTheLast, sink.everything_written_arrived),
+    (WritesBackwards, sink.everything_written_arrived),
+    (TakesNoRemovals, sink.all_kinds_of_records_are_taken),
+    (RefusesRepeats, sink.a_batch_may_come_again),
+    (AcceptsOneTooMany, sink.failures_are_told),
+    (CountsFromOne, sink.failures_are_told),
+    (ForgetsToSayWhich, sink.failures_are_told),
+    (GoesOnAfterAFailure, sink.nothing_overtakes_a_failure),
+    (BreaksAfterSecondAttempts, sink.the_rest_can_be_sent_again),
+    (TakesOneBatchAtATime, sink.batches_may_overlap),
+]
+
+
+@pytest.mark.parametrize(("make", "rule"), CANARIES)
+def test_a_broken_sink_is_caught(make: Callable[[frozenset[int]], Sink], rule: Callable[..., object]) -> None:
+    breaks(rule, lambda: check_sink(make, kept_by))
+
+
+def test_every_rule_has_a_canary() -> None:
+    assert {rule for _, rule in CANARIES} == set(sink.RULES)

@@ -1,0 +1,1 @@
+"""Tests of the clocks, beyond what the contract says."""

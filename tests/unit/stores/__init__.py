@@ -1,0 +1,1 @@
+"""Tests of the stores, beyond what the contract says."""

@@ -1,0 +1,130 @@
+"""The write-ahead log stays small, and commits do not wait for it unless it grows beyond its bound."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tailrace.stores.wal import LogMover
+
+KIB = 1 << 10
+
+
+class Written:
+    """A database with a mover of small bounds, and rows to make its log grow."""
+
+    def __init__(self, path: Path, move_bytes: int, most_bytes: int) -> None:
+        self.path = path
+        self.log = Path(f"{path}-wal")
+        self.connection = self.connect()
+        self.connection.execute("CREATE TABLE t(x)")
+        self.moves: list[str] = []
+        self.mover = LogMover(self.traced, self.log, move_bytes=move_bytes, most_bytes=most_bytes)
+
+    def connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        connection.execute("PRAGMA wal_autocheckpoint=0")
+        connection.execute("PRAGMA journal_size_limit=0")
+        return connection
+
+    def traced(self) -> sqlite3.Connection:
+        connection = self.connect()
+        connection.set_trace_callback(self.moves.append)
+        return connection
+
+    def write(self, kib: int) -> int:
+        self.connection.execute("INSERT INTO t VALUES(randomblob(?))", (kib * KIB,))
+        self.mover.committed()
+        return self.log.stat().st_size
+
+    def count(self, mode: str) -> int:
+        return sum(mode in statement for statement in self.moves)
+
+    def wait_for_passive(self, count: int) -> None:
+        waited = threading.Event()
+        for _ in range(500):
+            if self.count("PASSIVE") >= count:
+                return
+            waited.wait(0.01)
+        raise AssertionError(f"{self.moves}: {count} passive moves were expected")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Written]:
+    written = Written(tmp_path / "x.db", 64 * KIB, 512 * KIB)
+    yield written
+    written.mover.close()
+    written.connection.close()
+
+
+def test_a_small_log_is_left_alone(database: Written) -> None:
+    for _ in range(3):
+        database.write(8)
+    assert database.moves == []
+
+
+def test_a_log_that_has_grown_is_moved_by_the_thread(database: Written) -> None:
+    database.write(100)
+    database.wait_for_passive(1)
+    assert database.count("TRUNCATE") == 0
+
+
+def test_a_move_is_asked_for_once_for_each_growth_not_at_every_commit(database: Written) -> None:
+    database.write(100)
+    database.wait_for_passive(1)
+    reader = database.connect()
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM t").fetchone()  # keeps the log from starting anew
+    for _ in range(10):
+        database.write(1)
+    database.write(100)
+    database.wait_for_passive(2)
+    assert database.count("PASSIVE") == 2
+    reader.execute("COMMIT")
+    reader.close()
+
+
+def test_beyond_the_bound_the_commit_moves_the_log_itself(database: Written) -> None:
+    sizes = [database.write(200) for _ in range(12)]
+    assert max(sizes) <= 512 * KIB + 210 * KIB
+    assert database.count("TRUNCATE") >= 1
+    assert database.connection.execute("SELECT count(*), sum(length(x)) FROM t").fetchone() == (
+        12,
+        12 * 200 * KIB,
+    )
+
+
+def test_a_reader_that_holds_the_log_delays_a_move_but_breaks_nothing(tmp_path: Path) -> None:
+    written = Written(tmp_path / "x.db", 64 * KIB, 256 * KIB)
+    reader = written.connect()
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM t").fetchone()
+    written.mover._connection.execute("PRAGMA busy_timeout=1")
+    assert written.write(400) > 400 * KIB  # the move was refused, and the commit stands
+    reader.execute("COMMIT")
+    assert written.write(1) < 400 * KIB
+    reader.close()
+    written.mover.close()
+    written.connection.close()
+
+
+def test_closing_moves_what_is_left_and_ends_the_thread(tmp_path: Path) -> None:
+    written = Written(tmp_path / "x.db", 1 << 30, 1 << 30)
+    written.write(100)
+    before = threading.active_count()
+    written.mover.close()
+    assert threading.active_count() == before - 1
+    assert written.log.stat().st_size == 0
+    written.connection.close()
+
+
+def test_a_database_without_a_log_yet_is_no_error(tmp_path: Path) -> None:
+    written = Written(tmp_path / "x.db", 64 * KIB, 512 * KIB)
+    mover = LogMover(written.connect, tmp_path / "never-wal")
+    mover.committed()
+    mover.close()
+    written.mover.close()
+    written.connection.close()

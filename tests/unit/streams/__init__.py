@@ -1,0 +1,1 @@
+"""Tests of what a change is: one file for each module of `tailrace.streams`."""

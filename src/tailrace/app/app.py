@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from tailrace.app.change import Batch, Change
 from tailrace.app.filtering import Filter
@@ -18,6 +18,8 @@ from tailrace.errors import SettingsError
 from tailrace.mapping.settings import MappingSettings
 from tailrace.streams.record import ViewType
 
+LONGEST_S: Final = 900
+"""Lambda's longest time-out: what takes longer is not a handler's work."""
 Kind: TypeAlias = Literal["on", "batch", "function"]
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -125,6 +127,7 @@ class App:
         def register(handler: Handler) -> Handler:
             name: str = id or str(getattr(handler, "__qualname__", "handler"))
             _check_signature(name, handler)
+            _check_timeout(name, handler, timeout)
             try:
                 chosen = MappingSettings(
                     name, maximum_retry_attempts=retrying.retries, backoff=retrying.settings(),
@@ -160,6 +163,25 @@ def _accepts(changes: Changes, where: Callable[[Change], bool] | None) -> Filter
     return Filter(changes.events, changes.table.name, where)
 
 
+def _check_timeout(name: str, handler: Callable[..., Any], timeout: Any) -> None:
+    if timeout is None:
+        return
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= LONGEST_S:
+        raise SettingsError(
+            f"handler {name!r}: timeout: {timeout!r} is not allowed; it is a number of seconds up to {LONGEST_S}"
+        )
+    if not is_async(handler):
+        raise SettingsError(
+            f"handler {name!r}: timeout: a thread cannot be ended, so only an `async def` handler can have one"
+        )
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether a function runs on the loop; decorators and objects with `async def __call__` are looked through."""
+    called = inspect.unwrap(function)
+    return inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(type(called).__call__)
+
+
 def _check_signature(name: str, handler: Callable[..., Any]) -> None:
     try:
         inspect.signature(handler).bind(None)
@@ -185,4 +207,4 @@ def _load(text: str) -> Callable[..., Any]:
     return loaded
 
 
-__all__ = ["App", "Batch", "Change", "Mapping", "Retry", "Table"]
+__all__ = ["App", "Batch", "Change", "Mapping", "Retry", "Table", "is_async"]

@@ -10,20 +10,16 @@ from collections.abc import Callable
 from traceback import format_exception
 from typing import Any, Final
 
+from tailrace.app.app import is_async
 from tailrace.errors import SinkOutage, Throttled
 from tailrace.ports import Failure, FailureKind
 
 RAISED: Final = (Exception, asyncio.CancelledError, SystemExit)
 """What a handler may raise without stopping us. KeyboardInterrupt is the operator's."""
+OURS: Final = __file__.removesuffix("calling.py")
 NOT_AWAITED: Final = (
     "the handler returned a coroutine and is not declared `async def`, so nothing ran: declare it `async def`"
 )
-
-
-def is_async(function: Callable[..., Any]) -> bool:
-    """Whether a function runs on the loop; decorators and objects with `async def __call__` are looked through."""
-    called = inspect.unwrap(function)
-    return inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(type(called).__call__)
 
 
 async def call(function: Callable[..., Any], *arguments: Any, timeout_s: float | None = None) -> Any:
@@ -67,7 +63,9 @@ def failure_of(error: BaseException) -> Failure:
     """
     frames = error.__traceback__
     while (
-        frames is not None and frames.tb_next is not None and frames.tb_frame.f_code.co_filename == __file__
+        frames is not None
+        and frames.tb_next is not None
+        and frames.tb_frame.f_code.co_filename.startswith(OURS)
     ):
         frames = frames.tb_next
     text = "".join(format_exception(type(error), error, frames))

@@ -8,13 +8,13 @@ they recorded on `change.transaction` is committed before the outcome is told. M
 import asyncio
 from collections.abc import Sequence
 
-from tailrace.app.app import Mapping
+from tailrace.app.app import Mapping, is_async
 from tailrace.app.change import Batch as ChangeBatch
 from tailrace.app.change import Change
 from tailrace.app.filtering import Filter
 from tailrace.ports import Batch, Failed, Failure, Outcome, Written
 from tailrace.runtime.effects import Effects
-from tailrace.sinks.calling import RAISED, call, call_here, failure_of, is_async, is_ours
+from tailrace.sinks.calling import RAISED, call, call_here, failure_of, is_ours
 from tailrace.telemetry import PointReached, pass_by
 
 Indexed = tuple[int, Change]

@@ -124,7 +124,7 @@ def outcome_of(answer: Any, batch: Batch) -> Outcome:
     failed: list[int] = []
     for each in reported if isinstance(reported, list) else [None]:
         identifier = each.get("itemIdentifier") if isinstance(each, dict) else None
-        if identifier not in places:
+        if not isinstance(identifier, str) or identifier not in places:
             return Failed(whole=Failure(error=TOTAL_FAILURE))
         failed.append(places[identifier])
     index = min(failed)

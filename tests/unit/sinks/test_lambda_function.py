@@ -1,0 +1,157 @@
+"""Lambda functions as sinks: the event, the context, and every row of what an answer means."""
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tailrace import App
+from tailrace.app.app import Mapping
+from tailrace.clocks.manual import ManualClock
+from tailrace.ports import Failed, FailedFrom, Outcome, Written
+from tailrace.sinks.lambda_function import LambdaSink
+from tailrace.testing.loop import SeededLoop
+from tests.unit.sinks.batches import STREAM, batch
+
+SECOND = "1000000000000000000002"
+THIRD = "1000000000000000000003"
+
+
+def invoke(
+    function: Any, keys: str = "abc", *, reports: bool = True, clock: ManualClock | None = None
+) -> Outcome:
+    """What the sink says."""
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+    app.function(
+        function, orders, id="legacy", FunctionResponseTypes=["ReportBatchItemFailures"] if reports else []
+    )
+    declared: Mapping = next(iter(app.mappings))
+    sink = LambdaSink(declared, clock or ManualClock(), "000000000000")
+    loop = SeededLoop(1)
+    try:
+        outcome: Outcome = loop.run_until_complete(sink.write(batch(keys)))
+        return outcome
+    finally:
+        loop.close()
+
+
+def meaning(outcome: Outcome) -> str:
+    """In one word."""
+    match outcome:
+        case Written():
+            return "success"
+        case FailedFrom(index):
+            return f"from {index}"
+        case Failed(_, whole) if whole is not None:
+            return "total failure"
+    return repr(outcome)
+
+
+def named(*identifiers: Any) -> dict[str, Any]:
+    return {"batchItemFailures": [{"itemIdentifier": each} for each in identifiers]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({}, "success"),
+        (None, "success"),
+        ("", "success"),
+        ({"batchItemFailures": []}, "success"),
+        ({"batchItemFailures": None}, "success"),
+        ({"other": 1}, "success"),
+        (named(SECOND), "from 1"),
+        (named(THIRD, SECOND), "from 1"),
+        (named(THIRD), "from 2"),
+        (named(""), "total failure"),
+        (named(None), "total failure"),
+        ({"batchItemFailures": [{"foo": SECOND}]}, "total failure"),
+        ({"batchItemFailures": [{}]}, "total failure"),
+        (named("1000000000000000000099"), "total failure"),
+        (named(SECOND, "nonsense"), "total failure"),
+        (named(["a list"]), "total failure"),
+        ({"batchItemFailures": "text"}, "total failure"),
+        ({"batchItemFailures": {"itemIdentifier": SECOND}}, "total failure"),
+        ({"answer": object()}, "total failure"),
+    ],
+)
+def test_an_answer_means_what_it_means_on_aws(answer: Any, expected: str) -> None:
+    assert meaning(invoke(lambda event, context: answer)) == expected
+
+
+@pytest.mark.parametrize("answer", [named(SECOND), named(""), {"batchItemFailures": "text"}, "text", 7])
+def test_an_answer_is_ignored_where_the_feature_is_off(answer: Any) -> None:
+    assert meaning(invoke(lambda event, context: answer, reports=False)) == "success"
+
+
+@pytest.mark.parametrize("reports", [True, False])
+def test_an_answer_without_a_json_form_is_an_error_of_lambdas_runtime(reports: bool) -> None:
+    outcome = invoke(lambda event, context: {1, 2}, reports=reports)
+    assert isinstance(outcome, Failed)
+    assert outcome.whole is not None
+    assert (
+        outcome.whole.error
+        == "MarshalError: Unable to marshal response: Object of type set is not JSON serializable"
+    )
+
+
+def test_decimals_in_an_answer_are_numbers() -> None:
+    assert meaning(invoke(lambda event, context: {"total": Decimal("1.5")})) == "success"
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(1), asyncio.CancelledError()])
+def test_an_exception_fails_the_whole_batch(error: BaseException) -> None:
+    def handler(event: Any, context: Any) -> None:
+        raise error
+
+    assert meaning(invoke(handler)) == "total failure"
+
+
+def test_the_event_is_the_one_that_lambda_gets() -> None:
+    events: list[Any] = []
+    invoke(lambda event, context: events.append(event), "a")
+    ((record,),) = [event["Records"] for event in events]
+    assert record["eventSourceARN"] == STREAM.arn
+    assert (record["eventName"], record["eventSource"], record["eventVersion"]) == (
+        "INSERT",
+        "aws:dynamodb",
+        "1.1",
+    )
+    assert record["dynamodb"]["NewImage"] == {"id": {"S": "a"}, "n": {"N": "1"}}
+    assert record["dynamodb"]["ApproximateCreationDateTime"] == 1_700_000_000.0
+    assert "OldImage" not in record["dynamodb"]
+
+
+def test_a_function_may_change_its_event_without_harm() -> None:
+    seen: list[int] = []
+
+    def handler(event: Any, context: Any) -> None:
+        seen.append(len(event["Records"]))
+        event["Records"].clear()
+
+    for _ in range(2):
+        invoke(handler)
+    assert seen == [3, 3]
+
+
+def test_the_context_is_faithful() -> None:
+    clock = ManualClock()
+    contexts: list[Any] = []
+
+    def handler(event: Any, context: Any) -> None:
+        contexts.append(context)
+        clock.advance(1_500)
+
+    invoke(handler, clock=clock)
+    invoke(handler, clock=clock)
+    first, second = contexts
+    assert first.function_name == "legacy"
+    assert first.invoked_function_arn == "arn:aws:lambda:us-east-1:000000000000:function:legacy"
+    assert (first.function_version, first.memory_limit_in_mb) == ("$LATEST", "128")
+    assert (first.log_group_name, first.log_stream_name) == ("/aws/lambda/legacy", "local")
+    assert first.get_remaining_time_in_millis() == 900_000 - 3_000
+    assert second.get_remaining_time_in_millis() == 900_000 - 1_500
+    assert first.aws_request_id == second.aws_request_id, "an unchanged batch keeps its request id"
+    assert [len(part) for part in first.aws_request_id.split("-")] == [8, 4, 4, 4, 12]

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.clocks.system import SystemClock
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.engine.state import EngineStateStore
-from tailrace.errors import SettingsError, StoreError
+from tailrace.errors import ApiError, SettingsError, StoreError
 from tailrace.leases.lease import LEASE_DURATION_MS
 from tailrace.server.http import HttpServer, HttpSettings
 from tailrace.server.joining import Joined
@@ -31,10 +31,12 @@ from tailrace.stores.sqlite import SqliteStore
 from tailrace.telemetry import POINTS, PointReached, pass_by
 
 if TYPE_CHECKING:
-    from tailrace.app.app import App, Mapping
+    from tailrace.app.app import App
+    from tailrace.app.app import Mapping as Handler
     from tailrace.ports import Clock, Sink
     from tailrace.runtime.worker import Worker
     from tailrace.server.observe import Observed
+    from tailrace.tables.definition import TableDefinition
 
 CRASH_AT: Final = "TAILRACE_CRASH_AT"
 HOUSEKEEPING_MS: Final = 5_000
@@ -167,23 +169,41 @@ def _load_module(name: str) -> Any:
 
 
 def create_tables(app: "App", engine: Engine) -> None:
-    """Make the app's tables where they are not there yet. Raises: SettingsError when one is there with another key."""
+    """Make the app's tables where they are not there yet. Raises: SettingsError when one is there and differs."""
     from tailrace.tables.definition import TableDefinition
 
-    existing = set(engine.list_tables()["TableNames"])
     for table in app.tables.values():
-        if table.name not in existing:
-            sort_type = table.sk_type if table.sk else None
-            engine.create_table(
-                TableDefinition(table.name, table.pk, table.pk_type, table.sk, sort_type, table.stream)
-            )
-        schema = engine.schema(table.name)
-        found = (schema.hash_name, schema.hash_type, schema.range_name)
-        if found != (table.pk, table.pk_type, table.sk):
-            raise SettingsError(
-                f"table {table.name!r} is there with another key: {found[0]} ({found[1]}), {found[2] or 'no sort key'}",
-                hint="use another --data directory, or the key that the table has",
-            )
+        definition = TableDefinition(
+            table.name, table.pk, table.pk_type, table.sk, table.sk_type if table.sk else None, table.stream
+        )
+        try:
+            found = engine.describe_table(table.name)
+        except ApiError:
+            engine.create_table(definition)
+            continue
+        _check_table(definition, found)
+
+
+def _check_table(declared: "TableDefinition", found: Mapping[str, Any]) -> None:
+    types = {each["AttributeName"]: each["AttributeType"] for each in found["AttributeDefinitions"]}
+    keys = {each["AttributeName"]: types[each["AttributeName"]] for each in found["KeySchema"]}
+    wanted = {each["AttributeName"]: each["AttributeType"] for each in declared.attribute_definitions()}
+    if keys != wanted or next(iter(keys)) != declared.hash_name:
+        raise SettingsError(
+            f"table {declared.name!r} is there with another key: {_key_words(keys)} instead of {_key_words(wanted)}",
+            hint="use another --data directory, or the key that the table has",
+        )
+    stream = found.get("StreamSpecification", {}).get("StreamViewType")
+    if declared.stream is not None and stream != declared.stream:
+        raise SettingsError(
+            f"table {declared.name!r} is there with {'no stream' if stream is None else 'the stream ' + stream}, "
+            f"and the app wants {declared.stream}",
+            hint=f"declare app.table({declared.name!r}, …, stream={stream!r}), or change it with UpdateTable",
+        )
+
+
+def _key_words(keys: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} ({kind})" for name, kind in keys.items())
 
 
 def build_worker(
@@ -193,7 +213,7 @@ def build_worker(
     *,
     owner: str,
     reached: PointReached = pass_by,
-    wrapped: "Callable[[Mapping, Sink], Sink] | None" = None,
+    wrapped: "Callable[[Handler, Sink], Sink] | None" = None,
     discovery_ms: int = DISCOVERY_MS,
     renewal_ms: int = RENEWAL_MS,
 ) -> "Worker":
@@ -209,7 +229,7 @@ def build_worker(
 
     state = EngineStateStore(engine, flushed)
 
-    def sink_of(mapping: "Mapping") -> "Sink":
+    def sink_of(mapping: "Handler") -> "Sink":
         effects = Effects(state, mark_name(app, mapping), reached=reached)
         match mapping.kind:
             case "on":
@@ -226,7 +246,7 @@ def build_worker(
     )  # fmt: skip
 
 
-def mark_name(app: "App", mapping: "Mapping") -> str:
+def mark_name(app: "App", mapping: "Handler") -> str:
     """Under which name a handler's marks are kept: ids are unique only inside an app."""
     return f"{app.name}.{mapping.id}"
 

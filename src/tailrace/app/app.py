@@ -6,7 +6,7 @@ written, in words that name the setting.
 
 import inspect
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import import_module
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
@@ -20,6 +20,14 @@ from tailrace.streams.record import ViewType
 
 LONGEST_S: Final = 900
 """Lambda's longest time-out: what takes longer is not a handler's work."""
+SETTINGS: Final = {field.name for field in fields(MappingSettings)} - {
+    "id", "order", "accepts", "maximum_retry_attempts", "backoff", "report_batch_item_failures", "parallelization_factor",
+}  # fmt: skip
+"""What a handler may set by keyword, beside what has a word of its own (`retry=`, `where=`)."""
+LATER: Final = {
+    "once": "writes recorded on change.transaction are already applied once",
+    "on_failure": "what is given up is kept whole as a dead letter",
+}
 Kind: TypeAlias = Literal["on", "batch", "function"]
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -128,6 +136,7 @@ class App:
             name: str = id or str(getattr(handler, "__qualname__", "handler"))
             _check_signature(name, handler)
             _check_timeout(name, handler, timeout)
+            _check_names(name, settings)
             try:
                 chosen = MappingSettings(
                     name, maximum_retry_attempts=retrying.retries, backoff=retrying.settings(),
@@ -161,6 +170,16 @@ def _accepts(changes: Changes, where: Callable[[Change], bool] | None) -> Filter
     if where is None and len(set(changes.events)) == len(EVENTS):
         return None
     return Filter(changes.events, changes.table.name, where)
+
+
+def _check_names(name: str, settings: Collection[str]) -> None:
+    for setting in settings:
+        if setting in LATER:
+            raise SettingsError(f"handler {name!r}: {setting}= comes with a later version: {LATER[setting]}")
+        if setting not in SETTINGS:
+            raise SettingsError(
+                f"handler {name!r}: {setting}: no such setting; there are {', '.join(sorted(SETTINGS))}"
+            )
 
 
 def _check_timeout(name: str, handler: Callable[..., Any], timeout: Any) -> None:

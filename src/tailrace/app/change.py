@@ -93,9 +93,13 @@ class Change:
 
     def diff(self) -> dict[str, tuple[Any, Any]]:
         """Attribute → (before, after), for those that differ; None stands for absent."""
+        # Compared in DynamoDB JSON: in Python, True == 1 and an absent attribute looks like NULL.
+        raw_old, raw_new = self.raw_old or {}, self.raw_new or {}
         old, new = self.old or {}, self.new or {}
         return {
-            name: (old.get(name), new.get(name)) for name in {**old, **new} if old.get(name) != new.get(name)
+            name: (old.get(name), new.get(name))
+            for name in {**raw_old, **raw_new}
+            if raw_old.get(name) != raw_new.get(name)
         }
 
     @cached_property

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tailrace.errors import SettingsError
-from tailrace.mapping.settings import Backoff
+from tailrace.mapping.settings import BOUNDS, INFINITE, Backoff
 
 UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
@@ -33,6 +33,15 @@ class Retry:
     retries: int = 5
     backoff: str = "1s..5m"
     factor: float = 2.0
+
+    def __post_init__(self) -> None:
+        most = BOUNDS["maximum_retry_attempts"][1]
+        given: object = self.retries
+        if not isinstance(given, int) or isinstance(given, bool) or not INFINITE <= given <= most:
+            raise SettingsError(
+                f"retries: {self.retries!r} is not allowed; it is a whole number from 0 to {most:,}, or -1 without end"
+            )
+        self.settings()
 
     def settings(self) -> Backoff:
         """The back-off that it means. Raises: SettingsError."""

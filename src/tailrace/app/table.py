@@ -3,14 +3,17 @@
 Rules of this file: declarations only. A table is created where it runs locally and checked, never created, on AWS.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from tailrace.errors import SettingsError
 from tailrace.streams.record import VIEW_TYPES, EventName, ViewType
 
 KeyType: TypeAlias = Literal["S", "N", "B"]
+NAME: Final = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
+LONGEST_KEY_NAME: Final = 255
 EVENTS: tuple[EventName, ...] = ("INSERT", "MODIFY", "REMOVE")
 
 
@@ -27,6 +30,17 @@ class Table:
     stream: ViewType | None = "NEW_AND_OLD_IMAGES"
 
     def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise SettingsError(
+                f"table {self.name!r}: a name has 3 to 255 letters, digits, underscores, hyphens or dots"
+            )
+        for name in key_names(self):
+            if not 0 < len(name.encode()) <= LONGEST_KEY_NAME:
+                raise SettingsError(
+                    f"table {self.name!r}: the key {name!r} is not 1 to {LONGEST_KEY_NAME} bytes"
+                )
+        if self.sk == self.pk:
+            raise SettingsError(f"table {self.name!r}: pk and sk are both {self.pk!r}")
         if self.stream is not None and self.stream not in VIEW_TYPES:
             raise SettingsError(
                 f"stream: {self.stream!r} is not allowed; it is None or one of {', '.join(VIEW_TYPES)}"

@@ -63,7 +63,7 @@ class Condition:
 @lru_cache(CACHED)
 def condition_uses(text: str, kind: str) -> Uses:
     """What a condition uses. Raises: ApiError."""
-    return uses([parse_condition_text(text, kind)], kind)
+    return uses([parse_condition_text(text, kind)])
 
 
 @lru_cache(CACHED)

@@ -1,14 +1,15 @@
 """Tokens → nodes, by recursive descent.
 
 Rules of this file: syntax only, and what depends on nothing but the text: unknown functions, functions in the wrong place,
-redundant parentheses, repeated sections, limits. Each text is parsed once and kept. Called by condition.py, update.py,
-projection.py, keys.py. Source: semantics §6.4.
+redundant parentheses, repeated sections, reserved words, limits. Syntax errors come first; of the others the one that AWS
+reports first. Each text is parsed once and kept. Called by condition.py, update.py, projection.py. Source: semantics §6.4.
 """
 
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, NoReturn, TypeVar
 
+from tailrace.errors import ApiError
 from tailrace.expressions.nodes import (
     Action,
     And,
@@ -24,6 +25,7 @@ from tailrace.expressions.nodes import (
     Path,
     Value,
 )  # fmt: skip
+from tailrace.expressions.reserved import RESERVED
 from tailrace.expressions.tokens import Token, invalid, syntax_error, tokenize
 
 TESTS: Final = frozenset(
@@ -36,6 +38,12 @@ OPERATORS: Final = 300
 IN_OPERANDS: Final = 100
 DEPTH: Final = 64
 CACHED: Final = 2_048
+RANKS: Final = {
+    "UpdateExpression": ("reserved", "unknown function", "section"),
+    "ProjectionExpression": ("reserved",),
+}
+CONDITION_RANKS: Final = ("parentheses", "unknown function", "misused function", "reserved", "count")
+"""What AWS reports first when several things are wrong with one expression."""
 T = TypeVar("T")
 
 
@@ -76,12 +84,18 @@ class _Parser:
         self._place = 0
         self._operators = 0
         self._depth = 0
+        self._ranks = RANKS.get(kind, CONDITION_RANKS)
+        self._problems: list[tuple[int, ApiError]] = []
 
     # ---- tokens ------------------------------------------------------------------------------------------------
 
     @property
     def _token(self) -> Token:
         return self._tokens[self._place]
+
+    def _problem(self, sort: str, reason: str) -> None:
+        """Note what is wrong although the syntax is right; `end` raises the first by AWS's order."""
+        self._problems.append((self._ranks.index(sort), invalid(self._kind, reason)))
 
     def _fail(self) -> NoReturn:
         syntax_error(self._text, self._kind, self._tokens, self._place)
@@ -113,9 +127,11 @@ class _Parser:
             )
 
     def end(self) -> None:
-        """Nothing may follow."""
+        """Nothing may follow, and nothing may have been wrong."""
         if self._token.kind != "end":
             self._fail()
+        if self._problems:
+            raise min(self._problems, key=lambda problem: problem[0])[1]
 
     def several(self, read: Callable[[], T]) -> tuple[T, ...]:
         """One or more, separated by commas."""
@@ -164,7 +180,7 @@ class _Parser:
             return self._comparison(operand)
         if not is_function or not isinstance(operand, Function):
             self._fail()
-        if operand.name not in TESTS:
+        if operand.name == "size":
             self._misused(operand.name)
         self._count()
         return operand
@@ -175,7 +191,7 @@ class _Parser:
         start = self._place
         found = self._deeper(self.condition)
         if is_double and self._closing(start) == self._place - 1:
-            raise invalid(self._kind, "The expression has redundant parentheses;")
+            self._problem("parentheses", "The expression has redundant parentheses;")
         self._need(")")
         return found
 
@@ -200,8 +216,8 @@ class _Parser:
             options = self.several(self._checked_operand)
             self._need(")")
             if len(options) > IN_OPERANDS:
-                raise invalid(
-                    self._kind,
+                self._problem(
+                    "count",
                     "Incorrect number of operands for operator or function; operator or function: IN, "
                     f"number of operands: {len(options)}",
                 )
@@ -218,9 +234,10 @@ class _Parser:
         if isinstance(operand, Function) and operand.name in TESTS:
             self._misused(operand.name)
 
-    def _misused(self, name: str) -> NoReturn:
-        raise invalid(
-            self._kind, f"The function is not allowed to be used this way in an expression; function: {name}"
+    def _misused(self, name: str) -> None:
+        self._problem(
+            "misused function",
+            f"The function is not allowed to be used this way in an expression; function: {name}",
         )
 
     # ---- operands --------------------------------------------------------------------------------------------------
@@ -238,12 +255,14 @@ class _Parser:
         is_update = self._kind == "UpdateExpression"
         known = SET_FUNCTIONS if is_update else TESTS | {"size"}
         if name not in known:
+            reason = "Invalid function name"
             if name in SET_FUNCTIONS | TESTS | {"size"}:
-                place = "an update expression" if is_update else "a condition expression"
-                raise invalid(self._kind, f"The function is not allowed in {place}; function: {name}")
-            raise invalid(self._kind, f"Invalid function name; function: {name}")
+                reason = (
+                    f"The function is not allowed in {'an update' if is_update else 'a condition'} expression"
+                )
+            self._problem("unknown function", f"{reason}; function: {name}")
         self._need("(")
-        operands = self._deeper(lambda: self.several(self._operand))
+        operands = self._deeper(lambda: self.several(self._operand if is_update else self._checked_operand))
         self._need(")")
         return Function(name, operands)
 
@@ -260,7 +279,10 @@ class _Parser:
                 return Path(tuple(parts))
 
     def _name(self) -> str:
-        return self._take("names" if self._token.kind == "names" else "name")
+        name = self._take("names" if self._token.kind == "names" else "name")
+        if name.upper() in RESERVED:
+            self._problem("reserved", f"Attribute name is a reserved keyword; reserved keyword: {name}")
+        return name
 
     # ---- updates ---------------------------------------------------------------------------------------------------
 
@@ -273,8 +295,8 @@ class _Parser:
             if section not in SECTIONS or self._token.kind != "name":
                 self._fail()
             if section in seen:
-                raise invalid(
-                    self._kind, f'The "{section}" section can only be used once in an update expression;'
+                self._problem(
+                    "section", f'The "{section}" section can only be used once in an update expression;'
                 )
             seen.add(section)
             self._place += 1

@@ -36,15 +36,21 @@ def element(value: AttributeValue, part: str | int) -> AttributeValue | None:
 
 def check_apart(paths: Sequence[Path], kind: str) -> None:
     """Raises: ApiError when one path lies on another, or when two treat one value as a map and as a list."""
-    for index, second in enumerate(paths):
-        for first in paths[:index]:
-            clash = _clash(first.parts, second.parts)
-            if clash:
-                raise invalid(
-                    kind,
-                    f"Two document paths {clash} with each other; must remove or rewrite one of these paths; "
-                    f"path one: {first}, path two: {second}",
-                )
+    clashes = [
+        (clash, first, second)
+        for index, second in enumerate(paths)
+        for first in paths[:index]
+        if (clash := _clash(first.parts, second.parts)) is not None
+    ]
+    if clashes:
+        clash, first, second = max(
+            clashes, key=lambda found: found[0]
+        )  # AWS tells of an overlap before a conflict
+        raise invalid(
+            kind,
+            f"Two document paths {clash} with each other; must remove or rewrite one of these paths; "
+            f"path one: {first}, path two: {second}",
+        )
 
 
 def _clash(first: Sequence[str | int], second: Sequence[str | int]) -> str | None:

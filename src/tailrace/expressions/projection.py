@@ -29,7 +29,7 @@ class Projection:
 
 @lru_cache(CACHED)
 def _uses(text: str) -> Uses:
-    return uses(parse_projection_text(text), KIND)
+    return uses(parse_projection_text(text))
 
 
 @lru_cache(CACHED)

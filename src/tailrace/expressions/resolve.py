@@ -1,7 +1,7 @@
 """What an expression uses, and the same expression with real names in its paths.
 
 Rules of this file: what depends on the text alone is found once per text; what depends on the names is found once per
-text and names (the callers keep it). Reserved words are refused here. Source: semantics §6.4.
+text and names (the callers keep it). Source: semantics §6.4.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,8 +22,6 @@ from tailrace.expressions.nodes import (
     Path,
     Value,
 )  # fmt: skip
-from tailrace.expressions.reserved import RESERVED
-from tailrace.expressions.tokens import invalid
 
 AnyNode = Node | Operand | Action
 N = TypeVar("N", bound=AnyNode)
@@ -64,13 +62,10 @@ def walk(node: AnyNode) -> Iterator[AnyNode]:
         yield from walk(child)
 
 
-def uses(nodes: Iterable[AnyNode], kind: str) -> Uses:
-    """What an expression uses. Raises: ApiError for a reserved word."""
+def uses(nodes: Iterable[AnyNode]) -> Uses:
+    """What an expression uses."""
     found = [each for node in nodes for each in walk(node)]
     names = [part for each in found if isinstance(each, Path) for part in each.parts if isinstance(part, str)]
-    for name in names:
-        if name.upper() in RESERVED:
-            raise invalid(kind, f"Attribute name is a reserved keyword; reserved keyword: {name}")
     values = [each.name for each in found if isinstance(each, Value)]
     return Uses(tuple(dict.fromkeys(n for n in names if n.startswith("#"))), tuple(dict.fromkeys(values)))
 

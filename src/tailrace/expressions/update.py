@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, Final, Literal
 
 from tailrace.errors import ApiError, validation_error
-from tailrace.expressions.nodes import Action, Arithmetic, Function, Operand, Path, Value
+from tailrace.expressions.nodes import Action, Arithmetic, Function, Path, Value
 from tailrace.expressions.operands import (
     WRONG_TYPE,
     Values,
@@ -24,7 +24,7 @@ from tailrace.expressions.operands import (
 from tailrace.expressions.parser import CACHED, parse_update_text
 from tailrace.expressions.paths import check_apart, keep, value_at
 from tailrace.expressions.placeholders import Placeholders
-from tailrace.expressions.resolve import Uses, resolve, uses
+from tailrace.expressions.resolve import Uses, resolve, uses, walk
 from tailrace.expressions.tokens import invalid
 from tailrace.values.number import add
 from tailrace.values.types import AttributeValue, Item
@@ -71,7 +71,7 @@ class Update:
 
 @lru_cache(CACHED)
 def _uses(text: str) -> Uses:
-    return uses(parse_update_text(text), KIND)
+    return uses(parse_update_text(text))
 
 
 @lru_cache(CACHED)
@@ -92,12 +92,13 @@ def parse_update(text: str, placeholders: Placeholders) -> Update:
     actions, clash = _resolved(text, tuple((name, placeholders.names[name]) for name in used.names))
     if clash is not None:
         raise validation_error(str(clash.message))
-    for action in actions:
-        _check(action, placeholders.values)
+    for check in (_check_operators, _check_functions):
+        for action in actions:
+            check(action, placeholders.values)
     return Update(actions, placeholders.values)
 
 
-def _check(action: Action, values: Values) -> None:
+def _check_operators(action: Action, values: Values) -> None:
     operand = action.operand
     if action.section in ("ADD", "DELETE"):
         assert isinstance(operand, Value)
@@ -108,27 +109,23 @@ def _check(action: Action, values: Values) -> None:
                 "Incorrect operand type for operator or function; "
                 f"operator: {action.section}, operand type: {TYPE_NAMES[kind]}",
             )
-    elif operand is not None:
-        _check_operand(operand, values)
+    for each in walk(action):
+        if isinstance(each, Arithmetic):
+            check_literal(each.left, values, "N", KIND, each.operator)
+            check_literal(each.right, values, "N", KIND, each.operator)
 
 
-def _check_operand(operand: Operand, values: Values) -> None:
-    match operand:
-        case Arithmetic(operator, left, right):
-            for side in (left, right):
-                _check_operand(side, values)
-                check_literal(side, values, "N", KIND, operator)
-        case Function(name, operands):
-            if len(operands) != 2:
-                wrong_count(KIND, name, len(operands))
-            if name == "if_not_exists":
-                check_path(operands[0], KIND, name)
-            for each in operands:
-                _check_operand(each, values)
-                if name == "list_append":
-                    check_literal(each, values, "L", KIND, name)
-        case _:
-            pass
+def _check_functions(action: Action, values: Values) -> None:
+    for each in walk(action):
+        if not isinstance(each, Function):
+            continue
+        if len(each.operands) != 2:
+            wrong_count(KIND, each.name, len(each.operands))
+        if each.name == "if_not_exists":
+            check_path(each.operands[0], KIND, each.name)
+        else:
+            for operand in each.operands:
+                check_literal(operand, values, "L", KIND, each.name)
 
 
 # ---- deciding -----------------------------------------------------------------------------------------------------------

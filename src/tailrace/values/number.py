@@ -49,8 +49,9 @@ def normalise(text: str) -> str:
 def _parts(text: str) -> tuple[bool, str, int]:
     """Sign, digits without zeros around them, and the exponent of the last digit."""
     mantissa, _, power = text.lower().partition("e")
+    size = power.lstrip("+-").lstrip("0")
     # Beyond a thousand an exponent is out of any range: its digits are not worth converting.
-    exponent = 0 if not power else int(power) if len(power) < 6 else (-99_999 if power[0] == "-" else 99_999)
+    exponent = (int(size or "0") if len(size) < 6 else 99_999) * (-1 if power.startswith("-") else 1)
     whole, _, fraction = mantissa.lstrip("+-").partition(".")
     digits = (whole + fraction).lstrip("0")
     stripped = digits.rstrip("0")

@@ -175,7 +175,7 @@ def test_a_where_that_raises_lets_through_and_is_judged_again() -> None:
             raise mood
         return mood
 
-    filter = Filter({"INSERT"}, "t", where)
-    assert filter(INSERT)
-    assert filter.judge(Change(INSERT, "t"))
-    assert filter.judge(Change(INSERT, "t")), "asked once more only after it raised"
+    chosen = Filter({"INSERT"}, "t", where)
+    assert chosen(INSERT)
+    assert chosen.judge(Change(INSERT, "t"))
+    assert chosen.judge(Change(INSERT, "t")), "asked once more only after it raised"

@@ -1,0 +1,91 @@
+"""Saving a checkpoint: one transaction, fenced by the lease."""
+
+import asyncio
+
+import pytest
+
+from tailrace.deadletters.entry import read_deadletter
+from tailrace.errors import LeaseLost
+from tailrace.leases.lease import lease_key, take
+from tailrace.mapping.commands import Checkpoint, GivenUp, SaveCheckpoint, Settled
+from tailrace.ports import Failure, Shard
+from tailrace.runtime.rows import state_write
+from tailrace.runtime.settle import Place, Settler, load_checkpoint
+from tailrace.stores.memory import MemoryStateStore
+from tests.unit.sinks.batches import record
+
+PLACE = Place("shop", "note", "orders", "label", "shardId-1")
+SHARD = Shard("shardId-1", 3, 0, 1, 5, 0)
+
+
+async def settler(state: MemoryStateStore, owner: str = "me") -> Settler:
+    """A settler under a lease that it has just taken."""
+    key = lease_key("shop", "label", "shardId-1")
+    row = await state.get(key)
+    lease, write = take(key, None if row is None else row.fields, owner)
+    await state.transact([state_write(write)])
+    return Settler(state, PLACE, lease, "v7")
+
+
+def save(watermark: int, *given_up: GivenUp) -> SaveCheckpoint:
+    return SaveCheckpoint(Checkpoint(watermark), (Settled(1, watermark, watermark, "handled"),), given_up)
+
+
+def test_what_is_saved_is_where_the_next_start_begins() -> None:
+    async def main() -> None:
+        state = MemoryStateStore()
+        assert await load_checkpoint(state, PLACE, SHARD) == Checkpoint()
+        first = await settler(state)
+        command = SaveCheckpoint(Checkpoint(9, ((12, 14),), False), (), ())
+        await first.save(command)
+        assert await load_checkpoint(state, PLACE, SHARD) == command.checkpoint
+
+    asyncio.run(main())
+
+
+def test_the_ledger_adds_up_over_checkpoints_and_restarts() -> None:
+    async def main() -> None:
+        state = MemoryStateStore()
+        first = await settler(state)
+        await first.save(save(3))
+        await first.save(save(2))
+        await (await settler(state)).save(save(5))
+        ledger = await state.get(PLACE.ledger_key)
+        assert ledger is not None
+        assert ledger.fields["totals"] == {"handled": 10}
+
+    asyncio.run(main())
+
+
+def test_who_lost_the_lease_saves_nothing_of_it() -> None:
+    async def main() -> None:
+        state = MemoryStateStore()
+        old = await settler(state, "old")
+        await old.save(save(3))
+        new = await settler(state, "new")
+        failure = Failure(error="ValueError: no", traceback="Traceback …")
+        dead = GivenUp(record(4, "a"), "RetryAttemptsExhausted", 6, failure, 10, 20)
+        with pytest.raises(LeaseLost, match="taken"):
+            await old.save(save(4, dead))
+        assert await load_checkpoint(state, PLACE, SHARD) == Checkpoint(3)
+        assert await state.query("deadletter/") == []
+        await new.save(save(4, dead))
+        (row,) = await state.query("deadletter/")
+        letter = read_deadletter(row.fields)
+        assert (letter.record, letter.handler, letter.attempts) == (record(4, "a"), "note", 6)
+        assert (letter.error, letter.code_version, letter.shard_id) == ("ValueError: no", "v7", "shardId-1")
+
+    asyncio.run(main())
+
+
+def test_a_new_mapping_takes_the_oldest_and_one_that_followed_insists_on_everything() -> None:
+    child = Shard("shardId-2", 4, 0, 1, 50, 0, parent_id="shardId-1")
+    place = Place("shop", "note", "orders", "label", "shardId-2")
+
+    async def main() -> None:
+        state = MemoryStateStore()
+        assert await load_checkpoint(state, place, child) == Checkpoint(0)
+        await (await settler(state)).save(save(3))
+        assert await load_checkpoint(state, place, child) == Checkpoint(49)
+
+    asyncio.run(main())

@@ -5,6 +5,7 @@ is off, so that what a client must not send reaches the server too.
 """
 
 import json
+from functools import cache
 from typing import Any
 
 import boto3
@@ -32,9 +33,15 @@ class Raw:
         yield self._body
 
 
+@cache
+def session() -> boto3.session.Session:
+    """One session for all clients: it reads the service models once."""
+    return boto3.session.Session()
+
+
 def client(server: InProcess, service: str) -> Any:
     """A boto3 client of `dynamodb` or `dynamodbstreams` that talks to the server in this process."""
-    made = boto3.session.Session().client(
+    made = session().client(
         service,
         region_name="eu-west-9",
         endpoint_url="http://localhost:1",

@@ -5,6 +5,7 @@ is what the engine said. boto3 is imported when a client is made. Called by worl
 """
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final, Literal, TypeAlias
 
 from tailrace.errors import SettingsError
@@ -27,17 +28,25 @@ class _Body:
         yield self._data
 
 
+@cache
+def _session() -> Any:
+    """One session for all clients: it reads the service models once, which takes longer than a whole test."""
+    from boto3.session import Session
+
+    return Session()
+
+
 def client(server: InProcess, service: str, region: str = "us-east-1") -> Any:
     """A boto3 client of an engine. Raises: SettingsError for another service, or without boto3."""
     if service not in SERVICES:
         raise SettingsError(f"client: {service!r} is not allowed; it is one of {', '.join(SERVICES)}")
     try:
-        from boto3.session import Session
+        _session()
         from botocore.awsrequest import AWSResponse
         from botocore.config import Config
     except ImportError as error:
         raise SettingsError("world.client needs boto3", hint='pip install "tailrace[aws]"') from error
-    made = Session().client(
+    made = _session().client(
         service,
         region_name=region,
         endpoint_url=NOWHERE,

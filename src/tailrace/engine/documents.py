@@ -1,6 +1,6 @@
 """The catalog's documents: what table 0 of the store holds, as JSON with a version in each.
 
-Rules of this file: layouts only, documented in docs/formats/store.md; a document of another version is refused with a
+Rules of this file: layouts only, documented in docs/formats/catalog.md; a document of another version is refused with a
 hint, never guessed at. Called by `engine.catalog` and `engine.sequences`.
 """
 

@@ -7,6 +7,7 @@ they recorded on `change.transaction` is committed before the outcome is told. M
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 from tailrace.app.app import Mapping, is_async
 from tailrace.app.change import Batch as ChangeBatch
@@ -18,6 +19,7 @@ from tailrace.sinks.calling import RAISED, call, call_here, failure_of, is_ours
 from tailrace.telemetry import PointReached, pass_by
 
 Indexed = tuple[int, Change]
+WRITTEN: Final = Written()
 
 
 class Calls:
@@ -100,8 +102,9 @@ class HandlerSink:
             else:
                 await asyncio.get_running_loop().run_in_executor(None, self._call_all_here, calls)
             self._reached("invoke.done")
-            calls.committed(await self._effects.apply(calls.returned))
-        return Failed(calls.failures) if calls.failures else Written()
+            if calls.returned:
+                calls.committed(await self._effects.apply(calls.returned))
+        return Failed(calls.failures) if calls.failures else WRITTEN
 
     def _call_all_here(self, calls: Calls) -> None:
         while (each := calls.take()) is not None:
@@ -155,9 +158,14 @@ class BatchSink:
                 raise
             return Failed(whole=failure_of(error))
         self._reached("invoke.done")
+        recorded = [change for change in changes if change.has_transaction]
+        if not recorded:
+            return WRITTEN
         places = {record.sequence: index for index, record in enumerate(batch.records)}
-        failures = await self._effects.apply([(places[change.record.sequence], change) for change in changes])
-        return Failed(failures) if failures else Written()
+        failures = await self._effects.apply(
+            [(places[change.record.sequence], change) for change in recorded]
+        )
+        return Failed(failures) if failures else WRITTEN
 
 
 def filter_of(mapping: Mapping) -> Filter | None:

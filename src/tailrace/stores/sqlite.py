@@ -207,9 +207,8 @@ class SqliteStore:
 
     def close(self) -> None:
         """Move the log into the database and give everything back; a commit under way ends first. Repeatable."""
-        with (
-            self._committing
-        ):  # closing a connection that another thread writes through would kill the process
+        # Closing a connection that another thread is writing through would kill the process.
+        with self._committing:
             if self._mover is not None:
                 self._mover.close()
                 self._mover = None

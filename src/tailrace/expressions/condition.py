@@ -1,15 +1,30 @@
 """Conditions: ConditionExpression and FilterExpression.
 
 Rules of this file: values of different types are never equal and never ordered; what is absent fails every comparison but the
-functions of existence, except `<>`, which holds. Called by tables.mutate and engine.query. Source: semantics §6.4.
+functions of existence, except `<>`, which holds. A text becomes functions once for each choice of names; binding values to
+them is cheap. Called by tables.mutate, engine.query and keys.py. Source: semantics §6.4.
 """
 
+import operator
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final, assert_never
+from typing import Final, Never, assert_never
 
+import msgspec
+
+from tailrace.errors import ApiError
+from tailrace.expressions.checks import (
+    Literal,
+    check_leaf,
+    have_kinds,
+    is_delicate,
+    literals,
+    undefined_name,
+    undefined_value,
+    within,
+)
+from tailrace.expressions.kept import kept
 from tailrace.expressions.nodes import (
     And,
     Between,
@@ -18,65 +33,44 @@ from tailrace.expressions.nodes import (
     In,
     Node,
     Not,
-    Operand,
     Or,
+    ParsedCondition,
     Path,
     Value,
 )
-from tailrace.expressions.operands import (
-    Values,
-    check_literal,
-    check_path,
-    check_size,
-    evaluate,
-    kind_of,
-    wrong_count,
-    wrong_operand,
-)  # fmt: skip
-from tailrace.expressions.parser import CACHED, parse_condition_text
+from tailrace.expressions.operands import Reader, Values, kind_of, reader
+from tailrace.expressions.parser import Names, parse_condition_text
 from tailrace.expressions.placeholders import Placeholders
-from tailrace.expressions.resolve import Uses, resolve, uses, walk
-from tailrace.expressions.tokens import invalid
 from tailrace.values.order import compare_values
 from tailrace.values.types import AttributeValue, Item
 
-TYPES: Final = ("B", "NULL", "SS", "BOOL", "L", "BS", "N", "NS", "S", "M")
-ORDERED: Final = "S N B"
+Test = Callable[[Item, Values], bool]
+RELATIONS: Final = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
-    """A condition that is ready to be asked. Shape: `node` with real names, `values` behind its placeholders."""
+class Prepared:
+    """A condition without its values. Shape: `is_doubtful` says that its checks look at more than types."""
 
-    node: Node
+    parsed: ParsedCondition
+    test: Test
+    literals: tuple[Literal, ...]
+    is_doubtful: bool
+
+
+class Condition(msgspec.Struct, frozen=True, gc=False):
+    """A condition that is ready to be asked. Shape: `values` stand behind its placeholders."""
+
+    prepared: Prepared
     values: Mapping[str, AttributeValue]
 
     def matches(self, item: Item) -> bool:
         """Whether it holds for an item; an absent item is `{}`."""
-        return _holds(self.node, item, self.values)
+        return self.prepared.test(item, self.values)
 
     def attribute_names(self) -> frozenset[str]:
         """The top-level names of all of its paths."""
-        return frozenset(str(each.parts[0]) for each in walk(self.node) if isinstance(each, Path))
-
-
-@lru_cache(CACHED)
-def condition_uses(text: str, kind: str) -> Uses:
-    """What a condition uses. Raises: ApiError."""
-    return uses([parse_condition_text(text, kind)])
-
-
-@lru_cache(CACHED)
-def _resolved(text: str, kind: str, names: tuple[tuple[str, str], ...]) -> Node:
-    return resolve(parse_condition_text(text, kind), dict(names))
-
-
-def resolved_condition(text: str, placeholders: Placeholders, kind: str) -> Node:
-    """The node of a condition with real names; its placeholders are noted as used. Raises: ApiError."""
-    used = condition_uses(text, kind)
-    placeholders.use_names(used.names, kind)
-    placeholders.use_values(used.values, kind)
-    return _resolved(text, kind, tuple((name, placeholders.names[name]) for name in used.names))
+        return self.prepared.parsed.top_level_names
 
 
 def parse_condition(text: str, placeholders: Placeholders, kind: str = "ConditionExpression") -> Condition:
@@ -86,69 +80,164 @@ def parse_condition(text: str, placeholders: Placeholders, kind: str = "Conditio
     >>> parse_condition("n > :one", Placeholders(None, values)).matches({"n": {"N": "2"}})
     True
     """
-    node = resolved_condition(text, placeholders, kind)
-    _check(node, placeholders.values, kind)
-    return Condition(node, placeholders.values)
+    return Condition(bind(text, placeholders, kind), placeholders.values)
 
 
-# ---- evaluating -------------------------------------------------------------------------------------------------------
+# ---- binding placeholders ----------------------------------------------------------------------------------------------
 
 
-def _holds(node: Node, item: Item, values: Values) -> bool:
+def bind(text: str, placeholders: Placeholders, kind: str) -> Prepared:
+    """The condition with real names, checked with these values; its placeholders are noted as used. Raises: ApiError."""
+    prepared = _prepared(text, kind)
+    parsed = prepared.parsed
+    if not placeholders.use(parsed.names, parsed.values):
+        _refuse(text, placeholders, kind)
+    if parsed.names:
+        prepared = _prepared(text, kind, placeholders.chosen(parsed.names))
+    values = placeholders.values
+    if prepared.is_doubtful or not have_kinds(values, prepared.literals):
+        for leaf in prepared.parsed.leaves:
+            check_leaf(leaf, values, kind)
+    return prepared
+
+
+@kept
+def _prepared(text: str, kind: str, names: Names = ()) -> Prepared:
+    parsed = parse_condition_text(text, kind, names)
+    try:
+        for leaf in parsed.leaves:
+            check_leaf(leaf, None, kind)
+    except ApiError:  # it is raised again by `bind`, in its place among what depends on the values
+        return Prepared(parsed, _never, (), True)
+    found = tuple(literal for leaf in parsed.leaves for literal in literals(leaf))
+    return Prepared(parsed, _test(parsed.node), found, any(map(is_delicate, parsed.leaves)))
+
+
+def _never(item: Item, values: Values) -> Never:
+    raise AssertionError("this condition was refused")
+
+
+def _refuse(text: str, placeholders: Placeholders, kind: str) -> Never:
+    """Raise the first error, condition by condition: something is not defined."""
+    written = parse_condition_text(text, kind)
+    named = parse_condition_text(text, kind, placeholders.chosen(written.names))
+    for leaf, checked in zip(written.leaves, named.leaves, strict=True):
+        for each in within(leaf):
+            if isinstance(each, Value) and each.name not in placeholders.values:
+                undefined_value(each.name, kind)
+            for part in each.parts if isinstance(each, Path) else ():
+                if isinstance(part, str) and part.startswith("#") and part not in placeholders.names:
+                    undefined_name(part, kind)
+        check_leaf(checked, placeholders.values, kind)
+    raise AssertionError("something was not defined")
+
+
+# ---- from nodes to functions -------------------------------------------------------------------------------------------
+
+
+def _test(node: Node) -> Test:
     match node:
-        case Compare(operator, left, right):
-            return _compare(operator, evaluate(left, item, values), evaluate(right, item, values))
+        case Compare("=", left, right):
+            return _equal(reader(left), reader(right))
+        case Compare("<>", left, right):
+            return _unequal(reader(left), reader(right))
+        case Compare(sign, left, right):
+            return _ordered(RELATIONS[sign], reader(left), reader(right))
         case And(conditions):
-            return all(_holds(condition, item, values) for condition in conditions)
+            return _all(tuple(map(_test, conditions)))
         case Or(conditions):
-            return any(_holds(condition, item, values) for condition in conditions)
+            return _any(tuple(map(_test, conditions)))
         case Not(condition):
-            return not _holds(condition, item, values)
+            return _not(_test(condition))
         case Between(operand, low, high):
-            value = evaluate(operand, item, values)
-            return _compare(">=", value, evaluate(low, item, values)) and _compare(
-                "<=", value, evaluate(high, item, values)
+            value = reader(operand)
+            return _all(
+                (_ordered(operator.ge, value, reader(low)), _ordered(operator.le, value, reader(high)))
             )
         case In(operand, options):
-            value = evaluate(operand, item, values)
-            return any(_compare("=", value, evaluate(option, item, values)) for option in options)
+            return _one_of(reader(operand), tuple(map(reader, options)))
         case Function(name, operands):
-            return _test(name, [evaluate(operand, item, values) for operand in operands])
+            return _function(name, tuple(map(reader, operands)))
         case _:
             assert_never(node)
 
 
-def _compare(operator: str, left: AttributeValue | None, right: AttributeValue | None) -> bool:
-    if operator == "=":
-        return left is not None and left == right
-    if operator == "<>":
-        return left != right or left is None
-    if left is None or right is None:
-        return False
-    order = compare_values(left, right)
-    if order is None:
-        return False
-    return {"<": order < 0, "<=": order <= 0, ">": order > 0, ">=": order >= 0}[operator]
+def _equal(left: Reader, right: Reader) -> Test:
+    def test(item: Item, values: Values) -> bool:
+        found = left(item, values)
+        return found is not None and found == right(item, values)
+
+    return test
 
 
-def _test(name: str, operands: list[AttributeValue | None]) -> bool:
-    value = operands[0]
-    if name == "attribute_not_exists":
-        return value is None
-    if value is None:
-        return False
-    if name == "attribute_exists":
+def _unequal(left: Reader, right: Reader) -> Test:
+    def test(item: Item, values: Values) -> bool:
+        found = left(item, values)
+        return found is None or found != right(item, values)
+
+    return test
+
+
+def _ordered(relation: Callable[[int, int], bool], left: Reader, right: Reader) -> Test:
+    def test(item: Item, values: Values) -> bool:
+        one, two = left(item, values), right(item, values)
+        if one is None or two is None:
+            return False
+        order = compare_values(one, two)
+        return order is not None and relation(order, 0)
+
+    return test
+
+
+def _all(tests: tuple[Test, ...]) -> Test:
+    def test(item: Item, values: Values) -> bool:
+        for each in tests:  # noqa: SIM110  # no generator: conditions may be deep, and this is hot
+            if not each(item, values):
+                return False
         return True
-    other = operands[1]
-    if other is None:
+
+    return test
+
+
+def _any(tests: tuple[Test, ...]) -> Test:
+    def test(item: Item, values: Values) -> bool:
+        for each in tests:  # noqa: SIM110  # as above
+            if each(item, values):
+                return True
         return False
-    match name:
-        case "attribute_type":
-            return kind_of(value) == other.get("S")
-        case "begins_with":
-            return _begins_with(value, other)
-        case _:
-            return _contains(value, other)
+
+    return test
+
+
+def _not(inner: Test) -> Test:
+    return lambda item, values: not inner(item, values)
+
+
+def _one_of(operand: Reader, options: tuple[Reader, ...]) -> Test:
+    def test(item: Item, values: Values) -> bool:
+        found = operand(item, values)
+        return found is not None and any(found == option(item, values) for option in options)
+
+    return test
+
+
+def _function(name: str, operands: tuple[Reader, ...]) -> Test:
+    first = operands[0]
+    if name == "attribute_exists":
+        return lambda item, values: first(item, values) is not None
+    if name == "attribute_not_exists":
+        return lambda item, values: first(item, values) is None
+    relation, second = FUNCTIONS[name], operands[1]
+
+    def test(item: Item, values: Values) -> bool:
+        one, two = first(item, values), second(item, values)
+        return one is not None and two is not None and relation(one, two)
+
+    return test
+
+
+def _has_type(value: AttributeValue, name: AttributeValue) -> bool:
+    return kind_of(value) == name.get("S")
 
 
 def _begins_with(value: AttributeValue, prefix: AttributeValue) -> bool:
@@ -172,90 +261,4 @@ def _contains(value: AttributeValue, other: AttributeValue) -> bool:
     return kind in ("SS", "NS", "BS") and other.get(kind[0]) in value[kind]
 
 
-# ---- what is wrong whatever the item ------------------------------------------------------------------------------------
-
-
-def _check(node: Node, values: Values, kind: str) -> None:
-    match node:
-        case And(conditions) | Or(conditions):
-            for condition in conditions:
-                _check(condition, values, kind)
-        case Not(condition):
-            _check(condition, values, kind)
-        case Compare(operator, left, right):
-            _check_operands(operator, (left, right), values, kind)
-            if operator not in ("=", "<>"):
-                _check_ordered(operator, (left, right), values, kind)
-        case Between(operand, low, high):
-            _check_operands("BETWEEN", (operand, low, high), values, kind)
-            _check_ordered("BETWEEN", (operand, low, high), values, kind)
-            _check_bounds(low, high, values, kind)
-        case In(operand, options):
-            _check_operands("IN", (operand, *options), values, kind)
-        case Function(name, operands):
-            _check_test(name, operands, values, kind)
-        case _:
-            assert_never(node)
-
-
-def _check_operands(operator: str, operands: tuple[Operand, ...], values: Values, kind: str) -> None:
-    for operand in operands:
-        check_size(operand, values, kind)
-    first = operands[0]
-    if isinstance(first, Path) and first in operands[1:]:
-        raise invalid(
-            kind,
-            "The first operand must be distinct from the remaining operands for this operator or function; "
-            f"operator: {operator}, first operand: {first}",
-        )
-
-
-def _check_ordered(operator: str, operands: tuple[Operand, ...], values: Values, kind: str) -> None:
-    for operand in operands:
-        check_literal(operand, values, ORDERED, kind, operator)
-
-
-def _check_bounds(low: Operand, high: Operand, values: Values, kind: str) -> None:
-    if not (isinstance(low, Value) and isinstance(high, Value)):
-        return
-    one, two = values[low.name], values[high.name]
-    shown = f"lower bound operand: {_shown(one)}, upper bound operand: {_shown(two)}"
-    if kind_of(one) != kind_of(two):
-        raise invalid(
-            kind, f"The BETWEEN operator requires same data type for lower and upper bounds; {shown}"
-        )
-    if (compare_values(one, two) or 0) > 0:
-        raise invalid(
-            kind,
-            f"The BETWEEN operator requires upper bound to be greater than or equal to lower bound; {shown}",
-        )
-
-
-def _shown(value: AttributeValue) -> str:
-    return f"AttributeValue: {{{kind_of(value)}:{value[kind_of(value)]}}}"
-
-
-def _check_test(name: str, operands: tuple[Operand, ...], values: Values, kind: str) -> None:
-    expected = 1 if name in ("attribute_exists", "attribute_not_exists") else 2
-    if len(operands) != expected:
-        wrong_count(kind, name, len(operands))
-    if name in ("attribute_exists", "attribute_not_exists", "attribute_type"):
-        check_path(operands[0], kind, name)
-    if expected == 2:
-        _check_operands(name, operands, values, kind)
-    if name == "begins_with":
-        for operand in operands:
-            check_literal(operand, values, "S B", kind, name)
-    if name == "attribute_type":
-        _check_type_name(operands[1], values, kind)
-
-
-def _check_type_name(operand: Operand, values: Values, kind: str) -> None:
-    if not isinstance(operand, Value):
-        wrong_operand(kind, "attribute_type", "{NS,SS,L,BS,N,M,B,BOOL,NULL,S}")
-    check_literal(operand, values, "S", kind, "attribute_type")
-    found = values[operand.name]["S"]
-    if found not in TYPES:
-        raise invalid(
-            kind, f"Invalid attribute type name found; type: {found}, valid types: {{{','.join(TYPES)}}}"
-        )
+FUNCTIONS: Final = {"attribute_type": _has_type, "begins_with": _begins_with, "contains": _contains}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Never
 
 from tailrace.errors import validation_error
-from tailrace.expressions.condition import resolved_condition
+from tailrace.expressions.condition import bind
 from tailrace.expressions.nodes import (
     And,
     Arithmetic,
@@ -25,7 +25,6 @@ from tailrace.expressions.nodes import (
 )
 from tailrace.expressions.operands import Values
 from tailrace.expressions.placeholders import Placeholders
-from tailrace.values.order import compare_values
 from tailrace.values.types import AttributeValue
 
 KIND: Final = "KeyConditionExpression"
@@ -52,17 +51,21 @@ class KeyCondition:
 def parse_key_condition(
     text: str, placeholders: Placeholders, hash_name: str, range_name: str | None
 ) -> KeyCondition:
-    """A key condition from its text. Raises: ApiError."""
-    node = resolved_condition(text, placeholders, KIND)
-    parts = _conjuncts(node)
-    if len(parts) > 2:
-        raise validation_error("Conditions can be of length 1 or 2 only")
+    """A key condition from its text. Raises: ApiError.
+
+    >>> values = {":p": {"S": "a"}, ":s": {"N": "1"}}
+    >>> parse_key_condition("pk = :p AND :s < sk", Placeholders(None, values), "pk", "sk").sort
+    SortCondition(operator='>', low={'N': '1'}, high=None)
+    """
+    node = bind(text, placeholders, KIND).parsed.node
     found: dict[str, SortCondition] = {}
-    for part in parts:
+    for part in node.conditions if isinstance(node, And) else (node,):
         name, condition = _one(part, placeholders.values)
         if name in found:
             raise validation_error("KeyConditionExpressions must only contain one condition per key")
         found[name] = condition
+    if len(found) > 2:
+        raise validation_error("Conditions can be of length 1 or 2 only")
     return _matched(found, hash_name, range_name)
 
 
@@ -79,12 +82,6 @@ def _matched(found: dict[str, SortCondition], hash_name: str, range_name: str | 
     if partition.operator != "=":
         raise validation_error("Query key condition not supported")
     return KeyCondition(partition.low, next(iter(found.values()), None))
-
-
-def _conjuncts(node: Node) -> list[Node]:
-    if not isinstance(node, And):
-        return [node]
-    return [part for condition in node.conditions for part in _conjuncts(condition)]
 
 
 def _bad_operator(name: str) -> Never:
@@ -105,35 +102,23 @@ def _one(node: Node, values: Values) -> tuple[str, SortCondition]:
             _bad_operator("IN")
         case Compare("<>", _, _):
             _bad_operator("<>")
-        case Function(name, operands) if name != "begins_with" or len(operands) != 2:
+        case Function(name) if name != "begins_with":
             _bad_operator(name)
         case Function(_, operands):
             return _name(operands), SortCondition("begins_with", _value(operands[1], values))
         case Between(operand, low, high):
             if not isinstance(operand, Path):
                 _bad_condition("BETWEEN operator must have the key attribute as its first operand")
-            return _name((operand, low, high)), _between(_value(low, values), _value(high, values))
+            return _name((operand, low, high)), SortCondition(
+                "BETWEEN", _value(low, values), _value(high, values)
+            )
         case Compare(operator, left, right):
             name = _name((left, right))
             if isinstance(left, Path):
                 return name, SortCondition(operator, _value(right, values))
             return name, SortCondition(FLIPPED[operator], _value(left, values))
         case And():
-            raise AssertionError("conjunctions were flattened")
-
-
-def _between(low: AttributeValue, high: AttributeValue) -> SortCondition:
-    if (compare_values(low, high) or 0) > 0:
-        raise validation_error(
-            f"Invalid {KIND}: The BETWEEN operator requires upper bound to be greater than or equal to lower bound; "
-            f"lower bound operand: {_shown(low)}, upper bound operand: {_shown(high)}"
-        )
-    return SortCondition("BETWEEN", low, high)
-
-
-def _shown(value: AttributeValue) -> str:
-    kind = next(iter(value))
-    return f"AttributeValue: {{{kind}:{value[kind]}}}"
+            raise AssertionError("an And holds no And")
 
 
 def _name(operands: tuple[Operand, ...]) -> str:

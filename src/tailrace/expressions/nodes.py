@@ -1,18 +1,20 @@
 """What an expression is, once it is parsed: frozen nodes.
 
-Rules of this file: shapes only. A path keeps names as they were written, `#x` included, until `resolve` puts the real names in;
-values stay `:x` for ever and are looked up when the expression is evaluated.
+Rules of this file: shapes only. A path holds real names, or `#x` where the parser was not told what stands behind it; values
+stay `:x` for ever and are looked up when the expression is evaluated. Made by parser.py.
 """
 
 from dataclasses import dataclass
 from typing import TypeAlias
+
+Part: TypeAlias = str | int
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
     """A document path. Shape: names and indexes, e.g. ("a", 0, "b")."""
 
-    parts: tuple[str | int, ...]
+    parts: tuple[Part, ...]
 
     def __str__(self) -> str:
         pieces = (f"[{part}]" if isinstance(part, int) else part for part in self.parts)
@@ -81,19 +83,20 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """All of them."""
+    """All of them; none of them is itself an And."""
 
     conditions: tuple["Node", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """Any of them."""
+    """Any of them; none of them is itself an Or."""
 
     conditions: tuple["Node", ...]
 
 
-Node: TypeAlias = Compare | Between | In | Not | And | Or | Function
+Leaf: TypeAlias = Compare | Between | In | Function
+Node: TypeAlias = Leaf | Not | And | Or
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +106,47 @@ class Action:
     section: str
     path: Path
     operand: Operand | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedCondition:
+    """A condition's node, its leaves in the order of the text, and the placeholders that it uses."""
+
+    node: Node
+    leaves: tuple[Leaf, ...]
+    names: tuple[str, ...]
+    values: tuple[str, ...]
+    top_level_names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedUpdate:
+    """An update's actions in the order of the text, the placeholders that it uses, and what is wrong with a function."""
+
+    actions: tuple[Action, ...]
+    names: tuple[str, ...]
+    values: tuple[str, ...]
+    misuse: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedProjection:
+    """A projection's paths, and the names that it uses."""
+
+    paths: tuple[Path, ...]
+    names: tuple[str, ...]
+
+
+def operands_of(leaf: Leaf | Operand) -> tuple[Operand, ...]:
+    """The operands directly inside a leaf or an operand, in the order of the text."""
+    match leaf:
+        case Path() | Value():
+            return ()
+        case Function(_, operands):
+            return operands
+        case Compare(_, left, right) | Arithmetic(_, left, right):
+            return (left, right)
+        case Between(operand, low, high):
+            return (operand, low, high)
+        case In(operand, options):
+            return (operand, *options)

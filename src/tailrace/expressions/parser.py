@@ -1,15 +1,15 @@
-"""Tokens → nodes, by recursive descent.
+"""Tokens → nodes.
 
-Rules of this file: syntax only, and what depends on nothing but the text: unknown functions, functions in the wrong place,
-redundant parentheses, repeated sections, reserved words, limits. Syntax errors come first; of the others the one that AWS
-reports first. Each text is parsed once and kept. Called by condition.py, update.py, projection.py. Source: semantics §6.4.
+Rules of this file: syntax, and what depends on nothing but the text: redundant parentheses, unknown or misplaced functions,
+reserved words, repeated sections, limits. No recursion over conditions: their depth is the client's choice. Each text is parsed
+once for each choice of names. Called by condition.py, update.py, projection.py. Source: semantics §6.4.
 """
 
-from collections.abc import Callable
-from functools import lru_cache
-from typing import Final, NoReturn, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Final
 
-from tailrace.errors import ApiError
+from tailrace.expressions.cursor import TESTS, Cursor
+from tailrace.expressions.kept import kept
 from tailrace.expressions.nodes import (
     Action,
     And,
@@ -18,321 +18,233 @@ from tailrace.expressions.nodes import (
     Compare,
     Function,
     In,
+    Leaf,
     Node,
     Not,
     Operand,
     Or,
+    ParsedCondition,
+    ParsedProjection,
+    ParsedUpdate,
     Path,
     Value,
+    operands_of,
 )  # fmt: skip
-from tailrace.expressions.reserved import RESERVED
-from tailrace.expressions.tokens import Token, invalid, syntax_error, tokenize
 
-TESTS: Final = frozenset(
-    {"attribute_exists", "attribute_not_exists", "attribute_type", "begins_with", "contains"}
-)
+Names = tuple[tuple[str, str], ...]
+"""What stands behind `#x`, as a key of the cache."""
 COMPARATORS: Final = frozenset({"=", "<>", "<", "<=", ">", ">="})
-SET_FUNCTIONS: Final = frozenset({"if_not_exists", "list_append"})
-SECTIONS: Final = ("SET", "REMOVE", "ADD", "DELETE")
-OPERATORS: Final = 300
 IN_OPERANDS: Final = 100
-DEPTH: Final = 64
-CACHED: Final = 2_048
-RANKS: Final = {
-    "UpdateExpression": ("reserved", "unknown function", "section"),
-    "ProjectionExpression": ("reserved",),
-}
-CONDITION_RANKS: Final = ("parentheses", "unknown function", "misused function", "reserved", "count")
-"""What AWS reports first when several things are wrong with one expression."""
-T = TypeVar("T")
+CONDITION_KEYWORDS: Final = frozenset({"AND", "OR", "NOT", "BETWEEN", "IN"})
+SECTIONS: Final = frozenset({"SET", "REMOVE", "ADD", "DELETE"})
+BINDING: Final = {"OR": 1, "AND": 2, "NOT": 3}
 
 
-@lru_cache(CACHED)
-def parse_condition_text(text: str, kind: str) -> Node:
-    """The node of a condition. Raises: ApiError."""
-    parser = _Parser(text, kind)
-    node = parser.condition()
-    parser.end()
-    return node
+@kept
+def parse_condition_text(text: str, kind: str, names: Names = ()) -> ParsedCondition:
+    """A condition, a filter or a key condition. Raises: ApiError.
+
+    >>> parse_condition_text("size(a) > :n", "ConditionExpression").node
+    Compare(operator='>', left=Function(name='size', operands=(Path(parts=('a',)),)), right=Value(name=':n'))
+    """
+    return _ConditionParser(text, kind, dict(names)).parse()
 
 
-@lru_cache(CACHED)
-def parse_update_text(text: str) -> tuple[Action, ...]:
-    """The actions of an update expression, in the order of the text. Raises: ApiError."""
-    parser = _Parser(text, "UpdateExpression")
-    actions = parser.update()
-    parser.end()
-    return actions
+@kept
+def parse_update_text(text: str, kind: str = "UpdateExpression", names: Names = ()) -> ParsedUpdate:
+    """An update. Raises: ApiError."""
+    return _UpdateParser(text, kind, dict(names), SECTIONS).parse()
 
 
-@lru_cache(CACHED)
-def parse_projection_text(text: str) -> tuple[Path, ...]:
-    """The paths of a projection expression. Raises: ApiError."""
-    parser = _Parser(text, "ProjectionExpression")
-    paths = parser.several(parser.path)
-    parser.end()
-    return paths
+@kept
+def parse_projection_text(
+    text: str, kind: str = "ProjectionExpression", names: Names = ()
+) -> ParsedProjection:
+    """A projection. Raises: ApiError."""
+    cursor = Cursor(text, kind, dict(names), frozenset())
+    paths = cursor.several(cursor.path)
+    cursor.finish("reserved word")
+    return ParsedProjection(paths, tuple(cursor.used_names))
 
 
-class _Parser:
-    """One text being read. Shape: `_place` is the token that comes next."""
+class _ConditionParser(Cursor):
+    """Reads a condition with two stacks: conditions (or operands still in parentheses), and operators not yet applied."""
 
-    def __init__(self, text: str, kind: str) -> None:
-        self._text = text
-        self._kind = kind
-        self._tokens = tokenize(text, kind)
-        self._place = 0
-        self._operators = 0
-        self._depth = 0
-        self._ranks = RANKS.get(kind, CONDITION_RANKS)
-        self._problems: list[tuple[int, ApiError]] = []
+    def __init__(self, text: str, kind: str, names: Mapping[str, str]) -> None:
+        super().__init__(text, kind, names, CONDITION_KEYWORDS)
+        self._found: list[Node | Operand] = []
+        self._pending: list[tuple[str, int]] = []
+        self._leaves: list[Leaf] = []
+        self._heads: set[str] = set()
 
-    # ---- tokens ------------------------------------------------------------------------------------------------
-
-    @property
-    def _token(self) -> Token:
-        return self._tokens[self._place]
-
-    def _problem(self, sort: str, reason: str) -> None:
-        """Note what is wrong although the syntax is right; `end` raises the first by AWS's order."""
-        self._problems.append((self._ranks.index(sort), invalid(self._kind, reason)))
-
-    def _fail(self) -> NoReturn:
-        syntax_error(self._text, self._kind, self._tokens, self._place)
-
-    def _take(self, kind: str) -> str:
-        token = self._token
-        if token.kind != kind:
-            self._fail()
-        self._place += 1
-        return token.text
-
-    def _skip(self, text: str) -> bool:
-        """Step over a sign or keyword if it comes next."""
-        if self._token.word != text or self._token.kind not in ("sign", "name"):
-            return False
-        self._place += 1
-        return True
-
-    def _need(self, text: str) -> None:
-        if not self._skip(text):
-            self._fail()
-
-    def _count(self) -> None:
-        self._operators += 1
-        if self._operators > OPERATORS:
-            raise invalid(
-                self._kind,
-                f"The expression contains too many operators; operator count: {self._operators}",
-            )
-
-    def end(self) -> None:
-        """Nothing may follow, and nothing may have been wrong."""
-        if self._token.kind != "end":
-            self._fail()
-        if self._problems:
-            raise min(self._problems, key=lambda problem: problem[0])[1]
-
-    def several(self, read: Callable[[], T]) -> tuple[T, ...]:
-        """One or more, separated by commas."""
-        found = [read()]
-        while self._skip(","):
-            found.append(read())
-        return tuple(found)
-
-    # ---- conditions ----------------------------------------------------------------------------------------------
-
-    def condition(self) -> Node:
-        """condition OR condition."""
-        found = [self._conjunction()]
-        while self._skip("OR"):
-            self._count()
-            found.append(self._conjunction())
-        return found[0] if len(found) == 1 else Or(tuple(found))
-
-    def _conjunction(self) -> Node:
-        found = [self._negation()]
-        while self._skip("AND"):
-            self._count()
-            found.append(self._negation())
-        return found[0] if len(found) == 1 else And(tuple(found))
-
-    def _negation(self) -> Node:
-        if not self._skip("NOT"):
-            return self._primary()
-        self._count()
-        return Not(self._deeper(self._negation))
-
-    def _deeper(self, read: Callable[[], T]) -> T:
-        self._depth += 1
-        if self._depth > DEPTH:
-            raise invalid(self._kind, f"The expression is nested too deeply; the limit is {DEPTH} levels")
-        found = read()
-        self._depth -= 1
-        return found
-
-    def _primary(self) -> Node:
-        if self._token.text == "(":
-            return self._parenthesised()
-        is_function = self._is_function()
-        operand = self._operand()
-        if self._token.text in COMPARATORS or self._token.word in ("BETWEEN", "IN"):
-            return self._comparison(operand)
-        if not is_function or not isinstance(operand, Function):
-            self._fail()
-        if operand.name == "size":
-            self._misused(operand.name)
-        self._count()
-        return operand
-
-    def _parenthesised(self) -> Node:
-        self._need("(")
-        is_double = self._token.text == "("
-        start = self._place
-        found = self._deeper(self.condition)
-        if is_double and self._closing(start) == self._place - 1:
-            self._problem("parentheses", "The expression has redundant parentheses;")
-        self._need(")")
-        return found
-
-    def _closing(self, opening: int) -> int:
-        """The place of the parenthesis that closes this one."""
-        depth = 0
-        for place in range(opening, len(self._tokens)):
-            depth += (self._tokens[place].text == "(") - (self._tokens[place].text == ")")
-            if not depth:
-                return place
-        return -1
-
-    def _comparison(self, left: Operand) -> Node:
-        self._check_operand(left)
-        self._count()
-        if self._skip("BETWEEN"):
-            low = self._checked_operand()
-            self._need("AND")
-            return Between(left, low, self._checked_operand())
-        if self._skip("IN"):
-            self._need("(")
-            options = self.several(self._checked_operand)
-            self._need(")")
-            if len(options) > IN_OPERANDS:
-                self._problem(
-                    "count",
-                    "Incorrect number of operands for operator or function; operator or function: IN, "
-                    f"number of operands: {len(options)}",
-                )
-            return In(left, options)
-        return Compare(self._take("sign"), left, self._checked_operand())
-
-    def _checked_operand(self) -> Operand:
-        operand = self._operand()
-        self._check_operand(operand)
-        return operand
-
-    def _check_operand(self, operand: Operand) -> None:
-        """Only size stands for a value in a condition."""
-        if isinstance(operand, Function) and operand.name in TESTS:
-            self._misused(operand.name)
-
-    def _misused(self, name: str) -> None:
-        self._problem(
-            "misused function",
-            f"The function is not allowed to be used this way in an expression; function: {name}",
+    def parse(self) -> ParsedCondition:
+        """The whole text. Raises: ApiError."""
+        while True:
+            self._before_operand()
+            self._found.append(self._comparison(self.operand()))
+            self._after_operand()
+            if self.keyword not in ("AND", "OR"):
+                break
+            self._operator(self.keyword)
+        self._reduce(0)
+        if self._pending:
+            self.fail()
+        self.finish("unknown function", "misused function", "reserved word")
+        node = self._found[0]
+        assert not isinstance(node, Path | Value | Arithmetic)
+        return ParsedCondition(
+            node,
+            tuple(self._leaves),
+            tuple(self.used_names),
+            tuple(self.used_values),
+            frozenset(self._heads),
         )
 
-    # ---- operands --------------------------------------------------------------------------------------------------
-
-    def _is_function(self) -> bool:
-        return self._token.kind == "name" and self._tokens[self._place + 1].text == "("
-
-    def _operand(self) -> Operand:
-        if self._token.kind == "value":
-            return Value(self._take("value"))
-        return self._function() if self._is_function() else self.path()
-
-    def _function(self) -> Function:
-        name = self._take("name")
-        is_update = self._kind == "UpdateExpression"
-        known = SET_FUNCTIONS if is_update else TESTS | {"size"}
-        if name not in known:
-            reason = "Invalid function name"
-            if name in SET_FUNCTIONS | TESTS | {"size"}:
-                reason = (
-                    f"The function is not allowed in {'an update' if is_update else 'a condition'} expression"
-                )
-            self._problem("unknown function", f"{reason}; function: {name}")
-        self._need("(")
-        operands = self._deeper(lambda: self.several(self._operand if is_update else self._checked_operand))
-        self._need(")")
-        return Function(name, operands)
-
     def path(self) -> Path:
-        """name, or name.name[0]."""
-        parts: list[str | int] = [self._name()]
-        while True:
-            if self._skip("."):
-                parts.append(self._name())
-            elif self._skip("["):
-                parts.append(int(self._take("number")))
-                self._need("]")
-            else:
-                return Path(tuple(parts))
+        """A path, whose first name is noted."""
+        found = super().path()
+        self._heads.add(str(found.parts[0]))
+        return found
 
-    def _name(self) -> str:
-        name = self._take("names" if self._token.kind == "names" else "name")
-        if name.upper() in RESERVED:
-            self._problem("reserved", f"Attribute name is a reserved keyword; reserved keyword: {name}")
-        return name
+    def _before_operand(self) -> None:
+        while self.token.text == "(" or self.keyword == "NOT":
+            if self.keyword:
+                self.count_operator()
+            self._pending.append((self.keyword or "(", self.place))
+            self.place += 1
 
-    # ---- updates ---------------------------------------------------------------------------------------------------
+    def _after_operand(self) -> None:
+        """Close what ends here; an operand in parentheses may turn out to be the left side of a comparison."""
+        while self.token.text == ")" and any(operator == "(" for operator, _ in self._pending):
+            if self._pending[-1][0] != "(" or not isinstance(self._found[-1], Path | Value | Function):
+                self._reduce(0)
+            _, opening = self._pending.pop()
+            self.close(opening)
+            self._found.append(self._comparison(self._found.pop()))
+        self._require_condition()
 
-    def update(self) -> tuple[Action, ...]:
-        """The sections, each at most once."""
+    def _require_condition(self) -> None:
+        found = self._found[-1]
+        if isinstance(found, Path | Value):
+            self.fail()
+        if isinstance(found, Function):
+            if found.name not in TESTS:
+                self.misuse(found.name)
+            if found not in self._leaves[-1:]:
+                self._leaves.append(found)
+
+    def _operator(self, operator: str) -> None:
+        self.count_operator()
+        self._reduce(BINDING[operator])
+        self._pending.append((operator, self.place))
+        self.place += 1
+
+    def _reduce(self, binding: int) -> None:
+        """Apply the pending operators that bind at least this strongly, back to the open parenthesis."""
+        self._require_condition()
+        while self._pending and BINDING.get(self._pending[-1][0], -1) >= binding:
+            operator, _ = self._pending.pop()
+            right: Node = self._found.pop()  # type: ignore[assignment]  # operands do not get past _require_condition
+            if operator == "NOT":
+                self._found.append(Not(right))
+                continue
+            left: Node = self._found.pop()  # type: ignore[assignment]
+            kind = And if operator == "AND" else Or
+            self._found.append(
+                kind(
+                    (left.conditions if isinstance(left, kind) else (left,))
+                    + (right.conditions if isinstance(right, kind) else (right,))
+                )
+            )
+
+    def _comparison(self, left: Node | Operand) -> Node | Operand:
+        """The comparison that begins with this operand, or what was given when none follows."""
+        if not isinstance(left, Path | Value | Function):
+            return left
+        if self.token.text in COMPARATORS:
+            operator = self.take("sign")
+            leaf: Compare | Between | In = Compare(operator, left, self.operand())
+        elif self.skip("BETWEEN"):
+            low = self.operand()
+            self.need("AND")
+            leaf = Between(left, low, self.operand())
+        elif self.skip("IN"):
+            leaf = In(left, self._options())
+        else:
+            return left
+        return self._leaf(leaf)
+
+    def _leaf(self, leaf: Compare | Between | In) -> Leaf:
+        self.count_operator()
+        for operand in operands_of(leaf):
+            self.check_operand(operand)
+        self._leaves.append(leaf)
+        return leaf
+
+    def _options(self) -> tuple[Operand, ...]:
+        self.need("(")
+        options = self.several(self.operand)
+        self.need(")")
+        if len(options) > IN_OPERANDS:
+            self.note(
+                "limit",
+                f"The IN operator is provided with too many operands; number of operands: {len(options)}",
+            )
+        return options
+
+
+class _UpdateParser(Cursor):
+    """Reads the sections of an update expression."""
+
+    def parse(self) -> ParsedUpdate:
+        """The whole text. Raises: ApiError."""
         actions: list[Action] = []
         seen: set[str] = set()
-        while self._token.kind != "end":
-            section = self._token.word
-            if section not in SECTIONS or self._token.kind != "name":
-                self._fail()
+        while section := self.keyword:
             if section in seen:
-                self._problem(
+                self.note(
                     "section", f'The "{section}" section can only be used once in an update expression;'
                 )
             seen.add(section)
-            self._place += 1
-            actions += self.several(
-                {"SET": self._set, "REMOVE": self._remove}.get(section, self._set_action(section))
-            )
-        return tuple(actions)
+            self.place += 1
+            actions += self.several(self._reader(section))
+        self.finish("reserved word", "unknown function", "section")
+        return ParsedUpdate(
+            tuple(actions), tuple(self.used_names), tuple(self.used_values), self.fault("misused function")
+        )
+
+    def _reader(self, section: str) -> Callable[[], Action]:
+        match section:
+            case "SET":
+                return self._set
+            case "REMOVE":
+                return lambda: Action("REMOVE", self.path())
+            case _:
+                return lambda: Action(section, self.path(), self._value())
+
+    def _value(self) -> Value:
+        name = self.take("value")
+        self.used_values[name] = None
+        return Value(name)
 
     def _set(self) -> Action:
         path = self.path()
-        self._need("=")
-        self._count()
+        self.need("=")
         return Action("SET", path, self._sum())
 
     def _sum(self) -> Operand:
-        left = self._term()
+        """operand, operand + operand, operand - operand; the whole of it perhaps in parentheses."""
+        if self.token.text == "(":
+            opening = self.place
+            self.place += 1
+            left = self._inside(self._sum)
+            self.close(opening)
+            if isinstance(left, Arithmetic):
+                return left
+        else:
+            left = self.operand()
         for operator in ("+", "-"):
-            if self._skip(operator):
-                self._count()
-                return Arithmetic(operator, left, self._term())
+            if self.skip(operator):
+                self.count_operator()
+                return Arithmetic(operator, left, self.operand())
         return left
-
-    def _term(self) -> Operand:
-        if self._skip("("):
-            found = self._deeper(self._sum)
-            self._need(")")
-            return found
-        return self._operand()
-
-    def _remove(self) -> Action:
-        self._count()
-        return Action("REMOVE", self.path())
-
-    def _set_action(self, section: str) -> Callable[[], Action]:
-        def read() -> Action:
-            self._count()
-            return Action(section, self.path(), Value(self._take("value")))
-
-        return read

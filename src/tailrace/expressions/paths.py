@@ -6,12 +6,12 @@ Rules of this file: items are never changed here. Source: semantics §6.4.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tailrace.expressions.nodes import Path
+from tailrace.expressions.nodes import Part, Path
 from tailrace.expressions.tokens import invalid
 from tailrace.values.types import AttributeValue, Item
 
 
-def value_at(item: Item, parts: Sequence[str | int]) -> AttributeValue | None:
+def value_at(item: Item, parts: Sequence[Part]) -> AttributeValue | None:
     """The value at a path, or None.
 
     >>> value_at({"a": {"L": [{"S": "x"}]}}, ("a", 0))
@@ -25,7 +25,7 @@ def value_at(item: Item, parts: Sequence[str | int]) -> AttributeValue | None:
     return value  # type: ignore[no-any-return]
 
 
-def element(value: AttributeValue, part: str | int) -> AttributeValue | None:
+def element(value: AttributeValue, part: Part) -> AttributeValue | None:
     """The member or element inside a value, or None."""
     if isinstance(part, str):
         members = value.get("M")
@@ -36,30 +36,49 @@ def element(value: AttributeValue, part: str | int) -> AttributeValue | None:
 
 def check_apart(paths: Sequence[Path], kind: str) -> None:
     """Raises: ApiError when one path lies on another, or when two treat one value as a map and as a list."""
-    clashes = [
-        (clash, first, second)
-        for index, second in enumerate(paths)
-        for first in paths[:index]
-        if (clash := _clash(first.parts, second.parts)) is not None
-    ]
-    if clashes:
-        clash, first, second = max(
-            clashes, key=lambda found: found[0]
-        )  # AWS tells of an overlap before a conflict
-        raise invalid(
-            kind,
-            f"Two document paths {clash} with each other; must remove or rewrite one of these paths; "
-            f"path one: {first}, path two: {second}",
-        )
+    clashes: dict[str, tuple[Path, Path]] = {}
+    root = _Junction(-1)
+    for index, path in enumerate(paths):
+        for clash, other in root.enter(path.parts, index).items():
+            clashes.setdefault(clash, (paths[other], path))
+    for clash in ("overlap", "conflict"):
+        if clash in clashes:
+            first, second = clashes[clash]
+            raise invalid(
+                kind,
+                f"Two document paths {clash} with each other; must remove or rewrite one of these paths; "
+                f"path one: {first}, path two: {second}",
+            )
 
 
-def _clash(first: Sequence[str | int], second: Sequence[str | int]) -> str | None:
-    for one, two in zip(first, second, strict=False):
-        if type(one) is not type(two):
-            return "conflict"
-        if one != two:
-            return None
-    return "overlap"
+class _Junction:
+    """A place in the tree of all paths so far. Shape: `first` is the first path through it, `end` the one that ends here."""
+
+    __slots__ = ("end", "first", "first_of_type", "onward")
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.end: int | None = None
+        self.onward: dict[Part, _Junction] = {}
+        self.first_of_type: dict[type, int] = {}
+
+    def enter(self, parts: Sequence[Part], index: int) -> dict[str, int]:
+        """Add a path; the first other paths that it clashes with, by kind of clash."""
+        overlaps: list[int] = []
+        conflicts: list[int] = []
+        place = self
+        for part in parts:
+            if place.end is not None:
+                overlaps.append(place.end)
+            place.first_of_type.setdefault(type(part), index)
+            conflicts += [other for kind, other in place.first_of_type.items() if kind is not type(part)]
+            place = place.onward.setdefault(part, _Junction(index))
+        if place.first != index:
+            overlaps.append(place.first)
+        if place.end is None:
+            place.end = index
+        found = {"overlap": overlaps, "conflict": conflicts}
+        return {clash: min(others) for clash, others in found.items() if others}
 
 
 def keep(item: Item, paths: Iterable[Path]) -> Item:
@@ -68,7 +87,7 @@ def keep(item: Item, paths: Iterable[Path]) -> Item:
     >>> keep({"a": {"L": [{"S": "x"}, {"S": "y"}]}, "b": {"S": "z"}}, [Path(("a", 1))])
     {'a': {'L': [{'S': 'y'}]}}
     """
-    tree: dict[str | int, Any] = {}
+    tree: dict[Part, Any] = {}
     for path in paths:
         place = tree
         for part in path.parts[:-1]:
@@ -83,7 +102,7 @@ def keep(item: Item, paths: Iterable[Path]) -> Item:
     return found
 
 
-def _kept(value: AttributeValue, inside: dict[str | int, Any] | None) -> AttributeValue | None:
+def _kept(value: AttributeValue, inside: dict[Part, Any] | None) -> AttributeValue | None:
     if inside is None:
         return value
     parts = sorted(inside, key=lambda part: part if isinstance(part, int) else 0)

@@ -4,16 +4,17 @@ Rules of this file: paths only; what is absent is left out. Called by the readin
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import Final
 
+from tailrace.expressions.checks import undefined_name
+from tailrace.expressions.kept import kept
 from tailrace.expressions.nodes import Path
-from tailrace.expressions.parser import CACHED, parse_projection_text
+from tailrace.expressions.parser import Names, parse_projection_text
 from tailrace.expressions.paths import check_apart, keep
 from tailrace.expressions.placeholders import Placeholders
-from tailrace.expressions.resolve import Uses, resolve, uses
 from tailrace.values.types import Item
 
-KIND = "ProjectionExpression"
+KIND: Final = "ProjectionExpression"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +28,20 @@ class Projection:
         return keep(item, self.paths)
 
 
-@lru_cache(CACHED)
-def _uses(text: str) -> Uses:
-    return uses(parse_projection_text(text))
-
-
-@lru_cache(CACHED)
-def _resolved(text: str, names: tuple[tuple[str, str], ...]) -> Projection:
-    paths = tuple(resolve(path, dict(names)) for path in parse_projection_text(text))
+@kept
+def _prepared(text: str, names: Names) -> Projection:
+    paths = parse_projection_text(text, KIND, names).paths
     check_apart(paths, KIND)
     return Projection(paths)
 
 
 def parse_projection(text: str, placeholders: Placeholders) -> Projection:
-    """A projection from its text. Raises: ApiError."""
-    used = _uses(text)
-    placeholders.use_names(used.names, KIND)
-    return _resolved(text, tuple((name, placeholders.names[name]) for name in used.names))
+    """A projection from its text. Raises: ApiError.
+
+    >>> parse_projection("#a.b, c", Placeholders({"#a": "x"})).apply({"c": {"N": "1"}, "d": {"N": "2"}})
+    {'c': {'N': '1'}}
+    """
+    names = parse_projection_text(text, KIND).names
+    if not placeholders.use(names, ()):
+        undefined_name(next(name for name in names if name not in placeholders.names), KIND)
+    return _prepared(text, placeholders.chosen(names))

@@ -79,32 +79,32 @@ def _plain(digits: str, exponent: int) -> str:
     return "0." + "0" * (-exponent - len(digits)) + digits
 
 
-def _is_small(text: str) -> bool:
-    return len(text) < 18 and is_plain(text)
-
-
 def add(a: str, b: str) -> str:
     """The sum of two normalised numbers, normalised. Raises: ApiError when it has no place in a Number.
 
     >>> add("0.1", "0.2")
     '0.3'
     """
-    if _is_small(a) and _is_small(b):
-        return str(int(a) + int(b))
-    return normalise(str(EXACT.add(Decimal(a), Decimal(b))))
+    if "." in a or "." in b:
+        return normalise(str(EXACT.add(Decimal(a), Decimal(b))))
+    return normalise(str(int(a) + int(b)))
 
 
 def subtract(a: str, b: str) -> str:
     """The difference of two normalised numbers, normalised. Raises: ApiError when it has no place in a Number."""
-    if _is_small(a) and _is_small(b):
-        return str(int(a) - int(b))
-    return normalise(str(EXACT.subtract(Decimal(a), Decimal(b))))
+    if "." in a or "." in b:
+        return normalise(str(EXACT.subtract(Decimal(a), Decimal(b))))
+    return normalise(str(int(a) - int(b)))
 
 
 def compare(a: str, b: str) -> int:
-    """-1, 0 or 1: how two normalised numbers lie."""
+    """-1, 0 or 1: how two normalised numbers lie.
+
+    >>> compare("10", "9.5"), compare("-1", "0")
+    (1, -1)
+    """
     if a == b:
         return 0
-    if _is_small(a) and _is_small(b):
-        return -1 if int(a) < int(b) else 1
-    return -1 if Decimal(a) < Decimal(b) else 1
+    if "." in a or "." in b:
+        return -1 if Decimal(a) < Decimal(b) else 1
+    return -1 if int(a) < int(b) else 1

@@ -53,11 +53,14 @@ def terminated(data: bytes) -> bytes:
 def compare_values(a: AttributeValue, b: AttributeValue) -> int | None:
     """-1, 0 or 1 for two strings, numbers or binaries of one type; None when they cannot be compared."""
     for kind, content in a.items():
-        if kind not in b:
+        other = b.get(kind)
+        if other is None:
             return None
         if kind == "N":
-            return compare(content, b["N"])
-        if kind in ("S", "B"):
-            left, right = ordered_bytes(a), ordered_bytes(b)
+            return compare(content, other)
+        if kind == "S":  # code points lie as their UTF-8 bytes do
+            return 0 if content == other else 1 if content > other else -1
+        if kind == "B":
+            left, right = b64decode(content), b64decode(other)
             return (left > right) - (left < right)
     return None

@@ -32,6 +32,8 @@ def size_bytes(item: Item) -> int:
 def value_size(value: AttributeValue) -> int:
     """Size of one value, without its name. Units: bytes."""
     for kind, content in value.items():
+        if kind == "S":
+            return len(content) if content.isascii() else len(content.encode())
         return _content(kind, content)
     return 0
 
@@ -45,6 +47,12 @@ def _binary(text: str) -> int:
 
 
 def _number(text: str) -> int:
+    if text.isdigit():
+        length = len(text)
+        digits_count = len(text.rstrip("0"))
+        if not digits_count:
+            return 1
+        return 1 + (digits_count + 1) // 2 + (not digits_count & 1 and length & 1)
     whole, _, fraction = text.removeprefix("-").partition(".")
     digits = (whole + fraction).strip("0")
     if not digits:
@@ -55,11 +63,11 @@ def _number(text: str) -> int:
 
 
 def _content(kind: str, content: Any) -> int:
+    if kind == "N":
+        return _number(content)
     match kind:
         case "S":
             return _text(content)
-        case "N":
-            return _number(content)
         case "B":
             return _binary(content)
         case "SS":

@@ -16,6 +16,10 @@ from tailrace.values.order import number_bytes
 from tailrace.values.types import AttributeValue, Item
 
 NESTING: Final = 32
+NAME_BYTES: Final = 65_535
+SHORTEST_LONG_NAME: Final = NAME_BYTES // 4
+"""Fewer characters never make more bytes than a name may have."""
+TOO_DEEP: Final = "Nesting Levels have exceeded supported limits"
 INVALID: Final = "One or more parameter values were invalid: "
 EMPTY: Final = "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
 SEVERAL: Final = "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
@@ -28,29 +32,85 @@ def dump_item(item: Item) -> bytes:
 
 
 def read_item(raw: object) -> Item:
-    """An item as a client sent it, canonical. It takes over `raw`. Raises: ApiError.
+    """An item as a client sent it, canonical. It takes over `raw`. Raises: ApiError, wrong types before wrong values.
 
     >>> read_item({"n": {"N": "1.0"}, "tags": {"SS": ["b", "a"]}})
     {'n': {'N': '1'}, 'tags': {'SS': ['a', 'b']}}
     """
     if type(raw) is not dict:
         _wrong_map(raw)
-    for name, value in raw.items():
-        # Nearly every attribute is one of these two, and then nothing is to be done.
-        if type(value) is dict and len(value) == 1:
-            content = value.get("S")
-            if type(content) is str:
-                continue
-            content = value.get("N")
-            if type(content) is str and is_plain(content):
-                continue
-        raw[name] = _read(value, 1)
+    try:
+        for name, value in raw.items():
+            # Nearly every attribute is one of these two, and then nothing is to be done.
+            if type(value) is dict and len(value) == 1:
+                content = value.get("S")
+                if type(content) is str:
+                    continue
+                content = value.get("N")
+                if type(content) is str and is_plain(content):
+                    continue
+            raw[name] = _read(value, 1)
+    except ApiError:
+        _check_types(raw)
+        raise
+    _check_names(raw)
     return raw
 
 
 def read_value(raw: object) -> AttributeValue:
-    """One value as a client sent it, canonical. It takes over `raw`. Raises: ApiError."""
-    return _read(raw, 1)
+    """One value as a client sent it, canonical. It takes over `raw`. Raises: ApiError, wrong types before wrong values."""
+    try:
+        return _read(raw, 1)
+    except ApiError:
+        _check_types({"": raw})
+        raise
+
+
+def depth_of(value: AttributeValue) -> int:
+    """How many levels a value has. Units: 1 for anything without elements.
+
+    >>> depth_of({"L": [{"M": {"a": {"S": ""}}}]})
+    3
+    """
+    for kind, content in value.items():
+        if kind == "L":
+            return 1 + max(map(depth_of, content), default=0)
+        if kind == "M":
+            return 1 + max(map(depth_of, content.values()), default=0)
+    return 1
+
+
+def _check_types(raw: dict[Any, Any]) -> None:
+    """Something is wrong: raise the error for a wrong JSON type anywhere, which is said before any wrong value."""
+    waiting: list[dict[Any, Any]] = [raw]
+    while waiting:
+        for value in waiting.pop().values():
+            if type(value) is not dict:
+                _read(value, 1)
+            for kind, content in value.items():
+                if kind in READERS and content is not None:
+                    _check_type(kind, content)
+                    if kind == "M":
+                        waiting.append(content)
+                    elif kind == "L":
+                        waiting.append(dict(enumerate(content)))
+
+
+def _check_type(kind: str, content: Any) -> None:
+    """Only the JSON type, not what is inside: at the deepest level no reader goes further."""
+    try:
+        READERS[kind](content, NESTING)
+    except ApiError as error:
+        if error.code == "SerializationException":
+            raise
+
+
+def _check_names(names: dict[str, Any]) -> None:
+    if "" in names:
+        raise validation_error(f"{INVALID}Attribute name must not be empty")
+    for name in names:
+        if len(name) > SHORTEST_LONG_NAME and len(name.encode()) > NAME_BYTES:
+            raise validation_error(f"{INVALID}Attribute name is too large, must be less than 65536 bytes")
 
 
 def _read(raw: object, depth: int) -> AttributeValue:
@@ -188,7 +248,7 @@ def _binary_set(raw: Any, depth: int) -> list[str]:
 
 def _deeper(depth: int) -> int:
     if depth >= NESTING:
-        raise validation_error("Nesting Levels have exceeded supported limits")
+        raise validation_error(TOO_DEEP)
     return depth + 1
 
 
@@ -204,6 +264,8 @@ def _map(raw: Any, depth: int) -> Item:
     inside = _deeper(depth) if raw else depth
     for name in raw:
         raw[name] = _read(raw[name], inside)
+    if raw:
+        _check_names(raw)
     return raw
 
 

@@ -120,4 +120,5 @@ def test_another_thread_may_move_the_clock() -> None:
         threading.Thread(target=clock.advance, args=(10,)).start()
         await asyncio.wait_for(sleeper, 5)
 
-    asyncio.run(main(), debug=True)  # in which the loop refuses calls of another thread that might not wake it
+    # In debug mode a loop refuses the calls of another thread that might not wake it.
+    asyncio.run(main(), debug=True)

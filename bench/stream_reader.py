@@ -8,7 +8,11 @@ import orjson
 
 from bench.load import HEAD
 
-FIELDS = dict(line.split(": ", 1) for line in HEAD.split("\r\n")[1:] if ": " in line and "{" not in line and "Length" not in line)
+FIELDS = dict(
+    line.split(": ", 1)
+    for line in HEAD.split("\r\n")[1:]
+    if ": " in line and "{" not in line and "Length" not in line
+)
 STREAMS = "DynamoDBStreams_20120810"
 
 

@@ -86,7 +86,9 @@ def check_slowly(given: Input, payload: Payload) -> Payload:
 def _refuse_mixture(given: Input, payload: Payload) -> None:
     """Legacy parameters beside expressions. Raises: ApiError. Source: semantics §6.4."""
     legacy = [name for name in LEGACY if name in given.refused and name in payload]
-    expressions = [name for name in given.structure.members if name in payload and name.endswith("Expression")]
+    expressions = [
+        name for name in given.structure.members if name in payload and name.endswith("Expression")
+    ]
     if legacy and expressions:
         raise validation_error(
             "Can not use both expression and non-expression parameters in the same request: "

@@ -81,7 +81,6 @@ class Observer(Protocol):
         """Nothing more will happen."""
 
 
-
 @dataclass(slots=True, eq=False)
 class Worker:
     """One life of one machine: from taking the lease to its end."""

@@ -156,7 +156,7 @@ class Cursor:
         self.need("(")
         operands = self._inside(lambda: self.several(self.operand))
         self.need(")")
-        if name in TESTS:
+        if name in CONDITION_FUNCTIONS:
             for operand in operands:
                 self.check_operand(operand)
         return Function(name, operands)

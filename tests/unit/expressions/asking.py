@@ -1,31 +1,43 @@
-"""What the tests of expressions share: placeholders, and the text that a parser refuses with."""
+"""Short ways to bind and evaluate an expression; used by the tests beside this file."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tailrace.errors import VALIDATION, ApiError
+from tailrace.expressions.condition import parse_condition
 from tailrace.expressions.placeholders import Placeholders
-from tailrace.values.types import AttributeValue
+from tailrace.expressions.update import parse_update
+from tailrace.values.wire import read_item
 
-VALUES: dict[str, AttributeValue] = {
-    ":s": {"S": "a"}, ":t": {"S": "b"}, ":n": {"N": "1"}, ":m": {"N": "2"}, ":b": {"B": "AAE="}, ":bool": {"BOOL": True},
-    ":null": {"NULL": True}, ":l": {"L": [{"S": "x"}]}, ":map": {"M": {"k": {"N": "1"}}}, ":ss": {"SS": ["a", "b"]},
-    ":ns": {"NS": ["1", "2"]}, ":bs": {"BS": ["AA=="]}, ":type": {"S": "N"},
+NAMES = {"#a": "a", "#b": "b", "#dotted": "a.b", "#size": "size"}
+VALUES: dict[str, Any] = {
+    ":s": {"S": "a"}, ":t": {"S": "b"}, ":n": {"N": "1"}, ":two": {"N": "2"}, ":b": {"B": "AAAA"}, ":bool": {"BOOL": True},
+    ":null": {"NULL": True}, ":l": {"L": [{"S": "a"}]}, ":m": {"M": {}}, ":ss": {"SS": ["a", "b"]}, ":ns": {"NS": ["1"]},
+    ":bs": {"BS": ["AAAA"]}, ":S": {"S": "S"}, ":SS": {"S": "SS"}, ":x": {"S": "STRING"},
 }  # fmt: skip
-NAMES = {"#a": "a", "#name": "name", "#dots": "a.b"}
 
 
-def given(
-    names: Mapping[str, str] | None = None, values: Mapping[str, AttributeValue] | None = None
-) -> Placeholders:
-    return Placeholders(NAMES if names is None else names, VALUES if values is None else values)
+def placeholders() -> Placeholders:
+    """Every name and value of the tables."""
+    return Placeholders(NAMES, VALUES)
 
 
-def refusal(read: Callable[[], Any]) -> str:
-    """The text of the ValidationException that this raises."""
-    with pytest.raises(ApiError) as refused:
-        read()
-    assert (refused.value.code, refused.value.prefix) == ("ValidationException", VALIDATION)
-    return str(refused.value.message)
+def holds(text: str, item: dict[str, Any]) -> bool:
+    """Whether a condition holds for an item."""
+    return parse_condition(text, placeholders()).matches(read_item(item))
+
+
+def updated(text: str, item: dict[str, Any], **values: Any) -> dict[str, Any]:
+    """The item after an update; `values` are further placeholders, without their colons."""
+    given = VALUES | {f":{name}": value for name, value in values.items()}
+    return parse_update(text, Placeholders(NAMES, given)).apply(item)
+
+
+def refusal(ask: Callable[[], object]) -> str:
+    """The message of the ValidationException that this raises."""
+    with pytest.raises(ApiError) as caught:
+        ask()
+    assert (caught.value.code, caught.value.prefix) == ("ValidationException", VALIDATION)
+    return str(caught.value.message)

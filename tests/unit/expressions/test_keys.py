@@ -57,7 +57,7 @@ LENGTH = "Conditions can be of length 1 or 2 only"
         ("attribute_type(pk, :type)", f"{OPERATOR}attribute_type"),
         ("sk = :n", f"{MISSED}pk"), ("begins_with(sk, :s)", f"{MISSED}pk"), ("pk = :s AND extra = :n", f"{MISSED}sk"),
         ("pk > :s", UNSUPPORTED), ("pk BETWEEN :s AND :t", UNSUPPORTED), ("begins_with(pk, :s) AND sk = :n", UNSUPPORTED),
-        ("pk = :s AND pk = :t", ONE_EACH), ("pk = :s AND sk > :n AND sk < :m", LENGTH), ("pk = :s AND sk = :n AND extra = :n", LENGTH),
+        ("pk = :s AND pk = :t", ONE_EACH), ("pk = :s AND sk > :n AND sk < :m", ONE_EACH), ("pk = :s AND sk = :n AND extra = :n", LENGTH),
         ("size(pk) = :n", NESTED), ("pk = :s AND sk > size(extra)", NESTED), ("pk.a = :s", DEEP), ("pk[0] = :s", DEEP), ("pk = :s AND sk.a = :s", DEEP),
         ("pk = sk", f"{CONDITION}Multiple attribute names used in one condition"), (":s = :t", f"{CONDITION}No key attribute specified"),
         ("pk = :s AND :n BETWEEN sk AND :m", f"{CONDITION}BETWEEN operator must have the key attribute as its first operand"),

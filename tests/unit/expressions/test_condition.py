@@ -5,7 +5,7 @@ import pytest
 from tailrace.expressions.condition import parse_condition
 from tailrace.expressions.placeholders import Placeholders
 from tailrace.values.types import Item
-from tests.unit.expressions.asking import NAMES, VALUES, given, refusal
+from tests.unit.expressions.refusing import NAMES, VALUES, given, refusal
 
 ITEM: Item = {
     "a": {"S": "abc"}, "n": {"N": "10"}, "bin": {"B": "AAEC"}, "yes": {"BOOL": True}, "nothing": {"NULL": True},

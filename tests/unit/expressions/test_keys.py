@@ -4,7 +4,7 @@ import pytest
 
 from tailrace.expressions.keys import KeyCondition, SortCondition, parse_key_condition
 from tailrace.expressions.placeholders import Placeholders
-from tests.unit.expressions.asking import NAMES, VALUES, given, refusal
+from tests.unit.expressions.refusing import NAMES, VALUES, given, refusal
 
 S, T, N, M, B = (VALUES[name] for name in (":s", ":t", ":n", ":m", ":b"))
 NAMED = {**NAMES, "#pk": "pk", "#sk": "sk"}

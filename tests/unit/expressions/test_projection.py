@@ -7,7 +7,7 @@ import pytest
 from tailrace.expressions.placeholders import Placeholders
 from tailrace.expressions.projection import parse_projection
 from tailrace.values.types import Item
-from tests.unit.expressions.asking import given, refusal
+from tests.unit.expressions.refusing import given, refusal
 
 ITEM: Item = {
     "a": {"S": "abc"}, "n": {"N": "10"}, "m": {"M": {"k": {"N": "1"}, "q": {"S": "z"}, "nested": {"M": {"r": {"S": "y"}}}}},

@@ -7,7 +7,7 @@ import pytest
 from tailrace.expressions.placeholders import Placeholders
 from tailrace.expressions.update import parse_update
 from tailrace.values.types import AttributeValue, Item
-from tests.unit.expressions.asking import VALUES, given, refusal
+from tests.unit.expressions.refusing import VALUES, given, refusal
 
 ITEM: Item = {
     "a": {"S": "abc"}, "n": {"N": "10"}, "strings": {"SS": ["a", "b"]}, "numbers": {"NS": ["1", "2"]},

@@ -8,6 +8,7 @@ import csv
 import gzip
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -92,3 +93,25 @@ def test_a_directory_with_something_in_it_is_not_used(tmp_path: Path) -> None:
     run = demo("--keep", str(tmp_path))
     assert run.returncode == 1
     assert "is not empty" in run.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_demo_that_is_ended_leaves_neither_node_nor_data(number: signal.Signals, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tailrace", "demo"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+    assert process.stdout is not None
+    with process.stdout:
+        while "writes/s" not in process.stdout.readline():
+            assert process.poll() is None
+        (node,) = nodes(tmp_path)
+        process.send_signal(number)
+        assert process.wait(30) == 128 + number
+    assert not Path(f"/proc/{node}").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def nodes(directory: Path) -> list[int]:
+    """Processes that own a data directory below this one."""
+    return [int(lock.read_text()) for lock in directory.glob("*/data/lock")]

@@ -11,6 +11,7 @@ import functools
 import importlib.util
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ from tailrace.cli.failures import FAILURE, CommandFailure
 from tailrace.cli.flights import comparing, killing, replaying
 from tailrace.cli.flights.node import Node
 
+TERMINATED: Final = 128 + signal.SIGTERM
 PLANT: Final = "TAILRACE_DEMO_PLANT"
 """Set by a test: one flight more is kept than there is, so that the comparison is seen to fail."""
 
@@ -71,6 +73,8 @@ def demo(
     writes = program.replay(rows)
     planned = killing.plan(seed, len(writes)) if kill else []
     introduce(console, rows, writes, planned, seed)
+    # An end from outside must end the node, too, and take the temporary data along.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
     with working_directory(keep) as directory:
         replay = replaying.Replay(Node(directory, files / "app.py"), writes, planned)
         with Screen(console, len(writes)) as screen:

@@ -6,7 +6,7 @@ import pytest
 
 from tailrace.errors import CORAL, VALIDATION, ApiError
 from tailrace.values.types import AttributeValue
-from tailrace.values.wire import NESTING, dump_item, read_item, read_value
+from tailrace.values.wire import NAME_BYTES, NESTING, depth_of, dump_item, read_item, read_value
 
 EMPTY = "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
 SEVERAL = "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
@@ -123,3 +123,48 @@ def test_nesting_ends_at_its_bound(kind: str) -> None:
 def test_an_item_is_stored_as_the_bytes_that_are_answered() -> None:
     item = read_item({"n": {"N": "1.0"}, "s": {"S": "é"}})
     assert dump_item(item) == '{"n":{"N":"1"},"s":{"S":"é"}}'.encode()
+
+
+@pytest.mark.parametrize(
+    "later", [{"S": 5}, {"N": 5}, "a", {"L": [{"M": {"x": {"BOOL": "a"}}}]}, {"SS": [1]}, {"N": "x", "S": 5}]
+)
+@pytest.mark.parametrize(
+    "sooner", [{"N": "x"}, {}, {"SS": []}, {"S": "a", "N": "1"}, {"M": {"a": {"N": "x"}}}]
+)
+def test_wrong_types_are_said_before_wrong_values(sooner: Any, later: Any) -> None:
+    for read, raw in ((read_item, {"a": sooner, "b": later}), (read_value, {"L": [sooner, later]})):
+        with pytest.raises(ApiError) as refused:
+            read(raw)
+        assert refused.value.code == "SerializationException"
+
+
+@pytest.mark.parametrize("bytes_each", [1, 2, 4])
+def test_an_attribute_name_has_at_most_65535_bytes(bytes_each: int) -> None:
+    letter, count = "a\xe9\U0001f600"[bytes_each // 2], NAME_BYTES // bytes_each
+    name = letter * count
+    assert read_item({name: {"M": {name: {"S": ""}}}}) == {name: {"M": {name: {"S": ""}}}}
+    for raw in ({name + letter: {"S": ""}}, {"m": {"M": {name + letter: {"S": ""}}}}):
+        with pytest.raises(ApiError) as refused:
+            read_item(raw)
+        assert refused.value.message == f"{INVALID}Attribute name is too large, must be less than 65536 bytes"
+
+
+@pytest.mark.parametrize("raw", [{"": {"S": ""}}, {"m": {"M": {"": {"S": ""}}}}])
+def test_an_attribute_name_is_not_empty(raw: Any) -> None:
+    with pytest.raises(ApiError) as refused:
+        read_item(raw)
+    assert refused.value.message == f"{INVALID}Attribute name must not be empty"
+
+
+@pytest.mark.parametrize(
+    ("value", "levels"),
+    [
+        ({"S": "a"}, 1),
+        ({"L": []}, 1),
+        ({"M": {}}, 1),
+        ({"SS": ["a"]}, 1),
+        ({"L": [{"S": "a"}, {"L": [{"N": "1"}]}]}, 3),
+    ],
+)
+def test_values_know_their_depth(value: AttributeValue, levels: int) -> None:
+    assert depth_of(value) == levels

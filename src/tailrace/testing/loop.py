@@ -23,6 +23,8 @@ REFUSED: Final = (
     "sock_recvfrom_into", "sock_sendall", "sock_sendfile", "sock_sendto", "sendfile", "start_tls",
 )  # fmt: skip
 """Coroutines of the loop that reach the world."""
+MOST_TURNS: Final = 1_000_000
+"""Turns without a moment of stillness after which something runs in circles, such as retries without any waiting."""
 
 
 class _Stillness:
@@ -50,12 +52,16 @@ class SeededLoop(asyncio.BaseEventLoop):
     _ready: deque[asyncio.Handle]
     _scheduled: list[asyncio.TimerHandle]
 
-    def __init__(self, seed: int = 0, clock: ManualClock | None = None) -> None:
+    def __init__(
+        self, seed: int = 0, clock: ManualClock | None = None, *, most_turns: int = MOST_TURNS
+    ) -> None:
         super().__init__()
         self.clock = clock or ManualClock()
         self.errors: list[BaseException] = []
         """What tasks raised that nobody awaited."""
         self._random = Random(seed)
+        self._most_turns = most_turns
+        self._turns = 0
         self._idle: list[asyncio.Future[None]] = []
         self._selector = _Stillness(self)
         self.set_exception_handler(self._note)
@@ -83,6 +89,12 @@ class SeededLoop(asyncio.BaseEventLoop):
 
     def turn(self, *, is_still: bool) -> None:
         """Before a turn: shuffle what is ready, or decide what happens when nothing is."""
+        self._turns = 0 if is_still else self._turns + 1
+        if self._turns > self._most_turns:
+            self._turns = 0
+            raise InternalError(
+                f"{self._most_turns} turns and time has not passed: something runs in circles"
+            )
         if not is_still:
             ready = list(self._ready)
             self._random.shuffle(ready)

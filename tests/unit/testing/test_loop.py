@@ -129,6 +129,22 @@ def test_idle_returns_when_only_time_could_bring_more() -> None:
     loop.close()
 
 
+def test_what_runs_in_circles_is_told_so() -> None:
+    loop = SeededLoop(most_turns=100)
+
+    async def circle() -> None:
+        while True:
+            await asyncio.sleep(0)
+
+    task = loop.create_task(circle())
+    with pytest.raises(InternalError, match="100 turns"):
+        loop.run_until_complete(loop.idle())
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        loop.run_until_complete(task)
+    loop.close()
+
+
 def test_functions_for_threads_run_here() -> None:
     import threading
 

@@ -112,6 +112,12 @@ class AnyStore(RuleBasedStateMachine):
                 for key, value in store.query(table, b"", None, 1_000)
             }
             assert found == self.rows
+            for table, key in self.rows:
+                same = sorted(other for number, other in self.rows if number == table)
+                place = same.index(key)
+                below, above = store.query(table, b"", key, 1_000), store.query(table, key, None, 1_000)
+                assert [other for other, _ in below] == same[:place]
+                assert [other for other, _ in above] == same[place:]
             kept = [record for shard in (1, 2, 256) for record in store.read_log(shard, 0, 1_000)]
             assert kept == [self.log[place] for place in sorted(self.log)]
 

@@ -15,6 +15,7 @@ from tailrace.tables.definition import TableDefinition
 
 CATALOG: Final = 0
 STATE: Final = 1
+TOKENS: Final = 2
 FIRST_TABLE: Final = 16
 """Reserved table numbers; users' tables come after them."""
 VERSION: Final = 1
@@ -82,6 +83,15 @@ class DroppedDocument(msgspec.Struct, frozen=True):
     """A deleted table whose rows housekeeping still removes."""
 
     number: int
+    v: int = VERSION
+
+
+class RequestDocument(msgspec.Struct, frozen=True):
+    """A request that was made under a ClientRequestToken; `read_units` by table once it was done, None if it was cancelled."""
+
+    digest: str
+    until_ms: int
+    read_units: dict[str, float] | None = None
     v: int = VERSION
 
 

@@ -11,17 +11,19 @@ from typing import Any, Final
 import orjson
 
 from tailrace.engine import query as querying
+from tailrace.engine.actions import read_write
 from tailrace.engine.catalog import Catalog, Table
 from tailrace.engine.committer import Committer, Listener
 from tailrace.engine.expiry import Housekeeping
 from tailrace.engine.lifecycle import Lifecycle
 from tailrace.engine.lineage import Lineage
 from tailrace.engine.query import ItemPage, QueryRequest, ScanRequest
+from tailrace.engine.requests import Requests
 from tailrace.engine.sequences import Sequences
 from tailrace.engine.settings import EngineSettings
 from tailrace.engine.state import StateRows
 from tailrace.engine.streams import RecordsPage, StreamReader
-from tailrace.engine.transact import Transactions, read_write
+from tailrace.engine.transact import KeyOf, Place, Transactions, read_all
 from tailrace.engine.trimming import Trimming
 from tailrace.ports import (
     Clock,
@@ -79,6 +81,7 @@ class Engine:
         )
         self._state = StateRows(self._committer)
         self._transactions = Transactions(self)
+        self.requests = Requests(self._committer, clock)
         self._committer.before_commit = self._catalog.save_sizes
         self._committer.after_failure = self._reload
         self._catalog.load()
@@ -112,6 +115,11 @@ class Engine:
         mutation, table, old_data = self.decide(operation)
         self.apply(table, mutation, old_data, by_ttl=isinstance(operation, Delete) and operation.by_ttl)
         return mutation
+
+    def place(self, operation: Operation) -> Place:
+        """The item that an operation is about. Raises: ApiError."""
+        schema = self._lifecycle.writable(operation.table).schema
+        return schema.number, locate(schema, operation).key_bytes
 
     def decide(self, operation: Operation) -> tuple[Mutation, Table, bytes | None]:
         """What an operation would do, and the old item's bytes. Nothing is written. Raises: ApiError."""
@@ -169,6 +177,15 @@ class Engine:
         """GetItem as the JSON bytes that are answered. Raises: ApiError."""
         schema = self._lifecycle.readable(table).schema
         return self._committer.get(schema.number, schema.locate_key(key).key_bytes)
+
+    def transact_get(self, keys: Sequence[KeyOf]) -> list[bytes | None]:
+        """The stored bytes of several items as of one moment. Raises: ApiError (TransactionCanceledException too)."""
+
+        def place(key: KeyOf) -> Place:
+            schema = self._lifecycle.readable(key[0]).schema
+            return schema.number, schema.locate_key(key[1]).key_bytes
+
+        return read_all(keys, place, lambda each: self._committer.get(*each))
 
     def query(self, request: QueryRequest) -> ItemPage:
         """One page of a Query. Raises: ApiError. Source: semantics §6.6."""
@@ -289,6 +306,7 @@ class Engine:
             self._lineage,
             self._lifecycle,
             self._trimming,
+            self.requests,
             self.clock,
             self.settings,
         ).slices()

@@ -11,6 +11,7 @@ from tailrace.engine.catalog import Catalog, Stream
 from tailrace.engine.committer import Committer
 from tailrace.engine.lifecycle import Lifecycle
 from tailrace.engine.lineage import Lineage
+from tailrace.engine.requests import Requests
 from tailrace.engine.settings import EngineSettings
 from tailrace.engine.trimming import Trimming
 from tailrace.ports import Clock, Trim
@@ -27,6 +28,7 @@ class Housekeeping:
         lineage: Lineage,
         lifecycle: Lifecycle,
         trimming: Trimming,
+        requests: Requests,
         clock: Clock,
         settings: EngineSettings,
     ) -> None:
@@ -35,6 +37,7 @@ class Housekeeping:
         self._lineage = lineage
         self._lifecycle = lifecycle
         self._trimming = trimming
+        self._requests = requests
         self._clock = clock
         self._rows = settings.slice_rows
 
@@ -52,6 +55,7 @@ class Housekeeping:
             yield
         for number in tuple(self._catalog.dropped):
             yield from self._remove_items(number)
+        yield from self._requests.forget_expired(self._rows)
 
     def _trim(self, shard: Shard) -> Iterator[None]:
         wall_ms = self._clock.now().wall_ms

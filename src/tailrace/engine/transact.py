@@ -1,32 +1,41 @@
-"""Several writes at once: every action is judged against the group, then all are added to it, or none.
+"""Several writes, or several reads, at once: every action is judged against the group, then all take effect, or none.
 
 Rules of this file: at most one action an item, so actions cannot see each other; nothing is added before everything is
-decided. Called by `engine.engine` for `transact` and for the recorded writes of `change.transaction`.
-Source: semantics §6.9.
+decided. One request is executed whole before the next one begins, so a transaction never meets another one: what AWS
+answers when two collide (TransactionConflict, TransactionInProgressException) cannot happen here.
+Called by `engine.engine`, for the operations and for the recorded writes of `change.transaction`. Source: semantics §6.9.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Protocol, TypeVar
+
+import orjson
 
 from tailrace.engine.catalog import Table
-from tailrace.errors import SERVICE, ApiError, InternalError, validation_error
-from tailrace.expressions.condition import Condition, parse_condition
-from tailrace.expressions.placeholders import Placeholders
-from tailrace.expressions.update import parse_update
-from tailrace.ports import ItemWrite
+from tailrace.errors import SERVICE, ApiError, validation_error
 from tailrace.tables.limits import TRANSACTION_ACTIONS, TRANSACTION_BYTES
-from tailrace.tables.mutate import Check, Delete, Mutation, Operation, Put, Update
+from tailrace.tables.mutate import Mutation, Operation
+from tailrace.values.size import size_bytes
 from tailrace.values.types import Item
-from tailrace.values.wire import read_item, read_value
 
 ONE_ACTION: Final = "Transaction request cannot include multiple operations on one item"
 TOO_LARGE: Final = "Collection of items in the transaction exceeds the aggregated size limit of 4 MB"
+CANCELED: Final = "TransactionCanceledException"
 Decided = tuple[Mutation, Table, bytes | None]
+Place = tuple[int, bytes]
+"""The number of a table and the key bytes of an item in it."""
+KeyOf = tuple[str, Item]
+"""A table and a key."""
 Reason = dict[str, Any]
+Given = TypeVar("Given")
+Found = TypeVar("Found")
 
 
 class Writer(Protocol):
-    """What a transaction needs of the engine: decide a write, and add a decided one to the group."""
+    """What a transaction needs of the engine: where a write goes, what it does, and to add what is decided."""
+
+    def place(self, operation: Operation) -> Place:
+        """The item that an operation is about."""
 
     def decide(self, operation: Operation) -> Decided:
         """What an operation would do."""
@@ -49,37 +58,68 @@ class Transactions:
         Raises:  ApiError: ValidationException for the request as a whole, ResourceNotFoundException, or
                  TransactionCanceledException with one reason an action.
         """
-        if len(operations) > TRANSACTION_ACTIONS:
-            raise validation_error(
-                f"1 validation error detected: Value '[{len(operations)} actions]' at 'transactItems' failed to satisfy "
-                f"constraint: Member must have length less than or equal to {TRANSACTION_ACTIONS}"
-            )
-        decided = self._decide(operations)
-        if sum(mutation.size for mutation, _, _ in decided) > TRANSACTION_BYTES:
-            raise validation_error(TOO_LARGE)
+        check_places(operations, self._writer.place)
+        decided = all_or_reasons(operations, self._writer.decide)
+        check_size(mutation.size for mutation, _, _ in decided)
         for mutation, table, old_data in decided:
             self._writer.apply(table, mutation, old_data)
         return [mutation for mutation, _, _ in decided]
 
-    def _decide(self, operations: Sequence[Operation]) -> list[Decided]:
-        decided: list[Decided] = []
-        reasons: list[Reason] = []
-        items: set[tuple[int, bytes]] = set()
-        for operation in operations:
-            try:
-                found = self._writer.decide(operation)
-            except ApiError as error:
-                reasons.append(_reason(error))
-                continue
-            identity = (found[1].schema.number, found[0].key_bytes)
-            if identity in items:
-                raise validation_error(ONE_ACTION)
-            items.add(identity)
-            decided.append(found)
+
+def check_places(given: Sequence[Given], place: Callable[[Given], Place]) -> None:
+    """Require at most a hundred actions, tables that exist and an item for each action.
+
+    Raises:  ApiError. A key that does not fit its table is judged later, with the other reasons.
+    """
+    if len(given) > TRANSACTION_ACTIONS:
+        raise validation_error(
+            f"1 validation error detected: Value '[{len(given)} actions]' at 'transactItems' failed to satisfy "
+            f"constraint: Member must have length less than or equal to {TRANSACTION_ACTIONS}"
+        )
+    seen: set[Place] = set()
+    for each in given:
+        try:
+            found = place(each)
+        except ApiError as error:
+            if error.code != "ValidationException":
+                raise
+            continue
+        if found in seen:
+            raise validation_error(ONE_ACTION)
+        seen.add(found)
+
+
+def all_or_reasons(given: Sequence[Given], decide: Callable[[Given], Found]) -> list[Found]:
+    """What every action comes to. Raises: ApiError TransactionCanceledException as soon as one is refused."""
+    found: list[Found] = []
+    reasons: list[Reason] = []
+    for each in given:
+        try:
+            found.append(decide(each))
             reasons.append({"Code": "None"})
-        if len(decided) < len(operations):
-            raise cancelled(reasons)
-        return decided
+        except ApiError as error:
+            reasons.append(_reason(error))
+    if len(found) < len(given):
+        raise cancelled(reasons)
+    return found
+
+
+def read_all(
+    keys: Sequence[KeyOf], place: Callable[[KeyOf], Place], get: Callable[[Place], bytes | None]
+) -> list[bytes | None]:
+    """The stored bytes of every item, as of one moment. Raises: ApiError as `Transactions.transact` does."""
+    check_places(keys, place)
+    found = [get(each) for each in all_or_reasons(keys, place)]
+    present = [data for data in found if data is not None]
+    if sum(map(len, present)) > TRANSACTION_BYTES:  # JSON is never lighter than the item that it holds
+        check_size(size_bytes(orjson.loads(data)) for data in present)
+    return found
+
+
+def check_size(sizes: Iterable[int]) -> None:
+    """Require that the items fit into 4 MB. Units: bytes. Raises: ApiError."""
+    if sum(sizes) > TRANSACTION_BYTES:
+        raise validation_error(TOO_LARGE)
 
 
 def _reason(error: ApiError) -> Reason:
@@ -88,6 +128,8 @@ def _reason(error: ApiError) -> Reason:
             return {"Code": "ConditionalCheckFailed", **error.extra, "Message": error.message}
         case "ValidationException":
             return {"Code": "ValidationError", "Message": error.message}
+        case "ItemCollectionSizeLimitExceededException":
+            return {"Code": "ItemCollectionSizeLimitExceeded", "Message": error.message}
         case _:
             raise error  # an unknown table fails the whole request
 
@@ -103,48 +145,8 @@ def cancelled(reasons: Sequence[Reason]) -> ApiError:
         told.append({"Code": "None"} if hide else reason)
     codes = ", ".join(reason["Code"] for reason in told)
     return ApiError(
-        "TransactionCanceledException",
+        CANCELED,
         f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]",
         prefix=SERVICE,
         extra={"CancellationReasons": told},
     )
-
-
-def read_write(write: ItemWrite) -> Operation:
-    """One action in the shape of TransactWriteItems. Raises: ApiError. Source: semantics §6.4, §6.9."""
-    parameters = write.parameters
-    placeholders = _placeholders(parameters)
-    condition = _condition(parameters, placeholders)
-    update = None
-    if write.action == "Update" and parameters.get("UpdateExpression") is not None:
-        update = parse_update(parameters["UpdateExpression"], placeholders)
-    placeholders.check_all_used()
-    table: str = parameters["TableName"]
-    return_old = parameters.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
-    item: Item = read_item(parameters["Item" if write.action == "Put" else "Key"])
-    match write.action:
-        case "Put":
-            return Put(table, item, condition, return_old)
-        case "Update":
-            return Update(table, item, update, condition, return_old)
-        case "Delete":
-            return Delete(table, item, condition, return_old)
-        case "ConditionCheck":
-            if condition is None:
-                raise validation_error("ConditionCheck needs a ConditionExpression")
-            return Check(table, item, condition, return_old)
-        case other:
-            raise InternalError(f"no such action: {other!r}")
-
-
-def _placeholders(parameters: Mapping[str, Any]) -> Placeholders:
-    values = parameters.get("ExpressionAttributeValues")
-    return Placeholders(
-        parameters.get("ExpressionAttributeNames"),
-        None if values is None else {name: read_value(value) for name, value in values.items()},
-    )
-
-
-def _condition(parameters: Mapping[str, Any], placeholders: Placeholders) -> Condition | None:
-    text = parameters.get("ConditionExpression")
-    return None if text is None else parse_condition(text, placeholders)

@@ -6,7 +6,7 @@ under `server.operations.dynamodb`.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import orjson
 
@@ -53,6 +53,23 @@ def consumed(payload: Payload, table: str, units: float) -> dict[str, Any]:
     told: dict[str, Any] = {"TableName": table, "CapacityUnits": units}
     if payload["ReturnConsumedCapacity"] == "INDEXES":
         told["Table"] = {"CapacityUnits": units}
+    return told
+
+
+TRANSACTION: Final = 2.0
+"""A transaction costs twice. Source: semantics §6.7, §6.9."""
+
+
+def consumed_by_transaction(
+    payload: Payload, units: Mapping[str, float], kind: Literal["ReadCapacityUnits", "WriteCapacityUnits"]
+) -> list[dict[str, Any]]:
+    """AWS's ConsumedCapacity of a transaction: one entry a table, which also tells the kind of units."""
+    told = []
+    for table, count in units.items():
+        one = {**consumed(payload, table, count), kind: count}
+        if "Table" in one:
+            one["Table"] = {"CapacityUnits": count, kind: count}
+        told.append(one)
     return told
 
 

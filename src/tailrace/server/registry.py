@@ -27,7 +27,8 @@ STREAMS: Final = "DynamoDBStreams_20120810"
 MODULES: Final = {
     "dynamodb": (
         "batch_get_item", "batch_write_item", "create_table", "delete_item", "delete_table", "describe_table",
-        "get_item", "list_tables", "put_item", "query", "scan", "update_item", "update_table",
+        "get_item", "list_tables", "put_item", "query", "scan", "transact_get_items", "transact_write_items",
+        "update_item", "update_table",
     ),
     "streams": ("describe_stream", "get_records", "get_shard_iterator", "list_streams"),
 }  # fmt: skip
@@ -43,7 +44,7 @@ NOT_YET: Final = {
         "ExecuteTransaction", "ExportTableToPointInTime", "GetResourcePolicy", "ImportTable", "ListBackups",
         "ListBulkOperations", "ListContributorInsights", "ListExports", "ListGlobalTables", "ListImports",
         "ListTagsOfResource", "PutResourcePolicy", "RestoreTableFromBackup", "RestoreTableToPointInTime",
-        "SearchVectors", "StartBulkPutItems", "TagResource", "TransactGetItems", "TransactWriteItems",
+        "SearchVectors", "StartBulkPutItems", "TagResource",
         "UntagResource", "UpdateContinuousBackups", "UpdateContributorInsights", "UpdateGlobalTable",
         "UpdateGlobalTableSettings", "UpdateKinesisStreamingDestination", "UpdateTableReplicaAutoScaling",
         "UpdateTimeToLive",

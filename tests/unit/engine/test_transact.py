@@ -2,7 +2,8 @@
 
 import pytest
 
-from tailrace.engine.transact import cancelled, read_write
+from tailrace.engine.actions import read_write
+from tailrace.engine.transact import cancelled
 from tailrace.errors import ApiError
 from tailrace.ports import ItemWrite
 from tailrace.tables.mutate import Check, Delete, Operation, Put, Update

@@ -1,0 +1,164 @@
+"""TransactWriteItems: up to a hundred conditional writes and checks, all of them or none.
+
+Behaviour:     all conditions are judged on the items before the transaction, and all that fail are told; every changed
+               item leaves its own record. A ClientRequestToken stands for its request for ten minutes, also over a
+               restart: the same request again, compared by meaning, answers what reading the items would cost and writes
+               nothing; another one is IdempotentParameterMismatchException. A cancelled request may be tried again.
+Limits:        100 actions, 4 MB of items, one action an item; token 1–36 characters; expression 4 KB.
+Not emulated:  TransactionConflict, TransactionInProgressException and TransactionConflictException of other writes:
+               requests run one after the other, so no other one is ever under way.
+Source:        AWS API Reference, TransactWriteItems; semantics §1.8, §6.7, §6.9.
+"""
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import Any, Final
+
+import orjson
+
+from tailrace.engine.actions import read_action
+from tailrace.engine.engine import Engine
+from tailrace.engine.transact import CANCELED
+from tailrace.errors import ApiError, validation_error
+from tailrace.server.capacity import (
+    TRANSACTION,
+    consumed_by_transaction,
+    is_wanted,
+    read_units,
+    write_units,
+)
+from tailrace.server.parameters import EXPRESSION, EXPRESSION_VALUES, read_placeholders
+from tailrace.server.registry import DYNAMODB, Result, operation
+from tailrace.server.shapes import (
+    NAMES,
+    RETURN_CAPACITY,
+    RETURN_METRICS,
+    RETURN_ON_FAILURE,
+    TABLE_NAME,
+    Input,
+    Many,
+    Shape,
+    Structure,
+    Text,
+    Values,
+    structure,
+)  # fmt: skip
+from tailrace.server.wire import Payload
+from tailrace.tables.limits import TRANSACTION_ACTIONS
+from tailrace.tables.mutate import Mutation, Operation
+from tailrace.values.size import size_bytes
+
+ONE_OF: Final = "TransactItems can only contain one of Check, Put, Update or Delete"
+ACTIONS: Final = ("ConditionCheck", "Put", "Delete", "Update")
+DIGEST_BYTES: Final = 32
+
+
+def _action(name: str, *required: str, **members: Shape) -> Structure:
+    return structure(
+        name, "TableName", *required, **members,
+        TableName=TABLE_NAME, ConditionExpression=EXPRESSION, ExpressionAttributeNames=NAMES,
+        ExpressionAttributeValues=EXPRESSION_VALUES, ReturnValuesOnConditionCheckFailure=RETURN_ON_FAILURE,
+    )  # fmt: skip
+
+
+INPUT: Final = Input(
+    structure(
+        "TransactWriteItemsInput", "TransactItems",
+        TransactItems=Many(
+            structure(
+                "TransactWriteItem",
+                ConditionCheck=_action("ConditionCheck", "Key", "ConditionExpression", Key=Values()),
+                Put=_action("Put", "Item", Item=Values()),
+                Delete=_action("Delete", "Key", Key=Values()),
+                Update=_action("Update", "Key", "UpdateExpression", Key=Values(), UpdateExpression=EXPRESSION),
+            ),
+            1,
+            TRANSACTION_ACTIONS,
+        ),
+        ReturnConsumedCapacity=RETURN_CAPACITY, ReturnItemCollectionMetrics=RETURN_METRICS,
+        ClientRequestToken=Text(1, 36),
+    ),
+    {"ReturnItemCollectionMetrics": "NONE"},
+)  # fmt: skip
+
+
+@operation(DYNAMODB, "TransactWriteItems", INPUT)
+def transact_write_items(engine: Engine, payload: Payload) -> Result:
+    """Write several items, all or none, and once for a token. Raises: ApiError."""
+    operations = [_read_one(each) for each in payload["TransactItems"]]
+    token = payload.get("ClientRequestToken")
+    if token is None:
+        return _answer(payload, operations, engine.transact(operations))
+    digest = request_digest(payload)
+    done = engine.requests.done(token, digest)
+    if done is not None:
+        told = consumed_by_transaction(payload, done, "ReadCapacityUnits") if is_wanted(payload) else None
+        return {} if told is None else {"ConsumedCapacity": told}
+    try:
+        mutations = engine.transact(operations)
+    except ApiError as error:
+        if error.code == CANCELED:
+            engine.requests.keep(token, digest, None)
+        raise
+    engine.requests.keep(token, digest, _read_units(operations, mutations))
+    return _answer(payload, operations, mutations)
+
+
+def _read_one(each: Payload) -> Operation:
+    names = [name for name in ACTIONS if name in each]
+    if len(names) != 1:
+        raise validation_error(ONE_OF)
+    name = names[0]
+    action = each[name]
+    expressions = (*(("UpdateExpression",) if name == "Update" else ()), "ConditionExpression")
+    placeholders = read_placeholders(action, *expressions)
+    if placeholders.values:
+        action["ExpressionAttributeValues"] = placeholders.values  # canonical, for the digest
+    return read_action(name, action, placeholders)
+
+
+def request_digest(payload: Payload) -> str:
+    """What a request says, in canonical form: equal for requests that differ in the order of a map's members, in how a
+    number is written, or in a NONE that may as well be left out. The order of the actions counts.
+
+    >>> request_digest({"TransactItems": [{"Put": {"Item": {"a": {"S": ""}, "b": {"S": ""}}}}]}) == request_digest(
+    ...     {"TransactItems": [{"Put": {"Item": {"b": {"S": ""}, "a": {"S": ""}}}}], "ReturnConsumedCapacity": "NONE"})
+    True
+    """
+    said = {
+        name: value for name, value in payload.items() if value != "NONE" and name != "ClientRequestToken"
+    }
+    said["TransactItems"] = [
+        {name: {member: one for member, one in action.items() if one != "NONE"}}
+        for each in payload["TransactItems"]
+        for name, action in each.items()
+    ]
+    return blake2b(orjson.dumps(said, option=orjson.OPT_SORT_KEYS), digest_size=DIGEST_BYTES).hexdigest()
+
+
+def _without_defaults(members: Payload) -> Payload:
+    return {
+        name: value
+        for name, value in members.items()
+        if name != "ClientRequestToken" and not (value == "NONE" and name.startswith("Return"))
+    }
+
+
+def _answer(payload: Payload, operations: Sequence[Operation], mutations: Sequence[Mutation]) -> Result:
+    if not is_wanted(payload):
+        return b"{}"
+    units: dict[str, float] = {}
+    for one, mutation in zip(operations, mutations, strict=True):
+        cost = TRANSACTION * write_units(mutation.old, mutation.new)
+        units[one.table] = units.get(one.table, 0.0) + cost
+    return {"ConsumedCapacity": consumed_by_transaction(payload, units, "WriteCapacityUnits")}
+
+
+def _read_units(operations: Sequence[Operation], mutations: Sequence[Mutation]) -> Mapping[str, float]:
+    """What the same request costs when it is repeated: reading the larger of each item before and after."""
+    consistent: Any = {"ConsistentRead": True}
+    units: dict[str, float] = {}
+    for one, mutation in zip(operations, mutations, strict=True):
+        size = max(0 if item is None else size_bytes(item) for item in (mutation.old, mutation.new))
+        units[one.table] = units.get(one.table, 0.0) + TRANSACTION * read_units(size, consistent)
+    return units

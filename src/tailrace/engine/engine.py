@@ -146,7 +146,6 @@ class Engine:
             wall_ms = self.clock.now().wall_ms
             shard = self._lineage.shard_for(table.stream, mutation.partition, wall_ms)
             keys_size = size_bytes(mutation.keys)
-            keys_size = size_bytes(mutation.keys)
             record = change_record(
                 sequence=self._sequences.next(wall_ms),
                 shard=shard.number,

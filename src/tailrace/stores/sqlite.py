@@ -15,24 +15,21 @@ from typing import Final, Literal
 
 from tailrace.errors import StoreError
 from tailrace.ports import Commit, LogRow
+from tailrace.stores.layout import prepare
 from tailrace.stores.wal import MOVE_BYTES, LogMover
 from tailrace.telemetry import PointReached, pass_by
 
-FORMAT: Final = 1
 PAGE_BYTES: Final = 4_096
 CACHE_KIB: Final = 16 << 10
 """Page and cache as measured with items of 300 bytes (docs/formats/store.md): larger ones gained nothing."""
 BUSY_MS: Final = 10_000
-SCHEMA: Final = """
-CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE items(key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE log(key BLOB PRIMARY KEY, header BLOB NOT NULL, old BLOB, new BLOB) WITHOUT ROWID;
-"""
 GET: Final = "SELECT value FROM items WHERE key=?"
 RANGE: Final = "SELECT substr(key, 5), value FROM items WHERE key>=? AND key<? ORDER BY key LIMIT ?"
 RANGE_REVERSE: Final = (
     "SELECT substr(key, 5), value FROM items WHERE key>=? AND key<? ORDER BY key DESC LIMIT ?"
 )
+PUT: Final = "INSERT INTO items VALUES(?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value"
+"""An upsert and no REPLACE: that one would remove the row and put another at the end, two pages and an index entry more."""
 READ_LOG: Final = "SELECT key, header, old, new FROM log WHERE key>? AND key<? ORDER BY key LIMIT ?"
 
 
@@ -58,8 +55,9 @@ class SqliteStore:
         self._committing = threading.Lock()
         try:
             self._writer = self._connect()
-            self._prepare()
+            prepare(self._writer, path)
             self._reader = self._connect() if path is not None and sync == "full" else self._writer
+            self._get = self._reader.cursor().execute  # a cursor of its own a call would be a third of it
             if path is not None:
                 self._mover = LogMover(self._connect, Path(f"{path}-wal"))
         except sqlite3.Error as error:
@@ -89,32 +87,13 @@ class SqliteStore:
         connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         return connection
 
-    def _prepare(self) -> None:
-        """Make a new file in one transaction, or refuse one that is not ours before anything is written to it."""
-        tables = {
-            name for (name,) in self._writer.execute("SELECT name FROM sqlite_master WHERE type='table'")
-        }
-        if not tables:
-            self._writer.executescript(
-                f"BEGIN IMMEDIATE; {SCHEMA} INSERT INTO meta VALUES('format', {FORMAT}); COMMIT;"
-            )
-            return
-        found = None
-        if "meta" in tables:
-            found = self._writer.execute("SELECT value FROM meta WHERE name='format'").fetchone()
-        if found is None or found[0] != FORMAT:
-            said = "is no store of tailrace" if found is None else f"has format {found[0]}"
-            raise StoreError(
-                f"{self._path} {said}; this version of tailrace reads format {FORMAT}",
-                hint="open it with the version that wrote it, or use another --data directory",
-            )
-
     # ---- reading -------------------------------------------------------------------------------------------------
 
     def get(self, table: int, key: bytes) -> bytes | None:
         """The value of one row. Raises: StoreError."""
         try:
-            found = self._reader.execute(GET, (table.to_bytes(4, "big") + key,)).fetchone()
+            # The key is unique: `fetchone` finds the end of the statement too, which gives its read transaction back.
+            found = self._get(GET, (table.to_bytes(4, "big") + key,)).fetchone()
         except sqlite3.Error as error:
             raise self._failure(error) from error
         return found[0] if found is not None else None
@@ -174,7 +153,7 @@ class SqliteStore:
             # Rows come in order and the last one of a key wins, so that puts and deletes may be written apart.
             latest = {_key(row.table, row.key): row.value for row in commit.rows}
             puts = [(key, value) for key, value in latest.items() if value is not None]
-            execute_many("INSERT OR REPLACE INTO items VALUES(?,?)", puts)
+            execute_many(PUT, puts)
             if len(puts) < len(latest):
                 deletes = [(key,) for key, value in latest.items() if value is None]
                 execute_many("DELETE FROM items WHERE key=?", deletes)

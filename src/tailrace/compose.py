@@ -68,11 +68,15 @@ class OpenEngine(Engine):
             self.directory = DataDirectory(options.directory)
         path = None if self.directory is None else self.directory.database
         try:
-            store = SqliteStore(path, sync=options.sync, reached=reached)
-            super().__init__(store, clock, options.settings, reached)
+            self._store = SqliteStore(path, sync=options.sync, reached=reached)
+            super().__init__(self._store, clock, options.settings, reached)
         except BaseException:  # whatever it was, what is open is given back before it goes on
             self._give_back()
             raise
+
+    def share_reads(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let the reads of one turn of this loop share a transaction of the store."""
+        self._store.share_reads(loop.call_soon)
 
     def close(self) -> None:
         """Make the last group durable, give the store and the directory back. Repeatable."""
@@ -311,6 +315,7 @@ class Node:
                 routes(self._observed), self.reached,
             )  # fmt: skip
             port = await self.http.start()
+            self.engine.share_reads(asyncio.get_running_loop())
             self.turns = self.http.turns
             self._control: ControlServer | None = None
             if self._options.directory is not None:

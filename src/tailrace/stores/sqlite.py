@@ -1,6 +1,7 @@
 """The store on SQLite: rows, logs and state of one data directory in one file.
 
-Rules of this file: one writer; every commit is one transaction; no read transaction outlives a call. With `normal` all calls come
+Rules of this file: one writer; every commit is one transaction; no read transaction outlives a call,
+or, once `share_reads` was called, a turn of the event loop. With `normal` all calls come
 from one thread and share one connection. With `full`, `commit` may run in one writer thread while the owner's thread
 calls `get`, `query` and `read_log`: each side has its own connection, and a read sees what was committed when it began.
 Everything else (opening, closing) happens while nothing is under way. Layout: docs/formats/store.md. Made by `compose`.
@@ -9,7 +10,7 @@ Everything else (opening, closing) happens while nothing is under way. Layout: d
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Literal
 
@@ -33,6 +34,9 @@ PUT: Final = "INSERT INTO items VALUES(?,?) ON CONFLICT(key) DO UPDATE SET value
 READ_LOG: Final = "SELECT key, header, old, new FROM log WHERE key>? AND key<? ORDER BY key LIMIT ?"
 
 
+Soon = Callable[[Callable[[], None]], object]
+
+
 class SqliteStore:
     """A `Store` in a file, or in memory when there is no path (then nothing is ever durable, whatever `sync` says).
 
@@ -53,6 +57,10 @@ class SqliteStore:
         self._connections: list[sqlite3.Connection] = []
         self._mover: LogMover | None = None
         self._committing = threading.Lock()
+        self._soon: Soon | None = None
+        self._begins_reads = (
+            False  # whether the next read begins the transaction that the reads of its turn share
+        )
         try:
             self._writer = self._connect()
             prepare(self._writer, path)
@@ -92,6 +100,8 @@ class SqliteStore:
     def get(self, table: int, key: bytes) -> bytes | None:
         """The value of one row. Raises: StoreError."""
         try:
+            if self._begins_reads:
+                self._begin_reads()
             # The key is unique: `fetchone` finds the end of the statement too, which gives its read transaction back.
             found = self._get(GET, (table.to_bytes(4, "big") + key,)).fetchone()
         except sqlite3.Error as error:
@@ -104,6 +114,8 @@ class SqliteStore:
         """At most `limit` rows with first <= key < last, ascending or descending. Raises: StoreError."""
         end = _key(table + 1, b"") if last is None else _key(table, last)
         try:
+            if self._begins_reads:
+                self._begin_reads()
             return self._reader.execute(
                 RANGE_REVERSE if reverse else RANGE, (_key(table, first), end, limit)
             ).fetchall()
@@ -122,6 +134,31 @@ class SqliteStore:
             LogRow(shard, int.from_bytes(key[8:], "big"), header, old, new) for key, header, old, new in found
         ]
 
+    def share_reads(self, soon: Soon) -> None:
+        """Let the reads of one turn of the event loop share a transaction; `soon` calls back when the turn is over.
+
+        A read in a transaction costs half. With `full` nothing changes: there commits land while a turn's reads go on, and those
+        must see them.
+        """
+        if self._reader is self._writer:
+            self._soon, self._begins_reads = soon, True
+
+    def _begin_reads(self) -> None:
+        assert self._soon is not None
+        self._get("BEGIN")
+        self._begins_reads = False
+        self._soon(self._end_reads)
+
+    def _end_reads(self) -> None:
+        if self._soon is None or self._begins_reads:
+            return
+        self._begins_reads = True
+        with contextlib.suppress(
+            sqlite3.Error
+        ):  # closed meanwhile, or ended by a fault that the read has told
+            if self._reader.in_transaction:
+                self._get("COMMIT")
+
     # ---- writing -------------------------------------------------------------------------------------------------
 
     def commit(self, commit: Commit) -> None:
@@ -135,6 +172,7 @@ class SqliteStore:
                 self._mover.committed()
 
     def _commit(self, commit: Commit) -> None:
+        self._end_reads()
         with self._synced(commit.sync):
             self._writer.execute("BEGIN IMMEDIATE")
             try:

@@ -390,3 +390,59 @@ def test_a_trim_of_much_is_one_statement(path: Path) -> None:
             store.commit(group(number))
         store.commit(Commit(trims=[Trim(1, 300)]))
         assert [row.sequence for row in store.read_log(1, 0, 2)] == [301, 302]
+
+
+# ---- the reads of a turn -------------------------------------------------------------------------------------------
+
+
+def is_reading(store: SqliteStore) -> bool:
+    return store._reader.in_transaction
+
+
+def test_the_reads_of_a_turn_share_a_transaction_that_ends_with_the_turn(path: Path) -> None:
+    turn: list[Callable[[], None]] = []
+    with closing(SqliteStore(path)) as store:
+        store.commit(group(0))
+        store.share_reads(turn.append)
+        assert store.get(TABLE, b"000001") == b"x" * 300
+        assert len(store.query(TABLE, b"", None, 100)) == 16
+        assert store.get(TABLE, b"none") is None
+        assert len(turn) == 1
+        assert is_reading(store)
+        turn.pop()()
+        assert not is_reading(store)
+        assert store.get(TABLE, b"000001") is not None
+        assert len(turn) == 1
+
+
+def test_a_commit_ends_the_reads_of_its_turn_and_what_it_wrote_is_read_after_it(path: Path) -> None:
+    turn: list[Callable[[], None]] = []
+    with closing(SqliteStore(path)) as store:
+        store.share_reads(turn.append)
+        assert store.get(TABLE, b"000001") is None
+        store.commit(group(0))
+        assert not is_reading(store)
+        assert store.get(TABLE, b"000001") == b"x" * 300
+        assert store.read_log(1, 0, 100)
+        for end in turn:
+            end()
+        assert not is_reading(store)
+
+
+def test_a_store_that_is_closed_before_the_turn_ends_is_closed(path: Path) -> None:
+    turn: list[Callable[[], None]] = []
+    store = SqliteStore(path)
+    store.share_reads(turn.append)
+    store.get(TABLE, b"a")
+    store.close()
+    turn.pop()()
+
+
+def test_with_full_each_read_sees_what_was_committed_when_it_began(path: Path) -> None:
+    turn: list[Callable[[], None]] = []
+    with closing(SqliteStore(path, sync="full")) as store:
+        store.share_reads(turn.append)
+        assert store.get(TABLE, b"000001") is None
+        store.commit(group(0))
+        assert store.get(TABLE, b"000001") is not None
+        assert turn == []

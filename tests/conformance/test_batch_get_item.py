@@ -53,8 +53,9 @@ def test_what_passes_16_megabytes_is_left_unprocessed(things: Conformance) -> No
             "ExpressionAttributeNames can only be specified when using expressions",
         ),
         (
-            {"things": {"Keys": [key("a")], "AttributesToGet": ["a"]}},
-            "Tailrace does not emulate AttributesToGet yet. `tailrace coverage` lists what it does.",
+            {"things": {"Keys": [key("a")], "AttributesToGet": ["a"], "ProjectionExpression": "a"}},
+            "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: "
+            "{AttributesToGet} Expression parameters: {ProjectionExpression}",
         ),
         (
             {"things": {}},

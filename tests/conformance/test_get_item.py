@@ -71,10 +71,6 @@ def test_a_projection_shows_parts(things: Conformance) -> None:
             "Value provided in ExpressionAttributeNames unused in expressions: keys: {#x}",
         ),
         (
-            {"AttributesToGet": ["a"]},
-            "Tailrace does not emulate AttributesToGet yet. `tailrace coverage` lists what it does.",
-        ),
-        (
             {"AttributesToGet": ["a"], "ProjectionExpression": "a"},
             "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: "
             "{AttributesToGet} Expression parameters: {ProjectionExpression}",

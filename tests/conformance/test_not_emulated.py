@@ -46,11 +46,7 @@ def test_every_parameter_of_what_is_there_is_known(service: str) -> None:
 def test_coverage_lists_what_an_operation_lacks() -> None:
     put = COVERED["PutItem"]
     assert put["state"] == "partly"
-    assert put["not_emulated"] == [
-        "ConditionalOperator",
-        "Expected",
-        "ReturnItemCollectionMetrics other than NONE",
-    ]
-    assert "legacy" in put["note"]
+    assert put["not_emulated"] == ["ReturnItemCollectionMetrics other than NONE"]
+    assert "ReturnItemCollectionMetrics" in put["note"]
     assert COVERED["DescribeTable"]["state"] == "yes"
     assert len(COVERED) >= 61

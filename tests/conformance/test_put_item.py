@@ -196,10 +196,6 @@ def test_an_item_is_refused_in_awss_words(things: Conformance, item: dict[str, A
             "{Expected} Expression parameters: {ConditionExpression}",
         ),
         (
-            {"Expected": {"a": {"Exists": False}}},
-            "Tailrace does not emulate Expected yet. `tailrace coverage` lists what it does.",
-        ),
-        (
             {"ReturnItemCollectionMetrics": "SIZE"},
             "Tailrace does not emulate ReturnItemCollectionMetrics=SIZE yet. `tailrace coverage` lists what it does.",
         ),

@@ -188,10 +188,6 @@ VALUES = {":p": {"S": "p"}, ":a": {"S": "a"}}
             {"KeyConditionExpression": "pk = :p", "IndexName": "byName"},
             "Tailrace does not emulate IndexName yet. `tailrace coverage` lists what it does.",
         ),
-        (
-            {"KeyConditions": {"pk": {"ComparisonOperator": "EQ", "AttributeValueList": [{"S": "p"}]}}},
-            "Tailrace does not emulate KeyConditions yet. `tailrace coverage` lists what it does.",
-        ),
     ],
 )  # fmt: skip
 def test_it_is_refused_in_awss_words(orders: Conformance, parameters: dict[str, Any], message: str) -> None:

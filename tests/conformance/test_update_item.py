@@ -137,10 +137,6 @@ def test_a_failed_condition_shows_the_item_when_asked_for(things: Conformance) -
             "ExpressionAttributeValues can only be specified when using expressions: UpdateExpression and "
             "ConditionExpression are null",
         ),
-        (
-            {"AttributeUpdates": {"a": {"Action": "PUT", "Value": {"S": "x"}}}},
-            "Tailrace does not emulate AttributeUpdates yet. `tailrace coverage` lists what it does.",
-        ),
         ({"Key": {"pk": {"S": "p"}}}, "The provided key element does not match the schema"),
     ],
 )  # fmt: skip

@@ -112,10 +112,11 @@ def scan(committer: Committer, schema: TableSchema, request: ScanRequest) -> Ite
 def check_filter(schema: TableSchema, condition: Condition) -> None:
     """Refuse a Query's filter on a key attribute. Raises: ApiError. Source: semantics §6.6."""
     names = condition.attribute_names()
+    member = "QueryFilter" if condition.member == "QueryFilter" else "Filter Expression"
     for name in schema.key_names:
         if name in names:
             raise validation_error(
-                f"Filter Expression can only contain non-primary key attributes: Primary key attribute: {name}"
+                f"{member} can only contain non-primary key attributes: Primary key attribute: {name}"
             )
 
 

@@ -37,6 +37,7 @@ from tailrace.expressions.nodes import (
     ParsedCondition,
     Path,
     Value,
+    paths_of,
 )
 from tailrace.expressions.operands import Reader, Values, kind_of, reader
 from tailrace.expressions.parser import Names, parse_condition_text
@@ -59,10 +60,14 @@ class Prepared:
 
 
 class Condition(msgspec.Struct, frozen=True, gc=False):
-    """A condition that is ready to be asked. Shape: `values` stand behind its placeholders."""
+    """A condition that is ready to be asked.
+
+    Shape:   `values` stand behind its placeholders; `member` is the parameter that stated it.
+    """
 
     prepared: Prepared
     values: Mapping[str, AttributeValue]
+    member: str = "ConditionExpression"
 
     def matches(self, item: Item) -> bool:
         """Whether it holds for an item; an absent item is `{}`."""
@@ -80,7 +85,15 @@ def parse_condition(text: str, placeholders: Placeholders, kind: str = "Conditio
     >>> parse_condition("n > :one", Placeholders(None, values)).matches({"n": {"N": "2"}})
     True
     """
-    return Condition(bind(text, placeholders, kind), placeholders.values)
+    return Condition(bind(text, placeholders, kind), placeholders.values, kind)
+
+
+def condition_of(node: Node, values: Mapping[str, AttributeValue], member: str) -> Condition:
+    """A condition that no text stands for. Its operands are checked already."""
+    names = frozenset(str(path.parts[0]) for path in paths_of(node))
+    return Condition(
+        Prepared(ParsedCondition(node, (), (), (), names), _test(node), (), False), values, member
+    )
 
 
 # ---- binding placeholders ----------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ Rules of this file: exactly the conditions a key allows: equality of the partiti
 sort key. Types are checked by the caller, who knows the schema. Called by the Query operation. Source: semantics §6.6.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Never
 
@@ -58,9 +59,15 @@ def parse_key_condition(
     SortCondition(operator='>', low={'N': '1'}, high=None)
     """
     node = bind(text, placeholders, KIND).parsed.node
+    parts = node.conditions if isinstance(node, And) else (node,)
+    return match_keys(parts, placeholders.values, hash_name, range_name)
+
+
+def match_keys(parts: Sequence[Node], values: Values, hash_name: str, range_name: str | None) -> KeyCondition:
+    """Conditions that must all hold, matched with the keys. Raises: ApiError."""
     found: dict[str, SortCondition] = {}
-    for part in node.conditions if isinstance(node, And) else (node,):
-        name, condition = _one(part, placeholders.values)
+    for part in parts:
+        name, condition = _one(part, values)
         if name in found:
             raise validation_error("KeyConditionExpressions must only contain one condition per key")
         found[name] = condition

@@ -1,9 +1,10 @@
 """What an expression is, once it is parsed: frozen nodes.
 
 Rules of this file: shapes only. A path holds real names, or `#x` where the parser was not told what stands behind it; values
-stay `:x` for ever and are looked up when the expression is evaluated. Made by parser.py.
+stay `:x` for ever and are looked up when the expression is evaluated. Made by parser.py and legacy.py.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -150,3 +151,19 @@ def operands_of(leaf: Leaf | Operand) -> tuple[Operand, ...]:
             return (operand, low, high)
         case In(operand, options):
             return (operand, *options)
+
+
+def paths_of(node: Node | Operand) -> Iterator[Path]:
+    """Every path of a condition or an operand, in the order of the text."""
+    match node:
+        case And(conditions) | Or(conditions):
+            inner: tuple[Node | Operand, ...] = conditions
+        case Not(condition):
+            inner = (condition,)
+        case Path():
+            yield node
+            return
+        case _:
+            inner = operands_of(node)
+    for each in inner:
+        yield from paths_of(each)

@@ -5,7 +5,7 @@ what a path does not touch is shared. A text becomes functions once for each cho
 Called by tables.mutate. Source: semantics §6.4.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Never
 
@@ -98,6 +98,29 @@ def parse_update(text: str, placeholders: Placeholders) -> Update:
     if prepared.is_doubtful or not have_kinds(values, prepared.literals):
         _check(prepared.parsed, values)
     return Update(prepared, values)
+
+
+def update_of(actions: Sequence[Action], values: Values, mismatch: str) -> Update:
+    """An update that no text stands for, of whole attributes. Its operands are checked already.
+
+    Shape:   `mismatch` is what it says of an attribute whose type does not fit, instead of an expression's own words.
+    """
+    decisions = tuple((action.path, _saying(mismatch, _decision(action))) for action in actions)
+    flat = tuple((str(path.parts[0]), decide) for path, decide in decisions)
+    names = frozenset(name for name, _ in flat)
+    return Update(Prepared(ParsedUpdate(tuple(actions), (), ()), decisions, flat, (), names, False), values)
+
+
+def _saying(mismatch: str, decide: Decision) -> Decision:
+    def decision(item: Item, values: Values) -> AttributeValue | None:
+        try:
+            return decide(item, values)
+        except ApiError as error:
+            if error.message == WRONG_TYPE:
+                raise validation_error(mismatch) from None
+            raise
+
+    return decision
 
 
 # ---- from text ----------------------------------------------------------------------------------------------------------

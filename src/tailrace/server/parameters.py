@@ -13,9 +13,11 @@ import orjson
 from tailrace.engine.query import ItemPage
 from tailrace.errors import ApiError, validation_error
 from tailrace.expressions.condition import Condition, parse_condition
+from tailrace.expressions.legacy import read_attributes_to_get
 from tailrace.expressions.placeholders import Placeholders
 from tailrace.expressions.projection import Projection, parse_projection
 from tailrace.server import capacity
+from tailrace.server.legacy import EXPECTED, read_legacy_condition
 from tailrace.server.shapes import (
     NAMES,
     OPERATOR,
@@ -24,8 +26,6 @@ from tailrace.server.shapes import (
     RETURN_ON_FAILURE,
     RETURN_VALUE,
     TABLE_NAME,
-    Anything,
-    Mapped,
     Shape,
     Text,
     Values,
@@ -42,7 +42,7 @@ EXPRESSION: Final = Text()
 EXPRESSION_VALUES: Final = Values()
 WRITE_MEMBERS: Final[Mapping[str, Shape]] = {
     "TableName": TABLE_NAME,
-    "Expected": Mapped(Anything()),
+    "Expected": EXPECTED,
     "ReturnValues": RETURN_VALUE,
     "ReturnConsumedCapacity": RETURN_CAPACITY,
     "ReturnItemCollectionMetrics": RETURN_METRICS,
@@ -53,10 +53,7 @@ WRITE_MEMBERS: Final[Mapping[str, Shape]] = {
     "ReturnValuesOnConditionCheckFailure": RETURN_ON_FAILURE,
 }
 """What PutItem, UpdateItem and DeleteItem share."""
-WRITE_REFUSED: Final[Mapping[str, object]] = {
-    "Expected": None, "ConditionalOperator": None,
-    "ReturnItemCollectionMetrics": "NONE",
-}  # fmt: skip
+WRITE_REFUSED: Final[Mapping[str, object]] = {"ReturnItemCollectionMetrics": "NONE"}
 
 
 def read_placeholders(payload: Payload, *expressions: str) -> Placeholders:
@@ -112,18 +109,31 @@ def _read_values(
     return values
 
 
-def read_condition(
-    payload: Payload, placeholders: Placeholders, member: str = "ConditionExpression"
-) -> Condition | None:
-    """A condition or filter, if there is one. Raises: ApiError."""
-    text = payload.get(member)
-    return None if text is None else parse_condition(text, placeholders, kind=member)
+def read_condition(payload: Payload, placeholders: Placeholders) -> Condition | None:
+    """The condition of a write, if there is one. Raises: ApiError."""
+    text = payload.get("ConditionExpression")
+    if text is not None:
+        return parse_condition(text, placeholders)
+    if "Expected" in payload or "ConditionalOperator" in payload:
+        return read_legacy_condition(payload, "Expected")
+    return None
+
+
+def read_filter(payload: Payload, placeholders: Placeholders, legacy: str) -> Condition | None:
+    """The filter of a Query or Scan, if there is one; `legacy` is QueryFilter or ScanFilter. Raises: ApiError."""
+    text = payload.get("FilterExpression")
+    if text is not None:
+        return parse_condition(text, placeholders, kind="FilterExpression")
+    return read_legacy_condition(payload, legacy)
 
 
 def read_projection(payload: Payload, placeholders: Placeholders) -> Projection | None:
-    """The ProjectionExpression, if there is one. Raises: ApiError."""
+    """The ProjectionExpression or AttributesToGet, if there is one. Raises: ApiError."""
     text = payload.get("ProjectionExpression")
-    return None if text is None else parse_projection(text, placeholders)
+    if text is not None:
+        return parse_projection(text, placeholders)
+    names = payload.get("AttributesToGet")
+    return None if names is None else read_attributes_to_get(names)
 
 
 def read_start_key(payload: Payload) -> Item | None:
@@ -166,20 +176,20 @@ def written(payload: Payload, mutation: Mutation, attributes: Item | None) -> Ma
 def counts_only(payload: Payload, verb: str) -> bool:
     """Whether `Select` asks for a count. Raises: ApiError where it contradicts the projection. Source: semantics §6.6."""
     select = payload.get("Select")
-    projected = "ProjectionExpression" in payload
+    projecting = [name for name in ("AttributesToGet", "ProjectionExpression") if name in payload]
     if select is None:
         return False
     if select == "ALL_PROJECTED_ATTRIBUTES":
         raise validation_error(f"ALL_PROJECTED_ATTRIBUTES can be used only when {verb} using an IndexName")
     if select == "SPECIFIC_ATTRIBUTES":
-        if not projected:
+        if not projecting:
             raise validation_error(
                 "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES"
             )
         return False
-    if projected:
+    if projecting:
         what = "only the Count" if select == "COUNT" else str(select)
-        raise validation_error(f"Cannot specify the ProjectionExpression when choosing to get {what}")
+        raise validation_error(f"Cannot specify the {projecting[0]} when choosing to get {what}")
     return bool(select == "COUNT")
 
 

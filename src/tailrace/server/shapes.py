@@ -71,11 +71,16 @@ class Values:
 
 
 @dataclass(frozen=True, slots=True)
+class AnyValue:
+    """One attribute value: `values.wire` reads and checks it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Anything:
     """A member that is accepted and not looked into."""
 
 
-Shape: TypeAlias = Text | Whole | Flag | Many | Mapped | Structure | Values | Anything
+Shape: TypeAlias = Text | Whole | Flag | Many | Mapped | Structure | Values | AnyValue | Anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +144,12 @@ RETURN_VALUE: Final = Text(choices=("ALL_NEW", "UPDATED_OLD", "ALL_OLD", "NONE",
 RETURN_CAPACITY: Final = Text(choices=("INDEXES", "TOTAL", "NONE"))
 RETURN_METRICS: Final = Text(choices=("SIZE", "NONE"))
 RETURN_ON_FAILURE: Final = Text(choices=("ALL_OLD", "NONE"))
+COMPARISON: Final = Text(
+    choices=(
+        "IN", "NULL", "BETWEEN", "LT", "NOT_CONTAINS", "EQ", "GT", "NOT_NULL", "NE", "LE", "BEGINS_WITH", "GE",
+        "CONTAINS",
+    )
+)  # fmt: skip
 OPERATOR: Final = Text(choices=("AND", "OR"))
 SELECT: Final = Text(choices=("SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES"))
 NAMES: Final = Mapped(Text(0, 65_535))

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias, assert_never
 from tailrace.errors import CORAL, ApiError, validation_error
 from tailrace.server.shapes import (
     Anything,
+    AnyValue,
     Flag,
     Input,
     Many,
@@ -23,13 +24,16 @@ from tailrace.server.shapes import (
     Whole,
 )  # fmt: skip
 from tailrace.server.wire import Payload
-from tailrace.values.wire import read_item
+from tailrace.values.wire import read_item, read_value
 
 Predicate: TypeAlias = Callable[[Any], bool]
 Check: TypeAlias = Callable[[Payload], Payload]
 
 LEGACY: Final = (
     "AttributesToGet", "AttributeUpdates", "Expected", "QueryFilter", "ScanFilter", "ConditionalOperator", "KeyConditions",
+)  # fmt: skip
+EXPRESSIONS: Final = (
+    "UpdateExpression", "ProjectionExpression", "FilterExpression", "KeyConditionExpression", "ConditionExpression",
 )  # fmt: skip
 MOST_ERRORS: Final = 10
 DEEPEST_VALUE: Final = 16
@@ -46,7 +50,8 @@ def compile_input(given: Input) -> Check:
     """
     members = {name: predicate(shape) for name, shape in given.structure.members.items()}
     required = tuple(name for name in given.structure.members if name in given.structure.required)
-    refused = frozenset(given.refused)
+    legacy = frozenset(LEGACY).intersection(given.structure.members)
+    refused = legacy.union(given.refused)
 
     def check(payload: Payload) -> Payload:
         for name, value in payload.items():
@@ -75,7 +80,7 @@ def check_slowly(given: Input, payload: Payload) -> Payload:
         raise validation_error(
             f"{len(errors)} validation error{plural} detected: {'; '.join(errors[:MOST_ERRORS])}"
         )
-    _refuse_mixture(given, cleaned)
+    refuse_mixture(given.structure, cleaned)
     for name, harmless in given.refused.items():
         value = cleaned.get(name)
         if value is not None and (harmless is None or value != harmless):
@@ -83,12 +88,12 @@ def check_slowly(given: Input, payload: Payload) -> Payload:
     return cleaned
 
 
-def _refuse_mixture(given: Input, payload: Payload) -> None:
+def refuse_mixture(structure: Structure, payload: Payload) -> None:
     """Legacy parameters beside expressions. Raises: ApiError. Source: semantics §6.4."""
-    legacy = [name for name in LEGACY if name in given.refused and name in payload]
-    expressions = [
-        name for name in given.structure.members if name in payload and name.endswith("Expression")
-    ]
+    legacy = [name for name in LEGACY if name in structure.members and name in payload]
+    if "KeyConditions" in legacy and "KeyConditionExpression" not in payload:
+        legacy.remove("KeyConditions")  # a filter or a projection may be an expression beside it
+    expressions = [name for name in EXPRESSIONS if name in payload]
     if legacy and expressions:
         raise validation_error(
             "Can not use both expression and non-expression parameters in the same request: "
@@ -115,7 +120,7 @@ def predicate(shape: Shape) -> Predicate:
             return lambda value: type(value) is int and low <= value <= high
         case Flag():
             return lambda value: type(value) is bool
-        case Values():
+        case Values() | AnyValue():
             return lambda value: type(value) is dict
         case Anything():
             return lambda value: value is not None
@@ -202,6 +207,8 @@ def read_types(shape: Shape, value: Any) -> Any:
         case Values():
             _require_map(value)
             return _read_values(value)
+        case AnyValue():
+            return _read_one_value(value)
         case Anything():
             return value
         case _:
@@ -233,6 +240,15 @@ def _read_values(value: Payload) -> Payload:
     """Only the types of attribute values count at this stage; what else is wrong with them is found later."""
     try:
         read_item(value)
+    except ApiError as error:
+        if error.code == "SerializationException":
+            raise
+    return value
+
+
+def _read_one_value(value: Any) -> Any:
+    try:
+        read_value(value)
     except ApiError as error:
         if error.code == "SerializationException":
             raise
@@ -297,7 +313,7 @@ def violations(shape: Shape, value: Any, path: str) -> Iterator[str]:
                 yield from violations(of, one, f"{path}.{index}.member")
         case Mapped():
             yield from _map_violations(shape, value, path)
-        case Flag() | Values() | Anything():
+        case Flag() | Values() | AnyValue() | Anything():
             return
         case _:
             assert_never(shape)

@@ -3,7 +3,7 @@
 Behaviour:     absent items are left out; items come in the order of the keys; what would pass 16 MB comes back under
                UnprocessedKeys; every read is consistent.
 Limits:        100 keys, 16 MB.
-Not emulated:  AttributesToGet (legacy).
+Not emulated:  nothing.
 Source:        AWS API Reference, BatchGetItem; semantics §6.3, §6.5.
 """
 
@@ -29,7 +29,7 @@ from tailrace.server.shapes import (
     Values,
     structure,
 )  # fmt: skip
-from tailrace.server.validation import not_emulated
+from tailrace.server.validation import refuse_mixture
 from tailrace.server.wire import Payload
 from tailrace.values.types import Item
 from tailrace.values.wire import dump_item, read_item
@@ -87,8 +87,7 @@ def batch_get_item(engine: Engine, payload: Payload) -> Result:
 
 
 def _read_request(request: dict[str, Any]) -> tuple[list[Item], Projection | None]:
-    if "AttributesToGet" in request:
-        raise not_emulated("AttributesToGet")
+    refuse_mixture(KEYS_AND_ATTRIBUTES, request)
     placeholders = read_placeholders(request, "ProjectionExpression")
     keys = [read_item(key) for key in request["Keys"]]
     projection = read_projection(request, placeholders)

@@ -2,7 +2,7 @@
 
 Behaviour:     deleting an absent item succeeds and leaves no record; a condition is judged on the stored item.
 Limits:        ReturnValues NONE or ALL_OLD.
-Not emulated:  Expected and ConditionalOperator (legacy); ReturnItemCollectionMetrics other than NONE.
+Not emulated:  ReturnItemCollectionMetrics other than NONE.
 Source:        AWS API Reference, DeleteItem; semantics §6.5, §6.8.
 """
 

@@ -2,7 +2,7 @@
 
 Behaviour:     every read is consistent, whatever ConsistentRead says; an absent item answers an empty object.
 Limits:        expression 4 KB.
-Not emulated:  AttributesToGet (legacy).
+Not emulated:  nothing.
 Source:        AWS API Reference, GetItem; semantics §6.4, §6.5.
 """
 
@@ -32,7 +32,6 @@ INPUT: Final = Input(
         TableName=TABLE_NAME, Key=Values(), AttributesToGet=ATTRIBUTE_LIST, ConsistentRead=Flag(),
         ReturnConsumedCapacity=RETURN_CAPACITY, ProjectionExpression=EXPRESSION, ExpressionAttributeNames=NAMES,
     ),
-    {"AttributesToGet": None},
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 Behaviour:     the whole item is replaced; a condition is judged on the stored item; an equal item leaves no record.
 Limits:        item 400 KB, nesting 32, key sizes; ReturnValues NONE or ALL_OLD.
-Not emulated:  Expected and ConditionalOperator (legacy); ReturnItemCollectionMetrics other than NONE.
+Not emulated:  ReturnItemCollectionMetrics other than NONE.
 Source:        AWS API Reference, PutItem; semantics §6.5, §6.8.
 """
 

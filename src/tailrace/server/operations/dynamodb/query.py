@@ -3,7 +3,7 @@
 Behaviour:     a page ends at Limit evaluated items or 1 MB before the filter; LastEvaluatedKey is answered even if
                nothing follows; every read is consistent.
 Limits:        1 MB a page; expression 4 KB.
-Not emulated:  IndexName; KeyConditions, QueryFilter, ConditionalOperator and AttributesToGet (legacy).
+Not emulated:  IndexName.
 Source:        AWS API Reference, Query; semantics §6.6.
 """
 
@@ -12,14 +12,17 @@ from typing import Final
 from tailrace.engine.engine import Engine
 from tailrace.engine.query import QueryRequest
 from tailrace.errors import validation_error
-from tailrace.expressions.keys import parse_key_condition
+from tailrace.expressions.keys import KeyCondition, parse_key_condition
+from tailrace.expressions.legacy import read_key_conditions
+from tailrace.expressions.placeholders import Placeholders
 from tailrace.server.capacity import is_wanted
+from tailrace.server.legacy import CONDITIONS
 from tailrace.server.parameters import (
     EXPRESSION,
     EXPRESSION_VALUES,
     counts_only,
     page_bytes,
-    read_condition,
+    read_filter,
     read_placeholders,
     read_projection,
     read_start_key,
@@ -34,28 +37,24 @@ from tailrace.server.shapes import (
     RETURN_CAPACITY,
     SELECT,
     TABLE_NAME,
-    Anything,
     Flag,
     Input,
-    Mapped,
     Values,
     structure,
 )  # fmt: skip
 from tailrace.server.wire import Payload
+from tailrace.tables.schema import TableSchema
 
 INPUT: Final = Input(
     structure(
         "QueryInput", "TableName",
         TableName=TABLE_NAME, IndexName=INDEX_NAME, Select=SELECT, AttributesToGet=ATTRIBUTE_LIST, Limit=POSITIVE,
-        ConsistentRead=Flag(), KeyConditions=Mapped(Anything()), QueryFilter=Mapped(Anything()),
+        ConsistentRead=Flag(), KeyConditions=CONDITIONS, QueryFilter=CONDITIONS,
         ConditionalOperator=OPERATOR, ScanIndexForward=Flag(), ExclusiveStartKey=Values(),
         ReturnConsumedCapacity=RETURN_CAPACITY, ProjectionExpression=EXPRESSION, FilterExpression=EXPRESSION,
         KeyConditionExpression=EXPRESSION, ExpressionAttributeNames=NAMES, ExpressionAttributeValues=EXPRESSION_VALUES,
     ),
-    {
-        "IndexName": None, "AttributesToGet": None, "KeyConditions": None, "QueryFilter": None,
-        "ConditionalOperator": None,
-    },
+    {"IndexName": None},
 )  # fmt: skip
 
 
@@ -67,15 +66,14 @@ def query(engine: Engine, payload: Payload) -> Result:
     )
     start_key = read_start_key(payload)
     counts = counts_only(payload, "Querying")
-    text = payload.get("KeyConditionExpression")
-    if text is None:
+    if "KeyConditionExpression" not in payload and "KeyConditions" not in payload:
         raise validation_error(
             "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request."
         )
     projection = read_projection(payload, placeholders)
-    condition = read_condition(payload, placeholders, "FilterExpression")
+    condition = read_filter(payload, placeholders, "QueryFilter")
     schema = engine.schema(payload["TableName"])
-    key_condition = parse_key_condition(text, placeholders, schema.hash_name, schema.range_name)
+    key_condition = read_key_condition(payload, placeholders, schema)
     placeholders.check_all_used()
     page = engine.query(
         QueryRequest(
@@ -84,3 +82,11 @@ def query(engine: Engine, payload: Payload) -> Result:
         )
     )  # fmt: skip
     return page_bytes(payload, page, counts)
+
+
+def read_key_condition(payload: Payload, placeholders: Placeholders, schema: TableSchema) -> KeyCondition:
+    """The KeyConditionExpression, or KeyConditions. Raises: ApiError."""
+    text = payload.get("KeyConditionExpression")
+    if text is None:
+        return read_key_conditions(payload["KeyConditions"], schema.hash_name, schema.range_name)
+    return parse_key_condition(text, placeholders, schema.hash_name, schema.range_name)

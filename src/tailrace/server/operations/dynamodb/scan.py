@@ -3,8 +3,7 @@
 Behaviour:     in the order of the partition keys' hashes; a page ends at Limit evaluated items or 1 MB before the filter;
                every read is consistent.
 Limits:        1 MB a page; expression 4 KB.
-Not emulated:  IndexName; TotalSegments other than 1 (parallel scan); ScanFilter, ConditionalOperator and AttributesToGet
-               (legacy).
+Not emulated:  IndexName; TotalSegments other than 1 (parallel scan).
 Source:        AWS API Reference, Scan; semantics §6.6.
 """
 
@@ -14,12 +13,13 @@ from tailrace.engine.engine import Engine
 from tailrace.engine.query import ScanRequest
 from tailrace.errors import validation_error
 from tailrace.server.capacity import is_wanted
+from tailrace.server.legacy import CONDITIONS
 from tailrace.server.parameters import (
     EXPRESSION,
     EXPRESSION_VALUES,
     counts_only,
     page_bytes,
-    read_condition,
+    read_filter,
     read_placeholders,
     read_projection,
     read_start_key,
@@ -34,10 +34,8 @@ from tailrace.server.shapes import (
     RETURN_CAPACITY,
     SELECT,
     TABLE_NAME,
-    Anything,
     Flag,
     Input,
-    Mapped,
     Values,
     Whole,
     structure,
@@ -49,14 +47,12 @@ INPUT: Final = Input(
     structure(
         "ScanInput", "TableName",
         TableName=TABLE_NAME, IndexName=INDEX_NAME, AttributesToGet=ATTRIBUTE_LIST, Limit=POSITIVE, Select=SELECT,
-        ScanFilter=Mapped(Anything()), ConditionalOperator=OPERATOR, ExclusiveStartKey=Values(),
+        ScanFilter=CONDITIONS, ConditionalOperator=OPERATOR, ExclusiveStartKey=Values(),
         ReturnConsumedCapacity=RETURN_CAPACITY, TotalSegments=Whole(1, 1_000_000), Segment=Whole(0, 999_999),
         ProjectionExpression=EXPRESSION, FilterExpression=EXPRESSION, ExpressionAttributeNames=NAMES,
         ExpressionAttributeValues=EXPRESSION_VALUES, ConsistentRead=Flag(),
     ),
-    {
-        "IndexName": None, "AttributesToGet": None, "ScanFilter": None, "ConditionalOperator": None,
-    },
+    {"IndexName": None},
     {"TotalSegments": 1},
 )  # fmt: skip
 
@@ -69,7 +65,7 @@ def scan(engine: Engine, payload: Payload) -> Result:
     check_segments(payload.get("Segment"), payload.get("TotalSegments"))
     counts = counts_only(payload, "Scanning")
     projection = read_projection(payload, placeholders)
-    condition = read_condition(payload, placeholders, "FilterExpression")
+    condition = read_filter(payload, placeholders, "ScanFilter")
     placeholders.check_all_used()
     page = engine.scan(
         ScanRequest(

@@ -4,15 +4,17 @@ Behaviour:     all right-hand sides see the item before the update; without an e
                an update that changes nothing leaves no record. Returned attributes are whole, old or new, or only the
                parts that the expression touches.
 Limits:        item 400 KB; expression 4 KB.
-Not emulated:  AttributeUpdates, Expected and ConditionalOperator (legacy); ReturnItemCollectionMetrics other than NONE.
+Not emulated:  ReturnItemCollectionMetrics other than NONE.
 Source:        AWS API Reference, UpdateItem; semantics §6.4, §6.8.
 """
 
 from typing import Final
 
 from tailrace.engine.engine import Engine
+from tailrace.expressions.legacy import read_updates
 from tailrace.expressions.update import Update as UpdateExpression
 from tailrace.expressions.update import parse_update
+from tailrace.server.legacy import ATTRIBUTE_UPDATES
 from tailrace.server.parameters import (  # fmt: skip
     EXPRESSION,
     WRITE_MEMBERS,
@@ -23,7 +25,7 @@ from tailrace.server.parameters import (  # fmt: skip
     written,
 )
 from tailrace.server.registry import DYNAMODB, Result, operation
-from tailrace.server.shapes import Anything, Input, Mapped, Structure, Values
+from tailrace.server.shapes import Input, Structure, Values
 from tailrace.server.wire import Payload
 from tailrace.tables.mutate import Mutation, Update
 from tailrace.values.types import Item
@@ -35,12 +37,12 @@ INPUT: Final = Input(
             **WRITE_MEMBERS,
             "Key": Values(),
             "UpdateExpression": EXPRESSION,
-            "AttributeUpdates": Mapped(Anything()),
+            "AttributeUpdates": ATTRIBUTE_UPDATES,
         },
         frozenset(("TableName", "Key")),
         "UpdateItemInput",
     ),
-    {**WRITE_REFUSED, "AttributeUpdates": None},
+    WRITE_REFUSED,
 )
 
 
@@ -50,7 +52,7 @@ def update_item(engine: Engine, payload: Payload) -> Result:
     placeholders = read_placeholders(payload, "UpdateExpression", "ConditionExpression")
     key = read_item(payload["Key"])
     text = payload.get("UpdateExpression")
-    update = None if text is None else parse_update(text, placeholders)
+    update = read_update(payload) if text is None else parse_update(text, placeholders)
     condition = read_condition(payload, placeholders)
     placeholders.check_all_used()
     mutation = engine.update(
@@ -59,6 +61,12 @@ def update_item(engine: Engine, payload: Payload) -> Result:
     returns = payload.get("ReturnValues", "NONE")
     attributes = None if returns == "NONE" else returned_attributes(returns, mutation, update)
     return written(payload, mutation, attributes)
+
+
+def read_update(payload: Payload) -> UpdateExpression | None:
+    """The update that AttributeUpdates states, if there is one. Raises: ApiError."""
+    updates = payload.get("AttributeUpdates")
+    return None if updates is None else read_updates(updates)
 
 
 def returned_attributes(returns: str, mutation: Mutation, update: UpdateExpression | None) -> Item | None:

@@ -5,6 +5,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tailrace.telemetry import WRITE_POINTS
+from tests.crash import transactions
 from tests.crash.campaign import run
 from tests.evidence import write_evidence
 
@@ -31,13 +33,21 @@ def main() -> int:
     print(f"  {report.writes_acknowledged} acknowledged writes, {report.records} records")
     for text in report.violations:
         print(f"VIOLATION {text}")
+    with tempfile.TemporaryDirectory(prefix="tailrace-crash-") as directory:
+        outcome = transactions.run(
+            Path(directory), arguments.seed, max(len(WRITE_POINTS), arguments.kills // 4), tell
+        )
+    print(f"\n  {outcome.acknowledged} acknowledged transactions, {outcome.kills.total()} kills among them")
+    for text in outcome.violations:
+        print(f"VIOLATION {text}")
+    report.violations += outcome.violations
     missing = report.never_killed_at() if arguments.kills >= 14 else []
     for point in missing:
         print(f"NEVER KILLED AT {point}")
     if arguments.kills >= 100:
         write_evidence("crash", {
             "seed": report.seed, "kills": dict(report.kills), "acknowledged_writes": report.writes_acknowledged,
-            "records": report.records, "violations": report.violations,
+            "records": report.records, "acknowledged_transactions": outcome.acknowledged, "violations": report.violations,
         })  # fmt: skip
     print("crash: holds" if not report.violations and not missing else "crash: DOES NOT HOLD")
     return 1 if report.violations or missing else 0

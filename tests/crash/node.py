@@ -34,10 +34,12 @@ def free_port() -> int:
 class Node:
     """One data directory, one port, and a process that comes and goes."""
 
-    def __init__(self, directory: Path, port: int, app: Path = APP) -> None:
+    def __init__(
+        self, directory: Path, port: int, command: tuple[str, ...] = ("dev", str(APP), "--no-reload")
+    ) -> None:
         self.directory = directory
         self.port = port
-        self._app = app
+        self._command = command
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -52,7 +54,7 @@ class Node:
             del environment["TAILRACE_CRASH_AT"]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tailrace", "dev", str(self._app), "--no-reload",
+                [sys.executable, "-m", "tailrace", *self._command,
                  "--data", str(self.directory / "data"), "--port", str(self.port)],
                 env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
             )  # fmt: skip

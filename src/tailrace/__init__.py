@@ -1,7 +1,6 @@
 """Tailrace: DynamoDB Streams as one Python package.
 
-Rules of this file: the public names and nothing else. They are loaded when they are first used, so that the import stays
-light and brings in nothing of the server.
+Rules of this file: the public names and nothing else, loaded when they are first used, so that the import stays light.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -9,15 +8,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tailrace.app.app import App
     from tailrace.app.change import Batch, Change
+    from tailrace.app.codec import Attribute, Epoch
+    from tailrace.app.depends import Depends
+    from tailrace.app.item import Item
+    from tailrace.app.predicates import by_ttl, changed, new, old
     from tailrace.app.retry import Retry
     from tailrace.errors import Throttled, Unavailable
 
-__all__ = ["App", "Batch", "Change", "Retry", "Throttled", "Unavailable", "__version__"]
+__all__ = [
+    "App", "Attribute", "Batch", "Change", "Depends", "Epoch", "Item", "Retry", "Throttled", "Unavailable", "__version__",
+    "by_ttl", "changed", "new", "old",
+]  # fmt: skip
 __version__ = "0.1.0"
 
 _PLACES = {
-    "App": "app.app", "Batch": "app.change", "Change": "app.change", "Retry": "app.retry",
-    "Throttled": "errors", "Unavailable": "errors",
+    "App": "app.app", "Attribute": "app.codec", "Batch": "app.change", "Change": "app.change", "Depends": "app.depends",
+    "Epoch": "app.codec", "Item": "app.item", "Retry": "app.retry", "Throttled": "errors", "Unavailable": "errors",
+    **dict.fromkeys(("by_ttl", "changed", "new", "old"), "app.predicates"),
 }  # fmt: skip
 
 

@@ -229,11 +229,13 @@ def build_worker(
     wrapped: "Callable[[Handler, Sink], Sink] | None" = None,
     discovery_ms: int = DISCOVERY_MS,
     renewal_ms: int = RENEWAL_MS,
+    overrides: "Mapping[Callable[..., Any], Callable[..., Any]] | None" = None,
 ) -> "Worker":
     """A worker for the app on this engine; what it saves is durable when `flushed` returns.
 
-    Shape:   `wrapped` lays something around each sink (the test world's notes).
+    Shape:   `wrapped` lays something around each sink (the test world's notes); `overrides` stand for providers of Depends.
     """
+    from tailrace.runtime.dependencies import Dependencies
     from tailrace.runtime.effects import Effects
     from tailrace.runtime.worker import Worker
     from tailrace.sinks.function import BatchSink, HandlerSink
@@ -241,21 +243,22 @@ def build_worker(
     from tailrace.sources.embedded import EmbeddedSource
 
     state = EngineStateStore(engine, flushed)
+    needed = Dependencies(app.overrides if overrides is None else overrides)
 
     def sink_of(mapping: "Handler") -> "Sink":
         effects = Effects(state, mark_name(app, mapping), reached=reached)
         match mapping.kind:
             case "on":
-                return HandlerSink(mapping, effects, reached)
+                return HandlerSink(mapping, effects, reached, needed)
             case "batch":
-                return BatchSink(mapping, effects, reached)
+                return BatchSink(mapping, effects, reached, needed)
             case "function":
                 return LambdaSink(mapping, engine.clock, engine.settings.account, reached)
 
     return Worker(
         app, state=state, clock=engine.clock, source_of=lambda table: EmbeddedSource(engine, table),
         sink_of=sink_of if wrapped is None else lambda mapping: wrapped(mapping, sink_of(mapping)),
-        owner=owner, reached=reached, discovery_ms=discovery_ms, renewal_ms=renewal_ms,
+        owner=owner, reached=reached, discovery_ms=discovery_ms, renewal_ms=renewal_ms, ended=needed.close,
     )  # fmt: skip
 
 

@@ -59,6 +59,10 @@ class SettingsError(TailraceError, ValueError):
     """The configuration is wrong: the message names the option, the value and the bound."""
 
 
+class ItemError(TailraceError, ValueError):
+    """An item does not fit its class: the message names the class, the field and the value."""
+
+
 class InternalError(TailraceError):
     """This should never happen; please report it, with this seed or trace."""
 

@@ -105,7 +105,11 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records for a sink: one shard, in order."""
+    """Records for a sink: one shard, in order.
+
+    Shape:   `values` is what a handler returned for each of them, for the sink of a handler (`app.sink(audit, …)`); None when the
+             records themselves are to be written.
+    """
 
     records: Sequence[ChangeRecord]
     mapping_id: str
@@ -114,6 +118,7 @@ class Batch:
     attempt: int = 1
     request: str = ""
     deadline_ms: int | None = None
+    values: Sequence[object] | None = None
 
 
 class Sink(Protocol):

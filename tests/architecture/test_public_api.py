@@ -9,7 +9,8 @@ import sys
 import tailrace
 
 PUBLIC = [
-    "App", "Batch", "Change", "Retry", "Throttled", "Unavailable", "__version__",
+    "App", "Attribute", "Batch", "Change", "Depends", "Epoch", "Item", "Retry", "Throttled", "Unavailable", "__version__",
+    "by_ttl", "changed", "new", "old",
 ]  # fmt: skip
 
 

@@ -6,16 +6,25 @@ written, in words that name the setting.
 
 import inspect
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, fields
+from collections.abc import Mapping as Names
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from importlib import import_module
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from tailrace.app.change import Batch, Change
+from tailrace.app.checking import check_given, check_where
+from tailrace.app.depends import Depends, check_cycles, place_of, signature_of
+from tailrace.app.entity import Entity
 from tailrace.app.filtering import Filter
+from tailrace.app.item import ENTITY, declare
+from tailrace.app.predicates import Predicate
 from tailrace.app.retry import Retry
-from tailrace.app.table import EVENTS, Changes, KeyType, Table, changes_of
+from tailrace.app.table import EVENTS, Changes, KeyType, Table
+from tailrace.app.unmatched import Unmatched, unmatched_id
 from tailrace.errors import SettingsError
 from tailrace.mapping.settings import MappingSettings
+from tailrace.ports import Sink
 from tailrace.streams.record import ViewType
 
 LONGEST_S: Final = 900
@@ -29,12 +38,20 @@ LATER: Final = {
     "on_failure": "what is given up is kept whole as a dead letter",
 }
 Kind: TypeAlias = Literal["on", "batch", "function"]
+Target: TypeAlias = Table | Changes | Entity[Any] | type[Any]
+"""What a handler is declared on: a table, an entity, or some kinds of changes of one."""
+Where: TypeAlias = Predicate | Callable[[Change[Any]], bool]
+T = TypeVar("T")
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """One handler on one table. Shape: `target` is what is called; `timeout_s` bounds one call of a coroutine."""
+    """One handler on one table.
+
+    Shape:   `target` is what is called; `timeout_s` bounds one call of a coroutine; `dependencies` by parameter; `sink` gets
+             what the handler returns.
+    """
 
     id: str
     table: Table
@@ -43,6 +60,9 @@ class Mapping:
     settings: MappingSettings
     timeout_s: float | None = None
     function_name: str = ""
+    entity: Entity[Any] | None = None
+    dependencies: Names[str, Depends] = field(default_factory=dict)
+    sink: Sink | None = None
 
 
 class App:
@@ -63,12 +83,23 @@ class App:
             )
         self.name = name
         self.tables: dict[str, Table] = {}
+        self.overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
+        """Providers and what stands for them: `app.overrides[mailer] = lambda: outbox`."""
         self._mappings: dict[str, Mapping] = {}
+        self._counting: dict[str, Mapping] = {}
 
     @property
     def mappings(self) -> Collection[Mapping]:
-        """Every handler, in the order of declaration."""
-        return self._mappings.values()
+        """Every handler, in the order of declaration; then what counts the records that fit no entity of a table."""
+        typed = dict.fromkeys(
+            mapping.table.name for mapping in self._mappings.values() if mapping.entity is not None
+        )
+        counting = [
+            self._count_unmatched(self.tables[name])
+            for name in typed
+            if unmatched_id(name) not in self._mappings
+        ]
+        return [*self._mappings.values(), *counting]
 
     def table(
         self, name: str, *, pk: str, sk: str | None = None, pk_type: KeyType = "S", sk_type: KeyType = "S",
@@ -83,14 +114,25 @@ class App:
         self.tables[name] = table
         return table
 
+    def entity(
+        self, cls: type[T], table: Table | None = None, *, pk: str | None = None, sk: str | None = None
+    ) -> Entity[T]:
+        """Keep a dataclass, an attrs class or a pydantic model in a table, as it is; without a table: find what was declared.
+
+        Raises:  SettingsError.
+        """
+        if table is not None:
+            return declare(cls, table, pk, sk)
+        return self._entity(cls)
+
     def on(
-        self, target: Table | Changes, *, where: Callable[[Change], bool] | None = None, retry: Retry | None = None,
+        self, target: Target, *, where: Where | None = None, retry: Retry | None = None,
         batch_size: int = 100, concurrency: int = 1, timeout: float | None = None, id: str | None = None,
         **settings: Any,
     ) -> Callable[[Handler], Handler]:  # fmt: skip
         """Call the handler for every change, in order for each item. Further settings: MappingSettings.
 
-        Shape:   `where` chooses changes; `concurrency` batches may run at once, never two with one item.
+        Shape:   `target` is a table, an entity (`Order`) or a kind of its changes (`Order.removed`); `where` chooses changes; `concurrency` batches may run at once, never two with one item.
         Units:   timeout in seconds, for coroutines.
         Raises:  SettingsError.
         """
@@ -98,7 +140,7 @@ class App:
                              batch_size=batch_size, concurrency=concurrency, **settings)  # fmt: skip
 
     def batch(
-        self, target: Table | Changes, *, batch_size: int = 100, where: Callable[[Change], bool] | None = None,
+        self, target: Target, *, batch_size: int = 100, where: Where | None = None,
         retry: Retry | None = None, timeout: float | None = None, id: str | None = None, **settings: Any,
     ) -> Callable[[Handler], Handler]:  # fmt: skip
         """Call the handler with a Batch; when it raises, the batch is halved until the record at fault is alone."""
@@ -107,7 +149,7 @@ class App:
     def function(
         self,
         function: str | Callable[..., Any],
-        target: Table | Changes,
+        target: Target,
         *,
         id: str | None = None,
         **settings: Any,
@@ -120,21 +162,105 @@ class App:
         """
         called = _load(function) if isinstance(function, str) else function
         name: str = id or str(getattr(called, "__qualname__", "function"))
-        changes = changes_of(target)
+        changes = self._changes(target)
         accepts = _accepts(changes, None)
         chosen = MappingSettings.for_lambda(name, accepts=accepts, **settings)
-        self._add(Mapping(name, changes.table, "function", called, chosen, function_name=name))
+        self._add(
+            Mapping(
+                name, changes.table, "function", called, chosen, function_name=name, entity=changes.entity
+            )
+        )
+
+    def unmatched(
+        self, table: Table, *, retry: Retry | None = None, timeout: float | None = None
+    ) -> Callable[[Handler], Handler]:
+        """Call the handler for every change whose key fits no entity of the table; without one they are counted and logged.
+
+        Raises:  SettingsError.
+        """
+        changes = self._changes(table)
+        if changes.entity is not None or len(changes.events) < len(EVENTS):
+            raise SettingsError(f"unmatched: {table!r} is not allowed; it is a table")
+        return self._declare(
+            "on", changes, Unmatched(changes.table).wants, retry, timeout, unmatched_id(changes.table.name)
+        )
+
+    def sink(self, handler: Callable[..., Any] | str, sink: Sink) -> None:
+        """Write what a handler returns to a sink: one attempt is the handler and the write. Raises: SettingsError."""
+        found = [mapping for mapping in self._mappings.values() if handler in (mapping.id, mapping.target)]
+        if not found:
+            raise SettingsError(
+                f"sink: {handler!r} is no handler of app {self.name!r}: declare it first, with @app.on(…) above `def`"
+            )
+        if len(found) > 1:
+            ids = ", ".join(repr(mapping.id) for mapping in found)
+            raise SettingsError(
+                f"sink: {handler!r} is declared {len(found)} times: name one by its id: {ids}"
+            )
+        (mapping,) = found
+        if mapping.kind != "on":
+            raise SettingsError(
+                f"sink: {mapping.id!r} is no handler of single changes, so it has no output for each of them"
+            )
+        if mapping.sink is not None:
+            raise SettingsError(f"sink: {mapping.id!r} has a sink already; a second one is a second handler")
+        if not callable(getattr(sink, "write", None)):
+            raise SettingsError(f"sink: {sink!r} is no sink: a sink has `async def write(self, batch)`")
+        self._mappings[mapping.id] = replace(mapping, sink=sink)
+
+    def _changes(self, target: object) -> Changes:
+        match target:
+            case Changes():
+                changes = target
+            case Table():
+                changes = Changes(target)
+            case Entity():
+                changes = target.changes
+            case type():
+                changes = self._entity(target).changes
+            case _:
+                raise SettingsError(
+                    f"{target!r} is no table and no entity: orders = app.table('orders', pk='id') makes a table"
+                )
+        if changes.entity is not None:
+            _ = changes.entity.model  # what is wrong with the class is refused here, where the app is loaded
+        return changes
+
+    def _entity(self, cls: type[T]) -> Entity[T]:
+        if isinstance(own := cls.__dict__.get(ENTITY), Entity):
+            return own
+        found = [each for table in self.tables.values() for each in table.entities if each.cls is cls]
+        if len(found) != 1:
+            many = "no table" if not found else "several tables"
+            raise SettingsError(
+                f"{cls.__qualname__} is in {many} of app {self.name!r}: class {cls.__qualname__}(Item, table=shop, "
+                f"pk='{cls.__name__.upper()}#{{id}}') puts it in one, and so does app.entity({cls.__qualname__}, shop, pk=…), whose "
+                "answer a handler can be declared on"
+            )
+        return found[0]
+
+    def _count_unmatched(self, table: Table) -> Mapping:
+        if table.name in self._counting:
+            return self._counting[table.name]
+        name, unmatched = unmatched_id(table.name), Unmatched(table)
+        settings = MappingSettings(name, accepts=Filter(Changes(table), unmatched.wants))
+        counting = self._counting[table.name] = Mapping(name, table, "on", unmatched.log, settings)
+        return counting
 
     def _declare(
-        self, kind: Kind, target: object, where: Callable[[Change], bool] | None, retry: Retry | None,
-        timeout: float | None, id: str | None, **settings: Any,
+        self, kind: Kind, target: object, where: Where | None,
+        retry: Retry | None, timeout: float | None, id: str | None, **settings: Any,
     ) -> Callable[[Handler], Handler]:  # fmt: skip
-        changes = changes_of(target)
+        changes = self._changes(target)
         retrying = retry or Retry()
 
         def register(handler: Handler) -> Handler:
             name: str = id or str(getattr(handler, "__qualname__", "handler"))
-            _check_signature(name, handler)
+            place = f"handler {name!r}{place_of(handler)}"
+            signature = signature_of(name, handler)
+            check_given(place, kind, signature.given, changes)
+            check_where(place, where, changes)
+            check_cycles(name, signature.dependencies)
             _check_timeout(name, handler, timeout)
             _check_names(name, settings)
             try:
@@ -143,8 +269,13 @@ class App:
                     accepts=_accepts(changes, where), **settings,
                 )  # fmt: skip
             except TypeError as error:
-                raise SettingsError(f"handler {name!r}: {error}") from error
-            self._add(Mapping(name, changes.table, kind, handler, chosen, timeout))
+                raise SettingsError(f"{place}: {error}") from error
+            self._add(
+                Mapping(
+                    name, changes.table, kind, handler, chosen, timeout, entity=changes.entity,
+                    dependencies=signature.dependencies,
+                )
+            )  # fmt: skip
             return handler
 
         return register
@@ -165,11 +296,11 @@ class App:
         self._mappings[mapping.id] = mapping
 
 
-def _accepts(changes: Changes, where: Callable[[Change], bool] | None) -> Filter | None:
+def _accepts(changes: Changes, where: Where | None) -> Filter | None:
     """Which records reach the handler; None: all of them."""
-    if where is None and len(set(changes.events)) == len(EVENTS):
+    if where is None and changes.entity is None and len(set(changes.events)) == len(EVENTS):
         return None
-    return Filter(changes.events, changes.table.name, where)
+    return Filter(changes, where)
 
 
 def _check_names(name: str, settings: Collection[str]) -> None:
@@ -198,16 +329,9 @@ def _check_timeout(name: str, handler: Callable[..., Any], timeout: Any) -> None
 def is_async(function: Callable[..., Any]) -> bool:
     """Whether a function runs on the loop; decorators and objects with `async def __call__` are looked through."""
     called = inspect.unwrap(function)
+    while isinstance(called, partial):
+        called = inspect.unwrap(called.func)
     return inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(type(called).__call__)
-
-
-def _check_signature(name: str, handler: Callable[..., Any]) -> None:
-    try:
-        inspect.signature(handler).bind(None)
-    except TypeError as error:
-        raise SettingsError(
-            f"handler {name!r} is called with one argument, a Change or a Batch: {error}"
-        ) from error
 
 
 def _load(text: str) -> Callable[..., Any]:

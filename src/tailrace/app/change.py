@@ -1,31 +1,52 @@
 """What a handler is given: a change, or a batch of changes.
 
-Rules of this file: images are decoded when somebody looks, at most once. A change knows its record and nothing of how it
-got here.
+Rules of this file: images are decoded when somebody looks, at most once. A change knows its record, the entity that it is of, and nothing
+of how it got here.
 """
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, overload
 
-from tailrace.app.plain import to_plain_item
+from tailrace.app.plain import to_plain, to_plain_item
 from tailrace.app.transaction import Transaction
 from tailrace.streams.envelopes import event_id
 from tailrace.streams.record import ChangeRecord, EventName, image
 from tailrace.values.types import Item
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
 
-class Change:
+    from tailrace.app.entity import Entity
+
+    # Type checkers know typing_extensions without its being installed, and `Change` alone shall mean plain values.
+    T = TypeVar("T", default=dict[str, Any])
+else:
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+Origin: TypeAlias = Literal["user", "ttl", "replica"]
+REPLICATED_FROM: Final = "aws:rep:updateregion"
+"""What global tables of version 2017.11.29 write into an item: the region of the last write. Later versions tell nobody."""
+
+
+class Change(Generic[T]):
     """One change of one item.
 
-    Shape:   `old` and `new` are the item before and after it as plain Python (Decimal, bytes, set …), None where there
-             is none; `raw_old`, `raw_new` are the same in DynamoDB JSON.
+    Shape:   `old` and `new` are the item before and after it, None where there is none: instances of the entity, or plain
+             Python values (Decimal, bytes, set …) for a handler of a table. `raw_old`, `raw_new` are the same in DynamoDB JSON.
+             For type checkers they are `T | Any`, as `re.Match.group` is: a handler knows which of them is there.
     """
 
-    def __init__(self, record: ChangeRecord, table: str) -> None:
+    def __init__(
+        self, record: ChangeRecord, table: str, entity: "Entity[Any] | None" = None, region: str = ""
+    ) -> None:
         self.record = record
         self.table = table
+        self.entity = entity
+        self._region = region
 
     def __repr__(self) -> str:
         return f"<Change {self.event_name} {self.table}/{self.key} {self.sequence_number}>"
@@ -55,6 +76,15 @@ class Change:
         """Whether the item expired rather than being deleted."""
         return self.record.by_ttl
 
+    @property
+    def origin(self) -> Origin:
+        """Who made it: a user, TTL, or a replica in another region (as far as an item says so)."""
+        if self.record.by_ttl:
+            return "ttl"
+        item = self.raw_old if self.raw_new is None else self.raw_new
+        region = (item or {}).get(REPLICATED_FROM, {}).get("S", self._region)
+        return "user" if region == self._region else "replica"
+
     @cached_property
     def raw_keys(self) -> Item:
         """The key attributes, in DynamoDB JSON."""
@@ -77,29 +107,37 @@ class Change:
 
     @property
     def key(self) -> Any:
-        """The key's value; of a key with two attributes, both as a tuple."""
+        """What identifies the item: the field (fields: a tuple) that its entity's key is made of, else the key's value (values)."""
+        if self.entity is not None:
+            return self.entity.key_of(self.raw_keys)
         values = tuple(self.keys.values())
         return values[0] if len(values) == 1 else values
 
     @cached_property
-    def old(self) -> dict[str, Any] | None:
-        """The item before this change."""
-        return None if self.raw_old is None else to_plain_item(self.raw_old)
+    def old(self) -> T | Any:
+        """The item before this change. Raises: ItemError when it does not fit its class."""
+        return self._decoded(self.raw_old)
 
     @cached_property
-    def new(self) -> dict[str, Any] | None:
-        """The item after this change."""
-        return None if self.raw_new is None else to_plain_item(self.raw_new)
+    def new(self) -> T | Any:
+        """The item after this change. Raises: ItemError when it does not fit its class."""
+        return self._decoded(self.raw_new)
+
+    def _decoded(self, raw: Item | None) -> Any:
+        if raw is None:
+            return None
+        return to_plain_item(raw) if self.entity is None else self.entity.decode(raw)
 
     def diff(self) -> dict[str, tuple[Any, Any]]:
-        """Attribute → (before, after), for those that differ; None stands for absent."""
+        """Attribute, or an entity's field → (before, after), for those that differ; None stands for absent."""
         # Compared in DynamoDB JSON: in Python, True == 1 and an absent attribute looks like NULL.
         raw_old, raw_new = self.raw_old or {}, self.raw_new or {}
-        old, new = self.old or {}, self.new or {}
+        differing = [name for name in {**raw_old, **raw_new} if raw_old.get(name) != raw_new.get(name)]
+        if self.entity is not None:
+            return self.entity.diff(self.old, self.new, raw_old, raw_new, differing)
         return {
-            name: (old.get(name), new.get(name))
-            for name in {**raw_old, **raw_new}
-            if raw_old.get(name) != raw_new.get(name)
+            name: tuple(None if name not in raw else to_plain(raw[name]) for raw in (raw_old, raw_new))  # type: ignore[misc]
+            for name in differing
         }
 
     @cached_property
@@ -113,23 +151,23 @@ class Change:
         return "transaction" in self.__dict__ and bool(self.transaction.writes)
 
 
-class Batch(Sequence[Change]):
+class Batch(Sequence[Change[T]]):
     """Changes of one shard, in order."""
 
-    def __init__(self, changes: Sequence[Change], shard_id: str = "", attempt: int = 1) -> None:
+    def __init__(self, changes: Sequence[Change[T]], shard_id: str = "", attempt: int = 1) -> None:
         self._changes = changes
         self.shard_id = shard_id
         self.attempt = attempt
 
     @overload
-    def __getitem__(self, index: int) -> Change: ...
+    def __getitem__(self, index: int) -> Change[T]: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[Change]: ...
-    def __getitem__(self, index: int | slice) -> Change | Sequence[Change]:
+    def __getitem__(self, index: slice) -> Sequence[Change[T]]: ...
+    def __getitem__(self, index: int | slice) -> Change[T] | Sequence[Change[T]]:
         return self._changes[index]
 
     def __len__(self) -> int:
         return len(self._changes)
 
-    def __iter__(self) -> Iterator[Change]:
+    def __iter__(self) -> Iterator[Change[T]]:
         return iter(self._changes)

@@ -5,11 +5,14 @@ Rules of this file: declarations only. A table is created where it runs locally 
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from tailrace.errors import SettingsError
 from tailrace.streams.record import VIEW_TYPES, EventName, ViewType
+
+if TYPE_CHECKING:
+    from tailrace.app.entity import Entity
 
 KeyType: TypeAlias = Literal["S", "N", "B"]
 NAME: Final = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
@@ -28,6 +31,8 @@ class Table:
     sk_type: KeyType = "S"
     ttl: str | None = None
     stream: ViewType | None = "NEW_AND_OLD_IMAGES"
+    entities: list["Entity[Any]"] = field(default_factory=list, init=False, compare=False, repr=False)
+    """The classes that are kept in it, as they declare themselves."""
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -70,25 +75,11 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Some kinds of changes of a table."""
+    """Some kinds of changes of a table, or of one entity in it."""
 
     table: Table
     events: tuple[EventName, ...] = EVENTS
-
-
-def changes_of(target: object) -> Changes:
-    """What a handler is declared on. Raises: SettingsError for what is no table."""
-    match target:
-        case Changes():
-            return target
-        case Table():
-            return Changes(target)
-        case type():
-            raise SettingsError(
-                f"{target.__name__}: typed entities come with a later version; declare the handler on the table: "
-                "orders = app.table('orders', pk='id') and @app.on(orders)"
-            )
-    raise SettingsError(f"{target!r} is no table: orders = app.table('orders', pk='id') makes one")
+    entity: "Entity[Any] | None" = None
 
 
 def key_names(table: Table) -> Iterable[str]:

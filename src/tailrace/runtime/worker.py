@@ -5,7 +5,7 @@ item stay in order. One lease an app and shard, taken with a new epoch at each s
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -63,7 +63,7 @@ class Worker:
     def __init__(
         self, app: App, *, state: StateStore, clock: Clock, source_of: Callable[[str], Source],
         sink_of: Callable[[Handler], Sink], owner: str, discovery_ms: int, renewal_ms: int,
-        code_version: str = "", reached: PointReached = pass_by,
+        code_version: str = "", reached: PointReached = pass_by, ended: Callable[[], Awaitable[None]] | None = None,
     ) -> None:  # fmt: skip
         self.app = app
         self._state = state
@@ -75,6 +75,7 @@ class Worker:
         self._renewal_ms = renewal_ms
         self._code_version = code_version
         self._reached = reached
+        self._ended = ended
         names = dict.fromkeys(mapping.table.name for mapping in app.mappings)
         self._tables = [
             _Table(name, source_of(name), [each for each in app.mappings if each.table.name == name])
@@ -123,7 +124,14 @@ class Worker:
         ])  # fmt: skip
 
     async def run(self) -> None:
-        """Run until `stop`. Raises: what a driver raises that is no failure of a handler."""
+        """Run until `stop`. Raises: what a driver raises that is no failure of a handler; what cleaning up raises."""
+        try:
+            await self._run()
+        finally:
+            if self._ended is not None:
+                await self._ended()
+
+    async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             renewing = tasks.create_task(self._renew())
             looking = tasks.create_task(self._look_now_and_then())

@@ -1,24 +1,28 @@
 """Handlers as sinks: a call for each change, or a call for a batch.
 
-Rules of this file: a returned value is success, an exception is failure; which records failed is told as exactly as the
+Rules of this file: a returned value is success and goes to the handler's sink, an exception is failure; which records failed is told as exactly as the
 handler's form allows. Coroutines run on the loop; other functions run in a thread, one hop for a whole run of records. What
 they recorded on `change.transaction` is committed before the outcome is told. Made by `compose`.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 from tailrace.app.app import Mapping, is_async
 from tailrace.app.change import Batch as ChangeBatch
 from tailrace.app.change import Change
 from tailrace.app.filtering import Filter
 from tailrace.ports import Batch, Failed, Failure, Outcome, Written
+from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.effects import Effects
 from tailrace.sinks.calling import RAISED, call, call_here, failure_of, is_ours
+from tailrace.sinks.outputs import Outputs
 from tailrace.telemetry import PointReached, pass_by
 
-Indexed = tuple[int, Change]
+Indexed = tuple[int, Change[Any]]
+Handler: TypeAlias = Callable[..., Any]
 WRITTEN: Final = Written()
 
 
@@ -28,8 +32,10 @@ class Calls:
     Guarantee: a change is handed out only when every earlier one of its item has succeeded and is committed.
     """
 
-    def __init__(self, changes: Sequence[Change]) -> None:
+    def __init__(self, changes: Sequence[Change[Any]]) -> None:
         self.failures: dict[int, Failure] = {}
+        self.values: dict[int, object] = {}
+        """What was returned, except None."""
         self.returned: list[Indexed] = []
         """Called with success, and not yet committed."""
         self._changes = changes
@@ -54,8 +60,10 @@ class Calls:
                 return index, change
         return None
 
-    def succeeded(self, each: Indexed) -> None:
+    def succeeded(self, each: Indexed, value: object = None) -> None:
         """The handler returned."""
+        if value is not None:
+            self.values[each[0]] = value
         if each[1].has_transaction:
             self.returned.append(each)
             self._uncommitted.add(each[1].record.key)
@@ -63,6 +71,7 @@ class Calls:
     def failed(self, index: int, failure: Failure) -> None:
         """The handler raised, or its transaction was not committed."""
         self.failures[index] = failure
+        self.values.pop(index, None)
         self._failed_keys.add(self._changes[index].record.key)
 
     def committed(self, failures: dict[int, Failure]) -> None:
@@ -80,12 +89,20 @@ class HandlerSink:
                after a failure the later ones of that item in the batch are not attempted.
     """
 
-    def __init__(self, mapping: Mapping, effects: Effects, reached: PointReached = pass_by) -> None:
-        self._handler = mapping.target
+    def __init__(
+        self,
+        mapping: Mapping,
+        effects: Effects,
+        reached: PointReached = pass_by,
+        needed: Dependencies | None = None,
+    ) -> None:
+        self._mapping = mapping
+        self._needed = needed or Dependencies()
         self._timeout_s = mapping.timeout_s
         self._is_async = is_async(mapping.target)
         self._filter = filter_of(mapping)
         self._effects = effects
+        self._outputs = Outputs(mapping.id, mapping.sink)
         self._reached = reached
 
     @property
@@ -95,48 +112,63 @@ class HandlerSink:
 
     async def write(self, batch: Batch) -> Outcome:
         """Call the handler for every record."""
-        calls = Calls([Change(record, batch.stream.table) for record in batch.records])
+        entity, stream = self._mapping.entity, batch.stream
+        calls = Calls([Change(record, stream.table, entity, stream.region) for record in batch.records])
+        handler = await provided(self._mapping, self._needed)
         while not calls.is_over:
             if self._is_async:
-                await self._call_all(calls)
+                await self._call_all(calls, handler)
             else:
-                await asyncio.get_running_loop().run_in_executor(None, self._call_all_here, calls)
+                await asyncio.get_running_loop().run_in_executor(None, self._call_all_here, calls, handler)
             self._reached("invoke.done")
             if calls.returned:
                 calls.committed(await self._effects.apply(calls.returned))
+        if calls.values:
+            for index, failure in (await self._outputs.write(batch, calls.values)).items():
+                calls.failed(index, failure)
         return Failed(calls.failures) if calls.failures else WRITTEN
 
-    def _call_all_here(self, calls: Calls) -> None:
+    def _call_all_here(self, calls: Calls, handler: Handler) -> None:
         while (each := calls.take()) is not None:
+            value = None
             try:
                 if self._filter is None or self._filter.judge(each[1]):
-                    call_here(self._handler, each[1])
+                    value = call_here(handler, each[1])
             except RAISED as error:
                 calls.failed(each[0], failure_of(error))
             else:
-                calls.succeeded(each)
+                calls.succeeded(each, value)
 
-    async def _call_all(self, calls: Calls) -> None:
+    async def _call_all(self, calls: Calls, handler: Handler) -> None:
         while (each := calls.take()) is not None:
+            value = None
             try:
                 if self._filter is None or self._filter.judge(each[1]):
-                    await call(self._handler, each[1], timeout_s=self._timeout_s)
+                    value = await call(handler, each[1], timeout_s=self._timeout_s)
             except RAISED as error:
                 if is_ours(error):
                     raise
                 calls.failed(each[0], failure_of(error))
             else:
-                calls.succeeded(each)
+                calls.succeeded(each, value)
 
 
 class BatchSink:
     """`@app.batch`: the handler is called with the whole batch, so a failure is the whole batch's."""
 
-    def __init__(self, mapping: Mapping, effects: Effects, reached: PointReached = pass_by) -> None:
-        self._handler = mapping.target
+    def __init__(
+        self,
+        mapping: Mapping,
+        effects: Effects,
+        reached: PointReached = pass_by,
+        needed: Dependencies | None = None,
+    ) -> None:
+        self._mapping = mapping
+        self._needed = needed or Dependencies()
         self._timeout_s = mapping.timeout_s
         self._filter = filter_of(mapping)
         self._effects = effects
+        self._outputs = Outputs(mapping.id, mapping.sink)
         self._reached = reached
 
     @property
@@ -146,13 +178,17 @@ class BatchSink:
 
     async def write(self, batch: Batch) -> Outcome:
         """Call the handler once."""
-        changes = [Change(record, batch.stream.table) for record in batch.records]
+        entity, stream = self._mapping.entity, batch.stream
+        changes = [Change(record, stream.table, entity, stream.region) for record in batch.records]
+        handler = await provided(self._mapping, self._needed)
         try:
             if self._filter is not None:
                 changes = [change for change in changes if self._filter.judge(change)]
             if changes:
                 given = ChangeBatch(changes, batch.shard_id, batch.attempt)
-                await call(self._handler, given, timeout_s=self._timeout_s)
+                value = await call(handler, given, timeout_s=self._timeout_s)
+                if value is not None:
+                    self._outputs.nowhere(value)
         except RAISED as error:
             if is_ours(error):
                 raise
@@ -166,6 +202,13 @@ class BatchSink:
             [(places[change.record.sequence], change) for change in recorded]
         )
         return Failed(failures) if failures else WRITTEN
+
+
+async def provided(mapping: Mapping, needed: Dependencies) -> Handler:
+    """The handler with what it depends on. Raises: Unavailable when a provider fails."""
+    if not mapping.dependencies:
+        return mapping.target
+    return partial(mapping.target, **await needed.resolve(mapping.dependencies))
 
 
 def filter_of(mapping: Mapping) -> Filter | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tailrace.app.change import Change
+from tailrace.app.entity import Entity
 from tailrace.leases.checkpoint import mark_key
 from tailrace.ports import Batch, Failed, FailedFrom, Failure, Outcome, Sink, Written
 from tailrace.runtime.effects import LIVE
@@ -27,7 +28,7 @@ class Marks(Protocol):
 class Deliveries:
     """Everything that one handler was given. Shape: `failures` by sequence number: the last one of each change."""
 
-    delivered: list[Change] = field(default_factory=list)
+    delivered: list[Change[Any]] = field(default_factory=list)
     attempts: Counter[int] = field(default_factory=Counter)
     failures: dict[int, Failure] = field(default_factory=dict)
 
@@ -35,11 +36,19 @@ class Deliveries:
 class ObservingSink:
     """A sink, and notes of what it was given."""
 
-    def __init__(self, sink: Sink, deliveries: Deliveries, marks: Marks, mark_name: str) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        deliveries: Deliveries,
+        marks: Marks,
+        mark_name: str,
+        entity: Entity[Any] | None = None,
+    ) -> None:
         self.sink = sink
         self._deliveries = deliveries
         self._marks = marks
         self._mark_name = mark_name
+        self._entity = entity
 
     @property
     def suppressed(self) -> int:
@@ -56,7 +65,7 @@ class ObservingSink:
         accepted = accepted_by(outcome, batch)
         for index, record in enumerate(batch.records):
             if index in accepted and fresh[index]:
-                self._deliveries.delivered.append(Change(record, table))
+                self._deliveries.delivered.append(Change(record, table, self._entity))
         self._note_failures(outcome, batch)
         return outcome
 

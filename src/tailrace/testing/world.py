@@ -6,7 +6,9 @@ Rules of this file: plain Python values in and out; it judges nothing. Used as t
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections import ChainMap
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from random import randrange
 from types import TracebackType
@@ -15,16 +17,14 @@ from typing import Any, Final, Self, TypeVar
 from tailrace.app.app import App
 from tailrace.app.app import Mapping as Handler
 from tailrace.app.change import Change
-from tailrace.app.plain import to_attribute, to_item, to_plain_item
+from tailrace.app.entity import Entity
+from tailrace.app.item import entity_of
 from tailrace.app.retry import milliseconds
-from tailrace.app.table import Table
 from tailrace.clocks.manual import ManualClock
 from tailrace.compose import build_worker, create_tables, housekeep, mark_name
 from tailrace.deadletters.entry import deadletter_prefix, read_deadletter
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.errors import SettingsError, TailraceError
-from tailrace.expressions.placeholders import Placeholders
-from tailrace.expressions.update import parse_update
 from tailrace.leases.rows import key_of
 from tailrace.ports import Sink
 from tailrace.runtime.worker import Worker
@@ -32,8 +32,8 @@ from tailrace.server.joining import Joined
 from tailrace.server.progress import MappingName, Position, positions
 from tailrace.server.turns import Turns
 from tailrace.stores.memory import MemoryStore
-from tailrace.tables.mutate import Delete, Put, Update
 from tailrace.telemetry import PointReached, pass_by
+from tailrace.testing.items import Items
 from tailrace.testing.loop import SeededLoop
 from tailrace.testing.observing import Deliveries, ObservingSink
 
@@ -60,7 +60,7 @@ class Lost:
 class Discarded:
     """A change that a handler was given up on."""
 
-    change: Change
+    change: Change[Any]
     condition: str
     attempts: int
     error: str
@@ -76,7 +76,7 @@ class _Running:
     task: asyncio.Task[None]
 
 
-class World:
+class World(Items):
     """An engine and the handlers of an app, under a clock and an order that the test chooses.
 
     >>> app = App("doctest")
@@ -108,6 +108,7 @@ class World:
         self._killed: list[App] = []
         self._deliveries: dict[str, Deliveries] = {}
         self._clients: dict[str, Any] = {}
+        self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         self._open()
         if app is not None:
             self.use(app)
@@ -126,6 +127,10 @@ class World:
         if error is not None:
             error.add_note(f"tailrace: World(seed={self.seed}) replays this")
         self.close()
+
+    def override(self, provider: Callable[..., Any], replacement: Callable[..., Any]) -> None:
+        """Let something stand for a provider of `Depends` in this world: `world.override(mailer, lambda: outbox)`."""
+        self._overrides[provider] = replacement
 
     def use(self, app: App) -> None:
         """Create the app's tables and run its handlers. Raises: SettingsError."""
@@ -169,11 +174,12 @@ class World:
 
     async def _start(self, app: App) -> None:
         def observed(mapping: Handler, sink: Sink) -> Sink:
-            return ObservingSink(sink, self._deliveries[mapping.id], self.engine, mark_name(app, mapping))
+            notes = self._deliveries[mapping.id]
+            return ObservingSink(sink, notes, self.engine, mark_name(app, mapping), mapping.entity)
 
         worker = build_worker(
             app, self.engine, self._joined, owner="world", reached=self._reached, wrapped=observed,
-            discovery_ms=PACE_MS, renewal_ms=PACE_MS,
+            discovery_ms=PACE_MS, renewal_ms=PACE_MS, overrides=ChainMap(self._overrides, app.overrides),
         )  # fmt: skip
         await worker.check()
         task = self.loop.create_task(worker.run(), name=f"worker of {app.name}")
@@ -190,43 +196,14 @@ class World:
     def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
         return self.loop.run_until_complete(work)
 
-    # ---- items ---------------------------------------------------------------------------------------------------
+    # ---- items: put, update, delete and get are items.py's ---------------------------------------------------------
 
-    def put(self, table: Table | str, item: Mapping[str, Any]) -> None:
-        """Write an item of plain values. Raises: ApiError, SettingsError."""
-        self.engine.put(Put(str(table), to_item(item)))
-        self.engine.committer.flush()
-
-    def update(
-        self, table: Table | str, key: Mapping[str, Any], expression: str | None = None, *,
-        names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None, **attributes: Any,
-    ) -> None:  # fmt: skip
-        """Change an item by an update expression, or set some attributes: `world.update(orders, {"id": "o1"}, status="paid")`.
-
-        Raises:  ApiError, SettingsError.
-        """
-        if (expression is None) != bool(attributes):
-            raise SettingsError("update: give an expression or attributes to set, one of them")
-        if expression is None:
-            expression = "SET " + ", ".join(f"#{index} = :{index}" for index in range(len(attributes)))
-            names = {f"#{index}": name for index, name in enumerate(attributes)}
-            values = {f":{index}": value for index, value in enumerate(attributes.values())}
-        given = {name: to_attribute(value) for name, value in (values or {}).items()}
-        placeholders = Placeholders(names or None, given or None)
-        update = parse_update(expression, placeholders)
-        placeholders.check_all_used()
-        self.engine.update(Update(str(table), to_item(key), update))
-        self.engine.committer.flush()
-
-    def delete(self, table: Table | str, key: Mapping[str, Any]) -> None:
-        """Delete an item; one that is not there is no error. Raises: ApiError."""
-        self.engine.delete(Delete(str(table), to_item(key)))
-        self.engine.committer.flush()
-
-    def get(self, table: Table | str, key: Mapping[str, Any]) -> dict[str, Any] | None:
-        """An item as plain values, None when it is not there. Raises: ApiError."""
-        item = self.engine.get(str(table), to_item(key))
-        return None if item is None else to_plain_item(item)
+    def entity(self, cls: type[Any]) -> Entity[Any]:
+        """The entity of a class. Raises: SettingsError."""
+        for running in self._running:
+            with suppress(SettingsError):
+                return running.app.entity(cls)
+        return entity_of(cls)
 
     def client(self, service: str) -> Any:
         """A boto3 client ("dynamodb" or "dynamodbstreams") of this engine, without sockets. Raises: SettingsError."""
@@ -315,7 +292,7 @@ class World:
         ]
         return [
             Discarded(
-                Change(letter.record, mapping.table.name), letter.condition, letter.attempts, letter.error,
+                Change(letter.record, mapping.table.name, mapping.entity), letter.condition, letter.attempts, letter.error,
                 letter.traceback,
             )
             for letter in letters

@@ -8,6 +8,7 @@ import pytest
 from tailrace import App, Batch, Change, Retry
 from tailrace.app.app import Mapping
 from tailrace.app.filtering import Filter
+from tailrace.app.table import Changes, Table
 from tailrace.errors import SettingsError
 from tailrace.mapping.settings import INFINITE, Backoff
 from tests.unit.app.test_change import A, B, record
@@ -100,12 +101,12 @@ REFUSED: list[tuple[str, Callable[[App, Any], object], str]] = [
     ("an attribute that is not there", lambda app, orders: app.function("json:f", orders), "json:f"),
     ("an attribute that is no function", lambda app, orders: app.function("json:__name__", orders), "no function"),
     ("no module at all", lambda app, orders: app.function("f", orders), "'f'"),
-    ("a typed entity", lambda app, orders: app.on(dict)(handler), "typed entities come with a later version"),
+    ("a typed entity", lambda app, orders: app.on(dict)(handler), "dict is in no table of app 'shop': class dict.Item, table=shop"),
     ("no table", lambda app, orders: app.on("orders")(handler), "is no table"),
     ("a table of another app", lambda app, orders: app.on(App("other").table("orders", pk="id"))(handler), "another app"),
     ("a table without a stream", lambda app, orders: app.on(app.table("dry", pk="id", stream=None))(handler), "no stream"),
     ("a handler without an argument", lambda app, orders: app.on(orders)(lambda: None), "one argument"),
-    ("a handler with two", lambda app, orders: app.on(orders)(lambda a, b: None), "one argument"),
+    ("a handler with two", lambda app, orders: app.on(orders)(lambda a, b: None), "nothing provides .b."),
     ("a time-out of a thread", lambda app, orders: app.on(orders, timeout=3)(handler), "async def"),
     ("a time-out that is none", lambda app, orders: app.on(orders, timeout="3s")(handler), "timeout: '3s'"),
     ("a time-out of zero", lambda app, orders: app.on(orders, timeout=0)(handler), "timeout: 0"),
@@ -175,7 +176,7 @@ def test_a_where_that_raises_lets_through_and_is_judged_again() -> None:
             raise mood
         return mood
 
-    chosen = Filter({"INSERT"}, "t", where)
+    chosen = Filter(Changes(Table("orders", "id"), ("INSERT",)), where)
     assert chosen(INSERT)
     assert chosen.judge(Change(INSERT, "t"))
     assert chosen.judge(Change(INSERT, "t")), "asked once more only after it raised"

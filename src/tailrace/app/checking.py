@@ -1,0 +1,63 @@
+"""What is wrong between a handler, what it is declared on and its predicate: refused where the app is loaded.
+
+Rules of this file: refusals only; each names the handler with its line and says how to fix it. Called by app.py.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any, get_args, get_origin
+
+from tailrace.app.change import Batch, Change
+from tailrace.app.predicates import Predicate, fields_of
+from tailrace.app.table import Changes
+from tailrace.errors import SettingsError
+
+FORMS = {"on": Change, "batch": Batch}
+
+
+def check_given(place: str, kind: str, annotation: Any, changes: Changes) -> None:
+    """Refuse a first argument that is not what comes. Raises: SettingsError."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    form, inside = get_origin(annotation) or annotation, get_args(annotation)
+    wanted = FORMS[kind]
+    if form is changes.table or (changes.entity is not None and form is changes.entity.cls):
+        raise SettingsError(
+            f"{place}: it is given a {wanted.__name__}, not the item itself: change: {_shown(wanted, changes)}"
+        )
+    if form in FORMS.values() and form is not wanted:
+        other = "app.batch" if kind == "on" else "app.on"
+        raise SettingsError(
+            f"{place}: app.{kind} gives it a {wanted.__name__}: write {_shown(wanted, changes)}, or declare it with @{other}"
+        )
+    if form is not wanted or not inside or inside[0] in (Any, object):
+        return
+    of, wants = dict if changes.entity is None else changes.entity.cls, get_origin(inside[0]) or inside[0]
+    if isinstance(wants, type) and wants is not of and wants is not dict:
+        raise SettingsError(
+            f"{place}: it is declared on {changes.entity or changes.table.name!r} and wants {wanted.__name__}[{wants.__qualname__}]: "
+            f"write {_shown(wanted, changes)}, or declare it on {wants.__qualname__}"
+        )
+
+
+def _shown(form: type, changes: Changes) -> str:
+    return form.__name__ if changes.entity is None else f"{form.__name__}[{changes.entity}]"
+
+
+def check_where(place: str, where: Predicate | Callable[[Any], bool] | None, changes: Changes) -> None:
+    """Refuse a predicate that is none, or of another entity. Raises: SettingsError."""
+    if where is None:
+        return
+    if not isinstance(where, Predicate):
+        given: object = where
+        if not callable(given) or isinstance(given, type):
+            raise SettingsError(
+                f"{place}: where={where!r} is no predicate: write where=new(Order.status) == 'paid', or a function of the change"
+            )
+        return
+    for field in fields_of(where):
+        if field._entity is not changes.entity:
+            on = repr(changes.entity) if changes.entity is not None else f"table {changes.table.name!r}"
+            raise SettingsError(
+                f"{place}: it is declared on {on} and its predicate asks for {field!r}: declare it on {field._entity!r}, or ask for a "
+                "field of its own entity"
+            )

@@ -1,0 +1,387 @@
+"""An entity: a class in a table, told apart from the table's others by its key templates.
+
+Rules of this file: a key is made of fields and read back into them; two entities of a table that one key could both fit are refused when
+the second is declared. Called by item.py (`class Order(Item, table=…)`) and by `App.entity`.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Generic, TypeVar
+
+from tailrace.app.codec import MISFITS, Codec
+from tailrace.app.field_path import FieldPath
+from tailrace.app.models import Model, model_of, nearest
+from tailrace.app.plain import to_plain
+from tailrace.app.table import EVENTS, Changes, Table, key_names
+from tailrace.app.templates import Slot, Template, overlap, parse_template
+from tailrace.errors import ApiError, ItemError, SettingsError
+from tailrace.streams.record import EventName
+from tailrace.values.types import AttributeValue, Item
+from tailrace.values.wire import read_item
+
+T = TypeVar("T")
+
+
+class _KeyPart:
+    """One key attribute: its template, and the way from a field's value to its text and back."""
+
+    def __init__(self, attribute: str, kind: str, template: Template, model: Model) -> None:
+        self.attribute = attribute
+        self.kind = kind
+        self.template = template
+        self.codecs: dict[str, tuple[Codec, str]] = {}
+        for part in template.parts:
+            if isinstance(part, Slot):
+                self.codecs[part.field] = self._codec(part, model)
+        self._check_kind()
+        self._checks: list[tuple[int, Codec, str]] = [
+            (index, *self.codecs[name])
+            for index, name in enumerate(template.fields)
+            if self.codecs[name][0].words != "str"
+        ]
+
+    def _codec(self, slot: Slot, model: Model) -> tuple[Codec, str]:
+        field = model.fields.get(slot.field)
+        if field is None:
+            raise SettingsError(
+                f"template {self.template.text!r}: {model.cls.__qualname__} has no field {slot.field!r}; "
+                f"{nearest(slot.field, model.fields)}"
+            )
+        kinds = field.codec.kinds - {"NULL"}
+        if len(kinds) != 1 or not kinds <= {"S", "N", "B"} or "NULL" in field.codec.kinds:
+            raise SettingsError(
+                f"template {self.template.text!r}: {slot.field} is {field.codec.words}, and a key is made of a text, a number, a "
+                "date or an enum that is always there"
+            )
+        (kind,) = kinds
+        if slot.width and field.codec.words != "int":
+            raise SettingsError(
+                f"template {self.template.text!r}: {slot.field} is {field.codec.words}; only an int can be padded"
+            )
+        if kind == "B" and self.kind != "B":
+            raise SettingsError(
+                f"template {self.template.text!r}: {slot.field} is bytes, and the key is a text"
+            )
+        return field.codec, kind
+
+    def _check_kind(self) -> None:
+        if self.kind == "S":
+            return
+        kinds = [kind for _, kind in self.codecs.values()]
+        if kinds != [self.kind] or len(self.template.parts) != 1:
+            raise SettingsError(
+                f"template {self.template.text!r}: the key {self.attribute!r} is of type {self.kind}, so its template is one field of "
+                f"that type alone, as in '{{number}}'"
+            )
+
+    def format(self, values: Mapping[str, Any]) -> AttributeValue:
+        """The key attribute of these field values. Raises: ItemError, MISFITS."""
+        texts: dict[str, str] = {}
+        for name, (codec, kind) in self.codecs.items():
+            attribute = read_item({name: codec.encode(values[name])})[name]
+            if self.kind != "S":
+                return attribute
+            texts[name] = attribute[kind]
+        return {"S": self.template.format(texts)}
+
+    def fits(self, attribute: AttributeValue | None) -> bool:
+        """Whether a key attribute is of this template."""
+        text = None if attribute is None else attribute.get(self.kind)
+        if text is None:
+            return False
+        if self.kind != "S":
+            return True
+        if not self.codecs:
+            return bool(text == self.template.lead)
+        found = self.template.match(text)
+        return found is not None and (
+            not self._checks or all(_reads(found[index], codec, kind) for index, codec, kind in self._checks)
+        )
+
+    def parse(self, attribute: AttributeValue | None) -> dict[str, AttributeValue] | None:
+        """The fields in a key attribute, as attribute values; None when it is not of this template."""
+        if attribute is None or self.kind not in attribute:
+            return None
+        if self.kind != "S":
+            return dict.fromkeys(self.codecs, attribute)
+        texts = self.template.parse(attribute["S"])
+        if texts is None:
+            return None
+        found: dict[str, AttributeValue] = {}
+        for name, text in texts.items():
+            codec, kind = self.codecs[name]
+            value = {kind: text if kind == "S" else _number(text)}
+            try:
+                codec.decode(value)
+            except MISFITS:
+                return None
+            found[name] = value
+        return found
+
+
+def _reads(text: str, codec: Codec, kind: str) -> bool:
+    try:
+        codec.decode({kind: text if kind == "S" else _number(text)})
+    except MISFITS:
+        return False
+    return True
+
+
+def _number(text: str) -> str:
+    """A number as a key has it, without the zeros that pad it."""
+    stripped = text.lstrip("0")
+    return text if not text.isdigit() else stripped or "0"
+
+
+class Entity(Generic[T]):
+    """A class in a table. Shape: `inserted`, `modified`, `removed` are what handlers are declared on, `entity["field"]` what
+    predicates are made of. Made by `class Order(Item, table=…)` or `App.entity`.
+    """
+
+    def __init__(
+        self,
+        cls: type[T],
+        table: Table,
+        pk: str | None,
+        sk: str | None,
+        names: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not isinstance(table, Table):
+            raise SettingsError(
+                f"{cls.__qualname__}: table={table!r} is no table: app.table('orders', pk='id') makes one"
+            )
+        self.cls = cls
+        self.table = table
+        self._names = names
+        self._compiled: Model | None = None
+        self.templates: dict[str, Template] = {}
+        for attribute, text in zip(key_names(table), (pk, sk), strict=False):
+            self.templates[attribute] = self._template(attribute, text)
+        if sk is not None and table.sk is None:
+            raise SettingsError(
+                f"{self}: sk={sk!r}, but table {table.name!r} has no sort key: app.table(…, sk='sk') declares one"
+            )
+        self._join()
+
+    def __repr__(self) -> str:
+        return self.cls.__qualname__
+
+    def _template(self, attribute: str, text: str | None) -> Template:
+        try:
+            return parse_template("{" + attribute + "}" if text is None else text)
+        except SettingsError as error:
+            raise SettingsError(f"{self}: {error.args[0]}") from error
+
+    def _join(self) -> None:
+        for other in self.table.entities:
+            if other.cls is self.cls:
+                raise SettingsError(f"{self} is declared twice in table {self.table.name!r}")
+            keys = {name: overlap(self.templates[name], other.templates[name]) for name in self.templates}
+            if all(key is not None for key in keys.values()):
+                shown = ", ".join(f"{name}={key!r}" for name, key in keys.items())
+                raise SettingsError(
+                    f"{self} and {other} cannot be told apart in table {self.table.name!r}: the key {shown} fits both "
+                    f"({self.key_words} and {other.key_words}); begin their templates differently, as in 'ORDER#{{id}}'"
+                )
+        self.table.entities.append(self)
+
+    @property
+    def key_words(self) -> str:
+        """The templates, for people."""
+        return ", ".join(template.text for template in self.templates.values())
+
+    # ---- the model -----------------------------------------------------------------------------------------------------
+
+    @property
+    def model(self) -> Model:
+        """The class compiled. Raises: SettingsError."""
+        if self._compiled is None:
+            self._compile()
+        assert self._compiled is not None
+        return self._compiled
+
+    def try_compile(self) -> None:
+        """Refuse now what is wrong; an annotation that is defined further down waits for the first use. Raises: SettingsError."""
+        try:
+            model_of(self.cls, self._names)
+        except NameError:
+            return
+        self._compile()
+
+    def _compile(self) -> None:
+        try:
+            model = model_of(self.cls, self._names)
+        except NameError as error:
+            raise SettingsError(
+                f"{self}: {error}: an annotation names what is not defined; define or import it before the first handler of {self}"
+            ) from error
+        if model is None:
+            raise SettingsError(
+                f"{self} is no class with fields: make it an Item, a dataclass, an attrs class or a pydantic model"
+            )
+        types = {self.table.pk: self.table.pk_type, self.table.sk or "": self.table.sk_type}
+        try:
+            self.parts = [
+                _KeyPart(name, types[name], template, model) for name, template in self.templates.items()
+            ]
+        except SettingsError as error:
+            raise SettingsError(f"{self}: {error.args[0]}") from error
+        self._computed = frozenset(
+            part.attribute for part in self.parts if part.attribute not in model.attributes
+        )
+        self._check_attributes(model)
+        self.key_fields = tuple(dict.fromkeys(name for part in self.parts for name in part.codecs))
+        self.key_attributes = tuple(model.fields[name].attribute for name in self.key_fields)
+        self._write_ttl_in_seconds(model)
+        self._compiled = model
+
+    def _check_attributes(self, model: Model) -> None:
+        if len(model.attributes) < len(model.fields):
+            raise SettingsError(
+                f"{self}: two fields are kept in one attribute; give one of them another Attribute(…)"
+            )
+        for part in self.parts:
+            field = model.attributes.get(part.attribute)
+            if field is not None and part.template.text != "{" + field.name + "}":
+                raise SettingsError(
+                    f"{self}.{field.name} is kept in the key attribute {part.attribute!r}, whose template is "
+                    f"{part.template.text!r}; call the field something else, or make the template '{{{field.name}}}'"
+                )
+
+    def _write_ttl_in_seconds(self, model: Model) -> None:
+        field = model.attributes.get(self.table.ttl or "")
+        if field is not None and "N" not in field.codec.kinds:
+            raise SettingsError(
+                f"{self}.{field.name} is {field.codec.words}, and the table's TTL attribute holds a number of seconds: "
+                f"{field.name}: Epoch (from tailrace import Epoch) is a datetime kept so"
+            )
+
+    # ---- both ways -----------------------------------------------------------------------------------------------------
+
+    def fits(self, keys: Item) -> bool:
+        """Whether a key is of this entity."""
+        # A list: a generator costs as much as the test, and there are one or two.
+        return all([part.fits(keys.get(part.attribute)) for part in self.parts])  # noqa: C419
+
+    def decode(self, item: Item) -> T:
+        """An instance. Raises: ItemError."""
+        for attribute in self.key_attributes:
+            if attribute not in item:
+                item = {**self._from_key(item), **item}
+                break
+        decoded: T = self.model.decode(item, self._computed)
+        return decoded
+
+    def encode(self, instance: T) -> Item:
+        """The item with its key, canonical. Raises: ItemError."""
+        item = self.model.encode(instance)
+        for part in self.parts:
+            item[part.attribute] = self._key_value(part, instance)
+        return self._canonical(item)
+
+    def key_item(self, fields: Mapping[str, Any]) -> Item:
+        """The key of these fields. Raises: ItemError when one is missing."""
+        _ = self.model
+        for name in self.key_fields:
+            if name not in fields:
+                raise ItemError(f"{self}: {name}= is missing: the key {self.key_words} is made of it")
+        return self._canonical({part.attribute: self._formatted(part, fields) for part in self.parts})
+
+    def diff(
+        self, old: Any, new: Any, raw_old: Item, raw_new: Item, attributes: Iterable[str]
+    ) -> dict[str, tuple[Any, Any]]:
+        """Field → (before, after) of these attributes; what the class does not know as plain values, under its own name."""
+        found: dict[str, tuple[Any, Any]] = {}
+        for attribute in attributes:
+            if attribute in self._computed:
+                continue
+            field = self.model.attributes.get(attribute)
+            if field is None:
+                before, after = (
+                    None if attribute not in raw else to_plain(raw[attribute]) for raw in (raw_old, raw_new)
+                )
+                found[attribute] = (before, after)
+            else:
+                found[field.name] = (getattr(old, field.name, None), getattr(new, field.name, None))
+        return found
+
+    def split(self, fields: Mapping[str, Any]) -> tuple[Item, dict[str, AttributeValue | None]]:
+        """The key of these fields, and the others as attributes (None: left out). Raises: ItemError."""
+        others = [name for name in fields if name not in self.model.fields or name not in self.key_fields]
+        changes = {
+            self.model.field(name).attribute: self.model.attribute_value(name, fields[name])
+            for name in others
+        }
+        return self.key_item(fields), changes
+
+    def key_of(self, keys: Item) -> Any:
+        """What identifies the entity: its key's field, several as a tuple, the key itself where it has no field."""
+        found = self._from_key(keys)
+        values = tuple(
+            self.model.fields[name].codec.decode(found[attribute])
+            for name, attribute in zip(self.key_fields, self.key_attributes, strict=True)
+        )
+        if not values:
+            values = tuple(next(iter(value.values())) for value in keys.values())
+        return values[0] if len(values) == 1 else values
+
+    def _from_key(self, item: Item) -> Item:
+        found: Item = {}
+        for part in self.parts:
+            for name, value in (part.parse(item.get(part.attribute)) or {}).items():
+                found[self.model.fields[name].attribute] = value
+        return found
+
+    def _key_value(self, part: _KeyPart, instance: Any) -> AttributeValue:
+        return self._formatted(part, {name: getattr(instance, name) for name in part.codecs})
+
+    def _formatted(self, part: _KeyPart, values: Mapping[str, Any]) -> AttributeValue:
+        try:
+            return part.format(values)
+        except ItemError as error:
+            raise ItemError(f"{self}.{error.args[0]}") from error
+        except (*MISFITS, ApiError) as error:
+            raise ItemError(f"{self}: key {part.template.text!r}: {error}") from error
+
+    def _canonical(self, item: Item) -> Item:
+        try:
+            return read_item(item)
+        except ApiError as error:
+            raise ItemError(f"{self}: {error.message}") from error
+
+    # ---- what handlers are declared on ----------------------------------------------------------------------------------
+
+    @property
+    def changes(self) -> Changes:
+        """Every change of it."""
+        return self._changes(*EVENTS)
+
+    @property
+    def inserted(self) -> Changes:
+        """Those that are new."""
+        return self._changes("INSERT")
+
+    @property
+    def modified(self) -> Changes:
+        """Those that were there and still are."""
+        return self._changes("MODIFY")
+
+    @property
+    def removed(self) -> Changes:
+        """Those that are gone."""
+        return self._changes("REMOVE")
+
+    def _changes(self, *events: EventName) -> Changes:
+        return Changes(self.table, events, self)
+
+    def __getitem__(self, name: str) -> Any:
+        """A field, as predicates take it. Raises: SettingsError."""
+        return field_path(self, name)
+
+
+def field_path(entity: Entity[Any], name: str) -> FieldPath:
+    """One field of an entity, for predicates. Raises: SettingsError."""
+    try:
+        field = entity.model.field(name)
+    except ItemError as error:
+        raise SettingsError(str(error.args[0])) from error
+    return FieldPath(entity, (field.name,), (field.attribute,), field.codec, field.absent)

@@ -1,0 +1,56 @@
+"""A field as predicates name it: `Order.status`, `Order.address.city`.
+
+Rules of this file: names only; what is asked of them is in predicates.py. A comparison of the field itself is refused: before or after the
+change is what `old(…)` and `new(…)` say. Called by entity.py and item.py.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from tailrace.app.codec import Codec
+from tailrace.app.models import nearest
+from tailrace.errors import SettingsError
+
+if TYPE_CHECKING:
+    from tailrace.app.entity import Entity
+
+
+class FieldPath:
+    """A field of an entity, or a field of a model inside it.
+
+    Shape:   `path` are the attributes on the way to it, `absent` makes what stands for it where the attribute is not there.
+    """
+
+    __slots__ = ("_absent", "_codec", "_entity", "_names", "_path")
+
+    def __init__(
+        self, entity: "Entity[Any]", names: tuple[str, ...], path: tuple[str, ...], codec: Codec,
+        absent: Callable[[], Any] | None,
+    ) -> None:  # fmt: skip
+        self._entity = entity
+        self._names = names
+        self._path = path
+        self._codec = codec
+        self._absent = absent
+
+    def __repr__(self) -> str:
+        return ".".join((repr(self._entity), *self._names))
+
+    def __getattr__(self, name: str) -> "FieldPath":
+        members = self._codec.members
+        if name.startswith("_") or members is None or name not in members:
+            known = f"; {nearest(name, members)}" if members else f": it is {self._codec.words}"
+            raise AttributeError(f"{self!r} has no field {name!r}{known}")
+        inner = members[name]
+        return FieldPath(
+            self._entity, (*self._names, name), (*self._path, inner.attribute), inner.codec, inner.absent
+        )
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise SettingsError(
+            f"{self!r} is the field, not its value: write new({self!r}) for the value after the change, old({self!r}) for the one before"
+        )
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
+    __bool__ = __contains__ = __and__ = __or__ = __invert__ = _refuse
+    __hash__ = object.__hash__

@@ -1,0 +1,122 @@
+"""Writing and reading items in a test world: typed, or as plain values.
+
+Rules of this file: each write is one commit of the production engine; values in and out, nothing is judged. Called by world.py.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias, TypeVar, overload
+
+from tailrace.app.entity import Entity
+from tailrace.app.plain import to_attribute, to_item, to_plain_item
+from tailrace.app.table import Table
+from tailrace.engine.engine import Engine
+from tailrace.errors import SettingsError
+from tailrace.expressions.placeholders import Placeholders
+from tailrace.expressions.update import parse_update
+from tailrace.tables.mutate import Delete, Put, Update
+from tailrace.values.types import AttributeValue, Item
+
+T = TypeVar("T")
+Typed: TypeAlias = type[Any] | Entity[Any]
+
+
+class Items:
+    """The items of an engine. Shape: a target is a table and plain values, or an entity and its fields."""
+
+    engine: Engine
+
+    def entity(self, cls: type[Any]) -> Entity[Any]:
+        """The entity of a class. Raises: SettingsError."""
+        raise NotImplementedError
+
+    def _entity(self, target: Typed) -> Entity[Any]:
+        return target if isinstance(target, Entity) else self.entity(target)
+
+    def put(self, target: Table | str | object, item: Mapping[str, Any] | None = None) -> None:
+        """Write an item: `world.put(Order(id="o1"))`, or plain values, `world.put(orders, {"id": "o1"})`.
+
+        Raises:  ApiError, SettingsError, ItemError.
+        """
+        if isinstance(target, Table | str):
+            content = to_item(item or {})
+        else:
+            entity = self._entity(type(target))
+            target, content = entity.table, entity.encode(target)
+        self.engine.put(Put(str(target), content))
+        self.engine.committer.flush()
+
+    def update(
+        self, target: Table | str | Typed, key: Mapping[str, Any] | None = None, expression: str | None = None, *,
+        names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None, **attributes: Any,
+    ) -> None:  # fmt: skip
+        """Change an item: `world.update(Order, id="o1", status="paid")`, or by its key and an update expression or attributes
+        to set: `world.update(orders, {"id": "o1"}, status="paid")`. A field set to None is removed where it is left out.
+
+        Raises:  ApiError, SettingsError, ItemError.
+        """
+        if isinstance(target, Table | str):
+            content = to_item(key or {})
+            given = {name: to_attribute(value) for name, value in (values or {}).items()}
+            if (expression is None) != bool(attributes):
+                raise SettingsError("update: give an expression or attributes to set, one of them")
+            if expression is None:
+                changes: dict[str, Any] = {name: to_attribute(value) for name, value in attributes.items()}
+                expression, names, given = setting(changes)
+        else:
+            if key is not None or expression is not None:
+                raise SettingsError(
+                    "update: an entity is changed by its fields: world.update(Order, id='o1', status='paid')"
+                )
+            entity = self._entity(target)
+            content, changes = entity.split(attributes)
+            target = entity.table
+            expression, names, given = setting(changes)
+        placeholders = Placeholders(names or None, given or None)
+        update = parse_update(expression, placeholders)
+        placeholders.check_all_used()
+        self.engine.update(Update(str(target), content, update))
+        self.engine.committer.flush()
+
+    def delete(
+        self, target: Table | str | Typed, key: Mapping[str, Any] | None = None, **fields: Any
+    ) -> None:
+        """Delete an item, `world.delete(Order, id="o1")`; one that is not there is no error. Raises: ApiError, ItemError."""
+        table, content = self._key(target, key, fields)
+        self.engine.delete(Delete(table, content))
+        self.engine.committer.flush()
+
+    @overload
+    def get(self, target: Table | str, key: Mapping[str, Any]) -> dict[str, Any] | None: ...
+    @overload
+    def get(self, target: type[T] | Entity[T], **fields: Any) -> T | None: ...
+    def get(self, target: Table | str | Typed, key: Mapping[str, Any] | None = None, **fields: Any) -> Any:
+        """An item, `world.get(Order, id="o1")`, or its plain values; None when it is not there. Raises: ApiError, ItemError."""
+        table, content = self._key(target, key, fields)
+        item = self.engine.get(table, content)
+        if item is None:
+            return None
+        return to_plain_item(item) if isinstance(target, Table | str) else self._entity(target).decode(item)
+
+    def _key(
+        self, target: Table | str | Typed, key: Mapping[str, Any] | None, fields: Mapping[str, Any]
+    ) -> tuple[str, Item]:
+        if isinstance(target, Table | str):
+            return str(target), to_item(key or {})
+        entity = self._entity(target)
+        return entity.table.name, entity.key_item(fields)
+
+
+def setting(
+    changes: Mapping[str, AttributeValue | None],
+) -> tuple[str, dict[str, str], dict[str, AttributeValue]]:
+    """The expression that sets attributes (None: removes them), its names and its values.
+
+    >>> setting({"status": {"S": "paid"}, "note": None})
+    ('SET #0 = :0 REMOVE #1', {'#0': 'status', '#1': 'note'}, {':0': {'S': 'paid'}})
+    """
+    names = {f"#{index}": name for index, name in enumerate(changes)}
+    values = {f":{index}": value for index, value in enumerate(changes.values()) if value is not None}
+    set_part = ", ".join(f"#{name[1:]} = {name}" for name in values)
+    removed = ", ".join(name for name in names if f":{name[1:]}" not in values)
+    parts = [f"SET {set_part}"] * bool(set_part) + [f"REMOVE {removed}"] * bool(removed)
+    return " ".join(parts), names, values

@@ -219,9 +219,17 @@ def _read_text(shape: Text, value: Any) -> str:
     _refuse_collections(value, "String")
     if not isinstance(value, str):
         raise _not_convertible(value, "String")
-    if shape.is_table and (arn := TABLE_ARN.fullmatch(value)):
-        return arn[1]
-    return value
+    return table_name(value) if shape.is_table else value
+
+
+def table_name(given: str) -> str:
+    """The name of a table that was named, perhaps by its ARN.
+
+    >>> table_name("arn:aws:dynamodb:eu-west-1:000000000000:table/orders")
+    'orders'
+    """
+    arn = TABLE_ARN.fullmatch(given)
+    return given if arn is None else arn[1]
 
 
 def _read_structure(shape: Structure, value: Any) -> Payload:
@@ -322,7 +330,7 @@ def violations(shape: Shape, value: Any, path: str) -> Iterator[str]:
 def _map_violations(shape: Mapped, value: Payload, path: str) -> Iterator[str]:
     yield from (_failed(value, path, text) for text in _lengths(len(value), shape.minimum, shape.maximum))
     for name, one in value.items():
-        texts = list(_text_constraints(shape.key, name))
+        texts = list(_text_constraints(shape.key, table_name(name) if shape.key.is_table else name))
         if texts:
             yield _failed(value, path, f"Map keys must satisfy constraint: [{', '.join(texts)}]")
         yield from violations(shape.of, one, f"{path}.{name}.member")

@@ -1,7 +1,7 @@
 """BatchGetItem: read up to a hundred items of any tables.
 
 Behaviour:     absent items are left out; items come in the order of the keys; what would pass 16 MB comes back under
-               UnprocessedKeys; every read is consistent.
+               UnprocessedKeys; every read is consistent. A table that is named by its ARN is answered under its ARN.
 Limits:        100 keys, 16 MB.
 Not emulated:  nothing.
 Source:        AWS API Reference, BatchGetItem; semantics §6.3, §6.5.
@@ -29,7 +29,7 @@ from tailrace.server.shapes import (
     Values,
     structure,
 )  # fmt: skip
-from tailrace.server.validation import refuse_mixture
+from tailrace.server.validation import refuse_mixture, table_name
 from tailrace.server.wire import Payload
 from tailrace.values.types import Item
 from tailrace.values.wire import dump_item, read_item
@@ -57,7 +57,7 @@ def batch_get_item(engine: Engine, payload: Payload) -> Result:
     if sum(len(keys) for keys, _ in wanted.values()) > MOST_KEYS:
         raise validation_error("Too many items requested for the BatchGetItem call")
     for table, (keys, _) in wanted.items():
-        schema = engine.schema(table)
+        schema = engine.schema(table_name(table))
         if len({schema.key_bytes(key) for key in keys}) < len(keys):
             raise validation_error("Provided list of item keys contains duplicates")
     measures = is_wanted(payload)
@@ -67,8 +67,9 @@ def batch_get_item(engine: Engine, payload: Payload) -> Result:
     units: dict[str, float] = {}
     for table, (keys, projection) in wanted.items():
         found: list[bytes] = []
+        name = table_name(table)
         for index, key in enumerate(keys):
-            data = engine.get_bytes(table, key)
+            data = engine.get_bytes(name, key)
             if measures:
                 units[table] = units.get(table, 0.0) + read_units(data_bytes(data), requests[table])
             if data is None:

@@ -23,6 +23,7 @@ from tailrace.server.shapes import (
     Values,
     structure,
 )  # fmt: skip
+from tailrace.server.validation import table_name
 from tailrace.server.wire import Payload
 from tailrace.tables.limits import ITEM_BYTES
 from tailrace.tables.mutate import Delete, Put, locate
@@ -49,7 +50,9 @@ INPUT: Final = Input(
 def batch_write_item(engine: Engine, payload: Payload) -> Result:
     """Write many items. Raises: ApiError, and then nothing is written."""
     requests: dict[str, list[dict[str, Any]]] = payload["RequestItems"]
-    operations = [_read_write(table, write) for table, writes in requests.items() for write in writes]
+    operations = [
+        _read_write(table_name(table), write) for table, writes in requests.items() for write in writes
+    ]
     if len(operations) > MOST_REQUESTS:
         raise validation_error("Too many items requested for the BatchWriteItem call")
     seen: set[tuple[str, bytes]] = set()
@@ -68,12 +71,13 @@ def batch_write_item(engine: Engine, payload: Payload) -> Result:
 
 
 def _read_write(table: str, write: dict[str, Any]) -> Put | Delete:
-    if len(write) != 1:
-        how = "is empty" if not write else "has more than one datatypes set"
+    present = [name for name in ("PutRequest", "DeleteRequest") if name in write]
+    if len(present) != 1:
+        how = "is empty" if not present else "has more than one datatypes set"
         raise validation_error(
             f"Supplied AttributeValue {how}, must contain exactly one of the supported datatypes"
         )
-    if "DeleteRequest" in write:
+    if present == ["DeleteRequest"]:
         return Delete(table, read_item(write["DeleteRequest"]["Key"]))
     item = read_item(write["PutRequest"]["Item"])
     if size_bytes(item) > ITEM_BYTES:

@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from tailrace.app.codec import Attribute, Epoch
     from tailrace.app.depends import Depends
     from tailrace.app.item import Item
+    from tailrace.app.on_failure import Discard, Drop, Park
     from tailrace.app.predicates import by_ttl, changed, new, old
     from tailrace.app.retry import Retry
     from tailrace.errors import Throttled, Unavailable
 
 __all__ = [
-    "App", "Attribute", "Batch", "Change", "Depends", "Epoch", "Item", "Retry", "Throttled", "Unavailable", "__version__",
-    "by_ttl", "changed", "new", "old",
+    "App", "Attribute", "Batch", "Change", "Depends", "Discard", "Drop", "Epoch", "Item", "Park", "Retry", "Throttled",
+    "Unavailable", "__version__", "by_ttl", "changed", "new", "old",
 ]  # fmt: skip
 __version__ = "0.1.0"
 
@@ -25,6 +26,7 @@ _PLACES = {
     "App": "app.app", "Attribute": "app.codec", "Batch": "app.change", "Change": "app.change", "Depends": "app.depends",
     "Epoch": "app.codec", "Item": "app.item", "Retry": "app.retry", "Throttled": "errors", "Unavailable": "errors",
     **dict.fromkeys(("by_ttl", "changed", "new", "old"), "app.predicates"),
+    **dict.fromkeys(("Discard", "Drop", "Park"), "app.on_failure"),
 }  # fmt: skip
 
 

@@ -28,6 +28,8 @@ DELIVERY_POINTS: Final = (
     "invoke.begun",  # the handler is about to be called
     "invoke.done",  # the handler has returned, its recorded writes are not committed
     "transaction.done",  # its recorded writes and marks are durable
+    "park.begun",  # a failing key is about to be parked
+    "park.done",  # it is durably parked, its checkpoint is not saved
     "checkpoint.begun",  # a checkpoint is about to be saved
     "checkpoint.done",  # the checkpoint is durable
 )
@@ -64,6 +66,10 @@ METRICS: Final = (
         "recorded writes that were already applied",
     ),
     Metric("tailrace_dead_letters", "gauge", ("handler",), "changes given up and kept"),
+    Metric("tailrace_parked_keys", "gauge", ("handler",), "items whose changes wait for a redrive"),
+    Metric(
+        "tailrace_parked_oldest_seconds", "gauge", ("handler",), "time since the oldest of them was parked"
+    ),
     Metric("tailrace_handler_seconds", "histogram", ("handler",), "time of one call of a handler"),
     Metric("tailrace_requests_total", "counter", ("operation", "status"), "requests answered"),
     Metric("tailrace_commits_total", "counter", (), "group commits"),

@@ -20,11 +20,11 @@ from tests.crash.node import Node, free_port
 
 POINTS = (
     "write.received", "write.mutated", "commit.begun", "commit.written", "commit.done", "answer.sent",
-    "lease.taken", "read.done", "invoke.begun", "invoke.done", "transaction.done", "checkpoint.begun",
-    "checkpoint.done",
+    "lease.taken", "read.done", "invoke.begun", "invoke.done", "transaction.done", "park.begun",
+    "park.done", "checkpoint.begun", "checkpoint.done",
 )  # fmt: skip
 ANY_MOMENT = "any moment"
-KILLS_A_ROUND = 14
+KILLS_A_ROUND = 16
 PATIENCE_S = 20.0
 
 
@@ -46,7 +46,7 @@ class Report:
 def plan(seed: int, kills: int) -> Iterator[tuple[str, int]]:
     """Every point in turn, in a new order each time around, with the count at which to die.
 
-    >>> {point for point, _ in plan(1, 14)} == {*POINTS, ANY_MOMENT}
+    >>> {point for point, _ in plan(1, 16)} == {*POINTS, ANY_MOMENT}
     True
     """
     chance = random.Random(seed)
@@ -135,7 +135,8 @@ def _wait_until_settled(node: Node) -> None:
     while time.monotonic() - since < 10:
         items = sum(int(item["n"]["N"]) for item in node.scan("counters"))
         effects = sum(len(item["seen"]["L"]) for item in node.scan("effects"))
-        if effects >= items:
+        waiting = any(handler["waiting"] for handler in node.status()["handlers"])
+        if effects >= items and not waiting:
             return
         if effects != last:
             last, since = effects, time.monotonic()
@@ -146,6 +147,7 @@ def _observe(node: Node, directory: Path) -> Observed:
     with (directory / "notes").open() as notes:
         sent, acknowledged = read_notes(notes)
     records: dict[str, list[int]] = {}
+    handlers = {handler["handler"]: handler for handler in node.status()["handlers"]}
     for record in node.records("counters"):
         image = record["dynamodb"]["NewImage"]
         records.setdefault(image["id"]["S"], []).append(int(image["n"]["N"]))
@@ -157,5 +159,10 @@ def _observe(node: Node, directory: Path) -> Observed:
         effects={
             item["id"]["S"]: [int(value["N"]) for value in item["seen"]["L"]] for item in node.scan("effects")
         },
-        dead_letters=sum(handler["dead_letters"] for handler in node.status()["handlers"]),
+        dead_letters=handlers["note"]["dead_letters"],
+        accepted={
+            item["id"]["S"]: [int(value["N"]) for value in item["seen"]["L"]]
+            for item in node.scan("accepted")
+        },
+        parked=handlers["refuse"]["parked_changes"],
     )

@@ -18,6 +18,8 @@ class Observed:
     items: Mapping[str, int]
     records: Mapping[str, Sequence[int]]
     effects: Mapping[str, Sequence[int]]
+    accepted: Mapping[str, Sequence[int]]
+    parked: int
     dead_letters: int = 0
 
 
@@ -50,6 +52,16 @@ def every_record_has_one_effect(seen: Observed) -> list[str]:
     return _each_once_in_order("the effects", seen.items, seen.effects)
 
 
+def what_fails_is_parked_with_what_follows(seen: Observed) -> list[str]:
+    """The handler that fails at each third value has accepted two, once, and every later one waits: none is lost or doubled."""
+    first_two = {counter: min(value, 2) for counter, value in seen.items.items()}
+    waiting = sum(seen.items.values()) - sum(first_two.values())
+    wrong = _each_once_in_order("what was accepted", first_two, seen.accepted)
+    return wrong + (
+        [f"{seen.parked} changes are parked instead of {waiting}"] if seen.parked != waiting else []
+    )
+
+
 def nothing_is_given_up(seen: Observed) -> list[str]:
     """A kill is no failure of a record."""
     return [f"{seen.dead_letters} dead letters"] if seen.dead_letters else []
@@ -77,6 +89,7 @@ CHECKS = (
     acknowledged_writes_are_there,
     every_write_has_one_record,
     every_record_has_one_effect,
+    what_fails_is_parked_with_what_follows,
     nothing_is_given_up,
 )
 

@@ -12,10 +12,17 @@ from tests.crash.checks import (
     nothing_is_given_up,
     read_notes,
     violations,
+    what_fails_is_parked_with_what_follows,
 )
 
 SOUND = Observed(
-    sent={"a": 3}, acknowledged={"a": 2}, items={"a": 3}, records={"a": [1, 2, 3]}, effects={"a": [1, 2, 3]}
+    sent={"a": 3},
+    acknowledged={"a": 2},
+    items={"a": 3},
+    records={"a": [1, 2, 3]},
+    effects={"a": [1, 2, 3]},
+    accepted={"a": [1, 2]},
+    parked=1,
 )
 
 
@@ -35,6 +42,8 @@ def test_a_sound_history_has_no_violation():
         (every_record_has_one_effect, replace(SOUND, effects={})),
         (every_record_has_one_effect, replace(SOUND, effects={"a": [1, 2, 3, 3]})),
         (every_record_has_one_effect, replace(SOUND, effects={"a": [1, 2, 3, 4]})),
+        (what_fails_is_parked_with_what_follows, replace(SOUND, parked=2)),
+        (what_fails_is_parked_with_what_follows, replace(SOUND, accepted={"a": [1, 2, 3]})),
         (nothing_is_given_up, replace(SOUND, dead_letters=1)),
     ],
 )

@@ -17,7 +17,8 @@ MAPPING: Final = {
     "report_batch_item_failures": "The handler may answer which records failed, as on Lambda.",
     "batch_bytes": "How large one call's records may be.",
     "concurrency": "How many calls of a shard run beside each other, of different items.",
-    "max_keys": "How many failing items may stand aside at once; at the bound the shard waits.",
+    "on_failure": "After the last attempt: `park` (the item waits), `block` (the shard waits), `discard` (a dead letter is kept), `drop`.",
+    "max_keys": "How many failing items may stand aside at once, and how many be parked; at the bound the shard waits.",
     "max_per_key": "How many later changes of one failing item may wait behind it; at the bound the shard waits.",
     "buffer_records": "How many records are held in memory for a shard.",
     "checkpoint_interval_ms": "How long a checkpoint may be put off; 0 saves as soon as one can be saved.",
@@ -47,6 +48,8 @@ CRASH_POINTS: Final = {
     "invoke.begun": "the handler is about to be called",
     "invoke.done": "the handler has returned, its recorded writes are not committed",
     "transaction.done": "its recorded writes and marks are durable",
+    "park.begun": "a failing key is about to be parked",
+    "park.done": "it is durably parked, its checkpoint is not saved",
     "checkpoint.begun": "a checkpoint is about to be saved",
     "checkpoint.done": "the checkpoint is durable",
 }

@@ -9,8 +9,10 @@
     partial 2 [times=3]                ReportBatchItemFailures names 2     | refuse 2 4: exactly these are refused
     throttle | unavailable [times=3] [after=500]   the sink refuses every batch; `after`: it asks for that many ms
     heal                               forget all failures of the sink
-    fail-reads times=2 · fail-checkpoints times=2
-    hold invokes|checkpoints · release [invokes|checkpoints] [3]   answers wait · only that of the batch with record 3
+    fail-reads times=2 · fail-checkpoints times=2 · fail-parks times=2
+    hold invokes|checkpoints|parks · release [invokes|checkpoints|parks] [3]   answers wait · only that of the batch with record 3
+    redrive a [untold]                 put the parked changes of key `a` back, oldest first; `untold`: the machine does not hear of it
+    late-redriven a 1                  it hears now that `a` was unparked at record 1
     advance 5s | 300ms                 time passes; the machine is woken when it asked for it
     status                             what a person would see
 
@@ -31,10 +33,15 @@ from tailrace.mapping.commands import (
     Invoke,
     InvokeDone,
     LeaseLost,
+    Park,
+    ParkDone,
+    ParkedHead,
+    ParkFailed,
     Pause,
     Read,
     ReadDone,
     ReadFailed,
+    Redriven,
     Resume,
     SaveCheckpoint,
     Start,
@@ -89,6 +96,8 @@ class World:
     closed: bool = False
     trimmed: int = 0
     saved: Checkpoint = field(default_factory=Checkpoint)
+    parked: dict[bytes, list[int]] = field(default_factory=dict)
+    first_parked: dict[bytes, int] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     failing: dict[str, int] = field(default_factory=dict)
     held: dict[str, list[Command]] = field(default_factory=dict)
@@ -157,15 +166,20 @@ class World:
                 self.say(f"    waits until {at_ms / 1000:.3f}")
             case Stopped(finished):
                 self.say("stopped, the shard is finished" if finished else "stopped")
-            case Invoke() | SaveCheckpoint():
+            case Invoke() | SaveCheckpoint() | Park():
                 self.show(command)
-                kind = "invokes" if isinstance(command, Invoke) else "checkpoints"
+                kind = KINDS[type(command)]
                 if kind in self.held:
                     self.held[kind].append(command)
                 else:
                     self.answer(command)
 
-    def show(self, command: Invoke | SaveCheckpoint) -> None:
+    def show(self, command: Invoke | SaveCheckpoint | Park) -> None:
+        if isinstance(command, Park):
+            failed = [entry for entry in command.entries if entry.condition != "KeyParked"]
+            why = f" after {failed[0].attempts} attempts" if failed else ""
+            self.say(f"park {numbers([entry.record for entry in command.entries])}{why}")
+            return
         if isinstance(command, Invoke):
             lane = f" lane {command.lane}" if self.settings.parallelization_factor > 1 else ""
             self.say(
@@ -191,6 +205,12 @@ class World:
                 outcome = next((each for each in outcomes if each is not None), Written())
                 self.say(f"    {describe(outcome, batch)}") if outcome != Written() else None
                 self.queue.append(InvokeDone(command.id, outcome))
+            case Park() if self.failing.get("parks", 0) > 0:
+                self.failing["parks"] -= 1
+                self.say("    the parking fails")
+                self.queue.append(ParkFailed(command.id, Failure()))
+            case Park():
+                self.park(command)
             case SaveCheckpoint() if self.failing.get("checkpoints", 0) > 0:
                 self.failing["checkpoints"] -= 1
                 self.say("    the checkpoint fails")
@@ -198,6 +218,16 @@ class World:
             case SaveCheckpoint():
                 self.saved = command.checkpoint
                 self.queue.append(CheckpointDone())
+
+    def park(self, command: Park) -> None:
+        is_free = command.key not in self.parked and command.entries[0].condition == "KeyParked"
+        if is_free:
+            self.say("    it is free meanwhile")
+        else:
+            there = self.parked.setdefault(command.key, [])
+            there += [entry.record.sequence for entry in command.entries]
+            self.first_parked.setdefault(command.key, there[0])
+        self.queue.append(ParkDone(command.id, is_free))
 
     # ---- instructions ------------------------------------------------------------------------------------------
 
@@ -216,7 +246,27 @@ class World:
 
     def start(self, _names: list[str], _options: dict[str, str]) -> None:
         self.machine = ShardMachine(self.settings)
-        self.queue.append(Start(self.saved))
+        heads = tuple(
+            ParkedHead(key, self.first_parked[key], there[-1], len(there))
+            for key, there in self.parked.items()
+        )
+        self.queue.append(Start(self.saved, heads))
+
+    def redrive(self, names: list[str], _options: dict[str, str]) -> None:
+        key = names[0].encode()
+        while self.parked.get(key):
+            sequence = self.parked[key][0]
+            outcome = next((each for fault in self.faults if (each := fault.outcome([sequence]))), Written())
+            self.say(
+                f"redrive {sequence}{'' if outcome == Written() else ': ' + describe(outcome, [sequence])}"
+            )
+            if outcome != Written():
+                return
+            self.parked[key].pop(0)
+        del self.parked[key], self.first_parked[key]
+        self.say(f"unparked {names[0]}")
+        if "untold" not in names:
+            self.queue.append(Redriven(key, sequence))
 
     def crash(self, names: list[str], options: dict[str, str]) -> None:
         self.say("crash")
@@ -248,9 +298,11 @@ class World:
         machine = self.machine
         assert machine is not None
         aside = f", {machine.retrying_keys} keys aside" if machine.retrying_keys else ""
+        aside += f", {machine.parked_keys} keys parked" if machine.parked_keys else ""
         self.say(f"status: {machine.unsettled} unsettled{aside}; {machine.blocked or 'not blocked'}")
 
 
+KINDS = {Invoke: "invokes", SaveCheckpoint: "checkpoints", Park: "parks"}
 FAULTS = ("fail", "timeout", "partial", "refuse", "throttle", "unavailable")
 Instruction = Callable[[World, list[str], dict[str, str]], None]
 
@@ -287,7 +339,12 @@ INSTRUCTIONS: dict[str, Instruction] = {
     "release": World.release,
     "fail-reads": _will_fail("reads"),
     "fail-checkpoints": _will_fail("checkpoints"),
+    "fail-parks": _will_fail("parks"),
+    "redrive": World.redrive,
     "advance": World.advance,
+    "late-redriven": lambda world, names, _options: world.queue.append(
+        Redriven(names[0].encode(), int(names[1]))
+    ),
     "status": World.status,
 }
 

@@ -17,6 +17,7 @@ from tailrace.errors import InternalError
 from tailrace.mapping.commands import Command, Completion
 from tailrace.testing.simulation import Run
 from tailrace.testing.simulation_plan import BRANCHES, DRAWN_FAULTS, FAULTS, plan
+from tailrace.testing.simulation_redrive import begin_redrive
 from tests.simulation.checkers import Checkers
 
 EXPECTED = (
@@ -63,7 +64,7 @@ def run_seed(seed: int) -> tuple[Run, list[tuple[str, str]]]:
     """One seed and what was wrong with it."""
     made = plan(seed)
     checkers = Checkers(made)
-    run = Run(made, checkers)
+    checkers.run = run = Run(made, checkers, begin_redrive)
     try:
         run.run()
     except InternalError as error:

@@ -9,13 +9,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tailrace.mapping.commands import Checkpoint, GivenUp, Invoke, SaveCheckpoint
+from tailrace.deadletters.entry import deadletter_key
+from tailrace.deadletters.head import head_key
+from tailrace.mapping.commands import Checkpoint, GivenUp, Invoke, Park, SaveCheckpoint
 from tailrace.mapping.outcomes import Failed, FailedFrom, FailureKind, Outcome
 from tailrace.mapping.settings import INFINITE
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
-from tailrace.testing.simulation import Run, Worker
+from tailrace.testing.simulation import APP, MAPPING, Run
 from tailrace.testing.simulation_plan import Plan
+from tailrace.testing.simulation_roles import Worker
 
 CHECKERS = (
     "nothing is lost",
@@ -29,6 +32,9 @@ CHECKERS = (
     "the ledger balances",
     "what a checkpoint covers is not delivered again",
     "progress once the faults stop",
+    "a parked key waits for the redriver",
+    "what is put back comes in its order",
+    "parking is bounded",
 )
 
 
@@ -56,6 +62,14 @@ class Checkers:
         self.plan = plan
         self.settings = plan.settings
         self.limit = self.settings.maximum_retry_attempts
+        self.policy = self.settings.on_failure if self.settings.order == "key" else "discard"
+        if self.policy == "block":
+            self.limit = INFINITE
+        self.run: Run | None = None
+        self.parked_ever: set[int] = set()
+        self.dropped: set[int] = set()
+        self.letters_back: set[int] = set()
+        self.lines: dict[bytes, list[int]] = defaultdict(list)
         self.violations: list[tuple[str, str]] = []
         self.records = {
             shard.shard_id: {record.sequence: record for _, record in shard.writes} for shard in plan.shards
@@ -65,6 +79,7 @@ class Checkers:
         for shard in plan.shards:
             for _, record in shard.writes:
                 if self.is_wanted(record):
+                    self.lines[record.key].append(record.sequence)
                     self.by_key[shard.shard_id.encode() + record.key].append(record.sequence)
         self.seen: dict[int, Seen] = {}
         self.accepted: set[int] = set()
@@ -93,6 +108,7 @@ class Checkers:
         self.latest_wall_ms = max(self.latest_wall_ms, now.wall_ms)
         self._one_at_a_time(seen, invoke)
         self._within_limit(seen, invoke)
+        self._waits_for_the_redriver(worker, invoke)
         for record in invoke.records:
             if covers(seen.start, record.sequence):
                 self.wrong("what a checkpoint covers is not delivered again", f"record {record.sequence}")
@@ -144,10 +160,23 @@ class Checkers:
             if not seen.overtaken:
                 seen.passed[record.key] = place
 
+    def _waits_for_the_redriver(self, worker: Worker, invoke: Invoke) -> None:
+        """Whoever holds the lease delivers nothing of a key that is durably parked."""
+        assert self.run is not None
+        lease = self.run.rows.get(worker.lease.key, {})
+        for record in invoke.records:
+            head = self.run.rows.get(head_key(APP, MAPPING, record.key))
+            if head is not None and lease.get("epoch") == worker.lease.epoch:
+                self.wrong(
+                    "a parked key waits for the redriver", f"record {record.sequence} behind {head['first']}"
+                )
+
     def _is_settled(self, worker: Worker, seen: Seen, sequence: int) -> bool:
         return (
             sequence in seen.accepted
             or sequence in seen.given_up
+            or sequence in self.parked_ever
+            or sequence in self.dropped
             or covers(seen.start, sequence)
             or sequence <= self.horizon.get(worker.shard.shard_id, 0)
         )
@@ -165,9 +194,47 @@ class Checkers:
                 seen.failures.update(record.sequence for record in refused)
                 seen.request_failures[invoke.request] += 1
 
+    def parked(self, worker: Worker, park: Park) -> None:
+        assert self.run is not None
+        seen = self.seen[worker.name]
+        self.latest_wall_ms = max(self.latest_wall_ms, self.run.now.wall_ms)
+        for entry in park.entries:
+            self.parked_ever.add(entry.record.sequence)
+            if entry.condition != "KeyParked":
+                self._by_the_policy(seen, entry, is_parked=True)
+        heads = self.run.heads()
+        most = max((head.count for head in heads), default=0)
+        if len(heads) > self.settings.max_keys or most > self.settings.max_per_key + 1:
+            self.wrong("parking is bounded", f"{len(heads)} keys, {most} changes of one")
+
+    def put_back(self, record: ChangeRecord, *, accepted: bool) -> None:
+        """Every earlier change of the item was accepted, or is gone for good."""
+        assert self.run is not None
+        for sequence in self.lines[record.key]:
+            if sequence >= record.sequence:
+                break
+            dead = deadletter_key(APP, MAPPING, sequence) in self.run.rows
+            lost = any(sequence <= self.horizon.get(shard, 0) for shard in self.horizon)
+            if not (sequence in self.accepted or dead or lost or sequence in self.dropped):
+                self.wrong("what is put back comes in its order", f"{record.sequence} before {sequence}")
+        if self.policy != "park":
+            covered: set[int] = set().union(*self.durable_cover.values())
+            later = [
+                each
+                for each in self.lines[record.key]
+                if each > record.sequence and each in self.accepted & covered
+            ]
+            if later:
+                self.wrong("what is put back comes in its order", f"{record.sequence} after {later[0]}")
+        if accepted:
+            self.accepted.add(record.sequence)
+            if record.sequence not in self.parked_ever:
+                self.letters_back.add(record.sequence)
+
     def saving(self, worker: Worker, save: SaveCheckpoint, now: Now) -> None:
         seen = self.seen[worker.name]
         self.latest_wall_ms = max(self.latest_wall_ms, now.wall_ms)
+        self._note_dropped(worker, seen, save)
         for entry in save.given_up:
             seen.given_up[entry.record.sequence] = entry
             self._by_the_policy(seen, entry)
@@ -180,13 +247,34 @@ class Checkers:
         seen.cover = self._covered(worker.shard.shard_id, save.checkpoint)
         for sequence in seen.cover - seen.accepted - seen.proven:
             record = self.records[worker.shard.shard_id][sequence]
-            if not self.is_wanted(record) or self._is_settled(worker, seen, sequence):
+            is_before_parked = sequence in self.accepted and self._is_before_parked(record)
+            if not self.is_wanted(record) or is_before_parked or self._is_settled(worker, seen, sequence):
                 seen.proven.add(sequence)
             else:
                 text = f"{sequence} at {save.checkpoint.watermark}"
                 self.wrong("a checkpoint covers only what is settled", text)
 
-    def _by_the_policy(self, seen: Seen, entry: GivenUp) -> None:
+    def _is_before_parked(self, record: ChangeRecord) -> bool:
+        """Whether a later change of its key is parked: then a restart need not deliver it again."""
+        assert self.run is not None
+        head = self.run.rows.get(head_key(APP, MAPPING, record.key))
+        return head is not None and head["first"] > record.sequence
+
+    def _note_dropped(self, worker: Worker, seen: Seen, save: SaveCheckpoint) -> None:
+        sequences = self.sequences[worker.shard.shard_id]
+        for each in save.settled:
+            if each.outcome != "dropped":
+                continue
+            gone = sequences[bisect_left(sequences, each.first) : bisect_right(sequences, each.last)]
+            self.dropped.update(gone)
+            for sequence in gone:
+                age_ms = self.latest_wall_ms - self.records[worker.shard.shard_id][sequence].created_ms
+                is_old = INFINITE != self.settings.maximum_record_age_ms < age_ms
+                is_exhausted = self.limit != INFINITE and seen.failures[sequence] > self.limit
+                if self.policy != "drop" or not (is_old or is_exhausted):
+                    self.wrong("what is given up is a dead letter by the policy", f"{sequence} dropped")
+
+    def _by_the_policy(self, seen: Seen, entry: GivenUp, *, is_parked: bool = False) -> None:
         sequence, age_ms = entry.record.sequence, self.latest_wall_ms - entry.record.created_ms
         if entry.condition == "RecordAgeExceeded":
             is_right = INFINITE != self.settings.maximum_record_age_ms < age_ms
@@ -199,6 +287,8 @@ class Checkers:
             )
         if self.settings.order == "key":
             is_right = is_right and sequence not in seen.accepted
+        if is_parked or self.policy in ("park", "drop"):
+            is_right = is_right and is_parked == (self.policy == "park" and entry.failure is not None)
         if not is_right:
             self.wrong(
                 "what is given up is a dead letter by the policy",
@@ -229,7 +319,7 @@ class Checkers:
 
     def ended(self, worker: Worker, how: str) -> None:
         seen = self.seen[worker.name]
-        for sequence in seen.overtaken - seen.given_up.keys():
+        for sequence in seen.overtaken - seen.given_up.keys() - self.parked_ever - self.dropped:
             record = self.records[worker.shard.shard_id][sequence]
             age_ms = self.latest_wall_ms - record.created_ms
             may_be_old = INFINITE != self.settings.maximum_record_age_ms < age_ms
@@ -244,9 +334,10 @@ class Checkers:
             self.wrong("progress once the faults stop", f"finished: {sorted(run.finished)}")
             return
         for shard_id, records in self.records.items():
-            dead = {sequence for sequence in records if f"dead/{sequence}" in run.rows}
+            dead = {sequence for sequence in records if deadletter_key(APP, MAPPING, sequence) in run.rows}
             for sequence, record in records.items():
                 is_there = sequence in self.accepted or sequence in dead or not self.is_wanted(record)
+                is_there = is_there or sequence in self.dropped
                 if not is_there and sequence > run.trimmed[shard_id]:
                     self.wrong("nothing is lost", f"record {sequence}")
             if not run.trimmed[shard_id]:
@@ -255,7 +346,8 @@ class Checkers:
     def _balances(self, run: Run, shard_id: str, dead: int) -> None:
         totals = run.rows.get(f"ledger/{shard_id}", {}).get("totals", {})
         refused = sum(not self.is_wanted(record) for record in self.records[shard_id].values())
-        found = (totals.get("filtered", 0), totals.get("discarded", 0), sum(totals.values()))
+        discarded = totals.get("discarded", 0) - len(self.letters_back & self.records[shard_id].keys())
+        found = (totals.get("filtered", 0), discarded, sum(totals.values()))
         if found != (refused, dead, len(self.records[shard_id])):
             self.wrong(
                 "the ledger balances",

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from tailrace.deadletters import redriving
 from tailrace.leases import lease
 from tailrace.mapping import keys, lane
-from tailrace.mapping.commands import Checkpoint, GivenUp, ReadDone
+from tailrace.mapping.commands import Checkpoint, GivenUp, ReadDone, Start
 from tailrace.mapping.keys import KeyFlow
+from tailrace.mapping.parking import Parking
 from tailrace.mapping.retry import Decision, after_failure
 from tailrace.mapping.settings import INFINITE, MappingSettings
 from tailrace.mapping.settlement import Settlement
@@ -110,6 +112,23 @@ def nobody_asks_to_be_woken(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ShardMachine, "_next_wake_ms", lambda _self, _now, **_: None)
 
 
+def a_start_forgets_the_parked_keys(patch: pytest.MonkeyPatch) -> None:
+    right = ShardMachine._start
+
+    def wrong(self: ShardMachine, start: Start, now: Any) -> None:
+        right(self, replace(start, parked=()), now)
+
+    patch.setattr(ShardMachine, "_start", wrong)
+
+
+def nothing_is_ever_overtaken(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(redriving, "judge", lambda *_, **__: "redrive")
+
+
+def there_is_always_room_to_park(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Parking, "has_room", lambda _self, _key: True)
+
+
 CANARIES: dict[str, Plant] = {
     "nothing is lost": a_read_skips_its_last_record,
     "the order of a key is kept": what_waited_comes_back_at_the_end,
@@ -122,6 +141,9 @@ CANARIES: dict[str, Plant] = {
     "the ledger balances": a_failed_checkpoint_loses_its_reports,
     "what a checkpoint covers is not delivered again": a_restart_forgets_the_ranges,
     "progress once the faults stop": nobody_asks_to_be_woken,
+    "a parked key waits for the redriver": a_start_forgets_the_parked_keys,
+    "what is put back comes in its order": nothing_is_ever_overtaken,
+    "parking is bounded": there_is_always_room_to_park,
 }
 
 

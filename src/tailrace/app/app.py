@@ -18,6 +18,7 @@ from tailrace.app.depends import Depends, check_cycles, place_of, signature_of
 from tailrace.app.entity import Entity
 from tailrace.app.filtering import Filter
 from tailrace.app.item import ENTITY, declare
+from tailrace.app.on_failure import Discard, Park, Policy, settings_of
 from tailrace.app.predicates import Predicate
 from tailrace.app.retry import Retry
 from tailrace.app.table import EVENTS, Changes, KeyType, Table
@@ -31,11 +32,11 @@ LONGEST_S: Final = 900
 """Lambda's longest time-out: what takes longer is not a handler's work."""
 SETTINGS: Final = {field.name for field in fields(MappingSettings)} - {
     "id", "order", "accepts", "maximum_retry_attempts", "backoff", "report_batch_item_failures", "parallelization_factor",
+    "on_failure", "max_keys", "max_per_key",
 }  # fmt: skip
-"""What a handler may set by keyword, beside what has a word of its own (`retry=`, `where=`)."""
+"""What a handler may set by keyword, beside what has a word of its own (`retry=`, `where=`, `on_failure=`)."""
 LATER: Final = {
     "once": "writes recorded on change.transaction are already applied once",
-    "on_failure": "what is given up is kept whole as a dead letter",
 }
 Kind: TypeAlias = Literal["on", "batch", "function"]
 Target: TypeAlias = Table | Changes | Entity[Any] | type[Any]
@@ -63,6 +64,7 @@ class Mapping:
     entity: Entity[Any] | None = None
     dependencies: Names[str, Depends] = field(default_factory=dict)
     sink: Sink | None = None
+    destination: Any = None
 
 
 class App:
@@ -128,23 +130,28 @@ class App:
     def on(
         self, target: Target, *, where: Where | None = None, retry: Retry | None = None,
         batch_size: int = 100, concurrency: int = 1, timeout: float | None = None, id: str | None = None,
-        **settings: Any,
+        on_failure: Policy = Park.key, **settings: Any,
     ) -> Callable[[Handler], Handler]:  # fmt: skip
         """Call the handler for every change, in order for each item. Further settings: MappingSettings.
 
-        Shape:   `target` is a table, an entity (`Order`) or a kind of its changes (`Order.removed`); `where` chooses changes; `concurrency` batches may run at once, never two with one item.
+        Shape:   `target` is a table, an entity (`Order`) or a kind of its changes (`Order.removed`); `where` chooses changes;
+                 `concurrency` batches may run at once, never two with one item; `on_failure` is what becomes of a change
+                 after its last attempt.
         Units:   timeout in seconds, for coroutines.
         Raises:  SettingsError.
         """
-        return self._declare("on", target, where, retry, timeout, id,
+        return self._declare("on", target, where, retry, timeout, id, on_failure,
                              batch_size=batch_size, concurrency=concurrency, **settings)  # fmt: skip
 
     def batch(
         self, target: Target, *, batch_size: int = 100, where: Where | None = None,
-        retry: Retry | None = None, timeout: float | None = None, id: str | None = None, **settings: Any,
+        retry: Retry | None = None, timeout: float | None = None, id: str | None = None,
+        on_failure: Policy = Park.key, **settings: Any,
     ) -> Callable[[Handler], Handler]:  # fmt: skip
         """Call the handler with a Batch; when it raises, the batch is halved until the record at fault is alone."""
-        return self._declare("batch", target, where, retry, timeout, id, batch_size=batch_size, **settings)
+        return self._declare(
+            "batch", target, where, retry, timeout, id, on_failure, batch_size=batch_size, **settings
+        )
 
     def function(
         self,
@@ -249,10 +256,11 @@ class App:
 
     def _declare(
         self, kind: Kind, target: object, where: Where | None,
-        retry: Retry | None, timeout: float | None, id: str | None, **settings: Any,
+        retry: Retry | None, timeout: float | None, id: str | None, on_failure: Policy = Park.key, **settings: Any,
     ) -> Callable[[Handler], Handler]:  # fmt: skip
         changes = self._changes(target)
         retrying = retry or Retry()
+        destination = on_failure.to if isinstance(on_failure, Discard) else None
 
         def register(handler: Handler) -> Handler:
             name: str = id or str(getattr(handler, "__qualname__", "handler"))
@@ -266,14 +274,14 @@ class App:
             try:
                 chosen = MappingSettings(
                     name, maximum_retry_attempts=retrying.retries, backoff=retrying.settings(),
-                    accepts=_accepts(changes, where), **settings,
+                    accepts=_accepts(changes, where), **settings_of(on_failure), **settings,
                 )  # fmt: skip
             except TypeError as error:
                 raise SettingsError(f"{place}: {error}") from error
             self._add(
                 Mapping(
                     name, changes.table, kind, handler, chosen, timeout, entity=changes.entity,
-                    dependencies=signature.dependencies,
+                    dependencies=signature.dependencies, destination=destination,
                 )
             )  # fmt: skip
             return handler

@@ -16,7 +16,8 @@ from tailrace.cli.connection import ask
 from tailrace.cli.durations import format_duration, format_instant
 
 COLOURS: Final = {
-    "handled": "green", "filtered": "blue", "discarded": "red", "trimmed": "magenta",
+    "handled": "green", "filtered": "blue", "discarded": "red", "parked": "red", "dropped": "red",
+    "trimmed": "magenta",
     "waiting": "yellow", "settled": "green",
 }  # fmt: skip
 

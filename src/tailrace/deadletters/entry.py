@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from tailrace.errors import StoreError
+from tailrace.leases.rows import key_of
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.sequence import DIGITS
 
@@ -22,7 +23,9 @@ MAX_TEXT: Final = 16_000
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """One record given up.
 
-    Shape:   `condition` is Lambda's word (`RetryAttemptsExhausted`, `RecordAgeExceeded`); `attempts` really made.
+    Shape:   `condition` is Lambda's word (`RetryAttemptsExhausted`, `RecordAgeExceeded`), or `KeyParked` for a later change
+             that waits behind a parked one of its key; `attempts` really made; `table` the change's, "" in rows of
+             versions before 0.2.
     Units:   *_ms since the epoch; 0 when the sink was never tried.
     """
 
@@ -38,6 +41,12 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     last_failure_ms: int = 0
     code_version: str = ""
     trace: str = ""
+    table: str = ""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it never failed: it only waits behind a parked change of its key."""
+        return self.condition == "KeyParked"
 
 
 def deadletter_key(app: str, mapping_id: str, sequence: int) -> str:
@@ -51,8 +60,22 @@ def deadletter_key(app: str, mapping_id: str, sequence: int) -> str:
 
 def deadletter_prefix(app: str, mapping_id: str) -> str:
     """What the rows of all dead letters of a mapping start with."""
-    escaped = (word.replace("%", "%25").replace("/", "%2F") for word in (app, mapping_id))
-    return "/".join(("deadletter", *escaped, ""))
+    return key_of("deadletter", app, mapping_id, "")
+
+
+def parked_key(app: str, mapping_id: str, key: bytes, sequence: int) -> str:
+    """The row of one parked change. Sorted by sequence number inside its item's key."""
+    return f"{parked_prefix(app, mapping_id, key)}{sequence:0{DIGITS}d}"
+
+
+def parked_prefix(app: str, mapping_id: str, key: bytes | None = None) -> str:
+    """What the rows of all parked changes of a mapping, or of one item, start with.
+
+    >>> parked_prefix("shop", "mail", b"o1")
+    'parked/shop/mail/6f31/'
+    """
+    words = ("",) if key is None else (key.hex(), "")
+    return key_of("parked", app, mapping_id, *words)
 
 
 def deadletter_fields(letter: DeadLetter) -> dict[str, Any]:
@@ -68,7 +91,7 @@ def deadletter_fields(letter: DeadLetter) -> dict[str, Any]:
         "condition": letter.condition, "attempts": letter.attempts,
         "error": letter.error[-MAX_TEXT:], "traceback": letter.traceback[-MAX_TEXT:],
         "first_failure_ms": letter.first_failure_ms, "last_failure_ms": letter.last_failure_ms,
-        "code_version": letter.code_version, "trace": letter.trace,
+        "code_version": letter.code_version, "trace": letter.trace, "table": letter.table,
     }  # fmt: skip
 
 
@@ -89,7 +112,7 @@ def read_deadletter(fields: Mapping[str, Any]) -> DeadLetter:
         record=record, event_id=fields["event_id"], shard_id=fields["shard_id"], handler=fields["handler"],
         condition=fields["condition"], attempts=fields["attempts"], error=fields["error"], traceback=fields["traceback"],
         first_failure_ms=fields["first_failure_ms"], last_failure_ms=fields["last_failure_ms"],
-        code_version=fields["code_version"], trace=fields["trace"],
+        code_version=fields["code_version"], trace=fields["trace"], table=fields.get("table", ""),
     )  # fmt: skip
 
 

@@ -285,6 +285,10 @@ class Engine:
         """Every row of state whose key begins with the prefix, in key order."""
         return self._state.query(prefix)
 
+    def state_count(self, prefix: str) -> int:
+        """How many rows of state have keys that begin with the prefix."""
+        return self._state.count(prefix)
+
     def state_transact(self, writes: Sequence[StateWrite | StateCheck | ItemWrite]) -> None:
         """State and items in one transaction; every condition is judged before anything is written.
 

@@ -53,6 +53,16 @@ class StateRows:
                 return found
             first = rows[-1][0] + b"\0"
 
+    def count(self, prefix: str) -> int:
+        """How many rows have keys that begin with the prefix; nothing is decoded."""
+        first = prefix.encode()
+        last = following_prefix(first)
+        total = 0
+        while rows := self._committer.query(STATE, first, last, ROWS):
+            total += len(rows)
+            first = rows[-1][0] + b"\0"
+        return total
+
     def check(self, writes: Sequence[Write]) -> None:
         """Judge every condition. Raises: StateConflict with the index of the first that does not hold."""
         for index, write in enumerate(writes):

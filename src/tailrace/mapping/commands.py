@@ -1,7 +1,7 @@
 """What goes into the machine and what comes out of it.
 
 `commands = shard.step(completion, now)`. Every completion answers a command, except the few inputs that nobody asked
-for: Start, Stop, LeaseLost, Pause, Resume, Redriven. Rules of this file: frozen values, no behaviour; each field says
+for: Start, Stop, LeaseLost, Pause, Resume, Redriven, Released. Rules of this file: frozen values, no behaviour; each field says
 what must be durable before what. At most one Read, one SaveCheckpoint and one Wake are outstanding.
 """
 
@@ -12,7 +12,9 @@ from typing import Literal, TypeAlias
 from tailrace.mapping.outcomes import Failure, Outcome
 from tailrace.streams.record import ChangeRecord
 
-SettledAs: TypeAlias = Literal["handled", "filtered", "discarded", "trimmed"]
+SettledAs: TypeAlias = Literal["handled", "filtered", "parked", "discarded", "dropped", "trimmed"]
+Condition: TypeAlias = Literal["RetryAttemptsExhausted", "RecordAgeExceeded", "KeyParked"]
+"""Why a record was not handled: Lambda's words, and ours for one that waits behind a parked record of its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,21 @@ class GivenUp:
     """A record that will not be tried again, whole, and why. Units: *_ms since the epoch."""
 
     record: ChangeRecord
-    condition: Literal["RetryAttemptsExhausted", "RecordAgeExceeded"]
+    condition: Condition
     attempts: int
     failure: Failure | None
     first_failure_ms: int
     last_failure_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedHead:
+    """A key that is parked already. Shape: its records from `first` to `tail`, `count` of them, are durably parked."""
+
+    key: bytes
+    first: int
+    tail: int
+    count: int
 
 
 # ---- commands ----------------------------------------------------------------------------------------------------
@@ -74,12 +86,29 @@ class Invoke:
 
 
 @dataclass(frozen=True, slots=True)
+class Park:
+    """Set these records of one key aside durably, in order, only under this worker's epoch. Repeatable.
+
+    Shape:   the first one failed, or is a later change of a key that is parked already. When that key was unparked
+             meanwhile, nothing is written and the answer says so.
+    """
+
+    id: int
+    key: bytes
+    entries: tuple[GivenUp, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SaveCheckpoint:
-    """Save, in one transaction and only under this worker's epoch: dead letters, ledger and checkpoint together."""
+    """Save, in one transaction and only under this worker's epoch: dead letters, ledger and checkpoint together.
+
+    Shape:   `passed` names the last record handled of each key that has dead letters (0: none): what is older is overtaken.
+    """
 
     checkpoint: Checkpoint
     settled: tuple[Settled, ...]
     given_up: tuple[GivenUp, ...]
+    passed: tuple[tuple[bytes, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +125,7 @@ class Stopped:
     finished: bool
 
 
-Command: TypeAlias = Read | Invoke | SaveCheckpoint | Wake | Stopped
+Command: TypeAlias = Read | Invoke | Park | SaveCheckpoint | Wake | Stopped
 
 
 # ---- completions, and the inputs that nobody asked for -------------------------------------------------------------
@@ -131,6 +160,22 @@ class InvokeDone:
 
 
 @dataclass(frozen=True, slots=True)
+class ParkDone:
+    """The records are durably parked; `is_free`: nothing was written, because their key is not parked any more."""
+
+    id: int
+    is_free: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ParkFailed:
+    """The state store failed; nothing of the command was written. The machine decides when to try again."""
+
+    id: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointDone:
     """The checkpoint is durable."""
 
@@ -149,9 +194,15 @@ class Woken:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Begin at this checkpoint (the machine asks for nothing before it)."""
+    """Begin at this checkpoint (the machine asks for nothing before it).
+
+    Shape:   `parked` are the keys of this shard, or of the one that it came from, that are parked now; `passed` names the
+             keys that have dead letters, each with its last change that was handled.
+    """
 
     checkpoint: Checkpoint
+    parked: tuple[ParkedHead, ...] = ()
+    passed: tuple[tuple[bytes, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +227,20 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Redriven:
-    """A dead letter of this key was put back and handled (comes with redrive)."""
+    """The redriver has unparked this key: everything up to this sequence number was handled or dropped."""
 
     key: bytes
     sequence: int
 
 
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The redriver is done with a key that `machine.hold` kept for it."""
+
+    key: bytes
+
+
 Completion: TypeAlias = (
-    Start | Stop | LeaseLost | Pause | Resume | Redriven
-    | ReadDone | ReadFailed | InvokeDone | CheckpointDone | CheckpointFailed | Woken
+    Start | Stop | LeaseLost | Pause | Resume | Redriven | Released
+    | ReadDone | ReadFailed | InvokeDone | ParkDone | ParkFailed | CheckpointDone | CheckpointFailed | Woken
 )  # fmt: skip

@@ -43,9 +43,21 @@ class HeldKeys:
             else:
                 held.count += 1
 
+    def is_held(self, key: bytes) -> bool:
+        """Whether a batch, or somebody outside the flow, has this key."""
+        return key in self._keys
+
     def is_free(self, record: ChangeRecord) -> bool:
         """Whether no batch touches the key of this record."""
         return record.key not in self._keys
+
+    def hold_key(self, key: bytes) -> bool:
+        """Hold a key for somebody outside the flow; False when a batch touches it."""
+        return key not in self._keys and self._keys.setdefault(key, Held(1)) is not None
+
+    def release_key(self, key: bytes) -> list[ChangeRecord]:
+        """Whoever held the key is done; returns what waited behind it."""
+        return self._keys.pop(key).behind if key in self._keys else []
 
     def wait_behind(self, record: ChangeRecord) -> bool:
         """Let a new record wait behind its held key; False at the bound of one key."""

@@ -16,6 +16,7 @@ from tailrace.mapping.commands import GivenUp, Invoke
 from tailrace.mapping.flow import Allowance, Numbers, failure_of
 from tailrace.mapping.held import HeldKeys, by_sequence
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Outcome
+from tailrace.mapping.parking import Parking
 from tailrace.mapping.retry import OUTAGES, GiveUp, Retry, Split, after_failure
 from tailrace.mapping.settings import MappingSettings
 from tailrace.mapping.settlement import Settlement
@@ -34,10 +35,14 @@ class KeyFlow:
              keys; `_continuing` are the unresolved halves of bisected batches, the next one last.
     """
 
-    def __init__(self, settings: MappingSettings, settlement: Settlement, breaker: Breaker) -> None:
+    def __init__(
+        self, settings: MappingSettings, settlement: Settlement, breaker: Breaker, parking: Parking
+    ) -> None:
         self._settings = settings
         self._settlement = settlement
         self._breaker = breaker
+        self._parking = parking
+        self._unparked: list[GivenUp] = []
         self._numbers = Numbers()
         self._window = Window(settings)
         self._pending: list[ChangeRecord] = []
@@ -50,8 +55,8 @@ class KeyFlow:
 
     @property
     def buffered(self) -> int:
-        """Records that were never part of a batch and wait for no key."""
-        return len(self._pending)
+        """Records that are in no batch and wait for no key that stands aside."""
+        return len(self._pending) + self._parking.queued
 
     @property
     def in_flight(self) -> int:
@@ -66,17 +71,51 @@ class KeyFlow:
     @property
     def blocked(self) -> str | None:
         """The bound that stops new records, in words."""
+        if self._unparked:
+            return (
+                f"{len(self._parking.keys)} keys are parked, and max_keys is {self._settings.max_keys}: "
+                "`tailrace dlq ls` shows them, `tailrace dlq redrive` puts them back"
+            )
+        if self._parking.blocked is not None:
+            return self._parking.blocked
         if not self._pending:
             return None
+        if self._settings.on_failure == "block" and self._aside:
+            return "a failing change holds everything after it (on_failure=Park.shard)"
         if len(self._held.retrying) >= self._settings.max_keys:
             return f"{len(self._held.retrying)} failing keys stand aside, and max_keys is {self._settings.max_keys}"
         if self._held.fullest is not None:
             return f"a failing key has {self._held.fullest} later changes waiting, and max_per_key is {self._settings.max_per_key}"
         return None
 
+    @property
+    def _takes_nothing_new(self) -> bool:
+        """Whether the policy on failure lets no new record start now."""
+        is_full = bool(self._unparked) or self._parking.blocked is not None
+        return is_full or (bool(self._aside) and self._settings.on_failure == "block")
+
     def add(self, records: Sequence[ChangeRecord]) -> None:
         """Take records in reading order."""
-        self._pending.extend(records)
+        self._pending.extend(self._parking.divert(records) if self._parking.keys else records)
+
+    def free(self, records: list[ChangeRecord]) -> None:
+        """These records waited behind a parked key, which is free now."""
+        self._to_front(records)
+        waiting, self._unparked = self._unparked, []
+        self._park(waiting)
+
+    def hold(self, key: bytes) -> bool:
+        """Let no change of this key start until release(); False when one is at the sink, stands aside or is parked."""
+        is_at_sink = any(record.key == key for work, _ in self._at_sink.values() for record in work.records)
+        return not is_at_sink and key not in self._parking.keys and self._held.hold_key(key)
+
+    def is_held(self, key: bytes) -> bool:
+        """Whether changes of this key are in a batch."""
+        return self._held.is_held(key)
+
+    def release(self, key: bytes) -> None:
+        """The opposite of hold()."""
+        self._to_front(self._held.release_key(key))
 
     # ---- what may start ----------------------------------------------------------------------------------------
 
@@ -127,6 +166,11 @@ class KeyFlow:
 
     def _leave_behind(self, work: Work) -> None:
         """Take the records whose key has stepped aside meanwhile out of a half."""
+        parked = [record for record in work.records if record.key in self._parking.keys]
+        if parked:
+            work.records = [record for record in work.records if record.key not in self._parking.keys]
+            work.request = self._numbers.request()
+            self._to_front(self._held.put_back(parked))
         if not any(record.key in self._held.retrying for record in work.records):
             return
         self._held.move_behind([record for record in work.records if record.key in self._held.retrying])
@@ -147,6 +191,8 @@ class KeyFlow:
 
     def _next_fresh(self, now: Now, *, is_last: bool, is_probe: bool) -> tuple[Work, Stack] | None:
         self._discard_old_pending(now)
+        if self._takes_nothing_new:
+            return None
         room = self._settings.max_keys - len(self._held)
         limit = min(self._settings.batch_size, room, 1 if is_probe else room)
         if limit <= 0:
@@ -276,6 +322,10 @@ class KeyFlow:
                 return [
                     Work(part, self._numbers.request()) for part in (work.records[:size], work.records[size:])
                 ]
+            case GiveUp() if self._settings.on_failure == "block":
+                work.ready_ms = now.monotonic_ms + max(self._settings.backoff.cap_ms, failure.retry_after_ms)
+                self._held.retrying.update(record.key for record in work.records)
+                self._step_aside(work, now)
             case GiveUp():
                 self._give_up(work.exhausted())
         return []
@@ -289,15 +339,37 @@ class KeyFlow:
     def _to_front(self, records: list[ChangeRecord]) -> None:
         """What waited comes back. All that is pending stays in reading order, so every slice of it is a batch."""
         if records:
-            self._pending[:0] = records
+            self._pending[:0] = self._parking.divert(records)
             self._pending.sort(key=by_sequence)
 
-    # ---- record age -----------------------------------------------------------------------------------------------
+    # ---- giving up -------------------------------------------------------------------------------------------------
 
     def _give_up(self, given_up: list[GivenUp]) -> None:
-        if given_up:
+        """By the policy. What was never tried is no failing key: it is discarded for its age under every policy."""
+        if not given_up:
+            return
+        if self._settings.on_failure == "park" and given_up[0].failure is not None:
+            self._park(given_up)
+            return
+        if self._settings.on_failure == "drop":
+            self._settlement.settle([entry.record for entry in given_up], "dropped")
+        else:
             self._settlement.give_up(given_up)
-            self._to_front(self._held.settle([entry.record for entry in given_up]))
+        self._to_front(self._held.settle([entry.record for entry in given_up]))
+
+    def _park(self, given_up: list[GivenUp]) -> None:
+        """Each key leaves the flow with all that waits behind it; without room it stays aside, and the shard waits."""
+        freed: list[ChangeRecord] = []
+        for entry in given_up:
+            if not self._parking.has_room(entry.record.key):
+                self._held.retrying.add(entry.record.key)
+                self._unparked.append(entry)
+                continue
+            self._parking.add(entry)
+            freed += self._held.settle([entry.record])
+        if any(record.key in self._parking.keys for record in self._pending):
+            self._pending = list(self._parking.divert(self._pending))
+        self._to_front(freed)
 
     def _discard_old(self, work: Work, now: Now) -> None:
         size = len(work.records)
@@ -313,13 +385,16 @@ class KeyFlow:
         over = [r for r in self._pending if r.created_ms < oldest and self._held.is_free(r)]
         gone = {record.sequence for record in over}
         self._pending = [record for record in self._pending if record.sequence not in gone]
-        self._settlement.give_up([too_old(record) for record in over])
+        if self._settings.on_failure == "drop":
+            self._settlement.settle(over, "dropped")
+        else:
+            self._settlement.give_up([too_old(record) for record in over])
 
     def wake_ms(self, now: Now) -> int | None:
         """The earliest back-off or window, when there is a place at the sink for what it brings."""
         if len(self._at_sink) >= self._settings.concurrency:
             return None
         times = [self._aside[0][0]] if self._aside else []
-        if self._pending and self._window.wake_ms is not None:
+        if self._pending and self._window.wake_ms is not None and not self._takes_nothing_new:
             times.append(self._window.wake_ms)
         return min(times, default=None)

@@ -13,6 +13,8 @@ from tailrace.errors import SettingsError
 from tailrace.streams.record import ChangeRecord
 
 Order: TypeAlias = Literal["key", "lane"]
+OnFailure: TypeAlias = Literal["park", "block", "discard", "drop"]
+"""After the last attempt: the key waits, the shard waits, a dead letter is kept and the key goes on, nothing is kept."""
 INFINITE: Final = -1
 LARGEST: Final = 1_000_000_000
 """A bound for what has no natural one: it only catches slips such as microseconds given as milliseconds."""
@@ -62,7 +64,7 @@ class BreakerSettings:
 class MappingSettings:
     """Everything the machine needs to know. Units: in the names; −1 means without end, as on AWS.
 
-    Shape:   `max_keys` failing keys may stand aside, each with `max_per_key` later changes; `max_ranges` bounds the settled
+    Shape:   `max_keys` failing keys may stand aside, and as many be parked, each with `max_per_key` later changes; `max_ranges` bounds the settled
              ranges of one checkpoint. `accepts` must not raise. Source of the bounds: semantics §2.1.
     """
 
@@ -77,6 +79,7 @@ class MappingSettings:
     report_batch_item_failures: bool = False
     batch_bytes: int = 6_000_000
     concurrency: int = 1
+    on_failure: OnFailure = "park"
     max_keys: int = 1_024
     max_per_key: int = 1_024
     buffer_records: int = 2_000
@@ -91,6 +94,10 @@ class MappingSettings:
             raise SettingsError("id: '' is not allowed; a mapping needs a stable name")
         if self.order not in ("key", "lane"):
             raise SettingsError(f"order: {self.order!r} is not allowed; it is 'key' or 'lane'")
+        if self.on_failure not in ("park", "block", "discard", "drop"):
+            raise SettingsError(
+                f"on_failure: {self.on_failure!r} is not allowed; it is 'park', 'block', 'discard' or 'drop'"
+            )
         for name, (lowest, highest) in BOUNDS.items():
             _within(name, getattr(self, name), lowest, highest)
         if self.maximum_record_age_ms != INFINITE:
@@ -112,6 +119,7 @@ class MappingSettings:
         known = {field.name for field in fields(cls)}
         values: dict[str, Any] = {
             "order": "lane", "maximum_retry_attempts": INFINITE, "bisect_batch_on_function_error": False, "breaker": None,
+            "on_failure": "discard",
         }  # fmt: skip
         for name, value in changes.items():
             ours = _from_aws(name, value) if name in AWS_NAMES else {name: value}

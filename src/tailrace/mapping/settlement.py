@@ -1,13 +1,13 @@
 """The ledger of settlement: what came to which end since the last checkpoint, and what the next one must save.
 
 Rules of this file: a record counts as settled only together with its checkpoint; what a failed checkpoint carried is
-carried again by the next one. Read = handled + filtered + discarded once everything is settled. Called by shard.py and
+carried again by the next one. Read = handled + filtered + parked + discarded + dropped once everything is settled. Called by shard.py and
 by the two flows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 from tailrace.mapping.commands import Checkpoint, GivenUp, SaveCheckpoint, Settled, SettledAs
 from tailrace.mapping.watermark import Watermark
@@ -24,6 +24,7 @@ class _Saving:
     checkpoint: Checkpoint
     reports: list[Report]
     given_up: list[GivenUp]
+    passed: dict[bytes, int]
     unsaved: int
 
 
@@ -34,14 +35,19 @@ class Settlement:
              checkpoint covers.
     """
 
-    __slots__ = ("_given_up", "_reports", "_saved", "_saving", "totals", "unsaved", "watermark")
+    __slots__ = (
+        "_given_up", "_passed", "_reports", "_saved", "_saving", "totals", "unsaved", "watched", "watermark",
+    )  # fmt: skip
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, watched: Iterable[tuple[bytes, int]] = ()) -> None:
         self.watermark = Watermark(checkpoint)
-        self.totals: dict[SettledAs, int] = {"handled": 0, "filtered": 0, "discarded": 0, "trimmed": 0}
+        self.totals: dict[SettledAs, int] = dict.fromkeys(get_args(SettledAs), 0)
+        self.watched = dict(watched)
+        """The last change handled of each key that has dead letters: it overtakes the older ones."""
         self.unsaved = 0
         self._reports: list[Report] = []
         self._given_up: list[GivenUp] = []
+        self._passed: dict[bytes, int] = {}
         self._saved = checkpoint
         self._saving: _Saving | None = None
 
@@ -54,10 +60,24 @@ class Settlement:
         watermark.advance()
         self.totals[outcome] += len(records)
         self.unsaved += len(records)
+        if self.watched and outcome == "handled":
+            self._note_passed(records)
+
+    def _note_passed(self, records: Sequence[ChangeRecord]) -> None:
+        for record in records:
+            if record.key in self.watched:
+                self.watched[record.key] = self._passed[record.key] = record.sequence
+
+    @property
+    def has_unsaved_letters(self) -> bool:
+        """Whether dead letters wait for the next checkpoint."""
+        return bool(self._given_up) or (self._saving is not None and bool(self._saving.given_up))
 
     def give_up(self, given_up: Sequence[GivenUp]) -> None:
         """These records will not be tried again; they go, whole, into the next checkpoint's transaction."""
         self._given_up.extend(given_up)
+        for entry in given_up:
+            self._passed[entry.record.key] = self.watched.setdefault(entry.record.key, 0)
         self.settle([entry.record for entry in given_up], "discarded")
 
     def lost_to_trim(self, first: int, last: int) -> None:
@@ -90,9 +110,10 @@ class Settlement:
             self.watermark.checkpoint(finished=finished),
             tuple(Settled(first, last, end - start, outcome) for start, end, first, last, outcome in reports),
             tuple(given_up),
+            tuple(self._passed.items()),
         )
-        self._saving = _Saving(command.checkpoint, reports, given_up, self.unsaved)
-        self._reports, self._given_up = [], []
+        self._saving = _Saving(command.checkpoint, reports, given_up, self._passed, self.unsaved)
+        self._reports, self._given_up, self._passed = [], [], {}
         return command
 
     def _merged(self, reports: list[Report]) -> list[Report]:
@@ -113,4 +134,5 @@ class Settlement:
         if self._saving is not None:
             self._reports = self._saving.reports + self._reports
             self._given_up = self._saving.given_up + self._given_up
+            self._passed = {**self._saving.passed, **self._passed}
             self._saving = None

@@ -1,7 +1,7 @@
 """THE machine: one per mapping and shard. `commands = machine.step(completion, now)`.
 
-Theory of operation. A record is *read*, then owned by a flow (lane.py or keys.py) until it is *settled*: handled, filtered or
-discarded. Settling moves the low watermark; a checkpoint saves the watermark, the settled ranges above it, the ledger and
+Theory of operation. A record is *read*, then owned by a flow (lane.py or keys.py) until it is *settled*: handled, filtered,
+parked or discarded. Settling moves the low watermark; a checkpoint saves the watermark, the settled ranges above it, the ledger and
 whatever was given up in one transaction. Each step applies one completion, then asks for everything that became possible:
 batches, a checkpoint, a read, a wake-up, the end. A step costs per batch, never per record.
 
@@ -22,11 +22,14 @@ from tailrace.mapping.commands import (
     Completion,
     InvokeDone,
     LeaseLost,
+    ParkDone,
+    ParkFailed,
     Pause,
     Read,
     ReadDone,
     ReadFailed,
     Redriven,
+    Released,
     Resume,
     Start,
     Stop,
@@ -38,6 +41,7 @@ from tailrace.mapping.flow import Flow
 from tailrace.mapping.keys import KeyFlow
 from tailrace.mapping.lane import LaneFlow
 from tailrace.mapping.outcomes import Failure
+from tailrace.mapping.parking import Parking
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.settlement import Settlement
@@ -84,12 +88,15 @@ class ShardMachine:
         self._source = Waiting()
         self._state = Waiting()
         self._breaker = Breaker(settings.breaker)
+        self._parks = Waiting()
         self._settlement = Settlement(Checkpoint())
+        self._parking = Parking(settings, self._settlement)
         self._flow: Flow = self._make_flow()
 
     def _make_flow(self) -> Flow:
-        make = LaneFlow if self._settings.order == "lane" else KeyFlow
-        return make(self._settings, self._settlement, self._breaker)
+        if self._settings.order == "lane":
+            return LaneFlow(self._settings, self._settlement, self._breaker)
+        return KeyFlow(self._settings, self._settlement, self._breaker, self._parking)
 
     # ---- what others may see ----------------------------------------------------------------------------------
 
@@ -134,6 +141,16 @@ class ShardMachine:
         return self._flow.retrying_keys if isinstance(self._flow, KeyFlow) else 0
 
     @property
+    def parked_keys(self) -> int:
+        """Keys of this shard that are parked, or about to be."""
+        return len(self._parking.keys)
+
+    @property
+    def parked_tails(self) -> dict[bytes, int]:
+        """The last durably parked change of each key that this machine takes for parked."""
+        return {key: parked.tail for key, parked in self._parking.keys.items() if parked.tail}
+
+    @property
     def is_finished(self) -> bool:
         """The shard is closed and every record of it is settled."""
         return self._closed and self._settlement.watermark.is_complete
@@ -143,11 +160,21 @@ class ShardMachine:
         """Why the shard does not go on, in words for people; None: it does."""
         if self._state.failures:
             return "checkpoints cannot be saved"
+        if self._parks.failures:
+            return "failing keys cannot be parked: the state store does not answer"
         if not self._settlement.watermark.is_compact(self._settings.max_ranges):
             return f"a checkpoint would hold more than {self._settings.max_ranges} ranges (max_ranges)"
         if self._breaker.is_open:
             return "the sink is failing; one record at a time is tried until it accepts"
         return self._flow.blocked
+
+    def hold(self, key: bytes) -> bool:
+        """Keep a key from the sink for the redriver, until Released; False when a change of it is on its way."""
+        return isinstance(self._flow, KeyFlow) and self._flow.hold(key)
+
+    def last_passed(self, key: bytes) -> int:
+        """The last change of a key with dead letters that was handled; 0: none."""
+        return self._settlement.watched.get(key, 0)
 
     # ---- the step ----------------------------------------------------------------------------------------------
 
@@ -160,6 +187,7 @@ class ShardMachine:
             return []
         commands: list[Command] = []
         self._ask_for_invokes(commands, now)
+        self._ask_for_parks(commands, now)
         finished = self.is_finished
         has_news = self._ask_for_checkpoint(commands, now, finished=finished)
         self._ask_for_read(commands, now)
@@ -182,8 +210,14 @@ class ShardMachine:
                 self._source.failed(failure, now)
             case CheckpointFailed(failure):
                 self._checkpoint_failed(failure, now)
-            case Start(checkpoint):
-                self._start(checkpoint, now)
+            case ParkDone(id, is_free):
+                self._parks.succeeded()
+                self._free(self._parking.done(id, is_free=is_free))
+            case ParkFailed(id, failure):
+                self._parks.failed(failure, now)
+                self._parking.failed(id)
+            case Start():
+                self._start(completion, now)
             case Stop():
                 self._stop()
             case LeaseLost():
@@ -192,19 +226,27 @@ class ShardMachine:
                 self._paused = True
             case Resume():
                 self._paused = False
-            case Redriven():
-                pass  # nothing is parked yet: the redriver comes with parking
+            case Redriven(key, sequence):
+                self._free(self._parking.redriven(key, sequence))
+            case Released(key):
+                if isinstance(self._flow, KeyFlow):
+                    self._flow.release(key)
             case _:
                 assert_never(completion)
 
-    def _start(self, checkpoint: Checkpoint, now: Now) -> None:
+    def _free(self, records: list[ChangeRecord]) -> None:
+        if isinstance(self._flow, KeyFlow):
+            self._flow.free(records)
+
+    def _start(self, start: Start, now: Now) -> None:
         if self._phase != "new":
             raise InternalError("a machine is started once")
         self._phase = "running"
         self._saved_ms = now.monotonic_ms
-        self._settlement = Settlement(checkpoint)
+        self._settlement = Settlement(start.checkpoint, start.passed)
+        self._parking = Parking(self._settings, self._settlement, start.parked)
         self._flow = self._make_flow()
-        self._closed = checkpoint.finished
+        self._closed = start.checkpoint.finished
 
     def _stop(self) -> None:
         if self._phase == "new":
@@ -261,6 +303,12 @@ class ShardMachine:
         if self._phase == "running" and not self._paused and not self._is_held_back():
             commands.extend(self._flow.start(now, self._breaker.allows(now), is_last=self._closed))
 
+    def _ask_for_parks(self, commands: list[Command], now: Now) -> None:
+        if not isinstance(self._flow, KeyFlow):
+            return
+        if self._phase in ("running", "stopping") and now.monotonic_ms >= self._parks.ready_ms:
+            commands.extend(self._parking.start(self._flow.is_held))
+
     def _ask_for_checkpoint(self, commands: list[Command], now: Now, *, finished: bool) -> bool:
         """Save what is new, when it is due; returns whether something new is left for a later checkpoint."""
         has_news = self._settlement.has_news(finished=finished)
@@ -288,7 +336,7 @@ class ShardMachine:
             commands.append(Read(self._settlement.watermark.position, room))
 
     def _ask_for_end(self, commands: list[Command], *, finished: bool, has_news: bool) -> None:
-        if self._flow.in_flight:
+        if self._flow.in_flight or self._parking.in_flight:
             return
         is_saved = not self._saving and not has_news
         if self._phase == "lost" or (is_saved and (finished or self._phase == "stopping")):
@@ -311,6 +359,8 @@ class ShardMachine:
             flow_ms = self._flow_wake_ms(now)
             if flow_ms is not None:
                 times.append(flow_ms)
+        if self._parks.failures and self._parking.queued:
+            times.append(self._parks.ready_ms)
         if not self._saving:
             if self._state.failures:
                 times.append(self._state.ready_ms)

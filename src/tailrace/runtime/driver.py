@@ -10,13 +10,15 @@ from typing import assert_never
 
 from tailrace.errors import InternalError, LeaseLost, PortError
 from tailrace.mapping.commands import (
-    Checkpoint,
     CheckpointDone,
     CheckpointFailed,
     Command,
     Completion,
     Invoke,
     InvokeDone,
+    Park,
+    ParkDone,
+    ParkFailed,
     Read,
     ReadDone,
     ReadFailed,
@@ -30,6 +32,7 @@ from tailrace.mapping.commands import (
 from tailrace.mapping.commands import LeaseLost as LeaseLostInput
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Batch, Clock, Failed, Failure, FailureKind, Outcome, Shard, Sink, Source, StreamRef
+from tailrace.runtime.parking import Parker
 from tailrace.runtime.settle import Settler
 from tailrace.telemetry import PointReached, pass_by
 
@@ -38,7 +41,7 @@ class Driver:
     """One mapping in one shard, running. Shape: `machine` may be looked at; `progress_ms` is monotonic."""
 
     def __init__(
-        self, machine: ShardMachine, source: Source, sink: Sink, settler: Settler, clock: Clock, *,
+        self, machine: ShardMachine, source: Source, sink: Sink, settler: Settler, parker: Parker, clock: Clock, *,
         shard: Shard, stream: StreamRef, mapping_id: str, reached: PointReached = pass_by,
     ) -> None:  # fmt: skip
         self.machine = machine
@@ -47,6 +50,7 @@ class Driver:
         self._source = source
         self._sink = sink
         self._settler = settler
+        self._parker = parker
         self._clock = clock
         self._stream = stream
         self._mapping_id = mapping_id
@@ -63,9 +67,9 @@ class Driver:
         """Drain: start nothing new, save, end."""
         self.tell(Stop())
 
-    async def run(self, checkpoint: Checkpoint) -> bool:
+    async def run(self, start: Start) -> bool:
         """Run to the end. Returns: whether the shard is finished."""
-        self.tell(Start(checkpoint))
+        self.tell(start)
         async with asyncio.TaskGroup() as tasks:
             while True:
                 completion = await self._inputs.get()
@@ -92,6 +96,8 @@ class Driver:
                 self._reading = tasks.create_task(self._read(command))
             case Invoke():
                 tasks.create_task(self._invoke(command))
+            case Park():
+                tasks.create_task(self._park(command))
             case SaveCheckpoint():
                 tasks.create_task(self._save(command))
             case Wake(at_ms):
@@ -127,6 +133,17 @@ class Driver:
         except Exception as error:  # whatever a sink raises, the port says: the whole batch failed
             text = "".join(format_exception(error))
             return Failed(whole=Failure(FailureKind.RECORD, f"{type(error).__name__}: {error}", text))
+
+    async def _park(self, command: Park) -> None:
+        try:
+            is_free = await self._parker.park(command)
+        except LeaseLost:
+            self.tell(LeaseLostInput())
+            self.tell(ParkFailed(command.id, Failure(FailureKind.UNAVAILABLE, "the lease is lost")))
+        except PortError as error:
+            self.tell(ParkFailed(command.id, _failure(error)))
+        else:
+            self.tell(ParkDone(command.id, is_free))
 
     async def _save(self, command: SaveCheckpoint) -> None:
         try:

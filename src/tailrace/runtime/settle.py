@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
+from tailrace.deadletters.head import head_prefix, read_head
+from tailrace.deadletters.passed import passed_prefix, passed_write, read_passed
 from tailrace.errors import LeaseLost, StateConflict
 from tailrace.leases.checkpoint import (
     checkpoint_key,
@@ -18,7 +20,7 @@ from tailrace.leases.checkpoint import (
     read_checkpoint,
 )  # fmt: skip
 from tailrace.leases.lease import Lease
-from tailrace.mapping.commands import Checkpoint, GivenUp, SaveCheckpoint
+from tailrace.mapping.commands import Checkpoint, GivenUp, ParkedHead, SaveCheckpoint, Start
 from tailrace.ports import Shard, StateStore, StateWrite
 from tailrace.runtime.rows import state_check, state_write
 from tailrace.streams.envelopes import event_id
@@ -44,6 +46,28 @@ class Place:
     def ledger_key(self) -> str:
         """The row of its ledger."""
         return ledger_key(self.app, self.mapping_id, self.stream_label, self.shard_id)
+
+
+async def load_start(state: StateStore, place: Place, shard: Shard) -> Start:
+    """Everything that the machine begins with: the checkpoint, the parked keys of its hash range, the keys with dead letters.
+
+    The lease must be held before: what its last owner parks is fenced from then on, so nothing can be missing here.
+    Raises: StoreError.
+    """
+    checkpoint = await load_checkpoint(state, place, shard)
+    rows = await state.query(head_prefix(place.app, place.mapping_id))
+    heads = [read_head(place.app, place.mapping_id, row.fields) for row in rows]
+    parked = [
+        ParkedHead(head.key, head.first, head.tail, head.count)
+        for head in heads
+        if shard.first <= head.partition <= shard.last
+    ]
+    watched = await state.query(passed_prefix(place.app, place.mapping_id))
+    return Start(
+        checkpoint,
+        tuple(parked),
+        tuple((bytes.fromhex(row.fields["key"]), read_passed(row.fields)) for row in watched),
+    )
 
 
 async def load_checkpoint(state: StateStore, place: Place, shard: Shard) -> Checkpoint:
@@ -103,21 +127,40 @@ class Settler:
                 state_check(self._lease.fence),
                 state_write(saved),
                 StateWrite(self._place.ledger_key, ledger),
-                *(self._dead_letter(each) for each in command.given_up),
+                *self._dead_letters(command),
             ])  # fmt: skip
         except StateConflict as error:
             raise LeaseLost(f"another worker has taken {self._lease.key}") from error
         self._ledger = ledger
         self._reached("checkpoint.done")
 
-    def _dead_letter(self, given_up: GivenUp) -> StateWrite:
-        place, record, failure = self._place, given_up.record, given_up.failure
-        letter = DeadLetter(
-            record=record, event_id=event_id(record), shard_id=place.shard_id, handler=place.mapping_id,
-            condition=given_up.condition, attempts=given_up.attempts, error=failure.error if failure else "",
-            traceback=failure.traceback if failure else "", first_failure_ms=given_up.first_failure_ms,
-            last_failure_ms=given_up.last_failure_ms, code_version=self._code_version,
-        )  # fmt: skip
-        return StateWrite(
-            deadletter_key(place.app, place.mapping_id, record.sequence), deadletter_fields(letter)
-        )
+    def _dead_letters(self, command: SaveCheckpoint) -> list[StateWrite]:
+        """The dead letters, and how far the items of these and of older ones have come since."""
+        place = self._place
+        letters = [letter_of(place, given_up, self._code_version) for given_up in command.given_up]
+        return [
+            *(
+                StateWrite(
+                    deadletter_key(place.app, place.mapping_id, letter.record.sequence),
+                    deadletter_fields(letter),
+                )
+                for letter in letters
+            ),
+            *(
+                state_write(passed_write(place.app, place.mapping_id, key, last))
+                for key, last in command.passed
+            ),
+        ]
+
+
+def letter_of(place: Place, given_up: GivenUp, code_version: str) -> DeadLetter:
+    """What is kept of a record that was given up, or that waits behind one."""
+    record, failure = given_up.record, given_up.failure
+    identity = event_id(record)
+    return DeadLetter(
+        record=record, event_id=identity, shard_id=place.shard_id, handler=place.mapping_id,
+        condition=given_up.condition, attempts=given_up.attempts, error=failure.error if failure else "",
+        traceback=failure.traceback if failure else "", first_failure_ms=given_up.first_failure_ms,
+        last_failure_ms=given_up.last_failure_ms, code_version=code_version,
+        trace=f"{place.mapping_id}/{identity}", table=place.table,
+    )  # fmt: skip

@@ -19,8 +19,9 @@ from tailrace.mapping.commands import LeaseLost
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Clock, Shard, Sink, Source, StateStore, StateWrite, StreamRef
 from tailrace.runtime.driver import Driver
+from tailrace.runtime.parking import Parker
 from tailrace.runtime.rows import state_write
-from tailrace.runtime.settle import Place, Settler, load_checkpoint
+from tailrace.runtime.settle import Place, Settler, load_checkpoint, load_start
 from tailrace.runtime.timed import TimedSink
 from tailrace.telemetry import PointReached, pass_by
 
@@ -211,15 +212,17 @@ class Worker:
             self._finished(table, handler, shard)
             return
         lease = await self._lease(stream, shard)
+        start = await load_start(self._state, place, shard)
         settler = Settler(self._state, place, lease, self._code_version, self._reached)
+        parker = Parker(self._state, place, lease, self._clock, self._code_version, self._reached)
         driver = Driver(
-            ShardMachine(handler.settings), table.source, self.sinks[handler.id], settler, self._clock,
+            ShardMachine(handler.settings), table.source, self.sinks[handler.id], settler, parker, self._clock,
             shard=shard, stream=stream, mapping_id=handler.id, reached=self._reached,
         )  # fmt: skip
         self._drivers[handler.id, shard.shard_id] = (driver, table.name)
 
         async def run() -> None:
-            is_finished = await driver.run(checkpoint)
+            is_finished = await driver.run(start)
             del self._drivers[handler.id, shard.shard_id]
             if is_finished:
                 self._finished(table, handler, shard)

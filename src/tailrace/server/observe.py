@@ -56,6 +56,8 @@ class HandlerTotals:
     duplicates: int = 0
     dead_letters: int = 0
     durations: Durations = Durations()
+    parked_keys: int = 0
+    parked_oldest_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,10 @@ def samples(metric: Metric, observed: Observed) -> Iterator[tuple[Labels, float]
                 yield from (((each.handler, outcome), count) for outcome, count in each.settled.items())
         case "tailrace_duplicates_suppressed_total":
             yield from (((each.handler,), each.duplicates) for each in observed.handlers)
+        case "tailrace_parked_keys":
+            yield from (((each.handler,), each.parked_keys) for each in observed.handlers)
+        case "tailrace_parked_oldest_seconds":
+            yield from (((each.handler,), each.parked_oldest_ms / 1_000) for each in observed.handlers)
         case "tailrace_dead_letters":
             yield from (((each.handler,), each.dead_letters) for each in observed.handlers)
         case "tailrace_requests_total":

@@ -18,7 +18,7 @@ from tailrace.ports import StreamRef
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import Shard
 
-OUTCOMES: Final = ("handled", "filtered", "discarded", "trimmed")
+OUTCOMES: Final = ("handled", "filtered", "parked", "discarded", "dropped", "trimmed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from tailrace.server.control import Subject
 from tailrace.server.http import HttpServer
+from tailrace.server.letters import kept
 from tailrace.server.observe import Durations, HandlerTotals, Observed, ShardProgress
 from tailrace.server.progress import MappingName, positions, tables, totals
 from tailrace.server.verbs import live_status, mappings, table_value
@@ -48,13 +49,17 @@ def shard_progress(subject: Subject, mapping: MappingName) -> Iterator[ShardProg
 def handler_totals(subject: Subject, mapping: MappingName) -> HandlerTotals:
     """What a handler has come to, running or not."""
     settled = totals(subject.engine, mapping)
+    there = kept(subject.engine, mapping.app, mapping.handler)
+    now_ms = subject.clock.now().wall_ms
     sink = None if subject.worker is None else subject.worker.sinks.get(mapping.handler)
     return HandlerTotals(
         handler=mapping.handler,
         table=mapping.table,
         settled=settled,
         duplicates=0 if sink is None else sink.suppressed,
-        dead_letters=settled["discarded"],
+        dead_letters=there.discarded + there.parked,
+        parked_keys=there.parked_keys,
+        parked_oldest_ms=0 if there.oldest_parked_ms is None else max(0, now_ms - there.oldest_parked_ms),
         durations=Durations() if sink is None else Durations(sink.buckets(), sink.total_ms / 1_000),
     )
 

@@ -7,15 +7,16 @@ Value: {"changes": [change + "handlers": […]], "older": count}.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tailrace.deadletters.entry import DeadLetter, deadletter_key, read_deadletter
+from tailrace.deadletters.entry import DeadLetter, read_deadletter
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError, TailraceError
 from tailrace.leases.checkpoint import Range, checkpoint_key, ledger_key, outcome_of, read_checkpoint
 from tailrace.server.control import Arguments, Subject, verb
+from tailrace.server.letters import is_parked, letter_of, letter_value
 from tailrace.server.progress import MappingName, known_mappings, streams, tables
 from tailrace.server.tail import change_value
 from tailrace.server.targets import EventTarget, KeyTarget, read_target
@@ -124,8 +125,9 @@ async def records_of(engine: Engine, shard: Shard) -> AsyncIterator[ChangeRecord
 
 def dead_letters(engine: Engine) -> Iterator[DeadLetter]:
     """Every dead letter of every handler."""
-    for row in engine.state_query("deadletter/"):
-        yield read_deadletter(row.fields)
+    for prefix in ("deadletter/", "parked/"):
+        for row in engine.state_query(prefix):
+            yield read_deadletter(row.fields)
 
 
 def found_letter(engine: Engine, letter: DeadLetter) -> Found:
@@ -163,27 +165,16 @@ def chapter(engine: Engine, mapping: MappingName, found: Found) -> dict[str, Any
     where = (mapping.app, mapping.handler, found.label, found.shard.shard_id)
     watermark, ranges, _ = read_checkpoint(engine.state_get(checkpoint_key(*where)))
     sequence = found.record.sequence
-    letter = engine.state_get(deadletter_key(mapping.app, mapping.handler, sequence))
+    letter = letter_of(engine, mapping.app, mapping.handler, found.record)
     if letter is not None:
-        return {"handler": mapping.handler, "app": mapping.app, "state": "discarded", **_discarded(letter)}
+        kept_as = "parked" if is_parked(engine, mapping.app, letter) else "discarded"
+        return {"handler": mapping.handler, "app": mapping.app, "state": kept_as, **letter_value(letter)}
     state = outcome_of(sequence, watermark, ranges, engine.state_get(ledger_key(*where)))
     told: dict[str, Any] = {"handler": mapping.handler, "app": mapping.app, "state": state}
     if state == "waiting":
         told["before_it"] = _unsettled_before(engine, found, watermark, ranges)
         told["waiting_ms"] = max(0, engine.clock.now().wall_ms - found.record.created_ms)
     return told
-
-
-def _discarded(fields: Mapping[str, Any]) -> dict[str, Any]:
-    letter = read_deadletter(fields)
-    return {
-        "condition": letter.condition,
-        "attempts": letter.attempts,
-        "error": letter.error,
-        "traceback": letter.traceback,
-        "first_failure_ms": letter.first_failure_ms,
-        "last_failure_ms": letter.last_failure_ms,
-    }
 
 
 def _unsettled_before(engine: Engine, found: Found, watermark: int, ranges: tuple[Range, ...]) -> int:

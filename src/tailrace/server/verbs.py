@@ -13,6 +13,7 @@ from tailrace.errors import TailraceError
 from tailrace.runtime.worker import Status
 from tailrace.server import story, tail
 from tailrace.server.control import Arguments, Subject, verb
+from tailrace.server.letters import kept
 from tailrace.server.progress import MappingName, known_mappings, positions, tables, totals
 from tailrace.server.remembered import remember_time
 
@@ -58,6 +59,7 @@ def handler_value(subject: Subject, mapping: MappingName) -> dict[str, Any]:
     """One handler: its lag, what it settled, and its shards."""
     engine, now = subject.engine, subject.clock.now()
     settled = totals(engine, mapping)
+    there = kept(engine, mapping.app, mapping.handler)
     live = {each.shard_id: each for each in live_status(subject, mapping)}
     shards: list[dict[str, Any]] = []
     for each in positions(engine, [mapping]):
@@ -87,8 +89,9 @@ def handler_value(subject: Subject, mapping: MappingName) -> dict[str, Any]:
         "table": mapping.table,
         "running": bool(live),
         "settled": settled,
-        # Every record given up is kept, and counted in the same transaction: until redrive can remove one.
-        "dead_letters": settled["discarded"],
+        "dead_letters": there.discarded + there.parked,
+        "parked_keys": there.parked_keys,
+        "parked_changes": there.parked,
         "lag_ms": max((shard["lag_ms"] for shard in shards), default=0),
         "waiting": any(shard["waiting"] for shard in shards),
         "last_progress_ms": min(moved, default=None),

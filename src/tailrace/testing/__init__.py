@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         check_store,
     )
     from tailrace.testing.loop import SeededLoop
-    from tailrace.testing.simulation import simulate
+    from tailrace.testing.simulation_redrive import simulate
     from tailrace.testing.world import Unsettled, World
 
 __all__ = [
@@ -24,7 +24,7 @@ __all__ = [
 ]  # fmt: skip
 
 _PLACES = {
-    "SeededLoop": "loop", "Unsettled": "world", "World": "world", "simulate": "simulation",
+    "SeededLoop": "loop", "Unsettled": "world", "World": "world", "simulate": "simulation_redrive",
     "ContractBroken": "contracts", "check_clock": "contracts", "check_sink": "contracts", "check_source": "contracts",
     "check_state_store": "contracts", "check_store": "contracts",
 }  # fmt: skip

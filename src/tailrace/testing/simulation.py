@@ -8,11 +8,13 @@ here; whoever judges is an Observer and sees effects only (what reached the sink
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from random import Random
-from typing import Any, Protocol, get_args
+from typing import Any, get_args
 
+from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
+from tailrace.deadletters.head import Head, head_key, head_prefix, parked, read_head
+from tailrace.deadletters.passed import passed_write
 from tailrace.leases import checkpoint as rows
 from tailrace.leases import lease as leases
 from tailrace.leases.rows import Guard, RowCheck, RowWrite
@@ -22,9 +24,14 @@ from tailrace.mapping.commands import (
     CheckpointFailed,
     Command,
     Completion,
+    GivenUp,
     Invoke,
     InvokeDone,
     LeaseLost,
+    Park,
+    ParkDone,
+    ParkedHead,
+    ParkFailed,
     Pause,
     Read,
     ReadDone,
@@ -42,57 +49,12 @@ from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, 
 from tailrace.mapping.shard import ShardMachine
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
-from tailrace.testing.simulation_plan import WALL_MS, Fault, Plan, ShardPlan, plan
+from tailrace.testing.simulation_plan import WALL_MS, Fault, Plan, ShardPlan
+from tailrace.testing.simulation_roles import Observer, Worker
 
+APP, MAPPING = "app", "simulated"
 PATIENCE_MS = 1_200_000
 """How long after the last fault everything must be finished."""
-
-
-class Observer(Protocol):
-    """Who judges a run. Every method is told what anybody outside the machine could have seen."""
-
-    def started(self, worker: "Worker", checkpoint: Checkpoint) -> None:
-        """A worker begins at a checkpoint."""
-
-    def begun(self, worker: "Worker", invoke: Invoke, now: Now) -> None:
-        """A batch reaches the sink."""
-
-    def answered(
-        self, worker: "Worker", invoke: Invoke, accepted: list[ChangeRecord], outcome: Outcome
-    ) -> None:
-        """The sink answers."""
-
-    def saving(self, worker: "Worker", save: SaveCheckpoint, now: Now) -> None:
-        """A checkpoint is asked for."""
-
-    def saved(self, worker: "Worker", save: SaveCheckpoint) -> None:
-        """A checkpoint is durable."""
-
-    def clock_steps(self, now: Now) -> None:
-        """The wall clock was set."""
-
-    def trimmed(self, shard_id: str, through: int) -> None:
-        """Records up to a number are gone."""
-
-    def ended(self, worker: "Worker", how: str) -> None:
-        """A worker has stopped, crashed or lost its lease."""
-
-    def over(self, run: "Run") -> None:
-        """Nothing more will happen."""
-
-
-@dataclass(slots=True, eq=False)
-class Worker:
-    """One life of one machine: from taking the lease to its end."""
-
-    name: int
-    shard: ShardPlan
-    lease: leases.Lease
-    machine: ShardMachine
-    is_alive: bool = True
-    read: Read | None = None
-    wake_ms: int = -1
-    at_sink: dict[int, Invoke] = field(default_factory=dict)
 
 
 class Conflict(Exception):
@@ -102,7 +64,8 @@ class Conflict(Exception):
 class Run:
     """One simulated run."""
 
-    def __init__(self, made: Plan, observer: Observer) -> None:
+    def __init__(self, made: Plan, observer: Observer, begin_redrive: "Callable[[Run], None]") -> None:
+        self.begin_redrive = begin_redrive
         self.plan = made
         self.counts = made.counts
         self.passed: Counter[type] = Counter()
@@ -115,6 +78,8 @@ class Run:
         self.wall_step_ms = 0
         self.steps = 0
         self.outage_ms: dict[FailureKind, int] = {}
+        self.redrivers = 0
+        """How many redrives are at work."""
         self.workers: list[Worker] = []
         self.finished: set[str] = set()
         self._names = 0
@@ -140,6 +105,7 @@ class Run:
         for fault in self.plan.faults:
             self.after(fault.at_ms, lambda fault=fault: self.happen(fault))  # type: ignore[misc]
         self.after(0, lambda: self.open(self.plan.shards[0]))
+        self.after(self.plan.heal_ms, self.redrive_what_is_left)
         end_ms = self.plan.heal_ms + PATIENCE_MS
         while self._agenda and self._agenda[0][0] <= end_ms and not self.is_over:
             self.time_ms, _, what = heappop(self._agenda)
@@ -153,7 +119,13 @@ class Run:
     @property
     def is_over(self) -> bool:
         """Every shard is finished and nobody works any more."""
-        return len(self.finished) == len(self.log) and not any(worker.is_alive for worker in self.workers)
+        is_read = len(self.finished) == len(self.log) and not any(worker.is_alive for worker in self.workers)
+        return is_read and not self.redrivers and not self.heads()
+
+    def heads(self) -> list[Head]:
+        """Every key that is parked now."""
+        prefix = head_prefix(APP, MAPPING)
+        return [read_head(APP, MAPPING, row) for key, row in self.rows.items() if key.startswith(prefix)]
 
     # ---- workers ---------------------------------------------------------------------------------------------------
 
@@ -167,11 +139,18 @@ class Run:
         self.transact([write])
         watermark, ranges, finished = rows.read_checkpoint(self.rows.get(f"checkpoint/{shard.shard_id}"))
         checkpoint = Checkpoint(watermark, ranges, finished)
+        heads = tuple(ParkedHead(each.key, each.first, each.tail, each.count) for each in self.heads())
+        watched = tuple(
+            (bytes.fromhex(row["key"]), row["sequence"])
+            for key, row in self.rows.items()
+            if key.startswith("passed/")
+        )
+        self.counts["fault parked-at-start"] += len(heads)
         worker = Worker(self._names, shard, lease, ShardMachine(self.plan.settings))
         self.workers.append(worker)
         self.observer.started(worker, checkpoint)
         self.after(3_000, lambda: self.renew(worker))
-        self.step(worker, Start(checkpoint))
+        self.step(worker, Start(checkpoint, heads, watched))
 
     def renew(self, worker: Worker) -> None:
         """Say that the worker lives; when that fails, it learns that it lost its lease."""
@@ -207,6 +186,8 @@ class Run:
                 worker.at_sink[command.id] = command
                 self.observer.begun(worker, command, self.now)
                 self.after(self.latency(), lambda: self.answer(worker, command))
+            case Park():
+                self.after(self.latency(), lambda: self.park(worker, command))
             case SaveCheckpoint():
                 self.observer.saving(worker, command, self.now)
                 self.after(self.latency(), lambda: self.save(worker, command))
@@ -331,6 +312,30 @@ class Run:
 
     # ---- durable state ---------------------------------------------------------------------------------------------
 
+    def park(self, worker: Worker, command: Park) -> None:
+        """What runtime/parking.py does, in one moment."""
+        if not worker.is_alive:
+            return
+        if self.port_fails("park-failure"):
+            self.step(worker, ParkFailed(command.id, Failure()))
+            return
+        letters = [letter_of(entry) for entry in command.entries]
+        row = self.rows.get(head_key(APP, MAPPING, command.key))
+        head = None if row is None else read_head(APP, MAPPING, row)
+        if head is None and letters[0].is_waiting:
+            self.counts["fault free-meanwhile"] += 1
+            self.step(worker, ParkDone(command.id, is_free=True))
+            return
+        try:
+            self.transact([worker.lease.fence, *parked(APP, MAPPING, head, letters, self.now.wall_ms)])
+        except Conflict:
+            self.lose(worker)
+            self.step(worker, ParkFailed(command.id, Failure()))
+            return
+        self.counts["fault parked-behind"] += head is not None
+        self.observer.parked(worker, command)
+        self.step(worker, ParkDone(command.id))
+
     def save(self, worker: Worker, command: SaveCheckpoint) -> None:
         """One transaction: fence, checkpoint, ledger, dead letters."""
         if not worker.is_alive:
@@ -341,11 +346,13 @@ class Run:
         at, shard_id = command.checkpoint, worker.shard.shard_id
         settled = [(each.first, each.last, each.count, each.outcome) for each in command.settled]
         ledger = rows.ledger_after(self.rows.get(f"ledger/{shard_id}"), settled)
+        letters = [letter_of(entry) for entry in command.given_up]
         dead = [
-            RowWrite(
-                f"dead/{entry.record.sequence}", {"condition": entry.condition, "attempts": entry.attempts}
-            )
-            for entry in command.given_up
+            *(
+                RowWrite(deadletter_key(APP, MAPPING, letter.record.sequence), deadletter_fields(letter))
+                for letter in letters
+            ),
+            *(passed_write(APP, MAPPING, key, last) for key, last in command.passed),
         ]
         checkpoint = rows.checkpoint_write(
             f"checkpoint/{shard_id}", worker.lease.epoch, at.watermark, at.ranges, finished=at.finished
@@ -363,8 +370,11 @@ class Run:
         if not all(self.holds(write.key, write.guard) for write in writes):
             raise Conflict
         for write in writes:
-            if isinstance(write, RowWrite) and write.fields is not None:
-                self.rows[write.key] = dict(write.fields)
+            if isinstance(write, RowWrite):
+                if write.fields is None:
+                    self.rows.pop(write.key, None)
+                else:
+                    self.rows[write.key] = dict(write.fields)
 
     def holds(self, key: str, guard: Guard) -> bool:
         """Whether a guard holds of the present row."""
@@ -398,8 +408,22 @@ class Run:
                     if log:
                         self.trimmed[shard_id] = log[len(log) // 2].sequence
                         self.observer.trimmed(shard_id, self.trimmed[shard_id])
+            case "redrive":
+                self.begin_redrive(self)
             case kind if alive:
                 self.strike(kind, self.random.choice(alive), fault.length_ms)
+
+    def redrive_what_is_left(self) -> None:
+        """After the faults, until nothing is parked any more."""
+        if not self.is_over:
+            heads = {head.key for head in self.heads()}
+            if heads:
+                self.begin_redrive(self)
+            for worker in list(self.workers):
+                for key, tail in worker.machine.parked_tails.items():
+                    if key not in heads:
+                        self.step(worker, Redriven(key, tail))
+            self.after(5_000, self.redrive_what_is_left)
 
     def strike(self, kind: str, worker: Worker, length_ms: int) -> None:
         """A fault of one worker."""
@@ -413,8 +437,6 @@ class Run:
             case "pause":
                 self.step(worker, Pause())
                 self.after(min(length_ms, 10_000), lambda: self.step(worker, Resume()))
-            case "redriven":
-                self.step(worker, Redriven(b"0", 1))
 
     def crash(self, worker: Worker) -> None:
         """The process dies. What was at the sink may have been accepted, or not."""
@@ -429,15 +451,14 @@ class Run:
         self.after(self.random.randrange(1, 2_000), lambda: self.open_once(worker.shard))
 
 
+def letter_of(entry: GivenUp) -> DeadLetter:
+    """What is kept of a record."""
+    error = entry.failure.error if entry.failure else ""
+    return DeadLetter(
+        record=entry.record, event_id=str(entry.record.sequence), shard_id="", handler=MAPPING,
+        condition=entry.condition, attempts=entry.attempts, error=error,
+    )  # fmt: skip
+
+
 def _sequence(record: ChangeRecord) -> int:
     return record.sequence
-
-
-def simulate(seed: int, observer: Observer) -> Run:
-    """Run one seed. The same seed gives the same run, whatever happened before."""
-    return Run(plan(seed), observer).run()
-
-
-def counted(run: Run) -> Counter[str]:
-    """How often each command, completion, setting and fault occurred."""
-    return run.counts

@@ -15,12 +15,14 @@ from tailrace.streams.record import ChangeRecord
 
 Style: TypeAlias = Literal["vector", "whole", "partial"]
 FAULTS: Final = (
-    "crash", "theft", "stop", "pause", "clock-step", "outage", "throttle", "redriven", "trim",
+    "crash", "theft", "stop", "pause", "clock-step", "outage", "throttle", "redrive", "trim",
 )  # fmt: skip
 """Faults that have a moment; those of ports, records and latencies are drawn while the run goes on."""
 DRAWN_FAULTS: Final = (
     "read-failure", "checkpoint-failure", "poison", "flaky", "time-out", "slow", "filtered", "shard-closed", "child-shard",
-    "lease-lost", "in-flight-at-crash",
+    "lease-lost", "in-flight-at-crash", "park-failure", "parked-at-start", "parked-behind", "free-meanwhile",
+    "redriven", "redriven-lost", "redriven-late", "redrive-refused", "redrive-crash", "redrive-rival", "redrive-conflict",
+    "redrive-overtaken", "redrive-letter", "redrive-busy",
 )  # fmt: skip
 WALL_MS: Final = 1_700_000_000_000
 
@@ -72,7 +74,11 @@ def plan(seed: int) -> Plan:
     shards, troubles = _shards(random, span_ms)
     style: Style = random.choice(("vector", "whole", "partial"))
     faults = [
-        Fault(random.randrange(span_ms), random.choice(FAULTS[:-1]), random.randrange(100, span_ms // 2))
+        Fault(
+            random.randrange(span_ms),
+            random.choice((*FAULTS[:-1], "redrive", "redrive")),
+            random.randrange(100, span_ms // 2),
+        )
         for _ in range(random.choice((0, 2, 4, 8)))
     ]
     if random.random() < 0.05:
@@ -108,7 +114,7 @@ def _settings(random: Random) -> MappingSettings:
             report_batch_item_failures=True, **common,
         )  # fmt: skip
     return MappingSettings(
-        "simulated", order="key", concurrency=random.choice((1, 1, 2, 5)), max_keys=random.choice((1, 2, 4, 1_024)),
+        "simulated", order="key", on_failure=random.choice(("park", "park", "park", "discard", "block", "drop")), concurrency=random.choice((1, 1, 2, 5)), max_keys=random.choice((1, 2, 4, 1_024)),
         max_per_key=random.choice((1, 3, 1_024)), **common,
     )  # fmt: skip
 
@@ -174,6 +180,10 @@ BRANCHES: Final[dict[str, Any]] = {
     "report_batch_item_failures=true": lambda s: s.report_batch_item_failures,
     "batch_bytes small": lambda s: s.batch_bytes < 6_000_000,
     "concurrency>1": lambda s: s.concurrency > 1,
+    "on_failure=park": lambda s: s.order == "key" and s.on_failure == "park",
+    "on_failure=block": lambda s: s.order == "key" and s.on_failure == "block",
+    "on_failure=discard": lambda s: s.order == "key" and s.on_failure == "discard",
+    "on_failure=drop": lambda s: s.order == "key" and s.on_failure == "drop",
     "max_keys small": lambda s: s.max_keys < 1_024,
     "max_per_key small": lambda s: s.max_per_key < 1_024,
     "buffer_records small": lambda s: s.buffer_records < 2_000,

@@ -22,13 +22,13 @@ from tailrace.app.item import entity_of
 from tailrace.app.retry import milliseconds
 from tailrace.clocks.manual import ManualClock
 from tailrace.compose import build_worker, create_tables, housekeep, mark_name
-from tailrace.deadletters.entry import deadletter_prefix, read_deadletter
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.errors import SettingsError, TailraceError
 from tailrace.leases.rows import key_of
 from tailrace.ports import Sink
 from tailrace.runtime.worker import Worker
 from tailrace.server.joining import Joined
+from tailrace.server.letters import letters as kept_letters
 from tailrace.server.progress import MappingName, Position, positions
 from tailrace.server.turns import Turns
 from tailrace.stores.memory import MemoryStore
@@ -284,12 +284,12 @@ class World(Items):
         return [change.key for change in self._deliveries[self._named(handler)[1].id].delivered]
 
     def dead_letters(self, handler: Callable[..., Any] | str) -> list[Discarded]:
-        """The changes that were given up on, whole, in the order of their sequence numbers."""
+        """The changes that were given up on, parked ones too, in the order of their sequence numbers."""
         app, mapping = self._named(handler)
         letters = [
-            read_deadletter(row.fields)
-            for row in self.engine.state_query(deadletter_prefix(app.name, mapping.id))
+            letter for letter in kept_letters(self.engine, app.name, mapping.id) if not letter.is_waiting
         ]
+        letters.sort(key=lambda letter: letter.record.sequence)
         return [
             Discarded(
                 Change(letter.record, mapping.table.name, mapping.entity), letter.condition, letter.attempts, letter.error,

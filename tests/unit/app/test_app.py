@@ -93,7 +93,7 @@ REFUSED: list[tuple[str, Callable[[App, Any], object], str]] = [
     ("a setting that is none", lambda app, orders: app.on(orders, size=3)(handler), "size: no such setting"),
     ("a setting of AWS in Python", lambda app, orders: app.on(orders, BatchSize=3)(handler), "BatchSize: no such setting"),
     ("what comes later", lambda app, orders: app.on(orders, once=True)(handler), "once= comes with a later version"),
-    ("a park of its own", lambda app, orders: app.on(orders, on_failure="x")(handler), "on_failure= comes with"),
+    ("a park of its own", lambda app, orders: app.on(orders, on_failure="x")(handler), "on_failure: 'x' is not allowed"),
     ("an order", lambda app, orders: app.on(orders, order="lane")(handler), "order: no such setting"),
     ("AWS's setting out of range", lambda app, orders: app.function(lambda_handler, orders, BatchSize=10_001), "BatchSize: 10001"),
     ("an unknown setting of AWS", lambda app, orders: app.function(lambda_handler, orders, Batch=1), "Batch: no such setting"),

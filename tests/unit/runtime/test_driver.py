@@ -7,12 +7,13 @@ from typing import Any
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import LeaseLost, SinkError, SourceError, StoreError
 from tailrace.leases.lease import Lease
-from tailrace.mapping.commands import Checkpoint, SaveCheckpoint
+from tailrace.mapping.commands import Checkpoint, Park, SaveCheckpoint, Start
 from tailrace.mapping.commands import LeaseLost as LeaseLostInput
 from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Batch, Outcome, Page, Shard, StreamRef, Written
 from tailrace.runtime.driver import Driver
+from tailrace.runtime.parking import Parker
 from tailrace.runtime.settle import Place, Settler
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.record import ChangeRecord
@@ -84,6 +85,22 @@ class Saving(Settler):
         self.saved.append(command)
 
 
+class Parking(Parker):
+    """Notes what is parked; `faults` are raised first."""
+
+    def __init__(self, *faults: Exception) -> None:
+        place = Place("shop", "note", "orders", STREAM.label, SHARD.shard_id)
+        super().__init__(MemoryStateStore(), place, Lease("lease/shop/l/s", "me", 1, 1), ManualClock())
+        self.faults = list(faults)
+        self.parked: list[Park] = []
+
+    async def park(self, command: Park) -> bool:
+        if self.faults:
+            raise self.faults.pop(0)
+        self.parked.append(command)
+        return False
+
+
 class Ground:
     """A driver and everything around it."""
 
@@ -91,9 +108,10 @@ class Ground:
         self.clock = ManualClock()
         self.loop = SeededLoop(1, self.clock)
         self.points: list[str] = []
+        self.parker = Parking()
         chosen = MappingSettings("note", backoff=Backoff(1_000, 2.0, 60_000), **settings)
         self.driver = Driver(
-            ShardMachine(chosen), source, sink, settler, self.clock, shard=SHARD, stream=STREAM, mapping_id="note",
+            ShardMachine(chosen), source, sink, settler, self.parker, self.clock, shard=SHARD, stream=STREAM, mapping_id="note",
             reached=self.points.append,
         )  # fmt: skip
 
@@ -105,7 +123,7 @@ class Ground:
 
     def finish(self) -> bool:
         """Run to the end."""
-        return bool(self.run(lambda: self.driver.run(Checkpoint())))
+        return bool(self.run(lambda: self.driver.run(Start(Checkpoint()))))
 
 
 def records(count: int) -> list[ChangeRecord]:
@@ -166,7 +184,7 @@ def test_a_lease_lost_while_reading_ends_the_read() -> None:
     ground = Ground(source, Sink(), Saving())
 
     async def main() -> bool:
-        running = ground.loop.create_task(ground.driver.run(Checkpoint()))
+        running = ground.loop.create_task(ground.driver.run(Start(Checkpoint())))
         await ground.loop.idle()
         ground.driver.tell(LeaseLostInput())
         return await running
@@ -188,7 +206,7 @@ def test_stop_ends_a_read_that_waits_and_drains_what_runs() -> None:
     ground = Ground(source, Slow(), settler)
 
     async def main() -> bool:
-        running = ground.loop.create_task(ground.driver.run(Checkpoint()))
+        running = ground.loop.create_task(ground.driver.run(Start(Checkpoint())))
         await ground.loop.idle()
         ground.driver.stop()
         return await running
@@ -201,7 +219,7 @@ def test_stop_ends_a_read_that_waits_and_drains_what_runs() -> None:
 def test_it_goes_on_where_the_checkpoint_stands() -> None:
     sink = Sink()
     ground = Ground(Source(records(5)), sink, Saving())
-    assert ground.run(lambda: ground.driver.run(Checkpoint(2, ((4, 4),))))
+    assert ground.run(lambda: ground.driver.run(Start(Checkpoint(2, ((4, 4),)))))
     assert [each.sequence for batch in sink.batches for each in batch.records] == [3, 5]
 
 

@@ -48,6 +48,7 @@ def test_a_handler_that_does_not_run_here_counts_in_totals_but_cannot_be_stuck()
     ground = Ground()
     ground.put("o1")
     ground.settle("mail", 1, [(1, 1, 4, "handled"), (1, 1, 1, "discarded")])
+    ground.give_up("mail", ground.records()[0])
     ground.clock.advance(3_600_000)
     seen = look(ground)
     assert seen.progress == []

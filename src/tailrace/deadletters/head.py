@@ -1,0 +1,147 @@
+"""The head of a parked key: one row that says which changes of an item wait, and who is putting them back.
+
+Rules of this file: pure transitions; every write is conditional on the version that was read and raises it, so that of the
+machine's append and the redriver's steps one always notices the other. Only the redriver unparks, and only when the
+head's tail is the last change that it has put back. Format 1, docs/formats/state.md. Called by runtime/parking.py,
+runtime/redriver.py and the simulation. Source: architecture §5.3.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from tailrace.deadletters.entry import DeadLetter, deadletter_fields, parked_key
+from tailrace.leases.rows import VERSION, Guard, RowWrite, key_of, readable
+
+CLAIM_MS: Final = 30_000
+"""How long a redriver that says nothing keeps a key: each change that it puts back renews its claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A parked key.
+
+    Shape:   the changes from `first` to `tail` were parked, `count` of them still wait; `claimed_by` is the redriver that
+             puts them back, "" for nobody. Units: claimed_ms and parked_ms since the epoch.
+    """
+
+    app: str
+    mapping_id: str
+    key: bytes
+    partition: int
+    version: int
+    first: int
+    tail: int
+    count: int
+    parked_ms: int = 0
+    claimed_by: str = ""
+    claimed_ms: int = 0
+
+    @property
+    def row_key(self) -> str:
+        """Its row."""
+        return head_key(self.app, self.mapping_id, self.key)
+
+    def is_claimed(self, by: str, now_ms: int) -> bool:
+        """Whether another redriver has it."""
+        return self.claimed_by not in ("", by) and now_ms - self.claimed_ms < CLAIM_MS
+
+
+def head_key(app: str, mapping_id: str, key: bytes) -> str:
+    """The row of one parked key.
+
+    >>> head_key("shop", "mail", b"o1")
+    'head/shop/mail/6f31'
+    """
+    return f"{head_prefix(app, mapping_id)}{key.hex()}"
+
+
+def head_prefix(app: str, mapping_id: str) -> str:
+    """What the rows of all parked keys of a mapping start with."""
+    return key_of("head", app, mapping_id, "")
+
+
+def read_head(app: str, mapping_id: str, fields: Mapping[str, Any]) -> Head:
+    """The head behind a row. Raises: StoreError when its format is not known."""
+    row = readable(fields, "parked key")
+    return Head(
+        app, mapping_id, bytes.fromhex(row["key"]), int(row["partition"]), row["version"], row["first"], row["tail"],
+        row["count"], row["parked_ms"], row["claimed_by"], row["claimed_ms"],
+    )  # fmt: skip
+
+
+# ---- transitions ---------------------------------------------------------------------------------------------------
+
+
+def parked(
+    app: str, mapping_id: str, before: Head | None, letters: Sequence[DeadLetter], now_ms: int
+) -> list[RowWrite]:
+    """Park these changes of one key, in order; [] when all of them are parked already.
+
+    Guarantee: repeating it changes nothing. A head that was not there is made only if it is still not there.
+    """
+    fresh = [letter for letter in letters if before is None or letter.record.sequence > before.tail]
+    if not fresh:
+        return []
+    first, last = fresh[0].record, fresh[-1].record
+    if before is None:
+        head = Head(
+            app, mapping_id, first.key, first.partition, 1, first.sequence, last.sequence, len(fresh), now_ms
+        )
+        guard = Guard("absent")
+    else:
+        head = replace(
+            before, version=before.version + 1, tail=last.sequence, count=before.count + len(fresh)
+        )
+        guard = _unchanged(before)
+    rows = [
+        RowWrite(parked_key(app, mapping_id, head.key, letter.record.sequence), deadletter_fields(letter))
+        for letter in fresh
+    ]
+    return [RowWrite(head.row_key, _fields(head), guard), *rows]
+
+
+def claimed(head: Head, by: str, now_ms: int) -> tuple[Head, RowWrite]:
+    """Take a parked key to put it back; also to renew that. The caller has looked at `is_claimed`."""
+    return _changed(head, claimed_by=by, claimed_ms=now_ms)
+
+
+def released(head: Head) -> tuple[Head, RowWrite]:
+    """Leave a key to the next redriver: something in it still fails, or the work was stopped."""
+    return _changed(head, claimed_by="", claimed_ms=0)
+
+
+def put_back(head: Head, sequence: int, now_ms: int) -> tuple[Head | None, list[RowWrite]]:
+    """One change, the oldest that waits, was handled or dropped: its row goes, and after the tail the head too.
+
+    Returns: None as the head when the key is unparked.
+    """
+    entry = RowWrite(parked_key(head.app, head.mapping_id, head.key, sequence), None)
+    if sequence == head.tail:
+        return None, [RowWrite(head.row_key, None, _unchanged(head)), entry]
+    after, write = _changed(head, count=head.count - 1, claimed_ms=now_ms)
+    return after, [write, entry]
+
+
+def failed_again(head: Head, letter: DeadLetter) -> tuple[Head, list[RowWrite]]:
+    """Putting a change back failed: its letter says so, and the key is left to the next redriver."""
+    after, write = released(head)
+    row = parked_key(head.app, head.mapping_id, head.key, letter.record.sequence)
+    return after, [write, RowWrite(row, deadletter_fields(letter))]
+
+
+def _changed(head: Head, **changes: Any) -> tuple[Head, RowWrite]:
+    after = replace(head, version=head.version + 1, **changes)
+    return after, RowWrite(head.row_key, _fields(after), _unchanged(head))
+
+
+def _unchanged(head: Head) -> Guard:
+    return Guard("equals", "version", head.version)
+
+
+def _fields(head: Head) -> dict[str, Any]:
+    return {
+        "v": VERSION, "key": head.key.hex(), "partition": str(head.partition), "version": head.version,
+        "first": head.first, "tail": head.tail, "count": head.count, "parked_ms": head.parked_ms,
+        "claimed_by": head.claimed_by, "claimed_ms": head.claimed_ms,
+    }  # fmt: skip

@@ -1,0 +1,110 @@
+"""What to redrive: choosing dead letters, grouping them, and what to do about one that is overtaken.
+
+Rules of this file: pure decisions over letters; the doing is runtime/redriver.py's. A filter's text is a shell pattern, as in
+`error="SMTP*"`. Called by `dlq` on the command line, from Python and by the redriver.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Final, Literal, TypeAlias
+
+from tailrace.deadletters.entry import DeadLetter
+from tailrace.errors import SettingsError
+from tailrace.streams.record import image
+
+RATE: Final = re.compile(r"(\d+(?:\.\d+)?)/(s|m|h)")
+PER_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000}
+VARYING: Final = re.compile(r"0x[0-9a-fA-F]+|'[^']*'|\"[^\"]*\"|\b[0-9a-fA-F-]{32,}\b|\d+")
+FRAME: Final = re.compile(r'File "([^"]+)", line \d+, in (\S+)')
+Judgement: TypeAlias = Literal["redrive", "overtaken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which dead letters are meant. Shape: None chooses all; `key` as `item_words` writes it. Units: ms since the epoch."""
+
+    error: str | None = None
+    key: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    fingerprint: str | None = None
+    event_id: str | None = None
+
+    def takes(self, letter: DeadLetter) -> bool:
+        """Whether this letter is meant."""
+        return (
+            (self.error is None or fnmatchcase(letter.error, self.error))
+            and (self.key is None or fnmatchcase(item_words(letter), self.key))
+            and (self.since_ms is None or letter.last_failure_ms >= self.since_ms)
+            and (self.until_ms is None or letter.last_failure_ms < self.until_ms)
+            and (self.fingerprint is None or fingerprint(letter) == self.fingerprint)
+            and (self.event_id is None or letter.event_id == self.event_id)
+        )
+
+    def fields(self) -> dict[str, Any]:
+        """The choice as JSON, for requests and the audit."""
+        named = {name: getattr(self, name) for name in self.__slots__}
+        return {name: value for name, value in named.items() if value is not None}
+
+
+def read_choice(fields: Mapping[str, Any]) -> Choice:
+    """The choice behind JSON. Raises: SettingsError for a name or a type that it does not know."""
+    for name, value in fields.items():
+        kind = int if name.endswith("_ms") else str
+        if name not in Choice.__slots__ or not isinstance(value, kind):
+            raise SettingsError(
+                f"where: {name}={value!r} is not known; there are {', '.join(Choice.__slots__)}"
+            )
+    return Choice(**fields)
+
+
+def item_words(letter: DeadLetter) -> str:
+    """An item's key in words, as people name it: "o1", or "o1/7" for a key of two attributes.
+
+    Binary values are written as they are answered, in base64.
+    """
+    return "/".join(
+        str(text) for value in (image(letter.record.keys) or {}).values() for text in value.values()
+    )
+
+
+def fingerprint(letter: DeadLetter) -> str:
+    """The same for failures that look alike: the kind of error, its words without what varies, and where it was raised."""
+    frames = FRAME.findall(letter.traceback)
+    place = f"{frames[-1][0].rpartition('/')[2]}:{frames[-1][1]}" if frames else ""
+    words = VARYING.sub("#", letter.error.partition("\n")[0])[:200]
+    return f"{words} @{place}" if place else words
+
+
+def grouped(letters: Iterable[DeadLetter]) -> dict[str, list[DeadLetter]]:
+    """Letters by fingerprint, the largest group first; those that only wait belong to none."""
+    groups: dict[str, list[DeadLetter]] = {}
+    for letter in letters:
+        if not letter.is_waiting:
+            groups.setdefault(fingerprint(letter), []).append(letter)
+    return dict(sorted(groups.items(), key=lambda each: -len(each[1])))
+
+
+def judge(letter: DeadLetter, last_passed: int, *, even_if_overtaken: bool) -> Judgement:
+    """Whether a discarded change may be put back: not when a later change of its item was handled since.
+
+    Source:  architecture §5.3, users.md bug museum 26 (a redriven v1 overwrites v3).
+    """
+    is_overtaken = last_passed > letter.record.sequence
+    return "overtaken" if is_overtaken and not even_if_overtaken else "redrive"
+
+
+def interval_ms(rate: str | None) -> float:
+    """The time from one change to the next at this rate; None: no limit. Raises: SettingsError.
+
+    >>> interval_ms("10/s")
+    100.0
+    """
+    if rate is None:
+        return 0.0
+    found = RATE.fullmatch(rate)
+    if found is None or float(found[1]) <= 0:
+        raise SettingsError(f"rate: {rate!r} is not allowed; write 10/s, 100/m or 1000/h")
+    return PER_MS[found[2]] / float(found[1])

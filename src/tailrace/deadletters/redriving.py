@@ -1,0 +1,164 @@
+"""Putting dead letters back, as steps that somebody else carries out: one key that is parked, or one change that was discarded.
+
+A generator yields a step and is sent its answer, so the same code runs beside handlers (runtime/redriver.py) and in the simulation.
+Rules of this file: pure; of a key one change is at the handler at a time, the oldest first; a change leaves the store only after the
+handler accepted it; what conflicts with the machine's append is read again. Repeating it after a crash repeats at
+most the change that was at the handler. Source: architecture §5.3.
+"""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
+from tailrace.deadletters.head import Head, claimed, failed_again, put_back
+from tailrace.deadletters.redrive import judge
+from tailrace.leases.rows import Guard, RowWrite
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The handler refused a change again."""
+
+    error: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadHead:
+    """Answer: the key's Head, or None."""
+
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOldest:
+    """Answer: the oldest parked DeadLetter of the key, or None."""
+
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLetter:
+    """Answer: the discarded change's DeadLetter, or None when it is gone."""
+
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPassed:
+    """Answer: the last change of the key that was handled since its dead letter, 0 for none."""
+
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Give the change to the handler, or drop it when it was asked for. Answer: None, or the Refusal."""
+
+    letter: DeadLetter
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Write these rows in one transaction. Answer: whether their guards held."""
+
+    rows: tuple[RowWrite, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Let no change of this key reach the handler until the steps have ended. Answer: whether none is there now."""
+
+    key: bytes
+
+
+Step: TypeAlias = ReadHead | ReadOldest | ReadLetter | ReadPassed | Deliver | Write | Hold
+Ending: TypeAlias = Literal["done", "failed", "busy", "gone", "overtaken", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How it ended: `count` changes were put back; after "done" the key is free up to `tail`."""
+
+    how: Ending
+    count: int = 0
+    tail: int = 0
+    error: str = ""
+
+
+Redriving: TypeAlias = Generator[Step, Any, Ended]
+
+
+def put_back_key(
+    key: bytes, by: str, now_ms: Callable[[], int], may_go_on: Callable[[], bool] = lambda: True
+) -> Redriving:
+    """Put everything back that waits for a parked key, oldest first, and unpark it; a change that fails again ends it."""
+    head: Head | None = yield ReadHead(key)
+    if head is None:
+        return Ended("gone")
+    if head.is_claimed(by, now_ms()):
+        return Ended("busy")
+    taken, write = claimed(head, by, now_ms())
+    if not (yield Write((write,))):
+        return Ended("busy")
+    count = 0
+    while True:
+        letter: DeadLetter | None = yield ReadOldest(key)
+        if letter is None or not may_go_on():
+            return Ended("stopped", count)
+        refusal: Refusal | None = yield Deliver(letter)
+        after = yield from _note(taken, letter, refusal, by, now_ms)
+        if isinstance(after, Ended):
+            return Ended(after.how, count, error=after.error)
+        count += 1
+        if after is None:
+            return Ended("done", count, letter.record.sequence)
+        taken = after
+
+
+def _note(
+    head: Head, letter: DeadLetter, refusal: Refusal | None, by: str, now_ms: Callable[[], int]
+) -> Generator[Step, Any, Head | Ended | None]:
+    """Write down what came of one change, beside whatever the machine has appended meanwhile."""
+    while True:
+        if refusal is not None:
+            after, rows = failed_again(head, tried_again(letter, refusal, now_ms()))
+        else:
+            after, rows = put_back(head, letter.record.sequence, now_ms())  # type: ignore[assignment]
+        if (yield Write(tuple(rows))):
+            return Ended("failed", error=refusal.error) if refusal is not None else after
+        seen: Head | None = yield ReadHead(letter.record.key)
+        if seen is None or seen.claimed_by != by:
+            return Ended("busy")  # so long that another redriver has taken over
+        head = seen
+
+
+def put_back_letter(
+    app: str, letter: DeadLetter, now_ms: Callable[[], int], *, even_if_overtaken: bool
+) -> Redriving:
+    """Put one discarded change back, unless a later change of its item was handled since."""
+    key, sequence = letter.record.key, letter.record.sequence
+    if not (yield Hold(key)):
+        return Ended("busy")
+    if (yield ReadLetter(sequence)) is None:
+        return Ended("gone")
+    last_passed: int = yield ReadPassed(key)
+    if judge(letter, last_passed, even_if_overtaken=even_if_overtaken) == "overtaken":
+        return Ended("overtaken")
+    refusal: Refusal | None = yield Deliver(letter)
+    row = deadletter_key(app, letter.handler, sequence)
+    fields = None if refusal is None else deadletter_fields(tried_again(letter, refusal, now_ms()))
+    yield Write((RowWrite(row, fields, Guard()),))
+    return Ended("done", 1) if refusal is None else Ended("failed", error=refusal.error)
+
+
+def tried_again(letter: DeadLetter, refusal: Refusal, now_ms: int) -> DeadLetter:
+    """The letter of a change that failed once more. A change that only waited is the failing one of its key now."""
+    return msgspec.structs.replace(
+        letter, attempts=letter.attempts + 1, error=refusal.error, traceback=refusal.traceback,
+        condition="RetryAttemptsExhausted" if letter.is_waiting else letter.condition,
+        first_failure_ms=letter.first_failure_ms or now_ms, last_failure_ms=now_ms,
+    )  # fmt: skip

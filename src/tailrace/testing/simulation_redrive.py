@@ -1,0 +1,177 @@
+"""A redriver in the simulated world: the production steps (deadletters/redriving.py), carried out with latency, crashes and rivals.
+
+Rules of this file: it decides nothing about changes; what it does between two steps is what the world does to everybody. Called by
+simulation.py.
+"""
+
+from collections import Counter
+from typing import Any
+
+from tailrace.deadletters.entry import (
+    DeadLetter,
+    deadletter_key,
+    deadletter_prefix,
+    parked_prefix,
+    read_deadletter,
+)
+from tailrace.deadletters.head import head_key, read_head
+from tailrace.deadletters.passed import passed_key, read_passed
+from tailrace.deadletters.redriving import (
+    Deliver,
+    Ended,
+    Hold,
+    ReadHead,
+    ReadLetter,
+    ReadOldest,
+    ReadPassed,
+    Redriving,
+    Refusal,
+    Step,
+    Write,
+    put_back_key,
+    put_back_letter,
+)  # fmt: skip
+from tailrace.mapping.commands import Redriven, Released
+from tailrace.mapping.outcomes import Failed, Written
+from tailrace.testing.simulation import APP, MAPPING, Conflict, Run
+from tailrace.testing.simulation_plan import plan
+from tailrace.testing.simulation_roles import Observer, Worker
+
+
+class Redriver:
+    """One redrive of everything: the parked keys, then the discarded changes, one after the other."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        run.redrivers += 1
+        run.counts["fault redrive-rival"] += run.redrivers > 1
+        self._name = f"redriver-{run.random.randrange(1 << 30)}"
+        self._work: list[tuple[bytes | None, Redriving]] = []
+        self._held: list[tuple[Worker, bytes]] = []
+
+    def begin(self) -> None:
+        """Choose, and go on step by step."""
+        run = self._run
+        keys = [head.key for head in run.heads()]
+        self._work = [(key, put_back_key(key, self._name, lambda: run.now.wall_ms)) for key in keys]
+        if run.random.random() < 0.5 and run.plan.settings.order == "key":
+            prefix = deadletter_prefix(APP, MAPPING)
+            letters = [read_deadletter(row) for name, row in run.rows.items() if name.startswith(prefix)]
+            for letter in letters:
+                again = put_back_letter(APP, letter, lambda: run.now.wall_ms, even_if_overtaken=False)
+                self._work.append((None, again))
+        self._next()
+
+    def _next(self) -> None:
+        if not self._work:
+            self._run.redrivers -= 1
+            return
+        self._go_on(*self._work.pop(0), None)
+
+    def _go_on(self, key: bytes | None, steps: Redriving, answer: Any) -> None:
+        run = self._run
+        if run.time_ms < run.plan.heal_ms and run.random.random() < 0.01:
+            self._crash()
+            return
+        try:
+            step = steps.send(answer)
+        except StopIteration as end:
+            self._ended(key, end.value)
+            return
+        delay = (
+            4 * run.latency()
+            if isinstance(step, Deliver)
+            else run.latency()
+            if isinstance(step, Write)
+            else 0
+        )
+        run.after(delay, lambda: self._go_on(key, steps, self._answer(step)))
+
+    def _crash(self) -> None:
+        self._run.counts["fault redrive-crash"] += 1
+        self._run.redrivers -= 1
+        self._release()
+
+    def _release(self) -> None:
+        held, self._held = self._held, []
+        for worker, key in held:
+            self._run.step(worker, Released(key))
+
+    def _ended(self, key: bytes | None, ended: Ended) -> None:
+        run = self._run
+        self._release()
+        if key is not None and ended.how == "done":
+            fate = run.random.random()
+            if fate < 0.3:
+                run.counts["fault redriven-lost"] += 1
+            else:
+                delay = run.random.randrange(2_000) if fate < 0.6 else 0
+                run.counts["fault redriven-late" if delay else "fault redriven"] += 1
+                run.after(delay, lambda: self._tell(Redriven(key, ended.tail)))
+        run.counts["fault redrive-letter"] += key is None and ended.how == "done"
+        run.counts[f"fault redrive-{ended.how}"] += 1
+        run.after(1, self._next)
+
+    def _tell(self, word: Redriven) -> None:
+        for worker in list(self._run.workers):
+            self._run.step(worker, word)
+
+    def _answer(self, step: Step) -> Any:
+        run = self._run
+        match step:
+            case ReadHead(key):
+                row = run.rows.get(head_key(APP, MAPPING, key))
+                return None if row is None else read_head(APP, MAPPING, row)
+            case ReadOldest(key):
+                found = sorted(name for name in run.rows if name.startswith(parked_prefix(APP, MAPPING, key)))
+                return read_deadletter(run.rows[found[0]]) if found else None
+            case ReadLetter(sequence):
+                row = run.rows.get(deadletter_key(APP, MAPPING, sequence))
+                return None if row is None else read_deadletter(row)
+            case ReadPassed(key):
+                saved = read_passed(run.rows.get(passed_key(APP, MAPPING, key)))
+                alive = [worker.machine.last_passed(key) for worker in run.workers if worker.is_alive]
+                return max(saved, *alive, 0) if alive else saved
+            case Deliver(letter):
+                return self._deliver(letter)
+            case Write(rows):
+                try:
+                    run.transact(list(rows))
+                except Conflict:
+                    run.counts["fault redrive-conflict"] += 1
+                    return False
+                return True
+            case Hold(key):
+                return self._hold(key)
+
+    def _hold(self, key: bytes) -> bool:
+        """Only beside one living machine, as the runtime does: the key's shard is read here and nowhere else."""
+        alive = [worker for worker in self._run.workers if worker.is_alive]
+        if len(alive) != 1 or not alive[0].machine.hold(key):
+            return False
+        self._held.append((alive[0], key))
+        return True
+
+    def _deliver(self, letter: DeadLetter) -> Refusal | None:
+        accepted, outcome = self._run.judge([letter.record])
+        self._run.observer.put_back(letter.record, accepted=bool(accepted))
+        if outcome == Written():
+            return None
+        self._run.counts["fault redrive-refused"] += 1
+        failure = outcome.whole if isinstance(outcome, Failed) else None
+        return Refusal(failure.error if failure else "refused")
+
+
+def simulate(seed: int, observer: Observer) -> Run:
+    """Run one seed. The same seed gives the same run, whatever happened before."""
+    return Run(plan(seed), observer, begin_redrive).run()
+
+
+def counted(run: Run) -> Counter[str]:
+    """How often each command, completion, setting and fault occurred."""
+    return run.counts
+
+
+def begin_redrive(run: Run) -> None:
+    """Somebody redrives everything that is parked and discarded, while all goes on."""
+    Redriver(run).begin()

@@ -1,0 +1,321 @@
+"""Expressions at the wire: every text of semantics §6.4, every limit at its bound and one past it, every reserved word.
+
+Each case says where its text comes from: SPEC is semantics.md, MEMORY is AWS's words as we remember them (dynalite, Alternator's
+tests, the field), for what semantics.md leaves open.
+"""
+
+from typing import Any
+
+import pytest
+
+from tailrace.expressions.reserved import RESERVED
+from tests.conformance.client import Conformance, key
+
+SPEC, MEMORY = "spec", "memory"
+VALUES: dict[str, Any] = {
+    ":s": {"S": "a"}, ":n": {"N": "1"}, ":m": {"N": "2"}, ":b": {"B": "AAE="}, ":t": {"BOOL": True}, ":null": {"NULL": True},
+    ":l": {"L": []}, ":map": {"M": {}}, ":ss": {"SS": ["a"]}, ":ns": {"NS": ["1"]}, ":bs": {"BS": ["AA=="]}, ":x": {"S": "x"},
+}  # fmt: skip
+ITEM = {"n": {"N": "1"}, "s": {"S": "text"}, "l": {"L": [{"N": "0"}]}, "m": {"M": {"k": {"S": "v"}}}}
+
+
+def used(text: str) -> dict[str, Any]:
+    """The placeholders of a text, so that none is unused."""
+    found: dict[str, Any] = {}
+    values = {name: value for name, value in VALUES.items() if _occurs(name, text)}
+    if values:
+        found["ExpressionAttributeValues"] = values
+    if "#a" in text:
+        found["ExpressionAttributeNames"] = {"#a": "a"}
+    return found
+
+
+def _occurs(name: str, text: str) -> bool:
+    return any(
+        text[place:].startswith(name) and not text[place + len(name) :][:1].isalnum()
+        for place in range(len(text))
+    )
+
+
+def refused(things: Conformance, operation: str, member: str, text: str) -> str:
+    """What a request with this expression is refused with, without the name of the member."""
+    request = {"TableName": "things", "Key": key("p"), member: text, **used(text)}
+    status, answer = things.raw(operation, request)
+    assert (status, answer["__type"]) == (400, "com.amazon.coral.validate#ValidationException"), answer
+    return str(answer["message"]).removeprefix(f"Invalid {member}: ")
+
+
+def condition(things: Conformance, text: str) -> str:
+    return refused(things, "DeleteItem", "ConditionExpression", text)
+
+
+def update(things: Conformance, text: str) -> str:
+    return refused(things, "UpdateItem", "UpdateExpression", text)
+
+
+def projection(things: Conformance, text: str) -> str:
+    return refused(things, "GetItem", "ProjectionExpression", text)
+
+
+@pytest.fixture
+def table(things: Conformance) -> Conformance:
+    things.put("p", **ITEM)
+    return things
+
+
+WRONG = "Incorrect operand type for operator or function; operator or function: {}, operand type: {}"
+COUNT = (
+    "Incorrect number of operands for operator or function; operator or function: {}, number of operands: {}"
+)
+PATH = "Operator or function requires a document path; operator or function: {}"
+DISTINCT = (
+    "The first operand must be distinct from the remaining operands for this operator or function; operator: {}, "
+    "first operand: [{}]"
+)
+MISUSED = "The function is not allowed to be used this way in an expression; function: {}"
+RESERVED_WORD = "Attribute name is a reserved keyword; reserved keyword: {}"
+NAME = "An expression attribute name used in the document path is not defined; attribute name: {}"
+VALUE = "An expression attribute value used in expression is not defined; attribute value: {}"
+OVERLAP = "Two document paths overlap with each other; must remove or rewrite one of these paths; path one: {}, path two: {}"
+CONFLICT = "Two document paths conflict with each other; must remove or rewrite one of these paths; path one: {}, path two: {}"
+BOUNDS = "lower bound operand: AttributeValue: {{{}}}, upper bound operand: AttributeValue: {{{}}}"
+
+CONDITIONS = [
+    (SPEC, "", "The expression can not be empty;"),
+    (MEMORY, "  ", "The expression can not be empty;"),
+    (SPEC, "a = 1", 'Syntax error; token: "1", near: "= 1"'),
+    (SPEC, "a = :n AND", 'Syntax error; token: "<EOF>", near: "AND <EOF>"'),
+    (SPEC, "_a = :n", 'Syntax error; token: "_", near: "_a"'),
+    (SPEC, "size = :n", RESERVED_WORD.format("size")),
+    (SPEC, "a.Name = :n", RESERVED_WORD.format("Name")),
+    (SPEC, "#gone = :n", NAME.format("#gone")),
+    (SPEC, "a = :gone", VALUE.format(":gone")),
+    (SPEC, "foo(a)", "Invalid function name; function: foo"),
+    (MEMORY, "Contains(a, :s)", "Invalid function name; function: Contains"),
+    (SPEC, "attribute_exists(a, b)", COUNT.format("attribute_exists", 2)),
+    (SPEC, "contains(a)", COUNT.format("contains", 1)),
+    (SPEC, "begins_with(a, :s, :x)", COUNT.format("begins_with", 3)),
+    (SPEC, "size(a, b) = :n", COUNT.format("size", 2)),
+    (SPEC, "attribute_type(a)", COUNT.format("attribute_type", 1)),
+    *((SPEC, f"begins_with(a, {name})", WRONG.format("begins_with", kind)) for name, kind in ((":n", "N"), (":ss", "SS"), (":l", "L"), (":t", "BOOL"))),
+    *((SPEC, f"size({name}) = :n", WRONG.format("size", kind)) for name, kind in ((":m", "N"), (":t", "BOOL"), (":null", "NULL"))),
+    *((SPEC, f"a {sign} {name}", WRONG.format(sign, kind)) for sign in ("<", "<=", ">", ">=") for name, kind in ((":t", "BOOL"), (":map", "M"), (":l", "L"), (":ns", "NS"), (":null", "NULL"))),
+    (SPEC, "a BETWEEN :l AND :n", WRONG.format("BETWEEN", "L")),
+    (SPEC, "attribute_type(a, :n)", WRONG.format("attribute_type", "N")),
+    (MEMORY, "contains(:n, a)", WRONG.format("contains", "N")),
+    (SPEC, "attribute_exists(:s)", PATH.format("attribute_exists")),
+    (SPEC, "attribute_not_exists(:s)", PATH.format("attribute_not_exists")),
+    (SPEC, "attribute_type(:s, :x)", PATH.format("attribute_type")),
+    (SPEC, "attribute_type(a, :x)", "Invalid attribute type name found; type: x, valid types: {B,NULL,SS,BOOL,L,BS,N,NS,S,M}"),
+    (SPEC, "attribute_exists(a) = :n", MISUSED.format("attribute_exists")),
+    (SPEC, "size(a)", MISUSED.format("size")),
+    (SPEC, "contains(a, contains(b, :s))", MISUSED.format("contains")),
+    (MEMORY, "if_not_exists(a, :n)", "The function is not allowed in a condition expression; function: if_not_exists"),
+    (SPEC, "((a = :n))", "The expression has redundant parentheses;"),
+    (SPEC, "a = :n AND ((b = :n))", "The expression has redundant parentheses;"),
+    *((SPEC, f"a {sign} a", DISTINCT.format(sign, "a")) for sign in ("=", "<>", "<", "<=", ">", ">=")),
+    (SPEC, "a.b[0] IN (:n, a.b[0])", DISTINCT.format("IN", "a, b, [0]")),
+    (SPEC, "contains(a, a)", DISTINCT.format("contains", "a")),
+    (SPEC, "a BETWEEN a AND :n", DISTINCT.format("BETWEEN", "a")),
+    (SPEC, "a BETWEEN :n AND :s", f"The BETWEEN operator requires same data type for lower and upper bounds; {BOUNDS.format('N:1', 'S:a')}"),
+    (SPEC, "a BETWEEN :m AND :n", f"The BETWEEN operator requires upper bound to be greater than or equal to lower bound; {BOUNDS.format('N:2', 'N:1')}"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "text", "reason"), CONDITIONS)
+def test_a_condition_is_refused_in_awss_words(
+    table: Conformance, source: str, text: str, reason: str
+) -> None:
+    assert condition(table, text) == reason
+
+
+UPDATES = [
+    (SPEC, "", "The expression can not be empty;"),
+    (SPEC, "SET _a = :n", 'Syntax error; token: "_", near: "SET _a"'),
+    (MEMORY, "a = :n", 'Syntax error; token: "a", near: "a ="'),
+    (MEMORY, "SET a = :n,", 'Syntax error; token: "<EOF>", near: ", <EOF>"'),
+    (MEMORY, "ADD a b", 'Syntax error; token: "b", near: "a b"'),
+    (SPEC, "SET name = :n", RESERVED_WORD.format("name")),
+    (SPEC, "SET #gone = :n", NAME.format("#gone")),
+    (SPEC, "SET a = :gone", VALUE.format(":gone")),
+    (SPEC, "SET a = foo(b)", "Invalid function name; function: foo"),
+    (MEMORY, "SET a = contains(b, :s)", "The function is not allowed in an update expression; function: contains"),
+    (SPEC, "SET a = :n SET b = :n", 'The "SET" section can only be used once in an update expression;'),
+    (SPEC, "REMOVE a REMOVE b", 'The "REMOVE" section can only be used once in an update expression;'),
+    (SPEC, "SET a = :n REMOVE a", OVERLAP.format("[a]", "[a]")),
+    (SPEC, "SET a = :n, a.b = :n", OVERLAP.format("[a]", "[a, b]")),
+    (SPEC, "SET a.b = :n, a[1] = :n", CONFLICT.format("[a, b]", "[a, [1]]")),
+    (SPEC, "SET a = if_not_exists(a)", COUNT.format("if_not_exists", 1)),
+    (SPEC, "SET a = list_append(a)", COUNT.format("list_append", 1)),
+    (SPEC, "SET a = if_not_exists(:n, :n)", PATH.format("if_not_exists")),
+    (SPEC, "SET a = list_append(:s, a)", WRONG.format("list_append", "S")),
+    (SPEC, "SET a = :s + :n", WRONG.format("+", "S")),
+    (SPEC, "SET a = a - :ss", WRONG.format("-", "SS")),
+    *((SPEC, f"ADD a {name}", f"Incorrect operand type for operator or function; operator: ADD, operand type: {kind}")
+      for name, kind in ((":s", "STRING"), (":b", "BINARY"), (":t", "BOOLEAN"), (":null", "NULL"), (":l", "LIST"), (":map", "MAP"))),
+    *((SPEC, f"DELETE a {name}", f"Incorrect operand type for operator or function; operator: DELETE, operand type: {kind}")
+      for name, kind in ((":s", "STRING"), (":n", "NUMBER"), (":b", "BINARY"), (":t", "BOOLEAN"), (":null", "NULL"), (":l", "LIST"), (":map", "MAP"))),
+    (SPEC, "SET m.x.y = :n", "The document path provided in the update expression is invalid for update"),
+    (SPEC, "SET s.x = :n", "The document path provided in the update expression is invalid for update"),
+    (SPEC, "SET m[0] = :n", "The document path provided in the update expression is invalid for update"),
+    (SPEC, "REMOVE absent.x", "The document path provided in the update expression is invalid for update"),
+    (SPEC, "SET a = s + :n", "An operand in the update expression has an incorrect data type"),
+    (SPEC, "SET a = list_append(s, :l)", "An operand in the update expression has an incorrect data type"),
+    (SPEC, "ADD s :n", "An operand in the update expression has an incorrect data type"),
+    (SPEC, "DELETE s :ss", "An operand in the update expression has an incorrect data type"),
+    (SPEC, "SET a = absent", "The provided expression refers to an attribute that does not exist in the item"),
+    (SPEC, "SET a = absent + :n", "The provided expression refers to an attribute that does not exist in the item"),
+    (SPEC, "SET pk = :s", "One or more parameter values were invalid: Cannot update attribute pk. This attribute is part of the key"),
+    (SPEC, "REMOVE sk", "One or more parameter values were invalid: Cannot update attribute sk. This attribute is part of the key"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "text", "reason"), UPDATES)
+def test_an_update_is_refused_in_awss_words(table: Conformance, source: str, text: str, reason: str) -> None:
+    assert update(table, text) == reason
+    assert table.get("p") == {**key("p"), **ITEM}
+
+
+PROJECTIONS = [
+    (SPEC, "", "The expression can not be empty;"),
+    (SPEC, "a,", 'Syntax error; token: "<EOF>", near: ", <EOF>"'),
+    (SPEC, "a.status", RESERVED_WORD.format("status")),
+    (SPEC, "#gone", NAME.format("#gone")),
+    (SPEC, "a, b, a", OVERLAP.format("[a]", "[a]")),
+    (SPEC, "a.b.c, a.b", OVERLAP.format("[a, b, c]", "[a, b]")),
+    (SPEC, "a.b, a[1]", CONFLICT.format("[a, b]", "[a, [1]]")),
+    (MEMORY, "size(a)", 'Syntax error; token: "(", near: "size (a"'),
+]
+
+
+@pytest.mark.parametrize(("source", "text", "reason"), PROJECTIONS)
+def test_a_projection_is_refused_in_awss_words(
+    table: Conformance, source: str, text: str, reason: str
+) -> None:
+    assert projection(table, text) == reason
+
+
+def test_every_reserved_word_is_refused_in_any_case(table: Conformance) -> None:
+    assert len(RESERVED) == 573
+    for word in RESERVED:
+        for written in (word, word.lower(), word.title()):
+            if written.upper() not in ("AND", "OR", "NOT", "IN", "BETWEEN"):
+                assert condition(table, f"{written} = :n") == RESERVED_WORD.format(written)
+
+
+# ---- limits: at the bound, and one past it --------------------------------------------------------------------------
+
+
+def accepts(table: Conformance, **parameters: Any) -> str | None:
+    """None where an update with a condition is accepted, the text it is refused with where it is not."""
+    request = {"TableName": "things", "Key": key("p"), **parameters}
+    status, answer = table.raw("UpdateItem", request)
+    return None if status == 200 else str(answer["message"])
+
+
+def padded(text: str, size: int) -> str:
+    return text + " " * (size - len(text))
+
+
+@pytest.mark.parametrize(
+    ("member", "text"),
+    [("ConditionExpression", "attribute_exists(pk)"), ("UpdateExpression", "REMOVE absent")],
+)
+def test_an_expression_has_four_kilobytes(table: Conformance, member: str, text: str) -> None:
+    assert accepts(table, **{member: padded(text, 4_096)}) is None
+    assert accepts(table, **{member: padded(text, 4_097)}) == (
+        f"Invalid {member}: Expression size has exceeded the maximum allowed size; expression size: 4097"
+    )
+
+
+def test_a_condition_has_three_hundred_operators(table: Conformance) -> None:
+    tests = ["n = :n"] * 150  # and 149 times OR
+    odd, even = " OR ".join([*tests, "n = :n"]), "NOT " + " OR ".join(tests)
+    values = {"ExpressionAttributeValues": {":n": {"N": "1"}}}
+    assert accepts(table, ConditionExpression=even, **values) is None
+    assert accepts(table, ConditionExpression=odd, **values) == (
+        "Invalid ConditionExpression: The expression contains too many operators; operator count: 301"
+    )
+
+
+def test_in_takes_a_hundred_operands(table: Conformance) -> None:
+    def of(count: int) -> dict[str, Any]:
+        names = [f":v{number}" for number in range(count)]
+        values = {name: {"N": str(number)} for number, name in enumerate(names)}
+        return {"ConditionExpression": f"n IN ({', '.join(names)})", "ExpressionAttributeValues": values}
+
+    assert accepts(table, **of(100)) is None
+    assert accepts(table, **of(101)) == (
+        "Invalid ConditionExpression: The IN operator is provided with too many operands; number of operands: 101"
+    )
+
+
+def test_placeholders_have_two_megabytes(table: Conformance) -> None:
+    def of(size: int) -> dict[str, Any]:
+        texts = {f":{letter}": {"S": "x" * 300_000} for letter in "abcdef"}
+        given = {**texts, ":g": {"S": "x" * (size - 6 * 300_002 - 2)}}
+        tests = " AND ".join(f"n <> {name}" for name in given)
+        return {"ConditionExpression": tests, "ExpressionAttributeValues": given}
+
+    assert accepts(table, **of(2_097_152)) is None
+    message = accepts(table, **of(2_097_153))
+    assert message is not None
+    assert "has exceeded the maximum allowed size" in message
+
+
+@pytest.mark.parametrize("sign", ["#", ":"])
+def test_a_placeholder_has_255_bytes(table: Conformance, sign: str) -> None:
+    def of(size: int) -> dict[str, Any]:
+        name = sign + "x" * (size - 1)
+        if sign == "#":
+            return {
+                "ConditionExpression": f"attribute_not_exists({name})",
+                "ExpressionAttributeNames": {name: "absent"},
+            }
+        return {"ConditionExpression": f"n <> {name}", "ExpressionAttributeValues": {name: {"S": ""}}}
+
+    assert accepts(table, **of(255)) is None
+    message = accepts(table, **of(256))
+    assert message is not None
+    assert "contains invalid key: Syntax error; key: " in message
+
+
+def test_a_path_has_thirty_two_parts(table: Conformance) -> None:
+    def of(parts: int) -> str:
+        return "attribute_not_exists(" + ".".join(["m"] * parts) + ")"
+
+    assert accepts(table, ConditionExpression=of(32)) is None
+    assert accepts(table, ConditionExpression=of(33)) == (
+        "Invalid ConditionExpression: The document path has too many nesting elements; nesting levels: 33"
+    )
+
+
+def nested(levels: int) -> dict[str, Any]:
+    value: dict[str, Any] = {"S": "x"}
+    for _ in range(levels - 1):
+        value = {"L": [value]}
+    return value
+
+
+def test_a_value_has_thirty_two_levels_also_where_it_is_put(table: Conformance) -> None:
+    def of(path: str, levels: int) -> dict[str, Any]:
+        return {"UpdateExpression": f"SET {path} = :v", "ExpressionAttributeValues": {":v": nested(levels)}}
+
+    assert accepts(table, **of("a", 32)) is None
+    message = accepts(table, **of("a", 33))
+    assert message is not None
+    assert "Nesting Levels have exceeded supported limits" in message
+    assert accepts(table, **of("m.deep", 31)) is None
+    assert accepts(table, **of("m.deep", 32)) == "Nesting Levels have exceeded supported limits"
+
+
+def test_an_update_may_make_an_item_of_four_hundred_kilobytes(table: Conformance) -> None:
+    weight = 2 + 1 + 2 + 1 + 1  # pk p, sk a, and the name x
+
+    def of(pk: str, size: int) -> str | None:
+        value = {":v": {"S": "x" * (size - weight)}}
+        request = {"Key": key(pk), "UpdateExpression": "SET x = :v", "ExpressionAttributeValues": value}
+        return accepts(table, **request)
+
+    assert of("q", 409_600) is None
+    assert of("q", 409_601) == "Item size to update has exceeded the maximum allowed size"

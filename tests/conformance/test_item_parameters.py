@@ -173,3 +173,20 @@ def test_a_write_request_that_says_nothing_is_refused(things: Conformance, write
         answer["message"]
         == "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
     )
+
+
+@pytest.mark.parametrize("beside", [{}, {"ProjectionExpression": "a"}])
+@pytest.mark.parametrize(
+    ("operation", "missing"),
+    [
+        ("Query", "FilterExpression and KeyConditionExpression are null"),
+        ("Scan", "FilterExpression is null"),
+    ],
+)
+def test_values_belong_to_expressions_that_take_them(
+    things: Conformance, operation: str, missing: str, beside: dict[str, str]
+) -> None:
+    message = things.invalid(
+        operation, TableName="things", ExpressionAttributeValues={":a": {"S": "a"}}, **beside
+    )
+    assert message == f"ExpressionAttributeValues can only be specified when using expressions: {missing}"

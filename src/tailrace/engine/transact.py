@@ -76,6 +76,8 @@ def check_places(given: Sequence[Given], place: Callable[[Given], Place]) -> Non
             f"1 validation error detected: Value '[{len(given)} actions]' at 'transactItems' failed to satisfy "
             f"constraint: Member must have length less than or equal to {TRANSACTION_ACTIONS}"
         )
+    if len(given) < 2:
+        return
     seen: set[Place] = set()
     for each in given:
         try:

@@ -62,10 +62,9 @@ def read_placeholders(payload: Payload, *expressions: str) -> Placeholders:
     raw: Mapping[str, object] | None = payload.get("ExpressionAttributeValues")
     if names is None and raw is None:
         return Placeholders(None, None)
-    has_expression = any(name in payload for name in expressions)
     if names is not None:
-        _check_names(names, has_expression)
-    values = None if raw is None else _read_values(raw, expressions, has_expression)
+        _check_names(names, any(name in payload for name in expressions))
+    values = None if raw is None else _read_values(payload, raw, expressions)
     return Placeholders(names, values)
 
 
@@ -82,13 +81,14 @@ def _check_names(names: Mapping[str, str], has_expression: bool) -> None:
 
 
 def _read_values(
-    raw: Mapping[str, object], expressions: tuple[str, ...], has_expression: bool
+    payload: Payload, raw: Mapping[str, object], expressions: tuple[str, ...]
 ) -> dict[str, AttributeValue]:
-    if not has_expression:
-        verb = "is" if len(expressions) == 1 else "are"
+    taking = [name for name in expressions if name != "ProjectionExpression"]
+    if not any(name in payload for name in taking):
+        verb = "is" if len(taking) == 1 else "are"
         raise validation_error(
             "ExpressionAttributeValues can only be specified when using expressions: "
-            f"{' and '.join(expressions)} {verb} null"
+            f"{' and '.join(taking)} {verb} null"
         )
     if not raw:
         raise validation_error("ExpressionAttributeValues must not be empty")

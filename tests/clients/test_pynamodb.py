@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 from pynamodb.attributes import MapAttribute, NumberAttribute, UnicodeAttribute, UnicodeSetAttribute
-from pynamodb.exceptions import DoesNotExist, PutError
+from pynamodb.connection import Connection
+from pynamodb.exceptions import DoesNotExist, PutError, TransactWriteError
 from pynamodb.models import Model
+from pynamodb.transactions import TransactGet, TransactWrite
 
 
 def declare(endpoint: str, table: str) -> Any:
@@ -67,3 +69,26 @@ def test_batches_queries_and_scans_agree(endpoint: str, table: str) -> None:
     assert sum(1 for _ in order.scan(order.number >= 30, page_size=7)) == 30
     assert order.count("c0") == 30
     assert len(list(order.batch_get([("c0", number) for number in range(0, 60, 2)]))) == 30
+
+
+def test_transactions_are_whole_and_tell_why_not(
+    endpoint: str, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "who")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "ever")
+    order = declare(endpoint, table)
+    connection = Connection(region="eu-north-1", host=endpoint)
+    with TransactWrite(connection=connection, client_request_token="once") as transaction:
+        transaction.save(order("anna", 1), condition=order.customer.does_not_exist())
+        transaction.save(order("anna", 2))
+    with pytest.raises(TransactWriteError) as failure, TransactWrite(connection=connection) as transaction:
+        transaction.update(
+            order("anna", 1), actions=[order.status.set("paid")], condition=order.status == "new"
+        )
+        transaction.condition_check(order, "anna", 2, condition=order.status == "paid")
+    reasons = failure.value.cancellation_reasons
+    # PynamoDB sends its checks first, whatever the order in the program.
+    assert [reason and reason.code for reason in reasons] == ["ConditionalCheckFailed", None]
+    with TransactGet(connection=connection) as read:
+        found = [read.get(order, "anna", number) for number in (1, 2)]
+    assert [one.get().status for one in found] == ["new", "new"]

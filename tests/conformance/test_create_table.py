@@ -153,13 +153,6 @@ def test_it_is_refused_in_awss_words(api: Conformance, changes: dict[str, Any], 
     assert api.dynamodb.list_tables()["TableNames"] == []
 
 
-def test_indexes_are_clearly_not_there_yet(api: Conformance) -> None:
-    index = {"IndexName": "byX", "KeySchema": [element("x", "HASH")], "Projection": {"ProjectionType": "ALL"}}
-    message = api.invalid("CreateTable", **definition(GlobalSecondaryIndexes=[index]))
-    assert "GlobalSecondaryIndexes" in message
-    assert "tailrace coverage" in message
-
-
 def test_what_is_accepted_and_not_kept_does_no_harm(api: Conformance) -> None:
     api.dynamodb.create_table(
         **definition(

@@ -195,10 +195,6 @@ def test_an_item_is_refused_in_awss_words(things: Conformance, item: dict[str, A
             "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: "
             "{Expected} Expression parameters: {ConditionExpression}",
         ),
-        (
-            {"ReturnItemCollectionMetrics": "SIZE"},
-            "Tailrace does not emulate ReturnItemCollectionMetrics=SIZE yet. `tailrace coverage` lists what it does.",
-        ),
     ],
 )
 def test_parameters_are_refused_in_awss_words(
@@ -224,13 +220,6 @@ def test_an_unknown_table_is_not_found(things: Conformance) -> None:
 def test_a_table_may_be_named_by_its_arn(things: Conformance) -> None:
     arn = things.dynamodb.describe_table(TableName="things")["Table"]["TableArn"]
     things.dynamodb.put_item(TableName=arn, Item=key("p"))
-    assert things.get("p") == key("p")
-
-
-def test_harmless_values_of_what_is_not_emulated_pass(things: Conformance) -> None:
-    things.dynamodb.put_item(
-        TableName="things", Item=key("p"), ReturnConsumedCapacity="NONE", ReturnItemCollectionMetrics="NONE"
-    )
     assert things.get("p") == key("p")
 
 

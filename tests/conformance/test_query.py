@@ -186,7 +186,7 @@ VALUES = {":p": {"S": "p"}, ":a": {"S": "a"}}
         ),
         (
             {"KeyConditionExpression": "pk = :p", "IndexName": "byName"},
-            "Tailrace does not emulate IndexName yet. `tailrace coverage` lists what it does.",
+            "The table does not have the specified index: byName",
         ),
     ],
 )  # fmt: skip

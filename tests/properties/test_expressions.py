@@ -72,7 +72,7 @@ PARSERS: list[Callable[[str], Any]] = [
     lambda text: parse_condition(text, placeholders(), "FilterExpression").matches,
     lambda text: parse_update(text, placeholders()).apply,
     lambda text: parse_projection(text, placeholders()).apply,
-    lambda text: parse_key_condition(text, placeholders(), "pk", "sk"),
+    lambda text: parse_key_condition(text, placeholders(), ("pk",), ("sk",)),
 ]
 
 

@@ -4,6 +4,7 @@ Rules of this file: every change of what is kept goes through the pending group;
 read again. Nothing here decides; `engine.lifecycle` and `engine.lineage` do. Called by everything in `engine`.
 """
 
+from collections.abc import Iterable
 from typing import Final, TypeVar
 
 import msgspec
@@ -13,6 +14,7 @@ from tailrace.engine.documents import (
     CATALOG,
     CountersDocument,
     DroppedDocument,
+    IndexDocument,
     SizeDocument,
     StreamDocument,
     TableDocument,
@@ -20,6 +22,7 @@ from tailrace.engine.documents import (
     decode,
 )
 from tailrace.engine.settings import EngineSettings
+from tailrace.engine.table_index import TableIndex
 from tailrace.streams.arns import stream_arn, table_arn
 from tailrace.streams.shards import Shard, shard_for
 from tailrace.tables.schema import TableSchema
@@ -58,9 +61,15 @@ class Stream:
 
 
 class Table:
-    """A table in memory. `stream` is the one that is on."""
+    """A table in memory.
 
-    __slots__ = ("document", "items", "schema", "size_bytes", "stream")
+    Shape:   `stream` is the one that is on; `indexes` are those that writes keep, `every_index` also those that go;
+             `collections` is where item collections are weighed, 0 without local indexes.
+    """
+
+    __slots__ = (
+        "collections", "document", "every_index", "indexes", "items", "schema", "size_bytes", "stream",
+    )  # fmt: skip
 
     def __init__(self, document: TableDocument, stream: Stream | None = None) -> None:
         definition = document.definition
@@ -77,6 +86,20 @@ class Table:
             definition.range_name,
             definition.range_type,
         )
+        self.every_index: tuple[TableIndex, ...] = ()
+        self.indexes: tuple[TableIndex, ...] = ()
+        self.collections = 0
+
+    @property
+    def number(self) -> int:
+        """Where its rows are."""
+        return self.schema.number
+
+    def set_indexes(self, indexes: Iterable[TableIndex]) -> None:
+        """Take another set of indexes."""
+        self.every_index = tuple(indexes)
+        self.indexes = tuple(each for each in self.every_index if each.document.status != "DELETING")
+        self.collections = max((each.document.collections for each in self.every_index), default=0)
 
 
 class Catalog:
@@ -85,7 +108,7 @@ class Catalog:
     def __init__(self, committer: Committer, settings: EngineSettings) -> None:
         self._committer = committer
         self._settings = settings
-        self._resized: dict[int, Table] = {}
+        self._resized: dict[int, Table | TableIndex] = {}
         self.tables: dict[str, Table] = {}
         self.streams: dict[str, Stream] = {}
         self.shards: dict[int, Shard] = {}
@@ -112,10 +135,13 @@ class Catalog:
             document.definition.name: Table(document, on.get(document.number))
             for document in self._documents(b"table/", TableDocument).values()
         }
+        self._load_indexes()
         sizes = self._documents(b"size/", SizeDocument)
         for table in self.tables.values():
-            size = sizes.get(_size_key(table.schema.number), SizeDocument())
-            table.items, table.size_bytes = size.items, size.size_bytes
+            counted: tuple[Table | TableIndex, ...] = (table, *table.every_index)
+            for sized in counted:
+                size = sizes.get(_size_key(sized.number), SizeDocument())
+                sized.items, sized.size_bytes = size.items, size.size_bytes
         self.trimmed = {
             int(key.removeprefix(b"trim/")): document.through
             for key, document in self._documents(b"trim/", TrimDocument).items()
@@ -123,6 +149,12 @@ class Catalog:
         self.dropped = {
             document.number for document in self._documents(b"dropped/", DroppedDocument).values()
         }
+
+    def _load_indexes(self) -> None:
+        by_number = {table.number: table for table in self.tables.values()}
+        for document in self._documents(b"index/", IndexDocument).values():
+            table = by_number[document.table_number]
+            table.set_indexes((*table.every_index, TableIndex(document, table.schema)))
 
     def _documents(self, prefix: bytes, document: type[DocumentT]) -> dict[bytes, DocumentT]:
         found: dict[bytes, DocumentT] = {}
@@ -154,14 +186,37 @@ class Catalog:
         self._put(_table_key(name), document)
 
     def remove_table(self, table: Table) -> None:
-        """Forget a table; its rows are left to housekeeping."""
-        number = table.schema.number
+        """Forget a table and its indexes; the rows are left to housekeeping."""
+        for index in table.every_index:
+            self.remove_index(table, index)
         del self.tables[table.schema.name]
         self._committer.put_row(CATALOG, _table_key(table.schema.name), None)
+        self._drop(table.number)
+
+    def _drop(self, number: int) -> None:
         self._committer.put_row(CATALOG, _size_key(number), None)
         self._resized.pop(number, None)
         self.dropped.add(number)
         self._put(_dropped_key(number), DroppedDocument(number))
+
+    def save_index(self, table: Table, document: IndexDocument) -> None:
+        """Keep an index's new document."""
+        for index in table.every_index:
+            if index.number == document.number:
+                index.replace(document, table.schema)
+                table.set_indexes(table.every_index)
+                break
+        else:
+            table.set_indexes((*table.every_index, TableIndex(document, table.schema)))
+        self._put(_index_key(document.number), document)
+
+    def remove_index(self, table: Table, index: TableIndex) -> None:
+        """Forget an index; its rows are left to housekeeping."""
+        table.set_indexes(each for each in table.every_index if each is not index)
+        self._committer.put_row(CATALOG, _index_key(index.number), None)
+        self._drop(index.number)
+        if index.document.collections:
+            self._drop(index.document.collections)
 
     def forget_dropped(self, number: int) -> None:
         """The last row of a deleted table is gone."""
@@ -220,11 +275,11 @@ class Catalog:
         self._put(COUNTERS, self.counters)
         return before
 
-    def resize(self, table: Table, items: int, size_bytes: int) -> None:
-        """Count an item that came, went or changed; the new size is written once a group."""
+    def resize(self, table: Table | TableIndex, items: int, size_bytes: int) -> None:
+        """Count an item or an entry that came, went or changed; the new size is written once a group."""
         table.items += items
         table.size_bytes += size_bytes
-        self._resized[table.schema.number] = table
+        self._resized[table.number] = table
 
     def save_sizes(self) -> None:
         """Write the sizes that changed since the last commit."""
@@ -238,6 +293,10 @@ class Catalog:
 
 def _table_key(name: str) -> bytes:
     return b"table/" + name.encode()
+
+
+def _index_key(number: int) -> bytes:
+    return b"index/%010d" % number
 
 
 def _stream_key(label: str) -> bytes:

@@ -4,20 +4,32 @@ Rules of this file: one pure function from documents to AWS's JSON. Called by `e
 Source: semantics §6.11.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
-from tailrace.engine.documents import TableDocument
+from tailrace.engine.documents import IndexDocument, TableDocument
 
 ON_DEMAND_WARM: Final = (12_000, 4_000)
 
 
 def describe(
-    document: TableDocument, status: str, arn: str, stream_arn: str | None, *, items: int, size_bytes: int
+    document: TableDocument,
+    status: str,
+    arn: str,
+    stream_arn: str | None,
+    *,
+    items: int,
+    size_bytes: int,
+    indexes: Mapping[str, Any],
+    attributes: list[dict[str, str]],
 ) -> dict[str, Any]:
-    """AWS's TableDescription. LatestStreamArn and LatestStreamLabel stay after the stream was disabled."""
+    """AWS's TableDescription. LatestStreamArn and LatestStreamLabel stay after the stream was disabled.
+
+    Shape:   `indexes` are the members about indexes, `attributes` are AttributeDefinitions.
+    """
     definition = document.definition
     answer: dict[str, Any] = {
-        "AttributeDefinitions": definition.attribute_definitions(),
+        "AttributeDefinitions": attributes,
         "TableName": definition.name,
         "KeySchema": definition.key_schema(),
         "TableStatus": status,
@@ -32,6 +44,7 @@ def describe(
         "TableArn": arn,
         "TableId": document.table_id,
         "DeletionProtectionEnabled": definition.deletion_protection,
+        **indexes,
     }
     if definition.billing_mode == "PAY_PER_REQUEST":
         answer.update(_on_demand(document, is_active=status != "CREATING"))
@@ -60,3 +73,52 @@ def _on_demand(document: TableDocument, *, is_active: bool) -> dict[str, Any]:
         billing["LastUpdateToPayPerRequestDateTime"] = document.on_demand_ms / 1_000
         mode["LastUpdateToPayPerRequestDateTime"] = document.on_demand_ms / 1_000
     return {"BillingModeSummary": billing, "TableThroughputModeSummary": mode}
+
+
+def describe_index(
+    document: IndexDocument,
+    arn: str,
+    *,
+    items: int,
+    size_bytes: int,
+    on_demand: bool,
+    status: str,
+    is_filling: bool,
+) -> dict[str, Any]:
+    """AWS's LocalSecondaryIndexDescription or GlobalSecondaryIndexDescription."""
+    definition = document.definition
+    projection: dict[str, Any] = {"ProjectionType": definition.projection}
+    if definition.included:
+        projection["NonKeyAttributes"] = list(definition.included)
+    answer: dict[str, Any] = {
+        "IndexName": definition.name,
+        "KeySchema": definition.key_schema(),
+        "Projection": projection,
+        "IndexSizeBytes": size_bytes,
+        "ItemCount": items,
+        "IndexArn": arn,
+    }
+    if definition.kind == "LOCAL":
+        return answer
+    answer["IndexStatus"] = status
+    if document.status == "CREATING":
+        answer["Backfilling"] = is_filling
+    answer["ProvisionedThroughput"] = {
+        "NumberOfDecreasesToday": 0,
+        "ReadCapacityUnits": definition.read_units,
+        "WriteCapacityUnits": definition.write_units,
+    }
+    most = {
+        "MaxReadRequestUnits": definition.most_read_units,
+        "MaxWriteRequestUnits": definition.most_write_units,
+    }
+    if any(units is not None for units in most.values()):
+        answer["OnDemandThroughput"] = {name: units for name, units in most.items() if units is not None}
+    if status == "ACTIVE":
+        reads, writes = ON_DEMAND_WARM if on_demand else (definition.read_units, definition.write_units)
+        answer["WarmThroughput"] = {
+            "ReadUnitsPerSecond": reads,
+            "WriteUnitsPerSecond": writes,
+            "Status": "ACTIVE",
+        }
+    return answer

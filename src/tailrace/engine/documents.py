@@ -12,6 +12,7 @@ from tailrace.errors import StoreError
 from tailrace.streams.record import ViewType
 from tailrace.streams.shards import Shard
 from tailrace.tables.definition import TableDefinition
+from tailrace.tables.indexes import IndexDefinition
 
 CATALOG: Final = 0
 STATE: Final = 1
@@ -19,6 +20,7 @@ TOKENS: Final = 2
 FIRST_TABLE: Final = 16
 """Reserved table numbers; users' tables come after them."""
 VERSION: Final = 1
+IndexStatus: TypeAlias = Literal["CREATING", "ACTIVE", "DELETING"]
 Busy: TypeAlias = Literal["CREATING", "UPDATING", "DELETING"]
 DocumentT = TypeVar("DocumentT")
 
@@ -38,6 +40,23 @@ class TableDocument(msgspec.Struct, frozen=True):
     busy: Busy | None = None
     busy_until_ms: int = 0
     on_demand_ms: int | None = None
+    v: int = VERSION
+
+
+class IndexDocument(msgspec.Struct, frozen=True):
+    """An index of a table.
+
+    Shape:   its rows are in table `number`; while it is CREATING it holds the items with key bytes up to `position`;
+             `collections` is where a table's first local index weighs the table's item collections, 0 in others.
+    """
+
+    definition: IndexDefinition
+    number: int
+    table_number: int
+    status: IndexStatus = "ACTIVE"
+    position: bytes = b""
+    collections: int = 0
+    busy_until_ms: int = 0
     v: int = VERSION
 
 

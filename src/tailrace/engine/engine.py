@@ -15,6 +15,9 @@ from tailrace.engine.actions import read_write
 from tailrace.engine.catalog import Catalog, Table
 from tailrace.engine.committer import Committer, Listener
 from tailrace.engine.expiry import Housekeeping
+from tailrace.engine.index_lifecycle import IndexLifecycle
+from tailrace.engine.index_query import query_index, scan_index
+from tailrace.engine.indexing import Indexing, check_operation
 from tailrace.engine.lifecycle import Lifecycle
 from tailrace.engine.lineage import Lineage
 from tailrace.engine.query import ItemPage, QueryRequest, ScanRequest
@@ -25,6 +28,7 @@ from tailrace.engine.state import StateRows
 from tailrace.engine.streams import RecordsPage, StreamReader
 from tailrace.engine.transact import KeyOf, Place, Transactions, read_all
 from tailrace.engine.trimming import Trimming
+from tailrace.errors import validation_error
 from tailrace.ports import (
     Clock,
     ItemWrite,
@@ -40,8 +44,9 @@ from tailrace.ports import (
 from tailrace.streams.envelopes import log_row
 from tailrace.streams.record import ViewType, change_record
 from tailrace.tables.definition import TableChange, TableDefinition
+from tailrace.tables.indexes import Index
 from tailrace.tables.mutate import Delete, Mutation, Operation, Put, Update, locate, mutate
-from tailrace.tables.schema import TableSchema
+from tailrace.tables.schema import TableSchema, Target
 from tailrace.telemetry import PointReached, pass_by
 from tailrace.values.size import size_bytes
 from tailrace.values.types import Item
@@ -75,7 +80,9 @@ class Engine:
         self._sequences = Sequences(self._committer)
         self._trimming = Trimming(self._committer, self._catalog, settings)
         self._lineage = Lineage(self._committer, self._catalog, self._sequences, settings)
-        self._lifecycle = Lifecycle(self._catalog, self._lineage, clock, settings)
+        self._indexing = Indexing(self._committer, self._catalog)
+        self._indexes = IndexLifecycle(self._committer, self._catalog, self._indexing, clock, settings)
+        self._lifecycle = Lifecycle(self._catalog, self._lineage, self._indexes, clock, settings)
         self._streams = StreamReader(
             self._committer, self._catalog, self._lineage, self._trimming, self._sequences, clock, settings
         )
@@ -126,9 +133,13 @@ class Engine:
         table = self._lifecycle.writable(operation.table)
         schema = table.schema
         target = locate(schema, operation)
+        if table.indexes:
+            check_operation([each.index for each in table.indexes], operation)
         old_data = self._committer.get(schema.number, target.key_bytes)
         old: Item | None = None if old_data is None else orjson.loads(old_data)
         mutation = mutate(schema, old, operation, target)
+        if table.indexes:
+            self._indexing.check(table, operation, mutation)
         self._reached("write.mutated")
         return mutation, table, old_data
 
@@ -161,6 +172,8 @@ class Engine:
                 by_ttl=by_ttl,
             )
             row = LogRow(*log_row(record))
+        if table.indexes:
+            self._indexing.write(table, mutation, new_data)
         self._catalog.resize(table, (new is not None) - (old is not None), mutation.size - old_size)
         self._committer.add_change(table.schema.number, mutation.key_bytes, new_data, row)
 
@@ -188,11 +201,56 @@ class Engine:
 
     def query(self, request: QueryRequest) -> ItemPage:
         """One page of a Query. Raises: ApiError. Source: semantics §6.6."""
-        return querying.query(self._committer, self._lifecycle.readable(request.table).schema, request)
+        table = self._lifecycle.readable(request.table)
+        if request.index is not None:
+            return query_index(self._committer, table.schema, self._index(table, request.index), request)
+        return querying.query(self._committer, table.schema, request)
 
     def scan(self, request: ScanRequest) -> ItemPage:
         """One page of a Scan. Raises: ApiError. Source: semantics §6.6."""
-        return querying.scan(self._committer, self._lifecycle.readable(request.table).schema, request)
+        table = self._lifecycle.readable(request.table)
+        if request.index is not None:
+            return scan_index(self._committer, table.schema, self._index(table, request.index), request)
+        return querying.scan(self._committer, table.schema, request)
+
+    # ---- indexes -----------------------------------------------------------------------------------------------
+
+    def index(self, table: str, name: str) -> Index:
+        """An index that can be read. Raises: ApiError. Source: semantics §6.6."""
+        return self._index(self._lifecycle.readable(table), name)
+
+    def _index(self, table: Table, name: str) -> Index:
+        for each in table.indexes:
+            if each.index.name == name:
+                if each.document.status != "ACTIVE":
+                    raise validation_error(f"Cannot read from backfilling global secondary index: {name}")
+                return each.index
+        raise validation_error(f"The table does not have the specified index: {name}")
+
+    def indexes(self, table: str) -> tuple[Index, ...]:
+        """The indexes that writes to a table keep. Raises: ApiError."""
+        return tuple(each.index for each in self._lifecycle.readable(table).indexes)
+
+    def check(self, operation: Operation) -> Target:
+        """The item a write is about, once all is checked that can be without the stored item. Raises: ApiError."""
+        table = self._lifecycle.writable(operation.table)
+        target = locate(table.schema, operation)
+        if table.indexes:
+            check_operation([each.index for each in table.indexes], operation)
+        return target
+
+    def collection_bytes(self, table: str, keys: Item) -> int | None:
+        """What the items with this partition key weigh together; None for a table without local indexes."""
+        found = self._lifecycle.readable(table)
+        return self._indexing.collection_bytes(found, keys) if found.collections else None
+
+    def on_index_work(self, callback: Callable[[], None]) -> None:
+        """Call back when there is an index to fill: it waits for `fill_indexes`."""
+        self._indexes.on_work = callback
+
+    def fill_indexes(self) -> Iterator[None]:
+        """Fill the indexes that are being created, in slices of about two milliseconds; flush after each."""
+        return self._indexes.fill_all()
 
     # ---- tables ------------------------------------------------------------------------------------------------
 
@@ -308,6 +366,7 @@ class Engine:
             self._catalog,
             self._lineage,
             self._lifecycle,
+            self._indexes,
             self._trimming,
             self.requests,
             self.clock,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from tailrace.engine.catalog import Catalog, Stream
 from tailrace.engine.committer import Committer
+from tailrace.engine.index_lifecycle import IndexLifecycle
 from tailrace.engine.lifecycle import Lifecycle
 from tailrace.engine.lineage import Lineage
 from tailrace.engine.requests import Requests
@@ -27,6 +28,7 @@ class Housekeeping:
         catalog: Catalog,
         lineage: Lineage,
         lifecycle: Lifecycle,
+        indexes: IndexLifecycle,
         trimming: Trimming,
         requests: Requests,
         clock: Clock,
@@ -36,13 +38,14 @@ class Housekeeping:
         self._catalog = catalog
         self._lineage = lineage
         self._lifecycle = lifecycle
+        self._indexes = indexes
         self._trimming = trimming
         self._requests = requests
         self._clock = clock
         self._rows = settings.slice_rows
 
     def slices(self) -> Iterator[None]:
-        """Roll, trim, forget, remove. Each yield is a good moment to flush."""
+        """Roll, trim, forget, fill indexes, remove. Each yield is a good moment to flush."""
         for table in tuple(self._catalog.tables.values()):
             self._lifecycle.settle(table)
         for stream in tuple(self._catalog.streams.values()):
@@ -53,6 +56,7 @@ class Housekeeping:
                 yield from self._trim(shard)
             self._forget(stream)
             yield
+        yield from self._indexes.fill_all()
         for number in tuple(self._catalog.dropped):
             yield from self._remove_items(number)
         yield from self._requests.forget_expired(self._rows)

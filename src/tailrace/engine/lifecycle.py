@@ -15,11 +15,13 @@ import msgspec
 from tailrace.engine.catalog import Catalog, Table
 from tailrace.engine.description import describe
 from tailrace.engine.documents import Busy, TableDocument
+from tailrace.engine.index_lifecycle import IndexLifecycle
 from tailrace.engine.lineage import Lineage
 from tailrace.engine.settings import EngineSettings
 from tailrace.errors import ApiError, validation_error
 from tailrace.ports import Clock
 from tailrace.tables.definition import SAME_THROUGHPUT, TableChange, TableDefinition, check_change
+from tailrace.tables.index_rules import IndexUpdates
 from tailrace.tables.limits import LIST_PAGE, TABLES
 from tailrace.tables.schema import INVALID
 
@@ -36,9 +38,17 @@ PROTECTED: Final = "Resource cannot be deleted as it is currently protected agai
 class Lifecycle:
     """The tables of one engine."""
 
-    def __init__(self, catalog: Catalog, lineage: Lineage, clock: Clock, settings: EngineSettings) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        lineage: Lineage,
+        indexes: IndexLifecycle,
+        clock: Clock,
+        settings: EngineSettings,
+    ) -> None:
         self._catalog = catalog
         self._lineage = lineage
+        self._indexes = indexes
         self._clock = clock
         self._settings = settings
 
@@ -110,7 +120,7 @@ class Lifecycle:
         created_ms = wall_ms if definition.stream is None else self._catalog.take_label_ms(wall_ms)
         number = self._catalog.take_table_number()
         document = TableDocument(
-            definition,
+            replace(definition, indexes=()),
             number,
             _table_id(number, created_ms),
             created_ms,
@@ -120,6 +130,7 @@ class Lifecycle:
         if definition.stream is not None:
             document = self._start_stream(table, document, created_ms, wall_ms)
         self._catalog.save_table(table, self._busy(document, "CREATING", wall_ms))
+        self._indexes.create_with(table, definition.indexes)
         return self._description(table, "CREATING")
 
     def _start_stream(
@@ -134,6 +145,7 @@ class Lifecycle:
     def describe(self, name: str) -> dict[str, Any]:
         """DescribeTable. Raises: ApiError."""
         table = self._named(name)
+        self._indexes.advance(table)
         return self._description(table, table.document.busy or "ACTIVE")
 
     def listed(self, start: str | None, limit: int | None) -> dict[str, Any]:
@@ -153,13 +165,16 @@ class Lifecycle:
         stream_arn = None
         if table.document.label is not None:
             stream_arn = self._catalog.stream_arn(name, table.document.label)
+        arn = self._catalog.table_arn(name)
         return describe(
             table.document,
             status,
-            self._catalog.table_arn(name),
+            arn,
             stream_arn,
             items=table.items,
             size_bytes=table.size_bytes,
+            indexes=self._indexes.described(table, arn, status),
+            attributes=self._indexes.attribute_definitions(table),
         )
 
     # ---- changing ----------------------------------------------------------------------------------------------
@@ -174,10 +189,14 @@ class Lifecycle:
             document = _redefined(document, deletion_protection=change.deletion_protection)
         if change.table_class is not None:
             document = _redefined(document, table_class=change.table_class)
+        if table.every_index or change.indexes is not None:
+            self._indexes.update(table, change.indexes or IndexUpdates(), document.definition.billing_mode)
         if change.stream_enabled is not None:
             document = self._switched(table, document, change, wall_ms)
         self._catalog.save_table(table, self._busy(document, "UPDATING", wall_ms))
-        return self._description(table, "UPDATING")
+        answer = self._description(table, "UPDATING")
+        self._indexes.advance(table)
+        return answer
 
     def _rebilled(self, document: TableDocument, change: TableChange, wall_ms: int) -> TableDocument:
         definition = document.definition

@@ -5,7 +5,7 @@ A page ends at `limit` evaluated items or after the item that crosses 1 MB. Call
 Source: semantics §6.6.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +17,7 @@ from tailrace.expressions.condition import Condition
 from tailrace.expressions.keys import KeyCondition, SortCondition
 from tailrace.expressions.projection import Projection
 from tailrace.tables.limits import PAGE_BYTES
-from tailrace.tables.schema import INVALID, TableSchema
+from tailrace.tables.schema import HASH_BYTES, INVALID, TableSchema
 from tailrace.values.size import size_bytes
 from tailrace.values.types import Item
 from tailrace.values.wire import dump_item
@@ -43,11 +43,17 @@ class QueryRequest:
     forward: bool = True
     count_only: bool = False
     measured: bool = False
+    index: str | None = None
+    fetches: bool = False
+    """Whether whole items are fetched for the entries of a local index."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScanRequest:
-    """One page of a Scan, in the order of the partition keys' hashes."""
+    """One page of a Scan, in the order of the partition keys' hashes.
+
+    Shape:   `segment` is (Segment, TotalSegments) of a parallel scan; `index` and `fetches` as for a Query.
+    """
 
     table: str
     filter: Condition | None = None
@@ -56,6 +62,9 @@ class ScanRequest:
     start: Item | None = None
     count_only: bool = False
     measured: bool = False
+    index: str | None = None
+    fetches: bool = False
+    segment: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,9 @@ class ItemPage:
     scanned_count: int
     last_key: Item | None = None
     scanned_bytes: int = 0
-    """What the evaluated items weigh; 0 unless the request is `measured`."""
+    """What the evaluated items (or entries of an index) weigh; 0 unless the request is `measured`."""
+    fetched_bytes: tuple[int, ...] = ()
+    """What each item weighs that was fetched for an entry of a local index."""
 
     def decoded(self) -> list[Item]:
         """The items as values."""
@@ -94,26 +105,51 @@ def query(committer: Committer, schema: TableSchema, request: QueryRequest) -> I
     """One page of one partition. Raises: ApiError."""
     rows = query_range(schema, request.condition)
     if request.filter is not None:
-        check_filter(schema, request.filter)
+        check_filter(schema.key_names, request.filter)
     if request.start is not None:
         rows = _after_start(schema, request, rows)
-    reading = _Reading(committer, schema.number, rows, request.limit, reverse=not request.forward)
-    return _page(schema, reading, request)
+    reading = Reading(committer, schema.number, rows, request.limit, reverse=not request.forward)
+    return read_page(schema.key_names, reading, request)
 
 
 def scan(committer: Committer, schema: TableSchema, request: ScanRequest) -> ItemPage:
     """One page of the whole table. Raises: ApiError."""
-    rows = Range(b"", None)
+    rows = segment_range(request.segment)
     if request.start is not None:
-        rows = Range(_start_bytes(schema, request.start) + b"\0", None)
-    return _page(schema, _Reading(committer, schema.number, rows, request.limit, reverse=False), request)
+        start = _start_bytes(schema, request.start)
+        check_segment(request.segment, rows, start)
+        rows = Range(start + b"\0", rows.last)
+    reading = Reading(committer, schema.number, rows, request.limit, reverse=False)
+    return read_page(schema.key_names, reading, request)
 
 
-def check_filter(schema: TableSchema, condition: Condition) -> None:
+def segment_range(segment: tuple[int, int] | None) -> Range:
+    """The part of the hash space that one segment scans: disjoint, and together all of it.
+
+    >>> segment_range((1, 2)).first.hex()
+    '8000000000000000'
+    """
+    if segment is None:
+        return Range(b"", None)
+    number, total = segment
+    first, last = (-(-(place << 64) // total) for place in (number, number + 1))
+    return Range(first.to_bytes(HASH_BYTES), None if number + 1 == total else last.to_bytes(HASH_BYTES))
+
+
+def check_segment(segment: tuple[int, int] | None, rows: Range, start: bytes) -> None:
+    """Require a starting key of this segment. Raises: ApiError. Source: semantics §6.6."""
+    if segment is not None and not rows.holds(start):
+        raise validation_error(
+            f"{WRONG_START}Invalid ExclusiveStartKey. Please use ExclusiveStartKey with correct Segment. "
+            f"TotalSegments: {segment[1]} Segment: {segment[0]}"
+        )
+
+
+def check_filter(key_names: Sequence[str], condition: Condition) -> None:
     """Refuse a Query's filter on a key attribute. Raises: ApiError. Source: semantics §6.6."""
     names = condition.attribute_names()
     member = "QueryFilter" if condition.member == "QueryFilter" else "Filter Expression"
-    for name in schema.key_names:
+    for name in key_names:
         if name in names:
             raise validation_error(
                 f"{member} can only contain non-primary key attributes: Primary key attribute: {name}"
@@ -123,7 +159,7 @@ def check_filter(schema: TableSchema, condition: Condition) -> None:
 def query_range(schema: TableSchema, condition: KeyCondition) -> Range:
     """The byte range of a key condition. Raises: ApiError when a value has another type than the schema's."""
     if schema.hash_type not in condition.partition:
-        raise _wrong_type()
+        raise wrong_type()
     prefix = schema.partition_prefix(condition.partition)
     if condition.sort is None:
         return Range(prefix, following_prefix(prefix))
@@ -133,7 +169,7 @@ def query_range(schema: TableSchema, condition: KeyCondition) -> Range:
 def _sort_range(schema: TableSchema, prefix: bytes, sort: SortCondition) -> Range:
     for value in (sort.low, sort.high):
         if value is not None and schema.range_type not in value:
-            raise _wrong_type()
+            raise wrong_type()
     low = prefix + schema.sort_bytes(sort.low)
     end = following_prefix(prefix)
     match sort.operator:
@@ -156,7 +192,8 @@ def _sort_range(schema: TableSchema, prefix: bytes, sort: SortCondition) -> Rang
             raise InternalError(f"no such sort condition: {sort.operator!r}")
 
 
-def _wrong_type() -> ApiError:
+def wrong_type() -> ApiError:
+    """A key condition's value has another type than the key."""
     return validation_error(f"{INVALID}Condition parameter type does not match schema type")
 
 
@@ -192,7 +229,7 @@ def _after_start(schema: TableSchema, request: QueryRequest, rows: Range) -> Ran
     return Range(start + b"\0", rows.last) if request.forward else Range(rows.first, start)
 
 
-class _Reading:
+class Reading:
     """Rows of a range in pages that grow, so that ten items cost one small read and a megabyte few large ones."""
 
     def __init__(
@@ -225,14 +262,22 @@ class _Reading:
                 first = found[-1][0] + b"\0"
 
 
-def _page(schema: TableSchema, reading: _Reading, request: QueryRequest | ScanRequest) -> ItemPage:
+def read_page(
+    key_names: Sequence[str],
+    reading: Reading,
+    request: QueryRequest | ScanRequest,
+    fetch: Callable[[Item], bytes] | None = None,
+) -> ItemPage:
+    """Read until the page is full; the key of the last row has `key_names`. `fetch` gets an entry's whole item."""
     items: list[bytes] = []
     condition, projection, limit, count_only = (
         request.filter, request.projection, request.limit, request.count_only,
     )  # fmt: skip
-    as_stored = condition is None and projection is None
+    as_stored = condition is None and projection is None and fetch is None
     scanned = count = 0
     meter = _Meter()
+    fetched: list[int] = []
+    last_key: Item | None = None
     for _, data in reading:
         scanned += 1
         is_full = meter.add(data) or scanned == limit
@@ -242,14 +287,20 @@ def _page(schema: TableSchema, reading: _Reading, request: QueryRequest | ScanRe
                 items.append(data)
         else:
             item: Item = orjson.loads(data)
+            whole = data if fetch is None else fetch(item)
+            if fetch is not None:
+                item = orjson.loads(whole)
+                fetched.append(size_bytes(item))
             if condition is None or condition.matches(item):
                 count += 1
                 if not count_only:
-                    items.append(data if projection is None else dump_item(projection.apply(item)))
+                    items.append(whole if projection is None else dump_item(projection.apply(item)))
         if is_full:
-            last_key = schema.key_of(orjson.loads(data))
-            return ItemPage(items, count, scanned, last_key, meter.weigh() if request.measured else 0)
-    return ItemPage(items, count, scanned, None, meter.weigh() if request.measured else 0)
+            entry: Item = orjson.loads(data)
+            last_key = {name: entry[name] for name in key_names}
+            break
+    weight = meter.weigh() if request.measured else 0
+    return ItemPage(items, count, scanned, last_key, weight, tuple(fetched))
 
 
 class _Meter:

@@ -1,14 +1,16 @@
 """Key conditions: KeyConditionExpression.
 
 Rules of this file: exactly the conditions a key allows: equality of the partition key, and at most one condition of the
-sort key. Types are checked by the caller, who knows the schema. Called by the Query operation. Source: semantics §6.6.
+sort key. A key of several attributes (of a global index) wants equality of every hash attribute, and conditions of the
+range attributes from the left, of which only the last may be another than equality. Types are checked by the caller, who
+knows the schema. Called by the Query operation. Source: semantics §6.6.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Never
 
-from tailrace.errors import validation_error
+from tailrace.errors import ApiError, validation_error
 from tailrace.expressions.condition import bind
 from tailrace.expressions.nodes import (
     And,
@@ -43,27 +45,35 @@ class SortCondition:
 
 @dataclass(frozen=True, slots=True)
 class KeyCondition:
-    """The partition key's value, and a condition of the sort key or none."""
+    """The partition key's value, and a condition of the sort key or none.
+
+    Shape:   for a key of several attributes `further` are the values of the other hash attributes, and `leading` those of
+             the range attributes before the one that `sort` is about.
+    """
 
     partition: AttributeValue
     sort: SortCondition | None = None
+    further: tuple[AttributeValue, ...] = ()
+    leading: tuple[AttributeValue, ...] = ()
 
 
 def parse_key_condition(
-    text: str, placeholders: Placeholders, hash_name: str, range_name: str | None
+    text: str, placeholders: Placeholders, hash_names: tuple[str, ...], range_names: tuple[str, ...]
 ) -> KeyCondition:
     """A key condition from its text. Raises: ApiError.
 
     >>> values = {":p": {"S": "a"}, ":s": {"N": "1"}}
-    >>> parse_key_condition("pk = :p AND :s < sk", Placeholders(None, values), "pk", "sk").sort
+    >>> parse_key_condition("pk = :p AND :s < sk", Placeholders(None, values), ("pk",), ("sk",)).sort
     SortCondition(operator='>', low={'N': '1'}, high=None)
     """
     node = bind(text, placeholders, KIND).parsed.node
     parts = node.conditions if isinstance(node, And) else (node,)
-    return match_keys(parts, placeholders.values, hash_name, range_name)
+    return match_keys(parts, placeholders.values, hash_names, range_names)
 
 
-def match_keys(parts: Sequence[Node], values: Values, hash_name: str, range_name: str | None) -> KeyCondition:
+def match_keys(
+    parts: Sequence[Node], values: Values, hash_names: tuple[str, ...], range_names: tuple[str, ...]
+) -> KeyCondition:
     """Conditions that must all hold, matched with the keys. Raises: ApiError."""
     found: dict[str, SortCondition] = {}
     for part in parts:
@@ -71,24 +81,36 @@ def match_keys(parts: Sequence[Node], values: Values, hash_name: str, range_name
         if name in found:
             raise validation_error("KeyConditionExpressions must only contain one condition per key")
         found[name] = condition
-    if len(found) > 2:
+    return _matched(found, hash_names, range_names)
+
+
+def _matched(
+    conditions: Mapping[str, SortCondition], hash_names: tuple[str, ...], range_names: tuple[str, ...]
+) -> KeyCondition:
+    """Conditions by attribute, fitted to a key. Raises: ApiError."""
+    if len(conditions) > max(2, len(hash_names) + len(range_names)):
         raise validation_error("Conditions can be of length 1 or 2 only")
-    return _matched(found, hash_name, range_name)
-
-
-def _matched(found: dict[str, SortCondition], hash_name: str, range_name: str | None) -> KeyCondition:
-    if hash_name not in found:
-        raise validation_error(f"Query condition missed key schema element: {hash_name}")
-    partition = found.pop(hash_name)
-    if found and (range_name is None or range_name not in found):
-        raise validation_error(
-            f"Query condition missed key schema element: {range_name}"
-            if range_name is not None
-            else "Query key condition not supported"
-        )
-    if partition.operator != "=":
+    for name in hash_names:
+        if name not in conditions:
+            raise _missed(name)
+    others = [name for name in conditions if name not in hash_names]
+    last = -1
+    for place, name in enumerate(range_names):
+        last = place if name in conditions else last
+    chosen = range_names[: last + 1]
+    for name in chosen or range_names[:1]:
+        if others and name not in conditions:
+            raise _missed(name)
+    hashes, ranges = [conditions[name] for name in hash_names], [conditions[name] for name in chosen]
+    if len(others) > len(chosen) or any(one.operator != "=" for one in (*hashes, *ranges[:-1])):
         raise validation_error("Query key condition not supported")
-    return KeyCondition(partition.low, next(iter(found.values()), None))
+    partition, *further = [one.low for one in hashes]
+    leading = tuple([one.low for one in ranges[:-1]])
+    return KeyCondition(partition, ranges[-1] if ranges else None, tuple(further), leading)
+
+
+def _missed(name: str) -> ApiError:
+    return validation_error(f"Query condition missed key schema element: {name}")
 
 
 def _bad_operator(name: str) -> Never:

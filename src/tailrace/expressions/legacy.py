@@ -191,7 +191,9 @@ def _invalid(reason: str) -> ApiError:
 # ---- keys --------------------------------------------------------------------------------------------------------------
 
 
-def read_key_conditions(conditions: Given, hash_name: str, range_name: str | None) -> KeyCondition:
+def read_key_conditions(
+    conditions: Given, hash_names: tuple[str, ...], range_names: tuple[str, ...]
+) -> KeyCondition:
     """The key condition that `KeyConditions` states. Raises: ApiError."""
     values = _Values()
     nodes = [_condition(name, told, values) for name, told in conditions.items()]
@@ -200,7 +202,7 @@ def read_key_conditions(conditions: Given, hash_name: str, range_name: str | Non
     for told in conditions.values():
         if told["ComparisonOperator"] not in INDEXABLE:
             raise validation_error("Attempted conditional constraint is not an indexable operation")
-    return match_keys(nodes, values.by_name, hash_name, range_name)
+    return match_keys(nodes, values.by_name, hash_names, range_names)
 
 
 # ---- updates -----------------------------------------------------------------------------------------------------------

@@ -1,21 +1,52 @@
 """What a request would have cost on AWS: the answer to `ReturnConsumedCapacity`.
 
-Rules of this file: pure arithmetic over item sizes; computed only when asked for, so the usual request pays nothing. There
-are no secondary indexes yet: INDEXES tells the table's part and nothing more. Source: semantics §6.7. Used by the files
-under `server.operations.dynamodb`.
+Rules of this file: pure arithmetic over item sizes; computed only when asked for, so the usual request pays nothing. What
+an index cost is told apart, and only where it cost something. Source: semantics §6.7. Used by the files under
+`server.operations.dynamodb`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import orjson
 
 from tailrace.server.wire import Payload
+from tailrace.tables.indexes import Index
+from tailrace.tables.mutate import Mutation
 from tailrace.values.size import size_bytes
 from tailrace.values.types import Item
 
 READ_BYTES: Final = 4_096
 WRITE_BYTES: Final = 1_024
+
+
+@dataclass(slots=True)
+class Cost:
+    """What requests cost one table and each of its indexes. Units: read or write units."""
+
+    table: float = 0.0
+    local: dict[str, float] = field(default_factory=dict)
+    others: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def total(self) -> float:
+        """Everything together."""
+        return self.table + sum(self.local.values()) + sum(self.others.values())
+
+    def charge(self, index: Index, units: float) -> None:
+        """Add what an index cost."""
+        costs = self.local if index.is_local else self.others
+        costs[index.name] = costs.get(index.name, 0.0) + units
+
+    def add_write(self, indexes: Iterable[Index], mutation: Mutation, factor: float = 1.0) -> None:
+        """Add one write and what it did to the table's indexes; a transaction's `factor` is two."""
+        self.table += factor * write_units(mutation.old, mutation.new)
+        if mutation.changed:
+            for index in indexes:
+                change = index.change(mutation)
+                if change is not None:
+                    self.charge(index, factor * change.units())
 
 
 def is_wanted(payload: Payload) -> bool:
@@ -48,11 +79,21 @@ def data_bytes(data: bytes | None) -> int:
     return 0 if data is None else size_bytes(orjson.loads(data))
 
 
-def consumed(payload: Payload, table: str, units: float) -> dict[str, Any]:
-    """AWS's ConsumedCapacity of one table."""
-    told: dict[str, Any] = {"TableName": table, "CapacityUnits": units}
+Kind = Literal["ReadCapacityUnits", "WriteCapacityUnits"]
+
+
+def consumed(payload: Payload, table: str, cost: Cost, kind: Kind | None = None) -> dict[str, Any]:
+    """AWS's ConsumedCapacity of one table. A transaction tells the kind of its units too."""
+
+    def units(count: float) -> dict[str, float]:
+        return {"CapacityUnits": count} if kind is None else {"CapacityUnits": count, kind: count}
+
+    told: dict[str, Any] = {"TableName": table, **units(cost.total)}
     if payload["ReturnConsumedCapacity"] == "INDEXES":
-        told["Table"] = {"CapacityUnits": units}
+        told["Table"] = units(cost.table)
+        for member, costs in (("LocalSecondaryIndexes", cost.local), ("GlobalSecondaryIndexes", cost.others)):
+            if costs:
+                told[member] = {name: units(count) for name, count in costs.items()}
     return told
 
 
@@ -60,23 +101,15 @@ TRANSACTION: Final = 2.0
 """A transaction costs twice. Source: semantics §6.7, §6.9."""
 
 
-def consumed_by_transaction(
-    payload: Payload, units: Mapping[str, float], kind: Literal["ReadCapacityUnits", "WriteCapacityUnits"]
-) -> list[dict[str, Any]]:
+def consumed_by_transaction(payload: Payload, costs: Mapping[str, Cost], kind: Kind) -> list[dict[str, Any]]:
     """AWS's ConsumedCapacity of a transaction: one entry a table, which also tells the kind of units."""
-    told = []
-    for table, count in units.items():
-        one = {**consumed(payload, table, count), kind: count}
-        if "Table" in one:
-            one["Table"] = {"CapacityUnits": count, kind: count}
-        told.append(one)
-    return told
+    return [consumed(payload, table, cost, kind) for table, cost in costs.items()]
 
 
-def consumed_each(payload: Payload, units: Mapping[str, float]) -> bytes:
+def consumed_each(payload: Payload, costs: Mapping[str, Cost]) -> bytes:
     """The member ConsumedCapacity of a batch, with its comma; nothing when it is not wanted."""
     if not is_wanted(payload):
         return b""
     return b',"ConsumedCapacity":' + orjson.dumps(
-        [consumed(payload, table, count) for table, count in units.items()]
+        [consumed(payload, table, cost) for table, cost in costs.items()]
     )

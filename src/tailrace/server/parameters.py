@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import orjson
 
+from tailrace.engine.engine import Engine
 from tailrace.engine.query import ItemPage
 from tailrace.errors import ApiError, validation_error
 from tailrace.expressions.condition import Condition, parse_condition
@@ -17,6 +18,7 @@ from tailrace.expressions.legacy import read_attributes_to_get
 from tailrace.expressions.placeholders import Placeholders
 from tailrace.expressions.projection import Projection, parse_projection
 from tailrace.server import capacity
+from tailrace.server.collections import collection_metrics
 from tailrace.server.legacy import EXPECTED, read_legacy_condition
 from tailrace.server.shapes import (
     NAMES,
@@ -31,6 +33,7 @@ from tailrace.server.shapes import (
     Values,
 )  # fmt: skip
 from tailrace.server.wire import Payload
+from tailrace.tables.indexes import Index
 from tailrace.tables.mutate import Mutation
 from tailrace.values.types import AttributeValue, Item
 from tailrace.values.wire import read_item, read_value
@@ -53,7 +56,6 @@ WRITE_MEMBERS: Final[Mapping[str, Shape]] = {
     "ReturnValuesOnConditionCheckFailure": RETURN_ON_FAILURE,
 }
 """What PutItem, UpdateItem and DeleteItem share."""
-WRITE_REFUSED: Final[Mapping[str, object]] = {"ReturnItemCollectionMetrics": "NONE"}
 
 
 def read_placeholders(payload: Payload, *expressions: str) -> Placeholders:
@@ -162,14 +164,24 @@ def old_or_nothing(payload: Payload) -> bool:
     return bool(returns == "ALL_OLD")
 
 
-def written(payload: Payload, mutation: Mutation, attributes: Item | None) -> Mapping[str, Any] | bytes:
-    """The answer to a write: attributes where there are some, capacity where it is wanted."""
-    if not attributes and "ReturnConsumedCapacity" not in payload:
+def written(
+    engine: Engine, payload: Payload, mutation: Mutation, attributes: Item | None
+) -> Mapping[str, Any] | bytes:
+    """The answer to a write: attributes where there are some, capacity and collection metrics where they are wanted."""
+    measured = "ReturnConsumedCapacity" in payload or "ReturnItemCollectionMetrics" in payload
+    if not attributes and not measured:
         return b"{}"
     answer: dict[str, Any] = {"Attributes": attributes} if attributes else {}
+    if not measured:
+        return answer
+    table = payload["TableName"]
     if capacity.is_wanted(payload):
-        units = capacity.write_units(mutation.old, mutation.new)
-        answer["ConsumedCapacity"] = capacity.consumed(payload, payload["TableName"], units)
+        cost = capacity.Cost()
+        cost.add_write(engine.indexes(table), mutation)
+        answer["ConsumedCapacity"] = capacity.consumed(payload, table, cost)
+    metrics = collection_metrics(engine, payload, table, mutation.keys)
+    if metrics is not None:
+        answer["ItemCollectionMetrics"] = metrics
     return answer
 
 
@@ -179,7 +191,7 @@ def counts_only(payload: Payload, verb: str) -> bool:
     projecting = [name for name in ("AttributesToGet", "ProjectionExpression") if name in payload]
     if select is None:
         return False
-    if select == "ALL_PROJECTED_ATTRIBUTES":
+    if select == "ALL_PROJECTED_ATTRIBUTES" and "IndexName" not in payload:
         raise validation_error(f"ALL_PROJECTED_ATTRIBUTES can be used only when {verb} using an IndexName")
     if select == "SPECIFIC_ATTRIBUTES":
         if not projecting:
@@ -193,16 +205,19 @@ def counts_only(payload: Payload, verb: str) -> bool:
     return bool(select == "COUNT")
 
 
-def page_bytes(payload: Payload, page: ItemPage, counts: bool) -> bytes:
+def page_bytes(payload: Payload, page: ItemPage, counts: bool, index: Index | None = None) -> bytes:
     """The answer of Query and Scan, with the stored bytes spliced in."""
     tail = b'"Count":%d,"ScannedCount":%d' % (page.count, page.scanned_count)
     if page.last_key is not None:
         tail += b',"LastEvaluatedKey":' + orjson.dumps(page.last_key)
     if capacity.is_wanted(payload):
+        cost = capacity.Cost(sum(capacity.read_units(size, payload) for size in page.fetched_bytes))
         units = capacity.read_units(page.scanned_bytes, payload)
-        tail += b',"ConsumedCapacity":' + orjson.dumps(
-            capacity.consumed(payload, payload["TableName"], units)
-        )
+        if index is None:
+            cost.table = units
+        else:
+            cost.charge(index, units)
+        tail += b',"ConsumedCapacity":' + orjson.dumps(capacity.consumed(payload, payload["TableName"], cost))
     if counts:
         return b"{" + tail + b"}"
     return b'{"Items":[' + b",".join(page.items) + b"]," + tail + b"}"

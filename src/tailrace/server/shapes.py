@@ -118,14 +118,12 @@ STREAM: Final = structure(
     "StreamSpecification", "StreamEnabled",
     StreamEnabled=Flag(), StreamViewType=Text(choices=("NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES", "KEYS_ONLY")),
 )  # fmt: skip
-KEY_SCHEMA: Final = Many(
-    structure(
-        "KeySchemaElement", "AttributeName", "KeyType",
-        AttributeName=KEY_NAME, KeyType=Text(choices=("HASH", "RANGE")),
-    ),
-    1,
-    2,
+KEY_ELEMENT: Final = structure(
+    "KeySchemaElement", "AttributeName", "KeyType",
+    AttributeName=KEY_NAME, KeyType=Text(choices=("HASH", "RANGE")),
 )  # fmt: skip
+KEY_SCHEMA: Final = Many(KEY_ELEMENT, 1, 2)
+INDEX_KEY_SCHEMA: Final = Many(KEY_ELEMENT, 1, 8)
 ATTRIBUTE_DEFINITIONS: Final = Many(
     structure(
         "AttributeDefinition", "AttributeName", "AttributeType",
@@ -136,9 +134,30 @@ PROJECTION: Final = structure(
     "Projection",
     ProjectionType=Text(choices=("ALL", "KEYS_ONLY", "INCLUDE")), NonKeyAttributes=Many(KEY_NAME, 1, 20),
 )  # fmt: skip
-INDEX: Final = structure(
-    "SecondaryIndex", "IndexName", "KeySchema", "Projection",
-    IndexName=INDEX_NAME, KeySchema=KEY_SCHEMA, Projection=PROJECTION, ProvisionedThroughput=THROUGHPUT,
+ON_DEMAND: Final = structure("OnDemandThroughput", MaxReadRequestUnits=LONG, MaxWriteRequestUnits=LONG)
+WARM: Final = structure("WarmThroughput", ReadUnitsPerSecond=LONG, WriteUnitsPerSecond=LONG)
+LOCAL_INDEX: Final = structure(
+    "LocalSecondaryIndex", "IndexName", "KeySchema", "Projection",
+    IndexName=INDEX_NAME, KeySchema=KEY_SCHEMA, Projection=PROJECTION,
+)  # fmt: skip
+GLOBAL_INDEX: Final = structure(
+    "GlobalSecondaryIndex", "IndexName", "KeySchema", "Projection",
+    IndexName=INDEX_NAME, KeySchema=INDEX_KEY_SCHEMA, Projection=PROJECTION, ProvisionedThroughput=THROUGHPUT,
+    OnDemandThroughput=ON_DEMAND, WarmThroughput=WARM,
+)  # fmt: skip
+INDEX_UPDATES: Final = Many(
+    structure(
+        "GlobalSecondaryIndexUpdate",
+        Update=structure(
+            "UpdateGlobalSecondaryIndexAction", "IndexName",
+            IndexName=INDEX_NAME, ProvisionedThroughput=THROUGHPUT, OnDemandThroughput=ON_DEMAND, WarmThroughput=WARM,
+        ),
+        Create=structure(
+            "CreateGlobalSecondaryIndexAction", "IndexName", "KeySchema", "Projection",
+            **GLOBAL_INDEX.members,
+        ),
+        Delete=structure("DeleteGlobalSecondaryIndexAction", "IndexName", IndexName=INDEX_NAME),
+    )
 )  # fmt: skip
 RETURN_VALUE: Final = Text(choices=("ALL_NEW", "UPDATED_OLD", "ALL_OLD", "NONE", "UPDATED_NEW"))
 RETURN_CAPACITY: Final = Text(choices=("INDEXES", "TOTAL", "NONE"))

@@ -1,7 +1,7 @@
 """What a table is declared to be: CreateTable and UpdateTable read, checked and described.
 
 Rules of this file: pure; takes members whose JSON types and constraints the server has already checked; says no in
-AWS's words. Indexes are refused here until the Engine issue brings them. Called by `server.operations` and `engine`.
+AWS's words. Indexes are read by `tables.index_rules`. Called by `server.operations` and `engine`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,10 +10,11 @@ from typing import Any, Final, Literal, TypeAlias, cast
 
 from tailrace.errors import validation_error
 from tailrace.streams.record import ViewType
+from tailrace.tables.index_rules import IndexUpdates, check_attributes_used, read_index_updates, read_indexes
+from tailrace.tables.indexes import IndexDefinition
 from tailrace.tables.schema import INVALID, KeyType
 
 BillingMode: TypeAlias = Literal["PROVISIONED", "PAY_PER_REQUEST"]
-NO_INDEXES: Final = "Tailrace does not support secondary indexes yet: {} (see `tailrace coverage`)"
 NOTHING_TO_DO: Final = (
     "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates, "
     "SSESpecification, ReplicaUpdates, DeletionProtectionEnabled, OnDemandThroughput, WarmThroughput or TableClass is required"
@@ -32,6 +33,7 @@ class TableDefinition:
 
     Shape:   attribute types by name for exactly the key attributes; `stream` is the view type, None without a stream;
              `read_units` and `write_units` are 0 on demand. `table_class` None means STANDARD, as AWS leaves it out.
+             `indexes` are those the table is created with; the engine keeps each in a document of its own.
     """
 
     name: str
@@ -45,6 +47,7 @@ class TableDefinition:
     write_units: int = 0
     deletion_protection: bool = False
     table_class: str | None = None
+    indexes: tuple[IndexDefinition, ...] = ()
 
     def key_schema(self) -> list[dict[str, str]]:
         """AWS's KeySchema."""
@@ -53,12 +56,18 @@ class TableDefinition:
             elements.append({"AttributeName": self.range_name, "KeyType": "RANGE"})
         return elements
 
+    def types(self) -> dict[str, KeyType]:
+        """The types of all key attributes, the table's first."""
+        types = {self.hash_name: self.hash_type}
+        if self.range_name is not None and self.range_type is not None:
+            types[self.range_name] = self.range_type
+        for index in self.indexes:
+            types.update(index.key)
+        return types
+
     def attribute_definitions(self) -> list[dict[str, str]]:
         """AWS's AttributeDefinitions."""
-        types = [{"AttributeName": self.hash_name, "AttributeType": str(self.hash_type)}]
-        if self.range_name is not None:
-            types.append({"AttributeName": self.range_name, "AttributeType": str(self.range_type)})
-        return types
+        return [{"AttributeName": name, "AttributeType": kind} for name, kind in self.types().items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +80,17 @@ class TableChange:
     throughput: tuple[int, int] | None = None
     deletion_protection: bool | None = None
     table_class: str | None = None
+    indexes: IndexUpdates | None = None
 
 
 def read_definition(payload: Mapping[str, Any]) -> TableDefinition:
     """A CreateTable request. Raises: ApiError (ValidationException). Source: semantics §1.2, §6.11."""
     mode, read_units, write_units = _billing(payload)
-    _refuse_indexes(payload)
     hash_name, range_name, types = _keys(payload)
+    indexes = read_indexes(payload, hash_name, range_name, types)
+    if indexes:
+        table_keys = (hash_name,) if range_name is None else (hash_name, range_name)
+        check_attributes_used(types, table_keys, indexes)
     return TableDefinition(
         name=payload["TableName"],
         hash_name=hash_name,
@@ -90,6 +103,7 @@ def read_definition(payload: Mapping[str, Any]) -> TableDefinition:
         write_units=write_units,
         deletion_protection=bool(payload.get("DeletionProtectionEnabled", False)),
         table_class=payload.get("TableClass"),
+        indexes=indexes,
     )
 
 
@@ -106,16 +120,6 @@ def _billing(payload: Mapping[str, Any]) -> tuple[BillingMode, int, int]:
             f"{INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"
         )
     return "PROVISIONED", throughput["ReadCapacityUnits"], throughput["WriteCapacityUnits"]
-
-
-def _refuse_indexes(payload: Mapping[str, Any]) -> None:
-    if payload.get("GlobalSecondaryIndexes") == []:
-        raise validation_error(f"{INVALID}List of GlobalSecondaryIndexes is empty")
-    if payload.get("LocalSecondaryIndexes") == []:
-        raise validation_error(f"{INVALID}List of LocalSecondaryIndexes is empty")
-    for member in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes"):
-        if payload.get(member):
-            raise validation_error(NO_INDEXES.format(member))
 
 
 def _keys(payload: Mapping[str, Any]) -> tuple[str, str | None, dict[str, KeyType]]:
@@ -141,7 +145,8 @@ def _keys(payload: Mapping[str, Any]) -> tuple[str, str | None, dict[str, KeyTyp
             f"{INVALID}Some index key attributes are not defined in AttributeDefinitions. "
             f"Keys: [{', '.join(missing)}], AttributeDefinitions: {defined}"
         )
-    if len(types) != len(names):
+    has_indexes = "GlobalSecondaryIndexes" in payload or "LocalSecondaryIndexes" in payload
+    if len(types) != len(names) and not has_indexes:
         raise validation_error(
             f"{INVALID}Number of attributes in KeySchema does not exactly match number of attributes defined in AttributeDefinitions"
         )
@@ -168,10 +173,8 @@ def read_change(payload: Mapping[str, Any]) -> TableChange:
     """An UpdateTable request. Raises: ApiError (ValidationException). Source: semantics §1.2, §6.11."""
     throughput = payload.get("ProvisionedThroughput")
     stream = payload.get("StreamSpecification")
-    if payload.get("GlobalSecondaryIndexUpdates"):
-        if stream is not None:
-            raise validation_error(f"{INVALID}You cannot create or delete index while changing stream status")
-        raise validation_error(NO_INDEXES.format("GlobalSecondaryIndexUpdates"))
+    if payload.get("GlobalSecondaryIndexUpdates") and stream is not None:
+        raise validation_error(f"{INVALID}You cannot create or delete index while changing stream status")
     mode: BillingMode | None = payload.get("BillingMode")
     if mode == "PAY_PER_REQUEST" and throughput is not None:
         raise validation_error(
@@ -186,6 +189,7 @@ def read_change(payload: Mapping[str, Any]) -> TableChange:
         else (throughput["ReadCapacityUnits"], throughput["WriteCapacityUnits"]),
         deletion_protection=payload.get("DeletionProtectionEnabled"),
         table_class=payload.get("TableClass"),
+        indexes=read_index_updates(payload),
     )
     check_change(change)
     return change

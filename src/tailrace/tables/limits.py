@@ -25,3 +25,13 @@ TABLES: Final = 2_500
 """Tables per account and Region: AWS's default quota. Source: AWS Developer Guide, "Quotas"."""
 SHARDS_PER_STREAM: Final = 1_024
 """More initial shards than this is a slip of the hand, not a need."""
+GLOBAL_INDEXES: Final = 20
+LOCAL_INDEXES: Final = 5
+"""Indexes of one table. Source: semantics §6.3."""
+PROJECTED_ATTRIBUTES: Final = 100
+"""NonKeyAttributes of all indexes of one table together. Source: semantics §6.3."""
+INDEX_HASH_ATTRIBUTES: Final = 4
+INDEX_RANGE_ATTRIBUTES: Final = 4
+"""Key attributes of one global index. Source: semantics §6.6."""
+COLLECTION_BYTES: Final = 10 * 1024**3
+"""Items of one partition key and their entries in local indexes. Source: semantics §6.3."""

@@ -54,6 +54,16 @@ class TableSchema(msgspec.Struct, frozen=True):
         """The key attributes, the partition key first."""
         return (self.hash_name,) if self.range_name is None else (self.hash_name, self.range_name)
 
+    @property
+    def hash_names(self) -> tuple[str, ...]:
+        """The partition key, as an index names its hash attributes."""
+        return (self.hash_name,)
+
+    @property
+    def range_names(self) -> tuple[str, ...]:
+        """The sort key if there is one, as an index names its range attributes."""
+        return () if self.range_name is None else (self.range_name,)
+
     def key_of(self, item: Item) -> Item:
         """The key attributes of an item that has them."""
         return {name: item[name] for name in self.key_names}

@@ -104,7 +104,9 @@ def condition(text: str, **values: str) -> Condition:
 
 def keys(text: str, values: Item, range_name: str | None = "sk") -> KeyCondition:
     """A key condition of `orders`."""
-    return parse_key_condition(text, Placeholders(None, values), "pk", range_name)
+    return parse_key_condition(
+        text, Placeholders(None, values), ("pk",), () if range_name is None else (range_name,)
+    )
 
 
 def arn_of(engine: Engine, table: str = "orders") -> str:

@@ -66,7 +66,9 @@ def test_nothing_stated_is_no_condition_and_no_update() -> None:
 
 def test_key_conditions_are_matched_with_the_keys_in_any_order() -> None:
     given = {"sk": said("BETWEEN", ONE, TWO), "pk": said("EQ", TWO)}
-    assert read_key_conditions(given, "pk", "sk") == KeyCondition(TWO, SortCondition("BETWEEN", ONE, TWO))
+    assert read_key_conditions(given, ("pk",), ("sk",)) == KeyCondition(
+        TWO, SortCondition("BETWEEN", ONE, TWO)
+    )
 
 
 def test_updates_are_actions_of_an_update_expression() -> None:

@@ -88,11 +88,6 @@ def test_a_wrong_table_is_refused_in_awss_words(changes: dict[str, Any], message
     assert refused.value.message == message
 
 
-def test_indexes_are_refused_clearly_until_they_exist() -> None:
-    with pytest.raises(ApiError, match="does not support secondary indexes yet: LocalSecondaryIndexes"):
-        read_definition({**GOOD, "LocalSecondaryIndexes": [{"IndexName": "i"}]})
-
-
 @pytest.mark.parametrize(
     ("payload", "message"),
     [

@@ -14,7 +14,7 @@ import orjson
 from tailrace.engine.engine import Engine
 from tailrace.errors import validation_error
 from tailrace.expressions.projection import Projection
-from tailrace.server.capacity import consumed_each, data_bytes, is_wanted, read_units
+from tailrace.server.capacity import Cost, consumed_each, data_bytes, is_wanted, read_units
 from tailrace.server.parameters import EXPRESSION, read_placeholders, read_projection
 from tailrace.server.registry import DYNAMODB, Result, operation
 from tailrace.server.shapes import (
@@ -64,14 +64,14 @@ def batch_get_item(engine: Engine, payload: Payload) -> Result:
     left = MOST_BYTES
     responses: list[bytes] = []
     unprocessed: dict[str, dict[str, Any]] = {}
-    units: dict[str, float] = {}
+    costs: dict[str, Cost] = {}
     for table, (keys, projection) in wanted.items():
         found: list[bytes] = []
         name = table_name(table)
         for index, key in enumerate(keys):
             data = engine.get_bytes(name, key)
             if measures:
-                units[table] = units.get(table, 0.0) + read_units(data_bytes(data), requests[table])
+                costs.setdefault(table, Cost()).table += read_units(data_bytes(data), requests[table])
             if data is None:
                 continue
             left -= len(data)
@@ -83,7 +83,7 @@ def batch_get_item(engine: Engine, payload: Payload) -> Result:
     return b'{"Responses":{%b},"UnprocessedKeys":%b%b}' % (
         b",".join(responses),
         orjson.dumps(unprocessed),
-        consumed_each(payload, units),
+        consumed_each(payload, costs),
     )
 
 

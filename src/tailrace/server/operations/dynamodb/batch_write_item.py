@@ -3,7 +3,7 @@
 Behaviour:     everything is checked before anything is written; then each write stands alone and leaves its own record;
                nothing is ever left unprocessed.
 Limits:        25 requests, 16 MB, 400 KB an item.
-Not emulated:  ReturnItemCollectionMetrics other than NONE.
+Not emulated:  nothing.
 Source:        AWS API Reference, BatchWriteItem; semantics §6.3, §6.5.
 """
 
@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from tailrace.engine.engine import Engine
 from tailrace.errors import validation_error
-from tailrace.server.capacity import consumed_each, is_wanted, write_units
+from tailrace.server.capacity import Cost, consumed_each, is_wanted
+from tailrace.server.collections import collection_metrics_each
 from tailrace.server.registry import DYNAMODB, Result, operation
 from tailrace.server.shapes import (
     RETURN_CAPACITY,
@@ -26,8 +27,9 @@ from tailrace.server.shapes import (
 from tailrace.server.validation import table_name
 from tailrace.server.wire import Payload
 from tailrace.tables.limits import ITEM_BYTES
-from tailrace.tables.mutate import Delete, Put, locate
+from tailrace.tables.mutate import Delete, Put
 from tailrace.values.size import size_bytes
+from tailrace.values.types import Item
 from tailrace.values.wire import read_item
 
 MOST_REQUESTS: Final = 25
@@ -42,7 +44,6 @@ INPUT: Final = Input(
         RequestItems=Mapped(Many(WRITE_REQUEST, 1, MOST_REQUESTS), 1, MOST_REQUESTS, TABLE_NAME),
         ReturnConsumedCapacity=RETURN_CAPACITY, ReturnItemCollectionMetrics=RETURN_METRICS,
     ),
-    {"ReturnItemCollectionMetrics": "NONE"},
 )  # fmt: skip
 
 
@@ -57,17 +58,22 @@ def batch_write_item(engine: Engine, payload: Payload) -> Result:
         raise validation_error("Too many items requested for the BatchWriteItem call")
     seen: set[tuple[str, bytes]] = set()
     for one in operations:
-        place = (one.table, locate(engine.schema(one.table), one).key_bytes)
+        place = (one.table, engine.check(one).key_bytes)
         if place in seen:
             raise validation_error("Provided list of item keys contains duplicates")
         seen.add(place)
     measures = is_wanted(payload)
-    units: dict[str, float] = {}
+    costs: dict[str, Cost] = {}
+    written: list[tuple[str, Item]] = []
     for one in operations:
         mutation = engine.put(one) if isinstance(one, Put) else engine.delete(one)
+        written.append((one.table, mutation.keys))
         if measures:
-            units[one.table] = units.get(one.table, 0.0) + write_units(mutation.old, mutation.new)
-    return b'{"UnprocessedItems":{}%b}' % consumed_each(payload, units)
+            costs.setdefault(one.table, Cost()).add_write(engine.indexes(one.table), mutation)
+    return b'{"UnprocessedItems":{}%b%b}' % (
+        collection_metrics_each(engine, payload, written),
+        consumed_each(payload, costs),
+    )
 
 
 def _read_write(table: str, write: dict[str, Any]) -> Put | Delete:

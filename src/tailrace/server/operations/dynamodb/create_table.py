@@ -1,8 +1,9 @@
 """CreateTable: a table and, if asked for, its stream.
 
 Behaviour:     answers CREATING; the next DescribeTable says ACTIVE (with --aws-delays after AWS's time).
-Limits:        names 3–255 of `[a-zA-Z0-9_.-]`; one or two key attributes.
-Not emulated:  LocalSecondaryIndexes, GlobalSecondaryIndexes and VectorIndexes; ResourcePolicy, GlobalTableSourceArn,
+Limits:        names 3–255 of `[a-zA-Z0-9_.-]`; one or two key attributes; 20 global indexes with up to four HASH and four
+               RANGE attributes, 5 local ones, 100 projected non-key attributes.
+Not emulated:  VectorIndexes; ResourcePolicy, GlobalTableSourceArn,
                GlobalTableSettingsReplicationMode. SSESpecification, Tags, WarmThroughput and OnDemandThroughput are
                accepted and not kept.
 Source:        AWS API Reference, CreateTable; semantics §1.2, §6.11.
@@ -15,8 +16,9 @@ from tailrace.server.registry import DYNAMODB, Result, operation
 from tailrace.server.shapes import (
     ATTRIBUTE_DEFINITIONS,
     BILLING_MODE,
-    INDEX,
+    GLOBAL_INDEX,
     KEY_SCHEMA,
+    LOCAL_INDEX,
     LONG,
     NEW_TABLE_NAME,
     STREAM,
@@ -36,7 +38,7 @@ INPUT: Final = Input(
     structure(
         "CreateTableInput", "TableName", "AttributeDefinitions", "KeySchema",
         AttributeDefinitions=ATTRIBUTE_DEFINITIONS, TableName=NEW_TABLE_NAME, KeySchema=KEY_SCHEMA,
-        LocalSecondaryIndexes=Many(INDEX), GlobalSecondaryIndexes=Many(INDEX), BillingMode=BILLING_MODE,
+        LocalSecondaryIndexes=Many(LOCAL_INDEX), GlobalSecondaryIndexes=Many(GLOBAL_INDEX), BillingMode=BILLING_MODE,
         ProvisionedThroughput=THROUGHPUT, StreamSpecification=STREAM,
         SSESpecification=structure(
             "SSESpecification",
@@ -58,5 +60,5 @@ INPUT: Final = Input(
 
 @operation(DYNAMODB, "CreateTable", INPUT)
 def create_table(engine: Engine, payload: Payload) -> Result:
-    """Create a table. Raises: ApiError. Secondary indexes are refused by `tables.definition`."""
+    """Create a table. Raises: ApiError."""
     return {"TableDescription": engine.create_table(read_definition(payload))}

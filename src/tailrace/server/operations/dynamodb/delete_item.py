@@ -2,7 +2,7 @@
 
 Behaviour:     deleting an absent item succeeds and leaves no record; a condition is judged on the stored item.
 Limits:        ReturnValues NONE or ALL_OLD.
-Not emulated:  ReturnItemCollectionMetrics other than NONE.
+Not emulated:  nothing.
 Source:        AWS API Reference, DeleteItem; semantics §6.5, §6.8.
 """
 
@@ -11,7 +11,6 @@ from typing import Final
 from tailrace.engine.engine import Engine
 from tailrace.server.parameters import (  # fmt: skip
     WRITE_MEMBERS,
-    WRITE_REFUSED,
     old_or_nothing,
     read_condition,
     read_placeholders,
@@ -26,7 +25,6 @@ from tailrace.values.wire import read_item
 
 INPUT: Final = Input(
     Structure({**WRITE_MEMBERS, "Key": Values()}, frozenset(("TableName", "Key")), "DeleteItemInput"),
-    WRITE_REFUSED,
 )
 
 
@@ -40,4 +38,4 @@ def delete_item(engine: Engine, payload: Payload) -> Result:
     placeholders.check_all_used()
     mutation = engine.delete(Delete(payload["TableName"], key, condition, wants_old_on_failure(payload)))
     attributes = mutation.old if returns_old else None
-    return written(payload, mutation, attributes)
+    return written(engine, payload, mutation, attributes)

@@ -51,5 +51,5 @@ def get_item(engine: Engine, payload: Payload) -> Result:
         answer["Item"] = item if projection is None else projection.apply(item)
     if capacity.is_wanted(payload):
         units = capacity.read_units(0 if item is None else size_bytes(item), payload)
-        answer["ConsumedCapacity"] = capacity.consumed(payload, payload["TableName"], units)
+        answer["ConsumedCapacity"] = capacity.consumed(payload, payload["TableName"], capacity.Cost(units))
     return answer

@@ -1,9 +1,10 @@
-"""Scan: every item of a table, page by page.
+"""Scan: every item of a table or an index, page by page, whole or in segments.
 
 Behaviour:     in the order of the partition keys' hashes; a page ends at Limit evaluated items or 1 MB before the filter;
-               every read is consistent.
-Limits:        1 MB a page; expression 4 KB.
-Not emulated:  IndexName; TotalSegments other than 1 (parallel scan).
+               every read is consistent, of an index too. A segment is an equal part of the hash space; a local index has
+               the segments of its table.
+Limits:        1 MB a page; expression 4 KB; 1,000,000 segments.
+Not emulated:  nothing.
 Source:        AWS API Reference, Scan; semantics §6.6.
 """
 
@@ -13,6 +14,7 @@ from tailrace.engine.engine import Engine
 from tailrace.engine.query import ScanRequest
 from tailrace.errors import validation_error
 from tailrace.server.capacity import is_wanted
+from tailrace.server.index_reading import fetches_items, read_index
 from tailrace.server.legacy import CONDITIONS
 from tailrace.server.parameters import (
     EXPRESSION,
@@ -40,7 +42,6 @@ from tailrace.server.shapes import (
     Whole,
     structure,
 )  # fmt: skip
-from tailrace.server.validation import not_emulated
 from tailrace.server.wire import Payload
 
 INPUT: Final = Input(
@@ -52,21 +53,20 @@ INPUT: Final = Input(
         ProjectionExpression=EXPRESSION, FilterExpression=EXPRESSION, ExpressionAttributeNames=NAMES,
         ExpressionAttributeValues=EXPRESSION_VALUES, ConsistentRead=Flag(),
     ),
-    {"IndexName": None},
-    {"TotalSegments": 1},
 )  # fmt: skip
 
 
 @operation(DYNAMODB, "Scan", INPUT)
 def scan(engine: Engine, payload: Payload) -> Result:
-    """One page of the table. Raises: ApiError."""
+    """One page of the table or index. Raises: ApiError."""
     placeholders = read_placeholders(payload, "ProjectionExpression", "FilterExpression")
     start_key = read_start_key(payload)
-    check_segments(payload.get("Segment"), payload.get("TotalSegments"))
+    segment = read_segment(payload.get("Segment"), payload.get("TotalSegments"))
     counts = counts_only(payload, "Scanning")
     projection = read_projection(payload, placeholders)
     condition = read_filter(payload, placeholders, "ScanFilter")
     placeholders.check_all_used()
+    index = read_index(engine, payload)
     page = engine.scan(
         ScanRequest(
             payload["TableName"],
@@ -76,15 +76,18 @@ def scan(engine: Engine, payload: Payload) -> Result:
             start_key,
             counts,
             is_wanted(payload),
+            None if index is None else index.name,
+            index is not None and fetches_items(payload, index, projection, condition),
+            segment,
         )
     )
-    return page_bytes(payload, page, counts)
+    return page_bytes(payload, page, counts, index)
 
 
-def check_segments(segment: int | None, total: int | None) -> None:
-    """Require both or neither, and a segment that exists. Raises: ApiError. Source: semantics §6.6."""
+def read_segment(segment: int | None, total: int | None) -> tuple[int, int] | None:
+    """Which part of the hash space, if not all: both or neither, and a segment that exists. Raises: ApiError. Source: semantics §6.6."""
     if segment is None and total is None:
-        return
+        return None
     if total is None:
         raise validation_error(
             "The TotalSegments parameter is required but was not present in the request when Segment parameter is present"
@@ -98,5 +101,4 @@ def check_segments(segment: int | None, total: int | None) -> None:
             "The Segment parameter is zero-based and must be less than parameter TotalSegments: "
             f"Segment: {segment} is not less than TotalSegments: {total}"
         )
-    if total > 1:
-        raise not_emulated(f"TotalSegments={total}")
+    return segment, total

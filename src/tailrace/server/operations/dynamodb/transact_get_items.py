@@ -15,6 +15,7 @@ from tailrace.engine.engine import Engine
 from tailrace.expressions.projection import Projection
 from tailrace.server.capacity import (
     TRANSACTION,
+    Cost,
     consumed_by_transaction,
     data_bytes,
     is_wanted,
@@ -66,9 +67,9 @@ def transact_get_items(engine: Engine, payload: Payload) -> Result:
     answers = [_answer(data, projection) for data, (_, projection) in zip(found, wanted, strict=True)]
     told = b""
     if is_wanted(payload):
-        units = _units(gets, found)
+        costs = _costs(gets, found)
         told = b',"ConsumedCapacity":' + orjson.dumps(
-            consumed_by_transaction(payload, units, "ReadCapacityUnits")
+            consumed_by_transaction(payload, costs, "ReadCapacityUnits")
         )
     return b'{"Responses":[%b]%b}' % (b",".join(answers), told)
 
@@ -87,9 +88,9 @@ def _answer(data: bytes | None, projection: Projection | None) -> bytes:
     return b'{"Item":%b}' % (data if projection is None else dump_item(projection.apply(orjson.loads(data))))
 
 
-def _units(gets: list[dict[str, Any]], found: list[bytes | None]) -> Mapping[str, float]:
-    units: dict[str, float] = {}
+def _costs(gets: list[dict[str, Any]], found: list[bytes | None]) -> Mapping[str, Cost]:
+    costs: dict[str, Cost] = {}
     for get, data in zip(gets, found, strict=True):
         table = get["TableName"]
-        units[table] = units.get(table, 0.0) + TRANSACTION * read_units(data_bytes(data), CONSISTENT)
-    return units
+        costs.setdefault(table, Cost()).table += TRANSACTION * read_units(data_bytes(data), CONSISTENT)
+    return costs

@@ -22,11 +22,12 @@ from tailrace.engine.transact import CANCELED
 from tailrace.errors import ApiError, validation_error
 from tailrace.server.capacity import (
     TRANSACTION,
+    Cost,
     consumed_by_transaction,
     is_wanted,
     read_units,
-    write_units,
 )
+from tailrace.server.collections import metrics_by_table, wants_metrics
 from tailrace.server.parameters import EXPRESSION, EXPRESSION_VALUES, read_placeholders
 from tailrace.server.registry import DYNAMODB, Result, operation
 from tailrace.server.shapes import (
@@ -78,7 +79,6 @@ INPUT: Final = Input(
         ReturnConsumedCapacity=RETURN_CAPACITY, ReturnItemCollectionMetrics=RETURN_METRICS,
         ClientRequestToken=Text(1, 36),
     ),
-    {"ReturnItemCollectionMetrics": "NONE"},
 )  # fmt: skip
 
 
@@ -88,11 +88,12 @@ def transact_write_items(engine: Engine, payload: Payload) -> Result:
     operations = [_read_one(each) for each in payload["TransactItems"]]
     token = payload.get("ClientRequestToken")
     if token is None:
-        return _answer(payload, operations, engine.transact(operations))
+        return _answer(engine, payload, operations, engine.transact(operations))
     digest = request_digest(payload)
     done = engine.requests.done(token, digest)
     if done is not None:
-        told = consumed_by_transaction(payload, done, "ReadCapacityUnits") if is_wanted(payload) else None
+        costs = {table: Cost(units) for table, units in done.items()}
+        told = consumed_by_transaction(payload, costs, "ReadCapacityUnits") if is_wanted(payload) else None
         return {} if told is None else {"ConsumedCapacity": told}
     try:
         mutations = engine.transact(operations)
@@ -101,7 +102,7 @@ def transact_write_items(engine: Engine, payload: Payload) -> Result:
             engine.requests.keep(token, digest, None)
         raise
     engine.requests.keep(token, digest, _read_units(operations, mutations))
-    return _answer(payload, operations, mutations)
+    return _answer(engine, payload, operations, mutations)
 
 
 def _read_one(each: Payload) -> Operation:
@@ -144,14 +145,20 @@ def _without_defaults(members: Payload) -> Payload:
     }
 
 
-def _answer(payload: Payload, operations: Sequence[Operation], mutations: Sequence[Mutation]) -> Result:
-    if not is_wanted(payload):
-        return b"{}"
-    units: dict[str, float] = {}
-    for one, mutation in zip(operations, mutations, strict=True):
-        cost = TRANSACTION * write_units(mutation.old, mutation.new)
-        units[one.table] = units.get(one.table, 0.0) + cost
-    return {"ConsumedCapacity": consumed_by_transaction(payload, units, "WriteCapacityUnits")}
+def _answer(
+    engine: Engine, payload: Payload, operations: Sequence[Operation], mutations: Sequence[Mutation]
+) -> Result:
+    answer: dict[str, Any] = {}
+    done = [(one.table, mutation) for one, mutation in zip(operations, mutations, strict=True)]
+    if is_wanted(payload):
+        costs: dict[str, Cost] = {}
+        for table, mutation in done:
+            costs.setdefault(table, Cost()).add_write(engine.indexes(table), mutation, TRANSACTION)
+        answer["ConsumedCapacity"] = consumed_by_transaction(payload, costs, "WriteCapacityUnits")
+    if wants_metrics(payload):
+        written = ((table, mutation.keys) for table, mutation in done)
+        answer["ItemCollectionMetrics"] = metrics_by_table(engine, payload, written)
+    return answer
 
 
 def _read_units(operations: Sequence[Operation], mutations: Sequence[Mutation]) -> Mapping[str, float]:

@@ -4,7 +4,7 @@ Behaviour:     all right-hand sides see the item before the update; without an e
                an update that changes nothing leaves no record. Returned attributes are whole, old or new, or only the
                parts that the expression touches.
 Limits:        item 400 KB; expression 4 KB.
-Not emulated:  ReturnItemCollectionMetrics other than NONE.
+Not emulated:  nothing.
 Source:        AWS API Reference, UpdateItem; semantics §6.4, §6.8.
 """
 
@@ -18,7 +18,6 @@ from tailrace.server.legacy import ATTRIBUTE_UPDATES
 from tailrace.server.parameters import (  # fmt: skip
     EXPRESSION,
     WRITE_MEMBERS,
-    WRITE_REFUSED,
     read_condition,
     read_placeholders,
     wants_old_on_failure,
@@ -42,7 +41,6 @@ INPUT: Final = Input(
         frozenset(("TableName", "Key")),
         "UpdateItemInput",
     ),
-    WRITE_REFUSED,
 )
 
 
@@ -60,7 +58,7 @@ def update_item(engine: Engine, payload: Payload) -> Result:
     )
     returns = payload.get("ReturnValues", "NONE")
     attributes = None if returns == "NONE" else returned_attributes(returns, mutation, update)
-    return written(payload, mutation, attributes)
+    return written(engine, payload, mutation, attributes)
 
 
 def read_update(payload: Payload) -> UpdateExpression | None:

@@ -1,8 +1,10 @@
-"""UpdateTable: the stream on or off, throughput and billing, protection against deletion, the table class.
+"""UpdateTable: indexes, the stream on or off, throughput and billing, protection against deletion, the table class.
 
 Behaviour:     answers UPDATING; the next DescribeTable says ACTIVE. A stream that is switched on again is a new one.
-Limits:        one kind of change a request where AWS asks for it.
-Not emulated:  GlobalSecondaryIndexUpdates, ReplicaUpdates, MultiRegionConsistency, GlobalTableWitnessUpdates,
+               A new index is filled in slices while the table is read and written, also over a restart; it can be read
+               once it is ACTIVE.
+Limits:        one index created or deleted at a time; one kind of change a request where AWS asks for it.
+Not emulated:  ReplicaUpdates, MultiRegionConsistency, GlobalTableWitnessUpdates,
                GlobalTableSettingsReplicationMode, DisassociationProtectionEnabled, VectorIndexUpdates, SSESpecification,
                WarmThroughput and OnDemandThroughput.
 Source:        AWS API Reference, UpdateTable; semantics §1.2, §6.11.
@@ -15,6 +17,7 @@ from tailrace.server.registry import DYNAMODB, Result, operation
 from tailrace.server.shapes import (
     ATTRIBUTE_DEFINITIONS,
     BILLING_MODE,
+    INDEX_UPDATES,
     STREAM,
     TABLE_CLASS,
     TABLE_NAME,
@@ -33,7 +36,7 @@ INPUT: Final = Input(
     structure(
         "UpdateTableInput", "TableName",
         AttributeDefinitions=ATTRIBUTE_DEFINITIONS, TableName=TABLE_NAME, BillingMode=BILLING_MODE,
-        ProvisionedThroughput=THROUGHPUT, GlobalSecondaryIndexUpdates=Many(Anything()), StreamSpecification=STREAM,
+        ProvisionedThroughput=THROUGHPUT, GlobalSecondaryIndexUpdates=INDEX_UPDATES, StreamSpecification=STREAM,
         SSESpecification=Anything(), ReplicaUpdates=Many(Anything(), 1), TableClass=TABLE_CLASS,
         DeletionProtectionEnabled=Flag(), MultiRegionConsistency=Text(choices=("EVENTUAL", "STRONG")),
         GlobalTableWitnessUpdates=Many(Anything(), 1, 1), OnDemandThroughput=Anything(), WarmThroughput=Anything(),
@@ -51,5 +54,5 @@ INPUT: Final = Input(
 
 @operation(DYNAMODB, "UpdateTable", INPUT)
 def update_table(engine: Engine, payload: Payload) -> Result:
-    """Change a table. Raises: ApiError. Indexes are refused by `tables.definition`."""
+    """Change a table. Raises: ApiError."""
     return {"TableDescription": engine.update_table(payload["TableName"], read_change(payload))}

@@ -1,0 +1,235 @@
+"""Indexes come, are filled, change and go: what CreateTable and UpdateTable do to them.
+
+Rules of this file: filling is done in slices of rows; a slice and the position after it are one group, so a crash in the
+middle repeats nothing and loses nothing. A deleted index is forgotten at once, and its rows go as those of a deleted
+table do. Called by `engine.lifecycle` and `engine.expiry`. Source: semantics §6.11.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from tailrace.engine.catalog import Catalog, Table
+from tailrace.engine.committer import Committer
+from tailrace.engine.description import describe_index
+from tailrace.engine.documents import IndexDocument
+from tailrace.engine.indexing import Indexing
+from tailrace.engine.settings import EngineSettings
+from tailrace.engine.table_index import TableIndex
+from tailrace.errors import ApiError, validation_error
+from tailrace.ports import Clock
+from tailrace.tables.definition import BillingMode
+from tailrace.tables.index_rules import ONE_AT_A_TIME, IndexUpdates, create_from
+from tailrace.tables.indexes import EntryChange, IndexDefinition
+from tailrace.tables.schema import INVALID
+from tailrace.values.size import size_bytes
+
+DELAY_MS: Final = 4_000
+"""How long an index is at least being created or deleted with `aws_delays`."""
+SAME_THROUGHPUT: Final = (
+    "The provisioned throughput for the index {0} will not change. The requested value equals the current value. "
+    "Current ReadCapacityUnits provisioned for the index: {1}. Requested ReadCapacityUnits: {1}. "
+    "Current WriteCapacityUnits provisioned for the index: {2}. Requested WriteCapacityUnits: {2}. "
+    "Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits."
+)
+
+
+class IndexLifecycle:
+    """The indexes of one engine."""
+
+    def __init__(
+        self,
+        committer: Committer,
+        catalog: Catalog,
+        indexing: Indexing,
+        clock: Clock,
+        settings: EngineSettings,
+    ) -> None:
+        self._committer = committer
+        self._catalog = catalog
+        self._indexing = indexing
+        self._clock = clock
+        self._settings = settings
+        self.on_work: Callable[[], None] = _nothing
+        """Called when there is an index to fill: who runs the slices may be asleep."""
+
+    # ---- coming --------------------------------------------------------------------------------------------------
+
+    def create_with(self, table: Table, definitions: Iterable[IndexDefinition]) -> None:
+        """The indexes a new table begins with: there is nothing to fill."""
+        for definition in definitions:
+            is_first_local = definition.kind == "LOCAL" and not table.collections
+            number = self._catalog.take_table_number()
+            collections = self._catalog.take_table_number() if is_first_local else 0
+            self._catalog.save_index(
+                table,
+                IndexDocument(definition, number, table.schema.number, "ACTIVE", collections=collections),
+            )
+
+    def _check(self, table: Table, updates: IndexUpdates) -> None:
+        """Refuse what the table does not allow now. Raises: ApiError."""
+        names = {each.definition.name: each for each in table.every_index if not each.index.is_local}
+        wanted = (*(updates.throughput or ()), *(updates.most or ()))
+        for name in (*wanted, *(() if updates.delete is None else (updates.delete,))):
+            if name not in names:
+                raise ApiError(
+                    "ResourceNotFoundException", f"Requested resource not found: Index: {name} not found"
+                )
+        online = {each.definition.name for each in table.every_index if each.document.status != "ACTIVE"}
+        if (updates.create is not None or updates.delete is not None) and online - {updates.delete}:
+            raise ApiError("LimitExceededException", ONE_AT_A_TIME)
+
+    def update(self, table: Table, updates: IndexUpdates, mode: BillingMode) -> None:
+        """Do what UpdateTable asks for. Raises: ApiError, and then nothing was done."""
+        self._check(table, updates)
+        self._check_billing(table, updates, mode)
+        documents = [self._changed(table, name, updates, mode) for name in updates.most or ()]
+        if updates.create is not None:
+            documents.append(self._created(table, updates, mode))
+        if updates.delete is not None:
+            documents.append(
+                msgspec.structs.replace(
+                    _named(table, updates.delete), status="DELETING", busy_until_ms=self._busy_until_ms()
+                )
+            )
+        for document in documents:
+            self._catalog.save_index(table, document)
+        if mode == "PAY_PER_REQUEST" != table.document.definition.billing_mode:
+            self._free(table)
+        if updates.create is not None:
+            self.on_work()
+
+    def _created(self, table: Table, updates: IndexUpdates, mode: BillingMode) -> IndexDocument:
+        present = [each.definition for each in table.every_index]
+        types = table.document.definition.types() | {
+            attribute.name: attribute.type for one in present for attribute in one.key
+        }
+        definition = create_from(updates, present, types, on_demand=mode == "PAY_PER_REQUEST")
+        return IndexDocument(
+            definition,
+            self._catalog.take_table_number(),
+            table.schema.number,
+            "CREATING",
+            busy_until_ms=self._busy_until_ms(),
+        )
+
+    def _busy_until_ms(self) -> int:
+        return self._clock.now().wall_ms + (DELAY_MS if self._settings.aws_delays else 0)
+
+    def _changed(self, table: Table, name: str, updates: IndexUpdates, mode: BillingMode) -> IndexDocument:
+        document = _named(table, name)
+        definition = document.definition
+        units = (updates.throughput or {}).get(name)
+        if units is not None:
+            if mode == "PAY_PER_REQUEST":
+                raise validation_error(
+                    f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"
+                )
+            if units == (definition.read_units, definition.write_units):
+                raise validation_error(SAME_THROUGHPUT.format(name, *units))
+            definition = replace(definition, read_units=units[0], write_units=units[1])
+        most = (updates.most or {}).get(name, {})
+        if most:
+            definition = replace(
+                definition,
+                most_read_units=most.get("MaxReadRequestUnits", definition.most_read_units),
+                most_write_units=most.get("MaxWriteRequestUnits", definition.most_write_units),
+            )
+        return msgspec.structs.replace(document, definition=definition)
+
+    def _check_billing(self, table: Table, updates: IndexUpdates, mode: BillingMode) -> None:
+        if mode == "PAY_PER_REQUEST" or table.document.definition.billing_mode == mode:
+            return
+        for each in table.every_index:
+            if not each.index.is_local and each.definition.name not in (updates.throughput or {}):
+                raise validation_error(
+                    f"{INVALID}ProvisionedThroughput must be specified for index: {each.definition.name}"
+                )
+
+    def _free(self, table: Table) -> None:
+        """On demand an index has no units."""
+        for each in table.every_index:
+            definition = replace(each.definition, read_units=0, write_units=0)
+            self._catalog.save_index(table, msgspec.structs.replace(each.document, definition=definition))
+
+    # ---- going and being filled ----------------------------------------------------------------------------------
+
+    def advance(self, table: Table) -> None:
+        """One step of what is under way: who waits for an index by describing its table pushes it on."""
+        self.settle(table)
+        self.fill(table)
+
+    def settle(self, table: Table) -> None:
+        """End the waiting of indexes whose time has come."""
+        for each in table.every_index:
+            if each.document.status == "DELETING" and self._is_over(each):
+                self._catalog.remove_index(table, each)
+
+    def _is_over(self, each: TableIndex) -> bool:
+        return self._clock.now().wall_ms >= each.document.busy_until_ms
+
+    def fill_all(self) -> Iterator[None]:
+        """Fill what is being created, everywhere; each yield is a good moment to flush."""
+        for table in tuple(self._catalog.tables.values()):
+            self.settle(table)
+            while self.fill(table):
+                yield
+
+    def fill(self, table: Table) -> bool:
+        """One slice of one index of a table; whether there was something to do."""
+        for each in table.every_index:
+            if each.document.status == "CREATING" and self._is_over(each):
+                self._fill(table, each)
+                return True
+        return False
+
+    def _fill(self, table: Table, each: TableIndex) -> None:
+        position = each.document.position
+        first = position + b"\0" if position else b""
+        rows = self._committer.query(table.schema.number, first, None, self._settings.slice_rows)
+        for key, data in rows:
+            entry = each.index.entry(orjson.loads(data), key)
+            if entry is not None:
+                whole = data if each.index.projected is None else None
+                self._indexing.replace(each.number, EntryChange(None, entry), whole)
+                self._catalog.resize(each, 1, size_bytes(entry.item))
+        if len(rows) < self._settings.slice_rows:
+            document = msgspec.structs.replace(each.document, status="ACTIVE", position=b"")
+        else:
+            document = msgspec.structs.replace(each.document, position=rows[-1][0])
+        self._catalog.save_index(table, document)
+
+    # ---- being described -----------------------------------------------------------------------------------------
+
+    def described(self, table: Table, arn: str, status: str) -> dict[str, Any]:
+        """The index members of AWS's TableDescription; `status` is the table's."""
+        answer: dict[str, Any] = {}
+        for each in table.every_index:
+            member = "LocalSecondaryIndexes" if each.index.is_local else "GlobalSecondaryIndexes"
+            told = describe_index(
+                each.document,
+                f"{arn}/index/{each.definition.name}",
+                items=each.items,
+                size_bytes=each.size_bytes,
+                on_demand=table.document.definition.billing_mode == "PAY_PER_REQUEST",
+                status="CREATING" if status == "CREATING" else each.document.status,
+                is_filling=status == "ACTIVE" and self._is_over(each),
+            )
+            answer.setdefault(member, []).append(told)
+        return answer
+
+    def attribute_definitions(self, table: Table) -> list[dict[str, str]]:
+        """AWS's AttributeDefinitions: the key attributes of the table and of its indexes."""
+        indexes = tuple(each.definition for each in table.every_index)
+        return replace(table.document.definition, indexes=indexes).attribute_definitions()
+
+
+def _named(table: Table, name: str) -> IndexDocument:
+    return next(each.document for each in table.every_index if each.definition.name == name)
+
+
+def _nothing() -> None:
+    """Until somebody runs the slices."""

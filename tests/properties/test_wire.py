@@ -18,7 +18,7 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
 from tailrace.server.inprocess import InProcess
 from tailrace.server.registry import Operation, find_operations
-from tailrace.server.shapes import Flag, Many, Mapped, Shape, Structure, Text, Values, Whole
+from tailrace.server.shapes import AnyValue, Flag, Many, Mapped, Shape, Structure, Text, Values, Whole
 from tailrace.stores.memory import MemoryStore
 from tests.conformance.client import SIGNED, Conformance
 from tests.serving import HEAD, START_MS, Served, chunked, request, serving
@@ -36,6 +36,9 @@ SELDOM_RIGHT = (
     "CreateTable",
 )
 """Nobody guesses an ARN, a token, or (on purpose) the one table there is."""
+
+ONE_OF = ("WriteRequest", "TransactWriteItem")
+"""Structures without a required member, which need exactly one all the same."""
 
 # ---- in process --------------------------------------------------------------------------------------------------
 
@@ -87,6 +90,8 @@ def fitting(shape: Shape) -> st.SearchStrategy[Any]:
             )
         case Values():
             return items | st.dictionaries(st.sampled_from([":v", ":w"]), values, max_size=2)
+        case AnyValue():
+            return values
         case _:
             return anything
 
@@ -106,7 +111,7 @@ def barely(shape: Shape) -> st.SearchStrategy[Any]:
         case Mapped(of, key=key):
             return st.dictionaries(barely(key), barely(of), min_size=1, max_size=1)
         case Structure(members, required, name):
-            wanted = required or (st.sampled_from(sorted(members)) if name == "WriteRequest" else frozenset())
+            wanted = required or (st.sampled_from(sorted(members)) if name in ONE_OF else frozenset())
             if isinstance(wanted, frozenset):
                 return st.fixed_dictionaries({one: barely(members[one]) for one in wanted})
             return wanted.flatmap(lambda one: st.fixed_dictionaries({one: barely(members[one])}))

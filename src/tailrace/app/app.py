@@ -16,6 +16,7 @@ from tailrace.app.change import Batch, Change
 from tailrace.app.checking import check_given, check_where
 from tailrace.app.depends import Depends, check_cycles, place_of, signature_of
 from tailrace.app.entity import Entity
+from tailrace.app.explain import Explanation, explain
 from tailrace.app.filtering import Filter
 from tailrace.app.item import ENTITY, declare
 from tailrace.app.on_failure import Discard, Park, Policy, settings_of
@@ -125,7 +126,9 @@ class App:
         """
         if table is not None:
             return declare(cls, table, pk, sk)
-        return self._entity(cls)
+        found = self._entity(cls)
+        _ = found.model
+        return found
 
     def on(
         self, target: Target, *, where: Where | None = None, retry: Retry | None = None,
@@ -192,19 +195,19 @@ class App:
             "on", changes, Unmatched(changes.table).wants, retry, timeout, unmatched_id(changes.table.name)
         )
 
+    def explain(self, handler: Callable[..., Any] | str) -> Explanation:
+        """What reaches a handler: the event pattern, what is judged in process besides, and why. Raises: SettingsError."""
+        mapping = self._handler("explain", handler)
+        accepts = mapping.settings.accepts
+        changes = Changes(mapping.table, entity=mapping.entity)
+        where: Where | None = None
+        if isinstance(accepts, Filter):
+            changes, where = accepts.changes, accepts.where
+        return explain(mapping.id, changes, where)
+
     def sink(self, handler: Callable[..., Any] | str, sink: Sink) -> None:
         """Write what a handler returns to a sink: one attempt is the handler and the write. Raises: SettingsError."""
-        found = [mapping for mapping in self._mappings.values() if handler in (mapping.id, mapping.target)]
-        if not found:
-            raise SettingsError(
-                f"sink: {handler!r} is no handler of app {self.name!r}: declare it first, with @app.on(…) above `def`"
-            )
-        if len(found) > 1:
-            ids = ", ".join(repr(mapping.id) for mapping in found)
-            raise SettingsError(
-                f"sink: {handler!r} is declared {len(found)} times: name one by its id: {ids}"
-            )
-        (mapping,) = found
+        mapping = self._handler("sink", handler)
         if mapping.kind != "on":
             raise SettingsError(
                 f"sink: {mapping.id!r} is no handler of single changes, so it has no output for each of them"
@@ -214,6 +217,20 @@ class App:
         if not callable(getattr(sink, "write", None)):
             raise SettingsError(f"sink: {sink!r} is no sink: a sink has `async def write(self, batch)`")
         self._mappings[mapping.id] = replace(mapping, sink=sink)
+
+    def _handler(self, word: str, handler: Callable[..., Any] | str) -> Mapping:
+        found = [mapping for mapping in self.mappings if handler in (mapping.id, mapping.target)]
+        if not found:
+            ids = ", ".join(mapping.id for mapping in self.mappings)
+            raise SettingsError(
+                f"{word}: {handler!r} is no handler of app {self.name!r}; declared so far: {ids or 'none'}"
+            )
+        if len(found) > 1:
+            ids = ", ".join(repr(mapping.id) for mapping in found)
+            raise SettingsError(
+                f"{word}: {handler!r} is declared {len(found)} times: name one by its id: {ids}"
+            )
+        return found[0]
 
     def _changes(self, target: object) -> Changes:
         match target:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, get_args, get_origin
 
 from tailrace.app.change import Batch, Change
+from tailrace.app.explain import alternatives, target_words
 from tailrace.app.predicates import Predicate, fields_of
 from tailrace.app.table import Changes
 from tailrace.errors import SettingsError
@@ -61,3 +62,7 @@ def check_where(place: str, where: Predicate | Callable[[Any], bool] | None, cha
                 f"{place}: it is declared on {on} and its predicate asks for {field!r}: declare it on {field._entity!r}, or ask for a "
                 "field of its own entity"
             )
+    if not alternatives(changes, where):
+        raise SettingsError(
+            f"{place}: where={where!r} can never be true of {target_words(changes)}, so the handler would never be called"
+        )

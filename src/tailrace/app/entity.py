@@ -39,6 +39,11 @@ class _KeyPart:
             if self.codecs[name][0].words != "str"
         ]
 
+    @property
+    def has_checks(self) -> bool:
+        """Whether some text of this form is no key, because a field cannot be read out of it."""
+        return bool(self._checks)
+
     def _codec(self, slot: Slot, model: Model) -> tuple[Codec, str]:
         field = model.fields.get(slot.field)
         if field is None:
@@ -199,6 +204,12 @@ class Entity(Generic[T]):
         assert self._compiled is not None
         return self._compiled
 
+    @property
+    def parts(self) -> list[_KeyPart]:
+        """The key attributes. Raises: SettingsError."""
+        _ = self.model
+        return self._parts
+
     def try_compile(self) -> None:
         """Refuse now what is wrong; an annotation that is defined further down waits for the first use. Raises: SettingsError."""
         try:
@@ -220,16 +231,16 @@ class Entity(Generic[T]):
             )
         types = {self.table.pk: self.table.pk_type, self.table.sk or "": self.table.sk_type}
         try:
-            self.parts = [
+            self._parts = [
                 _KeyPart(name, types[name], template, model) for name, template in self.templates.items()
             ]
         except SettingsError as error:
             raise SettingsError(f"{self}: {error.args[0]}") from error
         self._computed = frozenset(
-            part.attribute for part in self.parts if part.attribute not in model.attributes
+            part.attribute for part in self._parts if part.attribute not in model.attributes
         )
         self._check_attributes(model)
-        self.key_fields = tuple(dict.fromkeys(name for part in self.parts for name in part.codecs))
+        self.key_fields = tuple(dict.fromkeys(name for part in self._parts for name in part.codecs))
         self.key_attributes = tuple(model.fields[name].attribute for name in self.key_fields)
         self._write_ttl_in_seconds(model)
         self._compiled = model
@@ -239,7 +250,7 @@ class Entity(Generic[T]):
             raise SettingsError(
                 f"{self}: two fields are kept in one attribute; give one of them another Attribute(…)"
             )
-        for part in self.parts:
+        for part in self._parts:
             field = model.attributes.get(part.attribute)
             if field is not None and part.template.text != "{" + field.name + "}":
                 raise SettingsError(
@@ -260,7 +271,7 @@ class Entity(Generic[T]):
     def fits(self, keys: Item) -> bool:
         """Whether a key is of this entity."""
         # A list: a generator costs as much as the test, and there are one or two.
-        return all([part.fits(keys.get(part.attribute)) for part in self.parts])  # noqa: C419
+        return all([part.fits(keys.get(part.attribute)) for part in self._parts])  # noqa: C419
 
     def decode(self, item: Item) -> T:
         """An instance. Raises: ItemError."""
@@ -274,7 +285,7 @@ class Entity(Generic[T]):
     def encode(self, instance: T) -> Item:
         """The item with its key, canonical. Raises: ItemError."""
         item = self.model.encode(instance)
-        for part in self.parts:
+        for part in self._parts:
             item[part.attribute] = self._key_value(part, instance)
         return self._canonical(item)
 
@@ -284,7 +295,7 @@ class Entity(Generic[T]):
         for name in self.key_fields:
             if name not in fields:
                 raise ItemError(f"{self}: {name}= is missing: the key {self.key_words} is made of it")
-        return self._canonical({part.attribute: self._formatted(part, fields) for part in self.parts})
+        return self._canonical({part.attribute: self._formatted(part, fields) for part in self._parts})
 
     def diff(
         self, old: Any, new: Any, raw_old: Item, raw_new: Item, attributes: Iterable[str]
@@ -326,7 +337,7 @@ class Entity(Generic[T]):
 
     def _from_key(self, item: Item) -> Item:
         found: Item = {}
-        for part in self.parts:
+        for part in self._parts:
             for name, value in (part.parse(item.get(part.attribute)) or {}).items():
                 found[self.model.fields[name].attribute] = value
         return found

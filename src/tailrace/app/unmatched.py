@@ -32,7 +32,7 @@ class Unmatched:
     def wants(self, change: Change[Any]) -> bool:
         """Whether a change fits no entity of the table."""
         keys = change.raw_keys
-        return not any(entity.fits(keys) for entity in self._table.entities)
+        return not any(entity.parts and entity.fits(keys) for entity in self._table.entities)
 
     def log(self, change: Change[Any]) -> None:
         """Say it once for each kind of key, and for a hundred kinds at most."""

@@ -1,0 +1,173 @@
+"""`app.explain(handler)`: what reaches a handler, what a pattern can say of it, what is judged in process, and why.
+
+Rules of this file: it computes and words; recorded traffic is counted by whoever has it (`world.explain`, `tailrace explain`), with the same
+pattern engine that event source mappings use. Called by app.py, testing/world.py and server/explaining.py.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from tailrace.app.change import Change
+from tailrace.app.entity import Entity
+from tailrace.app.leaves import THERE
+from tailrace.app.predicates import Predicate
+from tailrace.app.table import EVENTS, Changes
+from tailrace.app.widening import Open, Path, Term, closed, meet, pattern_of, terms_of
+from tailrace.streams.envelopes import lambda_record
+from tailrace.streams.record import ChangeRecord
+
+Matches = Callable[[dict[str, Any]], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Recorded changes of a table: how many there were, how many the patterns let through, how many the handler wants."""
+
+    records: int = 0
+    matched: int = 0
+    wanted: int = 0
+
+    def __str__(self) -> str:
+        if not self.records:
+            return "no recorded traffic to count"
+        return (
+            f"of {self.records:,} recorded changes the pattern drops {self.records - self.matched:,} before an invocation, the residual "
+            f"{self.matched - self.wanted:,} more; {self.wanted:,} reach the handler"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What reaches a handler.
+
+    Shape:   `patterns` are joined by OR (empty: everything passes); `opened` is what they leave open, with reasons; `residual` is what
+             is judged in process, None when the patterns say it all.
+    """
+
+    handler: str
+    target: str
+    where: str | None
+    patterns: tuple[dict[str, Any], ...]
+    opened: tuple[Open, ...]
+    residual: str | None
+    traffic: Traffic | None = None
+
+    def value(self) -> dict[str, Any]:
+        """The same as JSON."""
+        counted = self.traffic
+        return {
+            "handler": self.handler,
+            "target": self.target,
+            "where": self.where,
+            "patterns": list(self.patterns),
+            "residual": self.residual,
+            "open": [{"part": each.part, "reason": each.reason} for each in self.opened],
+            "traffic": None
+            if counted is None
+            else {"records": counted.records, "matched": counted.matched, "wanted": counted.wanted},
+        }
+
+    def __str__(self) -> str:
+        return "\n".join(lines_of(self.value()))
+
+
+def lines_of(value: dict[str, Any]) -> Iterable[str]:
+    """An explanation for people, out of its JSON."""
+    where = "" if value["where"] is None else f", where {value['where']}"
+    yield f"{value['handler']} ← {value['target']}{where}"
+    for pattern in value["patterns"] or [{}]:
+        yield f"  pattern   {json.dumps(pattern, ensure_ascii=False)}"
+    yield f"  residual  {value['residual'] or 'nothing: the pattern says it all'}"
+    for each in value["open"]:
+        yield f"  why       {each['part']}: {each['reason']}"
+    if value["traffic"] is not None:
+        yield f"  traffic   {Traffic(**value['traffic'])}"
+
+
+def target_words(changes: Changes) -> str:
+    """What a handler is declared on."""
+    name = changes.table.name if changes.entity is None else str(changes.entity)
+    if set(changes.events) == set(EVENTS):
+        return name
+    words = {"INSERT": "inserted", "MODIFY": "modified", "REMOVE": "removed"}
+    return " | ".join(f"{name}.{words[event]}" for event in changes.events)
+
+
+def alternatives(changes: Changes, where: Predicate | Callable[[Change[Any]], bool] | None) -> list[Term]:
+    """What a pattern can ask of the records for a handler. Empty: no record can ever reach it."""
+    first = (
+        Term(frozenset(changes.events)) if changes.entity is None else _entity_term(changes, changes.entity)
+    )
+    if where is None:
+        return [first]
+    if not isinstance(where, Predicate):
+        name = getattr(where, "__qualname__", repr(where))
+        opened = Open(
+            name, "it is a function: write it with changed, new and old, and a pattern can say some of it"
+        )
+        return [Term(first.events, first.leaves, (*first.opened, opened))]
+    met = [meet((first, term)) for term in terms_of(where)]
+    return closed([term for term in met if term is not None])
+
+
+def _entity_term(changes: Changes, entity: Entity[Any]) -> Term:
+    leaves: dict[Path, Any] = {}
+    opened: list[Open] = []
+    for part in entity.parts:
+        path = ("dynamodb", "Keys", part.attribute, part.kind)
+        if not part.codecs:
+            leaves[path] = (part.template.lead,)
+            continue
+        leaves[path] = ({"prefix": part.template.lead},) if part.template.lead else (THERE,)
+        if len(part.template.parts) > 2 or part.has_checks or part.template.excluded:
+            opened.append(
+                Open(
+                    f"{part.attribute} fits {part.template.text!r}",
+                    "a pattern asks how a key begins, no more",
+                )
+            )
+    return Term(frozenset(changes.events), leaves, tuple(opened))
+
+
+def explain(
+    handler: str, changes: Changes, where: Predicate | Callable[[Change[Any]], bool] | None
+) -> Explanation:
+    """Patterns and residual of a handler, without traffic."""
+    terms = alternatives(changes, where)
+    opened = tuple(dict.fromkeys(each for term in terms for each in term.opened))
+    patterns = tuple(pattern_of(term) for term in terms)
+    words = (
+        None
+        if where is None
+        else repr(where)
+        if isinstance(where, Predicate)
+        else getattr(where, "__qualname__", repr(where))
+    )
+    residual: str | None = None
+    if opened:
+        residual = " and ".join(each.part for each in opened) if len(terms) == 1 else str(words)
+    return Explanation(handler, target_words(changes), words, patterns, opened, residual)
+
+
+def count(
+    records: Iterable[ChangeRecord], matches: Matches, accepts: Callable[[ChangeRecord], bool] | None
+) -> Traffic:
+    """Recorded traffic, through the pattern and through the filter."""
+    seen = matched = wanted = 0
+    for record in records:
+        seen += 1
+        matched += matches(event_of(record))
+        wanted += accepts is None or accepts(record)
+    return Traffic(seen, matched, wanted)
+
+
+def event_of(record: ChangeRecord) -> dict[str, Any]:
+    """A record as a pattern sees it."""
+    event: dict[str, Any] = orjson.loads(
+        lambda_record(record, "arn:aws:dynamodb", "NEW_AND_OLD_IMAGES", "us-east-1")
+    )
+    return event

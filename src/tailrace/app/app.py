@@ -257,8 +257,8 @@ class App:
         if len(found) != 1:
             many = "no table" if not found else "several tables"
             raise SettingsError(
-                f"{cls.__qualname__} is in {many} of app {self.name!r}: class {cls.__qualname__}(Item, table=shop, "
-                f"pk='{cls.__name__.upper()}#{{id}}') puts it in one, and so does app.entity({cls.__qualname__}, shop, pk=…), whose "
+                f"{cls.__name__} is in {many} of app {self.name!r}: class {cls.__name__}(Item, table=shop, "
+                f"pk='{cls.__name__.upper()}#{{id}}') puts it in one, and so does app.entity({cls.__name__}, shop, pk=…), whose "
                 "answer a handler can be declared on"
             )
         return found[0]

@@ -48,7 +48,7 @@ class _KeyPart:
         field = model.fields.get(slot.field)
         if field is None:
             raise SettingsError(
-                f"template {self.template.text!r}: {model.cls.__qualname__} has no field {slot.field!r}; "
+                f"template {self.template.text!r}: {model.cls.__name__} has no field {slot.field!r}; "
                 f"{nearest(slot.field, model.fields)}"
             )
         kinds = field.codec.kinds - {"NULL"}
@@ -152,7 +152,7 @@ class Entity(Generic[T]):
     ) -> None:
         if not isinstance(table, Table):
             raise SettingsError(
-                f"{cls.__qualname__}: table={table!r} is no table: app.table('orders', pk='id') makes one"
+                f"{cls.__name__}: table={table!r} is no table: app.table('orders', pk='id') makes one"
             )
         self.cls = cls
         self.table = table
@@ -168,7 +168,7 @@ class Entity(Generic[T]):
         self._join()
 
     def __repr__(self) -> str:
-        return self.cls.__qualname__
+        return self.cls.__name__
 
     def _template(self, attribute: str, text: str | None) -> Template:
         try:

@@ -195,11 +195,11 @@ def check_names(cls: type, taken: Mapping[str, str]) -> None:
     for name in annotated_names(cls):
         if name.startswith("_"):
             raise SettingsError(
-                f"{cls.__qualname__}.{name}: a field's name begins with a letter; "
+                f"{cls.__name__}.{name}: a field's name begins with a letter; "
                 f"{name}: ClassVar[…] is no field, and Annotated[…, Attribute({name!r})] names the attribute"
             )
         if name in taken:
             raise SettingsError(
-                f"{cls.__qualname__}.{name}: {cls.__qualname__}.{name} already means {taken[name]}; call the field something else "
+                f"{cls.__name__}.{name}: {cls.__name__}.{name} already means {taken[name]}; call the field something else "
                 f"and name its attribute: {name}_: Annotated[…, Attribute({name!r})]"
             )

@@ -45,7 +45,7 @@ class _ItemClass(type):
         def __getattr__(cls, name: str) -> Any:
             if name.startswith("_") or name not in cls.__dict__.get(FIELDS, ()):
                 known = cls.__dict__.get(FIELDS, ())
-                raise AttributeError(f"{cls.__qualname__} has no field {name!r}; {nearest(name, known)}")
+                raise AttributeError(f"{cls.__name__} has no field {name!r}; {nearest(name, known)}")
             return field_path(entity_of(cls), name)
 
 
@@ -70,7 +70,7 @@ class Item(metaclass=_ItemClass):
         if table is None:
             if pk is not None or sk is not None:
                 raise SettingsError(
-                    f"{cls.__qualname__}: a key without a table: class {cls.__qualname__}(Item, table=…, pk=…)"
+                    f"{cls.__name__}: a key without a table: class {cls.__name__}(Item, table=…, pk=…)"
                 )
             return
         frame = sys._getframe(1)
@@ -84,16 +84,16 @@ class Item(metaclass=_ItemClass):
             if name in values:
                 own[name] = values.pop(name)
             elif default is MISSING:
-                raise TypeError(f"{cls.__qualname__}: {name}= is missing")
+                raise TypeError(f"{cls.__name__}: {name}= is missing")
             else:
                 own[name] = deepcopy(default) if isinstance(default, COPIED) else default
         for name in values:
-            raise TypeError(f"{cls.__qualname__} has no field {name!r}; {nearest(name, defaults)}")
+            raise TypeError(f"{cls.__name__} has no field {name!r}; {nearest(name, defaults)}")
 
     def __repr__(self) -> str:
         own = self.__dict__
         shown = ", ".join(f"{name}={own[name]!r}" for name in type(self).__dict__[FIELDS] if name in own)
-        return f"{type(self).__qualname__}({shown})"
+        return f"{type(self).__name__}({shown})"
 
     def __eq__(self, other: object) -> bool:
         return self.__dict__ == other.__dict__ if type(other) is type(self) else NotImplemented
@@ -130,6 +130,6 @@ def entity_of(cls: type) -> Entity[Any]:
     found: Entity[Any] | None = cls.__dict__.get(ENTITY)
     if found is None:
         raise SettingsError(
-            f"{cls.__qualname__} is in no table: class {cls.__qualname__}(Item, table=shop, pk='{cls.__name__.upper()}#{{id}}')"
+            f"{cls.__name__} is in no table: class {cls.__name__}(Item, table=shop, pk='{cls.__name__.upper()}#{{id}}')"
         )
     return found

@@ -96,7 +96,7 @@ class Model:
                 elif (default := absent()) is not MISSING:
                     values[argument] = default
         except ItemError as error:
-            raise ItemError(f"{self.cls.__qualname__}.{attribute}: {error.args[0]}") from error
+            raise ItemError(f"{self.cls.__name__}.{attribute}: {error.args[0]}") from error
         except MISFITS as error:
             raise self._misfit(attribute, item) from error
         extra = None
@@ -120,14 +120,14 @@ class Model:
         try:
             made = self._make(values)
         except (ValueError, TypeError) as error:
-            raise ItemError(f"{self.cls.__qualname__} refuses {item!r}: {error}") from error
+            raise ItemError(f"{self.cls.__name__} refuses {item!r}: {error}") from error
         if extra:
             _EXTRAS.keep(made, extra)
         return made
 
     def _misfit(self, attribute: str, item: Item) -> ItemError:
         field = self.attributes[attribute]
-        name = f"{self.cls.__qualname__}.{field.name}"
+        name = f"{self.cls.__name__}.{field.name}"
         if attribute not in item:
             return ItemError(
                 f"{name}: the item has no attribute {attribute!r}; give the field a default if it may be absent"
@@ -137,7 +137,7 @@ class Model:
     def encode(self, instance: Any) -> Item:
         """The item of an instance, with what was unknown when it was read. Raises: ItemError."""
         if not isinstance(instance, self.cls):
-            raise ItemError(f"{instance!r} is no {self.cls.__qualname__}")
+            raise ItemError(f"{instance!r} is no {self.cls.__name__}")
         item: Item = dict(self.extra_of(instance))
         name = ""
         try:
@@ -146,7 +146,7 @@ class Model:
                 if is_left_out is None or not is_left_out(value):
                     item[attribute] = write(value)
         except (*MISFITS, SettingsError) as error:
-            raise ItemError(f"{self.cls.__qualname__}.{name}: {error}") from error
+            raise ItemError(f"{self.cls.__name__}.{name}: {error}") from error
         return item
 
     def extra_of(self, instance: Any) -> Mapping[str, AttributeValue]:
@@ -164,15 +164,15 @@ class Model:
         try:
             return read_item({field.attribute: field.codec.encode(value)})[field.attribute]
         except ApiError as error:
-            raise ItemError(f"{self.cls.__qualname__}.{name}: {value!r}: {error.message}") from error
+            raise ItemError(f"{self.cls.__name__}.{name}: {value!r}: {error.message}") from error
         except (*MISFITS, SettingsError) as error:
-            raise ItemError(f"{self.cls.__qualname__}.{name}: {error}") from error
+            raise ItemError(f"{self.cls.__name__}.{name}: {error}") from error
 
     def field(self, name: str) -> ModelField:
         """A field by its name. Raises: ItemError with the nearest one."""
         found = self.fields.get(name)
         if found is None:
-            raise ItemError(f"{self.cls.__qualname__} has no field {name!r}; {nearest(name, self.fields)}")
+            raise ItemError(f"{self.cls.__name__} has no field {name!r}; {nearest(name, self.fields)}")
         return found
 
 
@@ -210,7 +210,7 @@ def _field(cls: type, raw: RawField) -> ModelField:
         codec = codec_of(raw.annotation, _model_codec)
     except UnknownAnnotation as error:
         if raw.codec is None:
-            raise SettingsError(f"{cls.__qualname__}.{raw.name}: {error.args[0]}") from error
+            raise SettingsError(f"{cls.__name__}.{raw.name}: {error.args[0]}") from error
         codec = raw.codec
     absent, leaves_out = raw.default, codec.leaves_out
     if leaves_out is None:
@@ -232,7 +232,7 @@ def _model_codec(cls: Any) -> Codec | None:
     """A model inside another one: a map."""
     if cls in _COMPILING:
         return Codec(
-            frozenset(("M",)), cls.__qualname__,
+            frozenset(("M",)), cls.__name__,
             lambda value: {"M": cls.__dict__[MODEL].encode(value)}, lambda value: cls.__dict__[MODEL].decode(value["M"]),
         )  # fmt: skip
     model = model_of(cls)
@@ -242,6 +242,6 @@ def _model_codec(cls: Any) -> Codec | None:
         name: Member(field.attribute, field.codec, field.absent) for name, field in model.fields.items()
     }
     return Codec(
-        frozenset(("M",)), cls.__qualname__,
+        frozenset(("M",)), cls.__name__,
         lambda value: {"M": model.encode(value)}, lambda value: model.decode(value["M"]), members=members,
     )  # fmt: skip

@@ -54,6 +54,12 @@ class Predicate:
     def __or__(self, other: "Predicate") -> "Predicate":
         return Or((self, _predicate(other, "|")))
 
+    def __rand__(self, other: object) -> NoReturn:
+        raise SettingsError(_brackets(other, "&", f"… {other!r} & {self!r}"))
+
+    def __ror__(self, other: object) -> NoReturn:
+        raise SettingsError(_brackets(other, "|", f"… {other!r} | {self!r}"))
+
     def __invert__(self) -> "Predicate":
         return Not(self)
 
@@ -269,9 +275,11 @@ def attribute_of(field: FieldPath, value: Any) -> AttributeValue:
 def _predicate(value: object, sign: str) -> Predicate:
     if isinstance(value, Predicate):
         return value
-    raise SettingsError(
-        f"… {sign} {value!r}: that is no predicate; comparisons need brackets around them: (new(Order.total) > 100) {sign} (…)"
-    )
+    raise SettingsError(_brackets(value, sign, f"… {sign} {value!r}"))
+
+
+def _brackets(value: object, sign: str, words: str) -> str:
+    return f"{words}: {value!r} is no predicate; comparisons need brackets around them: (new(Order.total) > 100) {sign} (…)"
 
 
 # ---- the words ----------------------------------------------------------------------------------------------------------

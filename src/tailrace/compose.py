@@ -281,6 +281,22 @@ async def housekeep(
         await clock.sleep_until(clock.now().monotonic_ms + every_ms)
 
 
+async def fill_indexes(engine: Engine, flushed: Callable[[], Awaitable[None]]) -> None:
+    """Fill new indexes as soon as there are some, and those that an earlier process began; until it is cancelled."""
+    work = asyncio.Event()
+    work.set()
+    engine.on_index_work(work.set)
+    while True:
+        await work.wait()
+        work.clear()
+        for _ in engine.fill_indexes():
+            with suppress(
+                StoreError
+            ):  # readiness and the log say so; housekeeping goes on where the last slice held
+                await flushed()
+            await asyncio.sleep(0)
+
+
 # ---- a node ------------------------------------------------------------------------------------------------------------
 
 
@@ -334,6 +350,7 @@ class Node:
         loop = asyncio.get_running_loop()
         self._joined = self.subject.flushed = Joined(self.turns, loop)
         self._tasks.append(loop.create_task(housekeep(self.engine, self._joined)))
+        self._tasks.append(loop.create_task(fill_indexes(self.engine, self._joined)))
         if self.app is not None:
             await self._start_worker(self.app)
 

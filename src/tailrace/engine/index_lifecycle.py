@@ -172,11 +172,17 @@ class IndexLifecycle:
         return self._clock.now().wall_ms >= each.document.busy_until_ms
 
     def fill_all(self) -> Iterator[None]:
-        """Fill what is being created, everywhere; each yield is a good moment to flush."""
-        for table in tuple(self._catalog.tables.values()):
-            self.settle(table)
-            while self.fill(table):
+        """Fill what is being created, everywhere; each yield is a good moment to flush. Ends when a commit fails."""
+        failures = self._committer.failures
+        for name in tuple(self._catalog.tables):
+            # Found again for each slice: a commit that failed has the catalog loaded anew.
+            while (table := self._catalog.tables.get(name)) is not None:
+                self.settle(table)
+                if not self.fill(table):
+                    break
                 yield
+                if self._committer.failures != failures:
+                    return
 
     def fill(self, table: Table) -> bool:
         """One slice of one index of a table; whether there was something to do."""

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from tailrace.app.on_failure import Discard, Drop, Park
     from tailrace.app.predicates import by_ttl, changed, new, old
     from tailrace.app.retry import Retry
+    from tailrace.cli.client import connect
     from tailrace.errors import Throttled, Unavailable
 
 __all__ = [
     "App", "Attribute", "Batch", "Change", "Depends", "Discard", "Drop", "Epoch", "Item", "Park", "Retry", "Throttled",
-    "Unavailable", "__version__", "by_ttl", "changed", "new", "old",
+    "Unavailable", "__version__", "by_ttl", "changed", "connect", "new", "old",
 ]  # fmt: skip
 __version__ = "0.1.0"
 
@@ -26,6 +27,7 @@ _PLACES = {
     "App": "app.app", "Attribute": "app.codec", "Batch": "app.change", "Change": "app.change", "Depends": "app.depends",
     "Epoch": "app.codec", "Item": "app.item", "Retry": "app.retry", "Throttled": "errors", "Unavailable": "errors",
     **dict.fromkeys(("by_ttl", "changed", "new", "old"), "app.predicates"),
+    "connect": "cli.client",
     **dict.fromkeys(("Discard", "Drop", "Park"), "app.on_failure"),
 }  # fmt: skip
 

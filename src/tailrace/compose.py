@@ -236,7 +236,8 @@ def build_worker(
     Shape:   `wrapped` lays something around each sink (the test world's notes); `overrides` stand for providers of Depends.
     """
     from tailrace.runtime.dependencies import Dependencies
-    from tailrace.runtime.effects import Effects
+    from tailrace.runtime.effects import LIVE, Effects
+    from tailrace.runtime.redriver import Redriver
     from tailrace.runtime.worker import Worker
     from tailrace.sinks.function import BatchSink, HandlerSink
     from tailrace.sinks.lambda_function import LambdaSink
@@ -245,8 +246,8 @@ def build_worker(
     state = EngineStateStore(engine, flushed)
     needed = Dependencies(app.overrides if overrides is None else overrides)
 
-    def sink_of(mapping: "Handler") -> "Sink":
-        effects = Effects(state, mark_name(app, mapping), reached=reached)
+    def sink_of(mapping: "Handler", run_id: str = LIVE) -> "Sink":
+        effects = Effects(state, mark_name(app, mapping), run_id, reached)
         match mapping.kind:
             case "on":
                 return HandlerSink(mapping, effects, reached, needed)
@@ -255,11 +256,21 @@ def build_worker(
             case "function":
                 return LambdaSink(mapping, engine.clock, engine.settings.account, reached)
 
-    return Worker(
+    worker = Worker(
         app, state=state, clock=engine.clock, source_of=lambda table: EmbeddedSource(engine, table),
         sink_of=sink_of if wrapped is None else lambda mapping: wrapped(mapping, sink_of(mapping)),
         owner=owner, reached=reached, discovery_ms=discovery_ms, renewal_ms=renewal_ms, ended=needed.close,
     )  # fmt: skip
+    handlers = {mapping.id: mapping for mapping in app.mappings}
+    worker.redriver = Redriver(
+        app.name,
+        state,
+        engine.clock,
+        worker,
+        worker.sinks,
+        lambda handler, run: sink_of(handlers[handler], run),
+    )
+    return worker
 
 
 def mark_name(app: "App", mapping: "Handler") -> str:

@@ -10,7 +10,7 @@ import tailrace
 
 PUBLIC = [
     "App", "Attribute", "Batch", "Change", "Depends", "Discard", "Drop", "Epoch", "Item", "Park", "Retry", "Throttled",
-    "Unavailable", "__version__", "by_ttl", "changed", "new", "old",
+    "Unavailable", "__version__", "by_ttl", "changed", "connect", "new", "old",
 ]  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from tailrace.app.explain import Explanation, explain
 from tailrace.app.filtering import Filter
 from tailrace.app.item import ENTITY, declare
 from tailrace.app.on_failure import Discard, Park, Policy, settings_of
+from tailrace.app.operations import Ask, DeadLetters
 from tailrace.app.predicates import Predicate
 from tailrace.app.retry import Retry
 from tailrace.app.table import EVENTS, Changes, KeyType, Table
@@ -89,6 +90,7 @@ class App:
         self.overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         """Providers and what stands for them: `app.overrides[mailer] = lambda: outbox`."""
         self._mappings: dict[str, Mapping] = {}
+        self._ask: Ask | None = None
         self._counting: dict[str, Mapping] = {}
 
     @property
@@ -180,6 +182,29 @@ class App:
                 name, changes.table, "function", called, chosen, function_name=name, entity=changes.entity
             )
         )
+
+    def dlq(self, handler: Callable[..., Any] | str) -> DeadLetters:
+        """The dead letters and parked changes of a handler: `app.dlq(receipt).where(error="SMTP*").redrive(rate="10/s")`.
+
+        Raises:  SettingsError for an unknown handler, or when nobody was bound who could answer.
+        """
+        found = [mapping.id for mapping in self._mappings.values() if handler in (mapping.id, mapping.target)]
+        if not found and isinstance(handler, str):
+            found = [handler]  # one that was declared once: its dead letters are there
+        if len(found) != 1:
+            raise SettingsError(
+                f"dlq: {handler!r} is {'no handler' if not found else 'several handlers'} of app {self.name!r}"
+            )
+        if self._ask is None:
+            raise SettingsError(
+                f"app {self.name!r} is declared and not connected to any data",
+                hint="tailrace.connect(app, '.tailrace'), or world.use(app) in a test",
+            )
+        return DeadLetters(self._ask, found[0])
+
+    def bind(self, ask: Ask) -> None:
+        """Say who answers questions about this app; called by the world and by `tailrace.connect`."""
+        self._ask = ask
 
     def unmatched(
         self, table: Table, *, retry: Retry | None = None, timeout: float | None = None

@@ -28,6 +28,11 @@ COMMANDS: Final[dict[str, Entry]] = {
     "tail": Entry("tailrace.cli.tail:tail", "Watch a table's changes live."),
     "status": Entry("tailrace.cli.status:status", "See how far every handler is."),
     "why": Entry("tailrace.cli.why:why", "Read the story of one change."),
+    "dlq": Entry("tailrace.cli.dlq:dlq", "Look at what was given up; put it back, or drop it."),
+    "pause": Entry("tailrace.cli.pausing:pause", "Let a handler start nothing new."),
+    "resume": Entry("tailrace.cli.pausing:resume", "Let it go on."),
+    "mapping": Entry("tailrace.cli.mapping:mapping", "List the handlers known here, or rename one."),
+    "audit": Entry("tailrace.cli.audit:audit", "Read what people did here."),
     "coverage": Entry("tailrace.cli.coverage:coverage", "List what of DynamoDB's API is there."),
     "clock": Entry("tailrace.cli.clock:clock", "Show or bend time (`serve --clock manual`)."),
 }

@@ -45,7 +45,7 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {click.style('next:', fg='cyan')} tailrace dev app.py"
         return
     rows: list[tuple[str, ...]] = [
-        ("HANDLER", "TABLE", "LAG", "HANDLED", "FILTERED", "DISCARDED", "TRIMMED", "LAST PROGRESS")
+        ("HANDLER", "TABLE", "LAG", "HANDLED", "FILTERED", "PARKED", "DISCARDED", "TRIMMED", "LAST PROGRESS")
     ]
     rows += [_handler(handler) for handler in answer["handlers"]]
     yield from aligned(rows)
@@ -59,7 +59,7 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
     if worst := max((handler["dead_letters"] for handler in answer["handlers"]), default=0):
         yield ""
         yield click.style(f"Dead letters are kept: {worst} at most for one handler.", fg="yellow")
-        yield f"  {click.style('next:', fg='cyan')} tailrace why EVENT_ID|TABLE/KEY"
+        yield f"  {click.style('next:', fg='cyan')} tailrace dlq ls"
 
 
 def _tables(tables: list[Mapping[str, Any]]) -> Iterator[str]:
@@ -81,7 +81,10 @@ def _handler(handler: Mapping[str, Any]) -> tuple[str, ...]:
         printable(handler["handler"]),
         printable(handler["table"]),
         format_duration(lag) if lag else "none",
-        *(str(settled.get(outcome, 0)) for outcome in ("handled", "filtered", "discarded", "trimmed")),
+        *(
+            str(settled.get(outcome, 0))
+            for outcome in ("handled", "filtered", "parked", "discarded", "trimmed")
+        ),
         "-" if still is None else f"{format_duration(still)} ago",
     )
 

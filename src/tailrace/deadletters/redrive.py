@@ -43,6 +43,11 @@ class Choice:
             and (self.event_id is None or letter.event_id == self.event_id)
         )
 
+    def takes_waiting(self, letter: DeadLetter) -> bool:
+        """Whether a change that only waits is meant: by its key alone, since nothing befell it."""
+        nothing_else = (self.error, self.since_ms, self.until_ms, self.fingerprint) == (None,) * 4
+        return nothing_else and self.takes(letter)
+
     def fields(self) -> dict[str, Any]:
         """The choice as JSON, for requests and the audit."""
         named = {name: getattr(self, name) for name in self.__slots__}

@@ -13,17 +13,18 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
-from tailrace.deadletters.head import Head, claimed, failed_again, put_back
+from tailrace.deadletters.head import Head, claimed, failed_again, put_back, released
 from tailrace.deadletters.redrive import judge
 from tailrace.leases.rows import Guard, RowWrite
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The handler refused a change again."""
+    """The handler refused a change again; `is_outage`: it was not there, so no attempt is used up."""
 
     error: str
     traceback: str = ""
+    is_outage: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +71,9 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Let no change of this key reach the handler until the steps have ended. Answer: whether none is there now."""
+    """Let no change of this item reach the handler until the steps have ended. Answer: whether none is there now."""
 
-    key: bytes
+    letter: DeadLetter
 
 
 Step: TypeAlias = ReadHead | ReadOldest | ReadLetter | ReadPassed | Deliver | Write | Hold
@@ -93,9 +94,12 @@ Redriving: TypeAlias = Generator[Step, Any, Ended]
 
 
 def put_back_key(
-    key: bytes, by: str, now_ms: Callable[[], int], may_go_on: Callable[[], bool] = lambda: True
+    key: bytes, by: str, now_ms: Callable[[], int], wants: Callable[[DeadLetter], bool] = lambda _: True
 ) -> Redriving:
-    """Put everything back that waits for a parked key, oldest first, and unpark it; a change that fails again ends it."""
+    """Put everything back that waits for a parked key, oldest first, and unpark it.
+
+    Shape:   a change that fails again ends it, and so does one that is not wanted.
+    """
     head: Head | None = yield ReadHead(key)
     if head is None:
         return Ended("gone")
@@ -107,7 +111,8 @@ def put_back_key(
     count = 0
     while True:
         letter: DeadLetter | None = yield ReadOldest(key)
-        if letter is None or not may_go_on():
+        if letter is None or not wants(letter):
+            yield Write((released(taken)[1],))  # when it conflicts, the claim runs out by itself
             return Ended("stopped", count)
         refusal: Refusal | None = yield Deliver(letter)
         after = yield from _note(taken, letter, refusal, by, now_ms)
@@ -141,7 +146,7 @@ def put_back_letter(
 ) -> Redriving:
     """Put one discarded change back, unless a later change of its item was handled since."""
     key, sequence = letter.record.key, letter.record.sequence
-    if not (yield Hold(key)):
+    if not (yield Hold(letter)):
         return Ended("busy")
     if (yield ReadLetter(sequence)) is None:
         return Ended("gone")
@@ -158,7 +163,7 @@ def put_back_letter(
 def tried_again(letter: DeadLetter, refusal: Refusal, now_ms: int) -> DeadLetter:
     """The letter of a change that failed once more. A change that only waited is the failing one of its key now."""
     return msgspec.structs.replace(
-        letter, attempts=letter.attempts + 1, error=refusal.error, traceback=refusal.traceback,
+        letter, attempts=letter.attempts + (not refusal.is_outage), error=refusal.error, traceback=refusal.traceback,
         condition="RetryAttemptsExhausted" if letter.is_waiting else letter.condition,
         first_failure_ms=letter.first_failure_ms or now_ms, last_failure_ms=now_ms,
     )  # fmt: skip

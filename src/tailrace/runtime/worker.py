@@ -15,14 +15,16 @@ from tailrace.errors import PortError, SettingsError, StateConflict
 from tailrace.leases.checkpoint import read_checkpoint
 from tailrace.leases.lease import Lease, lease_key, release, renew, take
 from tailrace.leases.rows import VERSION, key_of
-from tailrace.mapping.commands import LeaseLost
+from tailrace.mapping.commands import Completion, LeaseLost, Pause, Released, Resume
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Clock, Shard, Sink, Source, StateStore, StateWrite, StreamRef
 from tailrace.runtime.driver import Driver
 from tailrace.runtime.parking import Parker
+from tailrace.runtime.redriver import Progress, Redriver, Request
 from tailrace.runtime.rows import state_write
 from tailrace.runtime.settle import Place, Settler, load_checkpoint, load_start
 from tailrace.runtime.timed import TimedSink
+from tailrace.streams.record import ChangeRecord
 from tailrace.telemetry import PointReached, pass_by
 
 VANISHED: Final = -1
@@ -44,6 +46,8 @@ class Status:
     settled: Mapping[str, int]
     last_progress_ms: int
     blocked: str | None
+    parked_keys: int = 0
+    paused: bool = False
 
 
 @dataclass(slots=True)
@@ -86,6 +90,12 @@ class Worker:
         self._drivers: dict[tuple[str, str], tuple[Driver, str]] = {}
         self._look = asyncio.Event()
         self._is_stopping = False
+        self._paused: set[str] = set()
+        self._has_looked = False
+        self._group: asyncio.TaskGroup | None = None
+        self._redriving: set[asyncio.Task[None]] = set()
+        self.redriver: Redriver | None = None
+        """Puts dead letters back; set by whoever made the worker."""
 
     # ---- what others may see -------------------------------------------------------------------------------------
 
@@ -95,7 +105,7 @@ class Worker:
             Status(
                 self.app.name, mapping_id, table, driver.shard.shard_id, driver.machine.watermark,
                 driver.machine.in_flight, driver.machine.unsettled, driver.machine.retrying_keys, driver.machine.totals,
-                driver.progress_ms, driver.machine.blocked,
+                driver.progress_ms, driver.machine.blocked, driver.machine.parked_keys, mapping_id in self._paused,
             )
             for (mapping_id, _), (driver, table) in self._drivers.items()
         ]  # fmt: skip
@@ -104,6 +114,62 @@ class Worker:
     def drivers(self) -> Sequence[Driver]:
         """Every driver that runs now."""
         return [driver for driver, _ in self._drivers.values()]
+
+    # ---- what the redriver and people may do ------------------------------------------------------------------------
+
+    def _drivers_of(self, mapping_id: str) -> list[Driver]:
+        return [driver for (handler, _), (driver, _) in self._drivers.items() if handler == mapping_id]
+
+    def hold(self, mapping_id: str, record: ChangeRecord) -> int | None:
+        """Keep a key from its handler until it is told Released; its last change that was handled, None when one is on its way."""
+        drivers = self._drivers_of(mapping_id)
+        here = [each for each in drivers if each.shard.first <= record.partition <= each.shard.last]
+        if drivers and not here:
+            return None  # its shard is between two owners: nobody knows what is on its way
+        held = [each for each in here if each.machine.hold(record.key)]
+        if len(held) < len(here):
+            for each in held:
+                each.tell(Released(record.key))
+            return None
+        return max((each.machine.last_passed(record.key) for each in here), default=0)
+
+    def tell(self, mapping_id: str, word: Completion) -> None:
+        """Tell every machine of a mapping."""
+        for driver in self._drivers_of(mapping_id):
+            driver.tell(word)
+
+    async def stream_of(self, mapping_id: str) -> StreamRef:
+        """The stream of a mapping's table. Raises: SourceError."""
+        (table,) = [each for each in self._tables if mapping_id in (handler.id for handler in each.handlers)]
+        return await table.source.stream()
+
+    def redrive(self, request: Request, progress: Progress) -> asyncio.Task[None]:
+        """Carry out a request beside everything else; `stop` ends it, and the next start goes on with it."""
+        assert self.redriver is not None
+        assert self._group is not None
+        redriver = self.redriver
+
+        async def carry_out() -> None:
+            try:
+                await redriver.carry_out(request, progress)
+            except PortError as error:
+                progress.stopped = str(error)
+
+        task = self._group.create_task(carry_out(), name=f"redrive {request.id}")
+        self._redriving.add(task)
+        task.add_done_callback(self._redriving.discard)
+        return task
+
+    async def _go_on_redriving(self) -> None:
+        if self.redriver is not None:
+            for request in await self.redriver.pending():
+                if request.handler in self.sinks:
+                    self.redrive(request, Progress())
+
+    def set_paused(self, mapping_id: str, *, paused: bool) -> None:
+        """Let a mapping start no further batch, or go on."""
+        (self._paused.add if paused else self._paused.discard)(mapping_id)
+        self.tell(mapping_id, Pause() if paused else Resume())
 
     # ---- life ------------------------------------------------------------------------------------------------------
 
@@ -116,8 +182,10 @@ class Worker:
                 raise SettingsError(
                     f"app {self.app.name!r} has checkpoints of a handler {name!r} that it no longer declares: what it "
                     "has not handled would be forgotten",
-                    hint=f"give the renamed handler its old name, id={name!r}; `tailrace mapping rename` comes later",
+                    hint=f"tailrace mapping rename {name} NEW_NAME, or give the renamed handler its old name, id={name!r}",
                 )
+        for row in await self._state.query(key_of("pause", self.app.name, "")):
+            self._paused.add(str(row.fields["id"]))
         await self._state.transact([
             StateWrite(key_of("mapping", self.app.name, mapping.id),
                        {"v": VERSION, "id": mapping.id, "table": mapping.table.name})
@@ -134,13 +202,19 @@ class Worker:
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
+            self._group = tasks
             renewing = tasks.create_task(self._renew())
             looking = tasks.create_task(self._look_now_and_then())
             while not self._is_stopping:
                 self._look.clear()
                 for table in self._tables:
                     await self._discover(table, tasks)
+                if not self._has_looked:
+                    self._has_looked = True
+                    await self._go_on_redriving()
                 await self._look.wait()
+            for task in self._redriving:
+                task.cancel()
             for driver, _ in self._drivers.values():
                 driver.stop()
             while self._drivers:
@@ -220,6 +294,8 @@ class Worker:
             shard=shard, stream=stream, mapping_id=handler.id, reached=self._reached,
         )  # fmt: skip
         self._drivers[handler.id, shard.shard_id] = (driver, table.name)
+        if handler.id in self._paused:
+            driver.tell(Pause())
 
         async def run() -> None:
             is_finished = await driver.run(start)

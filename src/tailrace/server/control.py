@@ -3,7 +3,7 @@
 Rules of this file: it knows lines, sockets and the registry of verbs, never what a verb does (`verbs`, `tail`,
 `story`). A request is `{"v":1,"verb":…,"arguments":{…}}`; the answers are lines `{"v":1,"value":…}`, the last line is
 `{"v":1,"done":true}` or `{"v":1,"error":{"message":…,"hint":…}}`. Whatever arrives, the answer is a line and the
-server lives on. A verb that changes something leaves a line in the log. `compose.Node` runs the server;
+server lives on. A verb that changes something leaves a line in the log and a row in the audit. `compose.Node` runs the server;
 `cli.connection` is its client, and runs the same verbs itself when nobody has the directory.
 """
 
@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 import orjson
 
 from tailrace.errors import TailraceError
+from tailrace.server.audit import note
 from tailrace.server.control_socket import listen, place_socket, remove_leftovers
 
 if TYPE_CHECKING:
     from tailrace.engine.engine import Engine
     from tailrace.ports import Clock
+    from tailrace.runtime.redriver import Progress, Request
     from tailrace.runtime.timed import TimedSink
     from tailrace.runtime.worker import Status
 
@@ -41,6 +43,12 @@ class Running(Protocol):
 
     def status(self) -> Sequence["Status"]:
         """One entry a mapping and shard."""
+
+    def set_paused(self, mapping_id: str, *, paused: bool) -> None:
+        """Let a handler start nothing new, or go on."""
+
+    def redrive(self, request: "Request", progress: "Progress") -> "asyncio.Task[None]":
+        """Carry out a redrive."""
 
     @property
     def sinks(self) -> Mapping[str, "TimedSink"]:
@@ -65,12 +73,16 @@ VerbFunction: TypeAlias = Callable[[Subject, Arguments], AsyncGenerator[object, 
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One word of the API. `changes`: it is audited and refused offline. `streams`: it ends when the client goes."""
+    """One word of the API.
+
+    Shape:   `changes`: it is audited, and refused offline unless it works there too; `streams`: it ends when the client goes.
+    """
 
     name: str
     run: VerbFunction
     changes: bool = False
     streams: bool = False
+    works_offline: bool = False
 
 
 VERBS: Final[dict[str, Verb]] = {}
@@ -81,12 +93,12 @@ class RequestError(TailraceError):
 
 
 def verb(
-    name: str, *, changes: bool = False, streams: bool = False
+    name: str, *, changes: bool = False, streams: bool = False, works_offline: bool = False
 ) -> Callable[[VerbFunction], VerbFunction]:
     """Register a verb under its name."""
 
     def register(run: VerbFunction) -> VerbFunction:
-        VERBS[name] = Verb(name, run, changes, streams)
+        VERBS[name] = Verb(name, run, changes, streams, works_offline)
         return run
 
     return register
@@ -217,6 +229,7 @@ class ControlServer:
         if asked.changes:
             _log.info("admin: %s %s", asked.name, orjson.dumps(dict(arguments)).decode())
         try:
+            note(self._subject.engine, asked.name, arguments, asked.changes)
             async with contextlib.aclosing(asked.run(self._subject, arguments)) as values:
                 async for value in values:
                     writer.write(_line({"value": value}))

@@ -11,13 +11,14 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
 from tailrace.errors import TailraceError
 from tailrace.runtime.worker import Status
-from tailrace.server import story, tail
+from tailrace.server import audit_verbs, dlq, handlers, story, tail
 from tailrace.server.control import Arguments, Subject, verb
+from tailrace.server.handlers import is_paused
 from tailrace.server.letters import kept
 from tailrace.server.progress import MappingName, known_mappings, positions, tables, totals
 from tailrace.server.remembered import remember_time
 
-__all__ = ["story", "tail"]
+__all__ = ["audit_verbs", "dlq", "handlers", "story", "tail"]
 
 
 @verb("status")
@@ -77,6 +78,7 @@ def handler_value(subject: Subject, mapping: MappingName) -> dict[str, Any]:
                 "in_flight": None if seen is None else seen.in_flight,
                 "retrying_keys": None if seen is None else seen.retrying_keys,
                 "blocked": None if seen is None else seen.blocked,
+                "parked_keys": None if seen is None else seen.parked_keys,
                 "last_progress_ms": None
                 if seen is None
                 else max(0, now.monotonic_ms - seen.last_progress_ms),
@@ -88,6 +90,7 @@ def handler_value(subject: Subject, mapping: MappingName) -> dict[str, Any]:
         "app": mapping.app,
         "table": mapping.table,
         "running": bool(live),
+        "paused": is_paused(engine, mapping.app, mapping.handler),
         "settled": settled,
         "dead_letters": there.discarded + there.parked,
         "parked_keys": there.parked_keys,

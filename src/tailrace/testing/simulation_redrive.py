@@ -141,8 +141,8 @@ class Redriver:
                     run.counts["fault redrive-conflict"] += 1
                     return False
                 return True
-            case Hold(key):
-                return self._hold(key)
+            case Hold(letter):
+                return self._hold(letter.record.key)
 
     def _hold(self, key: bytes) -> bool:
         """Only beside one living machine, as the runtime does: the key's shard is read here and nowhere else."""

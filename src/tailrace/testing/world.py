@@ -7,7 +7,7 @@ Rules of this file: plain Python values in and out; it judges nothing. Used as t
 
 import asyncio
 from collections import ChainMap
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from random import randrange
@@ -27,6 +27,8 @@ from tailrace.errors import SettingsError, TailraceError
 from tailrace.leases.rows import key_of
 from tailrace.ports import Sink
 from tailrace.runtime.worker import Worker
+from tailrace.server.audit import note
+from tailrace.server.control import Subject, find_verb
 from tailrace.server.joining import Joined
 from tailrace.server.letters import letters as kept_letters
 from tailrace.server.progress import MappingName, Position, positions
@@ -136,6 +138,7 @@ class World(Items):
         """Create the app's tables and run its handlers. Raises: SettingsError."""
         create_tables(app, self.engine)
         self.engine.committer.flush()
+        app.bind(self._ask)
         for mapping in app.mappings:
             self._deliveries.setdefault(mapping.id, Deliveries())
         self._run(self._start(app))
@@ -256,6 +259,30 @@ class World(Items):
                 task.result()
         if self.loop.errors:
             raise self.loop.errors.pop(0)
+
+    def _ask(self, name: str, arguments: Mapping[str, Any]) -> list[Any]:
+        """What a verb answers, as on the command line; time passes as far as it needs."""
+        return self._run(self._answers(name, arguments))
+
+    async def _answers(self, name: str, arguments: Mapping[str, Any]) -> list[Any]:
+        asked = find_verb(name)
+        app = next(
+            (each for each in self._running if arguments.get("handler") in each.worker.sinks),
+            self._running[0],
+        )
+        subject = Subject(self.engine, self.clock, app.worker, flushed=self._joined)
+        note(self.engine, asked.name, arguments, asked.changes)
+
+        async def collect() -> list[Any]:
+            return [value async for value in asked.run(subject, arguments)]
+
+        task = self.loop.create_task(collect(), name=name)
+        await self._idle()
+        while not task.done():
+            next_ms = self.loop.next_event_ms
+            assert next_ms is not None, f"{name} waits for nothing"
+            await self._move_to(next_ms)
+        return task.result()
 
     # ---- questions -----------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from tailrace.cli import coverage, status, why
 HANDLER: dict[str, Any] = {
     "handler": "mail", "table": "shop", "lag_ms": 61_000, "last_progress_ms": 4_000, "dead_letters": 2,
     "shards": [{"shard": "shardId-1", "blocked": None}, {"shard": "shardId-2", "blocked": "the sink is failing"}],
-    "settled": {"handled": 7, "filtered": 3, "discarded": 2, "trimmed": 0},
+    "settled": {"handled": 7, "filtered": 3, "parked": 0, "discarded": 2, "trimmed": 0},
 }  # fmt: skip
 TABLES = [
     {"table": "shop", "view_type": "NEW_IMAGE", "shards": {"open": 1, "closed": 2}},
@@ -29,7 +29,7 @@ def shown(lines: Any) -> list[str]:
 def test_status_is_a_table_of_handlers_with_columns_in_line() -> None:
     text = shown(status.lines({"tables": TABLES, "handlers": [HANDLER]}))
     heading, row = text[4:6]
-    assert row.split() == ["mail", "shop", "1m1s", "7", "3", "2", "0", "4s", "ago"]
+    assert row.split() == ["mail", "shop", "1m1s", "7", "3", "0", "2", "0", "4s", "ago"]
     assert heading.index("HANDLED") == row.index("7")
     assert text[1].split() == ["shop", "NEW_IMAGE", "1", "open,", "2", "closed"]
     assert text[2].split() == ["effects", "off", "-"]
@@ -47,7 +47,7 @@ def test_a_handler_without_a_worker_shows_no_progress_time() -> None:
     row = shown(
         status.lines({"tables": [], "handlers": [{**HANDLER, "last_progress_ms": None, "lag_ms": 0}]})
     )[3]
-    assert row.split() == ["mail", "shop", "none", "7", "3", "2", "0", "-"]
+    assert row.split() == ["mail", "shop", "none", "7", "3", "0", "2", "0", "-"]
 
 
 def test_a_story_names_every_end() -> None:

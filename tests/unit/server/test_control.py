@@ -6,7 +6,7 @@ import logging
 import stat
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -14,8 +14,9 @@ from tailrace.errors import StoreError, TailraceError
 from tailrace.server import control_socket
 from tailrace.server.control import LINE_LIMIT, Arguments, ControlServer, Subject, Verb
 from tailrace.server.control_socket import ELSEWHERE, SOCKET, place_socket, socket_path
+from tests.unit.server.admin import Ground
 
-SUBJECT = Subject(cast(Any, None), cast(Any, None))
+SUBJECT = Ground().subject
 ended: list[str] = []
 
 

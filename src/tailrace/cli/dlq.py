@@ -1,0 +1,279 @@
+"""`tailrace dlq ls|show|diff|redrive|drop`: what handlers were given up on, and what to do about it.
+
+Rules of this file: options and output; the answers are the `dlq` verbs'. Beside a running server and without one. Registered in `main`.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from tailrace.cli import options
+from tailrace.cli.changes import line, printable, shown
+from tailrace.cli.connection import answers, ask
+from tailrace.cli.durations import format_duration, format_instant, instant
+from tailrace.cli.status import aligned
+from tailrace.cli.telling import Bar
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+where = options.options(
+    click.option("--error", metavar="PATTERN", help="Only errors that fit, as in 'SMTP*'."),
+    click.option("--key", metavar="PATTERN", help="Only items whose key fits: o1, or PK/SK."),
+    click.option("--since", callback=instant, metavar="ISO", help="Only what failed last at or after this."),
+    click.option("--until", callback=instant, metavar="ISO", help="Only what failed last before this."),
+    click.option(
+        "--fingerprint", metavar="TEXT", help="Only failures that look like these (`dlq ls` groups them)."
+    ),
+    click.option("--event", metavar="EVENT_ID", help="Only this change."),
+)
+dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+
+
+def chosen(**given: Any) -> dict[str, Any]:
+    """The filter's options in the words of the verbs."""
+    names = {"since": "since_ms", "until": "until_ms", "event": "event_id"}
+    return {names.get(name, name): value for name, value in given.items() if value is not None}
+
+
+@click.group()
+def dlq() -> None:
+    """Look at changes that handlers were given up on, put them back, or drop them.
+
+    A failing item is parked with its later changes, in order, while every other item goes on; nothing of it is lost.
+
+    \b
+    Example: tailrace dlq ls
+             tailrace dlq redrive receipt --error 'SMTP*' --rate 10/s
+    Next:    tailrace why EVENT_ID
+    """
+
+
+@dlq.command()
+@click.argument("handler", required=False)
+@where
+@options.options(options.data, options.as_json)
+def ls(handler: str | None, directory: Path, as_json: bool, **given: Any) -> None:
+    """List dead letters and parked changes, grouped by failures that look alike.
+
+    \b
+    Example: tailrace dlq ls receipt --error 'SMTP*'
+    Next:    tailrace dlq show EVENT_ID
+    """
+    answer = ask(directory, "dlq.ls", {"handler": handler, "where": chosen(**given)})
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    for text in listed(answer):
+        click.echo(text)
+
+
+@dlq.command()
+@click.argument("event_id")
+@click.option("--handler", help="Whose dead letter, when several handlers have one.")
+@options.options(options.data, options.as_json)
+def show(event_id: str, handler: str | None, directory: Path, as_json: bool) -> None:
+    """Show one dead letter whole: both images, the failure, and what waits behind it.
+
+    \b
+    Example: tailrace dlq show 4f0c…
+    Next:    tailrace dlq diff EVENT_ID
+    """
+    answer = ask(directory, "dlq.show", {"event_id": event_id, "handler": handler})
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    for text in (*head(answer), *_waiting(answer["behind"]), *_advice(answer)):
+        click.echo(text)
+
+
+@dlq.command()
+@click.argument("event_id")
+@click.option("--handler", help="Whose dead letter, when several handlers have one.")
+@options.options(options.data, options.as_json)
+def diff(event_id: str, handler: str | None, directory: Path, as_json: bool) -> None:
+    """Show the item of a dead letter as it was then and as it is now.
+
+    \b
+    Example: tailrace dlq diff 4f0c…
+    Next:    tailrace dlq redrive HANDLER --event EVENT_ID
+    """
+    answer = ask(directory, "dlq.diff", {"event_id": event_id, "handler": handler})
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    for text in differences(answer):
+        click.echo(text)
+
+
+@dlq.command()
+@click.argument("handler")
+@where
+@click.option("--rate", metavar="N/s", help="At most so many changes: 10/s, 100/m.")
+@click.option(
+    "--even-if-overtaken", is_flag=True, help="Also what a later change of the same item has overtaken."
+)
+@dry_run
+@options.options(options.data, options.as_json)
+def redrive(
+    handler: str,
+    rate: str | None,
+    even_if_overtaken: bool,
+    dry_run: bool,
+    directory: Path,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Put changes back to their HANDLER: of each item in order, then the item flows again.
+
+    It can be repeated and interrupted. Without a running app it is remembered and done at the next start.
+
+    \b
+    Example: tailrace dlq redrive receipt --error 'SMTP*' --rate 10/s --dry-run
+    Next:    tailrace dlq ls
+    """
+    arguments = {
+        "handler": handler, "where": chosen(**given), "rate": rate, "even_if_overtaken": even_if_overtaken,
+        "dry_run": dry_run,
+    }  # fmt: skip
+    watch(answers(directory, "dlq.redrive", arguments), "put back", as_json)
+
+
+@dlq.command()
+@click.argument("handler")
+@where
+@click.option("--all", "everything", is_flag=True, help="All of them: needed when nothing else chooses.")
+@click.option("--with-waiting", is_flag=True, help="Also what waits behind them, and free the items.")
+@dry_run
+@options.options(options.data, options.as_json)
+def drop(
+    handler: str,
+    everything: bool,
+    with_waiting: bool,
+    dry_run: bool,
+    directory: Path,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Forget changes that HANDLER was given up on. What waits behind them stays, to be redriven.
+
+    \b
+    Example: tailrace dlq drop receipt --event 4f0c… --dry-run
+    Next:    tailrace dlq redrive HANDLER
+    """
+    choice = chosen(**given)
+    if not choice and not everything:
+        raise click.UsageError("say which: --event, --error, --key, --since, --fingerprint, or --all")
+    arguments = {"handler": handler, "where": choice, "with_waiting": with_waiting, "dry_run": dry_run}
+    watch(answers(directory, "dlq.drop", arguments), "dropped", as_json)
+
+
+# ---- telling -------------------------------------------------------------------------------------------------------
+
+
+def watch(values: Iterator[Mapping[str, Any]], verb: str, as_json: bool) -> None:
+    """A redrive or a drop, as it goes on; with --json its last word."""
+    last: Mapping[str, Any] = {}
+    bar = Bar(f"{verb}", quiet=as_json)
+    for last in values:
+        if last["state"] == "running":
+            bar.show(last["done"] + last["failed"] + last["overtaken"] + last["busy"], last["total"])
+    bar.end()
+    if as_json:
+        click.echo(json.dumps(last))
+        return
+    for text in outcome(last, verb):
+        click.echo(text)
+
+
+def outcome(last: Mapping[str, Any], verb: str) -> Iterator[str]:
+    """How it ended, in words."""
+    keys, changes, single = last["parked_keys"], last["parked_changes"], last["discarded"]
+    what = f"{changes} changes of {keys} parked items, {single} discarded changes"
+    match last["state"]:
+        case "planned" if last["dry_run"]:
+            yield f"would be {verb}: {what}; of the discarded ones {last['overtaken']} are overtaken and stay"
+        case "planned":
+            yield "nothing fits: nothing was done"
+        case "requested":
+            yield f"noted: {what}. The handler does not run here; its next start puts them back."
+            yield f"  {click.style('next:', fg='cyan')} tailrace dev app.py"
+        case _:
+            yield (
+                f"{verb}: {last['done']} changes, {last['unparked_keys']} items free again; failed again {last['failed']}, "
+                f"overtaken {last['overtaken']}, busy {last['busy']}"
+            )
+            yield from (f"  {shown(printable(error))}" for error in last["errors"])
+            if last["stopped"]:
+                yield click.style(f"stopped: {printable(last['stopped'])}", fg="yellow")
+
+
+def listed(answer: Mapping[str, Any]) -> Iterator[str]:
+    """Groups, then letters."""
+    if not answer["letters"]:
+        yield "Nothing was given up."
+        return
+    for group in answer["groups"]:
+        yield click.style(f"{group['count']} × {shown(printable(group['fingerprint']))}", bold=True)
+        since = format_instant(group["first_failure_ms"])
+        yield f"    {printable(group['handler'])}, from {since} to {format_instant(group['last_failure_ms'])}"
+    yield ""
+    rows: list[tuple[str, ...]] = [("HANDLER", "ITEM", "CHANGE", "STATE", "ATTEMPTS", "EVENT ID")]
+    rows += [
+        (
+            printable(each["handler"]), f"{printable(each['table'])}/{printable(each['key'])}", each["event_name"],
+            each["state"] + (", overtaken" if each["overtaken_by"] else ""), str(each["attempts"]), each["event_id"],
+        )
+        for each in answer["letters"]
+    ]  # fmt: skip
+    yield from aligned(rows)
+    yield ""
+    yield f"  {click.style('next:', fg='cyan')} tailrace dlq show EVENT_ID, tailrace dlq redrive HANDLER"
+
+
+def head(letter: Mapping[str, Any]) -> Iterator[str]:
+    """One letter."""
+    yield line(letter, diff=True)
+    yield f"  {letter['state']:10} by {printable(letter['handler'])} after {letter['attempts']} attempts ({letter['condition']})"
+    if letter["first_failure_ms"]:
+        lasted = letter["last_failure_ms"] - letter["first_failure_ms"]
+        yield f"  failed     {format_instant(letter['first_failure_ms'])}, for {format_duration(lasted)}"
+    yield f"  event id   {letter['event_id']}, trace {printable(letter['trace'])}, code {letter['code_version'] or '-'}"
+    yield f"  old image  {json.dumps(letter['old'])}"
+    yield f"  new image  {json.dumps(letter['new'])}"
+    if letter["error"]:
+        yield f"  error      {shown(printable(letter['error']))}"
+    yield from (f"             {printable(text)}" for text in letter["traceback"].rstrip().splitlines())
+
+
+def _waiting(behind: list[Mapping[str, Any]]) -> Iterator[str]:
+    if behind:
+        yield f"{len(behind)} later changes of the item wait behind it:"
+        yield from (f"  {line(each, diff=True)}" for each in behind)
+
+
+def _advice(letter: Mapping[str, Any]) -> Iterator[str]:
+    yield f"  {click.style('next:', fg='cyan')} tailrace dlq redrive {letter['handler']} --event {letter['event_id']}"
+
+
+def differences(answer: Mapping[str, Any]) -> Iterator[str]:
+    """Then and now."""
+    yield f"{printable(answer['table'])}/{printable(answer['key'])}: given up as {answer['event_name']}, {answer['state']}"
+    if answer["overtaken_by"]:
+        yield click.style(
+            f"overtaken: {printable(answer['handler'])} has since handled change {answer['overtaken_by']} of this item, so a "
+            "redrive passes it over unless --even-if-overtaken",
+            fg="yellow",
+        )
+    if answer["now"] is None:
+        yield "the item is not there any more"
+    if not answer["changed"]:
+        yield "the item is as it was then"
+        return
+    rows: list[tuple[str, ...]] = [("ATTRIBUTE", "THEN", "NOW")]
+    rows += [
+        (printable(name), *("-" if value is None else shown(json.dumps(value)) for value in pair))
+        for name, pair in answer["changed"].items()
+    ]
+    yield from aligned(rows)

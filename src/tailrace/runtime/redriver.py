@@ -1,0 +1,298 @@
+"""Puts dead letters back to their handlers, beside the live traffic of the same worker.
+
+Rules of this file: it carries out the steps of deadletters/redriving.py and decides nothing about a change. What was asked for is a row
+first, so that a redrive goes on after a restart. A rate is kept by the clock of the ports. Made by `runtime/worker.py`'s owner
+(compose), called by the `dlq` verbs.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from tailrace.deadletters.entry import (
+    DeadLetter,
+    deadletter_key,
+    deadletter_prefix,
+    parked_prefix,
+    read_deadletter,
+)
+from tailrace.deadletters.head import Head, head_key, head_prefix, read_head
+from tailrace.deadletters.passed import passed_key, read_passed
+from tailrace.deadletters.redrive import Choice, interval_ms, read_choice
+from tailrace.deadletters.redriving import (
+    Deliver,
+    Ended,
+    Hold,
+    ReadHead,
+    ReadLetter,
+    ReadOldest,
+    ReadPassed,
+    Redriving,
+    Refusal,
+    Step,
+    Write,
+    put_back_key,
+    put_back_letter,
+)  # fmt: skip
+from tailrace.errors import StateConflict
+from tailrace.leases.rows import VERSION, key_of, readable
+from tailrace.mapping.commands import Completion, Redriven, Released
+from tailrace.mapping.retry import OUTAGES
+from tailrace.ports import (
+    Batch,
+    Clock,
+    Failed,
+    FailedFrom,
+    Failure,
+    Outcome,
+    Sink,
+    StateStore,
+    StateWrite,
+    StreamRef,
+)
+from tailrace.runtime.rows import state_write
+from tailrace.streams.record import ChangeRecord
+
+EVERYTHING: Final = Choice()
+
+
+class Live(Protocol):
+    """The machines that run here, as the redriver needs them: the worker."""
+
+    def hold(self, mapping_id: str, record: ChangeRecord) -> int | None:
+        """Keep a key from its handler; its last change that was handled, None when one is on its way."""
+
+    def tell(self, mapping_id: str, word: Completion) -> None:
+        """Tell every machine of a mapping."""
+
+    async def stream_of(self, mapping_id: str) -> StreamRef:
+        """The stream of a mapping's table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What somebody asked for. Shape: `rate` as in "10/s"; `drop` forgets the letters instead of delivering them."""
+
+    id: str
+    handler: str
+    choice: Choice = EVERYTHING
+    rate: str | None = None
+    even_if_overtaken: bool = False
+    drop: bool = False
+    with_waiting: bool = False
+
+    def fields(self) -> dict[str, Any]:
+        """Its row."""
+        return {
+            "v": VERSION, "id": self.id, "handler": self.handler, "choice": self.choice.fields(), "rate": self.rate,
+            "even_if_overtaken": self.even_if_overtaken, "drop": self.drop, "with_waiting": self.with_waiting,
+        }  # fmt: skip
+
+
+def request_prefix(app: str) -> str:
+    """What the rows of an app's requests start with."""
+    return key_of("redrive", app, "")
+
+
+def read_request(fields: Mapping[str, Any]) -> Request:
+    """The request behind a row. Raises: StoreError, SettingsError."""
+    row = readable(fields, "redrive request")
+    return Request(
+        row["id"], row["handler"], read_choice(row["choice"]), row["rate"], row["even_if_overtaken"], row["drop"],
+        row["with_waiting"],
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a redrive is: changes by what came of them. `total` is what was chosen when it began."""
+
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    overtaken: int = 0
+    busy: int = 0
+    unparked_keys: int = 0
+    errors: list[str] = field(default_factory=list)
+    stopped: str = ""
+
+
+class Redriver:
+    """Redrives for one app."""
+
+    def __init__(
+        self, app: str, state: StateStore, clock: Clock, live: Live | None, sinks: Mapping[str, Sink],
+        again_sink: Callable[[str, str], Sink] | None = None,
+    ) -> None:  # fmt: skip
+        self._app = app
+        self._state = state
+        self._clock = clock
+        self._live = live
+        self._sinks = sinks
+        self._again_sink = again_sink
+        self._next_ms = 0.0
+
+    # ---- requests --------------------------------------------------------------------------------------------------
+
+    async def note(self, request: Request) -> None:
+        """Make the request durable: whoever runs the handler next carries it out."""
+        await self._state.transact([StateWrite(request_prefix(self._app) + request.id, request.fields())])
+
+    async def pending(self) -> list[Request]:
+        """Requests that are not finished, the oldest first."""
+        return [read_request(row.fields) for row in await self._state.query(request_prefix(self._app))]
+
+    async def carry_out(self, request: Request, progress: Progress) -> None:
+        """Do it, and forget the request. Raises: StoreError."""
+        keys, letters = await self.chosen(request)
+        progress.total = sum(len(found) for _, found in keys) + len(letters)
+        interval = interval_ms(request.rate)
+        for key, _ in keys:
+            await self._one(request, key, self._key_steps(request, key), interval, progress)
+        for letter in letters:
+            if progress.stopped:
+                break
+            steps = put_back_letter(
+                self._app, letter, self._wall_ms, even_if_overtaken=request.even_if_overtaken or request.drop
+            )
+            await self._one(request, None, steps, interval, progress)
+        await self._state.transact([StateWrite(request_prefix(self._app) + request.id, None)])
+
+    async def chosen(self, request: Request) -> tuple[list[tuple[bytes, list[DeadLetter]]], list[DeadLetter]]:
+        """The parked keys, each with its letters, and the discarded changes that a request means."""
+        keys: list[tuple[bytes, list[DeadLetter]]] = []
+        for row in await self._state.query(head_prefix(self._app, request.handler)):
+            head = read_head(self._app, request.handler, row.fields)
+            found = [
+                read_deadletter(each.fields)
+                for each in await self._state.query(parked_prefix(self._app, request.handler, head.key))
+            ]
+            if any(request.choice.takes(letter) for letter in found if not letter.is_waiting) or (
+                found and found[0].is_waiting and request.choice.takes_waiting(found[0])
+            ):
+                keys.append((head.key, found))
+        rows = await self._state.query(deadletter_prefix(self._app, request.handler))
+        letters = [read_deadletter(each.fields) for each in rows]
+        return keys, [letter for letter in letters if request.choice.takes(letter)]
+
+    def _key_steps(self, request: Request, key: bytes) -> Redriving:
+        if not request.drop or request.with_waiting:
+            return put_back_key(key, request.id, self._wall_ms)
+        return put_back_key(
+            key, request.id, self._wall_ms, lambda each: not each.is_waiting and request.choice.takes(each)
+        )
+
+    # ---- carrying out ------------------------------------------------------------------------------------------------
+
+    async def _one(
+        self, request: Request, key: bytes | None, steps: Redriving, interval: float, progress: Progress
+    ) -> None:
+        if progress.stopped:
+            return
+        held: dict[bytes, int] = {}
+        answer: Any = None
+        try:
+            while True:
+                step = steps.send(answer)
+                answer = await self._answer(request, step, held, interval, progress)
+        except StopIteration as end:
+            self._ended(request.handler, key, end.value, progress)
+        finally:
+            for each in held:
+                if self._live is not None:
+                    self._live.tell(request.handler, Released(each))
+
+    def _ended(self, handler: str, key: bytes | None, ended: Ended, progress: Progress) -> None:
+        match ended.how:
+            case "failed":
+                progress.failed += 1
+                progress.errors = [*progress.errors, ended.error][-5:]
+            case "overtaken":
+                progress.overtaken += 1
+            case "busy":
+                progress.busy += 1
+            case "done" if key is not None:
+                progress.unparked_keys += 1
+                if self._live is not None:
+                    self._live.tell(handler, Redriven(key, ended.tail))
+
+    async def _answer(
+        self, request: Request, step: Step, held: dict[bytes, int], interval: float, progress: Progress
+    ) -> Any:
+        match step:
+            case ReadHead(key):
+                return await self._head(request.handler, key)
+            case ReadOldest(key):
+                rows = await self._state.query(parked_prefix(self._app, request.handler, key))
+                return read_deadletter(rows[0].fields) if rows else None
+            case ReadLetter(sequence):
+                row = await self._state.get(deadletter_key(self._app, request.handler, sequence))
+                return None if row is None else read_deadletter(row.fields)
+            case ReadPassed(key):
+                row = await self._state.get(passed_key(self._app, request.handler, key))
+                return max(read_passed(None if row is None else row.fields), held.get(key, 0))
+            case Deliver(letter):
+                refusal = None if request.drop else await self._deliver(request, letter, interval, progress)
+                progress.done += refusal is None
+                return refusal
+            case Write(rows):
+                try:
+                    await self._state.transact([state_write(row) for row in rows])
+                except StateConflict:
+                    return False
+                return True
+            case Hold(letter):
+                return self._hold(request, letter, held)
+
+    def _hold(self, request: Request, letter: DeadLetter, held: dict[bytes, int]) -> bool:
+        if self._live is None or request.drop:
+            return True
+        last = self._live.hold(request.handler, letter.record)
+        if last is None:
+            return False
+        held[letter.record.key] = last
+        return True
+
+    async def _head(self, handler: str, key: bytes) -> Head | None:
+        row = await self._state.get(head_key(self._app, handler, key))
+        return None if row is None else read_head(self._app, handler, row.fields)
+
+    async def _deliver(
+        self, request: Request, letter: DeadLetter, interval: float, progress: Progress
+    ) -> Refusal | None:
+        assert self._live is not None
+        await self._keep_the_rate(interval)
+        sink = self._sinks[request.handler]
+        if request.even_if_overtaken and self._again_sink is not None:
+            # A mark of a later change would suppress its recorded writes: they are applied under a run of their own.
+            sink = self._again_sink(request.handler, f"redrive-{letter.record.sequence}")
+        batch = Batch(
+            (letter.record,), request.handler, await self._live.stream_of(request.handler), letter.shard_id,
+            letter.attempts + 1, f"redrive-{letter.record.sequence:x}",
+        )  # fmt: skip
+        failure = failure_of(await sink.write(batch))
+        if failure is None:
+            return None
+        if failure.kind in OUTAGES:
+            progress.stopped = f"{request.handler} cannot be reached: {failure.error}"
+        return Refusal(failure.error, failure.traceback, failure.kind in OUTAGES)
+
+    async def _keep_the_rate(self, interval: float) -> None:
+        now_ms = self._clock.now().monotonic_ms
+        if interval and now_ms < self._next_ms:
+            await self._clock.sleep_until(round(self._next_ms))
+        self._next_ms = max(float(self._clock.now().monotonic_ms), self._next_ms) + interval
+
+    def _wall_ms(self) -> int:
+        return self._clock.now().wall_ms
+
+
+def failure_of(outcome: Outcome) -> Failure | None:
+    """Why the one change of a batch was refused; None: it was accepted."""
+    match outcome:
+        case Failed(failures, whole):
+            return whole if whole is not None else next(iter(failures.values()), None)
+        case FailedFrom(_, failure):
+            return failure
+        case _:
+            return None

@@ -1,0 +1,96 @@
+"""The head of a parked key: append, claim, put back, unpark, each under the version that was read."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tailrace.deadletters.entry import DeadLetter
+from tailrace.deadletters.head import (
+    CLAIM_MS,
+    Head,
+    claimed,
+    failed_again,
+    parked,
+    put_back,
+    read_head,
+    released,
+)
+from tailrace.errors import StoreError
+from tailrace.leases.rows import RowWrite
+from tests.unit.mapping.records import record
+
+
+def letter(sequence: int, condition: str = "KeyParked") -> DeadLetter:
+    return DeadLetter(
+        record=record(sequence),
+        event_id=str(sequence),
+        shard_id="s",
+        handler="mail",
+        condition=condition,
+        attempts=1,
+    )
+
+
+def first(*sequences: int) -> tuple[Head, list[RowWrite]]:
+    writes = parked("shop", "mail", None, [letter(each) for each in sequences], 7)
+    return read_head("shop", "mail", writes[0].fields or {}), writes
+
+
+def test_the_first_parking_makes_a_head_only_if_there_is_none() -> None:
+    head, writes = first(5, 8)
+    assert (head.first, head.tail, head.count, head.version, head.parked_ms) == (5, 8, 2, 1, 7)
+    assert writes[0].guard.demand == "absent"
+    assert [write.key.rsplit("/", 1)[1][-1] for write in writes[1:]] == ["5", "8"]
+
+
+def test_an_append_requires_the_version_that_was_read_and_keeps_the_first() -> None:
+    head, _ = first(5)
+    writes = parked("shop", "mail", head, [letter(9)], 99)
+    after = read_head("shop", "mail", writes[0].fields or {})
+    assert (after.first, after.tail, after.count, after.version, after.parked_ms) == (5, 9, 2, 2, 7)
+    assert (writes[0].guard.field, writes[0].guard.value) == ("version", 1)
+
+
+@pytest.mark.parametrize(("given", "fresh"), [([5], 0), ([5, 8], 0), ([8, 9], 1), ([9], 1)])
+def test_parking_is_idempotent_by_sequence_number(given: list[int], fresh: int) -> None:
+    head, _ = first(5, 8)
+    writes = parked("shop", "mail", head, [letter(each) for each in given], 0)
+    assert len(writes) == (fresh + 1 if fresh else 0)
+
+
+def test_only_the_tail_unparks() -> None:
+    head, _ = first(5, 8)
+    after, writes = put_back(head, 5, 1)
+    assert after is not None
+    assert (after.count, after.version) == (1, 2)
+    assert [write.fields is None for write in writes] == [False, True]
+    gone, writes = put_back(after, 8, 2)
+    assert gone is None
+    assert [write.fields is None for write in writes] == [True, True]
+    assert writes[0].guard.value == 2
+
+
+@pytest.mark.parametrize(
+    ("by", "now_ms", "is_claimed"),
+    [("other", CLAIM_MS, True), ("other", CLAIM_MS + 1, False), ("me", 2, False)],
+)
+def test_a_claim_keeps_others_away_until_it_runs_out(by: str, now_ms: int, is_claimed: bool) -> None:
+    taken, write = claimed(first(5)[0], "me", 1)
+    assert taken.is_claimed(by, now_ms) is is_claimed
+    assert write.guard.value == 1
+    free, _ = released(taken)
+    assert not free.is_claimed("other", 2)
+
+
+def test_a_change_that_fails_again_leaves_the_key_to_the_next_redriver() -> None:
+    taken, _ = claimed(first(5)[0], "me", 1)
+    after, writes = failed_again(taken, msgspec.structs.replace(letter(5), attempts=4))
+    assert (after.claimed_by, after.count) == ("", 1)
+    fields: Any = writes[1].fields
+    assert fields["attempts"] == 4
+
+
+def test_a_head_of_an_unknown_format_is_refused() -> None:
+    with pytest.raises(StoreError, match="format 2"):
+        read_head("shop", "mail", {"v": 2})

@@ -34,7 +34,7 @@ def test_status_is_a_table_of_handlers_with_columns_in_line() -> None:
     assert text[1].split() == ["shop", "NEW_IMAGE", "1", "open,", "2", "closed"]
     assert text[2].split() == ["effects", "off", "-"]
     assert "mail waits in shardId-2: the sink is failing" in text
-    assert any("tailrace why" in line for line in text)
+    assert any("tailrace dlq ls" in line for line in text)
 
 
 def test_status_without_handlers_says_what_to_do() -> None:

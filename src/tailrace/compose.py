@@ -235,6 +235,7 @@ def build_worker(
 
     Shape:   `wrapped` lays something around each sink (the test world's notes); `overrides` stand for providers of Depends.
     """
+    from tailrace.runtime.courier import Courier
     from tailrace.runtime.dependencies import Dependencies
     from tailrace.runtime.effects import LIVE, Effects
     from tailrace.runtime.redriver import Redriver
@@ -270,6 +271,11 @@ def build_worker(
         worker.sinks,
         lambda handler, run: sink_of(handlers[handler], run),
     )
+    destinations = {each.id: each.destination for each in app.mappings if each.destination is not None}
+    if destinations:
+        worker.courier = Courier(
+            app.name, state, engine.clock, destinations, worker.stream_of, engine.settings.account
+        )
     return worker
 
 

@@ -66,6 +66,18 @@ METRICS: Final = (
         "recorded writes that were already applied",
     ),
     Metric("tailrace_dead_letters", "gauge", ("handler",), "changes given up and kept"),
+    Metric(
+        "tailrace_destination_failures_total",
+        "counter",
+        ("handler",),
+        "deliveries to an on-failure destination that failed; each is repeated (AWS: DestinationDeliveryFailures)",
+    ),
+    Metric(
+        "tailrace_destination_dropped_total",
+        "counter",
+        ("handler",),
+        "changes that AWS would have lost with them (AWS: DroppedEventCount); here their dead letters are kept",
+    ),
     Metric("tailrace_parked_keys", "gauge", ("handler",), "items whose changes wait for a redrive"),
     Metric(
         "tailrace_parked_oldest_seconds", "gauge", ("handler",), "time since the oldest of them was parked"

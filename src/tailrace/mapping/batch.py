@@ -46,7 +46,8 @@ class Work:
         """All of it, given up after its last attempt."""
         return [
             GivenUp(
-                record, "RetryAttemptsExhausted", self.attempts, self.failure, self.first_failure_ms, self.last_failure_ms
+                record, "RetryAttemptsExhausted", self.attempts, self.failure, self.first_failure_ms, self.last_failure_ms,
+                self.request,
             )
             for record in self.records
         ]  # fmt: skip
@@ -74,7 +75,13 @@ def too_old(record: ChangeRecord, work: Work | None = None) -> GivenUp:
     if work is None:
         return GivenUp(record, "RecordAgeExceeded", 0, None, 0, 0)
     return GivenUp(
-        record, "RecordAgeExceeded", work.attempts, work.failure, work.first_failure_ms, work.last_failure_ms
+        record,
+        "RecordAgeExceeded",
+        work.attempts,
+        work.failure,
+        work.first_failure_ms,
+        work.last_failure_ms,
+        work.request,
     )
 
 

@@ -43,7 +43,10 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """A record that will not be tried again, whole, and why. Units: *_ms since the epoch."""
+    """A record that will not be tried again, whole, and why.
+
+    Shape:   `request` is that of its last batch; 0: it was never in one. Units: *_ms since the epoch.
+    """
 
     record: ChangeRecord
     condition: Condition
@@ -51,6 +54,7 @@ class GivenUp:
     failure: Failure | None
     first_failure_ms: int
     last_failure_ms: int
+    request: int = 0
 
 
 @dataclass(frozen=True, slots=True)

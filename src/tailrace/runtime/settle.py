@@ -4,9 +4,9 @@ Rules of this file: all of it or nothing; a fence that does not hold means that 
 is saved. Called by runtime/driver.py. Source: architecture §5.1.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
 from tailrace.deadletters.head import head_prefix, read_head
@@ -90,6 +90,16 @@ async def _has_followed(state: StateStore, place: Place, parent_id: str | None) 
     )
 
 
+class Announced(Protocol):
+    """Whoever tells an on-failure destination of what was given up: runtime/courier.py."""
+
+    def rows(self, place: Place, given_up: Sequence[GivenUp]) -> list[StateWrite]:
+        """What is to be told, as rows of the same transaction."""
+
+    def wake(self) -> None:
+        """They are durable."""
+
+
 class Settler:
     """Saves the checkpoints of one mapping in one shard, under one lease."""
 
@@ -100,10 +110,12 @@ class Settler:
         lease: Lease,
         code_version: str = "",
         reached: PointReached = pass_by,
+        announced: Announced | None = None,
     ) -> None:
         self._state = state
         self._place = place
         self._lease = lease
+        self._announced = announced
         self._code_version = code_version
         self._reached = reached
         self._ledger: Mapping[str, Any] | None = None
@@ -133,6 +145,8 @@ class Settler:
             raise LeaseLost(f"another worker has taken {self._lease.key}") from error
         self._ledger = ledger
         self._reached("checkpoint.done")
+        if self._announced is not None and command.given_up:
+            self._announced.wake()
 
     def _dead_letters(self, command: SaveCheckpoint) -> list[StateWrite]:
         """The dead letters, and how far the items of these and of older ones have come since."""
@@ -150,6 +164,7 @@ class Settler:
                 state_write(passed_write(place.app, place.mapping_id, key, last))
                 for key, last in command.passed
             ),
+            *([] if self._announced is None else self._announced.rows(place, command.given_up)),
         ]
 
 

@@ -18,6 +18,7 @@ from tailrace.leases.rows import VERSION, key_of
 from tailrace.mapping.commands import Completion, LeaseLost, Pause, Released, Resume
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Clock, Shard, Sink, Source, StateStore, StateWrite, StreamRef
+from tailrace.runtime.courier import Courier
 from tailrace.runtime.driver import Driver
 from tailrace.runtime.parking import Parker
 from tailrace.runtime.redriver import Progress, Redriver, Request
@@ -94,6 +95,8 @@ class Worker:
         self._has_looked = False
         self._group: asyncio.TaskGroup | None = None
         self._redriving: set[asyncio.Task[None]] = set()
+        self.courier: Courier | None = None
+        """Tells on-failure destinations; set by whoever made the worker."""
         self.redriver: Redriver | None = None
         """Puts dead letters back; set by whoever made the worker."""
 
@@ -203,6 +206,8 @@ class Worker:
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             self._group = tasks
+            courier = self.courier
+            telling = None if courier is None else tasks.create_task(courier.run(), name="courier")
             renewing = tasks.create_task(self._renew())
             looking = tasks.create_task(self._look_now_and_then())
             while not self._is_stopping:
@@ -221,6 +226,8 @@ class Worker:
                 self._look.clear()
                 await self._look.wait()
             renewing.cancel()
+            if telling is not None:
+                telling.cancel()
             looking.cancel()
         await self._release()
 
@@ -287,7 +294,8 @@ class Worker:
             return
         lease = await self._lease(stream, shard)
         start = await load_start(self._state, place, shard)
-        settler = Settler(self._state, place, lease, self._code_version, self._reached)
+        announced = None if self.courier is None else self.courier.announced(handler.id)
+        settler = Settler(self._state, place, lease, self._code_version, self._reached, announced)
         parker = Parker(self._state, place, lease, self._clock, self._code_version, self._reached)
         driver = Driver(
             ShardMachine(handler.settings), table.source, self.sinks[handler.id], settler, parker, self._clock,

@@ -58,6 +58,8 @@ class HandlerTotals:
     durations: Durations = Durations()
     parked_keys: int = 0
     parked_oldest_ms: int = 0
+    destination_failures: int = 0
+    destination_dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,10 @@ def samples(metric: Metric, observed: Observed) -> Iterator[tuple[Labels, float]
                 yield from (((each.handler, outcome), count) for outcome, count in each.settled.items())
         case "tailrace_duplicates_suppressed_total":
             yield from (((each.handler,), each.duplicates) for each in observed.handlers)
+        case "tailrace_destination_failures_total":
+            yield from (((each.handler,), each.destination_failures) for each in observed.handlers)
+        case "tailrace_destination_dropped_total":
+            yield from (((each.handler,), each.destination_dropped) for each in observed.handlers)
         case "tailrace_parked_keys":
             yield from (((each.handler,), each.parked_keys) for each in observed.handlers)
         case "tailrace_parked_oldest_seconds":

@@ -52,6 +52,7 @@ def handler_totals(subject: Subject, mapping: MappingName) -> HandlerTotals:
     there = kept(subject.engine, mapping.app, mapping.handler)
     now_ms = subject.clock.now().wall_ms
     sink = None if subject.worker is None else subject.worker.sinks.get(mapping.handler)
+    courier = getattr(subject.worker, "courier", None)
     return HandlerTotals(
         handler=mapping.handler,
         table=mapping.table,
@@ -59,6 +60,8 @@ def handler_totals(subject: Subject, mapping: MappingName) -> HandlerTotals:
         duplicates=0 if sink is None else sink.suppressed,
         dead_letters=there.discarded + there.parked,
         parked_keys=there.parked_keys,
+        destination_failures=0 if courier is None else courier.failed[mapping.handler],
+        destination_dropped=0 if courier is None else courier.dropped[mapping.handler],
         parked_oldest_ms=0 if there.oldest_parked_ms is None else max(0, now_ms - there.oldest_parked_ms),
         durations=Durations() if sink is None else Durations(sink.buckets(), sink.total_ms / 1_000),
     )

@@ -1,0 +1,86 @@
+"""The document that Lambda sends to an on-failure destination, and the name of its object in S3.
+
+Rules of this file: bytes as AWS writes them; the records themselves are only in the S3 form, as escaped JSON text. Called by
+runtime/courier.py. Source: semantics §2.8.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from tailrace.streams.arns import label_of
+from tailrace.streams.record import ChangeRecord
+from tailrace.streams.sequence import SequenceNumber
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a document says. Shape: `is_unhandled`: the function raised, rather than naming failed records. Units: at_ms since the epoch."""
+
+    request_id: str
+    function_arn: str
+    condition: str
+    invoke_count: int
+    shard_id: str
+    stream_arn: str
+    at_ms: int
+    is_unhandled: bool = True
+    executed_version: str = "$LATEST"
+
+
+def document(told: Told, records: Sequence[ChangeRecord]) -> dict[str, object]:
+    """The document as JSON members in AWS's order. RecordAgeExceeded has no responseContext, and counts at least one invoke."""
+    is_age = told.condition == "RecordAgeExceeded"
+    members: dict[str, object] = {
+        "requestContext": {
+            "requestId": told.request_id,
+            "functionArn": told.function_arn,
+            "condition": told.condition,
+            "approximateInvokeCount": max(told.invoke_count, 1),
+        }
+    }
+    if not is_age:
+        members["responseContext"] = {
+            "statusCode": 200,
+            "executedVersion": told.executed_version,
+            "functionError": "Unhandled" if told.is_unhandled else None,
+        }
+    members["version"] = "1.0"
+    members["timestamp"] = f"{label_of(told.at_ms)}Z"
+    members["DDBStreamBatchInfo"] = {
+        "shardId": told.shard_id,
+        "startSequenceNumber": SequenceNumber(records[0].sequence).wire,
+        "endSequenceNumber": SequenceNumber(records[-1].sequence).wire,
+        "approximateArrivalOfFirstRecord": _seconds(records[0].created_ms),
+        "approximateArrivalOfLastRecord": _seconds(records[-1].created_ms),
+        "batchSize": len(records),
+        "streamArn": told.stream_arn,
+    }
+    return members
+
+
+def queue_body(told: Told, records: Sequence[ChangeRecord]) -> bytes:
+    """The message of SQS and SNS."""
+    return orjson.dumps(document(told, records))
+
+
+def object_body(told: Told, records: Sequence[ChangeRecord], event: bytes) -> bytes:
+    """The object of S3: the same, and the whole event as text."""
+    return orjson.dumps({**document(told, records), "payload": event.decode()})
+
+
+def object_name(mapping_uuid: str, told: Told, name: str) -> str:
+    """Where the object goes.
+
+    >>> told = Told("r", "f", "c", 1, "shardId-1", "s", 1_780_000_000_000)
+    >>> object_name("m", told, "n")
+    'aws/lambda/m/shardId-1/2026/05/28/2026-05-28T20.26.40-n'
+    """
+    moment = label_of(told.at_ms)
+    day = moment[:10]
+    return f"aws/lambda/{mapping_uuid}/{told.shard_id}/{day.replace('-', '/')}/{day}T{moment[11:19].replace(':', '.')}-{name}"
+
+
+def _seconds(created_ms: int) -> str:
+    return f"{label_of(created_ms)[:19]}Z"

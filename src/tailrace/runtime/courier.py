@@ -1,0 +1,184 @@
+"""Tells on-failure destinations what was given up, until they have heard it.
+
+Rules of this file: a notice is a row of the transaction that passes the records, so a crash repeats it and loses none; a destination that
+fails is asked again with back-off, for ever, and the dead letter stays whatever it says. The counters say what AWS's
+metrics would: there the notice would be lost. Made by compose, run by runtime/worker.py. Source: semantics §2.8.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Final, Protocol
+
+from tailrace.deadletters.document import Told, object_body, object_name, queue_body
+from tailrace.deadletters.entry import DeadLetter, deadletter_key, read_deadletter
+from tailrace.deadletters.notice import Notice, outbox_key, outbox_prefix, read_notice
+from tailrace.errors import PortError, TailraceError
+from tailrace.mapping.commands import GivenUp
+from tailrace.mapping.retry import delay_ms
+from tailrace.mapping.settings import Backoff
+from tailrace.ports import Clock, StateStore, StateWrite, StreamRef
+from tailrace.runtime.settle import Place
+from tailrace.streams.envelopes import lambda_event
+
+BACKOFF: Final = Backoff(1_000, 2.0, 300_000)
+
+
+class FailureDocument:
+    """One failure in both forms, made when somebody looks."""
+
+    def __init__(
+        self, told: Told, letters: Sequence[DeadLetter], stream: StreamRef, mapping_uuid: str
+    ) -> None:
+        self._told = told
+        self._records = [letter.record for letter in letters]
+        self._stream = stream
+        self._mapping_uuid = mapping_uuid
+
+    @property
+    def message(self) -> bytes:
+        """Without records."""
+        return queue_body(self._told, self._records)
+
+    @property
+    def object(self) -> bytes:
+        """With the whole event."""
+        event = lambda_event(self._records, self._stream.arn, self._stream.view_type, self._stream.region)
+        return object_body(self._told, self._records, event)
+
+    @property
+    def object_name(self) -> str:
+        """Where it goes."""
+        return object_name(self._mapping_uuid, self._told, self._told.request_id)
+
+
+class Destination(Protocol):
+    """Where failure documents go."""
+
+    def deliver(self, failure: FailureDocument) -> Awaitable[None]:
+        """Take it. Raising means that it was not delivered."""
+
+
+class Courier:
+    """The notices of one app.
+
+    Shape:   `failed` counts deliveries that failed, by handler (AWS: DestinationDeliveryFailures), `dropped` the records that
+             AWS would have lost with the first of them (DroppedEventCount).
+    """
+
+    def __init__(
+        self, app: str, state: StateStore, clock: Clock, destinations: Mapping[str, Destination],
+        stream_of: Callable[[str], Awaitable[StreamRef]], account: str,
+    ) -> None:  # fmt: skip
+        self._app = app
+        self._state = state
+        self._clock = clock
+        self._destinations = destinations
+        self._stream_of = stream_of
+        self._account = account
+        self._news = asyncio.Event()
+        self.failed: Counter[str] = Counter()
+        self.dropped: Counter[str] = Counter()
+
+    def announced(self, handler: str) -> "Courier | None":
+        """Itself, for a handler that has a destination."""
+        return self if handler in self._destinations else None
+
+    def rows(self, place: Place, given_up: Sequence[GivenUp]) -> list[StateWrite]:
+        """One notice for each batch that was given up."""
+        groups: dict[tuple[int, str], list[GivenUp]] = {}
+        for entry in given_up:
+            groups.setdefault((entry.request, entry.condition), []).append(entry)
+        at_ms = self._clock.now().wall_ms
+        notices = [
+            Notice(
+                place.mapping_id, place.shard_id, tuple(entry.record.sequence for entry in entries), condition,
+                entries[0].attempts, request, at_ms,
+            )
+            for (request, condition), entries in groups.items()
+        ]  # fmt: skip
+        return [StateWrite(outbox_key(self._app, notice), notice.fields()) for notice in notices]
+
+    def wake(self) -> None:
+        """There is something new to tell."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        waiting: dict[str, int] = {}
+        while True:
+            self._news.clear()
+            try:
+                await self._deliver_all(waiting)
+            except PortError:
+                waiting[""] = self._clock.now().monotonic_ms + BACKOFF.base_ms
+            due_ms = min(waiting.values(), default=None)
+            if due_ms is None:
+                await self._news.wait()
+                continue
+            asleep = asyncio.ensure_future(self._clock.sleep_until(due_ms))
+            news = asyncio.ensure_future(self._news.wait())
+            try:
+                await asyncio.wait({asleep, news}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                asleep.cancel()
+                news.cancel()
+
+    async def _deliver_all(self, waiting: dict[str, int]) -> None:
+        rows = await self._state.query(outbox_prefix(self._app))
+        now_ms = self._clock.now().monotonic_ms
+        for key in [key for key in waiting if key not in {row.key for row in rows}]:
+            del waiting[key]
+        for row in rows:
+            notice = read_notice(row.fields)
+            if notice.handler in self._destinations and now_ms >= waiting.get(row.key, 0):
+                delay = await self._deliver(row.key, notice)
+                waiting.pop(row.key, None)
+                if delay is not None:
+                    waiting[row.key] = self._clock.now().monotonic_ms + delay
+
+    async def _deliver(self, key: str, notice: Notice) -> int | None:
+        """Deliver one; how long to wait after a failure. Whatever a destination of the user's raises, it is a failure."""
+        letters = await self._letters(notice)
+        if not letters:
+            await self._state.transact(
+                [StateWrite(key, None)]
+            )  # put back or dropped meanwhile: nothing was lost
+            return None
+        stream = await self._stream_of(notice.handler)
+        try:
+            await self._destinations[notice.handler].deliver(self._document(notice, letters, stream))
+        except Exception as error:  # a destination may be the user's own code
+            self.failed[notice.handler] += 1
+            self.dropped[notice.handler] += 0 if notice.tries else len(notice.sequences)
+            tried = replace(notice, tries=notice.tries + 1)
+            await self._state.transact([StateWrite(key, tried.fields())])
+            after_ms = getattr(error, "retry_after", 0.0) * 1_000 if isinstance(error, TailraceError) else 0
+            return delay_ms(BACKOFF, tried.tries, round(after_ms))
+        await self._state.transact([StateWrite(key, None)])
+        return None
+
+    async def _letters(self, notice: Notice) -> list[DeadLetter]:
+        found = [
+            await self._state.get(deadletter_key(self._app, notice.handler, each))
+            for each in notice.sequences
+        ]
+        return [read_deadletter(row.fields) for row in found if row is not None]
+
+    def _document(self, notice: Notice, letters: Sequence[DeadLetter], stream: StreamRef) -> FailureDocument:
+        number = letters[0].record.shard
+        told = Told(
+            request_id=uuid_of(f"{notice.handler}/{notice.shard_id}/{number:x}-{notice.request:x}"),
+            function_arn=f"arn:aws:lambda:{stream.region}:{self._account}:function:{notice.handler}",
+            condition=notice.condition, invoke_count=notice.attempts, shard_id=notice.shard_id, stream_arn=stream.arn,
+            at_ms=notice.at_ms, is_unhandled=bool(letters[0].traceback),
+        )  # fmt: skip
+        return FailureDocument(told, letters, stream, uuid_of(f"{self._app}/{notice.handler}"))
+
+
+def uuid_of(name: str) -> str:
+    """A name in the form of a UUID, always the same one."""
+    digits = blake2b(name.encode(), digest_size=16).hexdigest()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

@@ -1,0 +1,133 @@
+"""On-failure destinations: SQS, SNS, S3 and a directory.
+
+Rules of this file: each delivers one failure document and says nothing else; what it raises means that nothing was delivered.
+Repeating a delivery may send a message twice and writes the same object again. Declared as `Discard(to=…)`, called by
+runtime/courier.py. Source: semantics §2.8.
+"""
+
+import asyncio
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from tailrace.errors import SettingsError, SinkError
+from tailrace.sinks.aws import AwsAccess
+
+QUEUE_BYTES: Final = 262_144
+EVERYWHERE: Final = AwsAccess()
+
+
+class Failure(Protocol):
+    """One failure document in both forms."""
+
+    @property
+    def message(self) -> bytes:
+        """Without records, for queues."""
+
+    @property
+    def object(self) -> bytes:
+        """With the whole event, for objects."""
+
+    @property
+    def object_name(self) -> str:
+        """The object's name: the same whenever it is delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sqs:
+    """A queue, by its URL or ARN."""
+
+    queue: str
+    access: AwsAccess = EVERYWHERE
+    _urls: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    async def deliver(self, failure: Failure) -> None:
+        """Send the message. Raises: Throttled, Unavailable, SinkError, SettingsError."""
+        body = _fitting(failure.message, self.queue)
+        await self.access.call("sqs", "send_message", QueueUrl=await self._url(), MessageBody=body)
+
+    async def _url(self) -> str:
+        if not self.queue.startswith("arn:"):
+            return self.queue
+        if self.queue not in self._urls:
+            *_, account, name = self.queue.split(":")
+            found = await self.access.call(
+                "sqs", "get_queue_url", QueueName=name, QueueOwnerAWSAccountId=account
+            )
+            self._urls[self.queue] = found["QueueUrl"]
+        return self._urls[self.queue]
+
+
+@dataclass(frozen=True, slots=True)
+class Sns:
+    """A topic, by its ARN."""
+
+    topic: str
+    access: AwsAccess = EVERYWHERE
+
+    async def deliver(self, failure: Failure) -> None:
+        """Publish the message. Raises: Throttled, Unavailable, SinkError, SettingsError."""
+        body = _fitting(failure.message, self.topic)
+        await self.access.call("sns", "publish", TopicArn=self.topic, Message=body)
+
+
+@dataclass(frozen=True, slots=True)
+class S3:
+    """A bucket, by its name or ARN; the object holds the whole event."""
+
+    bucket: str
+    access: AwsAccess = EVERYWHERE
+
+    async def deliver(self, failure: Failure) -> None:
+        """Put the object. Raises: Throttled, Unavailable, SinkError, SettingsError."""
+        await self.access.call(
+            "s3", "put_object", Bucket=self.bucket.removeprefix("arn:aws:s3:::"), Key=failure.object_name,
+            Body=failure.object, ContentType="application/octet-stream",
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A directory on this machine: the same objects as files. Written whole or not at all."""
+
+    path: str | Path
+
+    async def deliver(self, failure: Failure) -> None:
+        """Write the file. Raises: SinkError."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, self._write, failure)
+        except OSError as error:
+            raise SinkError(f"{self.path}: {error.strerror}") from error
+
+    def _write(self, failure: Failure) -> None:
+        place = Path(self.path) / f"{failure.object_name}.json"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        beside = place.with_name(f".{place.name}.part")
+        with beside.open("wb") as file:
+            file.write(failure.object)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(place)
+
+
+def _fitting(body: bytes, where: str) -> str:
+    if len(body) > QUEUE_BYTES:
+        raise SinkError(
+            f"{where}: the failure document has {len(body):,} bytes, at most {QUEUE_BYTES:,} are sent"
+        )
+    return body.decode()
+
+
+def destination_of(arn: str, access: AwsAccess = EVERYWHERE) -> Any:
+    """The destination behind an ARN, as Lambda's DestinationConfig names it. Raises: SettingsError."""
+    match arn.split(":", 3):
+        case ["arn", _, "sqs", _]:
+            return Sqs(arn, access)
+        case ["arn", _, "sns", _]:
+            return Sns(arn, access)
+        case ["arn", _, "s3", _]:
+            return S3(arn, access)
+    raise SettingsError(
+        f"destination {arn!r} is not allowed; it is the ARN of an SQS queue, an SNS topic or an S3 bucket"
+    )

@@ -59,6 +59,7 @@ fresh:  ## a clean clone with an empty environment runs test and demo
 
 crash: venv  ## KILLS hard kills of real processes at every named point
 	@$(BIN)/python -m tests.crash --kills $(KILLS)
+	@$(BIN)/python -m tests.crash --example transfers --kills $(KILLS)
 
 simulate: venv  ## SEEDS seeded runs of the delivery machine under faults
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from tailrace.telemetry import WRITE_POINTS
-from tests.crash import transactions
+from tests.crash import transactions, transfers
 from tests.crash.campaign import run
 from tests.evidence import write_evidence
 
@@ -23,7 +23,10 @@ def main() -> int:
     parser.add_argument(
         "--seed", type=int, default=7, help="decides points and moments; the same one goes on"
     )
+    parser.add_argument("--example", choices=["transfers"], help="kill this example instead")
     arguments = parser.parse_args()
+    if arguments.example == "transfers":
+        return run_transfers(arguments.seed, arguments.kills)
     print(f"crash: {arguments.kills} kills, seed {arguments.seed}", flush=True)
     kept = Path(tempfile.gettempdir()) / f"tailrace-crash-{arguments.seed}-{arguments.kills}.json"
     report = run(arguments.seed, arguments.kills, tell, kept)
@@ -51,6 +54,22 @@ def main() -> int:
         })  # fmt: skip
     print("crash: holds" if not report.violations and not missing else "crash: DOES NOT HOLD")
     return 1 if report.violations or missing else 0
+
+
+def run_transfers(seed: int, kills: int) -> int:
+    """The transfers of the example; 1 when an account differs by a cent."""
+    print(f"transfers: {kills} kills, seed {seed}", flush=True)
+    outcome = transfers.run(seed, kills, tell)
+    print()
+    for text in outcome.violations:
+        print(f"VIOLATION {text}")
+    print(f"  {outcome.transfers} transfers, {outcome.kills.total()} kills")
+    if kills >= 100:
+        write_evidence("transfers", {
+            "seed": seed, "kills": dict(outcome.kills), "transfers": outcome.transfers, "violations": outcome.violations,
+        })  # fmt: skip
+    print("transfers: balances agree to the cent" if not outcome.violations else "transfers: DOES NOT HOLD")
+    return 1 if outcome.violations else 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,202 @@
+"""State in a DynamoDB table, at AWS or at any endpoint that speaks its protocol: marks beside users' items in one TransactWriteItems.
+
+Rules of this file: a row is an item (`pk` the first word of its key, `sk` the rest); numbers and texts of its fields are attributes of
+their own too, because conditions look at them. It never retries. Needs the extra `aws`. Format 1, docs/formats/state.md. Made by compose.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from tailrace.errors import ApiError, StateConflict, StoreError
+from tailrace.ports import (
+    Absent,
+    AbsentOrLess,
+    Always,
+    Condition,
+    Equals,
+    ItemWrite,
+    StateCheck,
+    StateRow,
+    StateWrite,
+)
+
+Write = StateWrite | StateCheck | ItemWrite
+Joined: TypeAlias = tuple[int, Write, tuple[Condition, ...]]
+Tried: TypeAlias = tuple[Sequence[Write], Sequence[int]]
+PASSING: Final = frozenset(
+    {
+        "TransactionConflict",
+        "ThrottlingError",
+        "ProvisionedThroughputExceeded",
+        "TransactionInProgressException",
+    }
+)
+"""Reasons of a cancelled transaction that say nothing about its content."""
+
+
+class DynamoDbStateStore:
+    """The StateStore port over boto3. Shape: `client` is a `dynamodb` client; the table has the keys `pk` and `sk`, both text."""
+
+    def __init__(self, client: Any, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def create(self) -> None:
+        """Make the table where it is not there. Raises: StoreError."""
+        try:
+            self._client.describe_table(TableName=self._table)
+            return
+        except self._client.exceptions.ResourceNotFoundException:
+            pass
+        self._client.create_table(
+            TableName=self._table, BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        )  # fmt: skip
+        self._client.get_waiter("table_exists").wait(TableName=self._table, WaiterConfig={"Delay": 1})
+
+    async def get(self, key: str) -> StateRow | None:
+        """One row, as it is now."""
+        answer = await self._call("get_item", TableName=self._table, Key=_key(key), ConsistentRead=True)
+        item = answer.get("Item")
+        return None if item is None else StateRow(key, _fields(item))
+
+    async def query(self, prefix: str) -> list[StateRow]:
+        """Every row whose key starts with the prefix, in key order. One without a whole first word reads the whole table."""
+        word, slash, rest = prefix.partition("/")
+        asked: dict[str, Any] = {"TableName": self._table, "ConsistentRead": True}
+        if slash:
+            asked["KeyConditionExpression"] = "pk = :pk AND begins_with(sk, :sk)"
+            asked["ExpressionAttributeValues"] = {":pk": {"S": word}, ":sk": {"S": f"/{rest}"}}
+        found: list[StateRow] = []
+        while True:
+            page = await self._call("query" if slash else "scan", **asked)
+            found += [StateRow(_name(item), _fields(item)) for item in page["Items"]]
+            if "LastEvaluatedKey" not in page:
+                break
+            asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        return sorted((row for row in found if row.key.startswith(prefix)), key=lambda row: row.key)
+
+    async def transact(self, writes: Sequence[Write]) -> None:
+        """All of it, or nothing. Raises: StateConflict, ApiError for a user's item, StoreError."""
+        if not writes:
+            return
+        joined = joined_by_row(writes)
+        actions = [self._action(each) for each in joined]
+        await self._call(
+            "transact_write_items", (writes, [each[0] for each in joined]), TransactItems=actions
+        )
+
+    def _action(self, joined: Joined) -> dict[str, Any]:
+        _, write, conditions = joined
+        if isinstance(write, ItemWrite):
+            return {write.action: dict(write.parameters)}
+        asked = {"TableName": self._table, **_expression(conditions)}
+        if isinstance(write, StateCheck):
+            return {"ConditionCheck": {**asked, "Key": _key(write.key)}}
+        if write.fields is None:
+            return {"Delete": {**asked, "Key": _key(write.key)}}
+        return {"Put": {**asked, "Item": _item(write.key, write.fields)}}
+
+    async def _call(self, operation: str, writes: Tried = ((), ()), /, **parameters: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(
+            None, self._call_here, operation, parameters, writes
+        )
+
+    def _call_here(self, operation: str, parameters: dict[str, Any], writes: Tried) -> Any:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            return getattr(self._client, operation)(**parameters)
+        except ClientError as error:
+            raise refusal(error.response, *writes) from error
+        except BotoCoreError as error:
+            raise StoreError(f"{self._table}: {error}") from error
+
+
+def joined_by_row(writes: Sequence[Write]) -> list[Joined]:
+    """One action a row, because a transaction may name an item once: its first place, its last write, all of its conditions."""
+    joined: list[Joined] = []
+    places: dict[str, int] = {}
+    for index, write in enumerate(writes):
+        if isinstance(write, ItemWrite):
+            joined.append((index, write, ()))
+        elif write.key in places:
+            first, before, conditions = joined[places[write.key]]
+            kept = before if isinstance(write, StateCheck) else write
+            joined[places[write.key]] = (first, kept, (*conditions, write.condition))
+        else:
+            places[write.key] = len(joined)
+            joined.append((index, write, (write.condition,)))
+    return joined
+
+
+def refusal(response: Mapping[str, Any], writes: Sequence[Write], origins: Sequence[int]) -> Exception:
+    """AWS's refusal of a transaction, as the port says it. Shape: `origins` are the writes' indexes by action."""
+    code, message = response["Error"]["Code"], response["Error"].get("Message", "")
+    reasons = [each.get("Code", "None") for each in response.get("CancellationReasons", ())]
+    if any(reason in PASSING for reason in reasons):
+        return StoreError(f"{code}: {message}")
+    for reason, index in zip(reasons, origins, strict=False):
+        write = writes[index]
+        if reason == "ConditionalCheckFailed" and not isinstance(write, ItemWrite):
+            return StateConflict(f"state {write.key!r} is not as expected: {write.condition}", index=index)
+    if any(reason != "None" for reason in reasons) or code in (
+        "ValidationException",
+        "ResourceNotFoundException",
+    ):
+        return ApiError(code, message)
+    return StoreError(f"{code}: {message}")
+
+
+def _key(key: str) -> dict[str, Any]:
+    word, slash, rest = key.partition("/")
+    return {"pk": {"S": word}, "sk": {"S": f"{slash}{rest}" or "-"}}
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    rest: str = item["sk"]["S"]
+    word: str = item["pk"]["S"]
+    return word if rest == "-" else f"{word}{rest}"
+
+
+def _item(key: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    item = {**_key(key), "fields": {"S": json.dumps(fields)}}
+    for name, value in fields.items():
+        if isinstance(value, str):
+            item[f"f_{name}"] = {"S": value}
+        elif isinstance(value, int) and not isinstance(value, bool):
+            item[f"f_{name}"] = {"N": str(value)}
+    return item
+
+
+def _fields(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads(item["fields"]["S"])
+    return found
+
+
+def _expression(conditions: Sequence[Condition]) -> dict[str, Any]:
+    """All of these conditions as one expression; a check that demands nothing still needs one."""
+    texts: list[str] = []
+    names: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    for number, condition in enumerate(conditions):
+        match condition:
+            case Always():
+                texts.append("(attribute_exists(pk) OR attribute_not_exists(pk))")
+                continue
+            case Absent():
+                texts.append("attribute_not_exists(pk)")
+                continue
+            case Equals(field, value):
+                texts.append(f"#f{number} = :v{number}")
+            case AbsentOrLess(field, value):
+                texts.append(f"(attribute_not_exists(#f{number}) OR #f{number} < :v{number})")
+        names[f"#f{number}"] = f"f_{field}"
+        values[f":v{number}"] = {"S" if isinstance(value, str) else "N": str(value)}
+    asked: dict[str, Any] = {"ConditionExpression": " AND ".join(texts)}
+    if names:
+        asked |= {"ExpressionAttributeNames": names, "ExpressionAttributeValues": values}
+    return asked

@@ -1,0 +1,79 @@
+"""State in a DynamoDB table keeps the contract, through boto3 against the engine's own server."""
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from tailrace.errors import ApiError, StateConflict, StoreError
+from tailrace.ports import AbsentOrLess, ItemWrite, StateStore, StateWrite
+from tailrace.stores.dynamodb import DynamoDbStateStore, refusal
+from tailrace.testing import check_state_store
+from tests.serving import serving
+
+ROW = StateWrite("mark/a", {"v": 1, "sequence": 5}, AbsentOrLess("sequence", 5))
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    with serving() as served:
+        yield boto3.client(
+            "dynamodb", endpoint_url=f"http://127.0.0.1:{served.port}", region_name="us-east-1",
+            aws_access_key_id="any", aws_secret_access_key="any", config=Config(retries={"total_max_attempts": 1}),
+        )  # fmt: skip
+
+
+def made(client: Any, numbers: Iterator[int] = itertools.count()) -> DynamoDbStateStore:  # noqa: B008 - shared on purpose
+    store = DynamoDbStateStore(client, f"state-{next(numbers)}")
+    store.create()
+    return store
+
+
+def test_it_keeps_the_contract(client: Any) -> None:
+    def make() -> StateStore:
+        return made(client)
+
+    check_state_store(make, has_tables=True)
+
+
+def test_a_mark_and_a_users_item_are_one_transaction(client: Any) -> None:
+    store = made(client)
+    put = ItemWrite(
+        "Put", {"TableName": store._table, "Item": {"pk": {"S": "user"}, "sk": {"S": "1"}, "n": {"N": "1"}}}
+    )
+    asyncio.run(store.transact([ROW, put]))
+    with pytest.raises(StateConflict) as conflict:
+        asyncio.run(store.transact([ROW, put]))
+    assert conflict.value.index == 0
+    nowhere = ItemWrite("Put", {"TableName": "nowhere", "Item": {"id": {"S": "1"}}})
+    with pytest.raises(ApiError):
+        asyncio.run(store.transact([StateWrite("mark/b", {"v": 1}), nowhere]))
+    assert asyncio.run(store.get("mark/b")) is None
+
+
+@pytest.mark.parametrize(
+    ("codes", "kind"),
+    [
+        (["ConditionalCheckFailed", "None"], StateConflict), (["None", "ConditionalCheckFailed"], ApiError),
+        (["TransactionConflict", "ConditionalCheckFailed"], StoreError), (["None", "ValidationError"], ApiError),
+    ],
+)  # fmt: skip
+def test_a_cancelled_transaction_says_whose_condition_it_was(codes: list[str], kind: type) -> None:
+    response = {
+        "Error": {"Code": "TransactionCanceledException", "Message": "…"},
+        "CancellationReasons": [{"Code": code} for code in codes],
+    }
+    assert type(refusal(response, [ROW, ItemWrite("Delete", {})], [0, 1])) is kind
+
+
+def test_an_endpoint_that_is_not_there_is_a_store_error() -> None:
+    nowhere = boto3.client(
+        "dynamodb", endpoint_url="http://127.0.0.1:9", region_name="us-east-1", aws_access_key_id="any",
+        aws_secret_access_key="any", config=Config(retries={"total_max_attempts": 1}, connect_timeout=1),
+    )  # fmt: skip
+    with pytest.raises(StoreError):
+        asyncio.run(DynamoDbStateStore(nowhere, "state").get("mark/a"))

@@ -33,7 +33,7 @@ from tailrace.telemetry import POINTS, PointReached, pass_by
 if TYPE_CHECKING:
     from tailrace.app.app import App
     from tailrace.app.app import Mapping as Handler
-    from tailrace.ports import Clock, Sink
+    from tailrace.ports import Clock, Sink, StateStore
     from tailrace.runtime.worker import Worker
     from tailrace.server.observe import Observed
     from tailrace.tables.definition import TableDefinition
@@ -235,20 +235,29 @@ def build_worker(
 
     Shape:   `wrapped` lays something around each sink (the test world's notes); `overrides` stand for providers of Depends.
     """
-    from tailrace.runtime.courier import Courier
     from tailrace.runtime.dependencies import Dependencies
     from tailrace.runtime.effects import LIVE, Effects
-    from tailrace.runtime.redriver import Redriver
     from tailrace.runtime.worker import Worker
     from tailrace.sinks.function import BatchSink, HandlerSink
     from tailrace.sinks.lambda_function import LambdaSink
     from tailrace.sources.embedded import EmbeddedSource
+    from tailrace.stores.dynamodb import DynamoDbStateStore
 
     state = EngineStateStore(engine, flushed)
+    effects_state: StateStore = state
+    if app.remote is not None:
+        effects_state = DynamoDbStateStore(*app.remote)
     needed = Dependencies(app.overrides if overrides is None else overrides)
 
     def sink_of(mapping: "Handler", run_id: str = LIVE) -> "Sink":
-        effects = Effects(state, mark_name(app, mapping), run_id, reached)
+        effects = Effects(
+            effects_state,
+            mark_name(app, mapping),
+            run_id,
+            reached,
+            clock=engine.clock,
+            marks_all=mapping.once,
+        )
         match mapping.kind:
             case "on":
                 return HandlerSink(mapping, effects, reached, needed)
@@ -262,6 +271,21 @@ def build_worker(
         sink_of=sink_of if wrapped is None else lambda mapping: wrapped(mapping, sink_of(mapping)),
         owner=owner, reached=reached, discovery_ms=discovery_ms, renewal_ms=renewal_ms, ended=needed.close,
     )  # fmt: skip
+    _add_dead_letters(worker, app, state, engine, sink_of)
+    return worker
+
+
+def _add_dead_letters(
+    worker: "Worker",
+    app: "App",
+    state: "StateStore",
+    engine: Engine,
+    sink_of: "Callable[[Handler, str], Sink]",
+) -> None:
+    """Who puts dead letters back, and who tells destinations of them."""
+    from tailrace.runtime.courier import Courier
+    from tailrace.runtime.redriver import Redriver
+
     handlers = {mapping.id: mapping for mapping in app.mappings}
     worker.redriver = Redriver(
         app.name,
@@ -276,7 +300,6 @@ def build_worker(
         worker.courier = Courier(
             app.name, state, engine.clock, destinations, worker.stream_of, engine.settings.account
         )
-    return worker
 
 
 def mark_name(app: "App", mapping: "Handler") -> str:

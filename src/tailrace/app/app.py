@@ -37,9 +37,6 @@ SETTINGS: Final = {field.name for field in fields(MappingSettings)} - {
     "on_failure", "max_keys", "max_per_key",
 }  # fmt: skip
 """What a handler may set by keyword, beside what has a word of its own (`retry=`, `where=`, `on_failure=`)."""
-LATER: Final = {
-    "once": "writes recorded on change.transaction are already applied once",
-}
 Kind: TypeAlias = Literal["on", "batch", "function"]
 Target: TypeAlias = Table | Changes | Entity[Any] | type[Any]
 """What a handler is declared on: a table, an entity, or some kinds of changes of one."""
@@ -67,6 +64,7 @@ class Mapping:
     dependencies: Names[str, Depends] = field(default_factory=dict)
     sink: Sink | None = None
     destination: Any = None
+    once: bool = False
 
 
 class App:
@@ -91,6 +89,8 @@ class App:
         """Providers and what stands for them: `app.overrides[mailer] = lambda: outbox`."""
         self._mappings: dict[str, Mapping] = {}
         self._ask: Ask | None = None
+        self.remote: tuple[Any, str] | None = None
+        """A DynamoDB client and a table: where transactions are committed; None: in the embedded engine."""
         self._counting: dict[str, Mapping] = {}
 
     @property
@@ -135,17 +135,18 @@ class App:
     def on(
         self, target: Target, *, where: Where | None = None, retry: Retry | None = None,
         batch_size: int = 100, concurrency: int = 1, timeout: float | None = None, id: str | None = None,
-        on_failure: Policy = Park.key, **settings: Any,
+        on_failure: Policy = Park.key, once: bool = False, **settings: Any,
     ) -> Callable[[Handler], Handler]:  # fmt: skip
         """Call the handler for every change, in order for each item. Further settings: MappingSettings.
 
         Shape:   `target` is a table, an entity (`Order`) or a kind of its changes (`Order.removed`); `where` chooses changes;
                  `concurrency` batches may run at once, never two with one item; `on_failure` is what becomes of a change
-                 after its last attempt.
+                 after its last attempt; `once` marks each change when the handler has returned, so that it is not called for
+                 it again unless a crash falls between the two (what `change.transaction` writes is exactly once anyway).
         Units:   timeout in seconds, for coroutines.
         Raises:  SettingsError.
         """
-        return self._declare("on", target, where, retry, timeout, id, on_failure,
+        return self._declare("on", target, where, retry, timeout, id, on_failure, once,
                              batch_size=batch_size, concurrency=concurrency, **settings)  # fmt: skip
 
     def batch(
@@ -202,6 +203,13 @@ class App:
             )
         return DeadLetters(self._ask, found[0])
 
+    def transactions(self, client: Any, table: str) -> None:
+        """Commit what handlers record on `change.transaction` in that DynamoDB, with its marks in `table` there.
+
+        Shape:   `client` is a boto3 `dynamodb` client of AWS or any other endpoint; the table has the keys `pk` and `sk`.
+        """
+        self.remote = (client, table)
+
     def bind(self, ask: Ask) -> None:
         """Say who answers questions about this app; called by the world and by `tailrace.connect`."""
         self._ask = ask
@@ -236,6 +244,11 @@ class App:
         if mapping.kind != "on":
             raise SettingsError(
                 f"sink: {mapping.id!r} is no handler of single changes, so it has no output for each of them"
+            )
+        if mapping.once:
+            raise SettingsError(
+                f"sink: {mapping.id!r} has once=True: it would be marked before its output is written, and a sink that fails "
+                "would lose it; leave once= out and let the sink be idempotent by the change's event id"
             )
         if mapping.sink is not None:
             raise SettingsError(f"sink: {mapping.id!r} has a sink already; a second one is a second handler")
@@ -298,7 +311,8 @@ class App:
 
     def _declare(
         self, kind: Kind, target: object, where: Where | None,
-        retry: Retry | None, timeout: float | None, id: str | None, on_failure: Policy = Park.key, **settings: Any,
+        retry: Retry | None, timeout: float | None, id: str | None, on_failure: Policy = Park.key, once: bool = False,
+        **settings: Any,
     ) -> Callable[[Handler], Handler]:  # fmt: skip
         changes = self._changes(target)
         retrying = retry or Retry()
@@ -323,7 +337,7 @@ class App:
             self._add(
                 Mapping(
                     name, changes.table, kind, handler, chosen, timeout, entity=changes.entity,
-                    dependencies=signature.dependencies, destination=destination,
+                    dependencies=signature.dependencies, destination=destination, once=once,
                 )
             )  # fmt: skip
             return handler
@@ -355,8 +369,6 @@ def _accepts(changes: Changes, where: Where | None) -> Filter | None:
 
 def _check_names(name: str, settings: Collection[str]) -> None:
     for setting in settings:
-        if setting in LATER:
-            raise SettingsError(f"handler {name!r}: {setting}= comes with a later version: {LATER[setting]}")
         if setting not in SETTINGS:
             raise SettingsError(
                 f"handler {name!r}: {setting}: no such setting; there are {', '.join(sorted(SETTINGS))}"

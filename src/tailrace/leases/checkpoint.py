@@ -84,6 +84,17 @@ def mark_key(mapping_id: str, run_id: str, table: str, key: bytes) -> str:
     return key_of("mark", mapping_id, run_id, table, key.hex())
 
 
-def mark_write(key: str, sequence: int) -> RowWrite:
+MARK_AGE_MS: Final = 172_800_000
+"""Marks are kept for two days: twice as long as a stream keeps the change that could be delivered again."""
+
+
+def mark_write(key: str, sequence: int, at_ms: int = 0) -> RowWrite:
     """The mark of a change. Its guard fails when this change or a later one of the item was applied already."""
-    return RowWrite(key, {"v": VERSION, "sequence": sequence}, Guard("absent_or_less", "sequence", sequence))
+    fields = {"v": VERSION, "sequence": sequence, "at_ms": at_ms}
+    return RowWrite(key, fields, Guard("absent_or_less", "sequence", sequence))
+
+
+def mark_has_expired(fields: Mapping[str, Any], now_ms: int) -> bool:
+    """Whether nothing can deliver the change again. A mark of an older version, without a time, never expires."""
+    at_ms: int = fields.get("at_ms", 0)
+    return 0 < at_ms < now_ms - MARK_AGE_MS

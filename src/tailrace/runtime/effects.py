@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from tailrace.app.change import Change
 from tailrace.errors import ApiError, StateConflict, StoreError
 from tailrace.leases.checkpoint import mark_key, mark_write
-from tailrace.ports import Failure, FailureKind, ItemWrite, StateStore
+from tailrace.ports import Clock, Failure, FailureKind, ItemWrite, StateStore
 from tailrace.runtime.rows import state_write
 from tailrace.telemetry import PointReached, pass_by
 
@@ -22,8 +22,12 @@ class Effects:
     """The recorded writes of one mapping. Shape: `suppressed` counts transactions that were applied before."""
 
     def __init__(
-        self, state: StateStore, mapping_id: str, run_id: str = LIVE, reached: PointReached = pass_by
-    ) -> None:
+        self, state: StateStore, mapping_id: str, run_id: str = LIVE, reached: PointReached = pass_by, *,
+        clock: Clock | None = None, marks_all: bool = False,
+    ) -> None:  # fmt: skip
+        self._clock = clock
+        self.marks_all = marks_all
+        """Whether every change leaves a mark (`once=True`), or only one with recorded writes."""
         self._state = state
         self._mapping_id = mapping_id
         self._run_id = run_id
@@ -34,13 +38,27 @@ class Effects:
         """Commit what these changes recorded; returns the failures by the index that came with the change."""
         recorded: dict[bytes, list[tuple[int, Change]]] = {}
         for index, change in changes:
-            if change.has_transaction:
+            if change.has_transaction or self.marks_all:
                 recorded.setdefault(change.record.key, []).append((index, change))
         if not recorded:
             return {}
         found = await asyncio.gather(*(self._apply_in_order(each) for each in recorded.values()))
         self._reached("transaction.done")
         return {index: failure for failures in found for index, failure in failures.items()}
+
+    async def applied(self, changes: Sequence[Change]) -> set[int]:
+        """The places of changes that were applied before; they count as suppressed."""
+        marks = await asyncio.gather(*(self._state.get(self._mark(change)) for change in changes))
+        found = {
+            place
+            for place, (change, mark) in enumerate(zip(changes, marks, strict=True))
+            if mark is not None and mark.fields["sequence"] >= change.record.sequence
+        }
+        self.suppressed += len(found)
+        return found
+
+    def _mark(self, change: Change) -> str:
+        return mark_key(self._mapping_id, self._run_id, change.table, change.record.key)
 
     async def _apply_in_order(self, changes: Sequence[tuple[int, Change]]) -> dict[int, Failure]:
         for index, change in changes:
@@ -50,10 +68,11 @@ class Effects:
         return {}
 
     async def _apply_one(self, change: Change) -> Failure | None:
-        key = mark_key(self._mapping_id, self._run_id, change.table, change.record.key)
-        writes: list[ItemWrite] = list(change.transaction.writes)
+        writes: list[ItemWrite] = list(change.transaction.writes) if change.has_transaction else []
+        now_ms = 0 if self._clock is None else self._clock.now().wall_ms
+        mark = mark_write(self._mark(change), change.record.sequence, now_ms)
         try:
-            await self._state.transact([state_write(mark_write(key, change.record.sequence)), *writes])
+            await self._state.transact([state_write(mark), *writes])
         except StateConflict:
             self.suppressed += 1
         except ApiError as error:

@@ -6,6 +6,7 @@ item stay in order. One lease an app and shard, taken with a new epoch at each s
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,6 +21,7 @@ from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Clock, Shard, Sink, Source, StateStore, StateWrite, StreamRef
 from tailrace.runtime.courier import Courier
 from tailrace.runtime.driver import Driver
+from tailrace.runtime.marks import forget_marks
 from tailrace.runtime.parking import Parker
 from tailrace.runtime.redriver import Progress, Redriver, Request
 from tailrace.runtime.rows import state_write
@@ -28,6 +30,7 @@ from tailrace.runtime.timed import TimedSink
 from tailrace.streams.record import ChangeRecord
 from tailrace.telemetry import PointReached, pass_by
 
+FORGETTING_MS: Final = 3_600_000
 VANISHED: Final = -1
 """The number of a shard that is known only by its checkpoint: a source finds nothing under it any more."""
 
@@ -209,6 +212,7 @@ class Worker:
             courier = self.courier
             telling = None if courier is None else tasks.create_task(courier.run(), name="courier")
             renewing = tasks.create_task(self._renew())
+            forgetting = tasks.create_task(self._forget_marks(), name="marks")
             looking = tasks.create_task(self._look_now_and_then())
             while not self._is_stopping:
                 self._look.clear()
@@ -226,6 +230,7 @@ class Worker:
                 self._look.clear()
                 await self._look.wait()
             renewing.cancel()
+            forgetting.cancel()
             if telling is not None:
                 telling.cancel()
             looking.cancel()
@@ -332,6 +337,13 @@ class Worker:
         self._leases[place] = lease
         self._reached("lease.taken")
         return lease
+
+    async def _forget_marks(self) -> None:
+        while True:
+            await self._clock.sleep_until(self._clock.now().monotonic_ms + FORGETTING_MS)
+            for handler in self.app.mappings:
+                with suppress(PortError):  # the next hour tries again
+                    await forget_marks(self._state, self.app.name, handler.id, self._clock.now().wall_ms)
 
     async def _renew(self) -> None:
         while True:

@@ -6,7 +6,7 @@ they recorded on `change.transaction` is committed before the outcome is told. M
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -32,7 +32,11 @@ class Calls:
     Guarantee: a change is handed out only when every earlier one of its item has succeeded and is committed.
     """
 
-    def __init__(self, changes: Sequence[Change[Any]]) -> None:
+    def __init__(
+        self, changes: Sequence[Change[Any]], applied: Container[int] = (), *, marks_all: bool = False
+    ) -> None:
+        self._applied = applied
+        self._marks_all = marks_all
         self.failures: dict[int, Failure] = {}
         self.values: dict[int, object] = {}
         """What was returned, except None."""
@@ -56,7 +60,7 @@ class Calls:
             if key in self._uncommitted:
                 return None
             self._next += 1
-            if key not in self._failed_keys:
+            if key not in self._failed_keys and index not in self._applied:
                 return index, change
         return None
 
@@ -64,7 +68,7 @@ class Calls:
         """The handler returned."""
         if value is not None:
             self.values[each[0]] = value
-        if each[1].has_transaction:
+        if each[1].has_transaction or self._marks_all:
             self.returned.append(each)
             self._uncommitted.add(each[1].record.key)
 
@@ -113,7 +117,9 @@ class HandlerSink:
     async def write(self, batch: Batch) -> Outcome:
         """Call the handler for every record."""
         entity, stream = self._mapping.entity, batch.stream
-        calls = Calls([Change(record, stream.table, entity, stream.region) for record in batch.records])
+        changes = [Change(record, stream.table, entity, stream.region) for record in batch.records]
+        is_once = self._effects.marks_all
+        calls = Calls(changes, await self._effects.applied(changes) if is_once else (), marks_all=is_once)
         handler = await provided(self._mapping, self._needed)
         while not calls.is_over:
             if self._is_async:

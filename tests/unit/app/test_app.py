@@ -92,7 +92,6 @@ REFUSED: list[tuple[str, Callable[[App, Any], object], str]] = [
     ("a batch of nothing", lambda app, orders: app.on(orders, batch_size=0)(handler), "batch_size: 0 .* 1 to 10000"),
     ("a setting that is none", lambda app, orders: app.on(orders, size=3)(handler), "size: no such setting"),
     ("a setting of AWS in Python", lambda app, orders: app.on(orders, BatchSize=3)(handler), "BatchSize: no such setting"),
-    ("what comes later", lambda app, orders: app.on(orders, once=True)(handler), "once= comes with a later version"),
     ("a park of its own", lambda app, orders: app.on(orders, on_failure="x")(handler), "on_failure: 'x' is not allowed"),
     ("an order", lambda app, orders: app.on(orders, order="lane")(handler), "order: no such setting"),
     ("AWS's setting out of range", lambda app, orders: app.function(lambda_handler, orders, BatchSize=10_001), "BatchSize: 10001"),

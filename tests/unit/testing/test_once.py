@@ -1,0 +1,131 @@
+"""`once=True`, marks that expire, and transactions committed in another DynamoDB."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+
+from tailrace import App, Change
+from tailrace.errors import SettingsError
+from tailrace.testing import World
+from tests.serving import serving
+
+
+def app_of(seen: list[int], **options: Any) -> App:
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+
+    @app.on(orders, id="note", **options)
+    def note(change: Change) -> None:
+        assert change.new is not None
+        seen.append(int(change.new["n"]))
+
+    return app
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+@pytest.mark.parametrize(("once", "expected"), [(True, [1]), (False, [1, 1])])
+def test_a_change_delivered_again_is_not_handled_again(once: bool, expected: list[int]) -> None:
+    seen: list[int] = []
+    points: list[str] = []
+    app = app_of(seen, once=once)
+
+    with World(app, seed=1, reached=points.append) as world:
+        world.put("orders", {"id": "a", "n": 1})
+        while "transaction.done" not in points and "invoke.done" not in points:
+            world.advance(0)
+        world.settle()
+        # What a crash before the checkpoint leaves: the mark is there, the checkpoint is not.
+        for row in [*world.engine.state_query("checkpoint/"), *world.engine.state_query("ledger/")]:
+            from tailrace.ports import StateWrite
+
+            world.engine.state_transact([StateWrite(row.key, None)])
+        world.engine.committer.flush()
+        world.restart()
+        world.settle()
+    assert seen == expected
+
+
+def test_every_change_of_an_item_is_handled_in_order_with_once() -> None:
+    seen: list[int] = []
+    with World(app_of(seen, once=True), seed=1) as world:
+        for n in range(5):
+            world.put("orders", {"id": "a", "n": n})
+        world.settle()
+    assert seen == [0, 1, 2, 3, 4]
+
+
+def test_marks_expire_when_nothing_can_deliver_their_change_again() -> None:
+    with World(app_of([], once=True), seed=1) as world:
+        world.put("orders", {"id": "a", "n": 1})
+        world.settle()
+        world.advance("40h")
+        assert world.engine.state_count("mark/") == 1
+        world.advance("10h")
+        assert world.engine.state_count("mark/") == 0
+
+
+def test_an_item_with_dead_letters_keeps_its_mark() -> None:
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+
+    @app.on(orders, id="note", once=True)
+    def note(change: Change) -> None:
+        if change.new is not None and change.new["n"] == 2:
+            raise ValueError("two")
+
+    with World(app, seed=1) as world:
+        for n in (1, 2):
+            world.put(orders, {"id": "a", "n": n})
+            world.settle()
+        world.advance("60h")
+        assert world.engine.state_count("mark/") == 1
+
+
+def test_once_and_a_sink_exclude_each_other() -> None:
+    app = app_of([], once=True)
+    with pytest.raises(SettingsError, match="once=True"):
+        app.sink("note", object())  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def remote() -> Iterator[Any]:
+    with serving() as served:
+        client = boto3.client(
+            "dynamodb", endpoint_url=f"http://127.0.0.1:{served.port}", region_name="us-east-1",
+            aws_access_key_id="any", aws_secret_access_key="any",
+        )  # fmt: skip
+        keys = {"id": "S"}
+        client.create_table(
+            TableName="effects", BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind} for name, kind in keys.items()],
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        )  # fmt: skip
+        yield client
+
+
+def test_transactions_are_committed_once_in_another_dynamodb(remote: Any) -> None:
+    import asyncio
+
+    from tailrace.app.change import Change as Given
+    from tailrace.runtime.effects import Effects
+    from tailrace.stores.dynamodb import DynamoDbStateStore
+    from tests.unit.sinks.batches import record
+
+    store = DynamoDbStateStore(remote, "marks")
+    store.create()
+
+    def given() -> Given[Any]:
+        change: Given[Any] = Given(record(5, "a"), "orders")
+        change.transaction.update("effects", {"id": "a"}, "ADD n :one", values={":one": 1})
+        return change
+
+    effects = Effects(store, "shop.note")
+    for _ in range(3):
+        assert asyncio.run(effects.apply([(0, given())])) == {}
+    assert effects.suppressed == 2
+    assert remote.get_item(TableName="effects", Key={"id": {"S": "a"}})["Item"]["n"] == {"N": "1"}

@@ -4,7 +4,8 @@ Rules of this file: one writer; every commit is one transaction; no read transac
 or, once `share_reads` was called, a turn of the event loop. With `normal` all calls come
 from one thread and share one connection. With `full`, `commit` may run in one writer thread while the owner's thread
 calls `get`, `query` and `read_log`: each side has its own connection, and a read sees what was committed when it began.
-Everything else (opening, closing) happens while nothing is under way. Layout: docs/formats/store.md. Made by `compose`.
+Everything else (opening, closing) happens while nothing is under way. What is bound is a bytearray: for any other type the
+sqlite3 module looks for adapters, half a microsecond a value. Layout: docs/formats/store.md. Made by `compose`.
 """
 
 import contextlib
@@ -103,7 +104,7 @@ class SqliteStore:
             if self._begins_reads:
                 self._begin_reads()
             # The key is unique: `fetchone` finds the end of the statement too, which gives its read transaction back.
-            found = self._get(GET, (table.to_bytes(4, "big") + key,)).fetchone()
+            found = self._get(GET, (bytearray(table.to_bytes(4, "big") + key),)).fetchone()
         except sqlite3.Error as error:
             raise self._failure(error) from error
         return found[0] if found is not None else None
@@ -190,7 +191,7 @@ class SqliteStore:
         if commit.rows:
             # Rows come in order and the last one of a key wins, so that puts and deletes may be written apart.
             latest = {_key(row.table, row.key): row.value for row in commit.rows}
-            puts = [(key, value) for key, value in latest.items() if value is not None]
+            puts = [(bytearray(key), bytearray(value)) for key, value in latest.items() if value is not None]
             execute_many(PUT, puts)
             if len(puts) < len(latest):
                 deletes = [(key,) for key, value in latest.items() if value is None]
@@ -198,7 +199,15 @@ class SqliteStore:
         if commit.log:
             execute_many(
                 "INSERT INTO log VALUES(?,?,?,?)",
-                [(_log_key(row.shard, row.sequence), row.header, row.old, row.new) for row in commit.log],
+                [
+                    (
+                        bytearray(_log_key(row.shard, row.sequence)),
+                        bytearray(row.header),
+                        None if row.old is None else bytearray(row.old),
+                        None if row.new is None else bytearray(row.new),
+                    )
+                    for row in commit.log
+                ],
             )
         if commit.trims:
             execute_many(

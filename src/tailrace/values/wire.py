@@ -53,7 +53,8 @@ def read_item(raw: object) -> Item:
     except ApiError:
         _check_types(raw)
         raise
-    _check_names(raw)
+    if "" in raw or max(map(len, raw), default=0) > SHORTEST_LONG_NAME:
+        _check_names(raw)
     return raw
 
 

@@ -240,6 +240,22 @@ class Reading:
         self._rows = rows
         self._limit = limit
         self._reverse = reverse
+        self._found: list[tuple[bytes, bytes]] | None = None
+
+    def _read(self, first: bytes, last: bytes | None, asked: int) -> list[tuple[bytes, bytes]]:
+        found, self._found = self._found, None
+        if found is not None:
+            return found
+        return self._committer.query(self._table, first, last, asked, reverse=self._reverse)
+
+    def few(self) -> list[bytes] | None:
+        """The values of the whole range, when one small read finds them all and they are far from a page; else None."""
+        found = self._read(self._rows.first, self._rows.last, FIRST_ROWS)
+        values = [value for _, value in found]
+        if len(values) < FIRST_ROWS and sum(map(len, values)) < PAGE_BYTES:
+            return values
+        self._found = found
+        return None
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         first, last = self._rows.first, self._rows.last
@@ -247,7 +263,7 @@ class Reading:
         size = FIRST_ROWS
         while True:
             asked = size if left is None else min(size, left)
-            found = self._committer.query(self._table, first, last, asked, reverse=self._reverse)
+            found = self._read(first, last, asked)
             yield from found
             if len(found) < asked or asked == left:
                 return
@@ -274,6 +290,8 @@ def read_page(
         request.filter, request.projection, request.limit, request.count_only,
     )  # fmt: skip
     as_stored = condition is None and projection is None and fetch is None
+    if as_stored and limit is None and not request.measured and (values := reading.few()) is not None:
+        return ItemPage([] if count_only else values, len(values), len(values))
     scanned = count = 0
     meter = _Meter()
     fetched: list[int] = []

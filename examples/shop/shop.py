@@ -1,0 +1,102 @@
+"""A shop on one table: typed entities, predicates, dependencies, a batch. `tailrace dev examples/shop/shop.py`.
+
+Rules of this file: the normative form of the API: what is written here is how an application is written, and it is checked
+by mypy --strict and pyright. Tested by test_shop.py beside it.
+"""
+
+from collections import Counter
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from tailrace import App, Batch, Change, Depends, Item, Retry, by_ttl, changed, new, old
+
+app = App("shop")
+shop = app.table("shop", pk="pk", sk="sk")
+
+
+class Order(Item, table=shop, pk="ORDER#{id}", sk="META"):
+    """An order. Its lines are entities of their own, under the same partition key."""
+
+    id: str
+    country: str = "NL"
+    status: str = "new"
+    total: Decimal = Decimal(0)
+    placed_at: datetime | None = None
+
+
+class Line(Item, table=shop, pk="ORDER#{order}", sk="LINE#{number:04}"):
+    """One line of an order."""
+
+    order: str
+    number: int
+    sku: str
+    count: int = 1
+
+
+class Mailer:
+    """Where mails go: here into a list; the key makes a repeated one harmless."""
+
+    def __init__(self) -> None:
+        self.sent: dict[str, str] = {}
+
+    async def send(self, to: str, text: str, *, key: str) -> None:
+        """Send a mail once for each key."""
+        self.sent.setdefault(key, f"{to}: {text}")
+
+
+def mailer() -> Mailer:
+    """The mailer of this worker."""
+    return Mailer()
+
+
+@app.on(
+    Order,
+    where=changed(Order.status) & (new(Order.status) == "paid") & (new(Order.total) > 100),
+    retry=Retry(5, backoff="1s..5m"),
+)
+async def receipt(change: Change[Order], mail: Annotated[Mailer, Depends(mailer)]) -> None:
+    """Mail a receipt when an order of some size becomes paid."""
+    await mail.send(change.new.id, f"thank you for {change.new.total}", key=change.event_id)
+
+
+@app.on(Order.removed, where=~by_ttl())
+def audit(change: Change[Order]) -> dict[str, object]:
+    """A person deleted it, not TTL; what is returned goes to this handler's sink."""
+    return {"order": change.key, "was": change.old, "at": change.at}
+
+
+@app.on(Order.modified, where=new(Order.total) < old(Order.total))
+def cheaper(change: Change[Order]) -> None:
+    """Keep the number of price cuts of each order beside it, once for each cut."""
+    change.transaction.update(
+        shop, {"pk": f"ORDER#{change.key}", "sk": "CUTS"}, "ADD cuts :one", values={":one": 1}
+    )
+
+
+SOLD: Counter[str] = Counter()
+
+
+@app.batch(Line.inserted, batch_size=1000)
+def tally(batch: Batch[Line]) -> None:
+    """Count what is sold, a batch at a time."""
+    for change in batch:
+        SOLD[change.new.sku] += change.new.count
+
+
+@app.unmatched(shop)
+def others(change: Change) -> None:
+    """What fits no entity: the counters that `cheaper` keeps, and whatever else comes into the table."""
+    if change.keys["sk"] != "CUTS":
+        raise ValueError(f"nobody knows what {change.key} is")
+
+
+def legacy(event: dict[str, Any], context: object) -> dict[str, list[dict[str, str]]]:
+    """A Lambda function that was there before: AWS's event, AWS's answer."""
+    return {"batchItemFailures": []}
+
+
+app.function(
+    legacy, shop, BatchSize=100, BisectBatchOnFunctionError=True, MaximumRetryAttempts=3,
+    FunctionResponseTypes=["ReportBatchItemFailures"],
+)  # fmt: skip

@@ -1,0 +1,62 @@
+"""The shop in a test world: no sockets, no sleeping. `pytest examples/shop`."""
+
+from decimal import Decimal
+
+from shop import SOLD, Line, Mailer, Order, app, audit, cheaper, mailer, receipt, shop
+from tailrace.ports import Batch, Written
+from tailrace.testing import World
+
+
+class Notes:
+    """A sink that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.values: list[object] = []
+
+    async def write(self, batch: Batch) -> Written:
+        """Keep what the handler returned."""
+        self.values += batch.values or ()
+        return Written()
+
+
+notes = Notes()
+app.sink(audit, notes)
+
+
+def test_a_receipt_is_mailed_once_when_a_large_order_is_paid(world: World) -> None:
+    post = Mailer()
+    world.use(app)
+    world.override(mailer, lambda: post)
+    world.put(Order(id="o1", total=Decimal(150)))
+    world.put(Order(id="o2", total=Decimal(50)))
+    world.update(Order, id="o1", status="paid")
+    world.update(Order, id="o2", status="paid")
+    world.update(Order, id="o1", country="BE")
+    world.settle()
+    assert world.delivered(receipt) == ["o1"]
+    assert list(post.sent.values()) == ["o1: thank you for 150"]
+
+
+def test_a_deletion_is_noted_and_a_price_cut_counted(world: World) -> None:
+    world.use(app)
+    world.put(Order(id="o1", total=Decimal(20)))
+    for total in (30, 25, 10):
+        world.update(Order, id="o1", total=Decimal(total))
+    world.delete(Order, id="o1")
+    world.settle()
+    assert world.delivered(cheaper) == ["o1", "o1"]
+    cuts = world.get(shop, {"pk": "ORDER#o1", "sk": "CUTS"})
+    assert cuts is not None
+    assert cuts["cuts"] == 2
+    (noted,) = notes.values
+    assert isinstance(noted, dict)
+    assert noted["was"] == Order(id="o1", total=Decimal(10))
+
+
+def test_lines_are_tallied(world: World) -> None:
+    world.use(app)
+    for number, sku in enumerate(("pen", "ink", "pen"), start=1):
+        world.put(Line(order="o1", number=number, sku=sku, count=number))
+    world.settle()
+    assert SOLD == {"pen": 4, "ink": 2}
+    assert (world.lag(), world.gaps()) == (0, [])

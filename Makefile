@@ -7,7 +7,7 @@ SEEDS ?= 10000
 LOCK := $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help venv test check lint types imports demo year fresh crash simulate scenarios bench clients conformance lock format clean
+.PHONY: help venv test check lint types imports demo year fresh crash simulate scenarios bench clients pyright conformance lock format clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -72,6 +72,12 @@ conformance: venv  ## the engine against the specification, through boto3 and at
 
 clients: venv  ## real clients against `tailrace serve`
 	@$(BIN)/python -m pytest tests/clients
+
+pyright: venv tests/pyright/node_modules  ## pyright over the examples, beside mypy's in `make test`
+	@tests/pyright/node_modules/.bin/pyright --pythonpath $(BIN)/python examples
+
+tests/pyright/node_modules: tests/pyright/package-lock.json
+	@cd tests/pyright && npm ci --silent && touch node_modules
 
 bench: venv  ## every figure of the performance table, with its limit and its target
 	@$(BIN)/python -m bench

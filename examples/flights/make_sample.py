@@ -22,7 +22,7 @@ COLUMNS = (
     "year", "month", "day", "dep_time", "sched_dep_time", "dep_delay", "arr_time", "sched_arr_time", "arr_delay",
     "carrier", "flight", "origin", "dest", "minute", "time_hour",
 )  # fmt: skip
-NOT_LISTED = dict.fromkeys(("BQN", "PSE", "SJU", "STT"), ("-4", "N"))
+NOT_LISTED: dict[str, tuple[str, str]] = dict.fromkeys(("BQN", "PSE", "SJU", "STT"), ("-4", "N"))
 """Destinations that the package's own list of airports lacks: Puerto Rico and the Virgin Islands, UTC-4 all year."""
 
 ReadFile = Callable[[str], bytes]
@@ -64,7 +64,8 @@ def airports(read: ReadFile, served: set[str]) -> list[tuple[str, str, str]]:
         row["faa"]: (row["tz"], row["dst"])
         for row in csv.DictReader(io.StringIO(read("airports.csv").decode()))
     }
-    return [(code, *(listed.get(code) or NOT_LISTED[code])) for code in sorted(served)]
+    found = {code: listed.get(code) or NOT_LISTED[code] for code in sorted(served)}
+    return [(code, hours, saving) for code, (hours, saving) in found.items()]
 
 
 def written(header: Iterable[str], rows: Iterable[Iterable[str]]) -> bytes:

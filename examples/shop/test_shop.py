@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 from shop import SOLD, Line, Mailer, Order, app, audit, cheaper, mailer, receipt, shop
+
 from tailrace.ports import Batch, Written
 from tailrace.testing import World
 

@@ -4,16 +4,18 @@ import random
 import sys
 import uuid
 from decimal import Decimal
+from typing import Any
 
 import boto3
 
 
 def main(count: int = 1_000, port: int = 8000) -> None:
     """Each transfer is one item with an id of its own."""
-    table = boto3.resource(
+    database: Any = boto3.resource(
         "dynamodb", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1",
         aws_access_key_id="any", aws_secret_access_key="any",
-    ).Table("transfers")  # fmt: skip
+    )  # fmt: skip
+    table = database.Table("transfers")
     for _ in range(count):
         source, target = random.sample(range(10), 2)
         transfer = {"id": str(uuid.uuid4()), "source": f"account-{source}", "target": f"account-{target}"}

@@ -3,9 +3,12 @@
 Rules of this file: every program is a process of its own, as a user would start it.
 """
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import tailrace
 from tests.docs.blocks import blocks_of
@@ -47,7 +50,84 @@ def test_the_example_is_the_program_of_the_readme() -> None:
     assert (ran.returncode, ran.stdout) == (0, OUTPUT), ran.stderr
 
 
-def test_the_examples_are_clean_under_strict_types() -> None:
-    programs = sorted((ROOT / "examples").rglob("*.py"))
-    checked = run("-m", "mypy", "--strict", "--no-incremental", "--follow-imports=silent", *programs)
+def test_the_shop_passes_its_own_tests() -> None:
+    ran = run("-m", "pytest", "-q", "-p", "no:cacheprovider", ".", cwd=ROOT / "examples" / "shop")
+    assert ran.returncode == 0, ran.stdout
+
+
+SILENT = ("--follow-imports=silent", "--ignore-missing-imports")
+FOLDERS = sorted({path.parent for path in (ROOT / "examples").rglob("*.py")})
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_the_examples_are_clean_under_strict_types(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    # One by one: several of them are called app.py, as they would be anywhere.
+    programs = sorted(folder.glob("*.py"))
+    checked = run()
     assert checked.returncode == 0, checked.stdout
+
+
+SLIPS = """
+from decimal import Decimal
+from tailrace import App, Change, Item, changed, new
+
+app = App("shop")
+shop = app.table("shop", pk="pk", sk="sk")
+
+
+class Order(Item, table=shop, pk="ORDER#{id}", sk="META"):
+    id: str
+    total: Decimal = Decimal(0)
+
+
+@app.on(Order, where=changed(Order.totl))  # SLIP
+def watch(change: Change[Order]) -> None:
+    print(change.new.totl)  # SLIP
+    print(change.new.total)
+
+
+Order(idd="x", id="y")  # SLIP
+Order(id=3)  # SLIP
+_ = new(Order.total) > "x"  # SLIP
+_ = new(Order.total) > 100
+"""
+PYRIGHT = ROOT / "tests" / "pyright" / "node_modules" / ".bin" / "pyright"
+
+
+def lines_at_fault(output: str) -> set[int]:
+    """The lines that a type checker names."""
+    return {int(found) for found in re.findall(r"slips\.py:(\d+):", output)}
+
+
+@pytest.mark.parametrize("checker", ["mypy", "pyright"])
+def test_type_checkers_find_slips_in_entities_and_predicates(
+    checker: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (tmp_path / "slips.py").write_text(SLIPS)
+    wanted = {number for number, line in enumerate(SLIPS.splitlines(), start=1) if "SLIP" in line}
+    if checker == "mypy":
+        said = run().stdout
+    elif PYRIGHT.exists():
+        said = subprocess.run(
+            [PYRIGHT, "--pythonpath", sys.executable, tmp_path / "slips.py"],
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
+    else:
+        pytest.skip("make pyright installs it")
+    assert lines_at_fault(said) == wanted, said
+
+
+def test_the_examples_are_clean_under_pyright() -> None:
+    if not PYRIGHT.exists():
+        pytest.skip("make pyright installs it")
+    said = subprocess.run(
+        [PYRIGHT, "--pythonpath", sys.executable, ROOT / "examples"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode == 0, said.stdout

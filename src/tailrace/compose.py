@@ -374,6 +374,7 @@ class Node:
                 routes(self._observed), self.reached,
             )  # fmt: skip
             port = await self.http.start()
+            self.engine.endpoint = f"localhost:{port}"
             self.engine.share_reads(asyncio.get_running_loop())
             self.turns = self.http.turns
             self._control: ControlServer | None = None

@@ -145,7 +145,7 @@ def test_a_name_is_taken_once(api: Conformance) -> None:
             "1 validation error detected: Value 'a b' at 'tableName' failed to satisfy constraint: Member must satisfy "
             "regular expression pattern: [a-zA-Z0-9_.-]+",
         ),
-        ({"ResourcePolicy": "{}"}, NOT_EMULATED.format("ResourcePolicy")),
+        ({"GlobalTableSourceArn": "arn"}, NOT_EMULATED.format("GlobalTableSourceArn")),
     ],
 )
 def test_it_is_refused_in_awss_words(api: Conformance, changes: dict[str, Any], message: str) -> None:

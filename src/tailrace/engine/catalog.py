@@ -60,6 +60,17 @@ class Stream:
         return shard_for(self._open, partition)
 
 
+class Expiry:
+    """What a write to a table with time to live must know. Shape: nothing is due before `next_ms`, 0 when nobody has looked."""
+
+    __slots__ = ("attribute", "next_ms", "number")
+
+    def __init__(self, attribute: str, number: int) -> None:
+        self.attribute = attribute
+        self.number = number
+        self.next_ms = 0
+
+
 class Table:
     """A table in memory.
 
@@ -68,7 +79,7 @@ class Table:
     """
 
     __slots__ = (
-        "collections", "document", "every_index", "indexes", "items", "schema", "size_bytes", "stream",
+        "collections", "document", "every_index", "expiry", "indexes", "items", "schema", "size_bytes", "stream",
     )  # fmt: skip
 
     def __init__(self, document: TableDocument, stream: Stream | None = None) -> None:
@@ -89,6 +100,13 @@ class Table:
         self.every_index: tuple[TableIndex, ...] = ()
         self.indexes: tuple[TableIndex, ...] = ()
         self.collections = 0
+        self.expiry: Expiry | None = None
+        self.set_expiry()
+
+    def set_expiry(self) -> None:
+        """Take time to live from the document."""
+        ttl = self.document.ttl
+        self.expiry = None if ttl is None or not ttl.number else Expiry(ttl.attribute, ttl.number)
 
     @property
     def number(self) -> int:
@@ -189,11 +207,15 @@ class Catalog:
         """Forget a table and its indexes; the rows are left to housekeeping."""
         for index in table.every_index:
             self.remove_index(table, index)
+        if table.expiry is not None:
+            self.drop(table.expiry.number)
         del self.tables[table.schema.name]
+        self._committer.put_row(CATALOG, policy_key(self.table_arn(table.schema.name)), None)
         self._committer.put_row(CATALOG, _table_key(table.schema.name), None)
-        self._drop(table.number)
+        self.drop(table.number)
 
-    def _drop(self, number: int) -> None:
+    def drop(self, number: int) -> None:
+        """Leave the rows under this number to housekeeping."""
         self._committer.put_row(CATALOG, _size_key(number), None)
         self._resized.pop(number, None)
         self.dropped.add(number)
@@ -214,9 +236,9 @@ class Catalog:
         """Forget an index; its rows are left to housekeeping."""
         table.set_indexes(each for each in table.every_index if each is not index)
         self._committer.put_row(CATALOG, _index_key(index.number), None)
-        self._drop(index.number)
+        self.drop(index.number)
         if index.document.collections:
-            self._drop(index.document.collections)
+            self.drop(index.document.collections)
 
     def forget_dropped(self, number: int) -> None:
         """The last row of a deleted table is gone."""
@@ -239,6 +261,7 @@ class Catalog:
     def remove_stream(self, stream: Stream) -> None:
         """Forget a stream."""
         del self.streams[stream.arn]
+        self._committer.put_row(CATALOG, policy_key(stream.arn), None)
         self._forget_shards(stream)
         self._committer.put_row(CATALOG, _stream_key(stream.document.label), None)
 
@@ -289,6 +312,11 @@ class Catalog:
 
     def _put(self, key: bytes, document: msgspec.Struct) -> None:
         self._committer.put_row(CATALOG, key, msgspec.json.encode(document))
+
+
+def policy_key(arn: str) -> bytes:
+    """The row of a table's or a stream's resource policy."""
+    return b"policy/" + arn.encode()
 
 
 def _table_key(name: str) -> bytes:

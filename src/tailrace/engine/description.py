@@ -5,11 +5,11 @@ Source: semantics §6.11.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from tailrace.engine.documents import IndexDocument, TableDocument
-
-ON_DEMAND_WARM: Final = (12_000, 4_000)
+from tailrace.engine.table_settings import warm_floor
+from tailrace.tables.options import ON_DEMAND_WARM, describe_options
 
 
 def describe(
@@ -22,10 +22,13 @@ def describe(
     size_bytes: int,
     indexes: Mapping[str, Any],
     attributes: list[dict[str, str]],
+    kms: str,
+    wall_ms: int,
 ) -> dict[str, Any]:
     """AWS's TableDescription. LatestStreamArn and LatestStreamLabel stay after the stream was disabled.
 
-    Shape:   `indexes` are the members about indexes, `attributes` are AttributeDefinitions.
+    Shape:   `indexes` are the members about indexes, `attributes` are AttributeDefinitions; `kms`
+             begins the ARNs of keys. Units: wall_ms since the epoch, the present.
     """
     definition = document.definition
     answer: dict[str, Any] = {
@@ -34,11 +37,9 @@ def describe(
         "KeySchema": definition.key_schema(),
         "TableStatus": status,
         "CreationDateTime": document.created_ms / 1_000,
-        "ProvisionedThroughput": {
-            "NumberOfDecreasesToday": 0,
-            "ReadCapacityUnits": definition.read_units,
-            "WriteCapacityUnits": definition.write_units,
-        },
+        "ProvisionedThroughput": document.throughput.described(
+            (definition.read_units, definition.write_units), wall_ms
+        ),
         "TableSizeBytes": size_bytes,
         "ItemCount": items,
         "TableArn": arn,
@@ -46,7 +47,7 @@ def describe(
         "DeletionProtectionEnabled": definition.deletion_protection,
         **indexes,
     }
-    if definition.billing_mode == "PAY_PER_REQUEST":
+    if document.on_demand_ms is not None:
         answer.update(_on_demand(document, is_active=status != "CREATING"))
     if definition.stream is not None:
         answer["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": definition.stream}
@@ -55,20 +56,17 @@ def describe(
         answer["LatestStreamArn"] = stream_arn
     if definition.table_class is not None:
         answer["TableClassSummary"] = {"TableClass": definition.table_class}
-    if status != "CREATING":
-        is_on_demand = definition.billing_mode == "PAY_PER_REQUEST"
-        reads, writes = ON_DEMAND_WARM if is_on_demand else (definition.read_units, definition.write_units)
-        answer["WarmThroughput"] = {
-            "ReadUnitsPerSecond": reads,
-            "WriteUnitsPerSecond": writes,
-            "Status": "ACTIVE",
-        }
+        if document.class_ms is not None:
+            answer["TableClassSummary"]["LastUpdateDateTime"] = document.class_ms / 1_000
+    floor = warm_floor(definition)
+    answer |= describe_options(definition.options, kms=kms, floor=floor, is_new=status == "CREATING")
     return answer
 
 
 def _on_demand(document: TableDocument, *, is_active: bool) -> dict[str, Any]:
-    billing: dict[str, Any] = {"BillingMode": "PAY_PER_REQUEST"}
-    mode: dict[str, Any] = {"TableThroughputMode": "PAY_PER_REQUEST"}
+    """Also of a table that was on demand once: it tells when it last became so."""
+    billing: dict[str, Any] = {"BillingMode": document.definition.billing_mode}
+    mode: dict[str, Any] = {"TableThroughputMode": document.definition.billing_mode}
     if is_active and document.on_demand_ms is not None:
         billing["LastUpdateToPayPerRequestDateTime"] = document.on_demand_ms / 1_000
         mode["LastUpdateToPayPerRequestDateTime"] = document.on_demand_ms / 1_000

@@ -13,6 +13,7 @@ from tailrace.streams.record import ViewType
 from tailrace.streams.shards import Shard
 from tailrace.tables.definition import TableDefinition
 from tailrace.tables.indexes import IndexDefinition
+from tailrace.tables.throughput import ThroughputHistory
 
 CATALOG: Final = 0
 STATE: Final = 1
@@ -23,6 +24,27 @@ VERSION: Final = 1
 IndexStatus: TypeAlias = Literal["CREATING", "ACTIVE", "DELETING"]
 Busy: TypeAlias = Literal["CREATING", "UPDATING", "DELETING"]
 DocumentT = TypeVar("DocumentT")
+
+
+class TtlDocument(msgspec.Struct, frozen=True):
+    """A table's time to live.
+
+    Shape:   entries in the order of expiry are in table `number`, 0 while it is off; while `is_filling` they are complete up to
+             the key bytes `position`.
+    """
+
+    attribute: str
+    number: int
+    changed_ms: int
+    is_filling: bool = False
+    position: bytes = b""
+
+
+class BackupsDocument(msgspec.Struct, frozen=True):
+    """What continuous backups were told: nothing is backed up. Units: days; since_ms since the epoch."""
+
+    days: int
+    since_ms: int
 
 
 class TableDocument(msgspec.Struct, frozen=True):
@@ -40,6 +62,11 @@ class TableDocument(msgspec.Struct, frozen=True):
     busy: Busy | None = None
     busy_until_ms: int = 0
     on_demand_ms: int | None = None
+    class_ms: int | None = None
+    throughput: ThroughputHistory = ThroughputHistory()
+    ttl: TtlDocument | None = None
+    tags: dict[str, str] = {}
+    backups: BackupsDocument | None = None
     v: int = VERSION
 
 
@@ -95,6 +122,14 @@ class TrimDocument(msgspec.Struct, frozen=True):
     """Up to where a shard's records are physically gone."""
 
     through: int
+    v: int = VERSION
+
+
+class PolicyDocument(msgspec.Struct, frozen=True):
+    """A resource policy, as it was put; nobody enforces it."""
+
+    policy: str
+    revision: str
     v: int = VERSION
 
 

@@ -22,10 +22,12 @@ from tailrace.engine.lifecycle import Lifecycle
 from tailrace.engine.lineage import Lineage
 from tailrace.engine.query import ItemPage, QueryRequest, ScanRequest
 from tailrace.engine.requests import Requests
+from tailrace.engine.resources import Resources, check_tags
 from tailrace.engine.sequences import Sequences
 from tailrace.engine.settings import EngineSettings
 from tailrace.engine.state import StateRows
 from tailrace.engine.streams import RecordsPage, StreamReader
+from tailrace.engine.time_to_live import TimeToLive
 from tailrace.engine.transact import KeyOf, Place, Transactions, read_all
 from tailrace.engine.trimming import Trimming
 from tailrace.errors import validation_error
@@ -55,6 +57,7 @@ from tailrace.values.wire import dump_item
 __all__ = ["Engine", "EngineSettings", "ItemPage", "QueryRequest", "RecordsPage", "ScanRequest"]
 
 PLAIN: Final = EngineSettings()
+NO_TAGS: Final[Mapping[str, str]] = {}
 
 
 class Engine:
@@ -89,6 +92,12 @@ class Engine:
         self._state = StateRows(self._committer)
         self._transactions = Transactions(self)
         self.requests = Requests(self._committer, clock)
+        self.resources = Resources(self._committer, self._catalog, self._lifecycle, clock)
+        self.time_to_live = TimeToLive(
+            self._committer, self._catalog, self._lifecycle, self._write, clock, settings
+        )
+        self.endpoint = "localhost"
+        """Host and port under which clients reach this engine, as DescribeEndpoints tells them."""
         self._committer.before_commit = self._catalog.save_sizes
         self._committer.after_failure = self._reload
         self._catalog.load()
@@ -174,6 +183,8 @@ class Engine:
             row = LogRow(*log_row(record))
         if table.indexes:
             self._indexing.write(table, mutation, new_data)
+        if table.expiry is not None:
+            self.time_to_live.write(table.expiry, mutation)
         self._catalog.resize(table, (new is not None) - (old is not None), mutation.size - old_size)
         self._committer.add_change(table.schema.number, mutation.key_bytes, new_data, row)
 
@@ -254,9 +265,10 @@ class Engine:
 
     # ---- tables ------------------------------------------------------------------------------------------------
 
-    def create_table(self, definition: TableDefinition) -> dict[str, Any]:
+    def create_table(self, definition: TableDefinition, tags: Mapping[str, str] = NO_TAGS) -> dict[str, Any]:
         """CreateTable. Returns: AWS's TableDescription, status CREATING. Raises: ApiError."""
-        return self._lifecycle.create(definition)
+        check_tags(tags)
+        return self._lifecycle.create(definition, tags)
 
     def describe_table(self, name: str) -> dict[str, Any]:
         """DescribeTable. Returns: AWS's description, the value of `Table`. Raises: ApiError."""
@@ -368,6 +380,7 @@ class Engine:
             self._lifecycle,
             self._indexes,
             self._trimming,
+            self.time_to_live,
             self.requests,
             self.clock,
             self.settings,

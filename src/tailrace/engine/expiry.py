@@ -14,6 +14,7 @@ from tailrace.engine.lifecycle import Lifecycle
 from tailrace.engine.lineage import Lineage
 from tailrace.engine.requests import Requests
 from tailrace.engine.settings import EngineSettings
+from tailrace.engine.time_to_live import TimeToLive
 from tailrace.engine.trimming import Trimming
 from tailrace.ports import Clock, Trim
 from tailrace.streams.shards import Shard
@@ -30,6 +31,7 @@ class Housekeeping:
         lifecycle: Lifecycle,
         indexes: IndexLifecycle,
         trimming: Trimming,
+        time_to_live: TimeToLive,
         requests: Requests,
         clock: Clock,
         settings: EngineSettings,
@@ -40,6 +42,7 @@ class Housekeeping:
         self._lifecycle = lifecycle
         self._indexes = indexes
         self._trimming = trimming
+        self._time_to_live = time_to_live
         self._requests = requests
         self._clock = clock
         self._rows = settings.slice_rows
@@ -57,6 +60,7 @@ class Housekeeping:
             self._forget(stream)
             yield
         yield from self._indexes.fill_all()
+        yield from self._time_to_live.slices()
         for number in tuple(self._catalog.dropped):
             yield from self._remove_items(number)
         yield from self._requests.forget_expired(self._rows)

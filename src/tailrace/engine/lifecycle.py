@@ -6,12 +6,14 @@ Called by `engine.engine`. Source: semantics §1.2, §6.8, §6.11.
 """
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
 
+from tailrace.engine import table_settings
 from tailrace.engine.catalog import Catalog, Table
 from tailrace.engine.description import describe
 from tailrace.engine.documents import Busy, TableDocument
@@ -20,10 +22,9 @@ from tailrace.engine.lineage import Lineage
 from tailrace.engine.settings import EngineSettings
 from tailrace.errors import ApiError, validation_error
 from tailrace.ports import Clock
-from tailrace.tables.definition import SAME_THROUGHPUT, TableChange, TableDefinition, check_change
+from tailrace.tables.definition import TableChange, TableDefinition, check_change
 from tailrace.tables.index_rules import IndexUpdates
 from tailrace.tables.limits import LIST_PAGE, TABLES
-from tailrace.tables.schema import INVALID
 
 DELAYS_MS: Final[dict[Busy, int]] = {"CREATING": 5_000, "UPDATING": 4_000, "DELETING": 3_000}
 """What AWS takes, about. Source: semantics §1.2 for UPDATING; the others are of the same order."""
@@ -68,7 +69,8 @@ class Lifecycle:
     writable = readable
     """A table that items can be written to: the same ones."""
 
-    def _named(self, name: str) -> Table:
+    def named(self, name: str) -> Table:
+        """A table in any state. Raises: ApiError that names it."""
         table = self._catalog.tables.get(name)
         if table is not None:
             self.settle(table)
@@ -89,8 +91,9 @@ class Lifecycle:
         else:
             self._catalog.save_table(table, msgspec.structs.replace(document, busy=None))
 
-    def _idle(self, name: str) -> Table:
-        table = self._named(name)
+    def idle(self, name: str) -> Table:
+        """A table that may be changed. Raises: ApiError ResourceNotFoundException, ResourceInUseException."""
+        table = self.named(name)
         if table.document.busy is not None:
             raise _in_use(name, table.document.busy)
         return table
@@ -102,7 +105,7 @@ class Lifecycle:
 
     # ---- coming ------------------------------------------------------------------------------------------------
 
-    def create(self, definition: TableDefinition) -> dict[str, Any]:
+    def create(self, definition: TableDefinition, tags: Mapping[str, str]) -> dict[str, Any]:
         """CreateTable. Raises: ApiError."""
         name = definition.name
         present = self._catalog.tables.get(name)
@@ -125,6 +128,7 @@ class Lifecycle:
             _table_id(number, created_ms),
             created_ms,
             on_demand_ms=created_ms if definition.billing_mode == "PAY_PER_REQUEST" else None,
+            tags=dict(tags),
         )
         table = Table(document)
         if definition.stream is not None:
@@ -144,7 +148,7 @@ class Lifecycle:
 
     def describe(self, name: str) -> dict[str, Any]:
         """DescribeTable. Raises: ApiError."""
-        table = self._named(name)
+        table = self.named(name)
         self._indexes.advance(table)
         return self._description(table, table.document.busy or "ACTIVE")
 
@@ -174,6 +178,8 @@ class Lifecycle:
             items=table.items,
             size_bytes=table.size_bytes,
             indexes=self._indexes.described(table, arn, status),
+            kms=f"arn:aws:kms:{self._settings.region}:{self._settings.account}",
+            wall_ms=self._clock.now().wall_ms,
             attributes=self._indexes.attribute_definitions(table),
         )
 
@@ -182,13 +188,9 @@ class Lifecycle:
     def update(self, name: str, change: TableChange) -> dict[str, Any]:
         """UpdateTable. Raises: ApiError. Source: semantics §1.2, §6.11."""
         check_change(change)
-        table = self._idle(name)
+        table = self.idle(name)
         wall_ms = self._clock.now().wall_ms
-        document = self._rebilled(table.document, change, wall_ms)
-        if change.deletion_protection is not None:
-            document = _redefined(document, deletion_protection=change.deletion_protection)
-        if change.table_class is not None:
-            document = _redefined(document, table_class=change.table_class)
+        document = table_settings.changed(table.document, change, wall_ms)
         if table.every_index or change.indexes is not None:
             self._indexes.update(table, change.indexes or IndexUpdates(), document.definition.billing_mode)
         if change.stream_enabled is not None:
@@ -198,31 +200,6 @@ class Lifecycle:
         self._indexes.advance(table)
         return answer
 
-    def _rebilled(self, document: TableDocument, change: TableChange, wall_ms: int) -> TableDocument:
-        definition = document.definition
-        mode = change.billing_mode or definition.billing_mode
-        if mode == "PAY_PER_REQUEST":
-            if change.throughput is not None:
-                raise validation_error(
-                    f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"
-                )
-            if definition.billing_mode != mode:
-                document = msgspec.structs.replace(document, on_demand_ms=wall_ms)
-            return _redefined(document, billing_mode=mode, read_units=0, write_units=0)
-        if change.throughput is None:
-            if definition.billing_mode != mode:
-                raise validation_error(
-                    f"{INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"
-                )
-            return document
-        read_units, write_units = change.throughput
-        if definition.billing_mode == mode and change.throughput == (
-            definition.read_units,
-            definition.write_units,
-        ):
-            raise validation_error(SAME_THROUGHPUT.format(read_units, write_units))
-        return _redefined(document, billing_mode=mode, read_units=read_units, write_units=write_units)
-
     def _switched(
         self, table: Table, document: TableDocument, change: TableChange, wall_ms: int
     ) -> TableDocument:
@@ -230,19 +207,19 @@ class Lifecycle:
         if change.stream_enabled:
             if table.stream is not None:
                 raise validation_error(f"Table already has an enabled stream: TableName: {name}")
-            document = _redefined(document, stream=change.stream_view)
+            document = table_settings.redefined(document, stream=change.stream_view)
             return self._start_stream(table, document, self._catalog.take_label_ms(wall_ms), wall_ms)
         if table.stream is None:
             raise validation_error(f"Table has no stream to disable: TableName: {name}")
         self._lineage.disable(table.stream, wall_ms)
         table.stream = None
-        return _redefined(document, stream=None)
+        return table_settings.redefined(document, stream=None)
 
     # ---- going -------------------------------------------------------------------------------------------------
 
     def delete(self, name: str) -> dict[str, Any]:
         """DeleteTable. Its stream stays readable for 24 hours. Raises: ApiError."""
-        table = self._idle(name)
+        table = self.idle(name)
         if table.document.definition.deletion_protection:
             raise validation_error(PROTECTED)
         wall_ms = self._clock.now().wall_ms
@@ -251,15 +228,11 @@ class Lifecycle:
             self._lineage.disable(table.stream, wall_ms)
             table.stream = None
         if self._settings.aws_delays:
-            document = _redefined(table.document, stream=None)
+            document = table_settings.redefined(table.document, stream=None)
             self._catalog.save_table(table, self._busy(document, "DELETING", wall_ms))
         else:
             self._catalog.remove_table(table)
         return answer
-
-
-def _redefined(document: TableDocument, **changes: Any) -> TableDocument:
-    return msgspec.structs.replace(document, definition=replace(document.definition, **changes))
 
 
 def _not_found() -> ApiError:

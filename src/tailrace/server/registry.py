@@ -26,9 +26,12 @@ DYNAMODB: Final = "DynamoDB_20120810"
 STREAMS: Final = "DynamoDBStreams_20120810"
 MODULES: Final = {
     "dynamodb": (
-        "batch_get_item", "batch_write_item", "create_table", "delete_item", "delete_table", "describe_table",
-        "get_item", "list_tables", "put_item", "query", "scan", "transact_get_items", "transact_write_items",
-        "update_item", "update_table",
+        "batch_get_item", "batch_write_item", "create_table", "delete_item", "delete_resource_policy",
+        "delete_table", "describe_continuous_backups", "describe_endpoints", "describe_limits",
+        "describe_table", "describe_time_to_live", "get_item", "get_resource_policy", "list_tables",
+        "list_tags_of_resource", "put_item", "put_resource_policy", "query", "scan", "tag_resource",
+        "transact_get_items", "transact_write_items", "untag_resource", "update_continuous_backups",
+        "update_item", "update_table", "update_time_to_live",
     ),
     "streams": ("describe_stream", "get_records", "get_shard_iterator", "list_streams"),
 }  # fmt: skip
@@ -36,18 +39,18 @@ MODULES: Final = {
 NOT_YET: Final = {
     DYNAMODB: (
         "BatchExecuteStatement", "CancelBulkOperation", "CreateBackup", "CreateGlobalTable", "DeleteBackup",
-        "DeleteResourcePolicy", "DescribeBackup", "DescribeBulkOperation", "DescribeContinuousBackups",
-        "DescribeContributorInsights", "DescribeEndpoints", "DescribeExport", "DescribeGlobalTable",
+        "DescribeBackup", "DescribeBulkOperation",
+        "DescribeContributorInsights", "DescribeExport", "DescribeGlobalTable",
         "DescribeGlobalTableSettings", "DescribeImport", "DescribeKinesisStreamingDestination",
-        "DescribeLimits", "DescribeTableReplicaAutoScaling", "DescribeTimeToLive",
+        "DescribeTableReplicaAutoScaling",
         "DisableKinesisStreamingDestination", "EnableKinesisStreamingDestination", "ExecuteStatement",
-        "ExecuteTransaction", "ExportTableToPointInTime", "GetResourcePolicy", "ImportTable", "ListBackups",
+        "ExecuteTransaction", "ExportTableToPointInTime", "ImportTable", "ListBackups",
         "ListBulkOperations", "ListContributorInsights", "ListExports", "ListGlobalTables", "ListImports",
-        "ListTagsOfResource", "PutResourcePolicy", "RestoreTableFromBackup", "RestoreTableToPointInTime",
-        "SearchVectors", "StartBulkPutItems", "TagResource",
-        "UntagResource", "UpdateContinuousBackups", "UpdateContributorInsights", "UpdateGlobalTable",
+        "RestoreTableFromBackup", "RestoreTableToPointInTime",
+        "SearchVectors", "StartBulkPutItems",
+        "UpdateContributorInsights", "UpdateGlobalTable",
         "UpdateGlobalTableSettings", "UpdateKinesisStreamingDestination", "UpdateTableReplicaAutoScaling",
-        "UpdateTimeToLive",
+
     ),
     STREAMS: (),
 }  # fmt: skip

@@ -114,6 +114,18 @@ THROUGHPUT: Final = structure(
 )  # fmt: skip
 BILLING_MODE: Final = Text(choices=("PROVISIONED", "PAY_PER_REQUEST"))
 TABLE_CLASS: Final = Text(choices=("STANDARD", "STANDARD_INFREQUENT_ACCESS"))
+SSE: Final = structure(
+    "SSESpecification", Enabled=Flag(), SSEType=Text(choices=("AES256", "KMS")), KMSMasterKeyId=Text()
+)
+WARM_THROUGHPUT: Final = structure(
+    "WarmThroughput", ReadUnitsPerSecond=POSITIVE_LONG, WriteUnitsPerSecond=POSITIVE_LONG
+)
+ON_DEMAND_THROUGHPUT: Final = structure(
+    "OnDemandThroughput", MaxReadRequestUnits=LONG, MaxWriteRequestUnits=LONG
+)
+TAG_LIST: Final = Many(structure("Tag", "Key", "Value", Key=Text(1, 128), Value=Text(0, 256)))
+RESOURCE_ARN: Final = Text(1, 1283)
+REVISION: Final = Text(1, 255)
 STREAM: Final = structure(
     "StreamSpecification", "StreamEnabled",
     StreamEnabled=Flag(), StreamViewType=Text(choices=("NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES", "KEYS_ONLY")),

@@ -12,7 +12,16 @@ from tailrace.errors import validation_error
 from tailrace.streams.record import ViewType
 from tailrace.tables.index_rules import IndexUpdates, check_attributes_used, read_index_updates, read_indexes
 from tailrace.tables.indexes import IndexDefinition
+from tailrace.tables.options import (
+    ON_DEMAND_WARM,
+    PLAIN_OPTIONS,
+    OptionsChange,
+    TableOptions,
+    apply_options,
+    read_options,
+)
 from tailrace.tables.schema import INVALID, KeyType
+from tailrace.tables.throughput import check_units
 
 BillingMode: TypeAlias = Literal["PROVISIONED", "PAY_PER_REQUEST"]
 NOTHING_TO_DO: Final = (
@@ -48,6 +57,7 @@ class TableDefinition:
     deletion_protection: bool = False
     table_class: str | None = None
     indexes: tuple[IndexDefinition, ...] = ()
+    options: TableOptions = PLAIN_OPTIONS
 
     def key_schema(self) -> list[dict[str, str]]:
         """AWS's KeySchema."""
@@ -81,6 +91,7 @@ class TableChange:
     deletion_protection: bool | None = None
     table_class: str | None = None
     indexes: IndexUpdates | None = None
+    options: OptionsChange | None = None
 
 
 def read_definition(payload: Mapping[str, Any]) -> TableDefinition:
@@ -104,7 +115,16 @@ def read_definition(payload: Mapping[str, Any]) -> TableDefinition:
         deletion_protection=bool(payload.get("DeletionProtectionEnabled", False)),
         table_class=payload.get("TableClass"),
         indexes=indexes,
+        options=_new_options(payload, on_demand=mode == "PAY_PER_REQUEST", units=(read_units, write_units)),
     )
+
+
+def _new_options(payload: Mapping[str, Any], *, on_demand: bool, units: tuple[int, int]) -> TableOptions:
+    change = read_options(payload)
+    if change is None:
+        return TableOptions()
+    floor = ON_DEMAND_WARM if on_demand else units
+    return apply_options(TableOptions(), change, on_demand=on_demand, floor=floor)
 
 
 def _billing(payload: Mapping[str, Any]) -> tuple[BillingMode, int, int]:
@@ -119,7 +139,7 @@ def _billing(payload: Mapping[str, Any]) -> tuple[BillingMode, int, int]:
         raise validation_error(
             f"{INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"
         )
-    return "PROVISIONED", throughput["ReadCapacityUnits"], throughput["WriteCapacityUnits"]
+    return "PROVISIONED", *check_units(throughput)
 
 
 def _keys(payload: Mapping[str, Any]) -> tuple[str, str | None, dict[str, KeyType]]:
@@ -184,11 +204,10 @@ def read_change(payload: Mapping[str, Any]) -> TableChange:
         stream_enabled=None if stream is None else bool(stream["StreamEnabled"]),
         stream_view=None if stream is None else stream.get("StreamViewType"),
         billing_mode=mode,
-        throughput=None
-        if throughput is None
-        else (throughput["ReadCapacityUnits"], throughput["WriteCapacityUnits"]),
+        throughput=None if throughput is None else check_units(throughput),
         deletion_protection=payload.get("DeletionProtectionEnabled"),
         table_class=payload.get("TableClass"),
+        options=read_options(payload),
         indexes=read_index_updates(payload),
     )
     check_change(change)
@@ -198,6 +217,7 @@ def read_change(payload: Mapping[str, Any]) -> TableChange:
 def check_change(change: TableChange) -> None:
     """What can be refused without looking at the table. Raises: ApiError. Source: semantics §1.2, §6.11."""
     others = change.billing_mode is not None or change.throughput is not None
+    encryption = None if change.options is None else change.options.encryption
     if change == TableChange():
         raise validation_error(NOTHING_TO_DO)
     if change.stream_enabled is not None and others:
@@ -208,12 +228,14 @@ def check_change(change: TableChange) -> None:
         raise validation_error(
             f"{INVALID}If stream is being disabled, then UpdateViewType must not be specified"
         )
-    for name, value in (
-        ("DeletionProtection", change.deletion_protection),
-        ("TableClass", change.table_class),
+    for name, value, alone in (
+        (
+            "DeletionProtection",
+            change.deletion_protection,
+            TableChange(deletion_protection=change.deletion_protection),
+        ),
+        ("SSE", encryption, TableChange(options=OptionsChange(encryption))),
+        ("TableClass", change.table_class, TableChange(table_class=change.table_class)),
     ):
-        alone = TableChange(deletion_protection=change.deletion_protection, table_class=change.table_class)
-        if value is not None and (
-            change != alone or None not in (alone.deletion_protection, alone.table_class)
-        ):
+        if value is not None and change != alone:
             raise validation_error(f"{INVALID}{name} modification must be the only operation in the request")

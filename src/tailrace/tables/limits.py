@@ -35,3 +35,7 @@ INDEX_RANGE_ATTRIBUTES: Final = 4
 """Key attributes of one global index. Source: semantics §6.6."""
 COLLECTION_BYTES: Final = 10 * 1024**3
 """Items of one partition key and their entries in local indexes. Source: semantics §6.3."""
+TAGS: Final = 50
+"""Tags of one table. Source: semantics §6.3."""
+POLICY_BYTES: Final = 20 * 1024
+"""Largest resource policy, white space included. Source: AWS Developer Guide, "Resource-based policies"."""

@@ -171,7 +171,7 @@ def test_throughput_and_billing_can_change_but_not_to_the_same() -> None:
     engine.update_table("orders", change)
     described = engine.describe_table("orders")
     assert described["ProvisionedThroughput"]["WriteCapacityUnits"] == 4
-    assert "BillingModeSummary" not in described
+    assert described["BillingModeSummary"]["BillingMode"] == "PROVISIONED"
     with pytest.raises(ApiError, match=r"^The provisioned throughput for the table will not change"):
         engine.update_table("orders", TableChange(throughput=(3, 4)))
     engine.update_table("orders", TableChange(billing_mode="PAY_PER_REQUEST"))

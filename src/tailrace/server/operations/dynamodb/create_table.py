@@ -3,15 +3,15 @@
 Behaviour:     answers CREATING; the next DescribeTable says ACTIVE (with --aws-delays after AWS's time).
 Limits:        names 3–255 of `[a-zA-Z0-9_.-]`; one or two key attributes; 20 global indexes with up to four HASH and four
                RANGE attributes, 5 local ones, 100 projected non-key attributes.
-Not emulated:  VectorIndexes; ResourcePolicy, GlobalTableSourceArn,
-               GlobalTableSettingsReplicationMode. SSESpecification, Tags, WarmThroughput and OnDemandThroughput are
-               accepted and not kept.
+Not emulated:  VectorIndexes, GlobalTableSourceArn, GlobalTableSettingsReplicationMode. Encryption, warm throughput and limits
+               on demand are kept and told, and change nothing; a policy is never enforced.
 Source:        AWS API Reference, CreateTable; semantics §1.2, §6.11.
 """
 
 from typing import Final
 
 from tailrace.engine.engine import Engine
+from tailrace.engine.resources import check_policy
 from tailrace.server.registry import DYNAMODB, Result, operation
 from tailrace.server.shapes import (
     ATTRIBUTE_DEFINITIONS,
@@ -19,11 +19,14 @@ from tailrace.server.shapes import (
     GLOBAL_INDEX,
     KEY_SCHEMA,
     LOCAL_INDEX,
-    LONG,
     NEW_TABLE_NAME,
+    ON_DEMAND_THROUGHPUT,
+    SSE,
     STREAM,
     TABLE_CLASS,
+    TAG_LIST,
     THROUGHPUT,
+    WARM_THROUGHPUT,
     Anything,
     Flag,
     Input,
@@ -40,19 +43,14 @@ INPUT: Final = Input(
         AttributeDefinitions=ATTRIBUTE_DEFINITIONS, TableName=NEW_TABLE_NAME, KeySchema=KEY_SCHEMA,
         LocalSecondaryIndexes=Many(LOCAL_INDEX), GlobalSecondaryIndexes=Many(GLOBAL_INDEX), BillingMode=BILLING_MODE,
         ProvisionedThroughput=THROUGHPUT, StreamSpecification=STREAM,
-        SSESpecification=structure(
-            "SSESpecification",
-            Enabled=Flag(), SSEType=Text(choices=("AES256", "KMS")), KMSMasterKeyId=Text(),
-        ),
-        Tags=Many(structure("Tag", "Key", "Value", Key=Text(1, 128), Value=Text(0, 256))),
+        SSESpecification=SSE, Tags=TAG_LIST,
         TableClass=TABLE_CLASS, DeletionProtectionEnabled=Flag(),
-        WarmThroughput=structure("WarmThroughput", ReadUnitsPerSecond=LONG, WriteUnitsPerSecond=LONG),
-        OnDemandThroughput=structure("OnDemandThroughput", MaxReadRequestUnits=LONG, MaxWriteRequestUnits=LONG),
+        WarmThroughput=WARM_THROUGHPUT, OnDemandThroughput=ON_DEMAND_THROUGHPUT,
         ResourcePolicy=Text(), GlobalTableSourceArn=Text(1, 1024), GlobalTableSettingsReplicationMode=Text(),
         VectorIndexes=Many(Anything()),
     ),
     {
-        "ResourcePolicy": None, "GlobalTableSourceArn": None, "GlobalTableSettingsReplicationMode": None,
+        "GlobalTableSourceArn": None, "GlobalTableSettingsReplicationMode": None,
         "VectorIndexes": [],
     },
 )  # fmt: skip
@@ -61,4 +59,11 @@ INPUT: Final = Input(
 @operation(DYNAMODB, "CreateTable", INPUT)
 def create_table(engine: Engine, payload: Payload) -> Result:
     """Create a table. Raises: ApiError."""
-    return {"TableDescription": engine.create_table(read_definition(payload))}
+    definition, policy = read_definition(payload), payload.get("ResourcePolicy")
+    if policy is not None:
+        check_policy(policy)
+    tags = {tag["Key"]: tag["Value"] for tag in payload.get("Tags", ())}
+    description = engine.create_table(definition, tags)
+    if policy is not None:
+        engine.resources.put_policy(description["TableArn"], policy)
+    return {"TableDescription": description}

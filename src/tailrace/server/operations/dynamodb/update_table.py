@@ -1,12 +1,13 @@
-"""UpdateTable: indexes, the stream on or off, throughput and billing, protection against deletion, the table class.
+"""UpdateTable: indexes, the stream, throughput and billing, protection against deletion, table class, encryption.
 
 Behaviour:     answers UPDATING; the next DescribeTable says ACTIVE. A stream that is switched on again is a new one.
                A new index is filled in slices while the table is read and written, also over a restart; it can be read
                once it is ACTIVE.
-Limits:        one index created or deleted at a time; one kind of change a request where AWS asks for it.
+Limits:        one index created or deleted at a time; one kind of change a request where AWS asks for it; throughput is
+               lowered four times a UTC day, then once an hour.
 Not emulated:  ReplicaUpdates, MultiRegionConsistency, GlobalTableWitnessUpdates,
-               GlobalTableSettingsReplicationMode, DisassociationProtectionEnabled, VectorIndexUpdates, SSESpecification,
-               WarmThroughput and OnDemandThroughput.
+               GlobalTableSettingsReplicationMode, DisassociationProtectionEnabled, VectorIndexUpdates. Encryption, warm
+               throughput and limits on demand are kept and told, and change nothing; no throughput is ever exceeded.
 Source:        AWS API Reference, UpdateTable; semantics §1.2, §6.11.
 """
 
@@ -18,10 +19,13 @@ from tailrace.server.shapes import (
     ATTRIBUTE_DEFINITIONS,
     BILLING_MODE,
     INDEX_UPDATES,
+    ON_DEMAND_THROUGHPUT,
+    SSE,
     STREAM,
     TABLE_CLASS,
     TABLE_NAME,
     THROUGHPUT,
+    WARM_THROUGHPUT,
     Anything,
     Flag,
     Input,
@@ -37,15 +41,14 @@ INPUT: Final = Input(
         "UpdateTableInput", "TableName",
         AttributeDefinitions=ATTRIBUTE_DEFINITIONS, TableName=TABLE_NAME, BillingMode=BILLING_MODE,
         ProvisionedThroughput=THROUGHPUT, GlobalSecondaryIndexUpdates=INDEX_UPDATES, StreamSpecification=STREAM,
-        SSESpecification=Anything(), ReplicaUpdates=Many(Anything(), 1), TableClass=TABLE_CLASS,
+        SSESpecification=SSE, ReplicaUpdates=Many(Anything(), 1), TableClass=TABLE_CLASS,
         DeletionProtectionEnabled=Flag(), MultiRegionConsistency=Text(choices=("EVENTUAL", "STRONG")),
-        GlobalTableWitnessUpdates=Many(Anything(), 1, 1), OnDemandThroughput=Anything(), WarmThroughput=Anything(),
+        GlobalTableWitnessUpdates=Many(Anything(), 1, 1), OnDemandThroughput=ON_DEMAND_THROUGHPUT, WarmThroughput=WARM_THROUGHPUT,
         GlobalTableSettingsReplicationMode=Text(), DisassociationProtectionEnabled=Flag(),
         VectorIndexUpdates=Many(Anything()),
     ),
     {
-        "SSESpecification": None, "ReplicaUpdates": None, "MultiRegionConsistency": None,
-        "GlobalTableWitnessUpdates": None, "OnDemandThroughput": None, "WarmThroughput": None,
+        "ReplicaUpdates": None, "MultiRegionConsistency": None, "GlobalTableWitnessUpdates": None,
         "GlobalTableSettingsReplicationMode": None, "DisassociationProtectionEnabled": None,
         "VectorIndexUpdates": [],
     },

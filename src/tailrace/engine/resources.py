@@ -1,0 +1,188 @@
+"""What hangs on a table and changes nothing of it: tags, resource policies, the description of continuous backups.
+
+Rules of this file: kept with the catalog, told as it was put, never enforced. Called by the files under `server.operations`.
+Source: semantics §6.3; AWS API Reference. Texts that no source shows are marked [U].
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import Any, Final
+
+import msgspec
+
+from tailrace.engine.catalog import Catalog, Table, policy_key
+from tailrace.engine.committer import Committer
+from tailrace.engine.documents import CATALOG, BackupsDocument, PolicyDocument, decode
+from tailrace.engine.lifecycle import Lifecycle
+from tailrace.errors import ApiError, validation_error
+from tailrace.ports import Clock
+from tailrace.tables.limits import POLICY_BYTES, TAGS
+
+TABLE_ARN: Final = re.compile(r"arn:aws[a-z-]*:dynamodb:([a-z0-9-]*):([0-9]*):table/([a-zA-Z0-9_.-]{3,255})")
+STREAM_PART: Final = "/stream/"
+NO_POLICY: Final = "NO_POLICY"
+LATEST_RESTORE_MS: Final = 300_000
+"""AWS can restore up to about five minutes before the present."""
+DAY_MS: Final = 86_400_000
+
+
+class Resources:
+    """Tags, policies and backup settings of one engine."""
+
+    def __init__(self, committer: Committer, catalog: Catalog, lifecycle: Lifecycle, clock: Clock) -> None:
+        self._committer = committer
+        self._catalog = catalog
+        self._lifecycle = lifecycle
+        self._clock = clock
+
+    # ---- tags ----------------------------------------------------------------------------------------------------
+
+    def tag(self, arn: str, tags: Mapping[str, str]) -> None:
+        """TagResource. Raises: ApiError."""
+        table = self._table(arn)
+        merged = {**table.document.tags, **tags}
+        check_tags(merged)
+        self._catalog.save_table(table, msgspec.structs.replace(table.document, tags=merged))
+
+    def untag(self, arn: str, names: Sequence[str]) -> None:
+        """UntagResource; a tag that is not there is no error. Raises: ApiError."""
+        table = self._table(arn)
+        kept = {name: value for name, value in table.document.tags.items() if name not in names}
+        self._catalog.save_table(table, msgspec.structs.replace(table.document, tags=kept))
+
+    def tags(self, arn: str) -> Mapping[str, str]:
+        """ListTagsOfResource. Raises: ApiError."""
+        return self._table(arn, f"ResourcArn: {arn} not found").document.tags
+
+    def _table(self, arn: str, missing: str | None = None) -> Table:
+        found = TABLE_ARN.fullmatch(arn)
+        if found is None:
+            raise validation_error(f"Invalid TableArn: Invalid ResourceArn provided as input {arn}")
+        name = found[3]
+        if self._catalog.table_arn(name) == arn:
+            table = self._catalog.tables.get(name)
+            if table is not None:
+                self._lifecycle.settle(table)
+            if table is not None and name in self._catalog.tables:
+                return table
+        text = "Requested resource not found" + (f": {missing}" if missing else "")
+        raise ApiError("ResourceNotFoundException", text)
+
+    # ---- policies ------------------------------------------------------------------------------------------------
+
+    def put_policy(self, arn: str, policy: str, expected: str | None = None) -> str:
+        """PutResourcePolicy. Returns: the revision. Raises: ApiError."""
+        self._check_resource(arn)
+        check_policy(policy)
+        present = self._policy(arn)
+        self._check_revision(present, expected, may_be_absent=True)
+        if present is not None and present.policy == policy:
+            return present.revision
+        before = "" if present is None else present.revision
+        revision = blake2b(f"{self._clock.now().wall_ms} {before} {policy}".encode(), digest_size=8).digest()
+        document = PolicyDocument(policy, str(int.from_bytes(revision)))
+        self._committer.put_row(CATALOG, policy_key(arn), msgspec.json.encode(document))
+        return document.revision
+
+    def policy(self, arn: str) -> PolicyDocument:
+        """GetResourcePolicy. Raises: ApiError."""
+        self._check_resource(arn)
+        found = self._policy(arn)
+        if found is None:
+            raise ApiError(
+                "PolicyNotFoundException",
+                f"Resource-based policy not found for the provided ResourceArn: {arn}",
+            )
+        return found
+
+    def delete_policy(self, arn: str, expected: str | None = None) -> str | None:
+        """DeleteResourcePolicy. Returns: the revision that went; None when there was none. Raises: ApiError."""
+        self._check_resource(arn)
+        present = self._policy(arn)
+        self._check_revision(present, expected, may_be_absent=False)
+        if present is None:
+            return None
+        self._committer.put_row(CATALOG, policy_key(arn), None)
+        return present.revision
+
+    def _policy(self, arn: str) -> PolicyDocument | None:
+        key = policy_key(arn)
+        data = self._committer.get(CATALOG, key)
+        return None if data is None else decode(key, data, PolicyDocument)
+
+    def _check_revision(
+        self, present: PolicyDocument | None, expected: str | None, *, may_be_absent: bool
+    ) -> None:
+        if expected is None:
+            return
+        if present is None and expected == NO_POLICY and may_be_absent:
+            return
+        if present is None or present.revision != expected:
+            raise ApiError(
+                "PolicyNotFoundException",
+                f"Resource-based policy not found for the provided ResourceArn and ExpectedRevisionId: {expected}",
+            )  # [U]
+
+    def _check_resource(self, arn: str) -> None:
+        """A table or a stream of one. Raises: ApiError."""
+        if STREAM_PART not in arn:
+            self._table(arn, f"ResourceArn: {arn} not found")
+        elif arn not in self._catalog.streams:
+            raise ApiError(
+                "ResourceNotFoundException", f"Requested resource not found: ResourceArn: {arn} not found"
+            )
+
+    # ---- continuous backups --------------------------------------------------------------------------------------
+
+    def backups(self, name: str) -> dict[str, Any]:
+        """DescribeContinuousBackups. Returns: AWS's ContinuousBackupsDescription. Raises: ApiError."""
+        backups = self._backed(name).document.backups
+        recovery: dict[str, Any] = {"PointInTimeRecoveryStatus": "DISABLED"}
+        if backups is not None:
+            wall_ms = self._clock.now().wall_ms
+            latest_ms = max(backups.since_ms, wall_ms - LATEST_RESTORE_MS)
+            recovery = {
+                "PointInTimeRecoveryStatus": "ENABLED",
+                "RecoveryPeriodInDays": backups.days,
+                "EarliestRestorableDateTime": max(backups.since_ms, wall_ms - backups.days * DAY_MS) / 1_000,
+                "LatestRestorableDateTime": latest_ms / 1_000,
+            }
+        return {"ContinuousBackupsStatus": "ENABLED", "PointInTimeRecoveryDescription": recovery}
+
+    def update_backups(self, name: str, days: int | None) -> None:
+        """UpdateContinuousBackups; None switches point-in-time recovery off. Raises: ApiError."""
+        table = self._backed(name)
+        present = table.document.backups
+        since_ms = self._clock.now().wall_ms if present is None else present.since_ms
+        backups = None if days is None else BackupsDocument(days, since_ms)
+        self._catalog.save_table(table, msgspec.structs.replace(table.document, backups=backups))
+
+    def _backed(self, name: str) -> Table:
+        try:
+            return self._lifecycle.named(name)
+        except ApiError as error:
+            raise ApiError("TableNotFoundException", f"Table not found: {name}") from error
+
+
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Refuse too many tags, and AWS's own. Raises: ApiError. Source: semantics §6.3."""
+    if len(tags) > TAGS:
+        raise validation_error("Number of Tags exceed the current limit for the provided ResourceArn")
+    for name in tags:
+        if name.lower().startswith("aws:"):
+            raise validation_error(
+                f"One or more parameter values were invalid: Tag key prefix aws: is reserved: {name}"
+            )  # [U]
+
+
+def check_policy(policy: str) -> None:
+    """Refuse what is no policy. Raises: ApiError. Limit: AWS Developer Guide, "Resource-based policies"."""
+    if len(policy.encode()) > POLICY_BYTES:
+        raise validation_error(f"Policy size exceeds the limit of {POLICY_BYTES} bytes")  # [U]
+    try:
+        is_object = isinstance(msgspec.json.decode(policy), dict)
+    except msgspec.DecodeError:
+        is_object = False
+    if not is_object:
+        raise validation_error("Invalid policy document: Policy must be a JSON object")  # [U]

@@ -1,0 +1,144 @@
+"""What a table has beside keys, stream and provisioned throughput: encryption, limits on demand, warm throughput.
+
+Rules of this file: pure; members are read, checked and described; nothing of it changes how an item is stored. Called by
+`tables.definition` and `engine.table_settings`. Source: semantics §6.11; texts that no source shows are marked [U].
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from tailrace.errors import validation_error
+from tailrace.tables.schema import INVALID
+
+ON_DEMAND_WARM: Final = (12_000, 4_000)
+"""What a table on demand takes at once. Source: semantics §6.11."""
+NO_LIMIT: Final = -1
+"""What lifts a limit on demand."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableOptions:
+    """Options of a table.
+
+    Shape:   `kms_key` names the key of encryption by KMS, "" for AWS's managed one, None for encryption by default;
+             `most_read_units` and `most_write_units` limit a table on demand; `warm` is (reads, writes) a second.
+    """
+
+    kms_key: str | None = None
+    most_read_units: int | None = None
+    most_write_units: int | None = None
+    warm: tuple[int, int] | None = None
+
+
+PLAIN_OPTIONS: Final = TableOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class OptionsChange:
+    """What a request says of them, as it says it; None: nothing."""
+
+    encryption: Mapping[str, Any] | None = None
+    on_demand: Mapping[str, int] | None = None
+    warm: Mapping[str, int] | None = None
+
+
+def read_options(payload: Mapping[str, Any]) -> OptionsChange | None:
+    """The options of a CreateTable or UpdateTable request, None when it names none."""
+    change = OptionsChange(
+        payload.get("SSESpecification"), payload.get("OnDemandThroughput"), payload.get("WarmThroughput")
+    )
+    return None if change == OptionsChange() else change
+
+
+def apply_options(
+    options: TableOptions, change: OptionsChange, *, on_demand: bool, floor: tuple[int, int]
+) -> TableOptions:
+    """The options after a change; `floor` is the warm throughput that the table has anyway. Raises: ApiError."""
+    if change.encryption is not None:
+        options = replace(options, kms_key=_kms_key(change.encryption))
+    if change.on_demand is not None:
+        options = _limited(options, change.on_demand, on_demand)
+    if change.warm is not None:
+        options = replace(options, warm=_warmed(options.warm or floor, floor, change.warm))
+    return options
+
+
+def check_encryption(options: TableOptions, change: OptionsChange) -> None:
+    """Refuse an UpdateTable that leaves the encryption as it is. Raises: ApiError. Source: [3P]."""
+    if change.encryption is None or _kms_key(change.encryption) != options.kms_key:
+        return
+    if options.kms_key is None:
+        raise validation_error(f"{INVALID}Table is already encrypted by default")
+    raise validation_error(f"{INVALID}Table is already encrypted with given KMSMasterKeyId")
+
+
+def _kms_key(specification: Mapping[str, Any]) -> str | None:
+    kind, key = specification.get("SSEType"), specification.get("KMSMasterKeyId")
+    if not specification.get("Enabled", False):
+        if kind is not None or key is not None:
+            raise validation_error(
+                f"{INVALID}SSEType and KMSMasterKeyId can not be specified when SSE is disabled"
+            )  # [U]
+        return None
+    if kind == "AES256":
+        raise validation_error(f"{INVALID}SSEType AES256 is not supported")  # [U]
+    return key or ""
+
+
+def _limited(options: TableOptions, given: Mapping[str, int], on_demand: bool) -> TableOptions:
+    if not on_demand:
+        raise validation_error(
+            f"{INVALID}OnDemandThroughput can not be specified when BillingMode is PROVISIONED"
+        )  # [U]
+    for name, units in given.items():
+        if units < 1 and units != NO_LIMIT:
+            raise validation_error(f"{INVALID}{name} must be {NO_LIMIT} or greater than or equal to 1")  # [U]
+    reads = given.get("MaxReadRequestUnits", options.most_read_units or NO_LIMIT)
+    writes = given.get("MaxWriteRequestUnits", options.most_write_units or NO_LIMIT)
+    return replace(
+        options,
+        most_read_units=None if reads == NO_LIMIT else reads,
+        most_write_units=None if writes == NO_LIMIT else writes,
+    )
+
+
+def _warmed(present: tuple[int, int], floor: tuple[int, int], given: Mapping[str, int]) -> tuple[int, int]:
+    names = ("ReadUnitsPerSecond", "WriteUnitsPerSecond")
+    if not given:
+        raise validation_error(f"{INVALID}One of {' or '.join(names)} is required for WarmThroughput")  # [U]
+    reads, writes = (given.get(name, units) for name, units in zip(names, present, strict=True))
+    for name, asked, has in ((names[0], reads, present[0]), (names[1], writes, present[1])):
+        if asked < has:
+            raise validation_error(
+                f"{INVALID}Requested {name} for WarmThroughput for table is lower than the current {name} {has}: "
+                "decreasing WarmThroughput is not supported"
+            )  # [U]
+    return max(reads, floor[0]), max(writes, floor[1])
+
+
+def describe_options(
+    options: TableOptions, *, kms: str, floor: tuple[int, int], is_new: bool
+) -> dict[str, Any]:
+    """The members of a TableDescription; `kms` begins the ARN of a key; a new table has no warm throughput yet."""
+    answer: dict[str, Any] = {}
+    if options.kms_key is not None:
+        key = options.kms_key or "alias/aws/dynamodb"
+        arn = key if key.startswith("arn:") else f"{kms}:{key if key.startswith('alias/') else f'key/{key}'}"
+        answer["SSEDescription"] = {"Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": arn}
+    limits = {
+        "MaxReadRequestUnits": options.most_read_units,
+        "MaxWriteRequestUnits": options.most_write_units,
+    }
+    if any(units is not None for units in limits.values()):
+        answer["OnDemandThroughput"] = {
+            name: NO_LIMIT if units is None else units for name, units in limits.items()
+        }
+    if not is_new:
+        warm = options.warm or floor
+        answer["WarmThroughput"] = {
+            "ReadUnitsPerSecond": max(warm[0], floor[0]),
+            "WriteUnitsPerSecond": max(warm[1], floor[1]),
+            "Status": "ACTIVE",
+        }
+    return answer

@@ -92,8 +92,11 @@ class Source(Protocol):
     async def stream(self) -> StreamRef:
         """The stream's names. Raises: SourceError when there is none."""
 
-    async def shards(self) -> list[Shard]:
-        """Every shard that can still be read, parents before children. Repeatable."""
+    async def earlier(self) -> list[StreamRef]:
+        """Streams of the same table that were switched off and can still be read, the oldest first. Repeatable."""
+
+    async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
+        """Every shard that can still be read, parents before children; of the present stream unless told. Repeatable."""
 
     async def read(self, shard: Shard, after: int, limit: int) -> Page:
         """Records with sequence > after, in order. May wait until there is one or the shard closes; cancellable.

@@ -70,7 +70,7 @@ class ChangesItsName(Fed):
 
 
 class RepeatsAnId(Fed):
-    async def shards(self) -> list[Shard]:
+    async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
         return [*await super().shards(), (await super().shards())[0]]
 
 
@@ -134,7 +134,7 @@ class EndsTooEarly(Fed):
 
 
 class ListsChildrenFirst(Fed):
-    async def shards(self) -> list[Shard]:
+    async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
         return (await super().shards())[::-1]
 
 

@@ -4,7 +4,7 @@ Rules of this file: every change of what is kept goes through the pending group;
 read again. Nothing here decides; `engine.lifecycle` and `engine.lineage` do. Called by everything in `engine`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, TypeVar
 
 import msgspec
@@ -27,14 +27,17 @@ from tailrace.streams.arns import stream_arn, table_arn
 from tailrace.streams.shards import Shard, shard_for
 from tailrace.tables.schema import TableSchema
 
+NEVER_MS: Final = 1 << 62
 COUNTERS: Final = b"counters"
+VANISHED: Final = 10_000
+"""How many forgotten shards are remembered in memory: more than a reader can be behind by."""
 DocumentT = TypeVar("DocumentT")
 
 
 class Stream:
     """A stream in memory: its document, and its open shards in the order of their hashes."""
 
-    __slots__ = ("_open", "arn", "document", "rollover_from_ms")
+    __slots__ = ("_open", "arn", "document", "rollover_from_ms", "vanish_from_ms")
 
     def __init__(self, document: StreamDocument, arn: str) -> None:
         self.arn = arn
@@ -47,6 +50,8 @@ class Stream:
             (shard for shard in document.shards if not shard.is_closed), key=lambda shard: shard.first
         )
         self.rollover_from_ms = min((shard.created_ms for shard in self._open), default=0)
+        closed = [shard.closed_ms for shard in document.shards if shard.closed_ms is not None]
+        self.vanish_from_ms = min(closed, default=NEVER_MS)
 
     @property
     def open_shards(self) -> list[Shard]:
@@ -131,6 +136,8 @@ class Catalog:
         self.streams: dict[str, Stream] = {}
         self.shards: dict[int, Shard] = {}
         self.trimmed: dict[int, int] = {}
+        self.vanished: dict[int, int] = {}
+        """The last records of shards that were forgotten lately, for readers that still hold one of them."""
         self.dropped: set[int] = set()
         self.counters = CountersDocument()
 
@@ -277,6 +284,12 @@ class Catalog:
         else:
             self.trimmed[shard] = through
             self._put(_trim_key(shard), TrimDocument(through))
+
+    def note_vanished(self, gone: Mapping[int, int]) -> None:
+        """Remember for a while how far shards went that are forgotten now."""
+        self.vanished.update(gone)
+        while len(self.vanished) > VANISHED:
+            del self.vanished[next(iter(self.vanished))]
 
     def take_table_number(self) -> int:
         """A table number that was never used."""

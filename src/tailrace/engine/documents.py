@@ -51,7 +51,7 @@ class TableDocument(msgspec.Struct, frozen=True):
     """A table.
 
     Shape:   `definition.stream` is the view type while a stream is on; `label` names the latest stream, on or off;
-             `busy` holds until `busy_until_ms` and is then over.
+             `busy` holds until `busy_until_ms` and is then over; `gone_through` is the last record of streams that are gone.
     """
 
     definition: TableDefinition
@@ -67,6 +67,7 @@ class TableDocument(msgspec.Struct, frozen=True):
     ttl: TtlDocument | None = None
     tags: dict[str, str] = {}
     backups: BackupsDocument | None = None
+    gone_through: int = 0
     v: int = VERSION
 
 

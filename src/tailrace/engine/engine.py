@@ -82,7 +82,7 @@ class Engine:
         self._catalog = Catalog(self._committer, settings)
         self._sequences = Sequences(self._committer)
         self._trimming = Trimming(self._committer, self._catalog, settings)
-        self._lineage = Lineage(self._committer, self._catalog, self._sequences, settings)
+        self._lineage = Lineage(self._committer, self._catalog, self._sequences, self._trimming, settings)
         self._indexing = Indexing(self._committer, self._catalog)
         self._indexes = IndexLifecycle(self._committer, self._catalog, self._indexing, clock, settings)
         self._lifecycle = Lifecycle(self._catalog, self._lineage, self._indexes, clock, settings)
@@ -325,6 +325,10 @@ class Engine:
     def stream_of(self, table: str) -> StreamRef:
         """The stream that is on. Raises: ApiError when the table or its stream is not there."""
         return self._streams.of_table(table)
+
+    def earlier_streams_of(self, table: str) -> list[StreamRef]:
+        """Streams of the table that are off and can still be read, the oldest first."""
+        return self._streams.earlier(table)
 
     def shards_of(self, arn: str) -> list[Shard]:
         """Every shard that can still be read, parents before children. Raises: ApiError."""

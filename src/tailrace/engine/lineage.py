@@ -12,6 +12,7 @@ from tailrace.engine.committer import Committer
 from tailrace.engine.documents import StreamDocument, TableDocument
 from tailrace.engine.sequences import Sequences
 from tailrace.engine.settings import EngineSettings
+from tailrace.engine.trimming import Trimming
 from tailrace.streams import shards as transitions
 from tailrace.streams.arns import label_of
 from tailrace.streams.record import ViewType
@@ -22,9 +23,15 @@ class Lineage:
     """Shards over time."""
 
     def __init__(
-        self, committer: Committer, catalog: Catalog, sequences: Sequences, settings: EngineSettings
+        self,
+        committer: Committer,
+        catalog: Catalog,
+        sequences: Sequences,
+        trimming: Trimming,
+        settings: EngineSettings,
     ) -> None:
         self._committer = committer
+        self._trimming = trimming
         self._catalog = catalog
         self._sequences = sequences
         self._settings = settings
@@ -43,7 +50,10 @@ class Lineage:
             view_type,
             label_ms,
             document.definition.key_schema(),
-            tuple(transitions.initial(label, count, first, wall_ms, self._sequences.next(wall_ms))),
+            tuple(
+                msgspec.structs.replace(shard, before=document.gone_through)
+                for shard in transitions.initial(label, count, first, wall_ms, self._sequences.next(wall_ms))
+            ),
         )
         return self._catalog.save_stream(stream)
 
@@ -103,22 +113,65 @@ class Lineage:
 
     def readable_shards(self, stream: Stream, wall_ms: int) -> list[Shard]:
         """The shards that can still be read, parents before children."""
-        shards = [shard for shard in stream.document.shards if not self.is_vanished(shard, wall_ms)]
-        return sorted(shards, key=lambda shard: (shard.starting, shard.number))
+        shards = _in_order(stream)
+        if wall_ms >= stream.vanish_from_ms + self._settings.retention_ms:
+            shards = list(transitions.forget(shards, self._gone(stream, wall_ms)))
+        return shards
+
+    def _gone(self, stream: Stream, wall_ms: int) -> dict[int, int]:
+        """The last records of the shards that have vanished, by number."""
+        return {
+            shard.number: max(self._trimming.last(shard), self._catalog.trimmed.get(shard.number, 0))
+            for shard in stream.document.shards
+            if self.is_vanished(shard, wall_ms)
+        }
 
     def forget_vanished(self, stream: Stream, wall_ms: int) -> list[int]:
-        """Forget shards, and the stream when nothing of it is left. Returns: the numbers of the shards."""
-        gone = [
-            shard.number
-            for shard in stream.document.shards
-            if self.is_vanished(shard, wall_ms) and not self._committer.is_pending(shard.number)
-        ]
-        kept = tuple(shard for shard in stream.document.shards if shard.number not in gone)
+        """Forget shards whose records are removed, and the stream when nothing of it is left. Returns: their numbers."""
+        gone = {
+            number: last
+            for number, last in self._gone(stream, wall_ms).items()
+            if not self._committer.is_pending(number)
+        }
+        kept = transitions.forget(_in_order(stream), gone)
+        self._catalog.note_vanished(gone)
         if not kept and self.is_over(stream, wall_ms):
+            through = max(
+                (max(shard.before, gone[shard.number]) for shard in stream.document.shards), default=0
+            )
             self._catalog.remove_stream(stream)
+            self._remember_lost(stream.document, through)
         elif gone:
             self._catalog.save_stream(msgspec.structs.replace(stream.document, shards=kept))
-        return gone
+        return list(gone)
+
+    def _remember_lost(self, document: StreamDocument, through: int) -> None:
+        """Whoever goes on with a later stream of the table must know what went with this one."""
+        table = self._catalog.tables.get(document.table)
+        if table is None or table.number != document.table_number or not through:
+            return
+        through = max(through, table.document.gone_through)
+        self._catalog.save_table(table, msgspec.structs.replace(table.document, gone_through=through))
+        later = self.streams_of(document.table, document.table_number)
+        if later:
+            shards = _in_order(later[0])
+            ids = {shard.shard_id for shard in shards}
+            told = tuple(
+                shard
+                if shard.parent_id in ids
+                else msgspec.structs.replace(shard, before=max(shard.before, through))
+                for shard in shards
+            )
+            self._catalog.save_stream(msgspec.structs.replace(later[0].document, shards=told))
+
+    def streams_of(self, table: str, number: int) -> list[Stream]:
+        """The streams of one table, the oldest first."""
+        found = [
+            stream
+            for stream in self._catalog.streams.values()
+            if stream.document.table == table and stream.document.table_number == number
+        ]
+        return sorted(found, key=lambda stream: stream.document.created_ms)
 
     def status(self, stream: Stream) -> str:
         """AWS's StreamStatus: what its table waits for shows here too."""
@@ -134,3 +187,8 @@ class Lineage:
         if is_waiting:
             return "DISABLING" if is_off else "ENABLING"
         return "DISABLED" if is_off else "ENABLED"
+
+
+def _in_order(stream: Stream) -> list[Shard]:
+    """Parents before children."""
+    return sorted(stream.document.shards, key=lambda shard: (shard.starting, shard.number))

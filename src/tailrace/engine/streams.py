@@ -6,6 +6,7 @@ Source: semantics §1.1, §1.5–1.7.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from tailrace.engine.catalog import Catalog, Stream
@@ -83,6 +84,20 @@ class StreamReader:
             )
         document = table.stream.document
         return StreamRef(table.stream.arn, name, document.label, document.view_type, self._settings.region)
+
+    def earlier(self, name: str) -> list[StreamRef]:
+        """Streams of the table as it is now that are off and can still be read, the oldest first."""
+        table = self._catalog.tables.get(name)
+        if table is None:
+            return []
+        wall_ms = self._clock.now().wall_ms
+        return [
+            StreamRef(
+                stream.arn, name, stream.document.label, stream.document.view_type, self._settings.region
+            )
+            for stream in self._lineage.streams_of(name, table.number)
+            if stream is not table.stream and not self._lineage.is_over(stream, wall_ms)
+        ]
 
     def shards(self, arn: str) -> list[Shard]:
         """Every shard that can still be read, parents before children. Raises: ApiError."""
@@ -231,9 +246,13 @@ class StreamReader:
         wall_ms = self._clock.now().wall_ms
         present = self._catalog.shards.get(shard.number)
         if present is None:
-            # It vanished 24 hours after it was closed: whoever still asks has not read it to its end.
-            return Page([], after, closed=True, trimmed=True)
-        return self._read(present, after, limit, READ_BYTES, wall_ms)
+            # It vanished 24 hours after it was closed; whoever still asks may not have read it to its end.
+            last = self._catalog.vanished.get(shard.number, self._sequences.last)
+            return Page([], max(after, last), closed=True, trimmed=after < last)
+        page = self._read(present, after, limit, READ_BYTES, wall_ms)
+        if 0 < after < max(shard.before, present.before):
+            return replace(page, trimmed=True, next_after=max(page.next_after, shard.before, present.before))
+        return page
 
     def _read(self, shard: Shard, after: int, limit: int, most_bytes: int, wall_ms: int) -> Page:
         # What is not durable yet may still be taken back: the shard is not at its end before that is decided.

@@ -8,11 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from tailrace.leases.rows import VERSION, Guard, RowWrite, key_of, readable
+from tailrace.streams.shards import HASHES
 
 MAX_LEDGER_RANGES: Final = 100
 """How many ranges a ledger row names: it is written with every checkpoint, so it must stay a few kilobytes."""
 
 Range = tuple[int, int]
+EVERY_HASH: Final[Range] = (0, HASHES - 1)
+EARLIER: Final = "earlier"
+"""In place of a shard's id (and of a label): the ledger of all shards that are forgotten."""
 
 
 def checkpoint_key(app: str, mapping_id: str, stream_label: str, shard_id: str) -> str:
@@ -21,11 +25,21 @@ def checkpoint_key(app: str, mapping_id: str, stream_label: str, shard_id: str) 
 
 
 def checkpoint_write(
-    key: str, epoch: int, watermark: int, ranges: Sequence[Range], *, finished: bool
+    key: str,
+    epoch: int,
+    watermark: int,
+    ranges: Sequence[Range],
+    *,
+    finished: bool,
+    hashes: Range = EVERY_HASH,
 ) -> RowWrite:
-    """A checkpoint. `epoch` says under which lease it was saved; the fence itself is a check of the lease's row."""
+    """A checkpoint. `epoch` says under which lease it was saved; the fence itself is a check of the lease's row.
+
+    Shape:   `hashes` are the shard's, so that its descendants are known when the shard is not listed any more.
+    """
     fields = {
         "v": VERSION, "epoch": epoch, "watermark": watermark, "ranges": [list(each) for each in ranges], "finished": finished,
+        "hashes": f"{hashes[0]:016x}-{hashes[1]:016x}",
     }  # fmt: skip
     return RowWrite(key, fields)
 
@@ -36,6 +50,20 @@ def read_checkpoint(fields: Mapping[str, Any] | None) -> tuple[int, tuple[Range,
         return 0, (), False
     row = readable(fields, "checkpoint")
     return row["watermark"], tuple((first, last) for first, last in row["ranges"]), row["finished"]
+
+
+def hashes_of(fields: Mapping[str, Any]) -> Range:
+    """The partition hashes of a checkpoint's shard; all of them for a row that does not say."""
+    text = fields.get("hashes")
+    if text is None:
+        return EVERY_HASH
+    first, last = str(text).split("-")
+    return int(first, 16), int(last, 16)
+
+
+def overlaps(one: Range, other: Range) -> bool:
+    """Whether two ranges have something in common: a shard and its descendants do."""
+    return one[0] <= other[1] and other[0] <= one[1]
 
 
 def ledger_key(app: str, mapping_id: str, stream_label: str, shard_id: str) -> str:
@@ -64,6 +92,16 @@ def ledger_after(
         detail_from = ranges[-MAX_LEDGER_RANGES][0]
         ranges = ranges[-MAX_LEDGER_RANGES:]
     return {"v": VERSION, "totals": totals, "ranges": ranges, "detail_from": detail_from}
+
+
+def ledger_merged(fields: Mapping[str, Any] | None, other: Mapping[str, Any]) -> dict[str, Any]:
+    """One ledger for what stood in two: totals are added, ranges stand side by side."""
+    more = readable(other, "ledger")
+    merged = ledger_after(fields, [tuple(each) for each in more["ranges"]])
+    totals = dict(readable(fields, "ledger")["totals"]) if fields is not None else {}
+    for outcome, count in more["totals"].items():
+        totals[outcome] = totals.get(outcome, 0) + count
+    return {**merged, "totals": totals, "detail_from": max(merged["detail_from"], more["detail_from"])}
 
 
 def outcome_of(

@@ -265,7 +265,7 @@ class ShardMachine:
             records = [record for record in records if record.sequence > before]
         if done.trimmed:
             last = records[0].sequence - 1 if records else done.next_after
-            settlement.lost_to_trim(before + 1, last)
+            settlement.lost_to_trim(before + 1, max(before + 1, last))
         fresh = settlement.watermark.read(records, done.next_after)
         accepts = self._settings.accepts
         if accepts is not None and fresh:

@@ -13,13 +13,18 @@ from tailrace.deadletters.head import head_prefix, read_head
 from tailrace.deadletters.passed import passed_prefix, passed_write, read_passed
 from tailrace.errors import LeaseLost, StateConflict
 from tailrace.leases.checkpoint import (
+    EVERY_HASH,
+    Range,
     checkpoint_key,
     checkpoint_write,
+    hashes_of,
     ledger_after,
     ledger_key,
+    overlaps,
     read_checkpoint,
 )  # fmt: skip
 from tailrace.leases.lease import Lease
+from tailrace.leases.rows import key_of
 from tailrace.mapping.commands import Checkpoint, GivenUp, ParkedHead, SaveCheckpoint, Start
 from tailrace.ports import Shard, StateStore, StateWrite
 from tailrace.runtime.rows import state_check, state_write
@@ -36,6 +41,7 @@ class Place:
     table: str
     stream_label: str
     shard_id: str
+    hashes: Range = EVERY_HASH
 
     @property
     def checkpoint_key(self) -> str:
@@ -74,20 +80,34 @@ async def load_checkpoint(state: StateStore, place: Place, shard: Shard) -> Chec
     """Where the mapping stands. Raises: StoreError.
 
     Guarantee: a mapping that is new begins with the oldest record there is; one that has followed the shard's parent insists
-               on the whole shard, so that what was trimmed of it meanwhile is a gap and no silence.
+               on the whole shard, and one that has followed an older ancestor insists on everything after it, so that what was
+               trimmed meanwhile is a gap and no silence.
     """
     row = await state.get(place.checkpoint_key)
-    if row is None and await _has_followed(state, place, shard.parent_id):
+    if row is not None:
+        return Checkpoint(*read_checkpoint(row.fields))
+    if await _has_followed(state, place, shard.parent_id):
         return Checkpoint(shard.starting - 1)
-    watermark, ranges, finished = read_checkpoint(None if row is None else row.fields)
-    return Checkpoint(watermark, ranges, finished)
+    reached = await _reached_before(state, place, shard)
+    if reached is None:
+        return Checkpoint()
+    return Checkpoint(reached if reached < shard.before else shard.starting - 1)
 
 
 async def _has_followed(state: StateStore, place: Place, parent_id: str | None) -> bool:
-    return (
-        parent_id is not None
-        and await state.get(replace(place, shard_id=parent_id).checkpoint_key) is not None
-    )
+    if parent_id is None:
+        return False
+    row = await state.get(replace(place, shard_id=parent_id).checkpoint_key)
+    # A parent that vanished before it was finished has lost something too.
+    return row is not None and read_checkpoint(row.fields)[2]
+
+
+async def _reached_before(state: StateStore, place: Place, shard: Shard) -> int | None:
+    """How far the mapping has come in what went before the shard, also in streams that were switched off; None: nowhere."""
+    rows = await state.query(key_of("checkpoint", place.app, place.mapping_id, ""))
+    hashes = (shard.first, shard.last)
+    marks = [read_checkpoint(row.fields)[0] for row in rows if overlaps(hashes_of(row.fields), hashes)]
+    return max((mark for mark in marks if mark < shard.starting), default=None)
 
 
 class Announced(Protocol):
@@ -131,7 +151,7 @@ class Settler:
         checkpoint = command.checkpoint
         saved = checkpoint_write(
             self._place.checkpoint_key, self._lease.epoch, checkpoint.watermark, checkpoint.ranges,
-            finished=checkpoint.finished,
+            finished=checkpoint.finished, hashes=self._place.hashes,
         )  # fmt: skip
         self._reached("checkpoint.begun")
         try:

@@ -12,8 +12,7 @@ from typing import Final
 
 from tailrace.app.app import App
 from tailrace.app.app import Mapping as Handler
-from tailrace.errors import PortError, SettingsError, StateConflict
-from tailrace.leases.checkpoint import read_checkpoint
+from tailrace.errors import PortError, SettingsError, SourceError, StateConflict
 from tailrace.leases.lease import Lease, lease_key, release, renew, take
 from tailrace.leases.rows import VERSION, key_of
 from tailrace.mapping.commands import Completion, LeaseLost, Pause, Released, Resume
@@ -21,6 +20,7 @@ from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Clock, Shard, Sink, Source, StateStore, StateWrite, StreamRef
 from tailrace.runtime.courier import Courier
 from tailrace.runtime.driver import Driver
+from tailrace.runtime.forgetting import forget_leases, forget_shards
 from tailrace.runtime.marks import forget_marks
 from tailrace.runtime.parking import Parker
 from tailrace.runtime.redriver import Progress, Redriver, Request
@@ -31,8 +31,6 @@ from tailrace.streams.record import ChangeRecord
 from tailrace.telemetry import PointReached, pass_by
 
 FORGETTING_MS: Final = 3_600_000
-VANISHED: Final = -1
-"""The number of a shard that is known only by its checkpoint: a source finds nothing under it any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,6 @@ class _Table:
     name: str
     source: Source
     handlers: list[Handler]
-    label: str = ""
     begun: set[tuple[str, str]] = field(default_factory=set)
     finished: set[tuple[str, str]] = field(default_factory=set)
 
@@ -212,7 +209,7 @@ class Worker:
             courier = self.courier
             telling = None if courier is None else tasks.create_task(courier.run(), name="courier")
             renewing = tasks.create_task(self._renew())
-            forgetting = tasks.create_task(self._forget_marks(), name="marks")
+            forgetting = tasks.create_task(self._forget(), name="forgetting")
             looking = tasks.create_task(self._look_now_and_then())
             while not self._is_stopping:
                 self._look.clear()
@@ -249,53 +246,55 @@ class Worker:
     # ---- shards ------------------------------------------------------------------------------------------------------
 
     async def _discover(self, table: _Table, tasks: asyncio.TaskGroup) -> None:
+        """Begin what can be begun: a stream after the one before it is done with, a shard after its parent."""
         try:
-            stream = await table.source.stream()
-            shards = await table.source.shards()
-            if stream.label != table.label:
-                shards = [*await self._vanished(table, stream, shards), *shards]
-                table.label = stream.label
-                table.begun.clear()
-                table.finished.clear()
+            followed = await self._followed(table)
         except PortError:
-            return  # no stream, or none yet: the next look may find one
-        present = {shard.shard_id for shard in shards}
-        for shard in shards:
+            return  # the source is failing: the next look may find it well
+        waiting: set[str] = set()
+        for stream, shards in followed:
+            present = {shard.shard_id for shard in shards}
             for handler in table.handlers:
-                place = (handler.id, shard.shard_id)
-                is_waiting = (
-                    shard.parent_id in present and (handler.id, shard.parent_id) not in table.finished
-                )
-                if place in table.begun or is_waiting or self._is_stopping:
-                    continue
-                table.begun.add(place)
-                try:
-                    await self._begin(table, handler, stream, shard, tasks)
-                except PortError:
-                    table.begun.discard(
-                        place
-                    )  # the state store failed, or somebody took the lease: look again
+                for shard in shards:
+                    parent = (handler.id, shard.parent_id or "")
+                    has_parent = shard.parent_id in present or parent in table.begun
+                    is_waiting = handler.id in waiting or (has_parent and parent not in table.finished)
+                    place = (handler.id, shard.shard_id)
+                    if place in table.begun or is_waiting or self._is_stopping:
+                        continue
+                    table.begun.add(place)
+                    try:
+                        await self._begin(table, handler, stream, shard, tasks)
+                    except PortError:
+                        # The state store failed, or somebody took the lease: look again.
+                        table.begun.discard(place)
+                if any((handler.id, shard_id) not in table.finished for shard_id in present):
+                    waiting.add(handler.id)
+        self._forget_places(table, followed)
 
-    async def _vanished(self, table: _Table, stream: StreamRef, shards: Sequence[Shard]) -> Sequence[Shard]:
-        """Shards that a handler has begun and that were trimmed away since: what was lost there must show as a gap."""
-        present = {shard.shard_id for shard in shards}
-        found: dict[str, Shard] = {}
-        for handler in table.handlers:
-            for row in await self._state.query(
-                key_of("checkpoint", self.app.name, handler.id, stream.label, "")
-            ):
-                shard_id = row.key.rsplit("/", 1)[1]
-                if shard_id not in present and not read_checkpoint(row.fields)[2]:
-                    found[shard_id] = Shard(shard_id, VANISHED, 0, 0, 0, 0)
-        return list(found.values())
+    async def _followed(self, table: _Table) -> list[tuple[StreamRef, list[Shard]]]:
+        """Every stream of the table that can be read, with its shards, the oldest first. Raises: SourceError."""
+        streams = await table.source.earlier()
+        with suppress(SourceError):  # it is off, or not there yet
+            streams.append(await table.source.stream())
+        return [(stream, await table.source.shards(stream)) for stream in streams]
+
+    def _forget_places(self, table: _Table, followed: list[tuple[StreamRef, list[Shard]]]) -> None:
+        """What has vanished and is finished need not be remembered; a driver that still runs has not finished."""
+        present = {shard.shard_id for _, shards in followed for shard in shards}
+        gone = {place for place in table.finished if place[1] not in present}
+        table.begun -= gone
+        table.finished -= gone
 
     async def _begin(
         self, table: _Table, handler: Handler, stream: StreamRef, shard: Shard, tasks: asyncio.TaskGroup
     ) -> None:
-        place = Place(self.app.name, handler.id, table.name, stream.label, shard.shard_id)
+        place = Place(
+            self.app.name, handler.id, table.name, stream.label, shard.shard_id, (shard.first, shard.last)
+        )
         checkpoint = await load_checkpoint(self._state, place, shard)
-        if checkpoint.finished or (shard.number == VANISHED and checkpoint.watermark == 0):
-            self._finished(table, handler, shard)
+        if checkpoint.finished:
+            await self._finished(table, handler, stream, shard)
             return
         lease = await self._lease(stream, shard)
         start = await load_start(self._state, place, shard)
@@ -314,14 +313,20 @@ class Worker:
             is_finished = await driver.run(start)
             del self._drivers[handler.id, shard.shard_id]
             if is_finished:
-                self._finished(table, handler, shard)
+                await self._finished(table, handler, stream, shard)
             self._look.set()
 
         tasks.create_task(run(), name=f"{handler.id} in {shard.shard_id}")
 
-    def _finished(self, table: _Table, handler: Handler, shard: Shard) -> None:
+    async def _finished(self, table: _Table, handler: Handler, stream: StreamRef, shard: Shard) -> None:
         table.finished.add((handler.id, shard.shard_id))
         self._look.set()
+        place = (stream.label, shard.shard_id)
+        if all((each.id, shard.shard_id) in table.finished for each in table.handlers):
+            lease = self._leases.pop(place, None)
+            if lease is not None:  # or it would be renewed for ever
+                with suppress(PortError):
+                    await self._state.transact([state_write(release(lease))])
 
     # ---- leases ------------------------------------------------------------------------------------------------------
 
@@ -338,12 +343,26 @@ class Worker:
         self._reached("lease.taken")
         return lease
 
-    async def _forget_marks(self) -> None:
+    async def _forget(self) -> None:
         while True:
             await self._clock.sleep_until(self._clock.now().monotonic_ms + FORGETTING_MS)
-            for handler in self.app.mappings:
+            for table in self._tables:
                 with suppress(PortError):  # the next hour tries again
-                    await forget_marks(self._state, self.app.name, handler.id, self._clock.now().wall_ms)
+                    present = await self._followed(table)
+                    for handler in table.handlers:
+                        await forget_marks(self._state, self.app.name, handler.id, self._clock.now().wall_ms)
+                        await forget_shards(self._state, self.app.name, handler.id, present)
+                    await self._forget_leases(present)
+
+    async def _forget_leases(self, present: list[tuple[StreamRef, list[Shard]]]) -> None:
+        """Leases of shards of these streams that have vanished, and that nobody holds."""
+        known = {
+            lease_key(self.app.name, stream.label, shard.shard_id)
+            for stream, shards in present
+            for shard in shards
+        }
+        for stream, _ in present:
+            await forget_leases(self._state, lease_key(self.app.name, stream.label, ""), known)
 
     async def _renew(self) -> None:
         while True:

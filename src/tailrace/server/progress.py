@@ -7,6 +7,7 @@ saved a checkpoint or a worker runs it; a shard that it has not begun counts fro
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -85,15 +86,14 @@ def known_mappings(engine: Engine) -> list[MappingName]:
 
 
 def positions(engine: Engine, mappings: Iterable[MappingName]) -> Iterator[Position]:
-    """Where each handler stands in each shard of its table's present stream."""
+    """Where each handler stands in each shard of its table's streams: those that are off can still be read for a day."""
     for mapping in mappings:
-        try:
-            stream = engine.stream_of(mapping.table)
-            shards = engine.shards_of(stream.arn)
-        except ApiError:
-            continue  # the stream was switched off: nothing more will come
-        for shard in shards:
-            yield position(engine, mapping, stream, shard)
+        followed = engine.earlier_streams_of(mapping.table)
+        with suppress(ApiError):  # the stream was switched off: nothing more will come
+            followed.append(engine.stream_of(mapping.table))
+        for stream in followed:
+            for shard in engine.shards_of(stream.arn):
+                yield position(engine, mapping, stream, shard)
 
 
 def position(engine: Engine, mapping: MappingName, stream: StreamRef, shard: Shard) -> Position:

@@ -28,9 +28,18 @@ class EmbeddedSource:
                 hint="create the table with a StreamSpecification, or let `tailrace dev` create it",
             ) from error
 
-    async def shards(self) -> list[Shard]:
+    async def earlier(self) -> list[StreamRef]:
+        """Streams of the table that are off and can still be read, the oldest first."""
+        return self._engine.earlier_streams_of(self._table)
+
+    async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
         """Every shard that can still be read, parents first. Raises: SourceError."""
-        return self._engine.shards_of((await self.stream()).arn)
+        if stream is None:
+            stream = await self.stream()
+        try:
+            return self._engine.shards_of(stream.arn)
+        except ApiError as error:  # its day has passed meanwhile
+            raise SourceError(f"stream {stream.arn} is gone: {error.message}") from error
 
     async def read(self, shard: Shard, after: int, limit: int) -> Page:
         """Records after a sequence number; waits for a commit while there are none and the shard is open."""

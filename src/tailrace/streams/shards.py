@@ -4,7 +4,7 @@ Rules of this file: pure layouts and transitions of a stream's lineage.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -21,6 +21,7 @@ class Shard(msgspec.Struct, frozen=True):
 
     Shape:   hashes `first <= partition <= last` belong to it; `number` is the engine's own, unique in a data
              directory; `ending` is None while it is open.
+             `before` is the last record there was in ancestors that are gone: whoever stands below it has lost something.
     Units:   created_ms, closed_ms since the epoch; starting, ending are sequence numbers.
     """
 
@@ -33,6 +34,7 @@ class Shard(msgspec.Struct, frozen=True):
     parent_id: str | None = None
     ending: int | None = None
     closed_ms: int | None = None
+    before: int = 0
 
     @property
     def is_closed(self) -> bool:
@@ -93,6 +95,22 @@ def _child(
 ) -> Shard:
     shard_id = _shard_id(stream_label, number, wall_ms)
     return Shard(shard_id, number, first, last, starting, wall_ms, parent.shard_id)
+
+
+def forget(shards: Iterable[Shard], gone: Mapping[int, int]) -> tuple[Shard, ...]:
+    """A lineage without some shards; their children remember the last record that went with them.
+
+    Shape:   `gone` are last records (0: there was none) by the numbers of shards; parents stand before their children.
+    """
+    kept: list[Shard] = []
+    before: dict[str, int] = {}
+    for shard in shards:
+        inherited = max(shard.before, before.get(shard.parent_id or "", 0))
+        if shard.number in gone:
+            before[shard.shard_id] = max(inherited, gone[shard.number])
+        else:
+            kept.append(msgspec.structs.replace(shard, before=inherited))
+    return tuple(kept)
 
 
 def shard_for(open_shards: Sequence[Shard], partition: int) -> Shard:

@@ -4,12 +4,16 @@ import pytest
 
 from tailrace.errors import StoreError
 from tailrace.leases.checkpoint import (
+    EVERY_HASH,
     MAX_LEDGER_RANGES,
     checkpoint_write,
+    hashes_of,
     ledger_after,
+    ledger_merged,
     mark_key,
     mark_write,
     outcome_of,
+    overlaps,
     read_checkpoint,
 )  # fmt: skip
 from tailrace.leases.rows import Guard
@@ -58,3 +62,38 @@ def test_a_mark_is_written_once_and_in_order() -> None:
     write = mark_write(mark_key("mapping", "live", "orders", b"\x00\xff"), 42)
     assert write.key == "mark/mapping/live/orders/00ff"
     assert write.guard == Guard("absent_or_less", "sequence", 42)
+
+
+def test_a_checkpoint_says_which_hashes_its_shard_had() -> None:
+    write = checkpoint_write("c", 1, 5, [], finished=True, hashes=(0, 255))
+    assert write.fields is not None
+    assert write.fields["hashes"] == "0000000000000000-00000000000000ff"
+    assert hashes_of(write.fields) == (0, 255)
+    assert hashes_of({}) == EVERY_HASH
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_shared"),
+    [((0, 4), (5, 9), False), ((0, 5), (5, 9), True), ((0, 9), (3, 4), True), ((6, 9), (0, 5), False)],
+)
+def test_a_shard_and_its_descendants_share_hashes(
+    one: tuple[int, int], other: tuple[int, int], is_shared: bool
+) -> None:
+    assert overlaps(one, other) == overlaps(other, one) == is_shared
+
+
+def test_two_ledgers_become_one() -> None:
+    first = ledger_after(None, [(1, 5, 5, "handled"), (6, 6, 0, "trimmed")])
+    second = ledger_after(None, [(7, 8, 2, "discarded"), (9, 9, 1, "handled")])
+    merged = ledger_merged(ledger_merged(None, first), second)
+    assert merged["totals"] == {"handled": 6, "trimmed": 0, "discarded": 2}
+    assert merged["ranges"] == [[6, 6, 0, "trimmed"], [7, 8, 2, "discarded"]]
+
+
+def test_a_merged_ledger_stays_small_and_says_from_where_on_it_is_detailed() -> None:
+    whole = None
+    for number in range(MAX_LEDGER_RANGES + 5):
+        whole = ledger_merged(whole, ledger_after(None, [(number, number, 1, "filtered")]))
+    assert whole is not None
+    assert (len(whole["ranges"]), whole["totals"]) == (MAX_LEDGER_RANGES, {"filtered": MAX_LEDGER_RANGES + 5})
+    assert whole["detail_from"] == 5

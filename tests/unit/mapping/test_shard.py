@@ -100,6 +100,13 @@ def test_a_read_that_goes_back_is_not_believed() -> None:
     assert [each.sequence for each in invoke.records] == [6]
 
 
+def test_a_shard_that_vanished_without_saying_how_far_it_went_is_still_a_gap() -> None:
+    machine = begun(MappingSettings("m"), Checkpoint(5))
+    (save, *_) = machine.step(ReadDone((), 5, closed=True, trimmed=True), now())
+    assert isinstance(save, SaveCheckpoint)
+    assert save.settled == (Settled(6, 6, 0, "trimmed"),)
+
+
 def test_trimmed_records_are_reported_as_a_gap() -> None:
     machine = begun(MappingSettings("m"), Checkpoint(5))
     (_, save, *_) = machine.step(ReadDone(records(90), 90, trimmed=True), now())

@@ -35,7 +35,10 @@ class Source:
     async def stream(self) -> StreamRef:
         return STREAM
 
-    async def shards(self) -> list[Shard]:
+    async def earlier(self) -> list[StreamRef]:
+        return []
+
+    async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
         return [SHARD]
 
     async def read(self, shard: Shard, after: int, limit: int) -> Page:

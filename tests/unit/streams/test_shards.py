@@ -5,7 +5,17 @@ import re
 import pytest
 
 from tailrace.errors import InternalError
-from tailrace.streams.shards import HASHES, Shard, children, close, initial, rollover, shard_for, split
+from tailrace.streams.shards import (
+    HASHES,
+    Shard,
+    children,
+    close,
+    forget,
+    initial,
+    rollover,
+    shard_for,
+    split,
+)
 
 LABEL = "2026-09-17T13:27:38.987"
 WALL_MS = 1_789_651_619_772
@@ -95,3 +105,14 @@ def test_children_are_the_direct_ones() -> None:
     assert children(shards, parent.shard_id) == [closed_child]
     assert children(shards, child.shard_id) == [low, high]
     assert children(shards, high.shard_id) == children(shards, "unknown") == []
+
+
+def test_children_remember_the_last_record_of_what_is_forgotten() -> None:
+    (first,) = initial("label", 1, 1, 0, 10)
+    closed, second = rollover(first, "label", 2, 100, ending=20, starting=21)
+    second, low, high = split(second, "label", 3, 200, ending=30, starting=31)
+    lineage = [closed, second, low, high]
+    assert [shard.before for shard in forget(lineage, {1: 15})] == [15, 0, 0]
+    assert [shard.before for shard in forget(lineage, {1: 15, 2: 0})] == [15, 15]
+    assert [shard.before for shard in forget(forget(lineage, {1: 15}), {2: 27})] == [27, 27]
+    assert forget(lineage, {}) == tuple(lineage)

@@ -1,0 +1,94 @@
+"""Forgets what delivery kept for shards that are gone: checkpoints, ledgers, leases.
+
+Rules of this file: a row goes when its shard cannot be read any more and every shard that goes on where it ended has a checkpoint of
+the mapping's own: until then it says from where on something may be missing. What a ledger counted is added to the ledger of earlier
+shards, in the same transaction. In slices; cut off anywhere, the next round goes on. Called by runtime/worker.py, now and then.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Final
+
+from tailrace.errors import StateConflict
+from tailrace.leases.checkpoint import (
+    EARLIER,
+    checkpoint_key,
+    hashes_of,
+    ledger_key,
+    ledger_merged,
+    overlaps,
+)
+from tailrace.leases.rows import key_of
+from tailrace.ports import Absent, Equals, Shard, StateRow, StateStore, StateWrite, StreamRef
+
+SLICE: Final = 20
+FOLDED: Final = "folded"
+"""The field of the ledger of earlier shards that moves with every slice: two workers cannot add the same."""
+Followed = Sequence[tuple[StreamRef, Sequence[Shard]]]
+
+
+async def forget_shards(state: StateStore, app: str, mapping_id: str, followed: Followed) -> int:
+    """Remove the rows of one mapping that nothing needs; `followed` are all readable shards. Returns: how many checkpoints.
+
+    Raises:  StoreError, StateConflict when another worker did the same.
+    """
+    if not followed:
+        return 0
+    rows = {row.key: row for row in await state.query(key_of("checkpoint", app, mapping_id, ""))}
+    present = {
+        checkpoint_key(app, mapping_id, stream.label, shard.shard_id): shard
+        for stream, shards in followed
+        for shard in shards
+    }
+    missing = [shard for key, shard in _roots(present).items() if key not in rows]
+    spare = [row for key, row in rows.items() if key not in present and not _is_needed(row, missing)]
+    for start in range(0, len(spare), SLICE):
+        await _fold(state, app, mapping_id, spare[start : start + SLICE])
+        await asyncio.sleep(0)
+    return len(spare)
+
+
+def _roots(present: dict[str, Shard]) -> dict[str, Shard]:
+    """The readable shards whose parents are gone: the ones that ask where the mapping stood before."""
+    ids = {shard.shard_id for shard in present.values()}
+    return {key: shard for key, shard in present.items() if shard.parent_id not in ids}
+
+
+def _is_needed(row: StateRow, missing: Iterable[Shard]) -> bool:
+    return any(overlaps(hashes_of(row.fields), (shard.first, shard.last)) for shard in missing)
+
+
+async def _fold(state: StateStore, app: str, mapping_id: str, rows: Sequence[StateRow]) -> None:
+    earlier_key = ledger_key(app, mapping_id, EARLIER, EARLIER)
+    found = await state.get(earlier_key)
+    merged = None if found is None else found.fields
+    folded = 0 if merged is None else int(merged[FOLDED])
+    writes: list[StateWrite] = []
+    for row in rows:
+        key = "ledger" + row.key.removeprefix("checkpoint")
+        ledger = await state.get(key)
+        writes.append(StateWrite(row.key, None, Equals("watermark", row.fields["watermark"])))
+        if ledger is not None:
+            merged = ledger_merged(merged, ledger.fields)
+            writes.append(StateWrite(key, None))
+    if merged is not None:
+        condition = Absent() if found is None else Equals(FOLDED, folded)
+        writes.append(StateWrite(earlier_key, {**merged, FOLDED: folded + 1}, condition))
+    await state.transact(writes)
+
+
+async def forget_leases(state: StateStore, prefix: str, known: AbstractSet[str]) -> int:
+    """Remove leases under a prefix that are not of known shards and that nobody holds. Returns: how many."""
+    spare = [row for row in await state.query(prefix) if row.key not in known and not row.fields["owner"]]
+    for start in range(0, len(spare), SLICE):
+        removals = [
+            StateWrite(row.key, None, Equals("counter", row.fields["counter"]))
+            for row in spare[start : start + SLICE]
+        ]
+        try:
+            await state.transact(removals)
+        except StateConflict:
+            continue  # somebody took one of them meanwhile
+        await asyncio.sleep(0)
+    return len(spare)

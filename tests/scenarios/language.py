@@ -151,7 +151,8 @@ class World:
         there = [record for record in unread if record.sequence > self.trimmed]
         page = there[: read.limit]
         if page or self.closed:
-            after = page[-1].sequence if page else read.after
+            gone = max((each.sequence for each in unread if each.sequence <= self.trimmed), default=0)
+            after = page[-1].sequence if page else max(read.after, gone)
             self.read = None
             is_end = self.closed and len(page) == len(there)
             self.queue.append(ReadDone(page, after, closed=is_end, trimmed=len(there) < len(unread)))

@@ -35,9 +35,12 @@ DocumentT = TypeVar("DocumentT")
 
 
 class Stream:
-    """A stream in memory: its document, and its open shards in the order of their hashes."""
+    """A stream in memory: its document, and its open shards in the order of their hashes.
 
-    __slots__ = ("_open", "arn", "document", "rollover_from_ms", "vanish_from_ms")
+    Shape:   housekeeping has nothing to do with it before `due_ms`, 0 when nobody has looked.
+    """
+
+    __slots__ = ("_open", "arn", "document", "due_ms", "rollover_from_ms", "vanish_from_ms")
 
     def __init__(self, document: StreamDocument, arn: str) -> None:
         self.arn = arn
@@ -45,6 +48,7 @@ class Stream:
 
     def replace(self, document: StreamDocument) -> None:
         """Take a new lineage."""
+        self.due_ms = 0
         self.document = document
         self._open = sorted(
             (shard for shard in document.shards if not shard.is_closed), key=lambda shard: shard.first

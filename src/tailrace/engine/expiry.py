@@ -52,28 +52,42 @@ class Housekeeping:
         for table in tuple(self._catalog.tables.values()):
             self._lifecycle.settle(table)
         for stream in tuple(self._catalog.streams.values()):
-            self._lineage.roll(stream, self._clock.now().wall_ms)
-            if self._committer.is_dirty:
-                yield  # what was closed must be durable before it can be old
-            for shard in stream.document.shards:
-                yield from self._trim(shard)
-            self._forget(stream)
-            yield
+            if self._clock.now().wall_ms >= stream.due_ms:
+                yield from self._keep(stream)
         yield from self._indexes.fill_all()
         yield from self._time_to_live.slices()
         for number in tuple(self._catalog.dropped):
             yield from self._remove_items(number)
         yield from self._requests.forget_expired(self._rows)
 
+    def _keep(self, stream: Stream) -> Iterator[None]:
+        """One stream; afterwards nobody looks at it again before something of it can be due."""
+        self._lineage.roll(stream, self._clock.now().wall_ms)
+        if self._committer.is_dirty:
+            yield  # what was closed must be durable before it can be old
+        document, due_ms = stream.document, self._lineage.next_due_ms(stream)
+        for shard in document.shards:
+            yield from self._trim(shard)
+            due_ms = min(due_ms, self._trimming.next_due_ms(shard))
+        self._forget(stream)
+        # A shard that came or went meanwhile has made it 0, and so it stays.
+        if stream.document is document:
+            stream.due_ms = due_ms
+        yield
+
     def _trim(self, shard: Shard) -> Iterator[None]:
+        """Remove what has passed the horizon; every row is read once for it, when its time has come."""
         wall_ms = self._clock.now().wall_ms
         is_vanished = self._lineage.is_vanished(shard, wall_ms)
         if self._committer.is_pending(shard.number):
             return  # what was just written there is not old
-        while True:
+        while is_vanished or self._trimming.next_due_ms(shard) <= wall_ms:
             after = self._catalog.trimmed.get(shard.number, 0)
             rows = self._committer.read_durable_log(shard.number, after, self._rows)
             gone = [row for row in rows if is_vanished or self._trimming.is_gone(row, wall_ms)]
+            if len(gone) < self._rows:
+                # The last of them: whoever is next tells when to look again.
+                self._trimming.note_oldest(shard, rows[len(gone)] if len(rows) > len(gone) else None, wall_ms)
             if not gone:
                 return
             self._committer.add_trim(Trim(shard.number, gone[-1].sequence))
@@ -83,6 +97,7 @@ class Housekeeping:
     def _forget(self, stream: Stream) -> None:
         wall_ms = self._clock.now().wall_ms
         for number in self._lineage.forget_vanished(stream, wall_ms):
+            self._trimming.forget_shard(number)
             if number in self._catalog.trimmed:
                 self._catalog.save_trimmed(number, None)
 

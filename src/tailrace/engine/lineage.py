@@ -7,7 +7,7 @@ Called by `engine.engine` (for each write), `engine.lifecycle`, `engine.streams`
 
 import msgspec
 
-from tailrace.engine.catalog import Catalog, Stream
+from tailrace.engine.catalog import NEVER_MS, Catalog, Stream
 from tailrace.engine.committer import Committer
 from tailrace.engine.documents import StreamDocument, TableDocument
 from tailrace.engine.sequences import Sequences
@@ -98,6 +98,16 @@ class Lineage:
                 self._committer.note_closed(shard.number)
         self._catalog.save_stream(
             msgspec.structs.replace(stream.document, shards=tuple(shards), disabled_ms=wall_ms)
+        )
+
+    def next_due_ms(self, stream: Stream) -> int:
+        """Before this moment no shard of the stream is rolled over or vanishes."""
+        return min(
+            stream.rollover_from_ms + self._settings.rollover_ms if stream.open_shards else NEVER_MS,
+            stream.vanish_from_ms + self._settings.retention_ms,
+            NEVER_MS
+            if stream.document.disabled_ms is None
+            else stream.document.disabled_ms + self._settings.retention_ms,
         )
 
     # ---- what is left ------------------------------------------------------------------------------------------

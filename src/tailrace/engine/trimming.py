@@ -21,10 +21,25 @@ class Trimming:
         self._catalog = catalog
         self._retention_ms = settings.retention_ms
         self._through: dict[int, int] = {}
+        self._oldest_ms: dict[int, int] = {}
 
     def forget(self) -> None:
         """After a failed commit: what is known is found again."""
         self._through.clear()
+        self._oldest_ms.clear()
+
+    def forget_shard(self, shard: int) -> None:
+        """It has vanished."""
+        self._through.pop(shard, None)
+        self._oldest_ms.pop(shard, None)
+
+    def next_due_ms(self, shard: Shard) -> int:
+        """Before this moment no record of the shard passes the horizon. Guarantee: reads nothing."""
+        return self._oldest_ms.get(shard.number, shard.created_ms) + self._retention_ms + 1
+
+    def note_oldest(self, shard: Shard, row: LogRow | None, wall_ms: int) -> None:
+        """The oldest record that is left; without one nothing is old before what is written from now on."""
+        self._oldest_ms[shard.number] = wall_ms if row is None else created_ms(row)
 
     def known(self, shard: int) -> int:
         """The last record known to be gone, 0 for none; there may be more."""

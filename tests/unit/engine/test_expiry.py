@@ -1,12 +1,14 @@
 """Housekeeping removes what has passed its time, a slice at a time."""
 
 from tailrace.engine.engine import EngineSettings
+from tailrace.ports import LogRow
 from tailrace.tables.mutate import Put
 from tests.unit.engine.building import (
     DAY_MS,
     HOUR_MS,
     FailingStore,
     arn_of,
+    defined,
     item,
     keep_house,
     log_of,
@@ -41,6 +43,52 @@ def test_a_round_with_nothing_to_do_writes_nothing() -> None:
     before = len(store.commits)
     keep_house(engine)
     assert len(store.commits) == before
+
+
+class ReadingStore(FailingStore):
+    """Counts reads of the log."""
+
+    reads = 0
+
+    def read_log(self, shard: int, after: int, limit: int) -> list[LogRow]:
+        self.reads += 1
+        return super().read_log(shard, after, limit)
+
+
+def test_a_round_reads_nothing_while_nothing_is_due_however_much_there_is() -> None:
+    store = ReadingStore()
+    engine, clock = with_table(store=store, settings=EngineSettings(rollover_ms=100 * DAY_MS))
+    for name in ("more", "and more"):
+        engine.create_table(defined(name))
+    for number in range(50):
+        engine.put(Put("orders", item(f"item {number}")))
+    engine.committer.flush()
+    keep_house(engine)
+    store.reads = 0
+    for _ in range(23):
+        clock.advance(HOUR_MS)
+        put(engine, f"at {clock.now().wall_ms}")
+        assert keep_house(engine) == 0
+    assert store.reads == 0
+    clock.advance(HOUR_MS + 1)
+    keep_house(engine)
+    assert 0 < store.reads < 10
+    assert len(log_of(engine)) == 23
+
+
+def test_every_record_is_read_once_to_be_trimmed() -> None:
+    store = ReadingStore()
+    engine, clock = with_table(store=store, settings=EngineSettings(rollover_ms=100 * DAY_MS))
+    for minute in range(120):
+        put(engine, f"item {minute}")
+        clock.advance(60_000)
+    clock.advance(DAY_MS - 2 * HOUR_MS)
+    store.reads = 0
+    for _ in range(120):
+        clock.advance(60_000)
+        keep_house(engine)
+    assert len(log_of(engine)) == 0
+    assert store.reads <= 3 * 120
 
 
 def test_what_was_trimmed_is_known_after_a_restart() -> None:

@@ -34,6 +34,7 @@ ENGINE: Final = {
     "aws_delays": "Tables stay CREATING for a while, as on AWS.",
     "rollover_ms": "When an open shard closes and one child continues it.",
     "retention_ms": "How long a stream keeps a record.",
+    "split_records": "A shard that takes more records in a second is split; 0: never. Order holds for every item.",
     "slice_rows": "How much housekeeping is done at once, between requests.",
 }
 CRASH_POINTS: Final = {

@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "pause": Entry("tailrace.cli.pausing:pause", "Let a handler start nothing new."),
     "resume": Entry("tailrace.cli.pausing:resume", "Let it go on."),
     "mapping": Entry("tailrace.cli.mapping:mapping", "List the handlers known here, or rename one."),
+    "shards": Entry("tailrace.cli.shards:shards", "List the shards of a stream, or split them."),
     "audit": Entry("tailrace.cli.audit:audit", "Read what people did here."),
     "coverage": Entry("tailrace.cli.coverage:coverage", "List what of DynamoDB's API is there."),
     "clock": Entry("tailrace.cli.clock:clock", "Show or bend time (`serve --clock manual`)."),

@@ -30,7 +30,7 @@ from tailrace.engine.streams import RecordsPage, StreamReader
 from tailrace.engine.time_to_live import TimeToLive
 from tailrace.engine.transact import KeyOf, Place, Transactions, read_all
 from tailrace.engine.trimming import Trimming
-from tailrace.errors import validation_error
+from tailrace.errors import SettingsError, validation_error
 from tailrace.ports import (
     Clock,
     ItemWrite,
@@ -329,6 +329,20 @@ class Engine:
     def earlier_streams_of(self, table: str) -> list[StreamRef]:
         """Streams of the table that are off and can still be read, the oldest first."""
         return self._streams.earlier(table)
+
+    def split_shards(self, table: str, shard_id: str | None = None) -> list[Shard]:
+        """Split one open shard of a table's stream, or all of them. Returns: the shards that are open then.
+
+        Raises:  ApiError without a table or stream; SettingsError for a shard that is not open, or too many.
+        """
+        stream = self._streams.on(table)
+        chosen = [shard.number for shard in stream.open_shards if shard_id in (None, shard.shard_id)]
+        if not chosen:
+            raise SettingsError(
+                f"{shard_id!r} is no open shard of {table!r}", hint=f"tailrace shards ls {table}"
+            )
+        self._lineage.split(stream, chosen, self.clock.now().wall_ms)
+        return list(stream.open_shards)
 
     def shards_of(self, arn: str) -> list[Shard]:
         """Every shard that can still be read, parents before children. Raises: ApiError."""

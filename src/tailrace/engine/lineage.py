@@ -5,6 +5,8 @@ A closing is one commit with its children. Numbers of a child are greater than e
 Called by `engine.engine` (for each write), `engine.lifecycle`, `engine.streams`, `engine.expiry`.
 """
 
+from collections.abc import Container
+
 import msgspec
 
 from tailrace.engine.catalog import NEVER_MS, Catalog, Stream
@@ -13,10 +15,12 @@ from tailrace.engine.documents import StreamDocument, TableDocument
 from tailrace.engine.sequences import Sequences
 from tailrace.engine.settings import EngineSettings
 from tailrace.engine.trimming import Trimming
+from tailrace.errors import SettingsError
 from tailrace.streams import shards as transitions
 from tailrace.streams.arns import label_of
 from tailrace.streams.record import ViewType
 from tailrace.streams.shards import Shard
+from tailrace.tables.limits import SHARDS_PER_STREAM
 
 
 class Lineage:
@@ -35,6 +39,8 @@ class Lineage:
         self._catalog = catalog
         self._sequences = sequences
         self._settings = settings
+        self._load: dict[int, tuple[int, int]] = {}
+        """How many records an open shard took in a second: (second, count)."""
 
     # ---- transitions -------------------------------------------------------------------------------------------
 
@@ -61,7 +67,10 @@ class Lineage:
         """The shard that takes a record now; one that is due is rolled over first."""
         if wall_ms - stream.rollover_from_ms >= self._settings.rollover_ms:
             self.roll(stream, wall_ms)
-        return stream.shard_for(partition)
+        shard = stream.shard_for(partition)
+        if self._settings.split_records and self._note_load(stream, shard, wall_ms):
+            return stream.shard_for(partition)
+        return shard
 
     def roll(self, stream: Stream, wall_ms: int) -> None:
         """Close every open shard that is due; one child continues each. Source: semantics §1.5."""
@@ -70,22 +79,52 @@ class Lineage:
             for shard in stream.open_shards
             if wall_ms - shard.created_ms >= self._settings.rollover_ms
         }
-        if not due:
-            return
+        if due:
+            self._continue(stream, due, wall_ms, is_split=False)
+
+    def split(self, stream: Stream, numbers: Container[int], wall_ms: int) -> None:
+        """Close these open shards; two children, each with half of the hashes, continue each of them.
+
+        Raises:  SettingsError when the stream would have more open shards than one may have.
+        """
+        due = {
+            shard.number
+            for shard in stream.open_shards
+            if shard.number in numbers and shard.first < shard.last
+        }
+        if len(stream.open_shards) + len(due) > SHARDS_PER_STREAM:
+            raise SettingsError(
+                f"stream {stream.arn} would have more than {SHARDS_PER_STREAM} open shards: it has {len(stream.open_shards)}"
+            )
+        self._continue(stream, due, wall_ms, is_split=True)
+
+    def _continue(self, stream: Stream, due: set[int], wall_ms: int, *, is_split: bool) -> None:
+        """Close shards and open their children, in one group. Source: semantics §1.5."""
+        follow, count = (transitions.split, 2) if is_split else (transitions.rollover, 1)
         shards: list[Shard] = []
         for shard in stream.document.shards:
             if shard.number not in due:
                 shards.append(shard)
                 continue
-            number = self._catalog.take_shard_numbers(1)
+            number = self._catalog.take_shard_numbers(count)
             ending, starting = self._sequences.next(wall_ms), self._sequences.next(wall_ms)
             shards.extend(
-                transitions.rollover(
-                    shard, stream.document.label, number, wall_ms, ending=ending, starting=starting
-                )
+                follow(shard, stream.document.label, number, wall_ms, ending=ending, starting=starting)
             )
             self._committer.note_closed(shard.number)
         self._catalog.save_stream(msgspec.structs.replace(stream.document, shards=tuple(shards)))
+
+    def _note_load(self, stream: Stream, shard: Shard, wall_ms: int) -> bool:
+        """Count a record; whether its shard was split for it. Only with the setting `split_records`."""
+        second, count = self._load.get(shard.number, (0, 0))
+        count = count + 1 if second == wall_ms // 1_000 else 1
+        self._load[shard.number] = wall_ms // 1_000, count
+        is_full = len(stream.open_shards) >= SHARDS_PER_STREAM or shard.first == shard.last
+        if count <= self._settings.split_records or is_full:
+            return False
+        del self._load[shard.number]
+        self.split(stream, (shard.number,), wall_ms)
+        return True
 
     def disable(self, stream: Stream, wall_ms: int) -> None:
         """Close a stream for good; it stays readable for 24 hours. Source: semantics §1.2."""
@@ -145,6 +184,8 @@ class Lineage:
         }
         kept = transitions.forget(_in_order(stream), gone)
         self._catalog.note_vanished(gone)
+        for number in gone:
+            self._load.pop(number, None)
         if not kept and self.is_over(stream, wall_ms):
             through = max(
                 (max(shard.before, gone[shard.number]) for shard in stream.document.shards), default=0

@@ -15,7 +15,8 @@ class EngineSettings:
     """Settings of one engine.
 
     Shape:   `shards` a new stream begins with; `aws_delays` imitates AWS's waiting for tables; `slice_rows` bounds one
-             slice of housekeeping (about two milliseconds).
+             slice of housekeeping (about two milliseconds); a shard that takes more than `split_records` in a second is
+             split, 0 for never.
     Raises:  SettingsError.
     """
 
@@ -26,11 +27,13 @@ class EngineSettings:
     rollover_ms: int = 4 * 3_600_000
     retention_ms: int = 24 * 3_600_000
     slice_rows: int = 200
+    split_records: int = 0
 
     def __post_init__(self) -> None:
         _within("shards", self.shards, 1, SHARDS_PER_STREAM)
         _within("rollover_ms", self.rollover_ms, 1, 10**12)
         _within("retention_ms", self.retention_ms, 1, 10**12)
+        _within("split_records", self.split_records, 0, 10**9)
         _within("slice_rows", self.slice_rows, 1, 100_000)
 
 

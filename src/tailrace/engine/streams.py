@@ -74,7 +74,7 @@ class StreamReader:
             )
         return stream
 
-    def of_table(self, name: str) -> StreamRef:
+    def on(self, name: str) -> Stream:
         """The stream that is on. Raises: ApiError."""
         table = self._catalog.tables.get(name)
         if table is None or table.stream is None:
@@ -82,8 +82,17 @@ class StreamReader:
             raise ApiError(
                 "ResourceNotFoundException", f"Requested resource not found: {missing}: {name} not found"
             )
-        document = table.stream.document
-        return StreamRef(table.stream.arn, name, document.label, document.view_type, self._settings.region)
+        return table.stream
+
+    def of_table(self, name: str) -> StreamRef:
+        """The names of the stream that is on. Raises: ApiError."""
+        return self._reference(self.on(name))
+
+    def _reference(self, stream: Stream) -> StreamRef:
+        document = stream.document
+        return StreamRef(
+            stream.arn, document.table, document.label, document.view_type, self._settings.region
+        )
 
     def earlier(self, name: str) -> list[StreamRef]:
         """Streams of the table as it is now that are off and can still be read, the oldest first."""
@@ -92,9 +101,7 @@ class StreamReader:
             return []
         wall_ms = self._clock.now().wall_ms
         return [
-            StreamRef(
-                stream.arn, name, stream.document.label, stream.document.view_type, self._settings.region
-            )
+            self._reference(stream)
             for stream in self._lineage.streams_of(name, table.number)
             if stream is not table.stream and not self._lineage.is_over(stream, wall_ms)
         ]

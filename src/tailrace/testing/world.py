@@ -20,6 +20,7 @@ from tailrace.app.change import Change
 from tailrace.app.entity import Entity
 from tailrace.app.item import entity_of
 from tailrace.app.retry import milliseconds
+from tailrace.app.table import Table
 from tailrace.clocks.manual import ManualClock
 from tailrace.compose import build_worker, create_tables, housekeep, mark_name
 from tailrace.engine.engine import Engine, EngineSettings
@@ -207,6 +208,12 @@ class World(Items):
             with suppress(SettingsError):
                 return running.app.entity(cls)
         return entity_of(cls)
+
+    def split(self, table: Table | str) -> int:
+        """Split every open shard of a table's stream, as a growing table does. Returns: how many are open then. Raises: ApiError."""
+        count = len(self.engine.split_shards(str(table)))
+        self.engine.committer.flush()
+        return count
 
     def client(self, service: str) -> Any:
         """A boto3 client ("dynamodb" or "dynamodbstreams") of this engine, without sockets. Raises: SettingsError."""

@@ -217,6 +217,28 @@ def test_a_gap_is_told_after_its_shard_is_forgotten(shop: Shop) -> None:
         assert named(world) == before
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_handler_follows_every_item_over_splits(seed: int) -> None:
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+    seen: dict[str, list[int]] = {}
+
+    @app.on(orders, concurrency=4)
+    def note(change: Change) -> None:
+        assert change.new is not None
+        seen.setdefault(change.key, []).append(int(change.new["n"]))
+
+    with World(app, seed=seed) as world:
+        for number in range(24):
+            for name in "abcdef":
+                world.put(orders, {"id": name, "n": number})
+            if number in (8, 16):
+                assert world.split(orders) == 2 ** (number // 8)
+                world.advance("1m")
+        world.settle()
+        assert seen == {name: list(range(24)) for name in "abcdef"}
+
+
 def test_leases_of_finished_shards_are_not_renewed(shop: Shop) -> None:
     with World(shop.app, seed=1) as world:
         for hour in range(5):

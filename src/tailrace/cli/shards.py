@@ -1,0 +1,69 @@
+"""`tailrace shards ls|split TABLE`: the shards of a table's stream.
+
+Rules of this file: options and output; the `shards` verbs do it. Registered in `main`.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tailrace.cli import options
+from tailrace.cli.connection import ask
+from tailrace.cli.status import aligned
+
+
+@click.group()
+def shards() -> None:
+    """List the shards of a table's stream, or split them as AWS does when a table grows.
+
+    \b
+    Example: tailrace shards ls orders
+             tailrace shards split orders
+    Next:    tailrace status
+    """
+
+
+@shards.command()
+@click.argument("table")
+@options.options(options.data, options.as_json)
+def ls(table: str, directory: Path, as_json: bool) -> None:
+    """List every shard of TABLE's stream that can be read, parents before children.
+
+    \b
+    Example: tailrace shards ls orders
+    """
+    answer = ask(directory, "shards.ls", {"table": table})
+    click.echo(json.dumps(answer) if as_json else _listed(answer["shards"]))
+
+
+@shards.command()
+@click.argument("table")
+@click.option("--shard", metavar="ID", help="Split this one alone; without it every open one.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@options.options(options.data, options.as_json)
+def split(table: str, shard: str | None, dry_run: bool, directory: Path, as_json: bool) -> None:
+    """Close the open shards of TABLE's stream; two children continue each, in order for every item.
+
+    For testing what consumers do then. AWS splits when a table grows, and nobody can ask for it.
+
+    \b
+    Example: tailrace shards split orders
+    Next:    tailrace shards ls orders
+    """
+    answer = ask(directory, "shards.split", {"table": table, "shard": shard, "dry_run": dry_run})
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    count = len(answer["split"])
+    click.echo(f"{'would split' if dry_run else 'split'} {count} shard{'' if count == 1 else 's'}; open now:")
+    click.echo(_listed(answer["shards"]))
+
+
+def _listed(found: list[dict[str, Any]]) -> str:
+    rows: list[tuple[str, ...]] = [("SHARD", "STATE", "KEYS", "PARENT")]
+    for each in found:
+        state = "closed" if each["closed"] else "open"
+        rows.append((each["shard"], state, f"{each['share']:.1%}", each["parent"] or "-"))
+    return "\n".join(aligned(rows))

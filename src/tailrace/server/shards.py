@@ -1,0 +1,61 @@
+"""Verbs about shards: those of a table's stream, and splitting them.
+
+Rules of this file: a split is the engine's own, in one commit with its children. Registered by `verbs`.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+from tailrace.engine.engine import Engine
+from tailrace.errors import TailraceError
+from tailrace.server.control import Arguments, Subject, verb
+from tailrace.streams.shards import HASHES, Shard
+
+
+@verb("shards.ls")
+async def ls(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
+    """Arguments: table."""
+    table = table_of(arguments)
+    yield {"table": table, "shards": shown(shards_of(subject.engine, table))}
+
+
+@verb("shards.split", changes=True, works_offline=True)
+async def split(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
+    """Arguments: table, shard (all open ones without it), dry_run."""
+    table, engine = table_of(arguments), subject.engine
+    before = [shard for shard in shards_of(engine, table) if not shard.is_closed]
+    chosen = [shard for shard in before if arguments.get("shard") in (None, shard.shard_id)]
+    if not arguments.get("dry_run"):
+        engine.split_shards(table, arguments.get("shard"))
+        if subject.flushed is not None:
+            await subject.flushed()
+        else:
+            engine.committer.flush()
+    open_now = [shard for shard in shards_of(engine, table) if not shard.is_closed]
+    yield {"table": table, "split": [shard.shard_id for shard in chosen], "shards": shown(open_now)}
+
+
+def table_of(arguments: Arguments) -> str:
+    """The table that is meant. Raises: TailraceError."""
+    table = arguments.get("table")
+    if not isinstance(table, str) or not table:
+        raise TailraceError("This needs the name of a table.", hint="tailrace status")
+    return table
+
+
+def shards_of(engine: Engine, table: str) -> list[Shard]:
+    """Every readable shard of the stream that is on. Raises: ApiError."""
+    return engine.shards_of(engine.stream_of(table).arn)
+
+
+def shown(shards: Sequence[Shard]) -> list[dict[str, Any]]:
+    """Shards as JSON; `share` is the part of all partition keys that belongs to one."""
+    return [
+        {
+            "shard": shard.shard_id,
+            "parent": shard.parent_id,
+            "closed": shard.is_closed,
+            "share": (shard.last - shard.first + 1) / HASHES,
+        }
+        for shard in shards
+    ]

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import delivery_figures, http_figures, peers, process_figures
+from bench import delivery_figures, http_figures, peers, process_figures, typed_figures
 from bench.targets import TARGETS, Target, is_missed, ratio
 
 Figures = Iterator[tuple[str, float]]
@@ -32,6 +32,7 @@ def groups(quick: bool) -> dict[str, Callable[[], Figures]]:
         "start": lambda: process_figures.start_figures(3 if quick else 7),
         "import": lambda: process_figures.import_figures(5 if quick else 15),
         "delivery": lambda: delivery_figures.figures(quick),
+        "types": lambda: typed_figures.figures(quick),
         "simulation": lambda: delivery_figures.simulation_figures(quick),
         "growth": lambda: http_figures.growth_figures(100_000 if quick else 1_000_000),
     }

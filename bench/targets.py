@@ -34,6 +34,15 @@ TARGETS = (
     Target("put returned → handler called, p50", "ms", 3, "lower"),
     Target("put returned → handler called, p99", "ms", 15, "lower"),
     Target("delivery through one mapping", "records/s", 100_000, limit="decode and call"),
+    Target("boto3's TypeDeserializer", "items/s", None),
+    Target("an item as plain values", "items/s", None),
+    Target("an item as its class", "items/s", None, limit="boto3's TypeDeserializer"),
+    Target("an instance as its item", "items/s", None),
+    Target("raw batches that read every item", "records/s", None),
+    Target("typed batches that read every item", "records/s", None, limit="raw batches that read every item"),
+    Target(
+        "typed single changes with a predicate", "records/s", None, limit="raw batches that read every item"
+    ),
     Target("start of serve to the first answer", "s", 0.35, "lower"),
     Target("import tailrace", "ms", 60, "lower"),
     Target("simulation", "steps/s", 20_000),

@@ -5,6 +5,11 @@ Rules of this file: text only; every setting has one, checked by `test_reference
 
 from typing import Final
 
+NAMES: Final = {
+    "Epoch": "A datetime kept as a number of whole seconds since 1970, as a table's TTL attribute needs it.",
+    "__version__": "The version of the package.",
+}
+"""Public names that have no docstring of their own."""
 MAPPING: Final = {
     "id": "The mapping's stable name; the handler's qualified name by default. Checkpoints are kept under it.",
     "order": "`key`: a failing item leaves the flow and every other one goes on. `lane`: Lambda's order, a failing batch blocks its lane.",

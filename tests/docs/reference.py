@@ -143,7 +143,10 @@ def operations() -> str:
 
 def names() -> str:
     """Every public name."""
-    rows = [(f"`{name}`", _first_line(getattr(tailrace, name))) for name in sorted(tailrace.__all__)]
+    rows = [
+        (f"`{name}`", meanings.NAMES.get(name) or _first_line(getattr(tailrace, name)))
+        for name in sorted(tailrace.__all__)
+    ]
     return "# Names\n\nWhat `from tailrace import …` gives.\n\n" + table(("name", "meaning"), rows)
 
 

@@ -20,6 +20,7 @@ from tailrace.app import widening
 from tailrace.app.change import Change
 from tailrace.app.explain import alternatives, event_of
 from tailrace.app.item import entity_of
+from tailrace.app.leaves import fits
 from tailrace.app.predicates import Predicate, compiled
 from tailrace.app.table import Changes
 from tailrace.app.widening import pattern_of
@@ -158,6 +159,7 @@ def judged(predicate: Predicate, record: ChangeRecord) -> tuple[bool, bool, bool
     terms = alternatives(changes, predicate)
     event = event_of(record)
     passed = any(matches(pattern_of(term), event) for term in terms)
+    assert passed is any(fits(pattern_of(term), event) for term in terms)
     claims_all = not any(each.part.startswith("pk fits") is False for term in terms for each in term.opened)
     return accepted, passed, claims_all and keys_fit
 

@@ -224,9 +224,8 @@ class App:
         changes = self._changes(table)
         if changes.entity is not None or len(changes.events) < len(EVENTS):
             raise SettingsError(f"unmatched: {table!r} is not allowed; it is a table")
-        return self._declare(
-            "on", changes, Unmatched(changes.table).wants, retry, timeout, unmatched_id(changes.table.name)
-        )
+        others = replace(changes, unmatched=True)
+        return self._declare("on", others, None, retry, timeout, unmatched_id(changes.table.name))
 
     def explain(self, handler: Callable[..., Any] | str) -> Explanation:
         """What reaches a handler: the event pattern, what is judged in process besides, and why. Raises: SettingsError."""
@@ -305,7 +304,7 @@ class App:
         if table.name in self._counting:
             return self._counting[table.name]
         name, unmatched = unmatched_id(table.name), Unmatched(table)
-        settings = MappingSettings(name, accepts=Filter(Changes(table), unmatched.wants))
+        settings = MappingSettings(name, accepts=Filter(Changes(table, unmatched=True)))
         counting = self._counting[table.name] = Mapping(name, table, "on", unmatched.log, settings)
         return counting
 
@@ -362,7 +361,12 @@ class App:
 
 def _accepts(changes: Changes, where: Where | None) -> Filter | None:
     """Which records reach the handler; None: all of them."""
-    if where is None and changes.entity is None and len(set(changes.events)) == len(EVENTS):
+    if (
+        where is None
+        and changes.entity is None
+        and not changes.unmatched
+        and len(set(changes.events)) == len(EVENTS)
+    ):
         return None
     return Filter(changes, where)
 

@@ -46,7 +46,7 @@ class Change(Generic[T]):
         self.record = record
         self.table = table
         self.entity = entity
-        self._region = region
+        self.region = region
 
     def __repr__(self) -> str:
         return f"<Change {self.event_name} {self.table}/{self.key} {self.sequence_number}>"
@@ -82,8 +82,8 @@ class Change(Generic[T]):
         if self.record.by_ttl:
             return "ttl"
         item = self.raw_old if self.raw_new is None else self.raw_new
-        region = (item or {}).get(REPLICATED_FROM, {}).get("S", self._region)
-        return "user" if region == self._region else "replica"
+        region = (item or {}).get(REPLICATED_FROM, {}).get("S", self.region)
+        return "user" if region == self.region else "replica"
 
     @cached_property
     def raw_keys(self) -> Item:

@@ -187,7 +187,7 @@ class Entity(Generic[T]):
                     f"{self} and {other} cannot be told apart in table {self.table.name!r}: the key {shown} fits both "
                     f"({self.key_words} and {other.key_words}); begin their templates differently, as in 'ORDER#{{id}}'"
                 )
-        self.table.entities.append(self)
+        self.table.entities.add(self)
 
     @property
     def key_words(self) -> str:

@@ -1,26 +1,23 @@
 """`app.explain(handler)`: what reaches a handler, what a pattern can say of it, what is judged in process, and why.
 
-Rules of this file: it computes and words; recorded traffic is counted by whoever has it (`world.explain`, `tailrace explain`), with the same
-pattern engine that event source mappings use. Called by app.py, testing/world.py and server/explaining.py.
+Rules of this file: it computes and words; recorded traffic is counted by whoever has it (`tailrace explain`). Called by app.py and server/explaining.py.
 """
 
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import orjson
 
 from tailrace.app.change import Change
 from tailrace.app.entity import Entity
-from tailrace.app.leaves import THERE
+from tailrace.app.leaves import THERE, fits
 from tailrace.app.predicates import Predicate
 from tailrace.app.table import EVENTS, Changes
 from tailrace.app.widening import Open, Path, Term, closed, meet, pattern_of, terms_of
 from tailrace.streams.envelopes import lambda_record
 from tailrace.streams.record import ChangeRecord
-
-Matches = Callable[[dict[str, Any]], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +51,9 @@ class Explanation:
     patterns: tuple[dict[str, Any], ...]
     opened: tuple[Open, ...]
     residual: str | None
-    traffic: Traffic | None = None
 
-    def value(self) -> dict[str, Any]:
-        """The same as JSON."""
-        counted = self.traffic
+    def value(self, traffic: Traffic | None = None) -> dict[str, Any]:
+        """The same as JSON, with what was counted."""
         return {
             "handler": self.handler,
             "target": self.target,
@@ -66,9 +61,7 @@ class Explanation:
             "patterns": list(self.patterns),
             "residual": self.residual,
             "open": [{"part": each.part, "reason": each.reason} for each in self.opened],
-            "traffic": None
-            if counted is None
-            else {"records": counted.records, "matched": counted.matched, "wanted": counted.wanted},
+            "traffic": None if traffic is None else asdict(traffic),
         }
 
     def __str__(self) -> str:
@@ -91,6 +84,7 @@ def lines_of(value: dict[str, Any]) -> Iterable[str]:
 def target_words(changes: Changes) -> str:
     """What a handler is declared on."""
     name = changes.table.name if changes.entity is None else str(changes.entity)
+    name = f"{name}, what fits no entity" if changes.unmatched else name
     if set(changes.events) == set(EVENTS):
         return name
     words = {"INSERT": "inserted", "MODIFY": "modified", "REMOVE": "removed"}
@@ -102,6 +96,10 @@ def alternatives(changes: Changes, where: Predicate | Callable[[Change[Any]], bo
     first = (
         Term(frozenset(changes.events)) if changes.entity is None else _entity_term(changes, changes.entity)
     )
+    if changes.unmatched:
+        first = replace(
+            first, opened=(Open("it fits no entity", "a pattern cannot say what all the others are not"),)
+        )
     if where is None:
         return [first]
     if not isinstance(where, Predicate):
@@ -153,16 +151,10 @@ def explain(
     return Explanation(handler, target_words(changes), words, patterns, opened, residual)
 
 
-def count(
-    records: Iterable[ChangeRecord], matches: Matches, accepts: Callable[[ChangeRecord], bool] | None
-) -> Traffic:
-    """Recorded traffic, through the pattern and through the filter."""
-    seen = matched = wanted = 0
-    for record in records:
-        seen += 1
-        matched += matches(event_of(record))
-        wanted += accepts is None or accepts(record)
-    return Traffic(seen, matched, wanted)
+def lets_through(patterns: Sequence[Mapping[str, Any]], record: ChangeRecord) -> bool:
+    """Whether one of the patterns lets a record through."""
+    event = event_of(record)
+    return not patterns or any(fits(pattern, event) for pattern in patterns)
 
 
 def event_of(record: ChangeRecord) -> dict[str, Any]:

@@ -106,8 +106,10 @@ def _item(cls: Any, names: Mapping[str, Any] | None) -> Shape:
         for name, default in defaults.items()
     ]
 
+    create = object.__new__
+
     def make(values: dict[str, Any]) -> Any:
-        made = cls.__new__(cls)
+        made = create(cls)
         made.__dict__ = values
         return made
 
@@ -160,7 +162,8 @@ def _pydantic(cls: Any) -> Shape:
     for name, info in cls.model_fields.items():
         default: Callable[[], Any] | None = None
         if info.default_factory is not None:
-            default = _needs_self
+            needs_others = getattr(info, "default_factory_takes_validated_data", False)
+            default = _needs_self if needs_others else info.default_factory
         elif not info.is_required():
             default = fresh(info.default)
         annotation = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation

@@ -5,14 +5,15 @@ let through and judged again where a failure has a place: in the sink. Made by a
 """
 
 from collections.abc import Callable
-from typing import Any
-
-import orjson
+from typing import Any, Final
 
 from tailrace.app.change import Change
 from tailrace.app.predicates import Predicate, compiled
 from tailrace.app.table import Changes
 from tailrace.streams.record import ChangeRecord
+
+MOST_KEPT: Final = 10_000
+"""As many judged changes wait for their handler with their images decoded; later ones are decoded again."""
 
 
 class Filter:
@@ -21,7 +22,17 @@ class Filter:
     Shape:   `doubtful` holds the sequence numbers of the changes that `where` raised on.
     """
 
-    __slots__ = ("_doubtful", "_events", "_fits", "_table", "_where", "changes", "where")
+    __slots__ = (
+        "_doubtful",
+        "_entities",
+        "_entity",
+        "_events",
+        "_judged",
+        "_table",
+        "_where",
+        "changes",
+        "where",
+    )
 
     def __init__(
         self, changes: Changes, where: Predicate | Callable[[Change[Any]], bool] | None = None
@@ -30,25 +41,39 @@ class Filter:
         self.where = where
         self._events = frozenset(changes.events)
         self._table = changes.table.name
-        self._fits = None if changes.entity is None else changes.entity.fits
+        self._entity = changes.entity
+        self._entities = changes.table.entities if changes.entity is not None or changes.unmatched else None
         self._where = compiled(where) if isinstance(where, Predicate) else where
         self._doubtful: set[int] = set()
+        self._judged: dict[int, Change[Any]] = {}
 
     def __call__(self, record: ChangeRecord) -> bool:
         """Whether the record goes to the handler. Never raises."""
         if record.event_name not in self._events:
             return False
-        if self._fits is not None and not self._fits(orjson.loads(record.keys)):
+        if self._entities is not None and self._entities.of(record.keys) is not self._entity:
             return False
         if self._where is None:
             return True
+        change = Change[Any](record, self._table, self.changes.entity)
         try:
-            return bool(self._where(Change(record, self._table, self.changes.entity)))
+            accepted = bool(self._where(change))
         except (
             Exception
         ):  # the machine's filter may not raise; `judge` raises it again, where it counts as a failure
             self._doubtful.add(record.sequence)
             return True
+        if accepted and len(self._judged) < MOST_KEPT:
+            self._judged[record.sequence] = change
+        return accepted
+
+    def take(self, record: ChangeRecord, region: str) -> Change[Any]:
+        """The change of a record that was let through, with what was decoded to judge it."""
+        change = self._judged.pop(record.sequence, None)
+        if change is None or change.record is not record:
+            return Change(record, self._table, self.changes.entity, region)
+        change.region = region
+        return change
 
     def judge(self, change: Change[Any]) -> bool:
         """Whether a change that was let through goes to the handler. Raises: what `where` raises."""

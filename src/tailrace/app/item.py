@@ -120,7 +120,7 @@ def declare(
     try:
         entity.try_compile()
     except SettingsError:
-        table.entities.remove(entity)
+        table.entities.discard(entity)
         raise
     return entity
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+import orjson
+
 from tailrace.errors import SettingsError
 from tailrace.streams.record import VIEW_TYPES, EventName, ViewType
 
@@ -17,7 +19,38 @@ if TYPE_CHECKING:
 KeyType: TypeAlias = Literal["S", "N", "B"]
 NAME: Final = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
 LONGEST_KEY_NAME: Final = 255
+MOST_KEPT: Final = 10_000
 EVENTS: tuple[EventName, ...] = ("INSERT", "MODIFY", "REMOVE")
+
+
+class Entities(list["Entity[Any]"]):
+    """The classes that are kept in a table, as they declare themselves; at most one of them fits a key."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: dict[bytes, Entity[Any] | None] = {}
+
+    def of(self, keys: bytes) -> "Entity[Any] | None":
+        """The entity of a record's keys (JSON). Every handler of a table asks for every record, so answers are kept."""
+        try:
+            return self._found[keys]
+        except KeyError:
+            item = orjson.loads(keys)
+            found = next((each for each in self if each.parts and each.fits(item)), None)
+            if len(self._found) >= MOST_KEPT:
+                self._found.clear()
+            self._found[keys] = found
+            return found
+
+    def add(self, entity: "Entity[Any]") -> None:
+        """One more."""
+        self._found.clear()
+        self.append(entity)
+
+    def discard(self, entity: "Entity[Any]") -> None:
+        """One less."""
+        self._found.clear()
+        self.remove(entity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +64,7 @@ class Table:
     sk_type: KeyType = "S"
     ttl: str | None = None
     stream: ViewType | None = "NEW_AND_OLD_IMAGES"
-    entities: list["Entity[Any]"] = field(default_factory=list, init=False, compare=False, repr=False)
-    """The classes that are kept in it, as they declare themselves."""
+    entities: Entities = field(default_factory=Entities, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -80,6 +112,8 @@ class Changes:
     table: Table
     events: tuple[EventName, ...] = EVENTS
     entity: "Entity[Any] | None" = None
+    unmatched: bool = False
+    """Only those of items that are of no entity."""
 
 
 def key_names(table: Table) -> Iterable[str]:

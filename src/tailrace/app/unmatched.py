@@ -29,11 +29,6 @@ class Unmatched:
         self._table = table
         self._logged: set[str] = set()
 
-    def wants(self, change: Change[Any]) -> bool:
-        """Whether a change fits no entity of the table."""
-        keys = change.raw_keys
-        return not any(entity.parts and entity.fits(keys) for entity in self._table.entities)
-
     def log(self, change: Change[Any]) -> None:
         """Say it once for each kind of key, and for a hundred kinds at most."""
         kind = "/".join(str(value).partition("#")[0][:LETTERS] for value in change.keys.values())

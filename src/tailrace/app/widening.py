@@ -16,6 +16,7 @@ from tailrace.app.codec import MISFITS
 from tailrace.app.field_path import FieldPath
 from tailrace.app.leaves import NOT_THERE, THERE, Alternatives, both, is_certain, numeric
 from tailrace.app.predicates import (
+    COMPARE,
     And,
     ByTtl,
     Changed,
@@ -24,6 +25,7 @@ from tailrace.app.predicates import (
     Not,
     OneOf,
     Operand,
+    Operator,
     Or,
     Predicate,
     StartsWith,
@@ -232,7 +234,7 @@ def _all_but(texts: Alternatives, kind: str) -> Alternatives:
     return ({"anything-but": list(texts)}, NOT_THERE)
 
 
-def _ordered(predicate: Predicate, left: Operand[Any], operator: str, right: Any, negated: bool) -> Term:
+def _ordered(predicate: Predicate, left: Operand[Any], operator: Operator, right: Any, negated: bool) -> Term:
     words = f"~({predicate!r})" if negated else repr(predicate)
     field, kinds = left.field, _kinds(left.field)
     reason = "numbers are texts in patterns" if kinds == {"N"} else "patterns have no order of texts"
@@ -249,11 +251,18 @@ def _ordered(predicate: Predicate, left: Operand[Any], operator: str, right: Any
             words, reason, leaves={} if asked is None else {_leaf(left, *kinds): (*asked, NOT_THERE)}
         )
     asked = (THERE,) if asked is None else asked
-    if field._absent is not None:  # the default may be on this side; whether it is, is judged in process
+    if _holds(operator, _default(field), right):
         asked = (*asked, NOT_THERE)
     return _wide(
         words, reason, WITH[left.side], {_leaf(left, *kinds): asked} if asked != (THERE, NOT_THERE) else {}
     )
+
+
+def _holds(operator: Operator, value: Any, right: Any) -> bool:
+    try:
+        return bool(COMPARE[operator](value, right))
+    except TypeError:  # None, or no value at all: never on a side
+        return False
 
 
 OPPOSITE: Final = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}

@@ -34,6 +34,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "mapping": Entry("tailrace.cli.mapping:mapping", "List the handlers known here, or rename one."),
     "shards": Entry("tailrace.cli.shards:shards", "List the shards of a stream, or split them."),
     "audit": Entry("tailrace.cli.audit:audit", "Read what people did here."),
+    "explain": Entry("tailrace.cli.explain:explain", "Read which changes reach a handler, and why."),
     "coverage": Entry("tailrace.cli.coverage:coverage", "List what of DynamoDB's API is there."),
     "clock": Entry("tailrace.cli.clock:clock", "Show or bend time (`serve --clock manual`)."),
 }

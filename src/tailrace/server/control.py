@@ -23,6 +23,7 @@ from tailrace.server.audit import note
 from tailrace.server.control_socket import listen, place_socket, remove_leftovers
 
 if TYPE_CHECKING:
+    from tailrace.app.app import App
     from tailrace.engine.engine import Engine
     from tailrace.ports import Clock
     from tailrace.runtime.redriver import Progress, Request
@@ -40,6 +41,8 @@ Arguments: TypeAlias = Mapping[str, Any]
 
 class Running(Protocol):
     """Whatever can say how its handlers fare: the worker."""
+
+    app: "App"
 
     def status(self) -> Sequence["Status"]:
         """One entry a mapping and shard."""

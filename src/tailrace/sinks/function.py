@@ -116,8 +116,7 @@ class HandlerSink:
 
     async def write(self, batch: Batch) -> Outcome:
         """Call the handler for every record."""
-        entity, stream = self._mapping.entity, batch.stream
-        changes = [Change(record, stream.table, entity, stream.region) for record in batch.records]
+        changes = changes_of(self._mapping, batch)
         is_once = self._effects.marks_all
         calls = Calls(changes, await self._effects.applied(changes) if is_once else (), marks_all=is_once)
         handler = await provided(self._mapping, self._needed)
@@ -184,8 +183,7 @@ class BatchSink:
 
     async def write(self, batch: Batch) -> Outcome:
         """Call the handler once."""
-        entity, stream = self._mapping.entity, batch.stream
-        changes = [Change(record, stream.table, entity, stream.region) for record in batch.records]
+        changes = changes_of(self._mapping, batch)
         handler = await provided(self._mapping, self._needed)
         try:
             if self._filter is not None:
@@ -215,6 +213,14 @@ async def provided(mapping: Mapping, needed: Dependencies) -> Handler:
     if not mapping.dependencies:
         return mapping.target
     return partial(mapping.target, **await needed.resolve(mapping.dependencies))
+
+
+def changes_of(mapping: Mapping, batch: Batch) -> list[Change[Any]]:
+    """The records of a batch as the handler is given them."""
+    stream, judged = batch.stream, filter_of(mapping)
+    if judged is not None:
+        return [judged.take(record, stream.region) for record in batch.records]
+    return [Change(record, stream.table, mapping.entity, stream.region) for record in batch.records]
 
 
 def filter_of(mapping: Mapping) -> Filter | None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tailrace.app.app import App
 from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
 from tailrace.engine.engine import Engine, EngineSettings
@@ -32,6 +33,7 @@ class FixedWorker:
     """A worker that says what it was told."""
 
     def __init__(self, *said: Status, sinks: Mapping[str, TimedSink] | None = None) -> None:
+        self.app = App("app")
         self.said = said
         self.sinks = sinks or {}
 

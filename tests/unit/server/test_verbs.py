@@ -1,7 +1,10 @@
 """Status, the clock and stop."""
 
+from typing import Any
+
 import pytest
 
+from tailrace import App, Change, Item, new, old
 from tailrace.errors import TailraceError
 from tests.unit.server.admin import START_MS, FixedWorker, Ground, live
 
@@ -114,3 +117,32 @@ def test_stop_asks_for_the_drain_and_answers() -> None:
 
 def test_coverage_lists_operations() -> None:
     assert "PutItem" in str(Ground().ask("coverage"))
+
+
+def test_explain_counts_what_pattern_and_residual_save() -> None:
+    app = App("shop")
+    table = app.table("shop", pk="pk")
+    entity = type(Item)(
+        "Order", (Item,), {"__annotations__": {"pk": str, "status": str}, "__module__": __name__}, table=table
+    )  # type: ignore[misc]
+
+    @app.on(
+        entity, where=(new(entity.status) == "paid") & (new(entity.status) > old(entity.status)), id="receipt"
+    )
+    def receipt(change: Change[Any]) -> None: ...
+
+    ground = Ground()
+    for status in ("new", "paid", "zoo", "paid"):
+        ground.put("o1", status=status)
+    worker = FixedWorker()
+    worker.app = app
+    ground.subject.worker = worker
+    value = ground.ask("explain", handler="receipt")
+    assert value["traffic"] == {"records": 4, "matched": 2, "wanted": 1}
+    assert value["patterns"][0]["dynamodb"]["NewImage"] == {"status": {"S": ["paid"]}}
+    assert value["residual"] == "new(Order.status) > old(Order.status)"
+    with pytest.raises(TailraceError, match="'nobody' is no handler of app 'shop'; declared so far: receipt"):
+        ground.ask("explain", handler="nobody")
+    ground.subject.worker = None
+    with pytest.raises(TailraceError, match="No app runs here"):
+        ground.ask("explain", handler="receipt")

@@ -1,0 +1,68 @@
+"""`tailrace explain HANDLER`: what reaches a handler, and why.
+
+Rules of this file: options and output; the answer is the `explain` verb's. Registered in `main`.
+"""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tailrace.cli import options
+from tailrace.cli.connection import ask, connect
+from tailrace.cli.failures import CommandFailure
+
+
+@click.command()
+@click.argument("handler")
+@click.option(
+    "--app", "app", metavar="APP.PY", help="The app, where none runs: a file, or package.module:app."
+)
+@options.options(options.data, options.as_json)
+def explain(handler: str, app: str | None, directory: Path, as_json: bool) -> None:
+    """Print which changes reach a handler: the event pattern, the residual that is judged in process, and why.
+
+    The pattern is the widest that is sound: it drops nothing that the handler wants. Beside a running server its app is
+    asked; elsewhere --app names one. Of the changes that the stream still keeps it counts what each of the two saves.
+
+    \b
+    Example: tailrace explain receipt
+             tailrace explain receipt --app app.py
+    Next:    tailrace status
+    """
+    from tailrace.app.explain import lines_of
+
+    value = (
+        ask(directory, "explain", {"handler": handler})
+        if app is None
+        else _from_file(app, handler, directory)
+    )
+    if as_json:
+        click.echo(json.dumps(value))
+        return
+    for text in lines_of(value):
+        click.echo(text)
+
+
+def _from_file(app: str, handler: str, directory: Path) -> dict[str, Any]:
+    from tailrace.compose import EngineOptions, load_app, open_engine
+    from tailrace.errors import SettingsError
+    from tailrace.server.explaining import explained
+
+    loaded = load_app(app)
+    is_free = directory.is_dir()
+    if is_free and (connection := connect(directory)) is not None:
+        connection.close()
+        is_free = False
+    if is_free:
+        engine = open_engine(EngineOptions(directory=directory))
+        try:
+            return asyncio.run(explained(engine, loaded, handler))
+        finally:
+            engine.close()
+    try:
+        return loaded.explain(handler).value()
+    except SettingsError as error:
+        raise CommandFailure(str(error.args[0]), hint=f"tailrace dev {app}") from error

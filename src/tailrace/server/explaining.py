@@ -1,0 +1,41 @@
+"""The `explain` verb: what reaches a handler, and on the changes that the stream still keeps, what pattern and residual save.
+
+Rules of this file: it only reads. The app is the one that runs here; without a server the command line brings it. Long logs are read in
+slices, and the loop is given back between them. Registered by `verbs`.
+"""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from tailrace.app.app import App
+from tailrace.app.explain import Traffic, lets_through
+from tailrace.engine.engine import Engine
+from tailrace.errors import SettingsError, TailraceError
+from tailrace.server.control import Arguments, Subject, verb
+from tailrace.server.story import all_shards, records_of
+
+
+@verb("explain")
+async def explain(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
+    """Arguments: handler."""
+    if subject.worker is None:
+        raise TailraceError(
+            "No app runs here, so its handlers are not known.", hint="tailrace explain HANDLER --app app.py"
+        )
+    yield await explained(subject.engine, subject.worker.app, str(arguments.get("handler")))
+
+
+async def explained(engine: Engine, app: App, handler: str) -> dict[str, Any]:
+    """An explanation with its traffic, as JSON. Raises: TailraceError."""
+    try:
+        explanation = app.explain(handler)
+    except SettingsError as error:
+        raise TailraceError(str(error.args[0]), hint="tailrace status   (lists the handlers)") from error
+    mapping = next(each for each in app.mappings if each.id == explanation.handler)
+    seen = passed = wanted = 0
+    for _, _, shard in all_shards(engine, mapping.table.name):
+        async for record in records_of(engine, shard):
+            seen += 1
+            passed += lets_through(explanation.patterns, record)
+            wanted += mapping.settings.accepts is None or mapping.settings.accepts(record)
+    return explanation.value(Traffic(seen, passed, wanted))

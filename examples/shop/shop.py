@@ -9,10 +9,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from tailrace import App, Batch, Change, Depends, Item, Retry, by_ttl, changed, new, old
+from tailrace import App, Batch, Change, Depends, Epoch, Item, Retry, by_ttl, changed, new, old
 
 app = App("shop")
-shop = app.table("shop", pk="pk", sk="sk")
+shop = app.table("shop", pk="pk", sk="sk", ttl="expires_at")
 
 
 class Order(Item, table=shop, pk="ORDER#{id}", sk="META"):
@@ -23,6 +23,7 @@ class Order(Item, table=shop, pk="ORDER#{id}", sk="META"):
     status: str = "new"
     total: Decimal = Decimal(0)
     placed_at: datetime | None = None
+    expires_at: Epoch | None = None
 
 
 class Line(Item, table=shop, pk="ORDER#{order}", sk="LINE#{number:04}"):

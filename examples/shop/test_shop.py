@@ -1,5 +1,6 @@
 """The shop in a test world: no sockets, no sleeping. `pytest examples/shop`."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from shop import SOLD, Line, Mailer, Order, app, audit, cheaper, mailer, receipt, shop
@@ -52,6 +53,17 @@ def test_a_deletion_is_noted_and_a_price_cut_counted(world: World) -> None:
     (noted,) = notes.values
     assert isinstance(noted, dict)
     assert noted["was"] == Order(id="o1", total=Decimal(10))
+
+
+def test_an_order_that_expires_is_no_deletion_of_a_person(world: World) -> None:
+    world.use(app)
+    world.put(
+        Order(id="o9", expires_at=datetime.fromtimestamp(world.clock.now().wall_ms / 1_000 + 3_600, UTC))
+    )
+    world.settle()
+    world.advance("2h")
+    assert world.get(Order, id="o9") is None
+    assert world.delivered(audit) == []
 
 
 def test_lines_are_tallied(world: World) -> None:

@@ -22,7 +22,7 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.clocks.system import SystemClock
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.engine.state import EngineStateStore
-from tailrace.errors import ApiError, SettingsError, StoreError
+from tailrace.errors import SettingsError, StoreError
 from tailrace.leases.lease import LEASE_DURATION_MS
 from tailrace.server.http import HttpServer, HttpSettings
 from tailrace.server.joining import Joined
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from tailrace.ports import Clock, Sink, StateStore
     from tailrace.runtime.worker import Worker
     from tailrace.server.observe import Observed
-    from tailrace.tables.definition import TableDefinition
 
 CRASH_AT: Final = "TAILRACE_CRASH_AT"
 HOUSEKEEPING_MS: Final = 5_000
@@ -183,40 +182,11 @@ def _load_module(name: str) -> Any:
 
 def create_tables(app: "App", engine: Engine) -> None:
     """Make the app's tables where they are not there yet. Raises: SettingsError when one is there and differs."""
-    from tailrace.tables.definition import TableDefinition
+    from tailrace.sources.app_tables import (
+        create_tables as create,
+    )  # with it comes the app, which `serve` needs not
 
-    for table in app.tables.values():
-        definition = TableDefinition(
-            table.name, table.pk, table.pk_type, table.sk, table.sk_type if table.sk else None, table.stream
-        )
-        try:
-            found = engine.describe_table(table.name)
-        except ApiError:
-            engine.create_table(definition)
-            continue
-        _check_table(definition, found)
-
-
-def _check_table(declared: "TableDefinition", found: Mapping[str, Any]) -> None:
-    types = {each["AttributeName"]: each["AttributeType"] for each in found["AttributeDefinitions"]}
-    keys = {each["AttributeName"]: types[each["AttributeName"]] for each in found["KeySchema"]}
-    wanted = {each["AttributeName"]: each["AttributeType"] for each in declared.attribute_definitions()}
-    if keys != wanted or next(iter(keys)) != declared.hash_name:
-        raise SettingsError(
-            f"table {declared.name!r} is there with another key: {_key_words(keys)} instead of {_key_words(wanted)}",
-            hint="use another --data directory, or the key that the table has",
-        )
-    stream = found.get("StreamSpecification", {}).get("StreamViewType")
-    if declared.stream is not None and stream != declared.stream:
-        raise SettingsError(
-            f"table {declared.name!r} is there with {'no stream' if stream is None else 'the stream ' + stream}, "
-            f"and the app wants {declared.stream}",
-            hint=f"declare app.table({declared.name!r}, …, stream={stream!r}), or change it with UpdateTable",
-        )
-
-
-def _key_words(keys: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} ({kind})" for name, kind in keys.items())
+    create(app, engine)
 
 
 def build_worker(

@@ -247,3 +247,22 @@ def test_a_node_that_cannot_start_gives_everything_back(tmp_path: Path) -> None:
     engine.close()
     asyncio.run(main())
     open_engine(options).close()
+
+
+def test_a_table_lets_its_items_expire_by_the_attribute_that_the_app_declares() -> None:
+    engine = open_engine(EngineOptions())
+    try:
+        app = App("shop")
+        app.table("shop", pk="pk", ttl="expires_at")
+        for _ in range(2):  # the second time it is there already
+            create_tables(app, engine)
+        assert engine.time_to_live.describe("shop") == {
+            "TimeToLiveStatus": "ENABLED",
+            "AttributeName": "expires_at",
+        }
+        other = App("shop")
+        other.table("shop", pk="pk", ttl="ends")
+        with pytest.raises(SettingsError, match=r"TTL attribute 'expires_at' instead of 'ends'"):
+            create_tables(other, engine)
+    finally:
+        engine.close()

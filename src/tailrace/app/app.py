@@ -113,8 +113,6 @@ class App:
         """Declare a table. Raises: SettingsError."""
         if name in self.tables:
             raise SettingsError(f"table {name!r} is declared twice in app {self.name!r}")
-        if ttl is not None:
-            raise SettingsError(f"table {name!r}: ttl={ttl!r} is not emulated yet; see `tailrace coverage`")
         table = Table(name, pk, sk, pk_type, sk_type, ttl, stream)
         self.tables[name] = table
         return table

@@ -76,6 +76,10 @@ class Table:
                 raise SettingsError(
                     f"table {self.name!r}: the key {name!r} is not 1 to {LONGEST_KEY_NAME} bytes"
                 )
+        if self.ttl is not None and (not self.ttl or self.ttl in (self.pk, self.sk)):
+            raise SettingsError(
+                f"table {self.name!r}: ttl={self.ttl!r} is not allowed; it is an attribute beside the key"
+            )
         if self.sk == self.pk:
             raise SettingsError(f"table {self.name!r}: pk and sk are both {self.pk!r}")
         if self.stream is not None and self.stream not in VIEW_TYPES:

@@ -114,7 +114,7 @@ REFUSED: list[tuple[str, Callable[[App, Any], object], str]] = [
     ("an empty key", lambda app, orders: app.table("other", pk=""), "the key ''"),
     ("one key twice", lambda app, orders: app.table("other", pk="id", sk="id"), "both 'id'"),
     ("a table name that AWS refuses", lambda app, orders: app.table("a b", pk="id"), "table 'a b'"),
-    ("a TTL", lambda app, orders: app.table("other", pk="id", ttl="expires"), "ttl"),
+    ("a TTL", lambda app, orders: app.table("other", pk="id", ttl="id"), "beside the key"),
     ("an app without a name", lambda app, orders: App(""), "name"),
     ("a back-off that is none", lambda app, orders: Retry(backoff="1s"), "1s..5m"),
     ("a duration that is none", lambda app, orders: Retry(backoff="1..2"), "no duration"),

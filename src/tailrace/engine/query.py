@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import orjson
 
 from tailrace.engine.committer import Committer
@@ -27,8 +28,7 @@ MOST_ROWS: Final = 1_024
 WRONG_START: Final = "The provided starting key is invalid: "
 
 
-@dataclass(frozen=True, slots=True)
-class QueryRequest:
+class QueryRequest(msgspec.Struct, frozen=True):
     """One Query. `condition` comes from `expressions.keys`; its values are not yet checked against the schema.
 
     Shape:   `start` is ExclusiveStartKey, `limit` counts evaluated items, `count_only` is Select COUNT.
@@ -67,8 +67,7 @@ class ScanRequest:
     segment: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ItemPage:
+class ItemPage(msgspec.Struct, frozen=True):
     """What one Query or Scan found.
 
     Shape:   `items` are JSON bytes, one an item, ready to be joined into an answer (empty for Select COUNT);
@@ -89,8 +88,7 @@ class ItemPage:
         return [orjson.loads(item) for item in self.items]
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(msgspec.Struct, frozen=True):
     """Rows with first <= key < last."""
 
     first: bytes
@@ -251,9 +249,10 @@ class Reading:
     def few(self) -> list[bytes] | None:
         """The values of the whole range, when one small read finds them all and they are far from a page; else None."""
         found = self._read(self._rows.first, self._rows.last, FIRST_ROWS)
-        values = [value for _, value in found]
-        if len(values) < FIRST_ROWS and sum(map(len, values)) < PAGE_BYTES:
-            return values
+        if len(found) < FIRST_ROWS:
+            values = [value for _, value in found]
+            if sum(map(len, values)) < PAGE_BYTES:
+                return values
         self._found = found
         return None
 

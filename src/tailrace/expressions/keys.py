@@ -10,8 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Never
 
+import msgspec
+
 from tailrace.errors import ApiError, validation_error
 from tailrace.expressions.condition import bind
+from tailrace.expressions.kept import kept
 from tailrace.expressions.nodes import (
     And,
     Arithmetic,
@@ -27,6 +30,7 @@ from tailrace.expressions.nodes import (
     Value,
 )
 from tailrace.expressions.operands import Values
+from tailrace.expressions.parser import Names, parse_condition_text
 from tailrace.expressions.placeholders import Placeholders
 from tailrace.values.types import AttributeValue
 
@@ -34,8 +38,7 @@ KIND: Final = "KeyConditionExpression"
 FLIPPED: Final = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
-@dataclass(frozen=True, slots=True)
-class SortCondition:
+class SortCondition(msgspec.Struct, frozen=True, gc=False):
     """A condition of the sort key. Shape: operator is = < <= > >= BETWEEN or begins_with; only BETWEEN has a `high`."""
 
     operator: str
@@ -43,8 +46,7 @@ class SortCondition:
     high: AttributeValue | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class KeyCondition:
+class KeyCondition(msgspec.Struct, frozen=True, gc=False):
     """The partition key's value, and a condition of the sort key or none.
 
     Shape:   for a key of several attributes `further` are the values of the other hash attributes, and `leading` those of
@@ -57,6 +59,37 @@ class KeyCondition:
     leading: tuple[AttributeValue, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class One:
+    """A condition of one attribute, with the names of its values."""
+
+    operator: str
+    low: str
+    high: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPlan:
+    """A key condition without its values: what a text means for one key, worked out once."""
+
+    partition: str
+    sort: One | None
+    further: tuple[str, ...]
+    leading: tuple[str, ...]
+
+    def bind(self, values: Values) -> KeyCondition:
+        """The condition with these values, which are all there."""
+        partition, one = values[self.partition], self.sort
+        sort = None
+        if one is not None:
+            high = None if one.high is None else values[one.high]
+            sort = SortCondition(one.operator, values[one.low], high)
+        if not (self.further or self.leading):
+            return KeyCondition(partition, sort)
+        further, leading = ([values[name] for name in names] for names in (self.further, self.leading))
+        return KeyCondition(partition, sort, tuple(further), tuple(leading))
+
+
 def parse_key_condition(
     text: str, placeholders: Placeholders, hash_names: tuple[str, ...], range_names: tuple[str, ...]
 ) -> KeyCondition:
@@ -66,18 +99,22 @@ def parse_key_condition(
     >>> parse_key_condition("pk = :p AND :s < sk", Placeholders(None, values), ("pk",), ("sk",)).sort
     SortCondition(operator='>', low={'N': '1'}, high=None)
     """
-    node = bind(text, placeholders, KIND).parsed.node
-    parts = node.conditions if isinstance(node, And) else (node,)
-    return match_keys(parts, placeholders.values, hash_names, range_names)
+    names = bind(text, placeholders, KIND).parsed.names
+    chosen = placeholders.chosen(names) if names else ()
+    return _plan(text, chosen, hash_names, range_names).bind(placeholders.values)
 
 
-def match_keys(
-    parts: Sequence[Node], values: Values, hash_names: tuple[str, ...], range_names: tuple[str, ...]
-) -> KeyCondition:
+@kept
+def _plan(text: str, names: Names, hash_names: tuple[str, ...], range_names: tuple[str, ...]) -> KeyPlan:
+    node = parse_condition_text(text, KIND, names).node
+    return match_keys(node.conditions if isinstance(node, And) else (node,), hash_names, range_names)
+
+
+def match_keys(parts: Sequence[Node], hash_names: tuple[str, ...], range_names: tuple[str, ...]) -> KeyPlan:
     """Conditions that must all hold, matched with the keys. Raises: ApiError."""
-    found: dict[str, SortCondition] = {}
+    found: dict[str, One] = {}
     for part in parts:
-        name, condition = _one(part, values)
+        name, condition = _one(part)
         if name in found:
             raise validation_error("KeyConditionExpressions must only contain one condition per key")
         found[name] = condition
@@ -85,8 +122,8 @@ def match_keys(
 
 
 def _matched(
-    conditions: Mapping[str, SortCondition], hash_names: tuple[str, ...], range_names: tuple[str, ...]
-) -> KeyCondition:
+    conditions: Mapping[str, One], hash_names: tuple[str, ...], range_names: tuple[str, ...]
+) -> KeyPlan:
     """Conditions by attribute, fitted to a key. Raises: ApiError."""
     if len(conditions) > max(2, len(hash_names) + len(range_names)):
         raise validation_error("Conditions can be of length 1 or 2 only")
@@ -106,7 +143,7 @@ def _matched(
         raise validation_error("Query key condition not supported")
     partition, *further = [one.low for one in hashes]
     leading = tuple([one.low for one in ranges[:-1]])
-    return KeyCondition(partition, ranges[-1] if ranges else None, tuple(further), leading)
+    return KeyPlan(partition, ranges[-1] if ranges else None, tuple(further), leading)
 
 
 def _missed(name: str) -> ApiError:
@@ -121,7 +158,7 @@ def _bad_condition(reason: str) -> Never:
     raise validation_error(f"Invalid condition in {KIND}: {reason}")
 
 
-def _one(node: Node, values: Values) -> tuple[str, SortCondition]:
+def _one(node: Node) -> tuple[str, One]:
     match node:
         case Or():
             _bad_operator("OR")
@@ -134,18 +171,16 @@ def _one(node: Node, values: Values) -> tuple[str, SortCondition]:
         case Function(name) if name != "begins_with":
             _bad_operator(name)
         case Function(_, operands):
-            return _name(operands), SortCondition("begins_with", _value(operands[1], values))
+            return _name(operands), One("begins_with", _value(operands[1]))
         case Between(operand, low, high):
             if not isinstance(operand, Path):
                 _bad_condition("BETWEEN operator must have the key attribute as its first operand")
-            return _name((operand, low, high)), SortCondition(
-                "BETWEEN", _value(low, values), _value(high, values)
-            )
+            return _name((operand, low, high)), One("BETWEEN", _value(low), _value(high))
         case Compare(operator, left, right):
             name = _name((left, right))
             if isinstance(left, Path):
-                return name, SortCondition(operator, _value(right, values))
-            return name, SortCondition(FLIPPED[operator], _value(left, values))
+                return name, One(operator, _value(right))
+            return name, One(FLIPPED[operator], _value(left))
         case And():
             raise AssertionError("an And holds no And")
 
@@ -164,7 +199,7 @@ def _name(operands: tuple[Operand, ...]) -> str:
     return str(paths[0].parts[0])
 
 
-def _value(operand: Operand, values: Values) -> AttributeValue:
+def _value(operand: Operand) -> str:
     if not isinstance(operand, Value):
         _bad_condition("Multiple attribute names used in one condition")
-    return values[operand.name]
+    return operand.name

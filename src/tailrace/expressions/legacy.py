@@ -202,7 +202,7 @@ def read_key_conditions(
     for told in conditions.values():
         if told["ComparisonOperator"] not in INDEXABLE:
             raise validation_error("Attempted conditional constraint is not an indexable operation")
-    return match_keys(nodes, values.by_name, hash_names, range_names)
+    return match_keys(nodes, hash_names, range_names).bind(values.by_name)
 
 
 # ---- updates -----------------------------------------------------------------------------------------------------------

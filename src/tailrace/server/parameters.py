@@ -5,7 +5,7 @@ Source: semantics §6.4 (around expressions), §6.6, §6.8. Used by the files un
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -85,13 +85,11 @@ def _check_names(names: Mapping[str, str], has_expression: bool) -> None:
 def _read_values(
     payload: Payload, raw: Mapping[str, object], expressions: tuple[str, ...]
 ) -> dict[str, AttributeValue]:
-    taking = [name for name in expressions if name != "ProjectionExpression"]
-    if not any(name in payload for name in taking):
-        verb = "is" if len(taking) == 1 else "are"
-        raise validation_error(
-            "ExpressionAttributeValues can only be specified when using expressions: "
-            f"{' and '.join(taking)} {verb} null"
-        )
+    for name in expressions:
+        if name in payload and name != "ProjectionExpression":
+            break
+    else:
+        raise _values_without_expressions([name for name in expressions if name != "ProjectionExpression"])
     if not raw:
         raise validation_error("ExpressionAttributeValues must not be empty")
     values: dict[str, AttributeValue] = {}
@@ -109,6 +107,14 @@ def _read_values(
                 f"ExpressionAttributeValues contains invalid value: {error.message} for key {key}"
             ) from None
     return values
+
+
+def _values_without_expressions(taking: Sequence[str]) -> ApiError:
+    verb = "is" if len(taking) == 1 else "are"
+    return validation_error(
+        "ExpressionAttributeValues can only be specified when using expressions: "
+        f"{' and '.join(taking)} {verb} null"
+    )
 
 
 def read_condition(payload: Payload, placeholders: Placeholders) -> Condition | None:
@@ -188,9 +194,9 @@ def written(
 def counts_only(payload: Payload, verb: str) -> bool:
     """Whether `Select` asks for a count. Raises: ApiError where it contradicts the projection. Source: semantics §6.6."""
     select = payload.get("Select")
-    projecting = [name for name in ("AttributesToGet", "ProjectionExpression") if name in payload]
     if select is None:
         return False
+    projecting = [name for name in ("AttributesToGet", "ProjectionExpression") if name in payload]
     if select == "ALL_PROJECTED_ATTRIBUTES" and "IndexName" not in payload:
         raise validation_error(f"ALL_PROJECTED_ATTRIBUTES can be used only when {verb} using an IndexName")
     if select == "SPECIFIC_ATTRIBUTES":

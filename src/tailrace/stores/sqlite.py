@@ -117,8 +117,8 @@ class SqliteStore:
         try:
             if self._begins_reads:
                 self._begin_reads()
-            return self._reader.execute(
-                RANGE_REVERSE if reverse else RANGE, (_key(table, first), end, limit)
+            return self._get(
+                RANGE_REVERSE if reverse else RANGE, (bytearray(_key(table, first)), bytearray(end), limit)
             ).fetchall()
         except sqlite3.Error as error:
             raise self._failure(error) from error

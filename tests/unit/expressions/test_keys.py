@@ -79,7 +79,7 @@ def test_a_table_without_a_range_key_takes_one_condition() -> None:
 
 def test_a_key_condition_uses_its_placeholders() -> None:
     placeholders = given({"#pk": "pk"}, {":s": S, ":n": N})
-    parse_key_condition("#pk = :s", placeholders, ["pk"], ["sk"])
+    parse_key_condition("#pk = :s", placeholders, ("pk",), ("sk",))
     assert refusal(placeholders.check_all_used) == (
         "Value provided in ExpressionAttributeValues unused in expressions: keys: {:n}"
     )

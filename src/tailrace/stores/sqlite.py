@@ -22,7 +22,7 @@ from tailrace.stores.wal import MOVE_BYTES, LogMover
 from tailrace.telemetry import PointReached, pass_by
 
 PAGE_BYTES: Final = 4_096
-CACHE_KIB: Final = 16 << 10
+CACHE_KIB: Final = 64 << 10
 """Page and cache as measured with items of 300 bytes (docs/formats/store.md): larger ones gained nothing."""
 BUSY_MS: Final = 10_000
 GET: Final = "SELECT value FROM items WHERE key=?"

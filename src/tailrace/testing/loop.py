@@ -26,6 +26,9 @@ REFUSED: Final = (
 MOST_TURNS: Final = 1_000_000
 """Turns without a moment of stillness after which something runs in circles, such as retries without any waiting."""
 
+ROUNDING: Final = 1e-6
+"""Times are whole milliseconds, but asyncio adds them as floats: what differs by less is the same time. Units: seconds."""
+
 
 class _Stillness:
     """Stands where asyncio waits for sockets: nothing ever comes from there, but time may pass."""
@@ -35,7 +38,7 @@ class _Stillness:
 
     def select(self, timeout: float | None) -> list[Never]:
         """Called once a turn: with 0 when callbacks are ready, else with the seconds to the next timer."""
-        self._loop.turn(is_still=timeout is None or timeout > 0)
+        self._loop.turn(is_still=timeout is None or timeout > ROUNDING)
         return []
 
     def close(self) -> None:
@@ -64,6 +67,7 @@ class SeededLoop(asyncio.BaseEventLoop):
         self._turns = 0
         self._idle: list[asyncio.Future[None]] = []
         self._selector = _Stillness(self)
+        self._clock_resolution = ROUNDING  # asyncio calls every timer that is due within it
         self.set_exception_handler(self._note)
 
     # ---- time ----------------------------------------------------------------------------------------------------

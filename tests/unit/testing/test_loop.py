@@ -181,6 +181,30 @@ def test_a_connection_is_refused_before_a_socket_is_made(monkeypatch: pytest.Mon
         run(main)
 
 
+@pytest.mark.parametrize("start_ms", [0, 10**11])
+def test_time_never_passes_over_a_timer_that_rounding_puts_a_little_later(start_ms: int) -> None:
+    loop = SeededLoop()
+    loop.clock.advance(start_ms)
+    woken: list[int] = []
+
+    async def sleep_often() -> None:
+        for _ in range(50):
+            await asyncio.sleep(0.1)
+            woken.append(loop.clock.now().monotonic_ms - start_ms)
+
+    async def main() -> None:
+        task = loop.create_task(sleep_often())
+        loop.call_later(600, lambda: None)  # what time must not jump to
+        while not task.done():
+            await loop.idle()
+            if (next_ms := loop.next_event_ms) is not None:
+                loop.clock.advance(max(0, next_ms - loop.clock.now().monotonic_ms))
+
+    loop.run_until_complete(main())
+    loop.close()
+    assert woken == [100 * number for number in range(1, 51)]
+
+
 def test_a_task_that_nobody_awaits_does_not_fail_silently() -> None:
     import gc
 

@@ -373,6 +373,10 @@ class Engine:
         """Every row of state whose key begins with the prefix, in key order."""
         return self._state.query(prefix)
 
+    def state_last(self, prefix: str) -> StateRow | None:
+        """The row of state with the highest key that begins with the prefix."""
+        return self._state.last(prefix)
+
     def state_count(self, prefix: str) -> int:
         """How many rows of state have keys that begin with the prefix."""
         return self._state.count(prefix)

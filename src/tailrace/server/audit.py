@@ -1,7 +1,7 @@
 """What people did: every verb that changed something, with its arguments and its time, durable in the state.
 
 Rules of this file: a row is written before the verb runs, so that what was tried is there too; a dry run leaves none. The last 10,000
-are kept. Called by `control` and `cli.offline`, read by the `audit` verb. Format 1, docs/formats/state.md.
+are kept; a note costs the same however many there are. Called by `control` and `cli.offline`, read by the `audit` verb. Format 1, docs/formats/state.md.
 """
 
 import getpass
@@ -14,22 +14,29 @@ from tailrace.ports import StateWrite
 
 PREFIX: Final = "audit/"
 KEPT: Final = 10_000
-UNRECORDED: Final = frozenset({"stop"})
-"""Its log line says it; a row would be written while the store closes."""
+UNRECORDED: Final = frozenset({"stop", "clock.advance", "clock.set"})
+"""Their log line says it. A row of `stop` would be written while the store closes; a replay moves a manual clock a hundred thousand
+times, and would push out everything else."""
 
 
 def note(engine: Engine, name: str, arguments: Mapping[str, Any], changes: bool) -> None:
     """Write down that somebody asks for this."""
     if not changes or arguments.get("dry_run") or name in UNRECORDED:
         return
-    rows = engine.state_query(PREFIX)
+    last = engine.state_last(PREFIX)
     now_ms = engine.clock.now().wall_ms
-    number = rows[-1].fields["number"] + 1 if rows else 1
+    number = 1 if last is None else last.fields["number"] + 1
     fields = {
         "v": VERSION, "number": number, "at_ms": now_ms, "verb": name, "arguments": dict(arguments), "by": _who(),
     }  # fmt: skip
-    old = [StateWrite(row.key, None) for row in rows[: max(0, len(rows) - KEPT + 1)]]
-    engine.state_transact([StateWrite(key_of("audit", f"{number:012d}"), fields), *old])
+    writes = [StateWrite(_key(number), fields)]
+    if number > KEPT:
+        writes.append(StateWrite(_key(number - KEPT), None))
+    engine.state_transact(writes)
+
+
+def _key(number: int) -> str:
+    return key_of("audit", f"{number:012d}")
 
 
 def _who() -> str:

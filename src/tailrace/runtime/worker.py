@@ -367,16 +367,26 @@ class Worker:
     async def _renew(self) -> None:
         while True:
             await self._clock.sleep_until(self._clock.now().monotonic_ms + self._renewal_ms)
-            for place, lease in list(self._leases.items()):
-                renewed, write = renew(lease)
-                try:
-                    await self._state.transact([state_write(write)])
-                except StateConflict:
-                    self._lost(place)
-                except PortError:
-                    continue  # the store is failing: checkpoints say so, and the next round tries again
-                else:
-                    self._leases[place] = renewed
+            for place in list(self._leases):
+                lease = self._leases.get(place)
+                if lease is not None:
+                    await self._renew_one(place, lease)
+
+    async def _renew_one(self, place: tuple[str, str], lease: Lease) -> None:
+        renewed, write = renew(lease)
+        lost = False
+        try:
+            await self._state.transact([state_write(write)])
+        except StateConflict:
+            lost = True
+        except PortError:
+            return  # the store is failing: checkpoints say so, and the next round tries again
+        if place not in self._leases:
+            return  # its shard was finished meanwhile, and the lease given back: there is nothing to keep or to lose
+        if lost:
+            self._lost(place)
+        else:
+            self._leases[place] = renewed
 
     def _lost(self, place: tuple[str, str]) -> None:
         del self._leases[place]

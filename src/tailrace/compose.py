@@ -13,7 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tailrace.app.app import App
     from tailrace.app.app import Mapping as Handler
     from tailrace.ports import Clock, Sink, StateStore
+    from tailrace.runtime.around import Around
     from tailrace.runtime.worker import Worker
     from tailrace.server.observe import Observed
 
@@ -196,15 +197,16 @@ def build_worker(
     *,
     owner: str,
     reached: PointReached = pass_by,
-    wrapped: "Callable[[Handler, Sink], Sink] | None" = None,
+    around: "Around | None" = None,
     discovery_ms: int = DISCOVERY_MS,
     renewal_ms: int = RENEWAL_MS,
     overrides: "Mapping[Callable[..., Any], Callable[..., Any]] | None" = None,
 ) -> "Worker":
     """A worker for the app on this engine; what it saves is durable when `flushed` returns.
 
-    Shape:   `wrapped` lays something around each sink (the test world's notes); `overrides` stand for providers of Depends.
+    Shape:   `overrides` stand for providers of Depends.
     """
+    from tailrace.runtime.around import Around
     from tailrace.runtime.dependencies import Dependencies
     from tailrace.runtime.effects import LIVE, Effects
     from tailrace.runtime.worker import Worker
@@ -213,13 +215,14 @@ def build_worker(
     from tailrace.sources.embedded import EmbeddedSource
     from tailrace.stores.dynamodb import DynamoDbStateStore
 
-    state = EngineStateStore(engine, flushed)
-    effects_state: StateStore = state
+    around = around or Around()
+    state = effects_state = around.state(EngineStateStore(engine, flushed))
     if app.remote is not None:
         effects_state = DynamoDbStateStore(*app.remote)
     needed = Dependencies(app.overrides if overrides is None else overrides)
 
     def sink_of(mapping: "Handler", run_id: str = LIVE) -> "Sink":
+        mapping = replace(mapping, target=around.target(mapping))
         effects = Effects(
             effects_state,
             mark_name(app, mapping),
@@ -237,8 +240,8 @@ def build_worker(
                 return LambdaSink(mapping, engine.clock, engine.settings.account, reached)
 
     worker = Worker(
-        app, state=state, clock=engine.clock, source_of=lambda table: EmbeddedSource(engine, table),
-        sink_of=sink_of if wrapped is None else lambda mapping: wrapped(mapping, sink_of(mapping)),
+        app, state=state, clock=engine.clock, source_of=lambda table: around.source(EmbeddedSource(engine, table)),
+        sink_of=lambda mapping: around.sink(mapping, sink_of(mapping)),
         owner=owner, reached=reached, discovery_ms=discovery_ms, renewal_ms=renewal_ms, ended=needed.close,
     )  # fmt: skip
     _add_dead_letters(worker, app, state, engine, sink_of)

@@ -16,7 +16,9 @@ from tailrace.ports import Failure, FailureKind
 
 RAISED: Final = (Exception, asyncio.CancelledError, SystemExit)
 """What a handler may raise without stopping us. KeyboardInterrupt is the operator's."""
-OURS: Final = __file__.removesuffix("calling.py")
+_HERE: Final = __file__.removesuffix("calling.py")
+OURS: Final = (_HERE, f"{_HERE[:-6]}testing/")
+"""Whose frames no user wants to see: those that call a handler, and the notes that the test world lays around it."""
 NOT_AWAITED: Final = (
     "the handler returned a coroutine and is not declared `async def`, so nothing ran: declare it `async def`"
 )

@@ -30,6 +30,14 @@ class MemoryStore:
         self._keys: dict[int, list[bytes]] = {}
         self._log: dict[int, list[LogRow]] = {}
 
+    def copy(self) -> "MemoryStore":
+        """Another store with the same content: what is durable at this moment, for a world that goes another way from here."""
+        made = MemoryStore()
+        made._rows = {table: dict(rows) for table, rows in self._rows.items()}
+        made._keys = {table: list(keys) for table, keys in self._keys.items()}
+        made._log = {shard: list(rows) for shard, rows in self._log.items()}
+        return made
+
     def get(self, table: int, key: bytes) -> bytes | None:
         """The value of one row."""
         rows = self._rows.get(table)

@@ -32,6 +32,13 @@ class Items:
     def _entity(self, target: Typed) -> Entity[Any]:
         return target if isinstance(target, Entity) else self.entity(target)
 
+    def _commit(self, words: str, content: Item) -> None:
+        self.engine.committer.flush()
+        self._written(words, content)
+
+    def _written(self, words: str, content: Item) -> None:
+        """Called after each write."""
+
     def put(self, target: Table | str | object, item: Mapping[str, Any] | None = None) -> None:
         """Write an item: `world.put(Order(id="o1"))`, or plain values, `world.put(orders, {"id": "o1"})`.
 
@@ -43,7 +50,7 @@ class Items:
             entity = self._entity(type(target))
             target, content = entity.table, entity.encode(target)
         self.engine.put(Put(str(target), content))
-        self.engine.committer.flush()
+        self._commit(f"put {target}", content)
 
     def update(
         self, target: Table | str | Typed, key: Mapping[str, Any] | None = None, expression: str | None = None, *,
@@ -75,7 +82,7 @@ class Items:
         update = parse_update(expression, placeholders)
         placeholders.check_all_used()
         self.engine.update(Update(str(target), content, update))
-        self.engine.committer.flush()
+        self._commit(f"update {target}", content)
 
     def delete(
         self, target: Table | str | Typed, key: Mapping[str, Any] | None = None, **fields: Any
@@ -83,7 +90,7 @@ class Items:
         """Delete an item, `world.delete(Order, id="o1")`; one that is not there is no error. Raises: ApiError, ItemError."""
         table, content = self._key(target, key, fields)
         self.engine.delete(Delete(table, content))
-        self.engine.committer.flush()
+        self._commit(f"delete {table}", content)
 
     @overload
     def get(self, target: Table | str, key: Mapping[str, Any]) -> dict[str, Any] | None: ...

@@ -9,9 +9,11 @@ Called by world.py and by tests of coroutines.
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 from math import ceil
 from random import Random
 from typing import Any, Final, Never, NoReturn
+from weakref import WeakKeyDictionary
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import InternalError, SettingsError
@@ -62,13 +64,18 @@ class SeededLoop(asyncio.BaseEventLoop):
         self.clock = clock or ManualClock()
         self.errors: list[BaseException] = []
         """What tasks raised that nobody awaited."""
+        self.is_inline = False
+        """Whether what runs now would run in a thread of another loop."""
         self._random = Random(seed)
         self._most_turns = most_turns
         self._turns = 0
         self._idle: list[asyncio.Future[None]] = []
         self._selector = _Stillness(self)
         self._clock_resolution = ROUNDING  # asyncio calls every timer that is due within it
+        self._births: WeakKeyDictionary[asyncio.Task[Any], int] = WeakKeyDictionary()
+        self._born = count()
         self.set_exception_handler(self._note)
+        self.set_task_factory(self._make_task)
 
     # ---- time ----------------------------------------------------------------------------------------------------
 
@@ -84,6 +91,17 @@ class SeededLoop(asyncio.BaseEventLoop):
         if sleeper_ms is not None:
             timers.append(sleeper_ms)
         return min(timers, default=None)
+
+    # ---- tasks ---------------------------------------------------------------------------------------------------
+
+    def _make_task(self, loop: Any, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
+        task = asyncio.Task(coroutine, loop=self, **options)
+        self._births[task] = next(self._born)
+        return task
+
+    def tasks(self) -> list[asyncio.Task[Any]]:
+        """Every task that is not done, the oldest first: asyncio's own set of them has another order in every process."""
+        return sorted(asyncio.all_tasks(self), key=lambda task: self._births.get(task, -1))
 
     async def idle(self) -> None:
         """Return when nothing else can go on before time passes."""
@@ -124,10 +142,13 @@ class SeededLoop(asyncio.BaseEventLoop):
     def run_in_executor(self, executor: object, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
         """Run the function at once, here: threads would bring an order that no seed reproduces."""
         future: asyncio.Future[Any] = self.create_future()
+        was_inline, self.is_inline = self.is_inline, True
         try:
             future.set_result(func(*args))
         except Exception as error:  # it belongs to whoever awaits the result
             future.set_exception(error)
+        finally:
+            self.is_inline = was_inline
         return future
 
     def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:  # type: ignore[override]

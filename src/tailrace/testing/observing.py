@@ -1,20 +1,28 @@
 """What handlers were given and what they said, noted beside them for the test world.
 
-Rules of this file: it changes nothing of what a sink says. A change counts as delivered when its handler accepted it and its
-recorded transaction was not already applied before. Called by world.py.
+Rules of this file: it changes nothing of what a sink says. A change counts as delivered when its handler returned and its sink accepted
+it; with a mark (`once=True`, `change.transaction`) when the mark is durable, whatever died around it. Called by world.py.
 """
 
 from collections import Counter
+from collections.abc import Callable, Iterable
 from collections.abc import Mapping as Rows
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import wraps
+from typing import Any, Final, Protocol
 
+from tailrace.app.app import Mapping, is_async
+from tailrace.app.change import Batch as ChangeBatch
 from tailrace.app.change import Change
-from tailrace.app.entity import Entity
+from tailrace.errors import SinkOutage
 from tailrace.leases.checkpoint import mark_key
 from tailrace.ports import Batch, Failed, FailedFrom, Failure, Outcome, Sink, Written
 from tailrace.runtime.effects import LIVE
 from tailrace.streams.record import ChangeRecord
+from tailrace.testing.journal import Journal, named
+
+NOTED: Final = ("on", "batch")
+"""Kinds of handlers whose calls are noted; of the others only what their sinks say is known."""
 
 
 class Marks(Protocol):
@@ -26,29 +34,74 @@ class Marks(Protocol):
 
 @dataclass(slots=True)
 class Deliveries:
-    """Everything that one handler was given. Shape: `failures` by sequence number: the last one of each change."""
+    """Everything that one handler was given. Shape: by sequence number, except `delivered` and `raised`, in order of time.
+
+    `called` says whether a call that returned recorded a transaction; `cut` are attempts that a death cut off.
+    """
 
     delivered: list[Change[Any]] = field(default_factory=list)
     attempts: Counter[int] = field(default_factory=Counter)
     failures: dict[int, Failure] = field(default_factory=dict)
+    called: dict[int, bool] = field(default_factory=dict)
+    raised: list[tuple[str, Exception]] = field(default_factory=list)
+    cut: list["Cut"] = field(default_factory=list)
+
+    def resolve(self, marks: Marks) -> None:
+        """Judge what was cut off by what is durable now."""
+        for each in self.cut:
+            if each.is_applied(marks):
+                self.delivered.append(each.change)
+        self.cut.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A change whose attempt was cut off. Shape: `mark` is the row that says it was applied; None: a call that returned was."""
+
+    change: Change[Any]
+    mark: str | None
+
+    def is_applied(self, marks: Marks) -> bool:
+        """Whether its effect was applied all the same."""
+        return self.mark is None or _reaches(marks, self.mark, self.change.record)
+
+
+def _reaches(marks: Marks, key: str, record: ChangeRecord) -> bool:
+    row = marks.state_get(key)
+    return row is not None and bool(row["sequence"] >= record.sequence)
+
+
+class Observer:
+    """Notes of every handler of a world."""
+
+    def __init__(self) -> None:
+        self._notes: dict[str, Deliveries] = {}
+
+    def notes(self, handler: str) -> Deliveries:
+        """The notes of one handler."""
+        return self._notes.setdefault(handler, Deliveries())
+
+    def everything(self) -> Iterable[Deliveries]:
+        """The notes of all of them."""
+        return self._notes.values()
+
+    def resolve(self, marks: Marks) -> None:
+        """An engine is opened: what was cut off before is judged by it."""
+        for notes in self._notes.values():
+            notes.resolve(marks)
 
 
 class ObservingSink:
     """A sink, and notes of what it was given."""
 
     def __init__(
-        self,
-        sink: Sink,
-        deliveries: Deliveries,
-        marks: Marks,
-        mark_name: str,
-        entity: Entity[Any] | None = None,
+        self, sink: Sink, mapping: Mapping, deliveries: Deliveries, marks: Marks, mark_name: str
     ) -> None:
         self.sink = sink
+        self._mapping = mapping
         self._deliveries = deliveries
         self._marks = marks
         self._mark_name = mark_name
-        self._entity = entity
 
     @property
     def suppressed(self) -> int:
@@ -58,20 +111,37 @@ class ObservingSink:
 
     async def write(self, batch: Batch) -> Outcome:
         """What the sink says."""
-        table = batch.stream.table
-        fresh = [not self._is_marked(record, table) for record in batch.records]
-        self._deliveries.attempts.update(record.sequence for record in batch.records)
-        outcome = await self.sink.write(batch)
-        accepted = accepted_by(outcome, batch)
-        for index, record in enumerate(batch.records):
-            if index in accepted and fresh[index]:
-                self._deliveries.delivered.append(Change(record, table, self._entity))
+        notes, table = self._deliveries, batch.stream.table
+        fresh = [record for record in batch.records if not self._is_marked(record, table)]
+        for record in batch.records:
+            notes.called.pop(record.sequence, None)
+        notes.attempts.update(record.sequence for record in batch.records)
+        try:
+            outcome = await self.sink.write(batch)
+        except BaseException:  # a death or a cancellation: judged when the world goes on
+            notes.cut += [self._cut(record, table) for record in fresh if record.sequence in notes.called]
+            raise
+        accepted = {batch.records[index].sequence for index in accepted_by(outcome, batch)}
+        for record in fresh:
+            if record.sequence in accepted and self._was_called(record):
+                notes.delivered.append(Change(record, table, self._mapping.entity))
         self._note_failures(outcome, batch)
         return outcome
 
+    def _was_called(self, record: ChangeRecord) -> bool:
+        return self._mapping.kind not in NOTED or record.sequence in self._deliveries.called
+
+    def _cut(self, record: ChangeRecord, table: str) -> Cut:
+        is_marked = self._mapping.once or self._deliveries.called[record.sequence]
+        return Cut(
+            Change(record, table, self._mapping.entity), self._mark(record, table) if is_marked else None
+        )
+
+    def _mark(self, record: ChangeRecord, table: str) -> str:
+        return mark_key(self._mark_name, LIVE, table, record.key)
+
     def _is_marked(self, record: ChangeRecord, table: str) -> bool:
-        mark = self._marks.state_get(mark_key(self._mark_name, LIVE, table, record.key))
-        return mark is not None and bool(mark["sequence"] >= record.sequence)
+        return _reaches(self._marks, self._mark(record, table), record)
 
     def _note_failures(self, outcome: Outcome, batch: Batch) -> None:
         failures = self._deliveries.failures
@@ -83,6 +153,43 @@ class ObservingSink:
                     failures.update((record.sequence, whole) for record in batch.records)
             case FailedFrom(index, failure):
                 failures[batch.records[index].sequence] = failure
+
+
+def noted(mapping: Mapping, notes: Deliveries, journal: Journal) -> Callable[..., Any]:
+    """A handler, and notes of its calls: which changes it returned for, and what it raised."""
+    target, words = mapping.target, mapping.id
+
+    def returned(given: Change[Any] | ChangeBatch[Any]) -> None:
+        for change in (given,) if isinstance(given, Change) else given:
+            notes.called[change.record.sequence] = change.has_transaction
+
+    def raised(given: Change[Any] | ChangeBatch[Any], error: Exception) -> None:
+        keys = named([given.key] if isinstance(given, Change) else (change.key for change in given))
+        journal.note("{} ← {} raises {}", words, keys, repr(error))
+        if not isinstance(error, SinkOutage):
+            notes.raised.append((f"{words} ← {keys}", error))
+
+    @wraps(target)
+    def call(given: Any, **needed: Any) -> Any:
+        try:
+            answer = target(given, **needed)
+        except Exception as error:  # whatever the user's code raises, it is only noted here
+            raised(given, error)
+            raise
+        returned(given)
+        return answer
+
+    @wraps(target)
+    async def call_async(given: Any, **needed: Any) -> Any:
+        try:
+            answer = await target(given, **needed)
+        except Exception as error:  # whatever the user's code raises, it is only noted here
+            raised(given, error)
+            raise
+        returned(given)
+        return answer
+
+    return call_async if is_async(target) else call
 
 
 def accepted_by(outcome: Outcome, batch: Batch) -> set[int]:

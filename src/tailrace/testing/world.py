@@ -7,39 +7,38 @@ Rules of this file: plain Python values in and out; it judges nothing. Used as t
 
 import asyncio
 from collections import ChainMap
-from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from random import randrange
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from tailrace.app.app import App
-from tailrace.app.app import Mapping as Handler
-from tailrace.app.change import Change
 from tailrace.app.entity import Entity
 from tailrace.app.item import entity_of
 from tailrace.app.retry import milliseconds
 from tailrace.app.table import Table
 from tailrace.clocks.manual import ManualClock
-from tailrace.compose import build_worker, create_tables, housekeep, mark_name
+from tailrace.compose import build_worker, create_tables, housekeep
 from tailrace.engine.engine import Engine, EngineSettings
-from tailrace.errors import SettingsError, TailraceError
-from tailrace.leases.rows import key_of
-from tailrace.ports import Sink
-from tailrace.runtime.worker import Worker
+from tailrace.errors import ApiError, SettingsError, TailraceError
 from tailrace.server.audit import note
 from tailrace.server.control import Subject, find_verb
 from tailrace.server.joining import Joined
-from tailrace.server.letters import letters as kept_letters
-from tailrace.server.progress import MappingName, Position, positions
 from tailrace.server.turns import Turns
 from tailrace.stores.memory import MemoryStore
 from tailrace.telemetry import PointReached, pass_by
+from tailrace.testing.faulting import Crashed, Laid, is_outage
+from tailrace.testing.faults import MOST_SHARDS, Faults
 from tailrace.testing.items import Items
+from tailrace.testing.journal import KEPT, Journal
 from tailrace.testing.loop import SeededLoop
-from tailrace.testing.observing import Deliveries, ObservingSink
+from tailrace.testing.observing import Observer
+from tailrace.testing.questions import Discarded, Lost, Questions, Running
+from tailrace.testing.waiting import nothing_waits
+from tailrace.values.types import Item
 
+__all__ = ["Discarded", "Lost", "Unsettled", "World"]
 Result = TypeVar("Result")
 PACE_MS: Final = 600_000
 """How often the world's worker and housekeeping look around by themselves: seldom, so that a day is few steps."""
@@ -49,39 +48,10 @@ class Unsettled(TailraceError):
     """The world is not settled although a day has passed in it: some handler keeps failing, or waits for ever."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """Records that a handler never saw, because they were trimmed before. Shape: sequence numbers, inclusive."""
-
-    handler: str
-    shard_id: str
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class Discarded:
-    """A change that a handler was given up on."""
-
-    change: Change[Any]
-    condition: str
-    attempts: int
-    error: str
-    traceback: str
-
-
-@dataclass(slots=True)
-class _Running:
-    """An app's worker."""
-
-    app: App
-    worker: Worker
-    task: asyncio.Task[None]
-
-
-class World(Items):
+class World(Items, Questions):
     """An engine and the handlers of an app, under a clock and an order that the test chooses.
 
+    >>> from tailrace import App, Change
     >>> app = App("doctest")
     >>> orders = app.table("orders", pk="id")
     >>> @app.on(orders)
@@ -107,11 +77,13 @@ class World(Items):
         self._settings = settings or EngineSettings(shards=shards)
         self._reached = reached
         self._store = MemoryStore()
-        self._running: list[_Running] = []
+        self._running: list[Running] = []
         self._killed: list[App] = []
-        self._deliveries: dict[str, Deliveries] = {}
         self._clients: dict[str, Any] = {}
         self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
+        self._faults = Faults()
+        self._died: str | None = None
+        self._begin()
         self._open()
         if app is not None:
             self.use(app)
@@ -140,12 +112,11 @@ class World(Items):
         create_tables(app, self.engine)
         self.engine.committer.flush()
         app.bind(self._ask)
-        for mapping in app.mappings:
-            self._deliveries.setdefault(mapping.id, Deliveries())
         self._run(self._start(app))
 
     def kill(self) -> None:
         """End everything as `kill -9` would: what was not durable never was. Writes and time go on; handlers do not."""
+        self._journal.note("killed")
         self._killed += [running.app for running in self._running]
         self._run(self._cancel())
         self._open()
@@ -168,8 +139,14 @@ class World(Items):
             self.loop.close()
             self.engine.close()
 
+    def _begin(self) -> None:
+        """Notes of what happens from here on."""
+        self._journal = Journal(self.clock)
+        self._observer = Observer()
+
     def _open(self) -> None:
         self.engine = Engine(self._store, self.clock, self._settings, self._reached)
+        self._observer.resolve(self.engine)
         self._joined = Joined(Turns(self.engine, self.loop), self.loop)
         self._clients.clear()
         self._tasks = [
@@ -177,17 +154,15 @@ class World(Items):
         ]
 
     async def _start(self, app: App) -> None:
-        def observed(mapping: Handler, sink: Sink) -> Sink:
-            notes = self._deliveries[mapping.id]
-            return ObservingSink(sink, notes, self.engine, mark_name(app, mapping), mapping.entity)
-
         worker = build_worker(
-            app, self.engine, self._joined, owner="world", reached=self._reached, wrapped=observed,
+            app, self.engine, self._joined, owner="world", reached=self._pass,
+            around=Laid(app, self.engine, self._faults, self._journal, self._observer),
             discovery_ms=PACE_MS, renewal_ms=PACE_MS, overrides=ChainMap(self._overrides, app.overrides),
         )  # fmt: skip
-        await worker.check()
+        with self._faults.calm():  # a worker that cannot even start is started again, which shows nothing
+            await worker.check()
         task = self.loop.create_task(worker.run(), name=f"worker of {app.name}")
-        self._running.append(_Running(app, worker, task))
+        self._running.append(Running(app, worker, task))
 
     async def _cancel(self) -> None:
         tasks = [*self._tasks, *(running.task for running in self._running)]
@@ -198,7 +173,9 @@ class World(Items):
         self._tasks.clear()
 
     def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        return self.loop.run_until_complete(work)
+        self._main = self.loop.create_task(work, name="world")
+        with nothing_waits(self.clock, lambda: self.loop.is_inline):
+            return self.loop.run_until_complete(self._main)
 
     # ---- items: put, update, delete and get are items.py's ---------------------------------------------------------
 
@@ -241,7 +218,7 @@ class World(Items):
         until_ms = self.clock.now().monotonic_ms + within_ms
         await self._idle()
         while not self._is_settled():
-            next_ms = self.loop.next_event_ms
+            next_ms = self._next_ms
             if next_ms is None or next_ms > until_ms:
                 raise Unsettled(self._unsettled(words), hint="world.advance(…) lets more time pass")
             await self._move_to(next_ms)
@@ -251,7 +228,7 @@ class World(Items):
             raise SettingsError(f"advance: {time_ms} is not allowed; time does not go back")
         until_ms = self.clock.now().monotonic_ms + time_ms
         await self._idle()
-        while (next_ms := self.loop.next_event_ms) is not None and next_ms <= until_ms:
+        while (next_ms := self._next_ms) is not None and next_ms <= until_ms:
             await self._move_to(next_ms)
         await self._move_to(until_ms)
 
@@ -259,13 +236,111 @@ class World(Items):
         self.clock.advance(max(0, monotonic_ms - self.clock.now().monotonic_ms))
         await self._idle()
 
+    @property
+    def _next_ms(self) -> int | None:
+        known = (self.loop.next_event_ms, self._faults.reshard_ms)
+        return min((each for each in known if each is not None), default=None)
+
     async def _idle(self) -> None:
         await self.loop.idle()
+        while self._has_died() or self._reshard():
+            if self._has_died():
+                await self._revive()
+            await self.loop.idle()
         for task in (*self._tasks, *(running.task for running in self._running)):
             if task.done():
                 task.result()
         if self.loop.errors:
             raise self.loop.errors.pop(0)
+
+    # ---- faults --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def faults(
+        self, *, duplicates: float = 0, crash: str | Collection[str] = (), reshard: str | None = None,
+        throttle: float = 0, outage: str | None = None, slow: str | None = None, seed: int | None = None, **unknown: object,
+    ) -> Iterator[None]:  # fmt: skip
+        """Inject faults into the delivery, each by chance of the seed, while the block runs.
+
+        Shape:   `duplicates` and `throttle` are how often, 0 to 1; `crash` is where the worker dies ("after-effect", a point of
+                 telemetry, "anywhere", or several); `reshard` how often shards split ("4h"); `outage` for how long every handler
+                 is unavailable, once; `slow` how long a handler takes at most. Without a seed: the world's.
+        Raises:  SettingsError, with everything that there is.
+        """
+        asked = {
+            "duplicates": duplicates, "crash": crash, "reshard": reshard, "throttle": throttle, "outage": outage,
+            "slow": slow, **unknown,
+        }  # fmt: skip
+        self._faults.begin(asked, self.seed if seed is None else seed)
+        try:
+            yield
+        finally:
+            self._faults.end()
+
+    @property
+    def struck(self) -> list[str]:
+        """The injected faults that struck so far, by the names of their occasions, in order."""
+        return list(self._faults.struck)
+
+    def only(self, occasions: Collection[str]) -> None:
+        """Let none but these occasions strike: how a failure is made small. `struck` names them."""
+        self._faults.only = frozenset(occasions)
+
+    def events(self, count: int = KEPT) -> list[str]:
+        """The last things that happened, with their virtual times."""
+        return self._journal.lines(count)
+
+    def _pass(self, point: str) -> None:
+        """A worker passes a point: it may die there. What is durable now is all that is left of it."""
+        self._reached(point)
+        struck = self._faults.crash(point)
+        if struck is None or self._died is not None:
+            return
+        self._journal.note(f"fault {struck}: the worker dies")
+        self._died = struck
+        self._store = self._store.copy()
+        for task in self.loop.tasks():
+            if task not in (self._main, asyncio.current_task(self.loop)):
+                task.cancel()
+        raise Crashed(struck)
+
+    def _has_died(self) -> bool:
+        if self._died is not None:
+            return True
+        # A worker that throttling keeps from beginning ends with a PortError; whoever supervises it starts it again.
+        for running in self._running:
+            if self._faults.struck and running.task.done() and is_outage(running.task.exception()):
+                self._journal.note("the worker ended: {}", running.task.exception())
+                self._died = "throttled"
+                return True
+        return False
+
+    async def _revive(self) -> None:
+        """Start the workers again from what is durable."""
+        apps = [running.app for running in self._running]
+        await self._cancel()
+        self.loop.errors.clear()
+        self._died = None
+        self._open()
+        for app in apps:
+            await self._start(app)
+        self._journal.note("the worker starts again from its checkpoints")
+
+    def _written(self, words: str, content: Item) -> None:
+        self._journal.note("{} {}", words, content)
+        self._faults.written(self.clock.now().monotonic_ms)
+        self._reshard()
+
+    def _reshard(self) -> bool:
+        struck = self._faults.reshard(self.clock.now().monotonic_ms)
+        if struck is None:
+            return False
+        for table in {mapping.table.name: None for run in self._running for mapping in run.app.mappings}:
+            with suppress(ApiError):  # its stream is off
+                shards = self.engine.shards_of(self.engine.stream_of(table).arn)
+                if sum(not shard.is_closed for shard in shards) < MOST_SHARDS:
+                    self._journal.note(f"fault {struck}: {{}} has {{}} open shards", table, self.split(table))
+        return True
 
     def _ask(self, name: str, arguments: Mapping[str, Any]) -> list[Any]:
         """What a verb answers, as on the command line; time passes as far as it needs."""
@@ -290,86 +365,3 @@ class World(Items):
             assert next_ms is not None, f"{name} waits for nothing"
             await self._move_to(next_ms)
         return task.result()
-
-    # ---- questions -----------------------------------------------------------------------------------------------
-
-    def lag(self) -> int:
-        """Age of the oldest change that some handler has not settled, 0 when there is none. Units: milliseconds."""
-        now_ms = self.clock.now().wall_ms
-        return max(
-            (now_ms - each.oldest.created_ms for each in self._open_positions() if each.oldest), default=0
-        )
-
-    def gaps(self) -> list[Lost]:
-        """What handlers never saw, because it was trimmed before they came to it."""
-        found: list[Lost] = []
-        for name in self._mappings():
-            for row in self.engine.state_query(key_of("ledger", name.app, name.handler, "")):
-                shard_id = row.key.rsplit("/", 1)[1]
-                found += [
-                    Lost(name.handler, shard_id, first, last)
-                    for first, last, _, outcome in row.fields["ranges"]
-                    if outcome == "trimmed"
-                ]
-        return found
-
-    def delivered(self, handler: Callable[..., Any] | str) -> list[Any]:
-        """The keys of the changes that a handler accepted, in that order; a change twice if it had an effect twice."""
-        return [change.key for change in self._deliveries[self._named(handler)[1].id].delivered]
-
-    def dead_letters(self, handler: Callable[..., Any] | str) -> list[Discarded]:
-        """The changes that were given up on, parked ones too, in the order of their sequence numbers."""
-        app, mapping = self._named(handler)
-        letters = [
-            letter for letter in kept_letters(self.engine, app.name, mapping.id) if not letter.is_waiting
-        ]
-        letters.sort(key=lambda letter: letter.record.sequence)
-        return [
-            Discarded(
-                Change(letter.record, mapping.table.name, mapping.entity), letter.condition, letter.attempts, letter.error,
-                letter.traceback,
-            )
-            for letter in letters
-        ]  # fmt: skip
-
-    def _named(self, handler: Callable[..., Any] | str) -> tuple[App, Handler]:
-        for running in self._running:
-            for mapping in running.app.mappings:
-                if handler in (mapping.id, mapping.target):
-                    return running.app, mapping
-        raise SettingsError(f"{handler!r} is no handler of this world", hint="world.use(app) runs an app")
-
-    def _mappings(self) -> list[MappingName]:
-        return [
-            MappingName(running.app.name, mapping.id, mapping.table.name)
-            for running in self._running
-            for mapping in running.app.mappings
-        ]
-
-    def _open_positions(self) -> list[Position]:
-        return [each for each in positions(self.engine, self._mappings()) if each.oldest is not None]
-
-    def _is_settled(self) -> bool:
-        is_busy = any(status.in_flight for running in self._running for status in running.worker.status())
-        return not is_busy and not self._open_positions()
-
-    def _unsettled(self, words: str) -> str:
-        lines = [f"not settled after {words} (seed {self.seed}):"]
-        for position in self._open_positions():
-            record = position.oldest
-            assert record is not None
-            mapping, change = position.mapping, Change(record, position.mapping.table)
-            notes = self._deliveries[mapping.handler]
-            failure = notes.failures.get(record.sequence)
-            said = "it was never given to the handler" if failure is None else failure.error
-            lines.append(
-                f"  {mapping.handler} ← {change.event_name} {mapping.table}/{change.key}: "
-                f"{notes.attempts[record.sequence]} attempts, {said}"
-            )
-        lines += [
-            f"  {status.mapping_id} in {status.shard_id}: {status.blocked}"
-            for running in self._running
-            for status in running.worker.status()
-            if status.blocked
-        ]
-        return "\n".join(lines)

@@ -1,0 +1,31 @@
+"""What may be laid around the parts of a worker: nothing, or the test world's notes and faults.
+
+Rules of this file: one method a part; here each gives back what it is given. Called by `compose` when it builds a worker,
+overridden by testing/faulting.py.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from tailrace.app.app import Mapping
+from tailrace.ports import Sink, Source, StateStore
+
+
+class Around:
+    """Every part as it is."""
+
+    def target(self, mapping: Mapping) -> Callable[..., Any]:
+        """Around what is called."""
+        return mapping.target
+
+    def sink(self, mapping: Mapping, sink: Sink) -> Sink:
+        """Around a handler's sink."""
+        return sink
+
+    def source(self, source: Source) -> Source:
+        """Around a table's stream."""
+        return source
+
+    def state(self, state: StateStore) -> StateStore:
+        """Around where leases, checkpoints and marks are kept."""
+        return state

@@ -1,0 +1,186 @@
+"""Faults laid around the parts of a world's worker: sinks that repeat, throttle and are slow, stores that throttle, a death.
+
+Rules of this file: what a fault does, no more: whether one strikes is asked of faults.py, and the machine is told nothing that a real
+port could not tell it. Laid by `world` around every worker that it starts.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tailrace.app.app import App, Mapping
+from tailrace.compose import mark_name
+from tailrace.engine.engine import Engine
+from tailrace.errors import PortError, SourceError, StoreError
+from tailrace.ports import (
+    Batch,
+    Clock,
+    Failed,
+    Failure,
+    FailureKind,
+    ItemWrite,
+    Outcome,
+    Page,
+    Shard,
+    Sink,
+    Source,
+    StateCheck,
+    StateRow,
+    StateStore,
+    StateWrite,
+    StreamRef,
+    Written,
+)  # fmt: skip
+from tailrace.runtime.around import Around
+from tailrace.testing.faults import Faults
+from tailrace.testing.journal import Journal
+from tailrace.testing.observing import NOTED, Observer, ObservingSink, noted
+
+INJECTED = "injected by world.faults"
+
+
+class Crashed(BaseException):
+    """The worker died here: nothing may catch it and go on."""
+
+
+def is_outage(error: BaseException | None) -> bool:
+    """Whether a worker ended because its ports failed, and for no other reason."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_outage(each) for each in error.exceptions)
+    return isinstance(error, PortError)
+
+
+class Laid(Around):
+    """What a world lays around the parts of a worker."""
+
+    def __init__(
+        self, app: App, engine: Engine, faults: Faults, journal: Journal, observer: Observer
+    ) -> None:
+        self._app = app
+        self._engine = engine
+        self._faults = faults
+        self._journal = journal
+        self._observer = observer
+
+    def target(self, mapping: Mapping) -> Callable[..., Any]:
+        """Notes of every call."""
+        if mapping.kind not in NOTED:
+            return mapping.target
+        return noted(mapping, self._observer.notes(mapping.id), self._journal)
+
+    def sink(self, mapping: Mapping, sink: Sink) -> Sink:
+        """Notes of what the sink says, and faults outside of them."""
+        notes, name = self._observer.notes(mapping.id), mark_name(self._app, mapping)
+        observed = ObservingSink(sink, mapping, notes, self._engine, name)
+        return FaultySink(observed, mapping.id, self._faults, self._journal, self._engine.clock)
+
+    def source(self, source: Source) -> Source:
+        """A stream that may be throttled."""
+        return FaultySource(source, self._faults)
+
+    def state(self, state: StateStore) -> StateStore:
+        """A state store that may be throttled."""
+        return FaultyState(state, self._faults)
+
+
+class FaultySink:
+    """A sink that is throttled, unavailable, slow, or given the same batch twice."""
+
+    def __init__(self, sink: Sink, handler: str, faults: Faults, journal: Journal, clock: Clock) -> None:
+        self.sink = sink
+        self._handler = handler
+        self._faults = faults
+        self._journal = journal
+        self._clock = clock
+
+    @property
+    def suppressed(self) -> int:
+        """Recorded transactions that were applied before."""
+        found: int = getattr(self.sink, "suppressed", 0)
+        return found
+
+    async def write(self, batch: Batch) -> Outcome:
+        """What the sink says, or what is injected."""
+        self._journal.begin(self._handler, batch)
+        refusal = self._refusal()
+        if refusal is not None:
+            return Failed(whole=refusal)
+        slow, before_ms, after_ms = self._faults.delay_ms()
+        if slow is not None:
+            self._journal.note(f"fault {slow}: {self._handler} takes {before_ms + after_ms:,} ms")
+        await self._wait(before_ms)
+        outcome = await self.sink.write(batch)
+        await self._wait(after_ms)
+        if isinstance(outcome, Written) and (struck := self._faults.duplicate()) is not None:
+            self._journal.note(f"fault {struck}: {self._handler} is given the batch again")
+            outcome = await self.sink.write(batch)
+        return outcome
+
+    def _refusal(self) -> Failure | None:
+        left_ms = self._faults.outage_left_ms(self._handler, self._clock.now().monotonic_ms)
+        if left_ms:
+            self._journal.note(f"fault outage: {self._handler} is unavailable for {left_ms:,} ms more")
+            return Failure(FailureKind.UNAVAILABLE, f"Unavailable: {INJECTED}")
+        struck = self._faults.throttle("sink")
+        if struck is None:
+            return None
+        self._journal.note(f"fault {struck}: {self._handler} is throttled")
+        return Failure(FailureKind.THROTTLED, f"Throttled: {INJECTED}")
+
+    async def _wait(self, time_ms: int) -> None:
+        if time_ms:
+            await self._clock.sleep_until(self._clock.now().monotonic_ms + time_ms)
+
+
+class FaultyState:
+    """A state store that is throttled now and then: nothing of the call is done."""
+
+    def __init__(self, state: StateStore, faults: Faults) -> None:
+        self._state = state
+        self._faults = faults
+
+    def _throttle(self) -> None:
+        struck = self._faults.throttle("state")
+        if struck is not None:
+            raise StoreError(f"the state store is throttled ({struck}, {INJECTED})")
+
+    async def get(self, key: str) -> StateRow | None:
+        """One row."""
+        self._throttle()
+        return await self._state.get(key)
+
+    async def query(self, prefix: str) -> list[StateRow]:
+        """Every row whose key starts with the prefix."""
+        return await self._state.query(prefix)
+
+    async def transact(self, writes: Sequence[StateWrite | StateCheck | ItemWrite]) -> None:
+        """All of it or nothing."""
+        self._throttle()
+        await self._state.transact(writes)
+
+
+class FaultySource:
+    """A stream whose reads are throttled now and then."""
+
+    def __init__(self, source: Source, faults: Faults) -> None:
+        self._source = source
+        self._faults = faults
+
+    async def stream(self) -> StreamRef:
+        """The present stream."""
+        return await self._source.stream()
+
+    async def earlier(self) -> list[StreamRef]:
+        """Earlier streams."""
+        return await self._source.earlier()
+
+    async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
+        """Its shards."""
+        return await self._source.shards(stream)
+
+    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+        """Records, unless the stream is throttled."""
+        page = await self._source.read(shard, after, limit)
+        struck = self._faults.throttle("stream")
+        if struck is not None:
+            raise SourceError(f"the stream is throttled ({struck}, {INJECTED})")
+        return page

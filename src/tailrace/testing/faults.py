@@ -1,0 +1,223 @@
+"""Which faults a test world injects, and when: decided by a seed, fault by fault, so that each can be left out alone.
+
+Theory of operation: every occasion for a fault has a name, such as `duplicate.3` for the third delivery that could be repeated. Whether
+it strikes depends on the seed and that name only, so a run with some of its faults left out is the same run otherwise.
+Rules of this file: it decides and counts; who does the harm is faulting.py. Made by `world.faults`.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final, TypeAlias
+
+from tailrace.app.retry import milliseconds
+from tailrace.errors import SettingsError
+from tailrace.telemetry import DELIVERY_POINTS
+
+Spec: TypeAlias = "float | str | Collection[str]"
+CRASH_NAMES: Final = {
+    "before-effect": "invoke.begun",
+    "after-effect": "invoke.done",
+    "after-commit": "transaction.done",
+    "before-checkpoint": "checkpoint.begun",
+    "after-checkpoint": "checkpoint.done",
+}
+"""Words for crash points. The points' own names are allowed too, and "anywhere"."""
+KINDS: Final = {
+    "duplicates": "how often a delivery is repeated, 0 to 1",
+    "crash": f"where the worker dies: {', '.join(CRASH_NAMES)}, anywhere, a point of telemetry, or a list of them",
+    "reshard": "how often every shard splits, as in '4h'; the first time after one of the first writes",
+    "throttle": "how often a sink, the state store or the stream says that it is throttled, 0 to 1",
+    "outage": "for how long every handler is unavailable, once, as in '10m'",
+    "slow": "how long a handler takes at most, as in '30s'; every third delivery is slow",
+}
+CRASHES: Final = 8
+"""So many crashes at most: a worker that dies whenever it works would never be done."""
+CRASH_RATE: Final = 0.2
+SLOW_RATE: Final = 1 / 3
+MOST_SHARDS: Final = 8
+"""A table that has so many open shards splits no further."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The faults that somebody asked for. Units: milliseconds; None: none of it."""
+
+    duplicates: float = 0
+    throttle: float = 0
+    crash: frozenset[str] = frozenset()
+    reshard_ms: int | None = None
+    outage_ms: int | None = None
+    slow_ms: int | None = None
+
+
+def plan(asked: Mapping[str, Any]) -> Plan:
+    """What was asked for, checked. Raises: SettingsError.
+
+    >>> plan({"crash": "after-effect", "reshard": "4h"})
+    Plan(duplicates=0, throttle=0, crash=frozenset({'invoke.done'}), reshard_ms=14400000, outage_ms=None, slow_ms=None)
+    """
+    for name in asked:
+        if name not in KINDS:
+            known = "; ".join(f"{kind} ({words})" for kind, words in KINDS.items())
+            raise SettingsError(f"faults: {name!r} is not known; there are {known}, and seed")
+    return Plan(
+        _rate("duplicates", asked.get("duplicates", 0)),
+        _rate("throttle", asked.get("throttle", 0)),
+        _points(asked.get("crash", ())),
+        _time("reshard", asked.get("reshard")),
+        _time("outage", asked.get("outage")),
+        _time("slow", asked.get("slow")),
+    )
+
+
+def _rate(name: str, value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise SettingsError(f"faults: {name}={value!r} is not allowed; it is {KINDS[name]}")
+    return value
+
+
+def _time(name: str, value: object) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise SettingsError(f"faults: {name}={value!r} is not allowed; it is {KINDS[name]}")
+    time_ms = milliseconds(value)
+    if time_ms <= 0:
+        raise SettingsError(f"faults: {name}={value!r} is not allowed; it is longer than nothing")
+    return time_ms
+
+
+def _points(value: object) -> frozenset[str]:
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, Collection):
+        raise SettingsError(f"faults: crash={value!r} is not allowed; it is {KINDS['crash']}")
+    found: set[str] = set()
+    for name in names:
+        if name == "anywhere":
+            found.update(DELIVERY_POINTS)
+        elif name in CRASH_NAMES:
+            found.add(CRASH_NAMES[name])
+        elif name in DELIVERY_POINTS:
+            found.add(str(name))
+        else:
+            known = ", ".join((*CRASH_NAMES, "anywhere", *DELIVERY_POINTS))
+            raise SettingsError(f"faults: crash={name!r} is no crash point of a worker; there are {known}")
+    return frozenset(found)
+
+
+@dataclass(slots=True)
+class Faults:
+    """The faults of one world. Shape: `only` are the occasions that may strike; None: all of them.
+
+    Guarantee: with the same seed, whether an occasion strikes does not depend on which others did.
+    """
+
+    seed: int = 0
+    only: frozenset[str] | None = None
+    plan: Plan = Plan()
+    struck: list[str] = field(default_factory=list)
+    """The occasions that struck, in order."""
+    reshard_ms: int | None = None
+    """The monotonic time of the next one; None: none is due."""
+    _occasions: Counter[str] = field(default_factory=Counter)
+    _outages: dict[str, int] = field(default_factory=dict)
+    _crashes: int = 0
+    _reshard_write: int = 0
+
+    def begin(self, asked: Mapping[str, Any], seed: int) -> None:
+        """Inject these from now on. Raises: SettingsError."""
+        if self.plan != Plan():
+            raise SettingsError("faults: there are some already; leave their `with` block first")
+        self.plan, self.seed = plan(asked), seed
+        self._outages.clear()
+        self._crashes = 0
+        self.reshard_ms = None
+        if self.plan.reshard_ms is not None:
+            self._reshard_write = self._occasions["write"] + 1 + self.random("reshard").randrange(3)
+
+    def end(self) -> None:
+        """Inject nothing more."""
+        self.plan, self.reshard_ms, self._reshard_write = Plan(), None, 0
+
+    @contextmanager
+    def calm(self) -> Iterator[None]:
+        """Nothing strikes while the block runs."""
+        planned, self.plan = self.plan, Plan()
+        try:
+            yield
+        finally:
+            self.plan = planned
+
+    def random(self, occasion: str) -> Random:
+        """Chance for one occasion."""
+        return Random(f"{self.seed}/{occasion}")
+
+    def _strikes(self, kind: str, rate: float) -> str | None:
+        """The occasion's name when it strikes."""
+        if not rate:
+            return None
+        self._occasions[kind] += 1
+        occasion = f"{kind}.{self._occasions[kind]}"
+        if self.random(occasion).random() >= rate or not self._may(occasion):
+            return None
+        self.struck.append(occasion)
+        return occasion
+
+    def _may(self, occasion: str) -> bool:
+        return self.only is None or occasion in self.only
+
+    def duplicate(self) -> str | None:
+        """Whether this delivery is repeated."""
+        return self._strikes("duplicate", self.plan.duplicates)
+
+    def throttle(self, what: str) -> str | None:
+        """Whether this call is throttled."""
+        return self._strikes(f"throttle-{what}", self.plan.throttle)
+
+    def crash(self, point: str) -> str | None:
+        """Whether the worker dies here: the first time that it passes, and at random ones later."""
+        if point not in self.plan.crash or self._crashes >= CRASHES:
+            return None
+        is_first = not self._occasions[f"crash-{point}"]
+        struck = self._strikes(f"crash-{point}", 1.0 if is_first else CRASH_RATE)
+        self._crashes += struck is not None
+        return struck
+
+    def delay_ms(self) -> tuple[str | None, int, int]:
+        """How long a handler takes before its effect and after it."""
+        if self.plan.slow_ms is None:
+            return None, 0, 0
+        struck = self._strikes("slow", SLOW_RATE)
+        if struck is None:
+            return None, 0, 0
+        chance = self.random(f"{struck}/ms")
+        total = 1 + int(chance.random() * self.plan.slow_ms)
+        before = chance.choice((0, total, total // 2))
+        return struck, before, total - before
+
+    def outage_left_ms(self, handler: str, now_ms: int) -> int:
+        """For how long a handler is still unavailable; its outage begins with its first delivery."""
+        if self.plan.outage_ms is None:
+            return 0
+        if handler not in self._outages:
+            occasion = f"outage-{handler}"
+            self._outages[handler] = now_ms + self.plan.outage_ms if self._may(occasion) else 0
+            if self._outages[handler]:
+                self.struck.append(occasion)
+        return max(0, self._outages[handler] - now_ms)
+
+    def written(self, now_ms: int) -> None:
+        """Something was written: the first reshard comes after one of the first writes."""
+        self._occasions["write"] += 1
+        if self._occasions["write"] == self._reshard_write:
+            self.reshard_ms = now_ms
+
+    def reshard(self, now_ms: int) -> str | None:
+        """Whether every shard splits now."""
+        if self.reshard_ms is None or self.plan.reshard_ms is None or now_ms < self.reshard_ms:
+            return None
+        self.reshard_ms = now_ms + self.plan.reshard_ms
+        return self._strikes("reshard", 1.0)

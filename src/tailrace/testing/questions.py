@@ -1,0 +1,153 @@
+"""What a test asks a world: what was delivered, what is behind, what was lost, what was given up.
+
+Rules of this file: answers in plain values, read from what is durable and from the notes beside the handlers; nothing is changed.
+The part of `World` that a test reads.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tailrace.app.app import App
+from tailrace.app.app import Mapping as Handler
+from tailrace.app.change import Change
+from tailrace.app.operations import DeadLetters
+from tailrace.clocks.manual import ManualClock
+from tailrace.engine.engine import Engine
+from tailrace.errors import SettingsError
+from tailrace.leases.rows import key_of
+from tailrace.runtime.worker import Worker
+from tailrace.server.letters import letters as kept_letters
+from tailrace.server.progress import MappingName, Position, positions
+from tailrace.testing.observing import Observer
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Records that a handler never saw, because they were trimmed before. Shape: sequence numbers, inclusive."""
+
+    handler: str
+    shard_id: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """A change that a handler was given up on."""
+
+    change: Change[Any]
+    condition: str
+    attempts: int
+    error: str
+    traceback: str
+
+
+@dataclass(slots=True)
+class Running:
+    """An app's worker."""
+
+    app: App
+    worker: Worker
+    task: asyncio.Task[None]
+
+
+class Questions:
+    """An engine, the workers on it and their notes, asked."""
+
+    engine: Engine
+    clock: ManualClock
+    seed: int
+    _running: list[Running]
+    _observer: Observer
+
+    def lag(self) -> int:
+        """Age of the oldest change that some handler has not settled, 0 when there is none. Units: milliseconds."""
+        now_ms = self.clock.now().wall_ms
+        return max(
+            (now_ms - each.oldest.created_ms for each in self._open_positions() if each.oldest), default=0
+        )
+
+    def gaps(self) -> list[Lost]:
+        """What handlers never saw, because it was trimmed before they came to it."""
+        found: list[Lost] = []
+        for name in self._mappings():
+            for row in self.engine.state_query(key_of("ledger", name.app, name.handler, "")):
+                shard_id = row.key.rsplit("/", 1)[1]
+                found += [
+                    Lost(name.handler, shard_id, first, last)
+                    for first, last, _, outcome in row.fields["ranges"]
+                    if outcome == "trimmed"
+                ]
+        return found
+
+    def delivered(self, handler: Callable[..., Any] | str) -> list[Any]:
+        """The keys of the changes whose effect a handler applied, in that order; a change twice if it had its effect twice.
+
+        With a mark (`once=True`, `change.transaction`) the durable mark says so, whatever died around it; without one, that the
+        handler returned.
+        """
+        return [change.key for change in self._observer.notes(self._named(handler)[1].id).delivered]
+
+    def dead_letters(self, handler: Callable[..., Any] | str) -> list[Discarded]:
+        """The changes that were given up on, parked ones too, in the order of their sequence numbers."""
+        app, mapping = self._named(handler)
+        letters = [
+            letter for letter in kept_letters(self.engine, app.name, mapping.id) if not letter.is_waiting
+        ]
+        letters.sort(key=lambda letter: letter.record.sequence)
+        return [
+            Discarded(
+                Change(letter.record, mapping.table.name, mapping.entity), letter.condition, letter.attempts, letter.error,
+                letter.traceback,
+            )
+            for letter in letters
+        ]  # fmt: skip
+
+    def dlq(self, handler: Callable[..., Any] | str) -> DeadLetters:
+        """A handler's dead letters as `app.dlq` has them: `world.dlq(receipt).where(error="SMTP*").redrive()`."""
+        app, mapping = self._named(handler)
+        return app.dlq(mapping.id)
+
+    def _named(self, handler: Callable[..., Any] | str) -> tuple[App, Handler]:
+        for running in self._running:
+            for mapping in running.app.mappings:
+                if handler in (mapping.id, mapping.target):
+                    return running.app, mapping
+        raise SettingsError(f"{handler!r} is no handler of this world", hint="world.use(app) runs an app")
+
+    def _mappings(self) -> list[MappingName]:
+        return [
+            MappingName(running.app.name, mapping.id, mapping.table.name)
+            for running in self._running
+            for mapping in running.app.mappings
+        ]
+
+    def _open_positions(self) -> list[Position]:
+        return [each for each in positions(self.engine, self._mappings()) if each.oldest is not None]
+
+    def _is_settled(self) -> bool:
+        is_busy = any(status.in_flight for running in self._running for status in running.worker.status())
+        return not is_busy and not self._open_positions()
+
+    def _unsettled(self, words: str) -> str:
+        lines = [f"not settled after {words} (seed {self.seed}):"]
+        for position in self._open_positions():
+            record = position.oldest
+            assert record is not None
+            mapping, change = position.mapping, Change(record, position.mapping.table)
+            notes = self._observer.notes(mapping.handler)
+            failure = notes.failures.get(record.sequence)
+            said = "it was never given to the handler" if failure is None else failure.error
+            lines.append(
+                f"  {mapping.handler} ← {change.event_name} {mapping.table}/{change.key}: "
+                f"{notes.attempts[record.sequence]} attempts, {said}"
+            )
+        lines += [
+            f"  {status.mapping_id} in {status.shard_id}: {status.blocked}"
+            for running in self._running
+            for status in running.worker.status()
+            if status.blocked
+        ]
+        return "\n".join(lines)

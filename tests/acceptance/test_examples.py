@@ -50,8 +50,12 @@ def test_the_example_is_the_program_of_the_readme() -> None:
     assert (ran.returncode, ran.stdout) == (0, OUTPUT), ran.stderr
 
 
-def test_the_shop_passes_its_own_tests() -> None:
-    ran = run("-m", "pytest", "-q", "-p", "no:cacheprovider", ".", cwd=ROOT / "examples" / "shop")
+TESTED = sorted({path.parent for path in (ROOT / "examples").rglob("test_*.py")})
+
+
+@pytest.mark.parametrize("folder", TESTED, ids=lambda folder: folder.name)
+def test_an_example_passes_its_own_tests(folder: Path) -> None:
+    ran = run("-m", "pytest", "-q", "-p", "no:cacheprovider", ".", cwd=folder)
     assert ran.returncode == 0, ran.stdout
 
 

@@ -10,10 +10,12 @@ from tailrace.app.entity import Entity
 from tailrace.app.plain import to_attribute, to_item, to_plain_item
 from tailrace.app.table import Table
 from tailrace.engine.engine import Engine
+from tailrace.engine.query import ScanRequest
 from tailrace.errors import SettingsError
 from tailrace.expressions.placeholders import Placeholders
 from tailrace.expressions.update import parse_update
 from tailrace.tables.mutate import Delete, Put, Update
+from tailrace.values.order import ordered_bytes
 from tailrace.values.types import AttributeValue, Item
 
 T = TypeVar("T")
@@ -103,6 +105,28 @@ class Items:
         if item is None:
             return None
         return to_plain_item(item) if isinstance(target, Table | str) else self._entity(target).decode(item)
+
+    @overload
+    def scan(self, target: Table | str) -> list[dict[str, Any]]: ...
+    @overload
+    def scan(self, target: type[T] | Entity[T]) -> list[T]: ...
+    def scan(self, target: Table | str | Typed) -> list[Any]:
+        """Every item of a table as plain values, or every one of an entity, in the order of their keys. Raises: ApiError, ItemError."""
+        entity = None if isinstance(target, Table | str) else self._entity(target)
+        table = str(target) if entity is None else entity.table.name
+        names = self.engine.schema(table).key_names
+        found: list[Item] = []
+        start: Item | None = None
+        while True:
+            page = self.engine.scan(ScanRequest(table, start=start))
+            found += page.decoded()
+            start = page.last_key
+            if start is None:
+                break
+        found.sort(key=lambda item: [ordered_bytes(item[name]) for name in names])
+        if entity is None:
+            return [to_plain_item(item) for item in found]
+        return [entity.decode(item) for item in found if entity.fits(item)]
 
     def _key(
         self, target: Table | str | Typed, key: Mapping[str, Any] | None, fields: Mapping[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tailrace import App, Batch, Change, Retry, Throttled
+from tailrace import App, Batch, Change, Item, Retry, Throttled
 from tailrace.errors import ApiError, SettingsError
 from tailrace.testing import Unsettled, World
 
@@ -414,3 +414,22 @@ def test_a_handler_whose_name_vanished_stops_the_start(shop: Shop) -> None:
         with pytest.raises(SettingsError, match="'old'") as caught:
             world.use(renamed.app)
         assert "mapping rename" in (caught.value.hint or "")
+
+
+def test_a_scan_gives_every_item_in_the_order_of_the_keys_and_the_items_of_one_entity() -> None:
+    app = App("shop")
+    shop = app.table("shop", pk="pk", sk="sk")
+
+    class Order(Item, table=shop, pk="ORDER#{id}", sk="META"):
+        id: str
+
+    with World(app) as world:
+        for name in ("b", "a", "c"):
+            world.put(Order(id=name))
+        world.put(shop, {"pk": "ORDER#a", "sk": "NOTE", "text": "x" * 400_000})
+        world.put(shop, {"pk": "ORDER#b", "sk": "NOTE", "text": "x" * 400_000})
+        world.put(shop, {"pk": "ORDER#c", "sk": "NOTE", "text": "x" * 400_000})
+        assert [order.id for order in world.scan(Order)] == ["a", "b", "c"]
+        assert [(item["pk"], item["sk"]) for item in world.scan(shop)] == [
+            (f"ORDER#{name}", kind) for name in "abc" for kind in ("META", "NOTE")
+        ]

@@ -14,16 +14,19 @@ if TYPE_CHECKING:
         check_state_store,
         check_store,
     )
+    from tailrace.testing.exploring import BrokenOrder, Exploration
     from tailrace.testing.loop import SeededLoop
     from tailrace.testing.simulation_redrive import simulate
+    from tailrace.testing.waiting import BlockingCall
     from tailrace.testing.world import Unsettled, World
 
 __all__ = [
-    "ContractBroken", "SeededLoop", "Unsettled", "World", "check_clock", "check_sink", "check_source",
+    "BlockingCall", "BrokenOrder", "ContractBroken", "Exploration", "SeededLoop", "Unsettled", "World", "check_clock", "check_sink", "check_source",
     "check_state_store", "check_store", "simulate",
 ]  # fmt: skip
 
 _PLACES = {
+    "BlockingCall": "waiting", "BrokenOrder": "exploring", "Exploration": "exploring",
     "SeededLoop": "loop", "Unsettled": "world", "World": "world", "simulate": "simulation_redrive",
     "ContractBroken": "contracts", "check_clock": "contracts", "check_sink": "contracts", "check_source": "contracts",
     "check_state_store": "contracts", "check_store": "contracts",

@@ -5,7 +5,7 @@ its workers, read by plugin.py.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ class Journal:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        self.on_call: Callable[[str, Any], None] | None = None
+        """Told of every call of a handler: its name, and what it is given."""
         self._lines: deque[tuple[int, str, tuple[Any, ...]]] = deque(maxlen=KEPT)
 
     def note(self, text: str, *values: Any) -> None:

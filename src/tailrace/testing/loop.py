@@ -118,10 +118,7 @@ class SeededLoop(asyncio.BaseEventLoop):
                 f"{self._most_turns} turns and time has not passed: something runs in circles"
             )
         if not is_still:
-            ready = list(self._ready)
-            self._random.shuffle(ready)
-            self._ready.clear()
-            self._ready.extend(ready)
+            self._arrange()
         elif self._idle:
             waiting, self._idle = self._idle, []
             for waiter in waiting:
@@ -129,6 +126,13 @@ class SeededLoop(asyncio.BaseEventLoop):
                     waiter.set_result(None)
         else:
             self._jump()
+
+    def _arrange(self) -> None:
+        """Put what is ready into another order."""
+        ready = list(self._ready)
+        self._random.shuffle(ready)
+        self._ready.clear()
+        self._ready.extend(ready)
 
     def _jump(self) -> None:
         next_ms = self.next_event_ms

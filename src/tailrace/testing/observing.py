@@ -159,6 +159,10 @@ def noted(mapping: Mapping, notes: Deliveries, journal: Journal) -> Callable[...
     """A handler, and notes of its calls: which changes it returned for, and what it raised."""
     target, words = mapping.target, mapping.id
 
+    def begins(given: Change[Any] | ChangeBatch[Any]) -> None:
+        if journal.on_call is not None:
+            journal.on_call(words, given)
+
     def returned(given: Change[Any] | ChangeBatch[Any]) -> None:
         for change in (given,) if isinstance(given, Change) else given:
             notes.called[change.record.sequence] = change.has_transaction
@@ -171,6 +175,7 @@ def noted(mapping: Mapping, notes: Deliveries, journal: Journal) -> Callable[...
 
     @wraps(target)
     def call(given: Any, **needed: Any) -> Any:
+        begins(given)
         try:
             answer = target(given, **needed)
         except Exception as error:  # whatever the user's code raises, it is only noted here
@@ -181,6 +186,7 @@ def noted(mapping: Mapping, notes: Deliveries, journal: Journal) -> Callable[...
 
     @wraps(target)
     async def call_async(given: Any, **needed: Any) -> Any:
+        begins(given)
         try:
             answer = await target(given, **needed)
         except Exception as error:  # whatever the user's code raises, it is only noted here

@@ -8,7 +8,7 @@ Rules of this file: plain Python values in and out; it judges nothing. Used as t
 import asyncio
 from collections import ChainMap
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from random import randrange
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -28,6 +28,8 @@ from tailrace.server.joining import Joined
 from tailrace.server.turns import Turns
 from tailrace.stores.memory import MemoryStore
 from tailrace.telemetry import PointReached, pass_by
+from tailrace.testing.exploring import Asked, Exploration, Explorer, Tried, check_asked
+from tailrace.testing.exploring_loop import ExploringLoop
 from tailrace.testing.faulting import Crashed, Laid, is_outage
 from tailrace.testing.faults import MOST_SHARDS, Faults
 from tailrace.testing.items import Items
@@ -35,6 +37,7 @@ from tailrace.testing.journal import KEPT, Journal
 from tailrace.testing.loop import SeededLoop
 from tailrace.testing.observing import Observer
 from tailrace.testing.questions import Discarded, Lost, Questions, Running
+from tailrace.testing.schedules import Schedule
 from tailrace.testing.waiting import nothing_waits
 from tailrace.values.types import Item
 
@@ -277,6 +280,74 @@ class World(Items, Questions):
         finally:
             self._faults.end()
 
+    # ---- exploring -----------------------------------------------------------------------------------------------
+
+    def explore(
+        self, action: Callable[[], object], *, check: Callable[[], object] | None = None,
+        same: Callable[[], object] | None = None, schedules: int = 2_000, faults: Mapping[str, Any] | None = None,
+        seed: int | None = None, replay: str | None = None,
+    ) -> Exploration:  # fmt: skip
+        """Play an action and its delivery in many orders, each from here; afterwards the world is where the plain order leads.
+
+        An order is wrong when the action or `check` raises, when a handler raises, when a change is lost or never settled, or when
+        what `same` returns differs from the plain order. What lies outside of the world is set back by the action itself.
+
+        Shape:   `faults` as `world.faults` takes them, with another seed in every schedule; `replay` plays that schedule alone.
+        Raises:  BrokenOrder, with the smallest schedule that fails, in at most ten lines; SettingsError.
+        """
+        asked = Asked(action, check, same, dict(faults or {}))
+        check_asked(schedules, asked.faults)
+        explorer = Explorer(self, asked, self.seed if seed is None else seed, schedules)
+        return explorer.run() if replay is None else explorer.replay(replay)
+
+    def play(self, schedule: Schedule, asked: Asked, *, tells: bool = False, stays: bool = False) -> Tried:
+        """Go one way from here, and come back unless told to stay: what `explore` does for each schedule."""
+        before = dict(self.__dict__)
+        loop = self._leave(schedule, tells=tells)
+        error: Exception | None = None
+        answer: object = None
+        try:
+            with self.faults(**asked.faults, seed=schedule.fault_seed) if asked.faults else nullcontext():
+                asked.action()
+                self.settle()
+            self._complain()
+            if asked.check is not None:
+                asked.check()
+            answer = None if asked.same is None else asked.same()
+        except Exception as raised:  # whatever a test or a handler raises: it is what is looked for
+            error = raised
+        struck = self.struck
+        after = dict(self.__dict__)
+        if stays:
+            self.__dict__.update(before)
+        self.close()
+        self.__dict__.update(after if stays else before)
+        return Tried(error, loop.ran, loop.order, struck, answer)
+
+    def _leave(self, schedule: Schedule, *, tells: bool) -> ExploringLoop:
+        """Everything anew on a copy of what is durable, as after a restart."""
+        apps = [running.app for running in self._running]
+        self._store = self._store.copy()
+        self.clock = ManualClock(self.clock.now().wall_ms)
+        self.loop = loop = ExploringLoop(schedule, self.clock, tells=tells)
+        self._running, self._killed, self._clients = [], [], {}
+        self._faults = Faults(only=None if schedule.faults is None else frozenset(schedule.faults))
+        self._begin()
+        self._journal.on_call = loop.label
+        self._open()
+        for app in apps:
+            self.use(app)
+        return loop
+
+    def _complain(self) -> None:
+        """Raises: what a handler raised, or AssertionError for what was lost."""
+        for notes in self._observer.everything():
+            for words, error in notes.raised:
+                error.add_note(f"raised by {words}")
+                raise error
+        lost = self.gaps()
+        assert not lost, f"changes were lost: {lost}"
+
     @property
     def struck(self) -> list[str]:
         """The injected faults that struck so far, by the names of their occasions, in order."""
@@ -330,6 +401,8 @@ class World(Items, Questions):
         self._journal.note("{} {}", words, content)
         self._faults.written(self.clock.now().monotonic_ms)
         self._reshard()
+        if isinstance(self.loop, ExploringLoop) and (until := self.loop.after_write()) is not None:
+            self._run(self._idle() if isinstance(until, str) else self.loop.some_turns(until))
 
     def _reshard(self) -> bool:
         struck = self._faults.reshard(self.clock.now().monotonic_ms)

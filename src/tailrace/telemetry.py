@@ -28,12 +28,16 @@ DELIVERY_POINTS: Final = (
     "invoke.begun",  # the handler is about to be called
     "invoke.done",  # the handler has returned, its recorded writes are not committed
     "transaction.done",  # its recorded writes and marks are durable
-    "park.begun",  # a failing key is about to be parked
-    "park.done",  # it is durably parked, its checkpoint is not saved
     "checkpoint.begun",  # a checkpoint is about to be saved
     "checkpoint.done",  # the checkpoint is durable
 )
-POINTS: Final = WRITE_POINTS + DELIVERY_POINTS
+FLOW_POINTS: Final = WRITE_POINTS + DELIVERY_POINTS
+"""What every change passes that no handler fails at."""
+PARKING_POINTS: Final = (
+    "park.begun",  # a failing key is about to be parked
+    "park.done",  # it is durably parked, its checkpoint is not saved
+)
+POINTS: Final = FLOW_POINTS + PARKING_POINTS
 
 
 class Metric(NamedTuple):

@@ -70,7 +70,7 @@ def test_kills_at_every_point_change_no_figure(sample: Path) -> None:
     assert report["agree"] is True
     assert report["settled"] == 2 * report["writes"]
     assert len(report["kills"]) >= 20
-    assert {kill["point"] for kill in report["kills"]} >= set(telemetry.POINTS)
+    assert {kill["point"] for kill in report["kills"]} >= set(telemetry.FLOW_POINTS)
     for kill in report["kills"]:
         assert kill["repeated"]["calls"] <= kill["in_flight"]["calls"], kill
         assert kill["repeated"]["writes"] <= kill["in_flight"]["writes"], kill

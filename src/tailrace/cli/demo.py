@@ -151,7 +151,7 @@ def introduce(console: Console, rows: list[Any], writes: list[Any], planned: lis
     say(f"· writes: {len(writes):,}; each makes one change record, which two handlers see")
     say("· node: `tailrace dev examples/flights/app.py` on a free port, its clock in 2013")
     if planned:
-        say(f"· kills: {len(planned)} by SIGKILL, seed {seed}, over all {len(telemetry.POINTS)} points")
+        say(f"· kills: {len(planned)} by SIGKILL, seed {seed}, over all {len(telemetry.FLOW_POINTS)} points")
 
 
 # ---- during ----------------------------------------------------------------------------------------------------------

@@ -14,9 +14,10 @@ from typing import Any, Final, TypeAlias
 
 from tailrace.app.retry import milliseconds
 from tailrace.errors import SettingsError
-from tailrace.telemetry import DELIVERY_POINTS
+from tailrace.telemetry import DELIVERY_POINTS, PARKING_POINTS
 
 Spec: TypeAlias = "float | str | Collection[str]"
+WORKER_POINTS: Final = DELIVERY_POINTS + PARKING_POINTS
 CRASH_NAMES: Final = {
     "before-effect": "invoke.begun",
     "after-effect": "invoke.done",
@@ -97,13 +98,13 @@ def _points(value: object) -> frozenset[str]:
     found: set[str] = set()
     for name in names:
         if name == "anywhere":
-            found.update(DELIVERY_POINTS)
+            found.update(WORKER_POINTS)
         elif name in CRASH_NAMES:
             found.add(CRASH_NAMES[name])
-        elif name in DELIVERY_POINTS:
+        elif name in WORKER_POINTS:
             found.add(str(name))
         else:
-            known = ", ".join((*CRASH_NAMES, "anywhere", *DELIVERY_POINTS))
+            known = ", ".join((*CRASH_NAMES, "anywhere", *WORKER_POINTS))
             raise SettingsError(f"faults: crash={name!r} is no crash point of a worker; there are {known}")
     return frozenset(found)
 

@@ -41,14 +41,14 @@ class Planned(NamedTuple):
 
 
 def plan(seed: int, writes: int, kills: int = KILLS) -> list[Planned]:
-    """Every named point and some more, in an order of the seed's; kills at any moment spread them over the replay.
+    """Every named point of the write path and of delivery and some more, in an order of the seed's; kills at any moment spread them over the replay.
 
-    >>> {kill.point for kill in plan(1, 18_000)} == {*telemetry.POINTS, ANY_MOMENT}
+    >>> {kill.point for kill in plan(1, 18_000)} == {*telemetry.FLOW_POINTS, ANY_MOMENT}
     True
     """
     chance = random.Random(seed)
-    points = len(telemetry.POINTS)
-    names = [*telemetry.POINTS, *chance.choices(telemetry.POINTS, k=kills - points - MOMENTS)]
+    points = len(telemetry.FLOW_POINTS)
+    names = [*telemetry.FLOW_POINTS, *chance.choices(telemetry.FLOW_POINTS, k=kills - points - MOMENTS)]
     names += [ANY_MOMENT] * MOMENTS
     chance.shuffle(names)
     return [Planned(name, _passing(name, writes, chance)) for name in names]
@@ -63,7 +63,7 @@ def _passing(name: str, writes: int, chance: random.Random) -> int:
 
 def is_enough(points: Collection[str]) -> bool:
     """Whether these kills are a campaign: enough of them, and every point among them."""
-    return len(points) >= LEAST and set(telemetry.POINTS) <= set(points)
+    return len(points) >= LEAST and set(telemetry.FLOW_POINTS) <= set(points)
 
 
 class Call(NamedTuple):

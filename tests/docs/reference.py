@@ -14,12 +14,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+import pytest
 
 import tailrace
 from tailrace import errors, telemetry
 from tailrace.cli.main import cli
 from tailrace.engine.settings import EngineSettings
 from tailrace.mapping.settings import MappingSettings
+from tailrace.testing import plugin
+from tailrace.testing.faults import CRASH_NAMES, KINDS, WORKER_POINTS
+from tailrace.testing.world import World
 from tests.docs import meanings
 
 ROOT: Final = Path(tailrace.__file__).parents[2]
@@ -150,6 +154,37 @@ def names() -> str:
     return "# Names\n\nWhat `from tailrace import …` gives.\n\n" + table(("name", "meaning"), rows)
 
 
+def testing() -> str:
+    """The options of the pytest plugin, faults, crash points, and what a world answers."""
+    parser = pytest.Parser(_ispytest=True)
+    plugin.pytest_addoption(parser)
+    options = parser.getgroup("tailrace").options
+    parts = [
+        "# Testing\n\nThe pytest plugin and the world; [testing.md](../testing.md) shows them.\n\n## Options of pytest\n",
+        table(("option", "meaning"), [(f"`{one.names()[0]}`", str(one.attrs()["help"])) for one in options]),
+        "\n## Faults\n\n`with world.faults(…, seed=7):`\n",
+        table(("fault", "value"), [(f"`{name}`", words) for name, words in KINDS.items()]),
+        "\n## Where a worker may die\n\n`crash=`, by a word, by the point's name, or `\"anywhere\"`.\n",
+        table(
+            ("point", "word", "when"),
+            [
+                (f"`{point}`", ", ".join(f"`{word}`" for word, name in CRASH_NAMES.items() if name == point), meanings.CRASH_POINTS[point])
+                for point in WORKER_POINTS
+            ],
+        ),
+        "\n## The world\n",
+        table(
+            ("name", "meaning"),
+            [(f"`world.{name}`", _first_line(value)) for name, value in inspect.getmembers(World) if _is_shown(name, value)],
+        ),
+    ]  # fmt: skip
+    return "\n".join(parts)
+
+
+def _is_shown(name: str, value: object) -> bool:
+    return not name.startswith("_") and (inspect.isfunction(value) or isinstance(value, property))
+
+
 def _first_line(value: Any) -> str:
     text = inspect.cleandoc(value.__doc__ or "")
     return " ".join(text.split("\n\n")[0].split("\n"))
@@ -157,7 +192,7 @@ def _first_line(value: Any) -> str:
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "commands.md": commands, "settings.md": settings, "errors.md": error_page, "metrics.md": metrics,
-    "operations.md": operations, "names.md": names,
+    "operations.md": operations, "names.md": names, "testing.md": testing,
 }  # fmt: skip
 
 

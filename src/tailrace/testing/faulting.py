@@ -75,11 +75,11 @@ class Laid(Around):
 
     def source(self, source: Source) -> Source:
         """A stream that may be throttled."""
-        return FaultySource(source, self._faults)
+        return FaultySource(source, self._faults, self._journal)
 
     def state(self, state: StateStore) -> StateStore:
         """A state store that may be throttled."""
-        return FaultyState(state, self._faults)
+        return FaultyState(state, self._faults, self._journal)
 
 
 class FaultySink:
@@ -134,13 +134,15 @@ class FaultySink:
 class FaultyState:
     """A state store that is throttled now and then: nothing of the call is done."""
 
-    def __init__(self, state: StateStore, faults: Faults) -> None:
+    def __init__(self, state: StateStore, faults: Faults, journal: Journal) -> None:
         self._state = state
         self._faults = faults
+        self._journal = journal
 
     def _throttle(self) -> None:
         struck = self._faults.throttle("state")
         if struck is not None:
+            self._journal.note(f"fault {struck}: the state store is throttled")
             raise StoreError(f"the state store is throttled ({struck}, {INJECTED})")
 
     async def get(self, key: str) -> StateRow | None:
@@ -161,9 +163,10 @@ class FaultyState:
 class FaultySource:
     """A stream whose reads are throttled now and then."""
 
-    def __init__(self, source: Source, faults: Faults) -> None:
+    def __init__(self, source: Source, faults: Faults, journal: Journal) -> None:
         self._source = source
         self._faults = faults
+        self._journal = journal
 
     async def stream(self) -> StreamRef:
         """The present stream."""
@@ -182,5 +185,6 @@ class FaultySource:
         page = await self._source.read(shard, after, limit)
         struck = self._faults.throttle("stream")
         if struck is not None:
+            self._journal.note(f"fault {struck}: the stream is throttled")
             raise SourceError(f"the stream is throttled ({struck}, {INJECTED})")
         return page

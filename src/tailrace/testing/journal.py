@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from tailrace.app.change import Change
+from tailrace.app.plain import to_plain_item
 from tailrace.ports import Batch, Clock
+from tailrace.values.types import Item
 
 KEPT: Final = 200
 MOST_KEYS: Final = 3
@@ -37,8 +39,18 @@ class Journal:
         """The last of them, the oldest first."""
         return [
             f"{_time(wall_ms)}  {text.format(*values) if values else text}"
-            for wall_ms, text, values in list(self._lines)[-count:]
+            for wall_ms, text, values in list(self._lines)[max(0, len(self._lines) - count) :]
         ]
+
+
+class Values:
+    """An item's attributes, put into words only when they are read."""
+
+    def __init__(self, item: Item) -> None:
+        self._item = item
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name}={value!s:.60}" for name, value in to_plain_item(self._item).items())
 
 
 class KeysOf:

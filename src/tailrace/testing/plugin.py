@@ -1,23 +1,61 @@
-"""The pytest plugin: the fixture `world`, and the seed of a world in the report of a test that failed.
+"""The pytest plugin: the fixture `world`, its options, and what the report of a test that failed says about its world.
 
-Rules of this file: pytest loads it in every project that has tailrace installed, so it imports nothing of tailrace until the
-fixture is used.
+Theory of operation: a test that failed under injected faults is run again with fewer and fewer of them, with the same seed, until none
+can be left out; so the report names the faults that matter. Rules of this file: pytest loads it in every project that has tailrace installed, so it
+imports nothing of tailrace until the fixture is used.
 """
 
-from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING, Any
+import shlex
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from _pytest.runner import runtestprotocol
 
 if TYPE_CHECKING:
     from tailrace.testing.world import World
 
+RERUNS: Final = 100
+EVENTS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """How a test failed in its world. Shape: `place` tells failures apart; `is_small` when there is nothing to make smaller."""
+
+    seed: int
+    struck: tuple[str, ...]
+    place: tuple[str, int]
+    is_small: bool
+    moment: str
+    events: tuple[str, ...]
+
+
+FAILED: Final = pytest.StashKey[Failed | None]()
+REPLAYED: Final = pytest.StashKey[tuple[int, tuple[str, ...] | None]]()
+"""The seed and the faults of a run that is repeated to make a failure smaller."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--world-seed N` replays a failure."""
-    parser.getgroup("tailrace").addoption(
-        "--world-seed", type=int, default=None, metavar="N", help="run every `world` with this seed"
-    )
+    """What replays a failure, and how much is said about it."""
+    group = parser.getgroup("tailrace", "tailrace: tests in a world of virtual time")
+    group.addoption(
+        "--tailrace-seed", type=int, default=None, metavar="N",
+        help="run every `world` with this seed: a failure prints the seed that replays it",
+    )  # fmt: skip
+    group.addoption(
+        "--tailrace-faults", default=None, metavar="NAMES",
+        help="of the faults of `world.faults`, let only these strike, e.g. 'duplicate.3 crash-invoke.done.1'",
+    )  # fmt: skip
+    group.addoption(
+        "--tailrace-shrink", type=int, default=RERUNS, metavar="N",
+        help=f"run a test that failed under faults at most N times again to find those that matter (default {RERUNS}; 0: never)",
+    )  # fmt: skip
+    group.addoption(
+        "--tailrace-events", type=int, default=EVENTS, metavar="N",
+        help=f"so many of the last events of its world stand in the report of a failure (default {EVENTS})",
+    )  # fmt: skip
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,10 +73,14 @@ def world(request: pytest.FixtureRequest) -> Iterator["World"]:
     marker = request.node.get_closest_marker("world")
     arguments: tuple[Any, ...] = () if marker is None else marker.args
     settings: dict[str, Any] = {} if marker is None else dict(marker.kwargs)
-    seed = request.config.getoption("--world-seed")
+    asked = request.config.getoption("--tailrace-faults")
+    seed, only = request.config.getoption("--tailrace-seed"), None if asked is None else tuple(asked.split())
+    seed, only = request.node.stash.get(REPLAYED, (seed, only))
     if seed is not None:
         settings["seed"] = seed
     made = World(*arguments, **settings)
+    if only is not None:
+        made.only(only)
     yield made
     made.close()
 
@@ -47,10 +89,89 @@ def world(request: pytest.FixtureRequest) -> Iterator["World"]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Print the seed of a failed test's world."""
+    """Note how a test failed in its world."""
     report = yield
-    made = getattr(item, "funcargs", {}).get("world")
-    seed = getattr(made, "seed", None)
-    if report.failed and seed is not None:
-        report.sections.append(("tailrace world", f"seed {seed}: pytest --world-seed {seed} replays it"))
+    made: World | None = getattr(item, "funcargs", {}).get("world")
+    if call.when == "call" and report.failed and call.excinfo is not None and hasattr(made, "struck"):
+        assert made is not None
+        crash = call.excinfo.traceback[-1]
+        item.stash[FAILED] = Failed(
+            made.seed,
+            tuple(made.struck),
+            (str(crash.path), crash.lineno),
+            hasattr(call.excinfo.value, "replay"),
+            f"{made.moment:%Y-%m-%d %H:%M:%S}",
+            tuple(made.events(item.config.getoption("--tailrace-events"))),
+        )
     return report
+
+
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Run a test that uses a world; when it fails, say what its world was, and make the failure smaller."""
+    if "world" not in getattr(item, "fixturenames", ()):
+        return None
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    reports = runtestprotocol(item, log=False, nextitem=nextitem)
+    failed = item.stash.get(FAILED, None)
+    if failed is not None:
+        lines = _said(item, nextitem, failed)
+        for report in reports:
+            if report.when == "call":
+                report.sections.append(("tailrace world", "\n".join(lines)))
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def _said(item: pytest.Item, nextitem: pytest.Item | None, failed: Failed) -> list[str]:
+    """The section of a report."""
+    again = f"pytest {shlex.quote(item.nodeid)} --tailrace-seed {failed.seed}"
+    lines = [
+        f"seed {failed.seed}, virtual time {failed.moment}, {len(failed.struck)} injected faults",
+        f"replay: {again}",
+    ]
+    most = item.config.getoption("--tailrace-shrink")
+    if failed.struck and most > 0 and not failed.is_small and not item.config.getoption("usepdb"):
+        kept = Reruns(item, nextitem, failed, most).smallest()
+        if kept is None:
+            lines.append(
+                "run again with the same seed it passes: something outside of the world is left to chance, or kept"
+            )
+        else:
+            words = " ".join(kept)
+            lines.append(f"of its {len(failed.struck)} faults these matter: {words or 'none of them'}")
+            lines.append(f"replay: {again} --tailrace-faults {shlex.quote(words)}")
+    if failed.events:
+        lines += [f"the last {len(failed.events)} events:", *(f"  {each}" for each in failed.events)]
+    return lines
+
+
+class Reruns:
+    """Runs one test again and again, with the seed of its failure and fewer faults."""
+
+    def __init__(self, item: pytest.Item, nextitem: pytest.Item | None, failed: Failed, most: int) -> None:
+        self._item = item
+        self._nextitem = nextitem
+        self._failed = failed
+        self._most = most
+
+    def smallest(self) -> list[str] | None:
+        """The faults that matter; None when it does not even fail with all of them."""
+        from tailrace.testing.schedules import shrunk
+
+        if not self.fails(self._failed.struck):
+            return None
+        kept, _ = shrunk(self._failed.struck, self.fails, self._most - 1)
+        return kept
+
+    def fails(self, only: Sequence[str]) -> bool:
+        """Whether it fails at the same place when only these strike."""
+        item: Any = self._item
+        item.stash[REPLAYED] = (self._failed.seed, tuple(only))
+        item.stash[FAILED] = None
+        item._initrequest()
+        runtestprotocol(item, log=False, nextitem=self._nextitem)
+        del item.stash[REPLAYED]
+        again = item.stash[FAILED]
+        return again is not None and bool(again.place == self._failed.place)

@@ -9,6 +9,7 @@ import asyncio
 from collections import ChainMap
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
+from datetime import UTC, datetime
 from random import randrange
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -33,7 +34,7 @@ from tailrace.testing.exploring_loop import ExploringLoop
 from tailrace.testing.faulting import Crashed, Laid, is_outage
 from tailrace.testing.faults import MOST_SHARDS, Faults
 from tailrace.testing.items import Items
-from tailrace.testing.journal import KEPT, Journal
+from tailrace.testing.journal import KEPT, Journal, Values
 from tailrace.testing.loop import SeededLoop
 from tailrace.testing.observing import Observer
 from tailrace.testing.questions import Discarded, Lost, Questions, Running
@@ -357,6 +358,11 @@ class World(Items, Questions):
         """Let none but these occasions strike: how a failure is made small. `struck` names them."""
         self._faults.only = frozenset(occasions)
 
+    @property
+    def moment(self) -> datetime:
+        """The present in this world, in UTC."""
+        return datetime.fromtimestamp(self.clock.now().wall_ms / 1_000, UTC)
+
     def events(self, count: int = KEPT) -> list[str]:
         """The last things that happened, with their virtual times."""
         return self._journal.lines(count)
@@ -398,7 +404,7 @@ class World(Items, Questions):
         self._journal.note("the worker starts again from its checkpoints")
 
     def _written(self, words: str, content: Item) -> None:
-        self._journal.note("{} {}", words, content)
+        self._journal.note("{} {}", words, Values(content))
         self._faults.written(self.clock.now().monotonic_ms)
         self._reshard()
         if isinstance(self.loop, ExploringLoop) and (until := self.loop.after_write()) is not None:

@@ -10,9 +10,8 @@ import pytest
 
 from tailrace import App, Batch, Change, Retry, Unavailable
 from tailrace.errors import SettingsError
-from tailrace.telemetry import DELIVERY_POINTS
 from tailrace.testing import World
-from tailrace.testing.faults import CRASH_NAMES, KINDS, Faults
+from tailrace.testing.faults import CRASH_NAMES, KINDS, WORKER_POINTS, Faults
 from tailrace.testing.waiting import BlockingCall
 
 
@@ -106,7 +105,7 @@ def test_a_duplicate_is_seen_by_a_handler_and_suppressed_by_a_mark(shop: Shop) -
         assert world.delivered(shop.plain) == ["a", "a", "b"]
 
 
-@pytest.mark.parametrize("point", [*CRASH_NAMES, *DELIVERY_POINTS])
+@pytest.mark.parametrize("point", [*CRASH_NAMES, *WORKER_POINTS])
 def test_a_worker_that_dies_at_a_point_goes_on_from_its_checkpoint(shop: Shop, point: str) -> None:
     if point.startswith("park"):
 

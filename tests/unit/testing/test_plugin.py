@@ -46,7 +46,7 @@ def pytest_in(folder: Path, text: str, *options: str) -> tuple[int, str]:
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tailrace.testing.plugin", *options, "test_it.py"],
         capture_output=True, text=True, check=False, cwd=folder,
-        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
     return ran.returncode, ran.stdout + ran.stderr
 
@@ -82,10 +82,118 @@ def test_a_failure_prints_its_seed_and_the_option_replays_it(tmp_path: Path) -> 
     text = APP + "def test_fails(world):\n    assert world.seed == 123\n"
     code, output = pytest_in(tmp_path, text)
     assert code == 1
-    assert "pytest --world-seed" in output
-    code, output = pytest_in(tmp_path, text, "--world-seed", "123")
+    assert "replay: pytest test_it.py::test_fails --tailrace-seed" in output
+    code, output = pytest_in(tmp_path, text, "--tailrace-seed", "123")
     assert code == 0, output
-    assert "world-seed" not in output
+    assert "tailrace-seed" not in output
+
+
+TWICE = (
+    APP.replace("def note(change): ...", "async def note(change): mailed.append(change.key)")
+    + """
+mailed = []
+
+def test_mails_once(world):
+    mailed.clear()
+    world.use(app)
+    with world.faults(duplicates=.5, throttle=.3, crash="before-effect", slow="1m"):
+        for key in "abc":
+            world.put(orders, {"id": key})
+            world.settle()
+    assert sorted(mailed) == ["a", "b", "c"]
+"""
+)
+
+
+def test_a_failure_under_faults_names_those_that_matter_and_they_replay_it(tmp_path: Path) -> None:
+    code, output = pytest_in(tmp_path, TWICE, "--tailrace-seed", "5")
+    assert code == 1
+    assert "1 failed" in output
+    (line,) = [line for line in output.splitlines() if "these matter: " in line]
+    count, words = line.split("of its ")[1].split(" faults these matter: ")
+    assert int(count) > 2
+    assert words.split(".")[0] == "duplicate"
+    assert len(words.split()) == 1
+    assert f"--tailrace-seed 5 --tailrace-faults {words}" in output
+    assert f"fault {words}: note is given the batch again" in output
+    assert "put orders" in output
+    code, output = pytest_in(tmp_path, TWICE, "--tailrace-seed", "5", "--tailrace-faults", words)
+    assert code == 1
+    assert "1 injected faults" in output
+    code, output = pytest_in(tmp_path, TWICE, "--tailrace-seed", "5", "--tailrace-faults", "")
+    assert code == 0, output
+
+
+def test_making_a_failure_smaller_can_be_left_out(tmp_path: Path) -> None:
+    code, output = pytest_in(
+        tmp_path, TWICE, "--tailrace-seed", "5", "--tailrace-shrink", "0", "--tailrace-events", "0"
+    )
+    assert code == 1
+    assert "these matter" not in output
+    assert "events" not in output
+
+
+def test_a_failure_that_comes_from_outside_says_so(tmp_path: Path) -> None:
+    code, output = pytest_in(tmp_path, TWICE + """
+runs = []
+
+def test_fails_first(world):
+    runs.append(1)
+    world.use(app)
+    with world.faults(duplicates=1):
+        world.put(orders, {"id": "a"})
+        world.settle()
+    assert len(runs) > 1
+""", "-k", "fails_first")  # fmt: skip
+    assert code == 1
+    assert "something outside of the world is left to chance" in output
+
+
+def test_fixtures_of_a_wider_scope_are_there_in_every_run(tmp_path: Path) -> None:
+    code, output = pytest_in(tmp_path, TWICE + """
+@pytest.fixture(scope="module")
+def wide():
+    yield ["wide"]
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_fails(wide, world, tmp_path, number):
+    assert tmp_path.exists() and wide == ["wide"]
+    mailed.clear()
+    world.use(app)
+    with world.faults(duplicates=1):
+        world.put(orders, {"id": "a"})
+        world.settle()
+    assert mailed == ["a"]
+
+def test_passes_after_them(wide, world):
+    assert wide == ["wide"]
+""", "-k", "fails or passes", "-W", "error")  # fmt: skip
+    assert code == 1
+    assert "2 failed, 1 passed" in output
+    assert output.count("of its 1 faults these matter: duplicate.1") == 2
+
+
+def test_a_broken_order_is_told_by_pytest_with_its_replay(tmp_path: Path) -> None:
+    code, output = pytest_in(tmp_path, """
+from tests.unit.testing import racing
+import pytest
+
+@pytest.mark.world(racing.app, shards=4, seed=1)
+def test_no_order_breaks_it(world):
+    world.explore(racing.paying(world), check=racing.check)
+""")  # fmt: skip
+    assert code == 1
+    assert "BrokenOrder: schedule 4 of 2,000" in output
+    assert 'replay: world.explore(…, replay="' in output
+    assert "--tailrace-seed 1" in output
+    assert "these matter" not in output
+
+
+def test_the_options_are_in_the_help(tmp_path: Path) -> None:
+    _, output = pytest_in(tmp_path, APP, "--help")
+    section = output.partition("tailrace: tests in a world of virtual time")[2]
+    for option in ("--tailrace-seed", "--tailrace-faults", "--tailrace-shrink", "--tailrace-events"):
+        assert option in section
 
 
 @pytest.mark.world(seed=5)

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from tailrace.app.retry import milliseconds
 from tailrace.errors import SettingsError
-from tailrace.telemetry import DELIVERY_POINTS, PARKING_POINTS, PARKING_POINTS
+from tailrace.telemetry import DELIVERY_POINTS, PARKING_POINTS
 
 Spec: TypeAlias = "float | str | Collection[str]"
 WORKER_POINTS: Final = DELIVERY_POINTS + PARKING_POINTS
@@ -26,8 +26,6 @@ CRASH_NAMES: Final = {
     "after-checkpoint": "checkpoint.done",
 }
 """Words for crash points. The points' own names are allowed too, and "anywhere"."""
-WORKER_POINTS: Final = DELIVERY_POINTS + PARKING_POINTS
-"""What a worker passes; the others are passed by whoever writes."""
 KINDS: Final = {
     "duplicates": "how often a delivery is repeated, 0 to 1",
     "crash": f"where the worker dies: {', '.join(CRASH_NAMES)}, anywhere, a point of telemetry, or a list of them",

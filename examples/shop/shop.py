@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from tailrace import App, Batch, Change, Depends, Epoch, Item, Retry, by_ttl, changed, new, old
+from tailrace import App, Batch, Change, Depends, Epoch, Item, Park, Retry, by_ttl, changed, new, old
 
 app = App("shop")
 shop = app.table("shop", pk="pk", sk="sk", ttl="expires_at")
@@ -55,6 +55,8 @@ def mailer() -> Mailer:
     Order,
     where=changed(Order.status) & (new(Order.status) == "paid") & (new(Order.total) > 100),
     retry=Retry(5, backoff="1s..5m"),
+    on_failure=Park.key,
+    once=True,
 )
 async def receipt(change: Change[Order], mail: Annotated[Mailer, Depends(mailer)]) -> None:
     """Mail a receipt when an order of some size becomes paid."""

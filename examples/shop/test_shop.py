@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import pytest
 from shop import SOLD, Line, Mailer, Order, app, audit, cheaper, mailer, receipt, shop
 
 from tailrace.ports import Batch, Written
@@ -73,3 +74,20 @@ def test_lines_are_tallied(world: World) -> None:
     world.settle()
     assert SOLD == {"pen": 4, "ink": 2}
     assert (world.lag(), world.gaps()) == (0, [])
+
+
+@pytest.mark.world(app)
+def test_mailed_exactly_once(world: World) -> None:
+    with world.faults(duplicates=0.3, crash="after-effect", reshard="4h", throttle=0.2, seed=7):
+        world.put(Order(id="o1", total=Decimal(150)))
+        world.update(Order, id="o1", status="paid")
+        world.settle()  # runs until nothing is left to do: no sleeps, no flakes
+    assert world.delivered(receipt) == ["o1"]  # the keys for which the effect was applied
+    world.advance("25h")  # TTL sweeps, shard rotation and the 24-hour trim, in milliseconds
+    assert world.lag() == 0
+    assert world.gaps() == []
+
+
+@pytest.mark.world(app)
+def test_no_interleaving_breaks_it(world: World) -> None:
+    world.explore(lambda: world.update(Order, id="o1", status="paid"), schedules=2_000)

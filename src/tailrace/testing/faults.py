@@ -10,13 +10,12 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from tailrace.app.retry import milliseconds
 from tailrace.errors import SettingsError
 from tailrace.telemetry import DELIVERY_POINTS, PARKING_POINTS
 
-Spec: TypeAlias = "float | str | Collection[str]"
 WORKER_POINTS: Final = DELIVERY_POINTS + PARKING_POINTS
 CRASH_NAMES: Final = {
     "before-effect": "invoke.begun",

@@ -18,25 +18,38 @@ from bench.serving import LOAD_CORE
 from tailrace import App, Batch, Change
 from tailrace.compose import EngineOptions, create_tables, open_engine, running_worker
 from tailrace.engine.engine import Engine
+from tailrace.patterns.pattern import Pattern, compile_pattern
 from tailrace.streams.envelopes import lambda_event
 from tailrace.streams.record import ChangeRecord
 from tailrace.tables.mutate import Put
 
 RECORDS = 200_000
+FILTERS: tuple[Pattern, ...] = (
+    compile_pattern({
+        "eventName": ["INSERT", "MODIFY"],
+        "dynamodb": {"NewImage": {"pk": {"S": [{"prefix": "customer#"}]}, "country": {"S": ["NL", "BE"]}}},
+    }),
+)  # fmt: skip
+"""Three tests that every record passes, so that every record is decoded and handled."""
 
 
 def figures(quick: bool) -> Iterator[tuple[str, float]]:
     """All delivery figures."""
     os.sched_setaffinity(0, LOAD_CORE)
     yield "decode and call", _decode_and_call(20_000)
+    yield "decode, filter and call", _decode_and_call(20_000, FILTERS)
     yield "delivery through one mapping", asyncio.run(_delivery(20_000 if quick else RECORDS))
+    yield (
+        "delivery with a filter of three tests",
+        asyncio.run(_delivery(20_000 if quick else RECORDS, FILTERS)),
+    )
     p50, p99 = asyncio.run(_latency(2_000 if quick else 10_000, per_second=1_000))
     yield "put returned → handler called, p50", p50 * 1000
     yield "put returned → handler called, p99", p99 * 1000
 
 
-def _decode_and_call(count: int) -> float:
-    """Records a second: parse a Lambda event of 100 records of 966 bytes and hand it to a function."""
+def _decode_and_call(count: int, filters: tuple[Pattern, ...] = ()) -> float:
+    """Records a second: parse a Lambda event of 100 records of 966 bytes and hand what the filters match to a function."""
     image = orjson.dumps({**item(1), "more": {"S": "y" * 120}})
     keys = orjson.dumps({"pk": item(1)["pk"], "sk": item(1)["sk"]})
     records = [
@@ -50,18 +63,23 @@ def _decode_and_call(count: int) -> float:
     handler: Callable[[dict[str, list[object]]], None] = lambda decoded: calls.append(len(decoded["Records"]))  # noqa: E731
     begun = time.perf_counter()
     while sum(calls[-1:]) * len(calls) < count:
-        handler(orjson.loads(event))
+        decoded = orjson.loads(event)
+        if filters:
+            decoded["Records"] = [
+                record for record in decoded["Records"] if any(each.matches(record) for each in filters)
+            ]
+        handler(decoded)
     return len(calls) * 100 / (time.perf_counter() - begun)
 
 
-async def _delivery(count: int) -> float:
+async def _delivery(count: int, filters: tuple[Pattern, ...] = ()) -> float:
     """Write first, then let one trivial batch handler catch up."""
     seen = 0
     done = asyncio.Event()
     app = App("bench")
     app.table("bench", pk="pk", sk="sk")
 
-    @app.batch(app.tables["bench"], batch_size=1_000)
+    @app.batch(app.tables["bench"], batch_size=1_000, filters=filters)
     async def tally(batch: Batch) -> None:
         nonlocal seen
         seen += len(batch)

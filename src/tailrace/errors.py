@@ -59,6 +59,10 @@ class SettingsError(TailraceError, ValueError):
     """The configuration is wrong: the message names the option, the value and the bound."""
 
 
+class PatternError(SettingsError):
+    """An event pattern is not valid: the message is the reason, in the words of AWS's engine."""
+
+
 class ItemError(TailraceError, ValueError):
     """An item does not fit its class: the message names the class, the field and the value."""
 

@@ -30,6 +30,7 @@ MAPPING: Final = {
     "backoff": "How long to wait between attempts: `base_ms` times `factor` for each, up to `cap_ms`.",
     "breaker": "When failures are an outage: the mapping pauses and probes, and attempts are not used up.",
     "accepts": "The filter; what it refuses is settled as filtered.",
+    "filters": "event patterns (`FilterCriteria` as `read_filter_criteria` reads them): a record passes when one matches, or when there are none",
     "max_ranges": "How many settled ranges one checkpoint keeps above its watermark; at the bound reading waits.",
 }
 ENGINE: Final = {

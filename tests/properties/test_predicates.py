@@ -20,12 +20,12 @@ from tailrace.app import widening
 from tailrace.app.change import Change
 from tailrace.app.explain import alternatives, event_of
 from tailrace.app.item import entity_of
-from tailrace.app.leaves import fits
 from tailrace.app.predicates import Predicate, compiled
 from tailrace.app.table import Changes
 from tailrace.app.widening import pattern_of
+from tailrace.mapping.filters import RecordFilter
+from tailrace.patterns.pattern import compile_pattern
 from tailrace.streams.record import ChangeRecord, change_record
-from tests.properties.oracle import matches
 
 app = App("soundness")
 shop = app.table("shop", pk="pk", sk="sk")
@@ -158,8 +158,9 @@ def judged(predicate: Predicate, record: ChangeRecord) -> tuple[bool, bool, bool
     accepted = keys_fit and compiled(predicate)(Change(record, "shop", entity_of(Thing)))
     terms = alternatives(changes, predicate)
     event = event_of(record)
-    passed = any(matches(pattern_of(term), event) for term in terms)
-    assert passed is any(fits(pattern_of(term), event) for term in terms)
+    patterns = [compile_pattern(pattern_of(term)) for term in terms]
+    passed = any(pattern.matches(event) for pattern in patterns)
+    assert passed is RecordFilter(patterns, "arn:aws:dynamodb", "NEW_AND_OLD_IMAGES", "us-east-1")(record)
     claims_all = not any(each.part.startswith("pk fits") is False for term in terms for each in term.opened)
     return accepted, passed, claims_all and keys_fit
 

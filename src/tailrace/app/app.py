@@ -233,7 +233,7 @@ class App:
         where: Where | None = None
         if isinstance(accepts, Filter):
             changes, where = accepts.changes, accepts.where
-        return explain(mapping.id, changes, where)
+        return explain(mapping.id, changes, where, mapping.settings.filters)
 
     def sink(self, handler: Callable[..., Any] | str, sink: Sink) -> None:
         """Write what a handler returns to a sink: one attempt is the handler and the write. Raises: SettingsError."""

@@ -12,10 +12,12 @@ import orjson
 
 from tailrace.app.change import Change
 from tailrace.app.entity import Entity
-from tailrace.app.leaves import THERE, fits
+from tailrace.app.leaves import THERE
 from tailrace.app.predicates import Predicate
 from tailrace.app.table import EVENTS, Changes
 from tailrace.app.widening import Open, Path, Term, closed, meet, pattern_of, terms_of
+from tailrace.mapping.filters import RecordFilter
+from tailrace.patterns.pattern import Pattern, compile_pattern
 from tailrace.streams.envelopes import lambda_record
 from tailrace.streams.record import ChangeRecord
 
@@ -132,7 +134,10 @@ def _entity_term(changes: Changes, entity: Entity[Any]) -> Term:
 
 
 def explain(
-    handler: str, changes: Changes, where: Predicate | Callable[[Change[Any]], bool] | None
+    handler: str,
+    changes: Changes,
+    where: Predicate | Callable[[Change[Any]], bool] | None,
+    filters: Sequence[Pattern] = (),
 ) -> Explanation:
     """Patterns and residual of a handler, without traffic."""
     terms = alternatives(changes, where)
@@ -148,13 +153,18 @@ def explain(
     residual: str | None = None
     if opened:
         residual = " and ".join(each.part for each in opened) if len(terms) == 1 else str(words)
+    if filters:
+        patterns, asked = tuple(orjson.loads(str(each)) for each in filters), patterns
+        if any(asked):
+            residual = f"it is of {target_words(changes)}"
+            opened = (Open(residual, "the filters are taken as they are written"),)
     return Explanation(handler, target_words(changes), words, patterns, opened, residual)
 
 
-def lets_through(patterns: Sequence[Mapping[str, Any]], record: ChangeRecord) -> bool:
-    """Whether one of the patterns lets a record through."""
-    event = event_of(record)
-    return not patterns or any(fits(pattern, event) for pattern in patterns)
+def lets_through(patterns: Sequence[Mapping[str, Any]]) -> Callable[[ChangeRecord], bool]:
+    """Whether one of the patterns lets a record through, as a function."""
+    compiled = [compile_pattern(pattern, "event-bus") for pattern in patterns or ({},)]
+    return RecordFilter(compiled, "arn:aws:dynamodb", "NEW_AND_OLD_IMAGES", "us-east-1")
 
 
 def event_of(record: ChangeRecord) -> dict[str, Any]:

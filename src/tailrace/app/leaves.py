@@ -6,7 +6,6 @@ answer is marked as not exact.
 Rules of this file: sound: what fits both questions fits their meeting. Numbers of items are texts here. Source: semantics §2.11.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 Alternative: TypeAlias = Any
@@ -28,19 +27,6 @@ def matches(alternative: Alternative, value: object) -> bool:
         case {"exists": bool(is_there)}:
             return is_there
     return bool(alternative == value and type(alternative) is type(value))
-
-
-def fits(pattern: Mapping[str, Any], event: object) -> bool:
-    """Whether an event fits a pattern made of such questions."""
-    for name, asked in pattern.items():
-        is_there = isinstance(event, dict) and name in event
-        value = event[name] if isinstance(event, dict) and is_there else None
-        if isinstance(asked, Mapping):
-            if not fits(asked, value):
-                return False
-        elif not any(matches(each, value) if is_there else each == NOT_THERE for each in asked):
-            return False
-    return True
 
 
 def both(left: Alternatives, right: Alternatives) -> tuple[Alternatives, bool]:

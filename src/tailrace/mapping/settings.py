@@ -6,11 +6,13 @@ text that names the setting, the value and the bound.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Literal, Self, TypeAlias
 
 from tailrace.errors import SettingsError
-from tailrace.streams.record import ChangeRecord
+from tailrace.mapping.filters import RecordFilter, read_filter_criteria
+from tailrace.patterns.pattern import Pattern
+from tailrace.streams.record import ChangeRecord, ViewType
 
 Order: TypeAlias = Literal["key", "lane"]
 OnFailure: TypeAlias = Literal["park", "block", "discard", "drop"]
@@ -87,6 +89,8 @@ class MappingSettings:
     backoff: Backoff = Backoff()
     breaker: BreakerSettings | None = BreakerSettings()
     accepts: Callable[[ChangeRecord], bool] | None = None
+    filters: tuple[Pattern, ...] = ()
+    """What FilterCriteria say: a record passes when one of them matches, or when there are none."""
     max_ranges: int = 4_096
 
     def __post_init__(self) -> None:
@@ -108,11 +112,21 @@ class MappingSettings:
         """How many records may wait in the machine: the buffer, but never less than one batch."""
         return max(self.buffer_records, self.batch_size)
 
+    def reading(self, stream_arn: str, view_type: ViewType, region: str) -> Self:
+        """These settings for one stream, whose records are judged by the filters and then by `accepts`."""
+        if not self.filters:
+            return self
+        passes, accepts = RecordFilter(self.filters, stream_arn, view_type, region), self.accepts
+        if accepts is None:
+            return replace(self, accepts=passes)
+        return replace(self, accepts=lambda record: passes(record) and accepts(record))
+
     @classmethod
     def for_lambda(cls, id: str, **changes: object) -> Self:
         """AWS's own defaults: unlimited retries, no bisect, one lane that a failing batch blocks. No breaker.
 
-        Shape:   `changes` by AWS's names (`BatchSize=10`, `MaximumBatchingWindowInSeconds=5`, …) or by ours.
+        Shape:   `changes` by AWS's names (`BatchSize=10`, `FilterCriteria={…}`, …) or by ours; `pattern_dialect="event-bus"` lets
+                 filters use wildcard, cidr and the like too, which a mapping on AWS refuses.
         Raises:  SettingsError.
         Source:  semantics §2.1.
         """
@@ -121,10 +135,19 @@ class MappingSettings:
             "order": "lane", "maximum_retry_attempts": INFINITE, "bisect_batch_on_function_error": False, "breaker": None,
             "on_failure": "discard",
         }  # fmt: skip
+        dialect = changes.pop("pattern_dialect", "mapping")
+        if dialect not in ("mapping", "event-bus"):
+            raise SettingsError(
+                f"pattern_dialect: {dialect!r} is not allowed; it is 'mapping' or 'event-bus'"
+            )
+        if "FilterCriteria" in changes:
+            values["filters"] = read_filter_criteria(changes.pop("FilterCriteria"), dialect)
         for name, value in changes.items():
             ours = _from_aws(name, value) if name in AWS_NAMES else {name: value}
             if not ours.keys() <= known:
-                raise SettingsError(f"{name}: no such setting; there are {', '.join(sorted(AWS_NAMES))}")
+                raise SettingsError(
+                    f"{name}: no such setting; there are {', '.join(sorted((*AWS_NAMES, 'FilterCriteria')))}"
+                )
             values.update(ours)
         return cls(id, **values)
 

@@ -302,7 +302,7 @@ class Worker:
         settler = Settler(self._state, place, lease, self._code_version, self._reached, announced)
         parker = Parker(self._state, place, lease, self._clock, self._code_version, self._reached)
         driver = Driver(
-            ShardMachine(handler.settings), table.source, self.sinks[handler.id], settler, parker, self._clock,
+            ShardMachine(handler.settings.reading(stream.arn, stream.view_type, stream.region)), table.source, self.sinks[handler.id], settler, parker, self._clock,
             shard=shard, stream=stream, mapping_id=handler.id, reached=self._reached,
         )  # fmt: skip
         self._drivers[handler.id, shard.shard_id] = (driver, table.name)

@@ -32,10 +32,12 @@ async def explained(engine: Engine, app: App, handler: str) -> dict[str, Any]:
     except SettingsError as error:
         raise TailraceError(str(error.args[0]), hint="tailrace status   (lists the handlers)") from error
     mapping = next(each for each in app.mappings if each.id == explanation.handler)
+    passes = lets_through(explanation.patterns)
+    accepts, is_filtered = mapping.settings.accepts, bool(mapping.settings.filters)
     seen = passed = wanted = 0
     for _, _, shard in all_shards(engine, mapping.table.name):
         async for record in records_of(engine, shard):
             seen += 1
-            passed += lets_through(explanation.patterns, record)
-            wanted += mapping.settings.accepts is None or mapping.settings.accepts(record)
+            passed += (is_passed := passes(record))
+            wanted += (is_passed or not is_filtered) and (accepts is None or accepts(record))
     return explanation.value(Traffic(seen, passed, wanted))

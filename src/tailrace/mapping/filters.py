@@ -1,0 +1,175 @@
+"""Filter criteria: which records of a stream an event source mapping lets through, as AWS asks it of the records of a Lambda event.
+
+Theory of operation: patterns ask for a few members of a record. Those that stand in its head are asked first; an image is decoded only
+for a rule whose head has matched, and only the parts that some pattern names are built.
+Rules of this file: pure; judging never raises. Called by settings, by runtime/worker.py and by simulation. Source: semantics §2.11.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+
+from tailrace.errors import PatternError, SettingsError
+from tailrace.patterns.fields import Field, accepts, gather, matches
+from tailrace.patterns.operators import Dialect
+from tailrace.patterns.pattern import Pattern, compile_pattern
+from tailrace.streams.envelopes import event_id, view_size
+from tailrace.streams.record import ChangeRecord, ViewType
+from tailrace.streams.sequence import SequenceNumber
+
+MOST_FILTERS: Final = 5
+LONGEST_PATTERN: Final = 4_096
+"""Units: characters. Source: semantics §2.1."""
+INVALID: Final = "Invalid filter pattern definition."
+TTL_IDENTITY: Final = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
+Part = Callable[[ChangeRecord], Any]
+
+
+def read_filter_criteria(criteria: object, dialect: Dialect = "mapping") -> tuple[Pattern, ...]:
+    """The patterns of `{"Filters": [{"Pattern": "…"}, …]}`; no patterns let everything through.
+
+    Shape:   a pattern is the text of its JSON, as AWS wants it, or the JSON itself.
+    Raises:  SettingsError, for a pattern in AWS's words with the engine's reason.
+
+    >>> read_filter_criteria({"Filters": [{"Pattern": '{"eventName": ["INSERT"]}'}]})
+    (compile_pattern('{"eventName": ["INSERT"]}', 'mapping'),)
+    """
+    match criteria:
+        case None:
+            return ()
+        case {"Filters": list() as filters, **rest} if not rest:
+            pass
+        case {} if criteria == {}:
+            return ()
+        case _:
+            raise SettingsError(
+                f"FilterCriteria: {criteria!r} is not allowed; it is {{'Filters': [{{'Pattern': '…'}}, …]}}"
+            )
+    if len(filters) > MOST_FILTERS:
+        raise SettingsError(
+            f"FilterCriteria: {len(filters)} filters are too many; at most {MOST_FILTERS} are allowed"
+        )
+    return tuple(_read_filter(number, each, dialect) for number, each in enumerate(filters))
+
+
+def _read_filter(number: int, given: object, dialect: Dialect) -> Pattern:
+    where = f"FilterCriteria.Filters[{number}]"
+    match given:
+        case {"Pattern": str() | Mapping() as pattern, **rest} if not rest:
+            pass
+        case {} if given == {}:
+            pattern = "{}"
+        case _:
+            raise SettingsError(f"{where}: {given!r} is not allowed; it is {{'Pattern': '…'}}")
+    if isinstance(pattern, str) and len(pattern) > LONGEST_PATTERN:
+        raise SettingsError(
+            f"{where}: a pattern has at most {LONGEST_PATTERN:,} characters, this one {len(pattern):,}"
+        )
+    try:
+        return compile_pattern(pattern, dialect)
+    except PatternError as error:
+        raise SettingsError(f"{where}: {INVALID} {error}") from error
+
+
+class RecordFilter:
+    """Patterns joined by OR, as a question about the records of one stream.
+
+    Shape:   called with a record; the rest is what its Lambda event says of the stream.
+    Guarantee: the same answer as the patterns give on `streams.envelopes.lambda_record`. Never raises.
+    """
+
+    __slots__ = ("_body", "_constant", "_head", "_rules")
+
+    def __init__(
+        self, patterns: Sequence[Pattern], stream_arn: str, view_type: ViewType, region: str
+    ) -> None:
+        names = {name for pattern in patterns for name in pattern.names}
+        self._constant: dict[str, Any] = {
+            "eventVersion": "1.1", "eventSource": "aws:dynamodb", "awsRegion": region, "eventSourceARN": stream_arn,
+        }  # fmt: skip
+        self._head = _named(HEAD, names)
+        self._body = _named(body_parts(view_type), names, "dynamodb.")
+        self._rules = [
+            ([field for field in rule if not _is_body(field)], [field for field in rule if _is_body(field)])
+            for pattern in patterns
+            for rule in pattern.fields
+        ]
+
+    def __call__(self, record: ChangeRecord) -> bool:
+        """Whether one of the patterns lets the record through."""
+        event = self._constant.copy()
+        for name, part in self._head:
+            found = part(record)
+            if found is not None:
+                event[name] = found
+        is_whole = False
+        for head, body in self._rules:
+            if not _fits(head, event):
+                continue
+            if not body:
+                return True
+            if not is_whole:
+                event["dynamodb"] = self._dynamodb(record)
+                is_whole = True
+            if matches(body, event):
+                return True
+        return False
+
+    def _dynamodb(self, record: ChangeRecord) -> dict[str, Any]:
+        found = ((name, part(record)) for name, part in self._body)
+        return {name: value for name, value in found if value is not None}
+
+
+def _named(parts: Mapping[str, Part], names: set[str], prefix: str = "") -> list[tuple[str, Part]]:
+    """The parts that some name begins with."""
+    return [
+        (name, part)
+        for name, part in parts.items()
+        if any(each == prefix + name or each.startswith(f"{prefix}{name}.") for each in names)
+    ]
+
+
+def _is_body(field: Field) -> bool:
+    return field.name == "dynamodb" or field.name.startswith("dynamodb.")
+
+
+def _fits(head: Sequence[Field], event: dict[str, Any]) -> bool:
+    for field in head:
+        leaves: list[Any] = []
+        gather(event, field.steps, 0, leaves)
+        if not accepts(field, leaves):
+            return False
+    return True
+
+
+def _size(view_type: ViewType) -> Part:
+    return lambda record: view_size(record, view_type)
+
+
+def _image(data: bytes | None) -> Any:
+    return None if data is None else orjson.loads(data)
+
+
+HEAD: Final[Mapping[str, Part]] = {
+    "eventName": lambda record: record.event_name,
+    "eventID": event_id,
+    "userIdentity": lambda record: TTL_IDENTITY if record.by_ttl else None,
+}
+"""What stands beside `dynamodb` in a record and differs from record to record."""
+
+
+def body_parts(view_type: ViewType) -> dict[str, Part]:
+    """What stands inside `dynamodb`, as far as this view type shows it."""
+    parts: dict[str, Part] = {
+        "ApproximateCreationDateTime": lambda record: float(record.created_ms // 1_000),
+        "Keys": lambda record: orjson.loads(record.keys),
+        "SequenceNumber": lambda record: SequenceNumber(record.sequence).wire,
+        "SizeBytes": _size(view_type),
+        "StreamViewType": lambda _: view_type,
+    }
+    if view_type in ("NEW_IMAGE", "NEW_AND_OLD_IMAGES"):
+        parts["NewImage"] = lambda record: _image(record.new)
+    if view_type in ("OLD_IMAGE", "NEW_AND_OLD_IMAGES"):
+        parts["OldImage"] = lambda record: _image(record.old)
+    return parts

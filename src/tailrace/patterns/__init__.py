@@ -1,0 +1,1 @@
+"""Event patterns: the language of filter criteria, as AWS's own engine understands it."""

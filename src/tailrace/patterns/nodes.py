@@ -1,0 +1,101 @@
+"""What a pattern says, as frozen nodes: alternatives for one field, and rules that name the fields.
+
+Rules of this file: layouts only. A rule's fields are joined by AND, the alternatives of a field by OR, the rules of a pattern by OR.
+Names are whole paths joined by dots: to AWS's engine `{"a.b": …}` and `{"a": {"b": …}}` are one. Made by parse.py.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from tailrace.patterns.number import Number
+
+Affix: TypeAlias = Literal["prefix", "suffix"]
+Negated: TypeAlias = Literal["prefix", "suffix", "equals-ignore-case", "wildcard"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """A string, number, truth or null."""
+
+    value: str | Number | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string that begins or ends so, in any case or not."""
+
+    kind: Affix
+    text: str
+    any_case: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AnyCase:
+    """A string, in any case."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wildcard:
+    """A string of these pieces with anything between them; there is one piece more than there are asterisks."""
+
+    pieces: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnythingBut:
+    """Anything that is there and is none of these: all strings, or all numbers."""
+
+    values: tuple[str, ...] | tuple[Number, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnythingButLike:
+    """Anything that is there and is like none of these."""
+
+    like: tuple["Text | AnyCase | Wildcard", ...]
+    kind: Negated
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One end of a range of numbers."""
+
+    number: Number
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Numeric:
+    """A number between two ends; None: no end on that side. Both the same and closed: equal to it."""
+
+    bottom: Bound | None
+    top: Bound | None
+
+    @property
+    def is_equality(self) -> bool:
+        """Whether it was written with `=`: a range has a bottom below its top."""
+        return self.bottom is not None and self.bottom == self.top
+
+
+@dataclass(frozen=True, slots=True)
+class Cidr:
+    """An address of a network."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """A leaf of this name is there, or is not."""
+
+    there: bool
+
+
+Alternative: TypeAlias = (
+    Exact | Text | AnyCase | Wildcard | AnythingBut | AnythingButLike | Numeric | Cidr | Exists
+)
+Rule: TypeAlias = Mapping[str, tuple[Alternative, ...]]
+Rules: TypeAlias = tuple[Rule, ...]

@@ -20,7 +20,7 @@ class Session(Item, table=sessions):
     user: str
     seen_at: datetime | None = None
     expires_at: Epoch | None = None
-    basket: list[str] = []
+    basket: list[str] = []  # noqa: RUF012  # each instance of an Item has a copy of its own
 
 
 @app.on(Session.inserted)

@@ -204,6 +204,7 @@ class Pool:
         """Steps of tasks that run handlers."""
         self.writes: list[tuple[str, int]] = []
         self._others: list[tuple[str, int]] = []
+        self._by_handler: dict[str, list[tuple[str, int]]] = {}
         self._seen: set[tuple[str, int]] = set()
 
     def add(self, ran: Sequence[Step]) -> None:
@@ -217,18 +218,23 @@ class Pool:
                 self.writes.append(place)
             elif step.track.label is not None:
                 self.theirs.append(place)
+                self._by_handler.setdefault(step.track.label[0], []).append(place)
             else:
                 self._others.append(place)
 
     def draw(self, chance: Random) -> tuple[Hold, ...]:
-        """Some holds, mostly of steps of handlers."""
+        """Some holds, mostly of steps of one handler or two: those that race are as a rule no more."""
+        handlers = chance.sample(
+            sorted(self._by_handler), min(len(self._by_handler), chance.choice((1, 1, 2)))
+        )
+        theirs = [place for handler in handlers for place in self._by_handler[handler]]
         holds: dict[tuple[str, int], Until] = {}
         for _ in range(chance.randint(1, MOST_HOLDS)):
-            steps = chance.choices((self.theirs, self.writes, self._others), (6, 3, 1))[0]
+            steps = chance.choices((theirs, self.writes, self._others), (7, 2, 1))[0]
             if steps:
                 place = chance.choice(steps)
                 turns = 1 + int(chance.expovariate(1 / 8))
-                holds[place] = chance.choices(("still", "later", turns), (4, 2, 4))[0]
+                holds[place] = chance.choices(("still", "later", turns), (5, 1, 4))[0]
         return tuple(Hold(task, step, until) for (task, step), until in sorted(holds.items()))
 
 

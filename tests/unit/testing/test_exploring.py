@@ -272,3 +272,78 @@ def test_shrinking_keeps_what_matters_and_stops_at_its_bound() -> None:
     assert left == 1_000 - len(asked)
     assert shrunk(range(16), fails, 0) == (list(range(16)), 0)
     assert shrunk([], fails, 10) == ([], 10)
+
+
+TICKS = 3
+
+
+async def ticks(count: int = TICKS) -> None:
+    """What a call over a network does: others go on."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def stale_cache(shop: Shop, state: dict[str, Any]) -> None:
+    """A reader fills the cache with what a writer has changed and thrown out meanwhile."""
+
+    @shop.app.on(shop.orders, concurrency=4)
+    async def serve(change: Change) -> None:
+        if change.key == "a":
+            found = state["stored"]
+            await ticks()
+            state["cache"] = found
+        else:
+            state["stored"] = change.key
+            await ticks()
+            state.pop("cache", None)
+
+
+def two_handlers(shop: Shop, state: dict[str, Any]) -> None:
+    """One handler counts on another one having been faster."""
+
+    @shop.app.on(shop.orders)
+    async def prepares(change: Change) -> None:
+        await ticks(1)
+        state.setdefault("prepared", []).append(change.key)
+
+    @shop.app.on(shop.orders)
+    async def uses(change: Change) -> None:
+        await ticks(8)
+        if change.key not in state.get("prepared", []):
+            state["cache"] = "missing"
+
+
+def nested(shop: Shop, state: dict[str, Any]) -> None:
+    """One change must begin before another one and end after it: two steps must be held."""
+
+    @shop.app.on(shop.orders, concurrency=4)
+    async def enters(change: Change) -> None:
+        log = state.setdefault("log", [])
+        log.append(change.key)
+        await ticks()
+        log.append(change.key)
+        if log == ["b", "a", "a", "b"]:
+            state["cache"] = "nested"
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("race", [stale_cache, two_handlers, nested])
+def test_typical_races_need_few_schedules(shop: Shop, race: Any, seed: int) -> None:
+    state: dict[str, Any] = {}
+    race(shop, state)
+
+    def check() -> None:
+        assert state.get("cache", state["stored"]) == state["stored"]
+
+    with World(shop.app, seed=seed) as world:
+
+        def action() -> None:
+            state.clear()
+            state["stored"] = "old"
+            for key in "ab":
+                world.put(shop.orders, {"id": key})
+
+        with pytest.raises(BrokenOrder) as found:
+            world.explore(action, check=check, schedules=200)
+    assert len(found.value.schedule) <= 10
+    assert 1 <= len(read_schedule(found.value.replay).holds) <= 2

@@ -48,3 +48,13 @@ def test_a_document_that_expires_was_deleted_by_nobody(world: World) -> None:
     world.settle()
     assert world.get(documents, {"id": "d1"}) is None
     assert [(line["what"], line["who"]) for line in lines(world)][-1] == ("REMOVE", "time to live")
+
+
+def test_each_change_has_one_line_whatever_goes_wrong(world: World) -> None:
+    world.use(app)
+    with world.faults(duplicates=0.4, crash="anywhere", reshard="1h", throttle=0.2, seed=7):
+        for number in range(12):
+            world.put(Document(id="d1", title=f"Draft {number}"))
+        world.settle()
+    titles = [line["fields"]["title"][1] for line in lines(world)]
+    assert titles == [f"Draft {number}" for number in range(12)]

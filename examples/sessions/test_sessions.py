@@ -51,3 +51,17 @@ def test_a_session_that_changes_hands_waits_for_a_person(world: World) -> None:
     world.settle()
     (letter,) = world.dead_letters(taken_over)
     assert "went from ann to eve" in str(letter)
+
+
+def test_sessions_are_counted_right_whatever_goes_wrong(world: World) -> None:
+    world.use(app)
+    hour = later(world, timedelta(hours=1))
+    with world.faults(duplicates=0.4, crash="anywhere", reshard="4h", throttle=0.2, seed=7):
+        for identity in range(6):
+            world.put(Session(id=f"s{identity}", user="ann", expires_at=hour, basket=["tea"]))
+        world.delete(Session, id="s0")
+        world.advance("72h")
+        world.settle()
+    assert number(world, "ann", "sessions") == 0
+    assert number(world, "ann#reminders", "reminders") == 5
+    assert world.gaps() == []

@@ -59,6 +59,16 @@ def test_an_example_passes_its_own_tests(folder: Path) -> None:
     assert ran.returncode == 0, ran.stdout
 
 
+@pytest.mark.parametrize("folder", TESTED, ids=lambda folder: folder.name)
+def test_an_example_says_on_one_screen_what_it_teaches(folder: Path) -> None:
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert "What it teaches: **" in text
+    assert len(text.splitlines()) <= 30
+    for path in re.findall(r"examples/\S+", text):
+        assert (ROOT / path).exists(), path
+    assert f"]({folder.name}/README.md)" in (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+
+
 SILENT = ("--follow-imports=silent", "--ignore-missing-imports")
 
 

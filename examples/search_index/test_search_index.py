@@ -1,0 +1,76 @@
+"""The index in a test world. `pytest examples/search_index`."""
+
+from collections.abc import Iterator
+
+import pytest
+from search_index import Article, Index, app, articles, index
+
+from tailrace import Batch
+from tailrace.testing import World
+
+pytestmark = pytest.mark.world(app, shards=2)
+
+
+class Remembering(Index):
+    """An index that remembers what it was given."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.batches: list[Batch[Article]] = []
+
+    def apply(self, batch: Batch[Article]) -> None:
+        """Show these changes, and remember them."""
+        self.batches.append(batch)
+        super().apply(batch)
+
+
+@pytest.fixture
+def found(world: World) -> Iterator[Remembering]:
+    """An index in memory, which outlives the workers of the world as a file would."""
+    made = Remembering(":memory:")
+    world.override(index, lambda: made)
+    yield made
+    made.close()
+
+
+def test_what_is_written_is_found_and_what_is_changed_is_found_anew(world: World, found: Index) -> None:
+    world.put(Article(id="a1", title="Streams", text="A change and its record are one commit."))
+    world.put(Article(id="a2", title="Shards", text="A record is in one shard."))
+    world.settle()
+    assert found.search("record one") == ["a2", "a1"]
+    assert found.search("commit") == ["a1"]
+    world.update(Article, id="a1", text="Nothing of that.")
+    world.delete(Article, id="a2")
+    world.settle()
+    assert found.search("record") == []
+    assert found.search("streams") == ["a1"]
+    assert found.articles() == {"a1": "Streams"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_index_is_the_table_whatever_goes_wrong(world: World, found: Index, seed: int) -> None:
+    with world.faults(
+        duplicates=0.4, crash=["before-effect", "after-effect"], reshard="1h", throttle=0.2, seed=seed
+    ):
+        for turn in range(6):
+            for number in range(5):
+                world.put(Article(id=f"a{number}", title=f"Version {turn} of {number}"))
+            world.delete(Article, id=f"a{turn % 5}")
+        world.settle()
+    kept = {str(item["id"]): str(item["title"]) for item in world.scan(articles)}
+    assert found.articles() == kept
+    assert found.search("version") == sorted(kept)
+
+
+def test_an_older_change_that_comes_late_changes_nothing(world: World, found: Remembering) -> None:
+    for title in ("One", "Two"):
+        world.put(Article(id="a1", title=title))
+        world.settle()
+    world.put(Article(id="a2", title="Other"))
+    world.settle()
+    world.delete(Article, id="a2")
+    world.settle()
+    for batch in reversed(found.batches):
+        found.apply(batch)
+    assert found.articles() == {"a1": "Two"}
+    assert found.search("One") == []

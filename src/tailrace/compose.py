@@ -212,6 +212,7 @@ def build_worker(
     from tailrace.runtime.worker import Worker
     from tailrace.sinks.function import BatchSink, HandlerSink
     from tailrace.sinks.lambda_function import LambdaSink
+    from tailrace.sinks.streamed import StreamedSink
     from tailrace.sources.embedded import EmbeddedSource
     from tailrace.stores.dynamodb import DynamoDbStateStore
 
@@ -223,6 +224,7 @@ def build_worker(
 
     def sink_of(mapping: "Handler", run_id: str = LIVE) -> "Sink":
         mapping = replace(mapping, target=around.target(mapping))
+        _give_clock(mapping.sink, engine)
         effects = Effects(
             effects_state,
             mark_name(app, mapping),
@@ -238,6 +240,8 @@ def build_worker(
                 return BatchSink(mapping, effects, reached, needed)
             case "function":
                 return LambdaSink(mapping, engine.clock, engine.settings.account, reached)
+            case "sink":
+                return StreamedSink(mapping, reached)
 
     worker = Worker(
         app, state=state, clock=engine.clock, source_of=lambda table: around.source(EmbeddedSource(engine, table)),
@@ -246,6 +250,13 @@ def build_worker(
     )  # fmt: skip
     _add_dead_letters(worker, app, state, engine, sink_of)
     return worker
+
+
+def _give_clock(sink: object, engine: Engine) -> None:
+    """A sink that signs a time signs the engine's."""
+    use_clock = getattr(sink, "use_clock", None)
+    if use_clock is not None:
+        use_clock(engine.clock)
 
 
 def _add_dead_letters(

@@ -10,7 +10,7 @@ from collections.abc import Mapping as Names
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from importlib import import_module
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 
 from tailrace.app.change import Batch, Change
 from tailrace.app.checking import check_given, check_where
@@ -23,6 +23,7 @@ from tailrace.app.on_failure import Discard, Park, Policy, settings_of
 from tailrace.app.operations import Ask, DeadLetters
 from tailrace.app.predicates import Predicate
 from tailrace.app.retry import Retry
+from tailrace.app.sinking import check_sink_shape, check_takes_sink, sink_id
 from tailrace.app.table import EVENTS, Changes, KeyType, Table
 from tailrace.app.unmatched import Unmatched, unmatched_id
 from tailrace.errors import SettingsError
@@ -37,7 +38,7 @@ SETTINGS: Final = {field.name for field in fields(MappingSettings)} - {
     "on_failure", "max_keys", "max_per_key",
 }  # fmt: skip
 """What a handler may set by keyword, beside what has a word of its own (`retry=`, `where=`, `on_failure=`)."""
-Kind: TypeAlias = Literal["on", "batch", "function"]
+Kind: TypeAlias = Literal["on", "batch", "function", "sink"]
 Target: TypeAlias = Table | Changes | Entity[Any] | type[Any]
 """What a handler is declared on: a table, an entity, or some kinds of changes of one."""
 Where: TypeAlias = Predicate | Callable[[Change[Any]], bool]
@@ -50,7 +51,7 @@ class Mapping:
     """One handler on one table.
 
     Shape:   `target` is what is called; `timeout_s` bounds one call of a coroutine; `dependencies` by parameter; `sink` gets
-             what the handler returns.
+             what the handler returns, or, of the kind "sink", the changes themselves after `transform` and `enrich`.
     """
 
     id: str
@@ -65,6 +66,8 @@ class Mapping:
     sink: Sink | None = None
     destination: Any = None
     once: bool = False
+    transform: Callable[..., Any] | None = None
+    enrich: Callable[..., Any] | None = None
 
 
 class App:
@@ -235,22 +238,37 @@ class App:
             changes, where = accepts.changes, accepts.where
         return explain(mapping.id, changes, where, mapping.settings.filters)
 
-    def sink(self, handler: Callable[..., Any] | str, sink: Sink) -> None:
-        """Write what a handler returns to a sink: one attempt is the handler and the write. Raises: SettingsError."""
-        mapping = self._handler("sink", handler)
-        if mapping.kind != "on":
+    def sink(
+        self, source: Target | Callable[..., Any] | str, sink: Sink, *, transform: Callable[[Change[Any]], Any] | None = None,
+        enrich: Callable[[list[Any]], Any] | None = None, where: Where | None = None, retry: Retry | None = None,
+        id: str | None = None, on_failure: Policy = Park.key, **settings: Any,
+    ) -> None:  # fmt: skip
+        """Write what a handler returns to a sink, or every change of a table or an entity.
+
+        Shape:   with a handler, one attempt is the handler and the write. With a table, an entity or a kind of its changes the sink has a
+                 mapping of its own (`id`: `orders.EventBridge`): `transform` makes a value of each change (None: nothing; a
+                 list: several), `enrich` is given the values of a batch and answers with as many. Further settings: MappingSettings.
+        Raises:  SettingsError.
+        """
+        check_sink_shape(sink)
+        if isinstance(source, Table | Changes | Entity | type):
+            changes = self._changes(source)
+            name = id or sink_id(changes, sink)
+            check_where(f"sink {name!r}", where, changes)
+            self._add(
+                Mapping(
+                    name, changes.table, "sink", cast("Any", sink),
+                    self._settings(f"sink {name!r}", name, changes, where, retry or Retry(), on_failure, settings),
+                    entity=changes.entity, sink=sink, destination=_destination(on_failure), transform=transform, enrich=enrich,
+                )
+            )  # fmt: skip
+            return
+        mapping = self._handler("sink", source)
+        check_takes_sink(mapping.id, mapping.kind, has_sink=mapping.sink is not None, once=mapping.once)
+        if transform or enrich or where or retry or id or settings or on_failure is not Park.key:
             raise SettingsError(
-                f"sink: {mapping.id!r} is no handler of single changes, so it has no output for each of them"
+                f"sink: {mapping.id!r} is a handler: what it returns goes to the sink as it is, and its own settings hold"
             )
-        if mapping.once:
-            raise SettingsError(
-                f"sink: {mapping.id!r} has once=True: it would be marked before its output is written, and a sink that fails "
-                "would lose it; leave once= out and let the sink be idempotent by the change's event id"
-            )
-        if mapping.sink is not None:
-            raise SettingsError(f"sink: {mapping.id!r} has a sink already; a second one is a second handler")
-        if not callable(getattr(sink, "write", None)):
-            raise SettingsError(f"sink: {sink!r} is no sink: a sink has `async def write(self, batch)`")
         self._mappings[mapping.id] = replace(mapping, sink=sink)
 
     def _handler(self, word: str, handler: Callable[..., Any] | str) -> Mapping:
@@ -313,7 +331,6 @@ class App:
     ) -> Callable[[Handler], Handler]:  # fmt: skip
         changes = self._changes(target)
         retrying = retry or Retry()
-        destination = on_failure.to if isinstance(on_failure, Discard) else None
 
         def register(handler: Handler) -> Handler:
             name: str = id or str(getattr(handler, "__qualname__", "handler"))
@@ -323,23 +340,29 @@ class App:
             check_where(place, where, changes)
             check_cycles(name, signature.dependencies)
             _check_timeout(name, handler, timeout)
-            _check_names(name, settings)
-            try:
-                chosen = MappingSettings(
-                    name, maximum_retry_attempts=retrying.retries, backoff=retrying.settings(),
-                    accepts=_accepts(changes, where), **settings_of(on_failure), **settings,
-                )  # fmt: skip
-            except TypeError as error:
-                raise SettingsError(f"{place}: {error}") from error
+            chosen = self._settings(place, name, changes, where, retrying, on_failure, settings)
             self._add(
                 Mapping(
                     name, changes.table, kind, handler, chosen, timeout, entity=changes.entity,
-                    dependencies=signature.dependencies, destination=destination, once=once,
+                    dependencies=signature.dependencies, destination=_destination(on_failure), once=once,
                 )
             )  # fmt: skip
             return handler
 
         return register
+
+    def _settings(
+        self, place: str, name: str, changes: Changes, where: Where | None, retry: Retry, on_failure: Policy,
+        settings: Names[str, Any],
+    ) -> MappingSettings:  # fmt: skip
+        _check_names(name, settings)
+        try:
+            return MappingSettings(
+                name, maximum_retry_attempts=retry.retries, backoff=retry.settings(),
+                accepts=_accepts(changes, where), **settings_of(on_failure), **settings,
+            )  # fmt: skip
+        except TypeError as error:
+            raise SettingsError(f"{place}: {error}") from error
 
     def _add(self, mapping: Mapping) -> None:
         if mapping.id in self._mappings:
@@ -355,6 +378,10 @@ class App:
                 f"handler {mapping.id!r}: table {mapping.table.name!r} has no stream (stream=None), so nothing would come"
             )
         self._mappings[mapping.id] = mapping
+
+
+def _destination(on_failure: Policy) -> Any:
+    return on_failure.to if isinstance(on_failure, Discard) else None
 
 
 def _accepts(changes: Changes, where: Where | None) -> Filter | None:

@@ -7,16 +7,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tailrace.sinks.aws import AwsAccess
+    from tailrace.sinks.called import Function
     from tailrace.sinks.destinations import S3, Directory, Sns, Sqs
+    from tailrace.sinks.duckdb_table import DuckDB
+    from tailrace.sinks.dynamodb_table import DynamoDB
+    from tailrace.sinks.event_bridge import EventBridge
+    from tailrace.sinks.webhook import Webhook
 
-__all__ = ["S3", "AwsAccess", "Directory", "Sns", "Sqs"]
+__all__ = [
+    "S3",
+    "AwsAccess",
+    "Directory",
+    "DuckDB",
+    "DynamoDB",
+    "EventBridge",
+    "Function",
+    "Sns",
+    "Sqs",
+    "Webhook",
+]
 
 _PLACES = {
     "AwsAccess": "aws",
-    "Directory": "destinations",
-    "S3": "destinations",
-    "Sns": "destinations",
-    "Sqs": "destinations",
+    "DuckDB": "duckdb_table",
+    "DynamoDB": "dynamodb_table",
+    "EventBridge": "event_bridge",
+    "Function": "called",
+    "Webhook": "webhook",
+    **dict.fromkeys(("Directory", "S3", "Sns", "Sqs"), "destinations"),
 }
 
 

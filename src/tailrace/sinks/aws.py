@@ -1,7 +1,8 @@
 """AWS clients for sinks: real boto3, made when it is first needed, called in a thread, errors as ours.
 
 Rules of this file: it never retries (the machine does), waits 5 s for a connection and 20 s for an answer; throttling and a service
-that is not there are an outage, everything else is the call's own fault. Needs the extra `aws`. Used by sqs.py, sns.py, s3.py.
+that is not there are an outage, everything else is the call's own fault. Needs the extra `aws`. Used by
+destinations.py, event_bridge.py and dynamodb_table.py.
 """
 
 import asyncio
@@ -52,6 +53,10 @@ class AwsAccess:
             ) from error
         except BotoCoreError as error:  # no connection, a time-out, a broken answer: the service is not there
             raise Unavailable(f"{service}.{operation}: {error}") from error
+
+
+EVERYWHERE: Final = AwsAccess()
+"""Whatever boto3 finds in the environment."""
 
 
 def refusal(service: str, operation: str, response: Any) -> Exception:

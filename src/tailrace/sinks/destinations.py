@@ -1,21 +1,25 @@
-"""On-failure destinations: SQS, SNS, S3 and a directory.
+"""SQS, SNS, S3 and a directory: on-failure destinations, the first two sinks as well.
 
 Rules of this file: each delivers one failure document and says nothing else; what it raises means that nothing was delivered.
 Repeating a delivery may send a message twice and writes the same object again. Declared as `Discard(to=…)`, called by
-runtime/courier.py. Source: semantics §2.8.
+runtime/courier.py; as sinks through `app.sink`. Source: semantics §2.8.
 """
 
 import asyncio
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from tailrace.errors import SettingsError, SinkError
-from tailrace.sinks.aws import AwsAccess
+from tailrace.ports import Batch, Outcome
+from tailrace.sinks.aws import EVERYWHERE, AwsAccess
+from tailrace.sinks.entries import refused_entry, write_entries
+from tailrace.sinks.messages import Message, Refusals
 
 QUEUE_BYTES: Final = 262_144
-EVERYWHERE: Final = AwsAccess()
 
 
 class Failure(Protocol):
@@ -47,6 +51,24 @@ class Sqs:
         body = _fitting(failure.message, self.queue)
         await self.access.call("sqs", "send_message", QueueUrl=await self._url(), MessageBody=body)
 
+    async def write(self, batch: Batch) -> Outcome:
+        """Send a message for each value or change; to a FIFO queue with the item as group and the id against repetitions."""
+
+        async def send(messages: Sequence[Message]) -> Refusals:
+            entries = [
+                {"Id": str(index), "MessageBody": message.body.decode(), **self._order(message), **_attributes(message, batch)}
+                for index, message in enumerate(messages)
+            ]  # fmt: skip
+            url = await self._url()
+            return _refused(
+                await self.access.call("sqs", "send_message_batch", QueueUrl=url, Entries=entries)
+            )
+
+        return await write_entries(batch, send, what="a queue")
+
+    def _order(self, message: Message) -> dict[str, str]:
+        return _fifo(message) if self.queue.endswith(".fifo") else {}
+
     async def _url(self) -> str:
         if not self.queue.startswith("arn:"):
             return self.queue
@@ -70,6 +92,23 @@ class Sns:
         """Publish the message. Raises: Throttled, Unavailable, SinkError, SettingsError."""
         body = _fitting(failure.message, self.topic)
         await self.access.call("sns", "publish", TopicArn=self.topic, Message=body)
+
+    async def write(self, batch: Batch) -> Outcome:
+        """Publish a message for each value or change; to a FIFO topic with the item as group and the id against repetitions."""
+
+        async def send(messages: Sequence[Message]) -> Refusals:
+            is_fifo = self.topic.endswith(".fifo")
+            entries = [
+                {"Id": str(index), "Message": message.body.decode(), **(_fifo(message) if is_fifo else {}), **_attributes(message, batch)}
+                for index, message in enumerate(messages)
+            ]  # fmt: skip
+            return _refused(
+                await self.access.call(
+                    "sns", "publish_batch", TopicArn=self.topic, PublishBatchRequestEntries=entries
+                )
+            )
+
+        return await write_entries(batch, send, what="a topic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +148,28 @@ class Directory:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(place)
+
+
+def _fifo(message: Message) -> dict[str, str]:
+    # A group is at most 128 letters, a key may have 2,048 bytes of any kind.
+    group = blake2b(message.record.key, digest_size=16).hexdigest()
+    return {"MessageGroupId": group, "MessageDeduplicationId": message.id}
+
+
+def _attributes(message: Message, batch: Batch) -> dict[str, Any]:
+    told = {"event_id": message.id, "event_name": message.record.event_name, "table": batch.stream.table}
+    return {
+        "MessageAttributes": {
+            name: {"DataType": "String", "StringValue": text} for name, text in told.items()
+        }
+    }
+
+
+def _refused(answer: Any) -> Refusals:
+    return {
+        int(entry["Id"]): refused_entry(entry, is_ours=bool(entry.get("SenderFault", True)))
+        for entry in answer.get("Failed", ())
+    }
 
 
 def _fitting(body: bytes, where: str) -> str:

@@ -1,0 +1,42 @@
+"""What `app.sink` refuses, and what a sink of a table is called.
+
+Rules of this file: checks and words only. Called by app.py.
+"""
+
+from tailrace.app.table import EVENTS, Changes
+from tailrace.errors import SettingsError
+
+WORDS = {"INSERT": "inserted", "MODIFY": "modified", "REMOVE": "removed"}
+
+
+def check_sink_shape(sink: object) -> None:
+    """Require something that can be written to. Raises: SettingsError."""
+    if not callable(getattr(sink, "write", None)):
+        raise SettingsError(f"sink: {sink!r} is no sink: a sink has `async def write(self, batch)`")
+
+
+def check_takes_sink(id: str, kind: str, *, has_sink: bool, once: bool) -> None:
+    """Require a handler whose returned values can go to a sink. Raises: SettingsError."""
+    if kind != "on":
+        raise SettingsError(
+            f"sink: {id!r} is no handler of single changes, so it has no output for each of them"
+        )
+    if once:
+        raise SettingsError(
+            f"sink: {id!r} has once=True: it would be marked before its output is written, and a sink that fails "
+            "would lose it; leave once= out and let the sink be idempotent by the change's event id"
+        )
+    if has_sink:
+        raise SettingsError(f"sink: {id!r} has a sink already; a second one is a second handler")
+
+
+def sink_id(changes: Changes, sink: object) -> str:
+    """The id of a sink's mapping, as long as nobody gives it another: the same at every start.
+
+    >>> from tailrace.app.table import Table
+    >>> sink_id(Changes(Table("orders", "id"), ("REMOVE",)), {})
+    'orders.removed.dict'
+    """
+    name = changes.table.name if changes.entity is None else changes.entity.cls.__name__
+    kinds = [] if set(changes.events) == set(EVENTS) else [WORDS[event] for event in changes.events]
+    return ".".join((name, *kinds, type(sink).__name__))

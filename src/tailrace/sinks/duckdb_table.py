@@ -1,0 +1,264 @@
+"""A DuckDB table as a sink: the newest image of each item, in one file, to be asked with SQL while changes arrive.
+
+Theory of operation: a batch is one transaction. The last change of each item in it wins, and a row is only replaced by a higher sequence
+number, so whatever is repeated changes nothing. Columns come with the attributes: a new one is added when it is first seen, and one whose
+attribute changes its type becomes text.
+Rules of this file: one connection a file, one writer at a time; queries run on cursors of it, because a second process cannot open a file that is
+written. Needs the extra `duckdb`. Declared as `sinks.DuckDB(…)`, asked by server/sql.py.
+"""
+
+import asyncio
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tailrace.app.plain import to_plain_item
+from tailrace.errors import SettingsError, SinkError, Unavailable
+from tailrace.ports import Batch, Failure, Outcome
+from tailrace.sinks.documents import to_json
+from tailrace.sinks.messages import Failures
+from tailrace.streams.record import ChangeRecord, image
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+SEQUENCE: Final = "tailrace_sequence"
+TEXT: Final = "VARCHAR"
+NUMBER: Final = "DECIMAL(38,9)"
+LARGEST: Final = Decimal(10) ** 29
+Row = dict[str, Any]
+
+
+@dataclass(slots=True)
+class DuckDB:
+    """A table in a DuckDB file.
+
+    Shape:   `path` is the file, made when it is not there; `table` the table's name, made with the first item. Numbers are DECIMAL(38,9), texts
+             VARCHAR, lists, maps and sets JSON. With a transform that returns dictionaries those are the rows.
+    """
+
+    path: str | Path
+    table: str
+    _connection: "DuckDBPyConnection | None" = field(default=None, repr=False, compare=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    async def write(self, batch: Batch) -> Outcome:
+        """Write the batch, all of it or nothing. Raises: Unavailable when another process holds the file; SettingsError."""
+        failures = Failures()
+        rows: dict[object, tuple[ChangeRecord, Row | None]] = {}
+        for place, record in enumerate(batch.records):
+            if failures.holds_back(record):
+                continue
+            try:
+                row = self.row_of(batch, place)
+            except SinkError as error:
+                failures.add_record(place, record, Failure(error=str(error)))
+                continue
+            rows[record.key if batch.values is None else _place(record, row)] = (record, row)
+        if rows:
+            await asyncio.get_running_loop().run_in_executor(None, self._write, list(rows.values()))
+        return failures.outcome
+
+    def row_of(self, batch: Batch, place: int) -> Row | None:
+        """The row of one change, None for a removal; it may be overridden. Raises: SinkError for one that cannot be written."""
+        record = batch.records[place]
+        if batch.values is not None:
+            value = batch.values[place]
+            if not isinstance(value, Mapping):
+                raise SinkError(f"sinks.DuckDB writes dictionaries, not {type(value).__name__}")
+            return dict(value)
+        if record.event_name == "REMOVE":
+            return None
+        found = image(record.new)
+        if found is None:
+            raise SinkError("sinks.DuckDB needs the new image: the stream's view type has none")
+        return to_plain_item(found)
+
+    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """The answer to a SELECT: names of its columns, and its rows. Raises: SinkError for anything else, and in DuckDB's words."""
+        import duckdb
+
+        with self._lock:
+            cursor = self._opened().cursor()
+        try:
+            statements = cursor.extract_statements(sql)
+            if len(statements) != 1 or statements[0].type.name not in ("SELECT", "EXPLAIN"):
+                raise SinkError("only one SELECT can be asked", hint='tailrace sql "select count(*) from …"')
+            answer = cursor.execute(statements[0])
+            return [each[0] for each in answer.description or ()], answer.fetchall()
+        except duckdb.Error as error:
+            raise SinkError(str(error)) from error
+        finally:
+            cursor.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    # ---- writing ---------------------------------------------------------------------------------------------------
+
+    def _opened(self) -> "DuckDBPyConnection":
+        if self._connection is None:
+            duckdb = _duckdb()
+            try:
+                self._connection = duckdb.connect(str(self.path))
+            except duckdb.IOException as error:
+                raise Unavailable(
+                    f"{self.path}: {error}", hint="one process writes a DuckDB file; stop the other one"
+                ) from error
+        return self._connection
+
+    def _write(self, rows: Sequence[tuple[ChangeRecord, Row | None]]) -> None:
+        duckdb = _duckdb()
+        with self._lock:
+            connection = self._opened()
+            connection.begin()
+            try:
+                self._write_all(connection, rows)
+                connection.commit()
+            except duckdb.Error as error:
+                connection.rollback()
+                raise SinkError(f"{self.path}: {error}") from error
+            except BaseException:
+                connection.rollback()
+                raise
+
+    def _write_all(
+        self, connection: "DuckDBPyConnection", rows: Sequence[tuple[ChangeRecord, Row | None]]
+    ) -> None:
+        keys = list(to_plain_item(image(rows[0][0].keys) or {}))
+        columns = self._columns(connection, keys, rows)
+        kept = [(record, row) for record, row in rows if row is not None]
+        gone = [record for record, row in rows if row is None]
+        if kept:
+            self._upsert(connection, keys, columns, kept)
+        if gone:
+            self._delete(connection, keys, columns, gone)
+
+    def _columns(
+        self,
+        connection: "DuckDBPyConnection",
+        keys: Sequence[str],
+        rows: Sequence[tuple[ChangeRecord, Row | None]],
+    ) -> dict[str, str]:
+        """The table's columns and their types, after whatever these rows need was added."""
+        wanted: dict[str, str] = {}
+        for record, row in rows:
+            for name, value in {**to_plain_item(image(record.keys) or {}), **(row or {})}.items():
+                kind = _kind(value)
+                if kind is not None and wanted.setdefault(name, kind) != kind:
+                    wanted[name] = TEXT
+        present = self._present(connection)
+        if not present:
+            made = {SEQUENCE: "HUGEINT", **{name: wanted.get(name, TEXT) for name in (*keys, *wanted)}}
+            columns = ", ".join(f"{_name(name)} {kind}" for name, kind in made.items())
+            key = ", ".join(map(_name, keys))
+            connection.execute(f"CREATE TABLE {_name(self.table)} ({columns}, PRIMARY KEY ({key}))")
+            return made
+        for name, kind in wanted.items():
+            if name not in present:
+                connection.execute(f"ALTER TABLE {_name(self.table)} ADD COLUMN {_name(name)} {kind}")
+                present[name] = kind
+            elif present[name] not in (kind, TEXT):
+                if name in keys:
+                    raise SinkError(f"{self.table}.{name}: the key was {present[name]} and is {kind} now")
+                connection.execute(f"ALTER TABLE {_name(self.table)} ALTER COLUMN {_name(name)} TYPE {TEXT}")
+                present[name] = TEXT
+        return present
+
+    def _present(self, connection: "DuckDBPyConnection") -> dict[str, str]:
+        found = connection.execute(
+            "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? AND NOT internal",
+            [self.table],
+        ).fetchall()
+        return dict(found)
+
+    def _upsert(
+        self,
+        connection: "DuckDBPyConnection",
+        keys: Sequence[str],
+        columns: Mapping[str, str],
+        rows: Sequence[tuple[ChangeRecord, Row]],
+    ) -> None:
+        given: list[list[Any]] = []
+        for name, kind in columns.items():
+            if name == SEQUENCE:
+                given.append([record.sequence for record, _ in rows])
+            else:
+                given.append([_cell(row.get(name), kind) for _, row in rows])
+        names = ", ".join(map(_name, columns))
+        values = ", ".join(f"unnest(?::{kind}[])" for kind in columns.values())
+        changed = ", ".join(f"{_name(name)} = excluded.{_name(name)}" for name in columns if name not in keys)
+        connection.execute(
+            f"INSERT INTO {_name(self.table)} ({names}) SELECT {values} ON CONFLICT ({', '.join(map(_name, keys))}) "
+            f"DO UPDATE SET {changed} WHERE excluded.{_name(SEQUENCE)} > {_name(self.table)}.{_name(SEQUENCE)}",
+            given,
+        )
+
+    def _delete(
+        self,
+        connection: "DuckDBPyConnection",
+        keys: Sequence[str],
+        columns: Mapping[str, str],
+        records: Sequence[ChangeRecord],
+    ) -> None:
+        found = [to_plain_item(image(record.keys) or {}) for record in records]
+        given = [[_cell(key[name], columns[name]) for key in found] for name in keys]
+        names = ", ".join(f"unnest(?::{columns[name]}[]) AS {_name(name)}" for name in keys)
+        same = " AND ".join(f"{_name(self.table)}.{_name(name)} = gone.{_name(name)}" for name in keys)
+        connection.execute(
+            f"DELETE FROM {_name(self.table)} USING (SELECT {names}, unnest(?::HUGEINT[]) AS {_name(SEQUENCE)}) AS gone "
+            f"WHERE {same} AND {_name(self.table)}.{_name(SEQUENCE)} < gone.{_name(SEQUENCE)}",
+            [*given, [record.sequence for record in records]],
+        )
+
+
+def _duckdb() -> Any:
+    try:
+        import duckdb
+    except ImportError as error:
+        raise SettingsError(
+            "sinks.DuckDB needs the extra `duckdb`", hint="pip install 'tailrace[duckdb]'"
+        ) from error
+    return duckdb
+
+
+def _place(record: ChangeRecord, row: Row | None) -> object:
+    """Which row of the table it is: a transform may make several of one change."""
+    return tuple([str((row or {}).get(name)) for name in image(record.keys) or {}])
+
+
+def _name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _kind(value: Any) -> str | None:
+    match value:
+        case None:
+            return None
+        case bool():
+            return "BOOLEAN"
+        case int() | Decimal():
+            return NUMBER if -LARGEST < value < LARGEST else TEXT
+        case float():
+            return "DOUBLE"
+        case str():
+            return TEXT
+        case bytes():
+            return "BLOB"
+    return "JSON"
+
+
+def _cell(value: Any, kind: str) -> Any:
+    """A value as its column takes it."""
+    if value is None or (kind != TEXT and kind != "JSON"):
+        return value
+    if isinstance(value, str) and kind == TEXT:
+        return value
+    return to_json(value).decode()

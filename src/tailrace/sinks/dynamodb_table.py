@@ -1,0 +1,117 @@
+"""A DynamoDB table as a sink: the newest image of each item, in any region, account or endpoint.
+
+Theory of operation: each written item carries the sequence number of the change it comes from, and a write holds only over a lower one, so a
+repeated or late change never overtakes a later one. A removal deletes under the same condition. Items are written side by side, the
+changes of one item one after the other.
+Rules of this file: a condition that fails means that the table is newer: the change is accepted. Declared as `sinks.DynamoDB(…)`.
+"""
+
+import asyncio
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tailrace.app.plain import to_item
+from tailrace.errors import ApiError, SettingsError, SinkError
+from tailrace.ports import Batch, Failure, Outcome
+from tailrace.sinks.aws import EVERYWHERE, AwsAccess
+from tailrace.sinks.calling import failure_of
+from tailrace.sinks.messages import Failures
+from tailrace.streams.record import ChangeRecord, image
+from tailrace.values.types import AttributeValue, Item
+
+CONDITION: Final = "attribute_not_exists(#sequence) OR #sequence < :sequence"
+PARALLEL: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class DynamoDB:
+    """A table, by its name or ARN. It has the key attributes of what is written.
+
+    Shape:   `sequence` is the attribute that keeps the sequence number. With a transform that returns dictionaries those are the items.
+    """
+
+    table: str
+    access: AwsAccess = EVERYWHERE
+    sequence: str = "tailrace_sequence"
+
+    async def write(self, batch: Batch) -> Outcome:
+        """Put or delete an item for each change. Raises: SettingsError."""
+        failures = Failures()
+        places: dict[bytes, list[int]] = {}
+        for place, record in enumerate(batch.records):
+            places.setdefault(record.key, []).append(place)
+        gate = asyncio.Semaphore(PARALLEL)
+
+        async def write_in_order(mine: list[int]) -> None:
+            for place in mine:
+                async with gate:
+                    failure = await self._write_one(batch, place)
+                if failure is not None:
+                    failures.add_record(place, batch.records[place], failure)
+                    return
+
+        await asyncio.gather(*map(write_in_order, places.values()))
+        return failures.outcome
+
+    async def _write_one(self, batch: Batch, place: int) -> Failure | None:
+        record = batch.records[place]
+        try:
+            item = _item(record) if batch.values is None else _given(batch.values[place])
+            parameters = self._condition(record)
+            if item is None:
+                key = for_boto3(image(record.keys) or {})
+                await self.access.call("dynamodb", "delete_item", TableName=self.table, Key=key, **parameters)
+            else:
+                item = {**item, self.sequence: {"N": str(record.sequence)}}
+                await self.access.call(
+                    "dynamodb", "put_item", TableName=self.table, Item=for_boto3(item), **parameters
+                )
+        except SinkError as error:
+            return None if "ConditionalCheckFailedException" in str(error) else failure_of(error)
+        except (ApiError, SettingsError) as error:
+            return failure_of(error)
+        return None
+
+    def _condition(self, record: ChangeRecord) -> dict[str, Any]:
+        return {
+            "ConditionExpression": CONDITION,
+            "ExpressionAttributeNames": {"#sequence": self.sequence},
+            "ExpressionAttributeValues": {":sequence": {"N": str(record.sequence)}},
+        }
+
+
+def _item(record: ChangeRecord) -> Item | None:
+    if record.event_name != "REMOVE" and record.new is None:
+        raise SettingsError("sinks.DynamoDB needs the new image: the stream's view type has none")
+    return image(record.new)
+
+
+def _given(value: object) -> Item:
+    if not isinstance(value, Mapping):
+        raise SettingsError(f"sinks.DynamoDB writes dictionaries, not {type(value).__name__}")
+    return to_item(value)
+
+
+def for_boto3(item: Item) -> dict[str, Any]:
+    """An item as a boto3 client wants it: binaries as bytes, which it encodes itself.
+
+    >>> for_boto3({"b": {"B": "AQI="}, "l": {"L": [{"BS": ["AQ=="]}]}})
+    {'b': {'B': b'\\x01\\x02'}, 'l': {'L': [{'BS': [b'\\x01']}]}}
+    """
+    return {name: _for_boto3(value) for name, value in item.items()}
+
+
+def _for_boto3(value: AttributeValue) -> dict[str, Any]:
+    for kind, content in value.items():
+        match kind:
+            case "B":
+                return {kind: b64decode(content)}
+            case "BS":
+                return {kind: [b64decode(each) for each in content]}
+            case "L":
+                return {kind: [_for_boto3(each) for each in content]}
+            case "M":
+                return {kind: for_boto3(content)}
+    return dict(value)

@@ -1,0 +1,48 @@
+"""EventBridge as a sink: one event a value or change, on a bus.
+
+Rules of this file: PutEvents answers for each entry, and the answer is believed. Declared as `sinks.EventBridge(…)`, called through
+`app.sink`. Source: EventBridge API Reference, PutEvents.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tailrace.ports import Batch, Outcome
+from tailrace.sinks.aws import EVERYWHERE, AwsAccess
+from tailrace.sinks.entries import refused_entry, write_entries
+from tailrace.sinks.messages import Message, Refusals
+
+
+@dataclass(frozen=True, slots=True)
+class EventBridge:
+    """A bus, by its name or ARN.
+
+    Shape:   `detail_type` and `source` are what rules match; the value, or the change document, is the detail.
+    """
+
+    bus: str = "default"
+    detail_type: str = "Change"
+    source: str = "tailrace"
+    access: AwsAccess = EVERYWHERE
+
+    async def write(self, batch: Batch) -> Outcome:
+        """Put an event for each message. Raises: SettingsError."""
+
+        async def send(messages: Sequence[Message]) -> Refusals:
+            entries = [
+                {
+                    "Source": self.source, "DetailType": self.detail_type, "Detail": message.body.decode(),
+                    "EventBusName": self.bus, "Time": message.record.created_ms / 1_000, "Resources": [batch.stream.arn],
+                }
+                for message in messages
+            ]  # fmt: skip
+            answer = await self.access.call("events", "put_events", Entries=entries)
+            if not answer.get("FailedEntryCount"):
+                return {}
+            return {
+                index: refused_entry(entry)
+                for index, entry in enumerate(answer["Entries"])
+                if entry.get("ErrorCode")
+            }
+
+        return await write_entries(batch, send, what="a bus")

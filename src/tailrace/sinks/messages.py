@@ -1,0 +1,116 @@
+"""What a batch is to a service that takes messages: one body a record, with its key, its id and its place.
+
+Rules of this file: a batch of a handler's values has a message a value; a batch of changes has a change document a record. The id is the event
+id, so that a repeated message can be told by whoever gets it. Used by every sink here.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tailrace.errors import SinkError
+from tailrace.ports import Batch, Failed, Failure, Outcome, Written
+from tailrace.sinks.documents import change_document, to_json
+from tailrace.streams.envelopes import event_id
+from tailrace.streams.record import ChangeRecord
+
+WRITTEN: Final = Written()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message. Shape: `place` is the record's index in the batch; `id` differs for each message of a record."""
+
+    place: int
+    record: ChangeRecord
+    body: bytes
+    id: str
+
+
+def messages_of(batch: Batch) -> Iterator[Message | tuple[int, Failure]]:
+    """The messages of a batch, in order; a place and a failure for what is no JSON."""
+    seen: Counter[int] = Counter()
+    for place, record in enumerate(batch.records):
+        number = seen[record.sequence]
+        seen[record.sequence] += 1
+        try:
+            value = change_document(record, batch.stream) if batch.values is None else batch.values[place]
+            body = to_json(value)
+        except SinkError as error:
+            yield place, Failure(error=str(error))
+            continue
+        yield Message(place, record, body, event_id(record) + (f"-{number}" if number else ""))
+
+
+class Failures:
+    """What failed so far, and what therefore must not be sent: later messages of the same item."""
+
+    def __init__(self) -> None:
+        self.by_place: dict[int, Failure] = {}
+        self._keys: set[bytes] = set()
+
+    def add(self, message: Message, failure: Failure) -> None:
+        """A message was refused."""
+        self.by_place.setdefault(message.place, failure)
+        self._keys.add(message.record.key)
+
+    def add_record(self, place: int, record: ChangeRecord, failure: Failure) -> None:
+        """A record has no message."""
+        self.by_place.setdefault(place, failure)
+        self._keys.add(record.key)
+
+    def holds_back(self, record: ChangeRecord) -> bool:
+        """Whether an earlier message of this item failed."""
+        return record.key in self._keys
+
+    @property
+    def outcome(self) -> Outcome:
+        """What is told of the batch."""
+        return Failed(dict(sorted(self.by_place.items()))) if self.by_place else WRITTEN
+
+
+def sendable(batch: Batch, failures: Failures, most_bytes: int, what: str) -> Iterator[Message]:
+    """The messages that may be sent, one after the other; what is too large or no JSON joins the failures."""
+    for each in messages_of(batch):
+        place = each.place if isinstance(each, Message) else each[0]
+        record = batch.records[place]
+        if failures.holds_back(record):
+            continue
+        if not isinstance(each, Message):
+            failures.add_record(place, record, each[1])
+        elif len(each.body) > most_bytes:
+            text = f"the message has {len(each.body):,} bytes, and {what} takes at most {most_bytes:,}"
+            failures.add(each, Failure(error=text))
+        else:
+            yield each
+
+
+def in_chunks(messages: Iterable[Message], most: int, most_bytes: int) -> Iterator[list[Message]]:
+    """Groups for one call: never two messages of one item together, so that none can overtake one that fails."""
+    chunk: list[Message] = []
+    keys: set[bytes] = set()
+    size = 0
+    for message in messages:
+        if chunk and (
+            len(chunk) == most or size + len(message.body) > most_bytes or message.record.key in keys
+        ):
+            yield chunk
+            chunk, keys, size = [], set(), 0
+        chunk.append(message)
+        keys.add(message.record.key)
+        size += len(message.body)
+    if chunk:
+        yield chunk
+
+
+def by_key(messages: Sequence[Message]) -> Sequence[list[Message]]:
+    """Messages of one item together, in order."""
+    groups: dict[bytes, list[Message]] = {}
+    for message in messages:
+        groups.setdefault(message.record.key, []).append(message)
+    return list(groups.values())
+
+
+Refusals = Mapping[int, Failure]
+"""Failures by the index of a message in its chunk."""

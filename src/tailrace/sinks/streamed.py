@@ -1,0 +1,100 @@
+"""A table's or an entity's changes on their way to a sink: transformed, enriched, or as they are.
+
+Theory of operation: `transform` turns each change into a value (None: nothing is written; a list: several), `enrich` is then given the values
+of the whole batch at once and answers with as many. Transform, enrichment and write are one attempt: what fails is retried like any handler.
+Rules of this file: failures are told by the record that they come from. Declared by `app.sink(Order, …)`, made by compose.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from tailrace.app.app import Mapping
+from tailrace.app.change import Change
+from tailrace.errors import InternalError
+from tailrace.ports import Batch, Failed, FailedFrom, Failure, Outcome, Written
+from tailrace.sinks.calling import RAISED, call, failure_of, is_ours
+from tailrace.sinks.function import changes_of
+from tailrace.telemetry import PointReached, pass_by
+
+WRITTEN: Final = Written()
+
+
+class StreamedSink:
+    """The sink of a mapping without a handler."""
+
+    def __init__(self, mapping: Mapping, reached: PointReached = pass_by) -> None:
+        if mapping.sink is None:
+            raise InternalError(f"{mapping.id!r} is a sink without one")
+        self._mapping = mapping
+        self._sink = mapping.sink
+        self._reached = reached
+
+    async def write(self, batch: Batch) -> Outcome:
+        """Transform what is to be transformed and write it."""
+        if self._mapping.transform is None and self._mapping.enrich is None:
+            outcome = await self._sink.write(batch)
+            self._reached("invoke.done")
+            return outcome
+        failures: dict[int, Failure] = {}
+        places, values = await self._transformed(batch, failures)
+        if self._mapping.enrich is not None and values:
+            try:
+                values = _as_many(await call(self._mapping.enrich, values), values)
+            except RAISED as error:
+                if is_ours(error):
+                    raise
+                return Failed(whole=failure_of(error))
+        if values:
+            given = replace(batch, records=[batch.records[place] for place in places], values=tuple(values))
+            _merge(failures, await self._sink.write(given), places)
+        self._reached("invoke.done")
+        return Failed(dict(sorted(failures.items()))) if failures else WRITTEN
+
+    async def _transformed(self, batch: Batch, failures: dict[int, Failure]) -> tuple[list[int], list[Any]]:
+        places: list[int] = []
+        values: list[Any] = []
+        failed_keys: set[bytes] = set()
+        for place, change in enumerate(changes_of(self._mapping, batch)):
+            if change.record.key in failed_keys:
+                continue
+            try:
+                value = await self._value(change)
+            except RAISED as error:
+                if is_ours(error):
+                    raise
+                failures[place] = failure_of(error)
+                failed_keys.add(change.record.key)
+                continue
+            found = value if isinstance(value, list) else [] if value is None else [value]
+            places += [place] * len(found)
+            values += found
+        return places, values
+
+    async def _value(self, change: Change[Any]) -> Any:
+        if self._mapping.transform is None:
+            return change
+        return await call(self._mapping.transform, change)
+
+
+def _as_many(found: Any, given: Sequence[Any]) -> list[Any]:
+    if not isinstance(found, list | tuple) or len(found) != len(given):
+        said = f"{len(found)} values" if isinstance(found, list | tuple) else type(found).__name__
+        raise TypeError(
+            f"enrich was given {len(given)} values and answered {said}: it answers with as many, in order"
+        )
+    return list(found)
+
+
+def _merge(failures: dict[int, Failure], outcome: Outcome, places: Sequence[int]) -> None:
+    match outcome:
+        case FailedFrom(index, failure):
+            failed = dict.fromkeys(range(index, len(places)), failure)
+        case Failed(_, whole) if whole is not None:
+            failed = dict.fromkeys(range(len(places)), whole)
+        case Failed(by_index):
+            failed = dict(by_index)
+        case _:
+            return
+    for index, failure in failed.items():
+        failures.setdefault(places[index], failure)

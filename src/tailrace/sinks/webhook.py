@@ -1,0 +1,138 @@
+"""An HTTP endpoint as a sink: one signed POST a value or change.
+
+Theory of operation: the headers are those of Standard Webhooks: `webhook-id` is the event id, so a receiver that has seen it answers without doing
+it again; `webhook-signature` is an HMAC of id, time and body, so nobody else can send one. Items are posted side by side, the changes of one
+item one after the other.
+Rules of this file: 429, 502, 503, 504 and no connection are an outage and use up no attempt; every other answer than 2xx is the message's
+fault, and so is no answer in time. Declared as `sinks.Webhook(…)`, called through `app.sink`.
+"""
+
+import asyncio
+import hmac
+from base64 import b64decode, b64encode
+from binascii import Error as NotBase64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from tailrace.errors import SettingsError
+from tailrace.ports import Batch, Clock, Failure, FailureKind, Outcome
+from tailrace.sinks.messages import Failures, Message, by_key, sendable
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse, ClientSession
+
+OUTAGES: Final = frozenset((502, 503, 504))
+TOO_MANY: Final = 429
+LARGEST_BODY: Final = 1 << 20
+WORDS: Final = 500
+"""So much of a refusing answer is kept. Units: characters."""
+SECRET: Final = "whsec_"
+
+
+@dataclass(slots=True)
+class Webhook:
+    """An address that takes POSTs.
+
+    Shape:   `secret` signs, as text or as Standard Webhooks writes it (`whsec_…`, base64); None: no signature. `headers` are sent
+             with every POST; `parallel` items are posted at once.
+    Units:   timeout in seconds, for one POST.
+    """
+
+    url: str
+    secret: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout: float = 15.0
+    parallel: int = 8
+    clock: Clock | None = field(default=None, repr=False, compare=False)
+    """Whose time is signed; whoever runs the app gives its own. Without one it is the time of the change."""
+
+    def __post_init__(self) -> None:
+        if not self.url.startswith(("http://", "https://")):
+            raise SettingsError(f"webhook: {self.url!r} is not allowed; it begins with https:// or http://")
+        if self.secret is not None:
+            _ = self._key
+
+    def use_clock(self, clock: Clock) -> None:
+        """Sign this clock's time from now on; called when the app is started."""
+        self.clock = clock
+
+    @property
+    def _key(self) -> bytes:
+        secret = self.secret or ""
+        if not secret.startswith(SECRET):
+            return secret.encode()
+        try:
+            return b64decode(secret.removeprefix(SECRET), validate=True)
+        except NotBase64 as error:
+            raise SettingsError("webhook: what follows whsec_ in the secret is no base64") from error
+
+    async def write(self, batch: Batch) -> Outcome:
+        """Post every message."""
+        from aiohttp import ClientSession, ClientTimeout
+
+        failures = Failures()
+        groups = by_key(list(sendable(batch, failures, LARGEST_BODY, "a webhook")))
+        gate = asyncio.Semaphore(self.parallel)
+        async with ClientSession(timeout=ClientTimeout(total=self.timeout)) as session:
+
+            async def post_in_order(messages: list[Message]) -> None:
+                for message in messages:
+                    async with gate:
+                        failure = await self._post(session, message)
+                    if failure is not None:
+                        failures.add(message, failure)
+                        return
+
+            await asyncio.gather(*map(post_in_order, groups))
+        return failures.outcome
+
+    async def _post(self, session: "ClientSession", message: Message) -> Failure | None:
+        from aiohttp import ClientError
+
+        try:
+            async with session.post(
+                self.url, data=message.body, headers=self.headers_of(message), allow_redirects=False
+            ) as answer:
+                return None if answer.ok and answer.status < 300 else await self._refusal(answer)
+        except TimeoutError:
+            return Failure(FailureKind.TIMEOUT, f"{self.url}: no answer within {self.timeout:g} s")
+        except (ClientError, OSError) as error:
+            return Failure(FailureKind.UNAVAILABLE, f"{self.url}: {type(error).__name__}: {error}")
+
+    def headers_of(self, message: Message) -> dict[str, str]:
+        """The headers of one POST."""
+        seconds = str((self.clock.now().wall_ms if self.clock else message.record.created_ms) // 1_000)
+        headers = {
+            "content-type": "application/json", "idempotency-key": message.id,
+            "webhook-id": message.id, "webhook-timestamp": seconds, **self.headers,
+        }  # fmt: skip
+        if self.secret is not None:
+            signed = b"%b.%b.%b" % (message.id.encode(), seconds.encode(), message.body)
+            digest = hmac.new(self._key, signed, sha256).digest()
+            headers["webhook-signature"] = f"v1,{b64encode(digest).decode()}"
+        return headers
+
+    async def _refusal(self, answer: "ClientResponse") -> Failure:
+        words = (await answer.text(errors="replace"))[:WORDS].strip()
+        text = f"{self.url} answered {answer.status} {answer.reason or ''}".rstrip() + (
+            f": {words}" if words else ""
+        )
+        wait_ms = self._wait_ms(answer.headers.get("retry-after", ""))
+        if answer.status == TOO_MANY:
+            return Failure(FailureKind.THROTTLED, text, retry_after_ms=wait_ms)
+        if answer.status in OUTAGES:
+            return Failure(FailureKind.UNAVAILABLE, text, retry_after_ms=wait_ms)
+        return Failure(FailureKind.RECORD, text, retry_after_ms=wait_ms)
+
+    def _wait_ms(self, text: str) -> int:
+        """Retry-After: seconds, or a date."""
+        if text.isdecimal():
+            return int(text) * 1_000
+        try:
+            until_ms = round(parsedate_to_datetime(text).timestamp() * 1_000)
+        except ValueError:
+            return 0
+        return max(0, until_ms - self.clock.now().wall_ms) if self.clock else 0

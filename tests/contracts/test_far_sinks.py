@@ -1,0 +1,320 @@
+"""Sinks that write elsewhere keep the contract of Sink: SQS, SNS, EventBridge, DynamoDB, a webhook, DuckDB, a function.
+
+Rules of this file: AWS is moto's server, the webhook's far side an HTTP server; what they cannot refuse by themselves is refused on the way,
+in the words of the service.
+"""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tailrace import sinks
+from tailrace.errors import SinkError, Unavailable
+from tailrace.ports import Batch, Failed, FailureKind, Outcome, Sink, Written
+from tailrace.sinks.aws import AwsAccess, client
+from tailrace.sinks.messages import messages_of
+from tailrace.streams.sequence import SequenceNumber
+from tailrace.testing import check_sink
+from tailrace.testing.contracts.sink import _batch, batch_of
+from tests.unit.sinks.moto_server import moto
+
+NUMBER = count()
+
+
+@dataclass(frozen=True)
+class Refusing(AwsAccess):
+    """Access to moto's server that refuses some changes, entry by entry, and notes the others in order."""
+
+    refused: frozenset[int] = field(default=frozenset(), compare=False)
+    arrived: list[int] = field(default_factory=list, compare=False)
+
+    async def call(self, service: str, operation: str, **parameters: Any) -> Any:
+        """As AWS would: an entry that is refused fails alone."""
+        name = next((each for each in ("Entries", "PublishBatchRequestEntries") if each in parameters), None)
+        if name is None:
+            return await self._call_one(service, operation, parameters)
+        entries = parameters[name]
+        bad = [self._number(entry) in self.refused for entry in entries]
+        parameters[name] = [entry for entry, is_bad in zip(entries, bad, strict=True) if not is_bad]
+        self.arrived.extend(self._number(entry) for entry in parameters[name])
+        answer = await super().call(service, operation, **parameters) if parameters[name] else {}
+        if service == "events":
+            told = iter(answer.get("Entries", ()))
+            answer["Entries"] = [{"ErrorCode": "InvalidArgument"} if is_bad else next(told) for is_bad in bad]
+            return {**answer, "FailedEntryCount": sum(bad)}
+        failed = [{"Id": entry["Id"], "SenderFault": True, "Code": "InvalidMessageContents"}
+                  for entry, is_bad in zip(entries, bad, strict=True) if is_bad]  # fmt: skip
+        return {**answer, "Failed": failed}
+
+    async def _call_one(self, service: str, operation: str, parameters: dict[str, Any]) -> Any:
+        number = int(parameters.get("ExpressionAttributeValues", {}).get(":sequence", {}).get("N", 0))
+        if number in self.refused:
+            raise SinkError("dynamodb.put_item: ValidationException: refused")
+        if number:
+            self.arrived.append(number)
+        return await super().call(service, operation, **parameters)
+
+    @staticmethod
+    def _number(entry: dict[str, Any]) -> int:
+        body = json.loads(entry.get("MessageBody") or entry.get("Message") or entry["Detail"])
+        return int(SequenceNumber.from_wire(body["sequence_number"]))
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[AwsAccess]:
+    """moto's server."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "testing")
+        with moto() as access:
+            yield access
+
+
+def refusing(aws: AwsAccess, refused: frozenset[int]) -> Refusing:
+    return Refusing(aws.region, aws.endpoint_url, None, refused, [])
+
+
+def arrived_at(sink: Any) -> list[int]:
+    return list(sink.access.arrived)
+
+
+@pytest.mark.parametrize("suffix", ["", ".fifo"])
+def test_a_queue_keeps_the_contract(aws: AwsAccess, suffix: str) -> None:
+    attributes = {"FifoQueue": "true"} if suffix else {}
+    name = f"contract{suffix}"
+    url = client("sqs", aws).create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+    check_sink(lambda refused: sinks.Sqs(url, refusing(aws, refused)), arrived_at)
+
+
+@pytest.mark.parametrize("suffix", ["", ".fifo"])
+def test_a_topic_keeps_the_contract(aws: AwsAccess, suffix: str) -> None:
+    attributes = {"FifoTopic": "true"} if suffix else {}
+    topic = client("sns", aws).create_topic(Name=f"contract{suffix}", Attributes=attributes)["TopicArn"]
+    check_sink(lambda refused: sinks.Sns(topic, refusing(aws, refused)), arrived_at)
+
+
+def test_a_bus_keeps_the_contract(aws: AwsAccess) -> None:
+    client("events", aws).create_event_bus(Name="contract")
+    check_sink(lambda refused: sinks.EventBridge("contract", access=refusing(aws, refused)), arrived_at)
+
+
+def test_a_table_keeps_the_contract(aws: AwsAccess) -> None:
+    dynamodb = client("dynamodb", aws)
+
+    def make(refused: frozenset[int]) -> Sink:
+        name = f"contract-{next(NUMBER)}"
+        dynamodb.create_table(
+            TableName=name, BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        )  # fmt: skip
+        return sinks.DynamoDB(name, refusing(aws, refused))
+
+    check_sink(make, arrived_at)
+
+
+# ---- a webhook ----------------------------------------------------------------------------------------------------------
+
+
+class Endpoint:
+    """An HTTP server that refuses some changes, and keeps what it was sent."""
+
+    def __init__(self) -> None:
+        self.refused: frozenset[int] = frozenset()
+        self.arrived: list[int] = []
+        self.requests: list[tuple[dict[str, str], bytes]] = []
+        self.answer: tuple[int, dict[str, str]] = (204, {})
+        endpoint = self
+
+        class Answer(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                status, headers = endpoint.take({k.lower(): v for k, v in self.headers.items()}, body)
+                self.send_response(status)
+                for name, value in {**headers, "content-length": "0"}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Nothing is printed."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook"
+
+    def take(self, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str]]:
+        self.requests.append((headers, body))
+        document = json.loads(body)
+        if isinstance(document, dict) and "sequence_number" in document:
+            number = int(SequenceNumber.from_wire(document["sequence_number"]))
+            if number in self.refused:
+                return 422, {}
+            self.arrived.append(number)
+        return self.answer
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    found = Endpoint()
+    thread = threading.Thread(target=found.server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
+    thread.join()
+
+
+def test_a_webhook_keeps_the_contract(endpoint: Endpoint) -> None:
+    def make(refused: frozenset[int]) -> Sink:
+        endpoint.refused, endpoint.arrived = refused, []
+        return sinks.Webhook(endpoint.url, secret="s3cret")
+
+    check_sink(make, lambda sink: endpoint.arrived)
+
+
+def posted(endpoint: Endpoint, webhook: sinks.Webhook, letters: str = "a") -> Outcome:
+    return asyncio.run(webhook.write(_batch(batch_of(letters))))
+
+
+def test_a_post_is_signed_as_standard_webhooks_are(endpoint: Endpoint) -> None:
+    import hmac
+    from base64 import b64encode
+    from hashlib import sha256
+
+    assert (
+        posted(endpoint, sinks.Webhook(endpoint.url, secret="whsec_" + b64encode(b"key").decode()))
+        == Written()
+    )
+    ((headers, body),) = endpoint.requests
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    wanted = b64encode(hmac.new(b"key", signed, sha256).digest()).decode()
+    assert headers["webhook-signature"] == f"v1,{wanted}"
+    assert headers["idempotency-key"] == headers["webhook-id"] == json.loads(body)["event_id"]
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "kind", "wait_ms"),
+    [
+        (400, {}, FailureKind.RECORD, 0),
+        (500, {}, FailureKind.RECORD, 0),
+        (301, {"location": "/elsewhere"}, FailureKind.RECORD, 0),
+        (429, {"retry-after": "7"}, FailureKind.THROTTLED, 7_000),
+        (503, {"retry-after": "3"}, FailureKind.UNAVAILABLE, 3_000),
+        (502, {}, FailureKind.UNAVAILABLE, 0),
+    ],
+)
+def test_what_an_answer_means(
+    endpoint: Endpoint, status: int, headers: dict[str, str], kind: FailureKind, wait_ms: int
+) -> None:
+    endpoint.answer = (status, headers)
+    outcome = posted(endpoint, sinks.Webhook(endpoint.url))
+    assert isinstance(outcome, Failed)
+    assert (outcome.failures[0].kind, outcome.failures[0].retry_after_ms) == (kind, wait_ms)
+    assert str(status) in outcome.failures[0].error
+
+
+def test_nobody_at_the_address_is_an_outage() -> None:
+    outcome = asyncio.run(sinks.Webhook("http://127.0.0.1:9/hook").write(_batch(batch_of("ab"))))
+    assert isinstance(outcome, Failed)
+    assert {each.kind for each in outcome.failures.values()} == {FailureKind.UNAVAILABLE}
+
+
+# ---- DuckDB and a function ----------------------------------------------------------------------------------------------
+
+
+class Picky(sinks.DuckDB):
+    """A table that refuses some changes."""
+
+    refused: frozenset[int] = frozenset()
+    accepted: list[int]
+
+    async def write(self, batch: Batch) -> Outcome:
+        """Note what was accepted, in order."""
+        outcome = await super().write(batch)
+        failed = outcome.failures if isinstance(outcome, Failed) else {}
+        keys = {batch.records[index].key for index in failed}
+        first = {key: min(index for index in failed if batch.records[index].key == key) for key in keys}
+        self.accepted += [
+            record.sequence
+            for index, record in enumerate(batch.records)
+            if record.key not in first or index < first[record.key]
+        ]
+        return outcome
+
+    def row_of(self, batch: Batch, place: int) -> dict[str, Any] | None:
+        """A refused one raises."""
+        if batch.records[place].sequence in self.refused:
+            raise SinkError("refused")
+        return super().row_of(batch, place)
+
+
+def test_a_duckdb_table_keeps_the_contract(tmp_path: Path) -> None:
+    made: list[Picky] = []
+
+    def make(refused: frozenset[int]) -> Sink:
+        table = Picky(tmp_path / f"{next(NUMBER)}.duckdb", "things")
+        table.refused, table.accepted = refused, []
+        made.append(table)
+        return table
+
+    check_sink(make, lambda sink: sink.accepted)  # type: ignore[attr-defined]
+    for table in made:
+        table.close()
+
+
+def test_a_duckdb_file_that_another_process_writes_is_an_outage(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    path = tmp_path / "held.duckdb"
+    program = (
+        f"import duckdb, sys; c = duckdb.connect({str(path)!r}); print('held', flush=True); sys.stdin.read()"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(Unavailable, match=r"held\.duckdb"):
+            asyncio.run(sinks.DuckDB(path, "things").write(_batch(batch_of("a"))))
+    finally:
+        holder.communicate()
+
+
+def test_a_function_keeps_the_contract() -> None:
+    class Taking:
+        def __init__(self, refused: frozenset[int]) -> None:
+            self.refused, self.arrived = refused, list[int]()
+
+        def take(self, document: dict[str, Any]) -> None:
+            number = int(SequenceNumber.from_wire(document["sequence_number"]))
+            if number in self.refused:
+                raise ValueError("refused")
+            self.arrived.append(number)
+
+    takers: dict[int, Taking] = {}
+
+    def make(refused: frozenset[int]) -> Sink:
+        taking = Taking(refused)
+        sink = sinks.Function(taking.take)
+        takers[id(sink)] = taking
+        keep.append(sink)
+        return sink
+
+    keep: list[Sink] = []
+    check_sink(make, lambda sink: takers[id(sink)].arrived)
+
+
+def test_messages_of_one_record_have_ids_of_their_own() -> None:
+    (record,) = batch_of("a")
+    batch = _batch([record, record])
+    ids = [message.id for message in messages_of(batch) if not isinstance(message, tuple)]
+    assert len(set(ids)) == 2
+    assert ids[1] == f"{ids[0]}-1"

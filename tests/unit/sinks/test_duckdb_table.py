@@ -1,0 +1,156 @@
+"""A DuckDB table follows its items: values, types, new attributes, removals, repetitions, and what may be asked."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from tailrace import App, sinks
+from tailrace.app.plain import to_item
+from tailrace.errors import SettingsError, SinkError
+from tailrace.ports import Batch, Failed, Outcome, StreamRef
+from tailrace.streams.record import ChangeRecord, change_record
+from tailrace.testing import World
+
+STREAM = StreamRef("arn", "orders", "label", "NEW_AND_OLD_IMAGES")
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Iterator[sinks.DuckDB]:
+    found = sinks.DuckDB(tmp_path / "orders.duckdb", "orders")
+    yield found
+    found.close()
+
+
+def change(sequence: int, id: str, new: Mapping[str, Any] | None) -> ChangeRecord:
+    """A change of an order."""
+    image = None if new is None else orjson.dumps(to_item({"id": id, **new}))
+    return change_record(
+        sequence=sequence, shard=1, created_ms=0, partition=1, key=id.encode(), keys={"id": {"S": id}}, old=b"{}",
+        new=image, size_bytes=1, keys_size=1, new_size=1,
+    )  # fmt: skip
+
+
+def write(table: sinks.DuckDB, *records: ChangeRecord, values: list[object] | None = None) -> Outcome:
+    given = None if values is None else tuple(values)
+    return asyncio.run(table.write(Batch(list(records), "m", STREAM, "s", values=given)))
+
+
+def rows(table: sinks.DuckDB, columns: str = "*") -> list[tuple[Any, ...]]:
+    return table.query(f"SELECT {columns} FROM orders ORDER BY id")[1]
+
+
+def test_the_newest_image_of_each_item_is_a_row_and_numbers_are_exact(table: sinks.DuckDB) -> None:
+    write(
+        table,
+        change(1, "a", {"total": Decimal("10.10")}),
+        change(2, "b", {"total": 3}),
+        change(3, "a", {"total": Decimal("0.2")}),
+    )
+    assert rows(table, "id, total") == [("a", Decimal("0.2")), ("b", Decimal(3))]
+    assert table.query("SELECT sum(total) AS turnover FROM orders") == (["turnover"], [(Decimal("3.2"),)])
+
+
+def test_a_removed_item_is_no_row_and_comes_back_when_it_is_put_again(table: sinks.DuckDB) -> None:
+    write(table, change(1, "a", {"n": 1}), change(2, "b", {"n": 1}))
+    write(table, change(3, "a", None))
+    assert rows(table, "id") == [("b",)]
+    write(table, change(4, "a", {"n": 2}))
+    assert rows(table, "id, n") == [("a", 2), ("b", 1)]
+
+
+def test_what_comes_again_or_too_late_changes_nothing(table: sinks.DuckDB) -> None:
+    write(table, change(1, "a", {"n": 1}), change(5, "a", {"n": 5}))
+    write(table, change(1, "a", {"n": 1}))
+    write(table, change(3, "a", None))
+    assert rows(table, "id, n") == [("a", 5)]
+
+
+def test_columns_come_with_attributes_and_every_type_has_a_place(table: sinks.DuckDB) -> None:
+    write(table, change(1, "a", {"n": 1}))
+    write(
+        table,
+        change(
+            2, "b", {"yes": True, "raw": b"\x01", "tags": {"x", "y"}, "inner": {"k": [1, None]}, "none": None}
+        ),
+    )
+    found = dict(zip(*[table.query("SELECT * FROM orders WHERE id = 'b'")[0], rows(table)[1]], strict=True))
+    assert (found["yes"], found["raw"], found["n"]) == (True, b"\x01", None)
+    assert (orjson.loads(found["tags"]), orjson.loads(found["inner"])) == (["x", "y"], {"k": [1, None]})
+    assert "none" not in found
+
+
+def test_a_column_whose_attribute_changes_its_type_becomes_text(table: sinks.DuckDB) -> None:
+    write(table, change(1, "a", {"n": 1}))
+    write(table, change(2, "b", {"n": "many"}))
+    assert rows(table, "id, n")[1] == ("b", "many")
+    write(table, change(3, "c", {"n": 7}))
+    assert rows(table, "id, n")[2] == ("c", "7")
+
+
+def test_names_need_no_care(tmp_path: Path) -> None:
+    table = sinks.DuckDB(tmp_path / "x.duckdb", 'select "order"')
+    write(table, change(1, "a", {'drop "table"': 1, "order": "x"}))
+    assert table.query('SELECT "order", "drop ""table""" FROM "select ""order"""')[1] == [("x", 1)]
+    table.close()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DROP TABLE orders",
+        "SELECT 1; SELECT 2",
+        "COPY orders TO 'x.csv'",
+        "INSERT INTO orders VALUES (1)",
+        "",
+    ],
+)
+def test_nothing_but_one_select_can_be_asked(table: sinks.DuckDB, sql: str) -> None:
+    write(table, change(1, "a", {"n": 1}))
+    with pytest.raises(SinkError, match="only one SELECT"):
+        table.query(sql)
+    assert rows(table, "id") == [("a",)]
+
+
+def test_a_wrong_question_is_answered_in_the_words_of_duckdb(table: sinks.DuckDB) -> None:
+    write(table, change(1, "a", {"n": 1}))
+    with pytest.raises(SinkError, match="totl"):
+        table.query("SELECT totl FROM orders")
+
+
+def test_values_that_are_no_dictionaries_fail_alone(table: sinks.DuckDB) -> None:
+    outcome = write(table, change(1, "a", {}), change(2, "b", {}), values=[3, {"id": "b", "n": 1}])
+    assert isinstance(outcome, Failed)
+    assert list(outcome.failures) == [0]
+    assert rows(table, "id, n") == [("b", 1)]
+
+
+def test_a_table_is_mirrored_in_a_world(tmp_path: Path) -> None:
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+    mirror = sinks.DuckDB(tmp_path / "shop.duckdb", "orders")
+    app.sink(orders, mirror, batch_size=1_000)
+    with World(app, seed=1) as world:
+        for number in range(200):
+            world.put(orders, {"id": f"o{number:03}", "total": number})
+        world.delete(orders, {"id": "o007"})
+        world.settle()
+        assert mirror.query("SELECT count(*), sum(total) FROM orders")[1] == [(199, sum(range(200)) - 7)]
+        world.restart()
+        world.put(orders, {"id": "o007", "total": 7})
+        world.settle()
+        assert mirror.query("SELECT sum(total) FROM orders")[1] == [(sum(range(200)),)]
+        assert world.delivered("orders.DuckDB")[-1] == "o007"
+    mirror.close()
+
+
+def test_without_the_extra_the_error_names_it(table: sinks.DuckDB, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    with pytest.raises(SettingsError, match="extra `duckdb`"):
+        write(table, change(1, "a", {"n": 1}))

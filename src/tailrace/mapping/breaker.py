@@ -1,7 +1,7 @@
 """The circuit breaker: an outage is not poison.
 
 Rules of this file: pure; it only counts distinct keys and times. Closed: everything starts. Open: nothing does. Half-open: the
-waiting time has passed, one probe may start; its success closes the breaker. Called by shard.py and the flows.
+waiting time has passed, one probe may start; its success closes the breaker, and so does a failure of the record after an outage. Called by shard.py and the flows.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class Breaker:
              run that succeeded, kept so that a quiet stretch costs one assignment a run and still counts.
     """
 
-    __slots__ = ("_failing", "_keys", "_openings", "_recent", "_settings", "probing", "ready_ms")
+    __slots__ = ("_failing", "_keys", "_openings", "_recent", "_settings", "_was_out", "probing", "ready_ms")
 
     def __init__(self, settings: BreakerSettings | None) -> None:
         self._settings = settings
@@ -29,6 +29,7 @@ class Breaker:
         self._failing = 0
         self._recent: Sequence[ChangeRecord] = ()
         self._openings = 0
+        self._was_out = False
         self.ready_ms = 0
         self.probing = False
 
@@ -46,9 +47,7 @@ class Breaker:
     def succeeded(self, records: Sequence[ChangeRecord], *, is_probe: bool) -> None:
         """The sink accepted these records."""
         if is_probe:
-            self._openings = 0
-            self.probing = False
-            self._forget()
+            self._close()
         elif self._keys and self._settings is not None:
             for record in records[-self._settings.window :]:
                 self._note(record.key, False)
@@ -60,6 +59,10 @@ class Breaker:
         """The sink refused a record (None: a batch whose records cannot be told apart)."""
         if self._settings is None:
             return
+        if is_probe and self._was_out and failure.kind not in OUTAGES:
+            # The sink is there again, and what it says is about the record: it must not be probed for ever.
+            self._close()
+            is_probe = False
         if is_probe:
             self.probing = False
             self._open(failure, now)
@@ -91,9 +94,15 @@ class Breaker:
         count = len(self._keys)
         return count >= settings.minimum and self._failing >= settings.ratio * count
 
+    def _close(self) -> None:
+        self._openings = 0
+        self.probing = False
+        self._forget()
+
     def _open(self, failure: Failure, now: Now) -> None:
         assert self._settings is not None
         self._openings += 1
+        self._was_out = failure.kind in OUTAGES
         delay = delay_ms(self._settings.probe, self._openings, failure.retry_after_ms)
         self.ready_ms = now.monotonic_ms + delay
         self._forget()

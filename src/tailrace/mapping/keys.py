@@ -297,12 +297,14 @@ class KeyFlow:
         self._to_front(self._held.settle(accepted))
         for key, (record, failure) in heads.items():
             self._breaker.failed(key, failure, now, is_probe=is_probe)
+            is_probe = is_probe and self._breaker.is_open
             head = work if is_alone else Work([record], self._numbers.request())
             self._work_failed(head, failure, now, is_probe=is_probe)
 
     def _whole_failed(self, work: Work, stack: Stack, failure: Failure, now: Now) -> None:
         is_probe, work.is_probe = work.is_probe, False
         self._breaker.failed(None, failure, now, is_probe=is_probe)
+        is_probe = is_probe and self._breaker.is_open
         if failure.kind in OUTAGES and self._breaker.is_open and not work.attempts:
             self._to_front(
                 self._held.put_back([record for each in (work, *stack) for record in each.records])

@@ -64,6 +64,22 @@ def test_each_failed_probe_waits_longer_and_the_sinks_wish_is_respected() -> Non
     assert breaker.ready_ms == 9_300
 
 
+def test_a_probe_that_fails_for_its_record_ends_an_outage_and_counts() -> None:
+    breaker = Breaker(SETTINGS)
+    breaker.failed(None, OUT, now(), is_probe=False)
+    breaker.probing = True
+    breaker.failed(b"a", Failure(), now(100), is_probe=True)
+    assert (breaker.is_open, breaker.allows(now(100))) == (False, "all")
+    assert failing(breaker, "b", "c").is_open, "the probe's key is one of the three that failed"
+
+
+def test_where_most_keys_failed_a_failing_probe_keeps_it_open() -> None:
+    breaker = failing(Breaker(SETTINGS), "a", "b", "c")
+    breaker.probing = True
+    breaker.failed(b"a", Failure(), now(100), is_probe=True)
+    assert breaker.is_open
+
+
 def test_a_success_that_began_before_the_outage_does_not_close_it() -> None:
     breaker = Breaker(SETTINGS)
     breaker.failed(None, OUT, now(), is_probe=False)

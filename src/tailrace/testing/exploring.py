@@ -70,18 +70,19 @@ class Tried:
     answer: object = None
 
 
-class Branching(Protocol):
-    """A world that can go several ways from where it is."""
+class Play(Protocol):
+    """Goes one way from where a world is, and comes back unless told to stay there."""
 
-    def play(self, schedule: Schedule, asked: Asked, *, tells: bool = False, stays: bool = False) -> Tried:
-        """Go one way, and come back unless told to stay there."""
+    def __call__(
+        self, schedule: Schedule, asked: Asked, *, tells: bool = False, stays: bool = False
+    ) -> Tried: ...
 
 
 class Explorer:
     """Explores one action in one world."""
 
-    def __init__(self, world: Branching, asked: Asked, seed: int, schedules: int) -> None:
-        self._world = world
+    def __init__(self, go: Play, asked: Asked, seed: int, schedules: int) -> None:
+        self._go = go
         self._asked = asked
         self._seed = seed
         self._schedules = schedules
@@ -99,18 +100,18 @@ class Explorer:
             self._orders.add(tried.order)
             self._pool.add(tried.ran)
         exploration = Exploration(count, len(self._orders), perf_counter() - began)
-        self._world.play(Schedule(fault_seed=self._seed, faults=()), self._asked, stays=True)
+        self._go(Schedule(fault_seed=self._seed, faults=()), self._asked, stays=True)
         return exploration
 
     def replay(self, text: str) -> Exploration:
         """Play one schedule. Raises: BrokenOrder."""
         schedule = read_schedule(text)
-        self._usual = self._world.play(Schedule(faults=()), self._asked).answer
+        self._usual = self._go(Schedule(faults=()), self._asked).answer
         began = perf_counter()
         tried = self._play(schedule)
         if tried.error is not None:
             raise self._tell(schedule, tried, "the replayed schedule")
-        self._world.play(schedule, self._asked, stays=True)
+        self._go(schedule, self._asked, stays=True)
         return Exploration(1, 1, perf_counter() - began)
 
     # ---- which schedules -------------------------------------------------------------------------------------------
@@ -141,7 +142,7 @@ class Explorer:
     # ---- one schedule ----------------------------------------------------------------------------------------------
 
     def _play(self, schedule: Schedule, *, tells: bool = False, stays: bool = False) -> Tried:
-        tried = self._world.play(schedule, self._asked, tells=tells, stays=stays)
+        tried = self._go(schedule, self._asked, tells=tells, stays=stays)
         if tried.error is not None or self._asked.same is None:
             return tried
         if not self._orders and self._usual is None:

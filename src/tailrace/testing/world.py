@@ -298,10 +298,10 @@ class World(Items, Questions):
         """
         asked = Asked(action, check, same, dict(faults or {}))
         check_asked(schedules, asked.faults)
-        explorer = Explorer(self, asked, self.seed if seed is None else seed, schedules)
+        explorer = Explorer(self._play, asked, self.seed if seed is None else seed, schedules)
         return explorer.run() if replay is None else explorer.replay(replay)
 
-    def play(self, schedule: Schedule, asked: Asked, *, tells: bool = False, stays: bool = False) -> Tried:
+    def _play(self, schedule: Schedule, asked: Asked, *, tells: bool = False, stays: bool = False) -> Tried:
         """Go one way from here, and come back unless told to stay: what `explore` does for each schedule."""
         before = dict(self.__dict__)
         loop = self._leave(schedule, tells=tells)
@@ -440,7 +440,11 @@ class World(Items, Questions):
         task = self.loop.create_task(collect(), name=name)
         await self._idle()
         while not task.done():
-            next_ms = self.loop.next_event_ms
+            next_ms = self._next_ms
             assert next_ms is not None, f"{name} waits for nothing"
             await self._move_to(next_ms)
+        if (
+            task.cancelled()
+        ):  # the worker died while it answered: what verbs do is durable, and may be asked for again
+            return await self._answers(name, arguments)
         return task.result()

@@ -1,6 +1,7 @@
 """Injected faults: what each does to delivery, that a seed repeats them, and that none is injected where none was asked for."""
 
 import asyncio
+import socket
 import time
 from collections import Counter
 from decimal import Decimal
@@ -334,3 +335,53 @@ def test_a_handler_that_is_unavailable_itself_is_no_injected_fault(shop: Shop) -
         world.settle()
         assert world.delivered(flaky) == ["a"]
         assert world.struck == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_parked_is_put_back_while_the_worker_dies(seed: int) -> None:
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+    counts = app.table("counts", pk="id", stream=None)
+    broken = {"o1"}
+
+    @app.on(orders, retry=Retry(1, backoff="1s..2s"))
+    def count(change: Change) -> None:
+        if change.key in broken:
+            raise ValueError("not yet")
+        change.transaction.update(counts, {"id": change.key}, "ADD n :one", values={":one": 1})
+
+    with World(app, seed=seed) as world:
+        with world.faults(crash="anywhere", throttle=0.2, reshard="1h", duplicates=0.3):
+            for number in range(3):
+                for key in range(8):
+                    world.put(orders, {"id": f"o{key}", "n": number})
+            world.settle()
+            assert {letter.change.key for letter in world.dead_letters(count)} == broken
+            broken.clear()
+            for _ in range(20):  # a redrive stops when the store is throttled; whoever asked for it asks again
+                world.dlq(count).redrive()
+                world.advance("10m")
+            world.settle()
+        assert world.dead_letters(count) == []
+        assert {item["id"]: item["n"] for item in world.scan(counts)} == {f"o{key}": 3 for key in range(8)}
+
+
+def test_a_coroutine_that_connects_is_pointed_out_and_a_thread_is_not(shop: Shop) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = listening.getsockname()
+
+        @shop.app.on(shop.orders)
+        def in_a_thread(change: Change) -> None:
+            socket.create_connection(address).close()
+
+        @shop.app.on(shop.orders.removed)
+        async def on_the_loop(change: Change) -> None:
+            socket.create_connection(address).close()
+
+        with World(shop.app, seed=1) as world:
+            world.put(shop.orders, {"id": "a", "n": 1})
+            world.settle()
+            world.delete(shop.orders, {"id": "a"})
+            with pytest.warns(BlockingCall, match="a connection to"):
+                world.advance("1s")
+    assert "connect" not in vars(socket.socket)

@@ -76,16 +76,19 @@ def demo(
     # An end from outside must end the node, too, and take the temporary data along.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
     with working_directory(keep) as directory:
-        replay = replaying.Replay(Node(directory, files / "app.py"), writes, planned)
+        node = Node(directory, files / "app.py")
+        replay = replaying.Replay(node, writes, planned, followers=int(has_duckdb()))
+        say_how_to_ask(console, node.data)
         with Screen(console, len(writes)) as screen:
             replay.told = screen.tell
             found = asyncio.run(replay.run())
             screen.tell(replay.progress)
+        mirror = comparing.mirror_figures(node.mirror)
     kept = comparing.kept_figures(*found)
     if os.environ.get(PLANT):
         plant(kept)
     control = comparing.control_figures(files / "control.py", data)
-    return conclude(console, kept, control, replay.progress, as_json)
+    return conclude(console, kept, control, mirror, replay.progress, as_json)
 
 
 # ---- before ----------------------------------------------------------------------------------------------------------
@@ -148,10 +151,28 @@ def introduce(console: Console, rows: list[Any], writes: list[Any], planned: lis
     say = functools.partial(console.print, soft_wrap=True)
     first, last = (format_instant(write.instant * 60_000)[:10] for write in (writes[0], writes[-1]))
     say(f"· data: {len(rows):,} flights from New York, {first} to {last} (U.S. Department of Transportation)")
-    say(f"· writes: {len(writes):,}; each makes one change record, which two handlers see")
+    follower = " and a DuckDB table" if has_duckdb() else ""
+    say(f"· writes: {len(writes):,}; each makes one change record, which two handlers{follower} see")
     say("· node: `tailrace dev examples/flights/app.py` on a free port, its clock in 2013")
     if planned:
         say(f"· kills: {len(planned)} by SIGKILL, seed {seed}, over all {len(telemetry.FLOW_POINTS)} points")
+
+
+def has_duckdb() -> bool:
+    """Whether the example keeps a DuckDB table."""
+    return importlib.util.find_spec("duckdb") is not None
+
+
+def say_how_to_ask(console: Console, data: Path) -> None:
+    """Say how the DuckDB table is asked while it is written, or how to have one."""
+    if has_duckdb():
+        question = "select carrier, count(*), avg(departure_delay) from flights group by all"
+        console.print(f'· meanwhile: tailrace sql --data {data} "{question}"', soft_wrap=True)
+    else:
+        console.print(
+            "· no DuckDB table: pip install 'tailrace[duckdb]' adds one that `tailrace sql` asks",
+            soft_wrap=True,
+        )
 
 
 # ---- during ----------------------------------------------------------------------------------------------------------
@@ -218,17 +239,20 @@ def conclude(
     console: Console,
     kept: comparing.Result,
     control: comparing.Result,
+    mirror: comparing.Figures | None,
     progress: replaying.Progress,
     as_json: bool,
 ) -> int:
     """Both sides, then the verdict as the last line; the exit code."""
     different = comparing.differences(kept, control)
+    if mirror is not None:
+        different += comparing.mirror_differences(mirror, control)
     strangers = [call for kill in progress.kills for call in kill.strangers]
     different += [
         f"call {call.handler} {call.sequence}: repeated although it was settled" for call in strangers
     ]
     if as_json:
-        click.echo(json.dumps(report(kept, control, progress, different)))
+        click.echo(json.dumps({**report(kept, control, progress, different), "mirror": mirror}))
         return FAILURE if different else 0
     console.print("· figures: kept by the handlers from the stream, and below each, counted from the data")
     console.print(comparing.table_of(kept, control))
@@ -237,6 +261,10 @@ def conclude(
     console.print(
         f"· {progress.written:,} writes in {progress.seconds:.1f} s, {progress.settled:,} changes settled"
     )
+    if mirror is not None:
+        console.print(
+            f"· DuckDB: a table of {sum(row['scheduled'] for row in mirror.values()):,} flights, asked with SQL, is compared too"
+        )
     click.echo(verdict(kept, control, progress, different))
     return FAILURE if different else 0
 

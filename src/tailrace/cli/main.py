@@ -33,6 +33,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "resume": Entry("tailrace.cli.pausing:resume", "Let it go on."),
     "mapping": Entry("tailrace.cli.mapping:mapping", "List the handlers known here, or rename one."),
     "shards": Entry("tailrace.cli.shards:shards", "List the shards of a stream, or split them."),
+    "sql": Entry("tailrace.cli.sql:sql", "Ask the tables that DuckDB sinks keep."),
     "audit": Entry("tailrace.cli.audit:audit", "Read what people did here."),
     "explain": Entry("tailrace.cli.explain:explain", "Read which changes reach a handler, and why."),
     "coverage": Entry("tailrace.cli.coverage:coverage", "List what of DynamoDB's API is there."),

@@ -15,6 +15,7 @@ from typing import Any, Final
 from rich.table import Table
 
 from tailrace.cli.flights.writing import DemoFailure
+from tailrace.sinks.duckdb_table import DuckDB
 
 Figures = Mapping[str, Mapping[str, int]]
 COLUMNS: Final = {
@@ -58,6 +59,33 @@ def kept_figures(statistics: Iterable[Mapping[str, Any]], alerts: Iterable[Mappi
         },
         {item["id"]["S"]: int(item["delay"]["N"]) for item in alerts},
     )
+
+
+MIRROR: Final = """
+SELECT 'carrier ' || carrier,
+       count(*) AS scheduled, count(departure_delay) AS departed, count(*) FILTER (status = 'cancelled') AS cancelled,
+       count(*) FILTER (status = 'arrived') AS arrived, count(*) FILTER (status = 'diverted') AS diverted,
+       count(*) FILTER (status = 'unreported') AS unreported, coalesce(sum(departure_delay), 0) AS departure_delay,
+       coalesce(sum(arrival_delay), 0) AS arrival_delay, count(*) FILTER (departure_delay > 60) AS late
+FROM flights GROUP BY carrier"""
+
+
+def mirror_figures(file: Path) -> Figures | None:
+    """The figures of each carrier, asked of the DuckDB table that followed the flights; None where there is none."""
+    if not file.exists():
+        return None
+    table = DuckDB(file, "flights")
+    try:
+        names, rows = table.query(MIRROR)
+    finally:
+        table.close()
+    return {row[0]: dict(zip(names[1:], map(int, row[1:]), strict=True)) for row in rows}
+
+
+def mirror_differences(mirror: Figures, control: Result) -> list[str]:
+    """Every figure of a carrier that the DuckDB table has otherwise."""
+    carriers = {name: row for name, row in control.statistics.items() if name.startswith("carrier ")}
+    return [f"DuckDB, {each}" for each in differences(Result(mirror, {}), Result(carriers, {}))]
 
 
 def differences(kept: Result, control: Result) -> list[str]:

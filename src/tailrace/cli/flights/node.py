@@ -40,6 +40,7 @@ class Node:
     def __init__(self, directory: Path, app: Path) -> None:
         self.data = directory / "data"
         self.calls = directory / "calls"
+        self.mirror = directory / "flights.duckdb"
         self.port = free_port()
         self._app = app
         self._log = directory / "node.log"
@@ -50,6 +51,7 @@ class Node:
     def start(self, wall_ms: int, crash_at: str | None = None, *, note_calls: bool = False) -> None:
         """Start a process whose clock stands at that time, told where to kill itself."""
         environment = {name: value for name, value in os.environ.items() if name != "TAILRACE_CRASH_AT"}
+        environment["FLIGHTS_DUCKDB"] = str(self.mirror)
         if crash_at:
             environment["TAILRACE_CRASH_AT"] = crash_at
         if note_calls:

@@ -58,8 +58,11 @@ Told = Callable[[Progress], None]
 class Replay:
     """One run over all writes. `planned`: the kills on the way."""
 
-    def __init__(self, node: Node, writes: Sequence[Any], planned: Sequence[Planned]) -> None:
+    def __init__(
+        self, node: Node, writes: Sequence[Any], planned: Sequence[Planned], *, followers: int = 0
+    ) -> None:
         self._node = node
+        self._mappings = len(HANDLERS) + followers
         self._client = Client(node.port, CONNECTIONS)
         self._writes = writes
         self._planned = list(planned)
@@ -137,7 +140,7 @@ class Replay:
     async def _until_settled(self) -> None:
         """Every write has made one change, and every handler has settled every change."""
         await self._move_clock(self._wall_ms + MINUTE_MS)
-        expected = len(self._writes) * len(HANDLERS)
+        expected = len(self._writes) * self._mappings
         await self._until(lambda: self.progress.settled >= expected and not self.progress.is_waiting)
 
     async def _until(self, is_so: Callable[[], bool]) -> None:

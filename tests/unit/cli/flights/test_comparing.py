@@ -2,7 +2,14 @@
 
 import pytest
 
-from tailrace.cli.flights.comparing import Result, differences, kept_figures, summed, table_of
+from tailrace.cli.flights.comparing import (
+    Result,
+    differences,
+    kept_figures,
+    mirror_differences,
+    summed,
+    table_of,
+)  # fmt: skip
 
 CONTROL = Result(
     {
@@ -70,3 +77,11 @@ def test_the_table_shows_both_sides() -> None:
 
 def test_a_total_counts_each_flight_once() -> None:
     assert CONTROL.total("scheduled") == 2
+
+
+def test_a_wrong_figure_of_the_duckdb_table_is_told() -> None:
+    assert mirror_differences({"carrier UA": {"scheduled": 2}}, CONTROL) == []
+    assert mirror_differences({"carrier UA": {"scheduled": 1}}, CONTROL) == [
+        "DuckDB, carrier UA, scheduled: 1 kept, 2 in the data"
+    ]
+    assert mirror_differences({}, CONTROL) != []

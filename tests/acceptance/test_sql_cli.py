@@ -1,0 +1,99 @@
+"""`tailrace sql` beside a running app and on a file: real processes."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.crash.node import Node, free_port
+
+APP = """
+from pathlib import Path
+
+from tailrace import App, sinks
+
+app = App("shop")
+orders = app.table("orders", pk="id")
+app.sink(orders, sinks.DuckDB(Path(__file__).with_name("shop.duckdb"), "orders"))
+"""
+
+
+def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tailrace", "sql", *arguments, "--data", str(directory / "data")],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    (tmp_path / "app.py").write_text(APP)
+    found = Node(tmp_path, free_port(), ("dev", str(tmp_path / "app.py"), "--no-reload"))
+    found.start()
+    found.wait_until_answering()
+    yield found
+    found.stop()
+
+
+def count(directory: Path, wanted: int) -> Any:
+    """The rows, as soon as there are so many."""
+    deadline = time.monotonic() + 20
+    while True:
+        ran = run(directory, "--json", "select id, total from orders order by id")
+        rows = json.loads(ran.stdout) if ran.returncode == 0 else []
+        if len(rows) == wanted or time.monotonic() > deadline:
+            return rows
+        time.sleep(0.05)
+
+
+def test_a_table_is_asked_while_changes_arrive(node: Node, tmp_path: Path) -> None:
+    for number in range(3):
+        node.call(
+            "PutItem",
+            {"TableName": "orders", "Item": {"id": {"S": f"o{number}"}, "total": {"N": str(number)}}},
+        )
+    assert [row["id"] for row in count(tmp_path, 3)] == ["o0", "o1", "o2"]
+    node.call("DeleteItem", {"TableName": "orders", "Key": {"id": {"S": "o1"}}})
+    assert [row["id"] for row in count(tmp_path, 2)] == ["o0", "o2"]
+    shown = run(tmp_path, "select count(*) as orders, sum(total) as turnover from orders")
+    assert shown.stdout.split() == ["orders", "turnover", "2", "2.000000000"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("drop table orders",), "only one SELECT"),
+        (("select totl from orders",), "totl"),
+        (("--table", "nothing", "select 1"), "There is no table 'nothing'"),
+    ],
+)
+def test_a_wrong_question_is_told_and_changes_nothing(
+    node: Node, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    node.call("PutItem", {"TableName": "orders", "Item": {"id": {"S": "o1"}, "total": {"N": "1"}}})
+    count(tmp_path, 1)
+    ran = run(tmp_path, *arguments)
+    assert (ran.returncode, words in ran.stderr) == (1, True), ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert len(count(tmp_path, 1)) == 1
+
+
+def test_a_file_that_nobody_writes_is_asked_by_its_name(node: Node, tmp_path: Path) -> None:
+    node.call("PutItem", {"TableName": "orders", "Item": {"id": {"S": "o1"}, "total": {"N": "7"}}})
+    count(tmp_path, 1)
+    held = run(tmp_path, "--file", str(tmp_path / "shop.duckdb"), "select 1")
+    assert (held.returncode, "one process writes a DuckDB file" in held.stderr) == (1, True), held.stderr
+    node.stop()
+    ran = run(tmp_path, "--file", str(tmp_path / "shop.duckdb"), "--json", "select total from orders")
+    assert json.loads(ran.stdout) == [{"total": "7.000000000"}]
+
+
+def test_without_an_app_the_error_says_what_to_start(tmp_path: Path) -> None:
+    ran = run(tmp_path, "select 1")
+    assert ran.returncode == 1
+    assert "Traceback" not in ran.stderr

@@ -127,9 +127,14 @@ class Faults:
     _crashes: int = 0
     _reshard_write: int = 0
 
+    @property
+    def are_injected(self) -> bool:
+        """Whether there are any."""
+        return self.plan != Plan()
+
     def begin(self, asked: Mapping[str, Any], seed: int) -> None:
         """Inject these from now on. Raises: SettingsError."""
-        if self.plan != Plan():
+        if self.are_injected:
             raise SettingsError("faults: there are some already; leave their `with` block first")
         self.plan, self.seed = plan(asked), seed
         self._outages.clear()

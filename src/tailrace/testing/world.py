@@ -121,6 +121,7 @@ class World(Items, Questions):
     def kill(self) -> None:
         """End everything as `kill -9` would: what was not durable never was. Writes and time go on; handlers do not."""
         self._journal.note("killed")
+        self._die()
         self._killed += [running.app for running in self._running]
         self._run(self._cancel())
         self._open()
@@ -298,6 +299,10 @@ class World(Items, Questions):
         """
         asked = Asked(action, check, same, dict(faults or {}))
         check_asked(schedules, asked.faults)
+        if self._faults.are_injected:
+            raise SettingsError(
+                "explore: leave the block of world.faults and give explore its own, faults={…}"
+            )
         explorer = Explorer(self._play, asked, self.seed if seed is None else seed, schedules)
         return explorer.run() if replay is None else explorer.replay(replay)
 
@@ -375,11 +380,15 @@ class World(Items, Questions):
             return
         self._journal.note(f"fault {struck}: the worker dies")
         self._died = struck
+        self._die(self._main, asyncio.current_task(self.loop))
+        raise Crashed(struck)
+
+    def _die(self, *spared: asyncio.Task[Any] | None) -> None:
+        """What is durable now is all that is left, and nothing goes on."""
         self._store = self._store.copy()
         for task in self.loop.tasks():
-            if task not in (self._main, asyncio.current_task(self.loop)):
+            if task not in spared:
                 task.cancel()
-        raise Crashed(struck)
 
     def _has_died(self) -> bool:
         if self._died is not None:

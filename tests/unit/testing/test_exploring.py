@@ -247,6 +247,12 @@ def test_what_cannot_be_explored_is_refused(options: dict[str, Any], words: str)
         world.explore(racing.paying(world), **options)
 
 
+def test_faults_of_a_block_are_not_silently_left_out() -> None:
+    refused = pytest.raises(SettingsError, match="faults=")
+    with World(racing.app, seed=1) as world, world.faults(duplicates=1), refused:
+        world.explore(racing.paying(world))
+
+
 @pytest.mark.parametrize(
     "schedule",
     [

@@ -358,7 +358,9 @@ def test_what_is_parked_is_put_back_while_the_worker_dies(seed: int) -> None:
             world.settle()
             assert {letter.change.key for letter in world.dead_letters(count)} == broken
             broken.clear()
-            for _ in range(20):  # a redrive stops when the store is throttled; whoever asked for it asks again
+            for _ in range(
+                20
+            ):  # a redrive stops when the store is throttled; whoever asked for it asks again
                 world.dlq(count).redrive()
                 world.advance("10m")
             world.settle()

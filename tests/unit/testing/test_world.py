@@ -433,3 +433,23 @@ def test_a_scan_gives_every_item_in_the_order_of_the_keys_and_the_items_of_one_e
         assert [(item["pk"], item["sk"]) for item in world.scan(shop)] == [
             (f"ORDER#{name}", kind) for name in "abc" for kind in ("META", "NOTE")
         ]
+
+
+def test_after_a_kill_nothing_goes_on_that_was_ready(shop: Shop) -> None:
+    begun: list[str] = []
+
+    @shop.app.on(shop.orders)
+    async def note(change: Change) -> None:
+        begun.append(change.key)
+
+    for seed in range(5):
+        with World(shop.app, seed=seed) as world:
+            world.put(shop.orders, {"id": "o1"})
+            world.settle()
+            begun.clear()
+            world.put(shop.orders, {"id": "o2"})
+            world.kill()
+            assert begun == []
+            world.restart()
+            world.settle()
+            assert begun == ["o2"]

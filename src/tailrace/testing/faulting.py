@@ -5,9 +5,11 @@ port could not tell it. Laid by `world` around every worker that it starts.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Final
 
-from tailrace.app.app import App, Mapping
+from tailrace.app.app import App, Mapping, is_async
 from tailrace.compose import mark_name
 from tailrace.engine.engine import Engine
 from tailrace.errors import PortError, SourceError, StoreError
@@ -65,13 +67,30 @@ class Laid(Around):
         """Notes of every call."""
         if mapping.kind not in NOTED:
             return mapping.target
-        return noted(mapping, self._observer.notes(mapping.id), self._journal)
+        called = noted(mapping, self._observer.notes(mapping.id), self._journal)
+        return self._slowed(mapping.id, called) if is_async(mapping.target) else called
+
+    def _slowed(self, handler: str, called: Callable[..., Any]) -> Callable[..., Any]:
+        """A coroutine function that may be slow inside its time-out."""
+
+        @wraps(called)
+        async def call(given: Any, **needed: Any) -> Any:
+            delay = delay_of(handler, self._faults, self._journal)
+            await delay.before(self._engine.clock)
+            answer = await called(given, **needed)
+            await delay.after(self._engine.clock)
+            return answer
+
+        return call
 
     def sink(self, mapping: Mapping, sink: Sink) -> Sink:
         """Notes of what the sink says, and faults outside of them."""
         notes, name = self._observer.notes(mapping.id), mark_name(self._app, mapping)
         observed = ObservingSink(sink, mapping, notes, self._engine, name)
-        return FaultySink(observed, mapping.id, self._faults, self._journal, self._engine.clock)
+        is_slow = mapping.kind not in NOTED or not is_async(mapping.target)
+        return FaultySink(
+            observed, mapping.id, self._faults, self._journal, self._engine.clock, is_slow=is_slow
+        )
 
     def source(self, source: Source) -> Source:
         """A stream that may be throttled."""
@@ -82,11 +101,53 @@ class Laid(Around):
         return FaultyState(state, self._faults, self._journal)
 
 
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """How long something takes before its effect and after it. Units: milliseconds."""
+
+    before_ms: int = 0
+    after_ms: int = 0
+
+    async def before(self, clock: Clock) -> None:
+        """Wait until the effect."""
+        if self.before_ms:
+            await clock.sleep_until(clock.now().monotonic_ms + self.before_ms)
+
+    async def after(self, clock: Clock) -> None:
+        """Wait until the answer."""
+        if self.after_ms:
+            await clock.sleep_until(clock.now().monotonic_ms + self.after_ms)
+
+
+NO_DELAY: Final = Delay()
+
+
+def delay_of(handler: str, faults: Faults, journal: Journal) -> Delay:
+    """How slow a handler is this time."""
+    slow, before_ms, after_ms = faults.delay_ms()
+    if slow is None:
+        return NO_DELAY
+    journal.note(
+        "fault {}: {} takes {} ms before its effect and {} ms after it", slow, handler, before_ms, after_ms
+    )
+    return Delay(before_ms, after_ms)
+
+
 class FaultySink:
     """A sink that is throttled, unavailable, slow, or given the same batch twice."""
 
-    def __init__(self, sink: Sink, handler: str, faults: Faults, journal: Journal, clock: Clock) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        handler: str,
+        faults: Faults,
+        journal: Journal,
+        clock: Clock,
+        *,
+        is_slow: bool = True,
+    ) -> None:
         self.sink = sink
+        self._is_slow = is_slow
         self._handler = handler
         self._faults = faults
         self._journal = journal
@@ -104,12 +165,10 @@ class FaultySink:
         refusal = self._refusal()
         if refusal is not None:
             return Failed(whole=refusal)
-        slow, before_ms, after_ms = self._faults.delay_ms()
-        if slow is not None:
-            self._journal.note(f"fault {slow}: {self._handler} takes {before_ms + after_ms:,} ms")
-        await self._wait(before_ms)
+        delay = delay_of(self._handler, self._faults, self._journal) if self._is_slow else NO_DELAY
+        await delay.before(self._clock)
         outcome = await self.sink.write(batch)
-        await self._wait(after_ms)
+        await delay.after(self._clock)
         if isinstance(outcome, Written) and (struck := self._faults.duplicate()) is not None:
             self._journal.note(f"fault {struck}: {self._handler} is given the batch again")
             outcome = await self.sink.write(batch)
@@ -125,10 +184,6 @@ class FaultySink:
             return None
         self._journal.note(f"fault {struck}: {self._handler} is throttled")
         return Failure(FailureKind.THROTTLED, f"Throttled: {INJECTED}")
-
-    async def _wait(self, time_ms: int) -> None:
-        if time_ms:
-            await self._clock.sleep_until(self._clock.now().monotonic_ms + time_ms)
 
 
 class FaultyState:

@@ -31,7 +31,7 @@ KINDS: Final = {
     "reshard": "how often every shard splits, as in '4h'; the first time after one of the first writes",
     "throttle": "how often a sink, the state store or the stream says that it is throttled, 0 to 1",
     "outage": "for how long every handler is unavailable, once, as in '10m'",
-    "slow": "how long a handler takes at most, as in '30s'; every third delivery is slow",
+    "slow": "how long a handler takes at most, as in '30s'; every third call of a coroutine, and delivery to any other",
 }
 CRASHES: Final = 8
 """So many crashes at most: a worker that dies whenever it works would never be done."""

@@ -123,13 +123,19 @@ class ObservingSink:
             raise
         accepted = {batch.records[index].sequence for index in accepted_by(outcome, batch)}
         for record in fresh:
-            if record.sequence in accepted and self._was_called(record):
+            is_applied = record.sequence in accepted or self._has_applied(record)
+            if is_applied and self._was_called(record):
                 notes.delivered.append(Change(record, table, self._mapping.entity))
         self._note_failures(outcome, batch)
         return outcome
 
     def _was_called(self, record: ChangeRecord) -> bool:
         return self._mapping.kind not in NOTED or record.sequence in self._deliveries.called
+
+    def _has_applied(self, record: ChangeRecord) -> bool:
+        """Whether a call that returned is all of the effect: it has no mark and no output; a time-out came too late then."""
+        is_marked = self._mapping.once or self._deliveries.called.get(record.sequence, True)
+        return not is_marked and self._mapping.sink is None
 
     def _cut(self, record: ChangeRecord, table: str) -> Cut:
         is_marked = self._mapping.once or self._deliveries.called[record.sequence]

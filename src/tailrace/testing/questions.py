@@ -17,6 +17,7 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
 from tailrace.errors import SettingsError
 from tailrace.leases.rows import key_of
+from tailrace.ports import Failure
 from tailrace.runtime.worker import Worker
 from tailrace.server.letters import letters as kept_letters
 from tailrace.server.progress import MappingName, Position, positions
@@ -89,6 +90,10 @@ class Questions:
         handler returned.
         """
         return [change.key for change in self._observer.notes(self._named(handler)[1].id).delivered]
+
+    def failures(self, handler: Callable[..., Any] | str) -> list[Failure]:
+        """How attempts of a handler failed, the last failure of each change."""
+        return list(self._observer.notes(self._named(handler)[1].id).failures.values())
 
     def dead_letters(self, handler: Callable[..., Any] | str) -> list[Discarded]:
         """The changes that were given up on, parked ones too, in the order of their sequence numbers."""

@@ -205,6 +205,25 @@ def test_slow_handlers_take_virtual_time(shop: Shop) -> None:
         check(world, shop)
 
 
+def test_a_slow_coroutine_meets_its_timeout_before_its_effect_or_after_it() -> None:
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+    sent: list[str] = []
+
+    @app.on(orders, timeout=5, retry=Retry(20, backoff="1s..1s"))
+    async def mail(change: Change) -> None:
+        sent.append(change.key)
+
+    with World(app, seed=2) as world:
+        with world.faults(slow="20s"):
+            for number in range(20):
+                world.put(orders, {"id": f"o{number}"})
+            world.settle()
+        assert any("no answer within 5" in failure.error for failure in world.failures(mail))
+        assert len(sent) > 20, "sometimes the time-out came after the effect"
+        assert sorted(world.delivered(mail)) == sorted(sent)
+
+
 def test_the_same_seed_injects_the_same_and_another_something_else() -> None:
     def struck(world_seed: int, seed: int | None) -> tuple[list[str], list[str]]:
         shop = Shop()

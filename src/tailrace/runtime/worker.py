@@ -92,7 +92,7 @@ class Worker:
         self._look = asyncio.Event()
         self._is_stopping = False
         self._paused: set[str] = set()
-        self._has_looked = False
+        self._has_begun = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
         self._redriving: set[asyncio.Task[None]] = set()
         self.courier: Courier | None = None
@@ -141,13 +141,17 @@ class Worker:
         for driver in self._drivers_of(mapping_id):
             driver.tell(word)
 
+    async def begun(self) -> None:
+        """Return when the worker takes requests: it runs, and goes on with those that its last run had left."""
+        await self._has_begun.wait()
+
     async def stream_of(self, mapping_id: str) -> StreamRef:
         """The stream of a mapping's table. Raises: SourceError."""
         (table,) = [each for each in self._tables if mapping_id in (handler.id for handler in each.handlers)]
         return await table.source.stream()
 
     def redrive(self, request: Request, progress: Progress) -> asyncio.Task[None]:
-        """Carry out a request beside everything else; `stop` ends it, and the next start goes on with it."""
+        """Carry out a request beside everything else, once the worker has `begun`; `stop` ends it, and the next start goes on with it."""
         assert self.redriver is not None
         assert self._group is not None
         redriver = self.redriver
@@ -215,9 +219,9 @@ class Worker:
                 self._look.clear()
                 for table in self._tables:
                     await self._discover(table, tasks)
-                if not self._has_looked:
-                    self._has_looked = True
+                if not self._has_begun.is_set():
                     await self._go_on_redriving()
+                    self._has_begun.set()
                 await self._look.wait()
             for task in self._redriving:
                 task.cancel()

@@ -50,6 +50,9 @@ class Running(Protocol):
     def set_paused(self, mapping_id: str, *, paused: bool) -> None:
         """Let a handler start nothing new, or go on."""
 
+    async def begun(self) -> None:
+        """Return when requests are taken."""
+
     def redrive(self, request: "Request", progress: "Progress") -> "asyncio.Task[None]":
         """Carry out a redrive."""
 

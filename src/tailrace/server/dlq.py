@@ -197,6 +197,8 @@ async def _carry_out(subject: Subject, arguments: Arguments, *, drop: bool) -> A
         await redriver.note(request)
         yield {**plan, "state": "requested"}
         return
+    if subject.worker is not None:
+        await subject.worker.begun()  # or its start would carry out this request too
     await redriver.note(request)
     async for value in _watch(subject, request):
         yield {**plan, **value}

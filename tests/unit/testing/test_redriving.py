@@ -275,3 +275,19 @@ def test_an_unknown_event_id_is_refused_with_the_next_command(ground: Ground) ->
     with pytest.raises(TailraceError) as found:
         ground.app.dlq(ground.note).show("nothing")
     assert found.value.hint == "tailrace dlq ls"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_redrive_that_is_asked_for_while_the_worker_starts_is_carried_out_once(seed: int) -> None:
+    ground = Ground()
+    ground.world.close()
+    ground.world = World(ground.app, seed=seed)
+    with ground.world:
+        ground.poison()
+        ground.mended = True
+        ground.seen.clear()
+        ground.world.kill()
+        ground.world.restart()
+        done = ground.app.dlq(ground.note).redrive()
+        assert (done["done"], done["busy"], done["unparked_keys"]) == (2, 0, 1)
+        assert ground.of("a") == [2, 3]

@@ -7,8 +7,10 @@ holds and faults out, and told in at most ten lines. Called by `world.explore`.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from random import Random
 from time import perf_counter
+from traceback import extract_tb
 from typing import Any, Final, Protocol
 
 from tailrace.errors import InternalError, SettingsError
@@ -92,6 +94,7 @@ class Explorer:
 
     def run(self) -> Exploration:
         """Play schedules until one fails. Raises: BrokenOrder."""
+        __tracebackhide__ = True
         began, count = perf_counter(), 0
         for count, schedule in enumerate(self._candidates(), start=1):
             tried = self._play(schedule)
@@ -105,6 +108,7 @@ class Explorer:
 
     def replay(self, text: str) -> Exploration:
         """Play one schedule. Raises: BrokenOrder."""
+        __tracebackhide__ = True
         schedule = read_schedule(text)
         self._usual = self._go(Schedule(faults=()), self._asked).answer
         began = perf_counter()
@@ -184,17 +188,18 @@ class Explorer:
         if not self._asked.faults:
             schedule = replace(schedule, faults=None)
         lines = told(shown.ran, shown.struck, str(schedule))
-        said = str(error).strip() or "(without words)"
-        hint = f"\n  {error.__notes__[0]}" if getattr(error, "__notes__", None) else ""
         text = "\n".join(f"  {line}" for line in lines)
-        broken = BrokenOrder(
-            f"{words} breaks it: {type(error).__name__}: {said}{hint}\n{text}",
-            lines,
-            str(schedule),
-            shown.order,
-        )
+        broken = BrokenOrder(f"{words} breaks it: {_said(error)}\n{text}", lines, str(schedule), shown.order)
         broken.__cause__ = error
         return broken
+
+
+def _said(error: Exception) -> str:
+    """What an error says, and where it was raised."""
+    places = extract_tb(error.__traceback__)[-1:]
+    lines = [f"{type(error).__name__}: {str(error).strip()}".rstrip(": ")]
+    lines += [f"  at {Path(place.filename).name}:{place.lineno}  {place.line}" for place in places]
+    return "\n".join([*lines, *(f"  {note}" for note in getattr(error, "__notes__", ()))])
 
 
 class Pool:

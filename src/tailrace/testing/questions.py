@@ -96,7 +96,10 @@ class Questions:
         return list(self._observer.notes(self._named(handler)[1].id).failures.values())
 
     def dead_letters(self, handler: Callable[..., Any] | str) -> list[Discarded]:
-        """The changes that were given up on, parked ones too, in the order of their sequence numbers."""
+        """The changes that were given up on, parked ones too, in the order of their sequence numbers.
+
+        What only waits behind a parked change was not given up on: `dlq` has both.
+        """
         app, mapping = self._named(handler)
         letters = [
             letter for letter in kept_letters(self.engine, app.name, mapping.id) if not letter.is_waiting

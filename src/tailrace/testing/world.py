@@ -297,6 +297,7 @@ class World(Items, Questions):
         Shape:   `faults` as `world.faults` takes them, with another seed in every schedule; `replay` plays that schedule alone.
         Raises:  BrokenOrder, with the smallest schedule that fails, in at most ten lines; SettingsError.
         """
+        __tracebackhide__ = True  # pytest: what it found is what matters, not where
         asked = Asked(action, check, same, dict(faults or {}))
         check_asked(schedules, asked.faults)
         if self._faults.are_injected:

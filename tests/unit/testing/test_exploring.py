@@ -30,7 +30,8 @@ def test_a_planted_race_is_found_and_told_in_at_most_ten_lines(seed: int, shards
     with World(racing.app, seed=seed, shards=shards) as world:
         found = broken(world)
         assert len(found.schedule) <= 10
-        assert "the balance is 1" in str(found)
+        assert "AssertionError: the balance is 1" in str(found)
+        assert "\n  at racing.py:" in str(found)
         assert "move ← a" in str(found)
         assert found.schedule[-1] == f'replay: world.explore(…, replay="{found.replay}")'
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 
 from bench.http_figures import item
-from bench.serving import LOAD_CORE
+from bench.serving import LOAD_CORE, SERVER_CORE
 from tailrace import App, Batch, Change
 from tailrace.compose import EngineOptions, create_tables, open_engine, running_worker
 from tailrace.engine.engine import Engine
@@ -43,6 +43,7 @@ def figures(quick: bool) -> Iterator[tuple[str, float]]:
         "delivery with a filter of three tests",
         asyncio.run(_delivery(20_000 if quick else RECORDS, FILTERS)),
     )
+    yield "functions in processes", asyncio.run(_functions(20_000 if quick else RECORDS // 2))
     p50, p99 = asyncio.run(_latency(2_000 if quick else 10_000, per_second=1_000))
     yield "put returned → handler called, p50", p50 * 1000
     yield "put returned → handler called, p99", p99 * 1000
@@ -93,6 +94,41 @@ async def _delivery(count: int, filters: tuple[Pattern, ...] = ()) -> float:
         async with running_worker(app, options):
             await asyncio.wait_for(done.wait(), 120)
             return seen / (time.perf_counter() - begun)
+
+
+def count_records(event: dict[str, list[object]], context: object) -> None:
+    """The function in a process of its own: the last event of all ends the measurement."""
+    path = os.environ["BENCH_COUNT"]
+    with open(path, "ab") as file:  # one byte a record: its size is what was handled
+        file.write(b"." * len(event["Records"]))
+
+
+async def _functions(count: int) -> float:
+    """Write first, then let a function catch up, in a process on the other core; batches of 1,000."""
+    with tempfile.TemporaryDirectory(prefix="tailrace-bench-") as directory:
+        counted = Path(directory) / "count"
+        counted.touch()
+        app = App("bench")
+        table = app.table("bench", pk="pk", sk="sk")
+        app.function(
+            count_records,
+            table,
+            BatchSize=1_000,
+            Timeout=60,
+            Environment={"Variables": {"BENCH_COUNT": str(counted)}},
+        )
+        options = EngineOptions(Path(directory))
+        _fill(app, options, count)
+        os.sched_setaffinity(0, LOAD_CORE | SERVER_CORE)
+        begun = 0.0
+        async with running_worker(app, options):
+            while counted.stat().st_size < count:
+                if (
+                    not begun and counted.stat().st_size
+                ):  # the process is there: its start is no figure of this
+                    begun, first = time.perf_counter(), counted.stat().st_size
+                await asyncio.sleep(0.005)
+            return (count - first) / (time.perf_counter() - begun)
 
 
 def _fill(app: App, options: EngineOptions, count: int) -> None:

@@ -13,7 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -201,18 +201,17 @@ def build_worker(
     discovery_ms: int = DISCOVERY_MS,
     renewal_ms: int = RENEWAL_MS,
     overrides: "Mapping[Callable[..., Any], Callable[..., Any]] | None" = None,
+    in_processes: bool = False,
 ) -> "Worker":
     """A worker for the app on this engine; what it saves is durable when `flushed` returns.
 
-    Shape:   `overrides` stand for providers of Depends.
+    Shape:   `overrides` stand for providers of Depends; `in_processes` gives functions processes of their own.
     """
+    from tailrace.functions.runners import Runners
     from tailrace.runtime.around import Around
     from tailrace.runtime.dependencies import Dependencies
-    from tailrace.runtime.effects import LIVE, Effects
     from tailrace.runtime.worker import Worker
-    from tailrace.sinks.function import BatchSink, HandlerSink
-    from tailrace.sinks.lambda_function import LambdaSink
-    from tailrace.sinks.streamed import StreamedSink
+    from tailrace.sinks.making import SinkMaker
     from tailrace.sources.embedded import EmbeddedSource
     from tailrace.stores.dynamodb import DynamoDbStateStore
 
@@ -221,42 +220,22 @@ def build_worker(
     if app.remote is not None:
         effects_state = DynamoDbStateStore(*app.remote)
     needed = Dependencies(app.overrides if overrides is None else overrides)
+    runners = Runners(engine.clock, in_processes=in_processes)
 
-    def sink_of(mapping: "Handler", run_id: str = LIVE) -> "Sink":
-        mapping = replace(mapping, target=around.target(mapping))
-        _give_clock(mapping.sink, engine)
-        effects = Effects(
-            effects_state,
-            mark_name(app, mapping),
-            run_id,
-            reached,
-            clock=engine.clock,
-            marks_all=mapping.once,
-        )
-        match mapping.kind:
-            case "on":
-                return HandlerSink(mapping, effects, reached, needed)
-            case "batch":
-                return BatchSink(mapping, effects, reached, needed)
-            case "function":
-                return LambdaSink(mapping, engine.clock, engine.settings.account, reached)
-            case "sink":
-                return StreamedSink(mapping, reached)
+    async def end() -> None:
+        await needed.close()
+        await runners.close()
 
+    maker = SinkMaker(
+        app, effects_state, engine.clock, engine.settings.account, needed, runners.of, around, reached
+    )
     worker = Worker(
         app, state=state, clock=engine.clock, source_of=lambda table: around.source(EmbeddedSource(engine, table)),
-        sink_of=lambda mapping: around.sink(mapping, sink_of(mapping)),
-        owner=owner, reached=reached, discovery_ms=discovery_ms, renewal_ms=renewal_ms, ended=needed.close,
+        sink_of=lambda mapping: around.sink(mapping, maker.make(mapping)),
+        owner=owner, reached=reached, discovery_ms=discovery_ms, renewal_ms=renewal_ms, ended=end,
     )  # fmt: skip
-    _add_dead_letters(worker, app, state, engine, sink_of)
+    _add_dead_letters(worker, app, state, engine, maker.make)
     return worker
-
-
-def _give_clock(sink: object, engine: Engine) -> None:
-    """A sink that signs a time signs the engine's."""
-    use_clock = getattr(sink, "use_clock", None)
-    if use_clock is not None:
-        use_clock(engine.clock)
 
 
 def _add_dead_letters(
@@ -284,11 +263,6 @@ def _add_dead_letters(
         worker.courier = Courier(
             app.name, state, engine.clock, destinations, worker.stream_of, engine.settings.account
         )
-
-
-def mark_name(app: "App", mapping: "Handler") -> str:
-    """Under which name a handler's marks are kept: ids are unique only inside an app."""
-    return f"{app.name}.{mapping.id}"
 
 
 async def housekeep(
@@ -395,7 +369,12 @@ class Node:
     async def _start_worker(self, app: "App") -> None:
         create_tables(app, self.engine)
         worker = build_worker(
-            app, self.engine, self._joined, owner=f"pid-{os.getpid()}", reached=self.reached
+            app,
+            self.engine,
+            self._joined,
+            owner=f"pid-{os.getpid()}",
+            reached=self.reached,
+            in_processes=True,
         )
         await worker.check()
         self._worker = self.subject.worker = worker
@@ -471,7 +450,7 @@ async def running_worker(app: "App", options: EngineOptions) -> AsyncIterator[En
     turns = Turns(engine, loop, in_thread=options.sync == "full")
     try:
         create_tables(app, engine)
-        worker = build_worker(app, engine, Joined(turns, loop), owner=f"pid-{os.getpid()}")
+        worker = build_worker(app, engine, Joined(turns, loop), owner=f"pid-{os.getpid()}", in_processes=True)
         await worker.check()
         working = loop.create_task(worker.run())
         yield engine

@@ -13,6 +13,7 @@ from tailrace.app.app import App
 from tailrace.app.change import Batch as ChangeBatch
 from tailrace.app.change import Change
 from tailrace.clocks.manual import ManualClock
+from tailrace.functions.runners import Runners
 from tailrace.ports import Batch, Failed, FailedFrom, Failure, Outcome, Sink, Written
 from tailrace.runtime.effects import Effects
 from tailrace.sinks.function import BatchSink, HandlerSink
@@ -110,7 +111,7 @@ def lambda_sink(refused: frozenset[int], *, reports: bool = True) -> Sink:
     responses = ["ReportBatchItemFailures"] if reports else []
     app.function(function, app.table("contract", pk="pk"), id="handler", FunctionResponseTypes=responses)
     (mapping,) = app.mappings
-    return _kept(LambdaSink(mapping, ManualClock(), "000000000000"), handlers)
+    return _kept(LambdaSink(mapping, Runners(ManualClock()).of(mapping), "000000000000"), handlers)
 
 
 def raising_lambda_sink(refused: frozenset[int]) -> Sink:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection
 from collections.abc import Mapping as Names
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
-from importlib import import_module
 from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 
 from tailrace.app.change import Batch, Change
@@ -18,6 +17,8 @@ from tailrace.app.depends import Depends, check_cycles, place_of, signature_of
 from tailrace.app.entity import Entity
 from tailrace.app.explain import Explanation, explain
 from tailrace.app.filtering import Filter
+from tailrace.app.function_settings import NAMES as FUNCTION_NAMES
+from tailrace.app.function_settings import FunctionSettings, function_named
 from tailrace.app.item import ENTITY, declare
 from tailrace.app.on_failure import Discard, Park, Policy, settings_of
 from tailrace.app.operations import Ask, DeadLetters
@@ -42,6 +43,7 @@ Kind: TypeAlias = Literal["on", "batch", "function", "sink"]
 Target: TypeAlias = Table | Changes | Entity[Any] | type[Any]
 """What a handler is declared on: a table, an entity, or some kinds of changes of one."""
 Where: TypeAlias = Predicate | Callable[[Change[Any]], bool]
+PLAIN_FUNCTION: Final = FunctionSettings()
 T = TypeVar("T")
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -68,6 +70,7 @@ class Mapping:
     once: bool = False
     transform: Callable[..., Any] | None = None
     enrich: Callable[..., Any] | None = None
+    function: FunctionSettings = PLAIN_FUNCTION
 
 
 class App:
@@ -171,17 +174,26 @@ class App:
         """Run a Lambda function `handler(event, context)` with an event source mapping of AWS's own settings.
 
         Shape:   `function` is the callable or "module:attribute" (also "module.attribute"); settings by AWS's names, with
-                 AWS's defaults: `BatchSize=100, BisectBatchOnFunctionError=True, …`.
+                 AWS's defaults: `BatchSize=100, BisectBatchOnFunctionError=True, …`, and of the function itself `Timeout=3,
+                 MemorySize=128, Environment={"Variables": {…}}`.
         Raises:  SettingsError.
         """
-        called = _load(function) if isinstance(function, str) else function
+        called = function_named(function) if isinstance(function, str) else function
         name: str = id or str(getattr(called, "__qualname__", "function"))
         changes = self._changes(target)
         accepts = _accepts(changes, None)
+        own = FunctionSettings.read({each: settings.pop(each) for each in FUNCTION_NAMES if each in settings})
         chosen = MappingSettings.for_lambda(name, accepts=accepts, **settings)
         self._add(
             Mapping(
-                name, changes.table, "function", called, chosen, function_name=name, entity=changes.entity
+                name,
+                changes.table,
+                "function",
+                called,
+                chosen,
+                function_name=name,
+                entity=changes.entity,
+                function=own,
             )
         )
 
@@ -423,22 +435,6 @@ def is_async(function: Callable[..., Any]) -> bool:
     while isinstance(called, partial):
         called = inspect.unwrap(called.func)
     return inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(type(called).__call__)
-
-
-def _load(text: str) -> Callable[..., Any]:
-    module, colon, attribute = text.partition(":")
-    if not colon:
-        module, _, attribute = text.rpartition(".")
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise SettingsError(
-            f"function {text!r} cannot be loaded: {error}; write 'module:attribute'"
-        ) from error
-    if not callable(found):
-        raise SettingsError(f"function {text!r} is no function but {found!r}")
-    loaded: Callable[..., Any] = found
-    return loaded
 
 
 __all__ = ["App", "Batch", "Change", "Mapping", "Retry", "Table", "is_async"]

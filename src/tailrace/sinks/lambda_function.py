@@ -1,7 +1,7 @@
-"""Lambda functions as sinks: `handler(event, context)` with the event that AWS would send, in this process.
+"""Lambda functions as sinks: `handler(event, context)` with the event that AWS would send.
 
-Rules of this file: the answer is read as an event source mapping reads it. The function runs in a thread: a process of its own,
-which alone could be killed at its time-out, comes with the Delivery work. Made by `compose`. Source: semantics §2.6, §2.10.
+Rules of this file: the answer is read as an event source mapping reads it. What runs the function is a `Runner`: a process of its own
+(functions/pool.py), which can be killed at its time-out, or this one. Made by `compose`. Source: semantics §2.6, §2.10.
 """
 
 import json
@@ -9,18 +9,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
 from tailrace.app.app import Mapping
+from tailrace.app.function_settings import FunctionSettings
 from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, Outcome, Written
 from tailrace.sinks.calling import RAISED, call, failure_of, is_ours
 from tailrace.streams.envelopes import lambda_event
 from tailrace.streams.sequence import SequenceNumber
 from tailrace.telemetry import PointReached, pass_by
 
-TIMEOUT_MS: Final = 900_000
 REPORTED: Final = "batchItemFailures"
 TOTAL_FAILURE: Final = "the function answered batchItemFailures that name no record of the batch"
 
@@ -49,39 +49,70 @@ class LambdaContext:
         return self._remaining_ms()
 
 
+class Runner(Protocol):
+    """What runs a function."""
+
+    async def invoke(self, event: bytes, request_id: str, arn: str) -> bytes:
+        """The function's answer, as JSON. Raises: whatever says that it failed; FunctionError of a process."""
+
+
+class InlineRunner:
+    """Runs a function in this process: a thread, or the test world's loop. Its time-out is told to it and not enforced."""
+
+    def __init__(
+        self, function: Callable[..., Any], name: str, settings: FunctionSettings, clock: Clock
+    ) -> None:
+        self._function = function
+        self._name = name
+        self._settings = settings
+        self._clock = clock
+
+    async def invoke(self, event: bytes, request_id: str, arn: str) -> bytes:
+        """Call it. Raises: what it raises, MarshalError."""
+        deadline_ms = self._clock.now().monotonic_ms + self._settings.timeout_s * 1_000
+        context = LambdaContext(
+            self._name, request_id, arn, lambda: max(0, deadline_ms - self._clock.now().monotonic_ms),
+            memory_limit_in_mb=str(self._settings.memory_mb),
+        )  # fmt: skip
+        return marshalled(await call(self._function, orjson.loads(event), context))
+
+
 class LambdaSink:
     """A Lambda function behind an event source mapping."""
 
-    def __init__(self, mapping: Mapping, clock: Clock, account: str, reached: PointReached = pass_by) -> None:
-        self._function = mapping.target
+    def __init__(
+        self, mapping: Mapping, runner: Runner, account: str, reached: PointReached = pass_by
+    ) -> None:
+        self._runner = runner
         self._name = mapping.function_name
         self._reports = mapping.settings.report_batch_item_failures
-        self._clock = clock
         self._account = account
         self._reached = reached
 
     async def write(self, batch: Batch) -> Outcome:
         """Invoke the function with the whole batch."""
         stream = batch.stream
-        event = orjson.loads(lambda_event(batch.records, stream.arn, stream.view_type, stream.region))
+        event = lambda_event(batch.records, stream.arn, stream.view_type, stream.region)
+        request = request_id(f"{batch.mapping_id}/{batch.shard_id}/{batch.request}")
         try:
-            answer = await call(self._function, event, self._context(batch))
-            answer = marshalled(answer)
+            answer = await self._runner.invoke(
+                event, request, function_arn(stream.region, self._account, self._name)
+            )
         except RAISED as error:
             if is_ours(error):
                 raise
             return Failed(whole=failure_of(error))
         self._reached("invoke.done")
-        return outcome_of(answer, batch) if self._reports else Written()
+        return outcome_of(orjson.loads(answer), batch) if self._reports else Written()
 
-    def _context(self, batch: Batch) -> LambdaContext:
-        deadline_ms = self._clock.now().monotonic_ms + TIMEOUT_MS
-        return LambdaContext(
-            self._name,
-            request_id(f"{batch.mapping_id}/{batch.shard_id}/{batch.request}"),
-            f"arn:aws:lambda:{batch.stream.region}:{self._account}:function:{self._name}",
-            lambda: max(0, deadline_ms - self._clock.now().monotonic_ms),
-        )
+
+def function_arn(region: str, account: str, name: str) -> str:
+    """The ARN of a function.
+
+    >>> function_arn("us-east-1", "000000000000", "tally")
+    'arn:aws:lambda:us-east-1:000000000000:function:tally'
+    """
+    return f"arn:aws:lambda:{region}:{account}:function:{name}"
 
 
 def request_id(name: str) -> str:
@@ -90,13 +121,13 @@ def request_id(name: str) -> str:
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
-def marshalled(answer: Any) -> Any:
-    """The answer as it comes back through JSON, as Lambda sends it.
+def marshalled(answer: Any) -> bytes:
+    """The answer as JSON, as Lambda sends it.
 
     Raises:  MarshalError in the words of Lambda's runtime for what has no JSON form.
     """
     try:
-        return orjson.loads(json.dumps(answer, default=_number))
+        return json.dumps(answer, default=_number, ensure_ascii=False).encode()
     except (TypeError, ValueError) as error:
         raise MarshalError(f"Unable to marshal response: {error}") from error
 

@@ -6,13 +6,14 @@ nowhere else. Layout of the header: docs/formats/log.md. Source: semantics §1.3
 
 import struct
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import orjson
 
 from tailrace.errors import StoreError
 from tailrace.streams.record import ChangeRecord, EventName, ViewType
-from tailrace.streams.sequence import SequenceNumber
+from tailrace.streams.sequence import PREFIX
 
 FORMAT: Final = 1
 FORMAT_BYTE: Final = bytes([FORMAT])
@@ -24,6 +25,9 @@ MASK: Final = (1 << 64) - 1
 SCRAMBLE: Final = 0x9E37_79B9_7F4A_7C15
 DIGITS: Final = frozenset("0123456789abcdef")
 UNSCRAMBLE: Final = pow(SCRAMBLE, -1, 1 << 64)
+NEW_VIEWS: Final = ("NEW_AND_OLD_IMAGES", "NEW_IMAGE")
+OLD_VIEWS: Final = ("NEW_AND_OLD_IMAGES", "OLD_IMAGE")
+NAME_BYTES: Final = {"INSERT": b"INSERT", "MODIFY": b"MODIFY", "REMOVE": b"REMOVE"}
 TTL_API: Final = b',"userIdentity":{"PrincipalId":"dynamodb.amazonaws.com","Type":"Service"}'
 TTL_LAMBDA: Final = b',"userIdentity":{"type":"Service","principalId":"dynamodb.amazonaws.com"}'
 
@@ -110,43 +114,49 @@ def view_size(record: ChangeRecord, view_type: ViewType) -> int:
             return record.size_bytes - record.new_size
 
 
-def _dynamodb(record: ChangeRecord, view_type: ViewType, created: bytes) -> bytes:
-    parts = [b'{"ApproximateCreationDateTime":', created, b',"Keys":', record.keys]
-    if record.new is not None and view_type in ("NEW_IMAGE", "NEW_AND_OLD_IMAGES"):
-        parts += (b',"NewImage":', record.new)
-    if record.old is not None and view_type in ("OLD_IMAGE", "NEW_AND_OLD_IMAGES"):
-        parts += (b',"OldImage":', record.old)
-    parts.append(
-        b',"SequenceNumber":"%b","SizeBytes":%d,"StreamViewType":"%b"}'
-        % (SequenceNumber(record.sequence).wire.encode(), view_size(record, view_type), view_type.encode())
-    )
-    return b"".join(parts)
+@lru_cache(maxsize=64)
+def _layout(region: str, view_type: ViewType, fraction: bytes, origin: bytes) -> bytes:
+    """A record's JSON with a place for everything that differs from record to record: one formatting a record is all it costs."""
+
+    def literal(text: bytes) -> bytes:
+        return text.replace(b"%", b"%%")
+
+    return b"".join((
+        b'{"eventID":"%016x%016x","eventName":"%b","eventVersion":"1.1","eventSource":"aws:dynamodb","awsRegion":"',
+        literal(region.encode()), b'","dynamodb":{"ApproximateCreationDateTime":%d', fraction, b',"Keys":%b%b%b%b%b,"SequenceNumber":"',
+        PREFIX.encode(), b'%019d","SizeBytes":%d,"StreamViewType":"', view_type.encode(), b'"}', literal(origin), b"%b}",
+    ))  # fmt: skip
 
 
-def _envelope(record: ChangeRecord, region: str, dynamodb: bytes) -> bytes:
-    return (
-        b'{"eventID":"%b","eventName":"%b","eventVersion":"1.1","eventSource":"aws:dynamodb","awsRegion":"%b","dynamodb":%b'
-        % (event_id(record).encode(), record.event_name.encode(), region.encode(), dynamodb)
-    )
+def _filled(layout: bytes, record: ChangeRecord, view_type: ViewType, identity: bytes) -> bytes:
+    scrambled = record.sequence * SCRAMBLE & MASK
+    new = record.new if view_type in NEW_VIEWS else None
+    old = record.old if view_type in OLD_VIEWS else None
+    return layout % (
+        scrambled, record.shard ^ scrambled, NAME_BYTES[record.event_name], record.created_ms // 1_000, record.keys,
+        b"" if new is None else b',"NewImage":', new or b"", b"" if old is None else b',"OldImage":', old or b"",
+        record.sequence, view_size(record, view_type), identity if record.by_ttl else b"",
+    )  # fmt: skip
 
 
 def api_record(record: ChangeRecord, view_type: ViewType, region: str) -> bytes:
     """One record of GetRecords, as JSON. The creation time is floored to whole seconds."""
-    created = b"%d" % (record.created_ms // 1_000)
-    body = _envelope(record, region, _dynamodb(record, view_type, created))
-    return body + TTL_API + b"}" if record.by_ttl else body + b"}"
+    return _filled(_layout(region, view_type, b"", b""), record, view_type, TTL_API)
 
 
 def lambda_record(record: ChangeRecord, stream_arn: str, view_type: ViewType, region: str) -> bytes:
     """One record of a Lambda event, as JSON: the stream record and where it comes from."""
-    created = b"%d.0" % (record.created_ms // 1_000)
-    body = _envelope(record, region, _dynamodb(record, view_type, created))
-    identity = TTL_LAMBDA if record.by_ttl else b""
-    return b'%b,"eventSourceARN":%b%b}' % (body, orjson.dumps(stream_arn), identity)
+    return _filled(_lambda_layout(stream_arn, view_type, region), record, view_type, TTL_LAMBDA)
+
+
+@lru_cache(maxsize=64)
+def _lambda_layout(stream_arn: str, view_type: ViewType, region: str) -> bytes:
+    return _layout(region, view_type, b".0", b',"eventSourceARN":' + orjson.dumps(stream_arn))
 
 
 def lambda_event(records: Iterable[ChangeRecord], stream_arn: str, view_type: ViewType, region: str) -> bytes:
     """The event that a Lambda function gets: `{"Records": [...]}` as JSON bytes."""
+    layout = _lambda_layout(stream_arn, view_type, region)
     return b'{"Records":[%b]}' % b",".join(
-        [lambda_record(record, stream_arn, view_type, region) for record in records]
+        [_filled(layout, record, view_type, TTL_LAMBDA) for record in records]
     )

@@ -10,7 +10,6 @@ from functools import wraps
 from typing import Any, Final
 
 from tailrace.app.app import App, Mapping, is_async
-from tailrace.compose import mark_name
 from tailrace.engine.engine import Engine
 from tailrace.errors import PortError, SourceError, StoreError
 from tailrace.ports import (
@@ -33,6 +32,7 @@ from tailrace.ports import (
     Written,
 )  # fmt: skip
 from tailrace.runtime.around import Around
+from tailrace.sinks.making import mark_name
 from tailrace.testing.faults import Faults
 from tailrace.testing.journal import Journal
 from tailrace.testing.observing import NOTED, Observer, ObservingSink, noted

@@ -9,6 +9,7 @@ import pytest
 from tailrace import App
 from tailrace.app.app import Mapping
 from tailrace.clocks.manual import ManualClock
+from tailrace.functions.runners import Runners
 from tailrace.ports import Failed, FailedFrom, Outcome, Written
 from tailrace.sinks.lambda_function import LambdaSink
 from tailrace.testing.loop import SeededLoop
@@ -28,7 +29,7 @@ def invoke(
         function, orders, id="legacy", FunctionResponseTypes=["ReportBatchItemFailures"] if reports else []
     )
     declared: Mapping = next(iter(app.mappings))
-    sink = LambdaSink(declared, clock or ManualClock(), "000000000000")
+    sink = LambdaSink(declared, Runners(clock or ManualClock()).of(declared), "000000000000")
     loop = SeededLoop(1)
     try:
         outcome: Outcome = loop.run_until_complete(sink.write(batch(keys)))
@@ -142,7 +143,7 @@ def test_the_context_is_faithful() -> None:
 
     def handler(event: Any, context: Any) -> None:
         contexts.append(context)
-        clock.advance(1_500)
+        clock.advance(1_000)
 
     invoke(handler, clock=clock)
     invoke(handler, clock=clock)
@@ -151,7 +152,7 @@ def test_the_context_is_faithful() -> None:
     assert first.invoked_function_arn == "arn:aws:lambda:us-east-1:000000000000:function:legacy"
     assert (first.function_version, first.memory_limit_in_mb) == ("$LATEST", "128")
     assert (first.log_group_name, first.log_stream_name) == ("/aws/lambda/legacy", "local")
-    assert first.get_remaining_time_in_millis() == 900_000 - 3_000
-    assert second.get_remaining_time_in_millis() == 900_000 - 1_500
+    assert first.get_remaining_time_in_millis() == 3_000 - 2_000
+    assert second.get_remaining_time_in_millis() == 3_000 - 1_000
     assert first.aws_request_id == second.aws_request_id, "an unchanged batch keeps its request id"
     assert [len(part) for part in first.aws_request_id.split("-")] == [8, 4, 4, 4, 12]

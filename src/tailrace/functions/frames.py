@@ -1,0 +1,28 @@
+"""What a node and a function's process say to each other: a head in JSON and a body of bytes, each with its length before it.
+
+Rules of this file: layout only, the same code on both sides. Used by pool.py and process.py.
+"""
+
+import struct
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+LENGTHS: Final = struct.Struct(">II")
+
+
+class Frame(NamedTuple):
+    """One message."""
+
+    head: dict[str, Any]
+    body: bytes = b""
+
+    def encode(self) -> bytes:
+        """The message as bytes."""
+        head = orjson.dumps(self.head)
+        return LENGTHS.pack(len(head), len(self.body)) + head + self.body
+
+
+def decode(head: bytes, body: bytes) -> Frame:
+    """A message of its two parts."""
+    return Frame(orjson.loads(head), body)

@@ -1,0 +1,176 @@
+"""The processes of one function: as many as invocations run at once, each killed at the function's time-out.
+
+Theory of operation: an invocation takes an idle process or starts one, writes a frame and waits for the answer. A process that does not answer in time is
+killed and gone; so is one that ends by itself. What idles for long is ended. A process ends with its standard input, so none outlives the node.
+Rules of this file: nothing here retries; a failure is told in Lambda's words. Made by `compose`, called by sinks/lambda_function.py.
+"""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from typing import Any, Final
+
+import orjson
+
+from tailrace.app.function_settings import CodePlace, FunctionSettings
+from tailrace.functions.frames import LENGTHS, Frame, decode
+from tailrace.sinks.calling import TimedOut
+
+IDLE_S: Final = 300.0
+START_S: Final = 10.0
+"""What the first invocation of a process may take longer: Lambda's own limit of an initialisation."""
+PAYLOAD_BYTES: Final = 6 << 20
+"""An event and an answer. Source: semantics §2.4."""
+
+
+class FunctionError(Exception):
+    """A function failed. Shape: its error as Lambda tells it."""
+
+    def __init__(self, error_type: str, message: str, trace: tuple[str, ...] = ()) -> None:
+        super().__init__(f"{error_type}: {message}")
+        self.error_type = error_type
+        self.message = message
+        self.trace = trace
+        if trace:
+            self.add_note("".join(f"{line}\n" for line in trace))
+
+
+class ProcessRunner:
+    """Runs one function in processes of its own."""
+
+    def __init__(
+        self, name: str, code: CodePlace, settings: FunctionSettings, region: str = "us-east-1"
+    ) -> None:
+        self._name = name
+        self._code = code
+        self._settings = settings
+        self._region = region
+        self._idle: list[tuple[float, Process]] = []
+        self._busy: set[Process] = set()
+        self._fresh: set[Process] = set()
+
+    async def invoke(self, event: bytes, request_id: str, arn: str) -> bytes:
+        """The answer as JSON. Raises: FunctionError, TimedOut."""
+        process = await self._taken()
+        head = {"request_id": request_id, "arn": arn, "timeout_ms": self._settings.timeout_s * 1_000}
+        allowed_s = self._settings.timeout_s + (START_S if process in self._fresh else 0)
+        self._fresh.discard(process)
+        try:
+            async with asyncio.timeout(allowed_s):
+                answer = await _exchange(process, Frame(head, event))
+        except TimeoutError as error:
+            await self._kill(process)
+            raise TimedOut(
+                f"RequestId: {request_id} Error: Task timed out after {self._settings.timeout_s:.2f} seconds"
+            ) from error
+        except (asyncio.IncompleteReadError, BrokenPipeError, ConnectionResetError) as error:
+            code = await self._ended(process)
+            raise FunctionError(
+                "Runtime.ExitError", f"RequestId: {request_id} Error: Runtime exited{code}"
+            ) from error
+        except BaseException:  # cancelled: what it was doing must not answer somebody else
+            process.kill()
+            self._busy.discard(process)
+            raise
+        self._give_back(process)
+        return _answer(answer)
+
+    async def close(self) -> None:
+        """End every process."""
+        every = [process for _, process in self._idle] + list(self._busy)
+        self._idle.clear()
+        self._busy.clear()
+        for process in every:
+            _end(process)
+        for process in every:
+            try:
+                async with asyncio.timeout(1):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+    # ---- processes -------------------------------------------------------------------------------------------------
+
+    async def _taken(self) -> Process:
+        while self._idle:
+            _, process = self._idle.pop()
+            if process.returncode is None:
+                self._busy.add(process)
+                return process
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tailrace.functions.process", self._code.module, self._code.attribute, self._code.file,
+            stdin=PIPE, stdout=PIPE, env=self.environment(), limit=PAYLOAD_BYTES,
+        )  # fmt: skip
+        self._busy.add(process)
+        self._fresh.add(process)
+        return process
+
+    def environment(self) -> dict[str, str]:
+        """The environment of a process: ours, Lambda's, and the function's own variables."""
+        paths = [entry or os.getcwd() for entry in sys.path if not entry.endswith(".zip")]
+        return {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(paths),
+            "AWS_LAMBDA_FUNCTION_NAME": self._name,
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self._settings.memory_mb),
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{self._name}",
+            "AWS_LAMBDA_LOG_STREAM_NAME": "local",
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
+            "AWS_REGION": self._region,
+            "AWS_DEFAULT_REGION": self._region,
+            "LAMBDA_TASK_ROOT": os.path.dirname(self._code.file) or os.getcwd(),
+            "_HANDLER": f"{self._code.module}.{self._code.attribute}",
+            **self._settings.variables,
+        }
+
+    def _give_back(self, process: Process) -> None:
+        now = asyncio.get_running_loop().time()
+        self._busy.discard(process)
+        self._idle.append((now, process))
+        while self._idle and now - self._idle[0][0] > IDLE_S:
+            _end(self._idle.pop(0)[1])
+
+    async def _kill(self, process: Process) -> None:
+        self._busy.discard(process)
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+    async def _ended(self, process: Process) -> str:
+        self._busy.discard(process)
+        if process.stdin is not None:
+            process.stdin.close()
+        code = await process.wait()
+        if code < 0:
+            return f" with error: signal: {-code}"
+        return f" with error: exit status {code}" if code else " without providing a reason"
+
+
+def _end(process: Process) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+
+
+async def _exchange(process: Process, frame: Frame) -> Frame:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(frame.encode())
+    await process.stdin.drain()
+    head, body = LENGTHS.unpack(await process.stdout.readexactly(LENGTHS.size))
+    return decode(await process.stdout.readexactly(head), await process.stdout.readexactly(body))
+
+
+def _answer(answer: Frame) -> bytes:
+    if len(answer.body) > PAYLOAD_BYTES:
+        raise FunctionError(
+            "Function.ResponseSizeTooLarge",
+            f"Response payload size exceeded maximum allowed payload size ({PAYLOAD_BYTES} bytes).",
+        )
+    if answer.head["ok"]:
+        return answer.body
+    error: dict[str, Any] = orjson.loads(answer.body)
+    raise FunctionError(error["errorType"], error["errorMessage"], tuple(error["stackTrace"]))

@@ -1,0 +1,127 @@
+"""The program of a function's process: `python -m tailrace.functions.process MODULE ATTRIBUTE [FILE]`.
+
+Theory of operation: it reads frames from its standard input and answers on what was its standard output; whatever the function prints goes to
+standard error instead. The function is imported at the first frame, so that what is wrong with it is an answer. At the end of the input, which is
+also the death of the node, it ends.
+Rules of this file: errors have the types and words of Lambda's Python runtime. Started by pool.py. Source: awslambdaric's behaviour.
+"""
+
+import importlib
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import orjson
+
+from tailrace.clocks.system import SystemClock
+from tailrace.functions.frames import LENGTHS, Frame, decode
+from tailrace.sinks.lambda_function import LambdaContext, MarshalError, marshalled
+
+Handler = Callable[[Any, LambdaContext], Any]
+CLOCK: Final = SystemClock()
+
+
+class InitError(Exception):
+    """The function cannot be loaded. Shape: `kind` is Lambda's errorType."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def main(arguments: list[str]) -> int:
+    """Answer frames until the input ends."""
+    module, attribute, *file = arguments
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    handler: Handler | None = None
+    while (frame := read(sys.stdin.buffer)) is not None:
+        try:
+            if handler is None:
+                handler = load(module, attribute, file[0] if file else "")
+            answer = Frame(
+                {"ok": True}, marshalled(handler(orjson.loads(frame.body), context_of(frame.head)))
+            )
+        except InitError as error:
+            answer = failed(error.kind, str(error))
+        except MarshalError as error:
+            answer = failed("Runtime.MarshalError", str(error))
+        except Exception as error:  # whatever the function raises is its answer
+            lines = traceback.format_list(traceback.extract_tb(error.__traceback__)[1:])
+            answer = failed(type(error).__name__, str(error), [line.rstrip("\n") for line in lines])
+        sys.stdout.flush()
+        answers.write(answer.encode())
+    return 0
+
+
+def read(stream: BinaryIO) -> Frame | None:
+    """The next frame; None at the end."""
+    lengths = stream.read(LENGTHS.size)
+    if len(lengths) < LENGTHS.size:
+        return None
+    head, body = LENGTHS.unpack(lengths)
+    return decode(stream.read(head), stream.read(body))
+
+
+def load(module: str, attribute: str, file: str = "") -> Handler:
+    """The function. Raises: InitError in the words of Lambda's runtime."""
+    try:
+        loaded = _imported(module, file)
+    except SyntaxError as error:
+        raise InitError(
+            "Runtime.UserCodeSyntaxError", f"Syntax error in module '{module}': {error}"
+        ) from error
+    except ImportError as error:
+        raise InitError(
+            "Runtime.ImportModuleError", f"Unable to import module '{module}': {error}"
+        ) from error
+    found: Any = loaded
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        raise InitError("Runtime.HandlerNotFound", f"Handler '{attribute}' missing on module '{module}'")
+    handler: Handler = found
+    return handler
+
+
+def _imported(module: str, file: str) -> Any:
+    if file:
+        sys.path.insert(0, str(Path(file).parent))
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if not file or error.name != module:
+            raise
+    spec = importlib.util.spec_from_file_location(module, file)
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[module] = loaded
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def context_of(head: dict[str, Any]) -> LambdaContext:
+    """The context of one invocation; its time runs from now on."""
+    deadline_ms = CLOCK.now().monotonic_ms + int(head["timeout_ms"])
+    return LambdaContext(
+        os.environ["AWS_LAMBDA_FUNCTION_NAME"], head["request_id"], head["arn"],
+        lambda: max(0, deadline_ms - CLOCK.now().monotonic_ms),
+        memory_limit_in_mb=os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"],
+        log_stream_name=os.environ["AWS_LAMBDA_LOG_STREAM_NAME"],
+    )  # fmt: skip
+
+
+def failed(kind: str, message: str, trace: list[str] | None = None) -> Frame:
+    """A failed invocation, as Lambda words it."""
+    return Frame(
+        {"ok": False}, orjson.dumps({"errorType": kind, "errorMessage": message, "stackTrace": trace or []})
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,48 @@
+"""Who runs each function of an app: processes of its own on a node, this process in a test world.
+
+Rules of this file: one runner a mapping, kept as long as the worker. What no other process can find (a lambda, a function inside a function) runs
+here, and is told so once. Made by `compose`.
+"""
+
+import logging
+from typing import Final
+
+from tailrace.app.app import Mapping
+from tailrace.app.function_settings import place_of_code
+from tailrace.functions.pool import ProcessRunner
+from tailrace.ports import Clock
+from tailrace.sinks.lambda_function import InlineRunner, Runner
+
+LOG: Final = logging.getLogger("tailrace.handlers")
+
+
+class Runners:
+    """The runners of one worker. Shape: `in_processes` says whether functions get processes of their own."""
+
+    def __init__(self, clock: Clock, *, in_processes: bool = False) -> None:
+        self._clock = clock
+        self._in_processes = in_processes
+        self._processes: dict[str, ProcessRunner] = {}
+
+    def of(self, mapping: Mapping) -> Runner:
+        """The runner of a function."""
+        if mapping.id in self._processes:
+            return self._processes[mapping.id]
+        code = place_of_code(mapping.target) if self._in_processes else None
+        if code is not None:
+            made = ProcessRunner(mapping.function_name, code, mapping.function)
+            self._processes[mapping.id] = made
+            return made
+        if self._in_processes:
+            LOG.warning(
+                "function %s is no name in a module, so it runs in this process and its time-out of %s s is not enforced: "
+                "define it with def at the top of a module",
+                mapping.id, mapping.function.timeout_s,
+            )  # fmt: skip
+        return InlineRunner(mapping.target, mapping.function_name, mapping.function, self._clock)
+
+    async def close(self) -> None:
+        """End every process."""
+        for runner in self._processes.values():
+            await runner.close()
+        self._processes.clear()

@@ -1,0 +1,71 @@
+"""Functions as people write them, for processes of their own."""
+
+import os
+import sys
+import time
+from typing import Any
+
+CALLS = 0
+
+
+def tally(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """How many records, how often this process was called, and who it is."""
+    global CALLS
+    CALLS += 1
+    return {"records": len(event.get("Records", ())), "calls": CALLS, "pid": os.getpid()}
+
+
+def tell(event: Any, context: Any) -> dict[str, Any]:
+    """What Lambda tells a function."""
+    names = (
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_REGION",
+        "_HANDLER",
+        "COLOUR",
+    )
+    return {
+        "remaining": context.get_remaining_time_in_millis(),
+        "context": [
+            context.function_name, context.function_version, context.aws_request_id, context.invoked_function_arn,
+            context.memory_limit_in_mb, context.log_group_name, context.log_stream_name,
+        ],
+        "environment": {name: os.environ.get(name) for name in names},
+    }  # fmt: skip
+
+
+def prints(event: Any, context: Any) -> str:
+    """What is printed is no answer."""
+    print("hello from the function")
+    os.write(1, b"raw\n")
+    return "done"
+
+
+def fails(event: Any, context: Any) -> None:
+    """An error of the user's."""
+    raise LookupError("no such country")
+
+
+def hangs(event: Any, context: Any) -> None:
+    """Longer than it may."""
+    time.sleep(60)
+
+
+def leaves(event: Any, context: Any) -> None:
+    """The end of the process."""
+    os._exit(3)
+
+
+def dies(event: Any, context: Any) -> None:
+    """A signal."""
+    os.kill(os.getpid(), 9)
+
+
+def exits(event: Any, context: Any) -> None:
+    """What people write by mistake."""
+    sys.exit(4)
+
+
+def answers_a_set(event: Any, context: Any) -> set[int]:
+    """Nothing that JSON has."""
+    return {1}

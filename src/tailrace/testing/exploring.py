@@ -45,6 +45,9 @@ class Exploration:
     orders: int
     seconds: float
 
+    def __str__(self) -> str:
+        return f"explored {self.schedules:,} schedules, {self.orders:,} different orders, {self.per_second:,.0f} a second"
+
     @property
     def per_second(self) -> float:
         """Schedules a second."""

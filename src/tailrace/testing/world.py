@@ -305,7 +305,9 @@ class World(Items, Questions):
                 "explore: leave the block of world.faults and give explore its own, faults={…}"
             )
         explorer = Explorer(self._play, asked, self.seed if seed is None else seed, schedules)
-        return explorer.run() if replay is None else explorer.replay(replay)
+        explored = explorer.run() if replay is None else explorer.replay(replay)
+        self._journal.note(str(explored))
+        return explored
 
     def _play(self, schedule: Schedule, asked: Asked, *, tells: bool = False, stays: bool = False) -> Tried:
         """Go one way from here, and come back unless told to stay: what `explore` does for each schedule."""

@@ -50,6 +50,7 @@ def test_the_repaired_twin_passes_two_thousand_schedules() -> None:
         assert explored.schedules == 2_000
         assert explored.orders > 2
         assert explored.per_second > 20
+        assert world.events()[-1].endswith(str(explored))
         assert sorted(world.delivered(racing.move)) == ["a", "b"]
 
 

@@ -248,6 +248,7 @@ def _add_dead_letters(
     """Who puts dead letters back, and who tells destinations of them."""
     from tailrace.runtime.courier import Courier
     from tailrace.runtime.redriver import Redriver
+    from tailrace.sinks.destinations import destination_of
 
     handlers = {mapping.id: mapping for mapping in app.mappings}
     worker.redriver = Redriver(
@@ -258,7 +259,11 @@ def _add_dead_letters(
         worker.sinks,
         lambda handler, run: sink_of(handlers[handler], run),
     )
-    destinations = {each.id: each.destination for each in app.mappings if each.destination is not None}
+    destinations = {
+        each.id: destination_of(each.destination) if isinstance(each.destination, str) else each.destination
+        for each in app.mappings
+        if each.destination is not None
+    }
     if destinations:
         worker.courier = Courier(
             app.name, state, engine.clock, destinations, worker.stream_of, engine.settings.account

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 from tailrace.app.change import Batch, Change
 from tailrace.app.checking import check_given, check_where
 from tailrace.app.depends import Depends, check_cycles, place_of, signature_of
+from tailrace.app.destination_config import destination_arn
 from tailrace.app.entity import Entity
 from tailrace.app.explain import Explanation, explain
 from tailrace.app.filtering import Filter
@@ -53,7 +54,8 @@ class Mapping:
     """One handler on one table.
 
     Shape:   `target` is what is called; `timeout_s` bounds one call of a coroutine; `dependencies` by parameter; `sink` gets
-             what the handler returns, or, of the kind "sink", the changes themselves after `transform` and `enrich`.
+             what the handler returns, or, of the kind "sink", the changes themselves after `transform` and `enrich`; `destination` is
+             told of what was given up, of a function by its ARN.
     """
 
     id: str
@@ -175,13 +177,15 @@ class App:
 
         Shape:   `function` is the callable or "module:attribute" (also "module.attribute"); settings by AWS's names, with
                  AWS's defaults: `BatchSize=100, BisectBatchOnFunctionError=True, …`, and of the function itself `Timeout=3,
-                 MemorySize=128, Environment={"Variables": {…}}`.
+                 MemorySize=128, Environment={"Variables": {…}}`. `DestinationConfig={"OnFailure": {"Destination": ARN}}` is
+                 told of what was given up.
         Raises:  SettingsError.
         """
         called = function_named(function) if isinstance(function, str) else function
         name: str = id or str(getattr(called, "__qualname__", "function"))
         changes = self._changes(target)
         accepts = _accepts(changes, None)
+        destination = destination_arn(settings.pop("DestinationConfig", None))
         own = FunctionSettings.read({each: settings.pop(each) for each in FUNCTION_NAMES if each in settings})
         chosen = MappingSettings.for_lambda(name, accepts=accepts, **settings)
         self._add(
@@ -193,6 +197,7 @@ class App:
                 chosen,
                 function_name=name,
                 entity=changes.entity,
+                destination=destination,
                 function=own,
             )
         )

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from tailrace.mapping.settings import INFINITE, MappingSettings
 
 
-def dangers(settings: MappingSettings) -> Iterator[str]:
-    """Warnings about one mapping. Only the order of lanes (AWS's) has them: the safe defaults have none."""
+def dangers(settings: MappingSettings, *, has_destination: bool = False) -> Iterator[str]:
+    """Warnings about one mapping, which may have an on-failure destination. Only the order of lanes (AWS's) has them: the safe defaults have none."""
     if settings.order != "lane":
         return
     endless = settings.maximum_retry_attempts == INFINITE and settings.maximum_record_age_ms == INFINITE
@@ -30,7 +30,7 @@ def dangers(settings: MappingSettings) -> Iterator[str]:
                 "when attempts run out, the rest of a batch is given up with its bad record: write "
                 "BisectBatchOnFunctionError=True"
             )
-    if not endless:
+    if not endless and not has_destination:
         yield (
             "on AWS a record given up is gone unless the mapping has an on-failure destination; here it becomes a "
             "dead letter, so add DestinationConfig before you deploy"

@@ -153,7 +153,7 @@ class Session:
         from tailrace.cli.dangers import dangers
 
         for mapping in app.mappings:
-            for danger in dangers(mapping.settings):
+            for danger in dangers(mapping.settings, has_destination=mapping.destination is not None):
                 self.tell(f"warning: {mapping.id}: {danger}", "yellow", warning=danger, handler=mapping.id)
 
     def tell(self, text: str, colour: str, **members: object) -> None:

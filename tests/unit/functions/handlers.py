@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from decimal import Decimal
 from typing import Any
 
 CALLS = 0
@@ -69,3 +70,13 @@ def exits(event: Any, context: Any) -> None:
 def answers_a_set(event: Any, context: Any) -> set[int]:
     """Nothing that JSON has."""
     return {1}
+
+
+def echoes(event: Any, context: Any) -> Any:
+    """Answers its event."""
+    return event
+
+
+def answers_numbers(event: Any, context: Any) -> Any:
+    """Numbers and letters that JSON writes in more ways than one."""
+    return {"decimal": Decimal("1.5"), "none": None, "text": "ä\u2028", "nested": [{"a": True}], 1: "one"}

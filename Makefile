@@ -70,8 +70,11 @@ scenarios: venv  ## golden traces; REWRITE=1 rewrites them
 conformance: venv  ## the engine against the specification, through boto3 and at the wire
 	@$(BIN)/python -m pytest tests/conformance
 
-clients: venv  ## real clients against `tailrace serve`
+clients: venv tests/clients/node/node_modules  ## real clients against `tailrace serve`, those of Node among them
 	@$(BIN)/python -m pytest tests/clients
+
+tests/clients/node/node_modules: tests/clients/node/package-lock.json
+	@cd tests/clients/node && npm ci --silent --no-audit --no-fund && touch node_modules
 
 pyright: venv tests/pyright/node_modules  ## pyright over the examples, beside mypy's in `make test`
 	@tests/pyright/node_modules/.bin/pyright --pythonpath $(BIN)/python examples

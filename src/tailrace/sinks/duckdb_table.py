@@ -79,14 +79,15 @@ class DuckDB:
 
     def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """The answer to a SELECT: names of its columns, and its rows. Raises: SinkError for anything else, and in DuckDB's words."""
-        import duckdb
-
+        duckdb = _duckdb()
         with self._lock:
             cursor = self._opened().cursor()
         try:
             statements = cursor.extract_statements(sql)
-            if len(statements) != 1 or statements[0].type.name not in ("SELECT", "EXPLAIN"):
+            # EXPLAIN is refused too: EXPLAIN ANALYZE carries out what it explains, a COPY to a file included.
+            if len(statements) != 1 or statements[0].type.name != "SELECT":
                 raise SinkError("only one SELECT can be asked", hint='tailrace sql "select count(*) from …"')
+            cursor.execute("BEGIN TRANSACTION READ ONLY")  # a SELECT may hold a DELETE … RETURNING
             answer = cursor.execute(statements[0])
             return [each[0] for each in answer.description or ()], answer.fetchall()
         except duckdb.Error as error:

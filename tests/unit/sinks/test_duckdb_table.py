@@ -106,6 +106,8 @@ def test_names_need_no_care(tmp_path: Path) -> None:
         "SELECT 1; SELECT 2",
         "COPY orders TO 'x.csv'",
         "INSERT INTO orders VALUES (1)",
+        "EXPLAIN ANALYZE DELETE FROM orders",
+        "EXPLAIN ANALYZE COPY orders TO 'x.csv'",
         "",
     ],
 )
@@ -113,6 +115,13 @@ def test_nothing_but_one_select_can_be_asked(table: sinks.DuckDB, sql: str) -> N
     write(table, change(1, "a", {"n": 1}))
     with pytest.raises(SinkError, match="only one SELECT"):
         table.query(sql)
+    assert rows(table, "id") == [("a",)]
+
+
+def test_a_select_that_writes_on_the_way_changes_nothing(table: sinks.DuckDB) -> None:
+    write(table, change(1, "a", {"n": 1}))
+    with pytest.raises(SinkError):
+        table.query("WITH gone AS (DELETE FROM orders RETURNING *) SELECT * FROM gone")
     assert rows(table, "id") == [("a",)]
 
 

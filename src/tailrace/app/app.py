@@ -25,7 +25,7 @@ from tailrace.app.on_failure import Discard, Park, Policy, settings_of
 from tailrace.app.operations import Ask, DeadLetters
 from tailrace.app.predicates import Predicate
 from tailrace.app.retry import Retry
-from tailrace.app.sinking import check_sink_shape, check_takes_sink, sink_id
+from tailrace.app.sinking import check_sink_shape, check_snapshot, check_takes_sink, sink_id
 from tailrace.app.table import EVENTS, Changes, KeyType, Table
 from tailrace.app.unmatched import Unmatched, unmatched_id
 from tailrace.errors import SettingsError
@@ -258,7 +258,7 @@ class App:
     def sink(
         self, source: Target | Callable[..., Any] | str, sink: Sink, *, transform: Callable[[Change[Any]], Any] | None = None,
         enrich: Callable[[list[Any]], Any] | None = None, where: Where | None = None, retry: Retry | None = None,
-        id: str | None = None, on_failure: Policy = Park.key, **settings: Any,
+        id: str | None = None, on_failure: Policy = Park.key, snapshot: bool = False, **settings: Any,
     ) -> None:  # fmt: skip
         """Write what a handler returns to a sink, or every change of a table or an entity.
 
@@ -268,6 +268,7 @@ class App:
         Raises:  SettingsError.
         """
         check_sink_shape(sink)
+        check_snapshot(snapshot)
         if isinstance(source, Table | Changes | Entity | type):
             changes = self._changes(source)
             name = id or sink_id(changes, sink)

@@ -15,6 +15,15 @@ def check_sink_shape(sink: object) -> None:
         raise SettingsError(f"sink: {sink!r} is no sink: a sink has `async def write(self, batch)`")
 
 
+def check_snapshot(snapshot: bool) -> None:
+    """Refuse a back-fill, which does not exist yet. Raises: SettingsError."""
+    if snapshot:
+        raise SettingsError(
+            "sink: snapshot=True does not work yet: a sink gets what the stream still holds (24 hours), not the items of before; "
+            "leave it out, and copy the older items to where the sink writes yourself"
+        )
+
+
 def check_takes_sink(id: str, kind: str, *, has_sink: bool, once: bool) -> None:
     """Require a handler whose returned values can go to a sink. Raises: SettingsError."""
     if kind != "on":

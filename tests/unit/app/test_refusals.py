@@ -157,6 +157,7 @@ HANDLERS: list[tuple[str, Callable[[], object], str]] = [
     ("two handlers of unmatched records", lambda: [app.unmatched(shop)(plain), app.unmatched(shop)(plain)], "two handlers .* 'shop.unmatched'"),
     ("a sink of no handler", lambda: app.sink(handler, Sink()), "is no handler of app 'shop'; declared so far"),
     ("a sink that is none", lambda: App("x") and app.sink(sunk, print), "is no sink"),  # type: ignore[arg-type]
+    ("a back-fill", lambda: app.sink(Order, Sink(), snapshot=True), "snapshot=True does not work yet.*24 hours"),
     ("a second sink", lambda: [app.sink(sunk, Sink()), app.sink(sunk, Sink())], "has a sink already"),
     ("a sink of a batch", lambda: app.sink(batched, Sink()), "no handler of single changes"),
     ("a sink of one of two", lambda: app.sink(double, Sink()), "declared 2 times: name one by its id: 'two', 'one'"),

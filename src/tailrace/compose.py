@@ -33,9 +33,11 @@ from tailrace.telemetry import POINTS, PointReached, pass_by
 if TYPE_CHECKING:
     from tailrace.app.app import App
     from tailrace.app.app import Mapping as Handler
+    from tailrace.app.function_settings import NamedFunction
     from tailrace.ports import Clock, Sink, StateStore
     from tailrace.runtime.around import Around
     from tailrace.runtime.worker import Worker
+    from tailrace.server.lambda_service import LambdaService
     from tailrace.server.observe import Observed
 
 CRASH_AT: Final = "TAILRACE_CRASH_AT"
@@ -266,7 +268,13 @@ def _add_dead_letters(
     }
     if destinations:
         worker.courier = Courier(
-            app.name, state, engine.clock, destinations, worker.stream_of, engine.settings.account
+            app.name,
+            state,
+            engine.clock,
+            destinations,
+            worker.stream_of,
+            engine.settings.account,
+            {each.id: each.function_name for each in app.mappings if each.function_name},
         )
 
 
@@ -307,8 +315,14 @@ class Node:
     """Everything in one process: engine, HTTP server, control socket, housekeeping, and the app's worker."""
 
     def __init__(
-        self, options: EngineOptions, http: HttpSettings | None = None, app: "App | None" = None
+        self,
+        options: EngineOptions,
+        http: HttpSettings | None = None,
+        app: "App | None" = None,
+        functions: "Mapping[str, NamedFunction] | None" = None,
     ) -> None:
+        self._functions = functions
+        self._lambdas: LambdaService | None = None
         self._options = options
         self._http_settings = http
         self.app = app
@@ -357,6 +371,22 @@ class Node:
         self._tasks.append(loop.create_task(fill_indexes(self.engine, self._joined)))
         if self.app is not None:
             await self._start_worker(self.app)
+        if self._functions:
+            await self._start_lambdas(self._functions)
+
+    async def _start_lambdas(self, functions: "Mapping[str, NamedFunction]") -> None:
+        from tailrace.functions.pool import ProcessRunner
+        from tailrace.server.lambda_service import LambdaService
+
+        self._lambdas = LambdaService(self.engine, functions, ProcessRunner, self._joined, self._use)
+        self.http.rest = self._lambdas.answer
+        await self._lambdas.start()
+
+    async def _use(self, app: "App") -> None:
+        """Hand over to the event source mappings of this app; with none there is no worker."""
+        await self._stop_worker()
+        if app.mappings:  # unchecked: one that is disabled is declared no longer on purpose
+            await self._start_worker(app, checked=False)
 
     def _observed(self) -> "Observed":
         # Imported when somebody first asks: the start is measured, and many servers are never scraped.
@@ -371,7 +401,7 @@ class Node:
             "app": None if self.app is None else self.app.name,
         }
 
-    async def _start_worker(self, app: "App") -> None:
+    async def _start_worker(self, app: "App", *, checked: bool = True) -> None:
         create_tables(app, self.engine)
         worker = build_worker(
             app,
@@ -381,7 +411,8 @@ class Node:
             reached=self.reached,
             in_processes=True,
         )
-        await worker.check()
+        if checked:
+            await worker.check()
         self._worker = self.subject.worker = worker
         self._working = asyncio.get_running_loop().create_task(worker.run())
         self._working.add_done_callback(self._worker_ended)
@@ -434,6 +465,8 @@ class Node:
         if http is not None and hasattr(http, "turns"):
             await http.drain()
         try:
+            if self._lambdas is not None:
+                await self._lambdas.close()
             await self._stop_worker()
         finally:
             for task in self._tasks:

@@ -171,6 +171,7 @@ class App:
         target: Target,
         *,
         id: str | None = None,
+        name: str | None = None,
         **settings: Any,
     ) -> None:
         """Run a Lambda function `handler(event, context)` with an event source mapping of AWS's own settings.
@@ -178,24 +179,24 @@ class App:
         Shape:   `function` is the callable or "module:attribute" (also "module.attribute"); settings by AWS's names, with
                  AWS's defaults: `BatchSize=100, BisectBatchOnFunctionError=True, …`, and of the function itself `Timeout=3,
                  MemorySize=128, Environment={"Variables": {…}}`. `DestinationConfig={"OnFailure": {"Destination": ARN}}` is
-                 told of what was given up.
+                 told of what was given up. `name` is the function's, when it is not that of the mapping.
         Raises:  SettingsError.
         """
         called = function_named(function) if isinstance(function, str) else function
-        name: str = id or str(getattr(called, "__qualname__", "function"))
+        own_id: str = id or str(getattr(called, "__qualname__", "function"))
         changes = self._changes(target)
         accepts = _accepts(changes, None)
         destination = destination_arn(settings.pop("DestinationConfig", None))
         own = FunctionSettings.read({each: settings.pop(each) for each in FUNCTION_NAMES if each in settings})
-        chosen = MappingSettings.for_lambda(name, accepts=accepts, **settings)
+        chosen = MappingSettings.for_lambda(own_id, accepts=accepts, **settings)
         self._add(
             Mapping(
-                name,
+                own_id,
                 changes.table,
                 "function",
                 called,
                 chosen,
-                function_name=name,
+                function_name=name or own_id,
                 entity=changes.entity,
                 destination=destination,
                 function=own,

@@ -10,7 +10,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -21,6 +21,7 @@ from tailrace.cli.failures import INTERRUPTED, CommandFailure
 
 if TYPE_CHECKING:
     from tailrace.app.app import App
+    from tailrace.app.function_settings import NamedFunction
     from tailrace.compose import Node
 
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
@@ -60,7 +61,9 @@ class Serving:
             )
 
 
-def build_node(serving: Serving, app: "App | None" = None) -> "Node":
+def build_node(
+    serving: Serving, app: "App | None" = None, functions: "Mapping[str, NamedFunction] | None" = None
+) -> "Node":
     """The node that was chosen. Raises: StoreError and SettingsError when it is started."""
     from tailrace.compose import EngineOptions, Node
     from tailrace.engine.settings import EngineSettings
@@ -76,7 +79,7 @@ def build_node(serving: Serving, app: "App | None" = None) -> "Node":
     http = HttpSettings(
         host=serving.host, port=serving.port, cors=serving.cors, sync=serving.sync, seed=os.urandom(8)
     )
-    return Node(options, http, app)
+    return Node(options, http, app, functions)
 
 
 def run_loop(main: Coroutine[Any, Any, None]) -> None:

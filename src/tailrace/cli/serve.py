@@ -6,17 +6,30 @@ Rules of this file: options and words; everything that runs is `compose.Node`, e
 
 import json
 import os
-from typing import Any
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from tailrace.cli import options
+from tailrace.cli.failures import CommandFailure
 from tailrace.cli.running import Serving, begin_of_start
+
+if TYPE_CHECKING:
+    from tailrace.app.function_settings import NamedFunction
+
+NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @click.command()
 @options.options(*options.serving)
-def serve(**chosen: Any) -> None:
+@click.option(
+    "--function", "functions", multiple=True, metavar="NAME=MODULE:ATTRIBUTE",
+    help="A Lambda function for Lambda's API (boto3's `lambda`): event source mappings and Invoke. Repeatable.",
+)  # fmt: skip
+def serve(functions: tuple[str, ...], **chosen: Any) -> None:
     """Run the engine for any DynamoDB client in any language. Ctrl-C drains and ends it.
 
     Any credentials and any region will do. It also answers /metrics (Prometheus) and /ready.
@@ -34,7 +47,41 @@ def serve(**chosen: Any) -> None:
     from tailrace.cli.running import build_node, run_loop, run_until_stopped
 
     set_up(serving.log_format)
-    run_loop(run_until_stopped(build_node(serving), serving, lambda port: announce(serving, port)))
+    run_loop(
+        run_until_stopped(
+            build_node(serving, functions=read_functions(functions)),
+            serving,
+            lambda port: announce(serving, port),
+        )
+    )
+
+
+def read_functions(given: tuple[str, ...]) -> "dict[str, NamedFunction]":
+    """The functions that were named. Raises: CommandFailure for what is no NAME=module:attribute, or is not there."""
+    if not given:
+        return {}
+    from tailrace.app.function_settings import NamedFunction, function_named
+    from tailrace.errors import SettingsError
+
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    found: dict[str, NamedFunction] = {}
+    for text in given:
+        name, _, place = text.partition("=")
+        module, colon, attribute = place.partition(":")
+        if not NAME.fullmatch(name) or not colon or not module or not attribute or name in found:
+            raise CommandFailure(
+                f"--function {text}: a function is NAME=module:attribute, with a name of its own.",
+                hint="tailrace serve --function tally=orders.handlers:tally",
+            )
+        try:
+            function_named(place)
+        except SettingsError as error:
+            raise CommandFailure(
+                f"--function {text}: {error.args[0]}", hint="start it where the module can be imported"
+            ) from error
+        found[name] = NamedFunction(module, attribute)
+    return found
 
 
 def announce(serving: Serving, port: int) -> None:

@@ -344,6 +344,11 @@ class Engine:
         self._lineage.split(stream, chosen, self.clock.now().wall_ms)
         return list(stream.open_shards)
 
+    @property
+    def last_sequence(self) -> int:
+        """The highest sequence number that was issued: what is written from now on is behind it."""
+        return self._streams.last_sequence
+
     def shards_of(self, arn: str) -> list[Shard]:
         """Every shard that can still be read, parents before children. Raises: ApiError."""
         return self._streams.shards(arn)

@@ -106,6 +106,11 @@ class StreamReader:
             if stream is not table.stream and not self._lineage.is_over(stream, wall_ms)
         ]
 
+    @property
+    def last_sequence(self) -> int:
+        """The highest sequence number that was issued."""
+        return self._sequences.last
+
     def shards(self, arn: str) -> list[Shard]:
         """Every shard that can still be read, parents before children. Raises: ApiError."""
         stream = self._stream(arn)

@@ -71,6 +71,7 @@ class Courier:
     def __init__(
         self, app: str, state: StateStore, clock: Clock, destinations: Mapping[str, Destination],
         stream_of: Callable[[str], Awaitable[StreamRef]], account: str,
+        functions: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         self._app = app
         self._state = state
@@ -78,6 +79,7 @@ class Courier:
         self._destinations = destinations
         self._stream_of = stream_of
         self._account = account
+        self._functions = functions or {}
         self._news = asyncio.Event()
         self.failed: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
@@ -171,7 +173,7 @@ class Courier:
         number = letters[0].record.shard
         told = Told(
             request_id=uuid_of(f"{notice.handler}/{notice.shard_id}/{number:x}-{notice.request:x}"),
-            function_arn=f"arn:aws:lambda:{stream.region}:{self._account}:function:{notice.handler}",
+            function_arn=f"arn:aws:lambda:{stream.region}:{self._account}:function:{self._functions.get(notice.handler, notice.handler)}",
             condition=notice.condition, invoke_count=notice.attempts, shard_id=notice.shard_id, stream_arn=stream.arn,
             at_ms=notice.at_ms, is_unhandled=bool(letters[0].traceback),
         )  # fmt: skip

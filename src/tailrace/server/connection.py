@@ -15,6 +15,7 @@ import httptools
 from tailrace.server.wire import (
     CONTENT_TYPES,
     JSON_1_0,
+    JSON_PLAIN,
     NOT_FOUND_BODY,
     TOO_LARGE,
     answer_bytes,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("tailrace.server")
 
+REST: Final = b"/2015-03-31/"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 INTERNAL_ERROR: Final = error_body(internal_server_error())
 TEXT: Final = b"text/plain; charset=utf-8"
@@ -72,6 +74,7 @@ class Connection(asyncio.Protocol):
         self._answers_size = 0
         self._in_flight = 0
         self._backlog: deque[Request] = deque()
+        self._is_asking = False  # an answer is made beside the loop's turn: what comes after it waits
         self._is_paused = False  # the client does not read
         self._is_last = False  # nothing more is taken from the wire
         self._is_refused = False  # what still arrives is thrown away
@@ -215,6 +218,9 @@ class Connection(asyncio.Protocol):
         extra = server.cors_lines(headers) if server.settings.cors is not None else b""
         path, _, query = url.partition(b"?")
         if method != b"POST" or path != b"/":
+            if server.rest is not None and path.startswith(REST):
+                self._ask_beside(request, extra)
+                return
             self._queue(self._other(request, path, extra))
             return
         given = headers.get(b"content-type", b"")
@@ -252,6 +258,29 @@ class Connection(asyncio.Protocol):
         return answer_bytes(
             404, NOT_FOUND_BODY, kind=b"", extra=extra, closing=closing, without_body=without_body
         )
+
+    def _ask_beside(self, request: Request, extra: bytes) -> None:
+        """Let a coroutine answer; what this client sends meanwhile waits, so that answers keep their order."""
+        self._is_asking = True
+        self._pause_reading()
+        task = self._server.loop.create_task(self._answer_beside(request, extra))
+        self._server.asked.add(task)
+        task.add_done_callback(self._server.asked.discard)
+
+    async def _answer_beside(self, request: Request, extra: bytes) -> None:
+        assert self._server.rest is not None
+        told = await self._server.rest(request.method, request.url, request.headers, request.body)
+        self._is_asking = False
+        self._touched = self._server.tick
+        if self._transport.is_closing():
+            return
+        self._queue(
+            answer_bytes(
+                told.status, told.body, request_id=self._server.ids.next(), kind=JSON_PLAIN, extra=extra + told.lines(),
+                closing=not request.keep,
+            )
+        )  # fmt: skip
+        self._work_backlog()
 
     def _refuse(self, status: int) -> None:
         """Answer once more, then take nothing more from this client."""
@@ -328,10 +357,10 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _is_blocked(self) -> bool:
-        return self._is_paused or self._answers_size > self._server.settings.answer_bytes
+        return self._is_paused or self._is_asking or self._answers_size > self._server.settings.answer_bytes
 
     def _is_busy_with_answers(self) -> bool:
-        return bool(self._answers) or self._in_flight > 0
+        return bool(self._answers) or self._in_flight > 0 or self._is_asking
 
     def _is_busy(self) -> bool:
         return self._is_busy_with_answers() or bool(self._backlog) or self._in_headers or self._in_body

@@ -1,4 +1,4 @@
-"""What of DynamoDB's API is there: every operation and, for those that are, the parameters that are not.
+"""What of DynamoDB's and Lambda's APIs is there: every operation and, for those that are, the parameters that are not.
 
 Rules of this file: a view of the registry and of the headers of the operation files; nothing is listed by hand. Called
 by `cli.coverage`.
@@ -7,10 +7,12 @@ by `cli.coverage`.
 import inspect
 import re
 import sys
-from typing import Literal, TypedDict
+from typing import Final, Literal, TypedDict
 
+from tailrace.server.lambda_routes import LambdaOperation, lambda_operations
 from tailrace.server.registry import Operation, find_operations
 
+LAMBDA: Final = "Lambda"
 State = Literal["yes", "partly", "no"]
 
 
@@ -25,8 +27,9 @@ class Covered(TypedDict):
 
 
 def coverage() -> list[Covered]:
-    """Every operation of DynamoDB and DynamoDB Streams, those that are there first."""
+    """Every operation of DynamoDB and DynamoDB Streams, and those of Lambda that are there; those that are there first."""
     entries = [_covered(entry) for entry in find_operations().values()]
+    entries += [_covered_lambda(entry) for entry in lambda_operations()]
     return sorted(entries, key=lambda one: (one["state"] == "no", one["service"], one["operation"]))
 
 
@@ -45,7 +48,14 @@ def _covered(entry: Operation) -> Covered:
     }
 
 
-def _note(entry: Operation) -> str:
+def _covered_lambda(entry: LambdaOperation) -> Covered:
+    """An operation of Lambda's API: what of it is not there stands in its header only."""
+    note = _note(entry)
+    state: State = "yes" if note == "nothing." else "partly"
+    return {"service": LAMBDA, "operation": entry.name, "state": state, "not_emulated": [], "note": note}
+
+
+def _note(entry: Operation | LambdaOperation) -> str:
     """The `Not emulated` paragraph of the operation's own file."""
     header = inspect.getdoc(sys.modules[entry.run.__module__]) or ""
     found = re.search(r"^Not emulated:\s*(.*?)(?=^\S|\Z)", header, re.MULTILINE | re.DOTALL)

@@ -5,7 +5,7 @@ the Host header, and sends no CORS header unless an origin is configured. Made b
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -19,8 +19,11 @@ from tailrace.telemetry import PointReached, pass_by
 
 if TYPE_CHECKING:
     from tailrace.engine.engine import Engine
+    from tailrace.server.lambda_routes import Told
 
 Route: TypeAlias = Callable[[], tuple[int, str, bytes]]
+Rest: TypeAlias = Callable[[bytes, bytes, Mapping[bytes, bytes], bytes], Awaitable["Told"]]
+"""What answers the paths of Lambda's API: method, URL, headers, body."""
 MOST_HOSTS: Final = 256
 """Host headers remembered as good; each is checked anew beyond that."""
 
@@ -86,6 +89,8 @@ class HttpServer:
         self.health = f"healthy: dynamodb.{engine.settings.region}.amazonaws.com ".encode()
         self.connections: set[Connection] = set()
         self.tick = 0.0
+        self.rest: Rest | None = None
+        self.asked: set[asyncio.Task[None]] = set()
         self._engine = engine
         self._reached = reached
         self._good_hosts: set[bytes | None] = {None}  # only HTTP/1.0 comes without; a browser never does

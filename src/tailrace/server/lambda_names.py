@@ -1,0 +1,60 @@
+"""Functions by their names and ARNs, and their configuration as Lambda describes it.
+
+Rules of this file: values in, values out. Called by operations/lambdas. Source: AWS Lambda API Reference, FunctionName.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tailrace.errors import ApiError
+from tailrace.server.lambda_mappings import invalid
+from tailrace.server.lambda_service import Function, LambdaService
+from tailrace.sinks.lambda_function import function_arn
+
+NAME: Final = re.compile(
+    r"(?:arn:aws:lambda:[^:]+:)?(?:[0-9]{12}:)?(?:function:)?([A-Za-z0-9_-]+)(?::\$LATEST)?"
+)
+
+
+def function_name(text: str) -> str:
+    """The name in a name, an ARN or a partial ARN; the text itself when it is none.
+
+    >>> function_name("arn:aws:lambda:us-east-1:000000000000:function:tally")
+    'tally'
+    """
+    found = NAME.fullmatch(text)
+    return text if found is None else found[1]
+
+
+def registered(service: LambdaService, text: str) -> Function:
+    """A function by its name or ARN. Raises: ApiError."""
+    name = function_name(text)
+    if name in service.functions:
+        return service.functions[name]
+    arn = function_arn(service.engine.settings.region, service.engine.settings.account, name)
+    raise ApiError("ResourceNotFoundException", f"Function not found: {arn}", status=404)
+
+
+def configuration(service: LambdaService, function: Function) -> dict[str, Any]:
+    """A function's configuration."""
+    settings = service.engine.settings
+    return {
+        "FunctionName": function.name,
+        "FunctionArn": function_arn(settings.region, settings.account, function.name),
+        "Handler": f"{function.code.code.module}.{function.code.code.attribute}",
+        "Timeout": function.settings.timeout_s,
+        "MemorySize": function.settings.memory_mb,
+        "Version": "$LATEST",
+        "PackageType": "Zip",
+        "State": "Active",
+        "LastUpdateStatus": "Successful",
+    }
+
+
+def page_size(query: Mapping[str, str], most: int) -> int:
+    """How many a page shows. Raises: ApiError."""
+    text = query.get("MaxItems", str(most))
+    if not text.isdigit() or not 1 <= int(text) <= 10_000:
+        raise invalid(f"MaxItems {text} is not from 1 to 10000.")
+    return min(int(text), most)

@@ -1,0 +1,121 @@
+"""Lambda's API in REST: which operation a method and a path ask for, and answers and errors as bytes.
+
+Rules of this file: no behaviour of its own; every operation is a file of operations/lambdas. Called by lambda_service.py. Source: AWS Lambda API
+Reference (the paths of 2015-03-31), "Common errors".
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from urllib.parse import parse_qsl, unquote
+
+import orjson
+
+from tailrace.errors import ApiError
+from tailrace.server.wire import Headers
+
+if TYPE_CHECKING:
+    from tailrace.server.lambda_service import LambdaService
+
+PREFIX: Final = b"/2015-03-31/"
+SERVER_FAULT: Final = 500
+MODULES: Final = (
+    "create_event_source_mapping", "delete_event_source_mapping", "get_event_source_mapping", "get_function", "invoke",
+    "list_event_source_mappings", "list_functions", "update_event_source_mapping",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request. Shape: `names` are the parts of the path, `query` what follows the `?`."""
+
+    names: Mapping[str, str]
+    query: Mapping[str, str]
+    headers: Headers
+    body: bytes
+
+    def payload(self) -> dict[str, Any]:
+        """The members of a JSON body. Raises: ApiError."""
+        try:
+            found = orjson.loads(self.body or b"{}")
+        except orjson.JSONDecodeError as error:
+            raise ApiError(
+                "InvalidRequestContentException", f"Could not parse request body into json: {error}"
+            ) from error
+        if not isinstance(found, dict):
+            raise ApiError(
+                "InvalidRequestContentException", "Could not parse request body into json: it is no object"
+            )
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One answer. Shape: `headers` beside the usual ones."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def lines(self) -> bytes:
+        """The further headers as they stand on the wire."""
+        return "".join(f"{name}: {value}\r\n" for name, value in self.headers.items()).encode("latin-1")
+
+
+Run: TypeAlias = Callable[["LambdaService", Ask], Awaitable[Told]]
+
+
+class LambdaOperation(NamedTuple):
+    """One operation and where it is asked for."""
+
+    name: str
+    method: bytes
+    path: re.Pattern[str]
+    run: Run
+
+
+_REGISTERED: Final[dict[str, LambdaOperation]] = {}
+
+
+def lambda_operation(name: str, method: str, path: str) -> Callable[[Run], Run]:
+    """Register what does an operation. Shape: `path` below 2015-03-31, with parts as `{FunctionName}`."""
+
+    def register(run: Run) -> Run:
+        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path)
+        _REGISTERED[name] = LambdaOperation(name, method.encode(), re.compile(f"{pattern}/?"), run)
+        return run
+
+    return register
+
+
+def lambda_operations() -> list[LambdaOperation]:
+    """Every operation, by name."""
+    for module in MODULES:
+        import_module(f"tailrace.server.operations.lambdas.{module}")
+    return [_REGISTERED[name] for name in sorted(_REGISTERED)]
+
+
+def find(
+    operations: list[LambdaOperation], method: bytes, url: bytes, headers: Headers, body: bytes
+) -> tuple[LambdaOperation, Ask]:
+    """The operation of a request. Raises: ApiError for a path that is none."""
+    path, _, query = url.partition(b"?")
+    rest = path.removeprefix(PREFIX).decode("latin-1")
+    for each in operations:
+        if each.method == method and (found := each.path.fullmatch(rest)):
+            names = {name: unquote(part) for name, part in found.groupdict().items()}
+            return each, Ask(names, dict(parse_qsl(query.decode("latin-1"))), headers, body)
+    raise ApiError(
+        "UnknownOperationException",
+        "Tailrace does not emulate this operation of Lambda. `tailrace coverage` lists what it does.",
+        status=404,
+    )
+
+
+def refusal(error: ApiError) -> Told:
+    """An error as Lambda's clients read it."""
+    members: dict[str, object] = {"Type": "User" if error.status < SERVER_FAULT else "Server"}
+    members |= {"Message": error.message, "message": error.message, **error.extra}
+    return Told(error.status, orjson.dumps(members), {"X-Amzn-ErrorType": error.code})

@@ -1,0 +1,213 @@
+"""Lambda's API of a server: the functions it was started with, the mappings people make, and the worker that runs them.
+
+Theory of operation: a mapping is a row; whoever changes one hands over to a worker of all enabled ones, which go on at their checkpoints. Until
+that has happened the mapping's state says so (Creating, Updating, Disabling, …). A change that a crash interrupts is carried out by the next start.
+Rules of this file: rows are durable before an answer leaves; hand-overs follow one another. Made by `compose.Node`, called by `server.connection`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol, TypeAlias
+
+from tailrace.app.app import App
+from tailrace.app.function_settings import CodePlace, FunctionSettings, NamedFunction
+from tailrace.app.table import Table
+from tailrace.engine.engine import Engine
+from tailrace.errors import ApiError, TailraceError
+from tailrace.leases.checkpoint import checkpoint_key, checkpoint_write
+from tailrace.leases.rows import key_of
+from tailrace.ports import StateWrite, StreamRef
+from tailrace.server import lambda_routes as routes
+from tailrace.server.lambda_mappings import (
+    NOT_FOUND,
+    PREFIX,
+    EventSourceMapping,
+    document,
+    for_machine,
+    read_mapping,
+)
+from tailrace.server.wire import Headers, check_authentication, internal_server_error
+from tailrace.sinks.lambda_function import Runner, request_id
+
+APP: Final = "lambda"
+PLAIN: Final = FunctionSettings()
+Work: TypeAlias = Coroutine[Any, Any, None]
+LOG: Final = logging.getLogger("tailrace.server")
+
+
+class ProcessLike(Runner, Protocol):
+    """What runs a function and is ended with the server."""
+
+    async def close(self) -> None:
+        """End every process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One function that the server was started with. Shape: `runner` runs direct invocations."""
+
+    name: str
+    code: NamedFunction
+    settings: FunctionSettings
+    runner: ProcessLike
+
+
+class LambdaService:
+    """Shape: `use` hands over to a worker of this app."""
+
+    def __init__(
+        self, engine: Engine, functions: Mapping[str, NamedFunction],
+        runner: Callable[[str, CodePlace, FunctionSettings], ProcessLike], flushed: Callable[[], Awaitable[None]],
+        use: Callable[[App], Awaitable[None]],
+    ) -> None:  # fmt: skip
+        self.engine = engine
+        self.functions = {
+            name: Function(name, code, PLAIN, runner(name, code.code, PLAIN))
+            for name, code in functions.items()
+        }
+        self.flushed = flushed
+        self._use = use
+        self._operations = routes.lambda_operations()
+        self._under_way: dict[str, str] = {}
+        self._handing_over: set[asyncio.Task[None]] = set()
+        self._invoking: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()
+        self._count = 0
+
+    async def answer(self, method: bytes, url: bytes, headers: Headers, body: bytes) -> routes.Told:
+        """Do what a request asks for. Never raises."""
+        try:
+            check_authentication(headers, url.partition(b"?")[2])
+            operation, ask = routes.find(self._operations, method, url, headers, body)
+            return await operation.run(self, ask)
+        except ApiError as error:
+            return routes.refusal(error)
+        except Exception:  # a fault in one operation must not take the connection of others with it
+            LOG.exception("%s %s failed", method.decode("latin-1"), url.decode("latin-1"))
+            return routes.refusal(internal_server_error())
+
+    # ---- mappings --------------------------------------------------------------------------------------------------
+
+    def mappings(self) -> list[EventSourceMapping]:
+        """Every mapping."""
+        return [read_mapping(row.key, row.fields) for row in self.engine.state_query(PREFIX)]
+
+    def mapping(self, uuid: str) -> EventSourceMapping:
+        """One of them. Raises: ApiError."""
+        row = self.engine.state_get(PREFIX + uuid)
+        if row is None:
+            raise ApiError("ResourceNotFoundException", NOT_FOUND, status=404)
+        return read_mapping(PREFIX + uuid, row)
+
+    def document(self, mapping: EventSourceMapping) -> dict[str, Any]:
+        """Its configuration and state."""
+        state = self._under_way.get(mapping.uuid) or ("Enabled" if mapping.enabled else "Disabled")
+        return document(mapping, state, self.engine.settings.region, self.engine.settings.account)
+
+    def new_uuid(self, what: str) -> str:
+        """An identity that no mapping has."""
+        self._count += 1
+        return request_id(f"{what}/{self.engine.clock.now().wall_ms}/{self._count}")
+
+    async def save(self, mapping: EventSourceMapping, state: str, *more: StateWrite) -> dict[str, Any]:
+        """Keep a change and begin to carry it out. Returns: the configuration, with the state on the way."""
+        self.engine.state_transact([StateWrite(mapping.key, mapping.fields()), *more])
+        self._under_way[mapping.uuid] = state
+        await self.flushed()
+        said = self.document(mapping)
+        self._start_task(self._carry_out(), self._handing_over)
+        return said
+
+    def latest(self, mapping: EventSourceMapping, stream: StreamRef) -> list[StateWrite]:
+        """Checkpoints at the end of every shard that there is. Source: semantics §2.3 (LATEST)."""
+        now = self.engine.last_sequence
+        writes = []
+        for shard in self.engine.shards_of(stream.arn):
+            key = checkpoint_key(APP, mapping.uuid, stream.label, shard.shard_id)
+            row = checkpoint_write(
+                key, 0, now if shard.ending is None else shard.ending, (), finished=shard.ending is not None,
+                hashes=(shard.first, shard.last),
+            )  # fmt: skip
+            writes.append(StateWrite(row.key, row.fields))
+        return writes
+
+    # ---- the worker ------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Finish what a crash interrupted and run what is enabled."""
+        await self._carry_out()
+
+    def begin(self, work: Work) -> None:
+        """Run a function beside the answer; `close` does not wait for it."""
+        self._start_task(work, self._invoking)
+
+    def _start_task(self, work: Work, tasks: set[asyncio.Task[None]]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    async def close(self) -> None:
+        """Wait for hand-overs, end invocations that nobody waits for, end the processes of direct invocations."""
+        for task in tuple(self._invoking):
+            task.cancel()
+        # A hand-over is never cut off: the old worker would lose its drain.
+        await asyncio.gather(*self._handing_over, *self._invoking, return_exceptions=True)
+        for function in self.functions.values():
+            await function.runner.close()
+
+    async def _carry_out(self) -> None:
+        async with self._turn:
+            told = dict(self._under_way)
+            mappings = self.mappings()
+            try:
+                await self._use(self._app([each for each in mappings if not each.deleting]))
+            except TailraceError:
+                LOG.exception("the event source mappings could not be started")
+            gone = [write for each in mappings if each.deleting for write in self._rows_of(each)]
+            if gone:
+                self.engine.state_transact(gone)
+                await self.flushed()
+            for uuid, state in told.items():
+                if self._under_way.get(uuid) == state:
+                    del self._under_way[uuid]
+
+    def _rows_of(self, mapping: EventSourceMapping) -> list[StateWrite]:
+        """Removing a mapping: its row and how far it had come; its dead letters are for people to drop."""
+        kept = [
+            row.key
+            for kind in ("checkpoint", "ledger")
+            for row in self.engine.state_query(key_of(kind, APP, mapping.uuid, ""))
+        ]
+        return [StateWrite(key, None) for key in (mapping.key, *kept)]
+
+    def _app(self, mappings: list[EventSourceMapping]) -> App:
+        app = App(APP)
+        for each in mappings:
+            function, table = self.functions.get(each.function), self._table(app, each)
+            if not each.enabled or function is None or table is None:
+                continue
+            app.function(
+                function.code, table, id=each.uuid, name=each.function, **for_machine(each.settings),
+                DestinationConfig=each.settings["DestinationConfig"],
+            )  # fmt: skip
+        return app
+
+    def _table(self, app: App, mapping: EventSourceMapping) -> Table | None:
+        """The mapping's table as it is now; None when its stream is off, which is what a mapping of AWS's waits for too."""
+        try:
+            stream = self.engine.stream_of(mapping.table)
+            schema = self.engine.schema(mapping.table)
+        except ApiError:
+            return None
+        found = app.tables.get(mapping.table)
+        return found or app.table(
+            schema.name, pk=schema.hash_name, sk=schema.range_name, pk_type=schema.hash_type,
+            sk_type=schema.range_type or "S", stream=stream.view_type,
+        )  # fmt: skip
+
+
+def deleted(mapping: EventSourceMapping) -> EventSourceMapping:
+    """The mapping on its way out."""
+    return replace(mapping, deleting=True)

@@ -1,0 +1,18 @@
+"""GetEventSourceMapping: a mapping's configuration and state.
+
+Behaviour:     the state is Creating, Updating, Enabling, Disabling or Deleting until the worker was handed over, then Enabled or Disabled.
+Limits:        none.
+Not emulated:  LastProcessingResult: it always says that no records were processed; `tailrace dlq` and /metrics say what happened.
+Source:        AWS API Reference, GetEventSourceMapping; semantics §2.1.
+"""
+
+import orjson
+
+from tailrace.server.lambda_routes import Ask, Told, lambda_operation
+from tailrace.server.lambda_service import LambdaService
+
+
+@lambda_operation("GetEventSourceMapping", "GET", "event-source-mappings/{UUID}")
+async def get_event_source_mapping(service: LambdaService, ask: Ask) -> Told:
+    """Describe a mapping. Raises: ApiError."""
+    return Told(200, orjson.dumps(service.document(service.mapping(ask.names["UUID"]))))

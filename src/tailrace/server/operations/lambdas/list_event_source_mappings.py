@@ -1,0 +1,34 @@
+"""ListEventSourceMappings: every mapping, or those of a stream or a function.
+
+Behaviour:     by their UUIDs; NextMarker while there are more.
+Limits:        100 a page.
+Not emulated:  nothing.
+Source:        AWS API Reference, ListEventSourceMappings.
+"""
+
+from typing import Any
+
+import orjson
+
+from tailrace.server.lambda_names import function_name, page_size
+from tailrace.server.lambda_routes import Ask, Told, lambda_operation
+from tailrace.server.lambda_service import LambdaService
+
+
+@lambda_operation("ListEventSourceMappings", "GET", "event-source-mappings")
+async def list_event_source_mappings(service: LambdaService, ask: Ask) -> Told:
+    """List mappings. Raises: ApiError."""
+    arn, name = ask.query.get("EventSourceArn"), ask.query.get("FunctionName")
+    after = ask.query.get("Marker", "")
+    found = [
+        each
+        for each in service.mappings()
+        if each.uuid > after
+        and (arn is None or each.stream_arn == arn)
+        and (name is None or each.function == function_name(name))
+    ]
+    size = page_size(ask.query, 100)
+    answer: dict[str, Any] = {"EventSourceMappings": [service.document(each) for each in found[:size]]}
+    if len(found) > size:
+        answer["NextMarker"] = found[size - 1].uuid
+    return Told(200, orjson.dumps(answer))

@@ -1,0 +1,234 @@
+"""Lambda's API of `tailrace serve --function`, through boto3's `lambda` client and a real process."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from tests.crash.node import Node, free_port
+
+FUNCTIONS = """
+import json, os
+
+def tally(event, context):
+    with open(os.path.join(os.path.dirname(__file__), "output"), "a") as file:
+        for record in event["Records"]:
+            file.write(record["dynamodb"]["Keys"]["id"]["S"] + "\\n")
+
+def echo(event, context):
+    return {"event": event, "name": context.function_name}
+
+def fail(event, context):
+    raise LookupError("no such country")
+"""
+ORDERS = {
+    "TableName": "orders", "BillingMode": "PAY_PER_REQUEST",
+    "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+    "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+    "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
+}  # fmt: skip
+
+
+class Shop:
+    """A server with three functions, and clients of it."""
+
+    def __init__(self, directory: Path) -> None:
+        (directory / "functions.py").write_text(FUNCTIONS)
+        self.output = directory / "output"
+        options = [f"--function={name}=functions:{name}" for name in ("tally", "echo", "fail")]
+        self.node = Node(directory, free_port(), ("serve", *options))
+        self.start()
+
+    def start(self) -> None:
+        """Begin, or begin again."""
+        self.node.start()
+        self.node.wait_until_answering()
+        given: dict[str, Any] = {
+            "endpoint_url": f"http://127.0.0.1:{self.node.port}", "region_name": "us-east-1",
+            "aws_access_key_id": "any", "aws_secret_access_key": "any",
+            "config": Config(retries={"total_max_attempts": 1}),
+        }  # fmt: skip
+        self.client = boto3.client("lambda", **given)
+        self.tables = boto3.client("dynamodb", **given)
+
+    def stream(self) -> str:
+        """A table's stream."""
+        return str(self.tables.create_table(**ORDERS)["TableDescription"]["LatestStreamArn"])
+
+    def put(self, name: str) -> None:
+        """Write an order."""
+        self.tables.put_item(TableName="orders", Item={"id": {"S": name}})
+
+    def lines(self) -> list[str]:
+        """What the function was given."""
+        return self.output.read_text().split() if self.output.exists() else []
+
+    def state(self, uuid: str) -> str:
+        """A mapping's state; "gone" when there is none."""
+        try:
+            return str(self.client.get_event_source_mapping(UUID=uuid)["State"])
+        except self.client.exceptions.ResourceNotFoundException:
+            return "gone"
+
+
+def until(look: Callable[[], Any], wanted: Any) -> None:
+    """Wait for a fact."""
+    deadline = time.monotonic() + 15
+    while (found := look()) != wanted:
+        assert time.monotonic() < deadline, f"{found!r} is not {wanted!r}"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """One server for all tests: each undoes what it made."""
+    with pytest.MonkeyPatch.context() as patch:
+        directory = tmp_path_factory.mktemp("lambda")
+        patch.setenv("PYTHONPATH", str(directory), prepend=":")
+        found = Shop(directory)
+        yield found
+        found.node.stop()
+
+
+@pytest.fixture(scope="module")
+def stream(shop: Shop) -> str:
+    """The stream of the orders, with one record that was there before."""
+    arn = shop.stream()
+    shop.put("before")
+    return arn
+
+
+def refused(call: Callable[..., Any], **given: Any) -> tuple[str, str, int]:
+    """An error's code, words and status."""
+    with pytest.raises(ClientError) as caught:
+        call(**given)
+    answer: Any = caught.value.response
+    return (
+        answer["Error"]["Code"],
+        answer["Error"]["Message"],
+        answer["ResponseMetadata"]["HTTPStatusCode"],
+    )
+
+
+def test_a_mapping_lives_through_create_disable_restart_enable_and_delete(shop: Shop, stream: str) -> None:
+    made = shop.client.create_event_source_mapping(
+        EventSourceArn=stream, FunctionName="tally", StartingPosition="TRIM_HORIZON", BatchSize=10
+    )
+    uuid = made["UUID"]
+    assert (made["ResponseMetadata"]["HTTPStatusCode"], made["State"]) == (202, "Creating")
+    assert made["FunctionArn"] == "arn:aws:lambda:us-east-1:000000000000:function:tally"
+    assert (made["BatchSize"], made["MaximumRetryAttempts"], made["DestinationConfig"]) == (
+        10,
+        -1,
+        {"OnFailure": {}},
+    )
+    assert "FilterCriteria" not in made
+    until(lambda: shop.state(uuid), "Enabled")
+    shop.put("one")
+    until(shop.lines, ["before", "one"])
+    arn = f'(" {stream} ") and function (" tally ")'
+    assert refused(
+        shop.client.create_event_source_mapping,
+        EventSourceArn=stream, FunctionName=made["FunctionArn"], StartingPosition="LATEST",
+    ) == (
+        "ResourceConflictException",
+        f"The event source arn {arn} provided mapping already exists. Please update or delete the existing mapping with UUID {uuid}",
+        409,
+    )  # fmt: skip
+    changed = shop.client.update_event_source_mapping(UUID=uuid, Enabled=False, BatchSize=7)
+    assert (changed["State"], changed["BatchSize"]) == ("Disabling", 7)
+    until(lambda: shop.state(uuid), "Disabled")
+    shop.put("two")
+    assert shop.node.stop() == 0
+    shop.start()
+    assert shop.state(uuid) == "Disabled"
+    assert shop.client.update_event_source_mapping(UUID=uuid, Enabled=True)["State"] == "Enabling"
+    until(shop.lines, ["before", "one", "two"])
+    (listed,) = shop.client.list_event_source_mappings(FunctionName="tally")["EventSourceMappings"]
+    assert (listed["UUID"], listed["BatchSize"]) == (uuid, 7)
+    assert shop.client.delete_event_source_mapping(UUID=uuid)["State"] == "Deleting"
+    until(lambda: shop.state(uuid), "gone")
+    shop.put("three")
+    assert shop.client.list_event_source_mappings()["EventSourceMappings"] == []
+    assert shop.lines() == ["before", "one", "two"]
+
+
+def test_latest_begins_behind_what_was_written(shop: Shop, stream: str) -> None:
+    shop.put("old")
+    before = shop.lines()
+    uuid = shop.client.create_event_source_mapping(
+        EventSourceArn=stream, FunctionName="tally", StartingPosition="LATEST"
+    )["UUID"]
+    shop.put("new")
+    until(shop.lines, [*before, "new"])
+    shop.client.delete_event_source_mapping(UUID=uuid)
+    until(lambda: shop.state(uuid), "gone")
+
+
+NO_ARN = "arn:aws:dynamodb:us-east-1:000000000000:table/nothing/stream/2026-01-01T00:00:00.000"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "words"),
+    [
+        ({"FilterCriteria": {"Filters": [{"Pattern": "{"}]}}, "InvalidParameterValueException", "Invalid filter pattern definition."),
+        ({"EventSourceArn": NO_ARN}, "InvalidParameterValueException", f"Stream not found: {NO_ARN}"),
+        ({"EventSourceArn": "arn:aws:s3:::bucket-of-things"}, "InvalidParameterValueException", "Unrecognized event source."),
+        ({"FunctionName": "nothing"}, "InvalidParameterValueException", "Function does not exist"),
+        ({"StartingPosition": "MIDDLE"}, "ValidationException",
+         "1 validation error detected: Value 'MIDDLE' at 'startingPosition' failed to satisfy constraint: "
+         "Member must satisfy enum value set: [LATEST, AT_TIMESTAMP, TRIM_HORIZON]"),
+        ({"StartingPosition": None}, "InvalidParameterValueException",
+         "1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint: Member must not be null."),
+        ({"BatchSize": 10_001}, "ValidationException",
+         "1 validation error detected: Value '10001' at 'batchSize' failed to satisfy constraint: "
+         "Member must have value less than or equal to 10000"),
+    ],
+)  # fmt: skip
+def test_a_mapping_is_refused_in_awss_words(
+    shop: Shop, stream: str, changes: dict[str, Any], code: str, words: str
+) -> None:
+    given = {"EventSourceArn": stream, "FunctionName": "tally", "StartingPosition": "LATEST", **changes}
+    found = refused(
+        shop.client.create_event_source_mapping,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    assert found == (code, words, 400)
+
+
+def test_unknown_mappings_and_functions_are_not_found(shop: Shop) -> None:
+    uuid = "0" * 8 + "-0000-0000-0000-" + "0" * 12
+    gone = ("ResourceNotFoundException", "The resource you requested does not exist.", 404)
+    assert refused(shop.client.get_event_source_mapping, UUID=uuid) == gone
+    assert refused(shop.client.update_event_source_mapping, UUID=uuid) == gone
+    assert refused(shop.client.delete_event_source_mapping, UUID=uuid) == gone
+    arn = "arn:aws:lambda:us-east-1:000000000000:function:nothing"
+    assert refused(shop.client.get_function, FunctionName="nothing") == (
+        "ResourceNotFoundException", f"Function not found: {arn}", 404,
+    )  # fmt: skip
+
+
+def test_functions_are_described_and_invoked(shop: Shop) -> None:
+    names = [each["FunctionName"] for each in shop.client.list_functions()["Functions"]]
+    assert names == ["echo", "fail", "tally"]
+    assert shop.client.get_function(FunctionName="echo")["Configuration"]["Handler"] == "functions.echo"
+    answer = shop.client.invoke(FunctionName="echo", Payload=b'{"a": 1}')
+    assert json.loads(answer["Payload"].read()) == {"event": {"a": 1}, "name": "echo"}
+    assert (answer["StatusCode"], answer["ExecutedVersion"]) == (200, "$LATEST")
+    assert "FunctionError" not in answer
+    failed = shop.client.invoke(FunctionName="fail", Payload=b"{}")
+    said = json.loads(failed["Payload"].read())
+    assert (failed["FunctionError"], said["errorType"], said["errorMessage"]) == (
+        "Unhandled", "LookupError", "no such country",
+    )  # fmt: skip
+    assert shop.client.invoke(FunctionName="echo", InvocationType="DryRun")["StatusCode"] == 204
+    assert shop.client.invoke(FunctionName="echo", InvocationType="Event")["StatusCode"] == 202
+    assert (
+        refused(shop.client.invoke, FunctionName="echo", Payload=b"{")[0] == "InvalidRequestContentException"
+    )

@@ -39,20 +39,27 @@ COMMIT;
 """
 
 
-def prepare(connection: sqlite3.Connection, path: Path | None) -> None:
-    """Leave the file in today's format. Raises: StoreError when it cannot be; sqlite3.Error."""
+def found_format(connection: sqlite3.Connection, path: Path | None) -> int | None:
+    """The format of the file, None for a new one. Nothing is written. Raises: StoreError for a file that is not ours; sqlite3.Error."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
     if not tables:
-        connection.executescript(NEW)
-        return
+        return None
     found = None
     if "meta" in tables:
         found = connection.execute("SELECT value FROM meta WHERE name='format'").fetchone()
-    if found == (1,):
-        connection.executescript(UPGRADE_1)
-    elif found != (FORMAT,):
+    if found not in ((1,), (FORMAT,)):
         said = "is no store of tailrace" if found is None else f"has format {found[0]}"
         raise StoreError(
             f"{path} {said}; this version of tailrace reads formats 1 and {FORMAT}",
             hint="open it with the version that wrote it, or use another --data directory",
         )
+    return int(found[0])
+
+
+def prepare(connection: sqlite3.Connection, path: Path | None) -> None:
+    """Leave the file in today's format. Raises: StoreError when it cannot be; sqlite3.Error."""
+    match found_format(connection, path):
+        case None:
+            connection.executescript(NEW)
+        case 1:
+            connection.executescript(UPGRADE_1)

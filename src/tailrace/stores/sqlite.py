@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 from tailrace.errors import StoreError
 from tailrace.ports import Commit, LogRow
-from tailrace.stores.layout import prepare
+from tailrace.stores.layout import found_format, prepare
 from tailrace.stores.wal import MOVE_BYTES, LogMover
 from tailrace.telemetry import PointReached, pass_by
 
@@ -83,6 +83,7 @@ class SqliteStore:
         )  # fmt: skip
         self._connections.append(connection)
         connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+        found_format(connection, self._path)  # before anything is written: the next pragma changes the file
         connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
         mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
         if self._path is not None and mode != "wal":

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from tailrace import App, Batch, Change, Depends, Epoch, Item, Park, Retry, by_ttl, changed, new, old
+from tailrace import App, Batch, Change, Depends, Epoch, Item, Park, Retry, by_ttl, changed, new, old, sinks
 
 app = App("shop")
 shop = app.table("shop", pk="pk", sk="sk", ttl="expires_at")
@@ -67,6 +67,9 @@ async def receipt(change: Change[Order], mail: Annotated[Mailer, Depends(mailer)
 def audit(change: Change[Order]) -> dict[str, object]:
     """A person deleted it, not TTL; what is returned goes to this handler's sink."""
     return {"order": change.key, "was": change.old, "at": change.at}
+
+
+app.sink(audit, sinks.EventBridge(bus="ops", detail_type="OrderDeleted"))
 
 
 @app.on(Order.modified, where=new(Order.total) < old(Order.total))

@@ -29,28 +29,36 @@ class Entities(list["Entity[Any]"]):
     def __init__(self) -> None:
         super().__init__()
         self._found: dict[bytes, Entity[Any] | None] = {}
+        self._older: dict[bytes, Entity[Any] | None] = {}
+        """What was found before `_found` was begun: handlers read a little apart, and who comes second shall find all of it."""
 
     def of(self, keys: bytes) -> "Entity[Any] | None":
         """The entity of a record's keys (JSON). Every handler of a table asks for every record, so answers are kept."""
         try:
             return self._found[keys]
         except KeyError:
+            if keys in self._older:
+                return self._older[keys]
             item = orjson.loads(keys)
             found = next((each for each in self if each.parts and each.fits(item)), None)
             if len(self._found) >= MOST_KEPT:
-                self._found.clear()
+                self._older, self._found = self._found, {}
             self._found[keys] = found
             return found
 
     def add(self, entity: "Entity[Any]") -> None:
         """One more."""
-        self._found.clear()
+        self._forget()
         self.append(entity)
 
     def discard(self, entity: "Entity[Any]") -> None:
         """One less."""
-        self._found.clear()
+        self._forget()
         self.remove(entity)
+
+    def _forget(self) -> None:
+        self._found.clear()
+        self._older.clear()
 
 
 @dataclass(frozen=True, slots=True)

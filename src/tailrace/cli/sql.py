@@ -61,11 +61,8 @@ def sql(question: str, table: str | None, file: Path | None, directory: Path, as
 def _from_file(file: Path, question: str) -> dict[str, Any]:
     from tailrace.sinks.duckdb_table import DuckDB
 
-    table = DuckDB(file, "")
     try:
-        columns, rows = table.query(question)
+        columns, rows = DuckDB.ask(file, question)
     except TailraceError as error:
         raise CommandFailure(str(error.args[0]), hint=error.hint) from error
-    finally:
-        table.close()
     return {"columns": columns, "rows": [list(row) for row in rows]}

@@ -10,6 +10,7 @@ written. Needs the extra `duckdb`. Declared as `sinks.DuckDB(…)`, asked by ser
 import asyncio
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -95,6 +96,21 @@ class DuckDB:
         finally:
             cursor.close()
 
+    @classmethod
+    def ask(cls, path: str | Path, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """The answer of a file that nobody writes; it is opened to be read only. Raises: as `query`, Unavailable."""
+        duckdb = _duckdb()
+        table = cls(path, "")
+        try:
+            table._connection = duckdb.connect(str(path), read_only=True)
+            return table.query(sql)
+        except duckdb.IOException as error:
+            raise Unavailable(
+                f"{path}: {error}", hint="one process writes a DuckDB file; stop the other one"
+            ) from error
+        finally:
+            table.close()
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:
@@ -123,11 +139,19 @@ class DuckDB:
             try:
                 self._write_all(connection, rows)
                 connection.commit()
+            except (
+                duckdb.IOException,
+                duckdb.OutOfMemoryException,
+            ) as error:  # a full disk is no record's fault
+                _take_back(connection)
+                raise Unavailable(
+                    f"{self.path}: {error}", hint="make room; nothing of the batch was written"
+                ) from error
             except duckdb.Error as error:
-                connection.rollback()
+                _take_back(connection)
                 raise SinkError(f"{self.path}: {error}") from error
             except BaseException:
-                connection.rollback()
+                _take_back(connection)
                 raise
 
     def _write_all(
@@ -218,6 +242,11 @@ class DuckDB:
             f"WHERE {same} AND {_name(self.table)}.{_name(SEQUENCE)} < gone.{_name(SEQUENCE)}",
             [*given, [record.sequence for record in records]],
         )
+
+
+def _take_back(connection: "DuckDBPyConnection") -> None:
+    with suppress(_duckdb().Error):  # an error may have ended the transaction already
+        connection.rollback()
 
 
 def _duckdb() -> Any:

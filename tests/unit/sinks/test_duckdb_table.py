@@ -11,7 +11,7 @@ import pytest
 
 from tailrace import App, sinks
 from tailrace.app.plain import to_item
-from tailrace.errors import SettingsError, SinkError
+from tailrace.errors import SettingsError, SinkError, Unavailable
 from tailrace.ports import Batch, Failed, Outcome, StreamRef
 from tailrace.streams.record import ChangeRecord, change_record
 from tailrace.testing import World
@@ -163,3 +163,40 @@ def test_without_the_extra_the_error_names_it(table: sinks.DuckDB, monkeypatch: 
     monkeypatch.setitem(sys.modules, "duckdb", None)
     with pytest.raises(SettingsError, match="extra `duckdb`"):
         write(table, change(1, "a", {"n": 1}))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [("IOException", Unavailable), ("ConversionException", SinkError)]
+)
+def test_a_full_disk_is_an_outage_and_any_other_error_a_refusal_and_neither_leaves_anything(
+    tmp_path: Path, error: str, kind: type[Exception]
+) -> None:
+    import duckdb
+
+    class Failing(sinks.DuckDB):
+        is_failing = False
+
+        def _upsert(self, connection: Any, *arguments: Any) -> None:
+            super()._upsert(connection, *arguments)
+            if self.is_failing:
+                raise getattr(duckdb, error)("no space left on device")
+
+    table = Failing(tmp_path / "x.duckdb", "orders")
+    write(table, change(1, "a", {"n": 1}))
+    table.is_failing = True
+    with pytest.raises(SinkError, match="no space left") as caught:
+        write(table, change(2, "b", {"n": 1}))
+    assert isinstance(caught.value, kind)
+    assert isinstance(caught.value, Unavailable) is (error == "IOException")
+    table.is_failing = False
+    write(table, change(3, "c", {"n": 1}))
+    assert rows(table, "id") == [("a",), ("c",)]
+    table.close()
+
+
+def test_a_file_that_nobody_writes_is_asked_without_changing_it(tmp_path: Path) -> None:
+    table = sinks.DuckDB(tmp_path / "x.duckdb", "orders")
+    write(table, change(1, "a", {"n": 1}))
+    table.close()
+    (tmp_path / "x.duckdb").chmod(0o444)
+    assert sinks.DuckDB.ask(tmp_path / "x.duckdb", "SELECT id FROM orders") == (["id"], [("a",)])

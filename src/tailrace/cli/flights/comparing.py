@@ -74,11 +74,7 @@ def mirror_figures(file: Path) -> Figures | None:
     """The figures of each carrier, asked of the DuckDB table that followed the flights; None where there is none."""
     if not file.exists():
         return None
-    table = DuckDB(file, "flights")
-    try:
-        names, rows = table.query(MIRROR)
-    finally:
-        table.close()
+    names, rows = DuckDB.ask(file, MIRROR)
     return {row[0]: dict(zip(names[1:], map(int, row[1:]), strict=True)) for row in rows}
 
 

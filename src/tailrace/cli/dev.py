@@ -75,7 +75,7 @@ def dev(app: str, reload: bool, quiet: bool, **chosen: Any) -> None:
 
 def load(app: str) -> "App":
     """The app behind a path or a name. Raises: CommandFailure that names the line at fault."""
-    from tailrace.compose import load_app
+    from tailrace.app.loading import load_app
     from tailrace.errors import TailraceError
 
     try:

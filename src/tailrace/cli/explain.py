@@ -47,7 +47,8 @@ def explain(handler: str, app: str | None, directory: Path, as_json: bool) -> No
 
 
 def _from_file(app: str, handler: str, directory: Path) -> dict[str, Any]:
-    from tailrace.compose import EngineOptions, load_app, open_engine
+    from tailrace.app.loading import load_app
+    from tailrace.compose import EngineOptions, open_engine
     from tailrace.errors import SettingsError
     from tailrace.server.explaining import explained
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import httptools
 
+from tailrace.errors import ApiError
+from tailrace.server.encoding import LEAST, TooLargeInside, accepted, decoded, encoded
 from tailrace.server.wire import (
     CONTENT_TYPES,
     JSON_1_0,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("tailrace.server")
 
 REST: Final = b"/2015-03-31/"
+IDENTITY: Final = b"identity"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 INTERNAL_ERROR: Final = error_body(internal_server_error())
 TEXT: Final = b"text/plain; charset=utf-8"
@@ -228,6 +231,9 @@ class Connection(asyncio.Protocol):
         if kind is None:
             self._queue(answer_bytes(404, NOT_FOUND_BODY, kind=b"", extra=extra, closing=not keep))
             return
+        if b"content-encoding" in headers or headers.get(b"accept-encoding", IDENTITY) != IDENTITY:
+            self._handle_encoded(request, query, kind, extra)
+            return
         status, answer = server.dispatcher.execute(headers, query, body)
         if status == 200 and keep and kind is given and given == JSON_1_0 and not extra:
             self._queue(success_bytes(server.ids.next(), answer))
@@ -235,6 +241,29 @@ class Connection(asyncio.Protocol):
         self._queue(
             answer_bytes(
                 status, answer, request_id=server.ids.next(), kind=kind, extra=extra, closing=not keep
+            )
+        )
+
+    def _handle_encoded(self, request: Request, query: bytes, kind: bytes, extra: bytes) -> None:
+        """A request whose body is compressed, or that takes a compressed answer."""
+        server, headers = self._server, request.headers
+        try:
+            body = decoded(
+                request.body, headers.get(b"content-encoding", IDENTITY), server.settings.body_bytes
+            )
+        except TooLargeInside:
+            status, answer = 413, error_body(TOO_LARGE)
+        except ApiError as error:
+            status, answer = error.status, error_body(error)
+        else:
+            status, answer = server.dispatcher.execute(headers, query, body)
+        name = accepted(headers.get(b"accept-encoding", IDENTITY)) if len(answer) >= LEAST else None
+        if name is not None:
+            answer = encoded(answer, name)
+            extra += b"Content-Encoding: %b\r\n" % name
+        self._queue(
+            answer_bytes(
+                status, answer, request_id=server.ids.next(), kind=kind, extra=extra, closing=not request.keep
             )
         )
 

@@ -1,0 +1,81 @@
+"""Compressed bodies: gzip and deflate, in both directions.
+
+Rules of this file: pure; what a body becomes is bounded while it is made, so that a small request cannot fill the memory. Called by connection.py for
+the few requests that ask for it.
+"""
+
+import zlib
+from typing import Final
+
+from tailrace.errors import CORAL, ApiError
+
+LEAST: Final = 1_024
+"""Answers below this stay as they are: compressing them would make them larger. Units: bytes."""
+LEVEL: Final = 1
+GZIP: Final = 16 + zlib.MAX_WBITS
+ENCODINGS: Final = {b"gzip": GZIP, b"deflate": zlib.MAX_WBITS}
+
+
+class TooLargeInside(Exception):
+    """A body is larger than the limit once it is decompressed."""
+
+
+def decoded(body: bytes, encoding: bytes, limit: int) -> bytes:
+    """A request's body without its Content-Encoding.
+
+    Raises:  TooLargeInside; ApiError SerializationException for what is not so encoded, or is encoded otherwise.
+
+    >>> decoded(zlib.compress(b"{}"), b"deflate", 10)
+    b'{}'
+    """
+    for name in reversed(encoding.lower().replace(b" ", b"").split(b",")):
+        if name == b"identity" or not name:
+            continue
+        bits = ENCODINGS.get(name.removeprefix(b"x-"))
+        if bits is None:
+            raise _not_so_encoded()
+        body = _inflated(body, bits, limit)
+    return body
+
+
+def _inflated(body: bytes, bits: int, limit: int) -> bytes:
+    if bits == zlib.MAX_WBITS and body[:1] and body[0] & 0x0F != 8:
+        bits = -zlib.MAX_WBITS  # deflate without zlib's envelope, as some clients send it
+    reader = zlib.decompressobj(bits)
+    try:
+        found = reader.decompress(body, limit + 1)
+    except zlib.error:
+        raise _not_so_encoded() from None
+    if len(found) > limit:
+        raise TooLargeInside
+    if not reader.eof:
+        raise _not_so_encoded()
+    return found
+
+
+def _not_so_encoded() -> ApiError:
+    return ApiError("SerializationException", None, prefix=CORAL)
+
+
+def accepted(header: bytes) -> bytes | None:
+    """The encoding that an Accept-Encoding wants, None for none that we have.
+
+    >>> accepted(b"deflate;q=0.5, gzip"), accepted(b"identity"), accepted(b"gzip;q=0"), accepted(b"*")
+    (b'gzip', None, None, b'gzip')
+    """
+    wanted: dict[bytes, float] = {}
+    for part in header.lower().replace(b" ", b"").split(b","):
+        name, _, weight = part.partition(b";q=")
+        try:
+            wanted[name] = float(weight) if weight else 1.0
+        except ValueError:
+            wanted[name] = 0.0
+    anything = wanted.get(b"*", 0.0)
+    best = max(ENCODINGS, key=lambda name: wanted.get(name, anything))
+    return best if wanted.get(best, anything) > 0 else None
+
+
+def encoded(body: bytes, name: bytes) -> bytes:
+    """An answer's body in one of our encodings."""
+    writer = zlib.compressobj(LEVEL, wbits=ENCODINGS[name])
+    return writer.compress(body) + writer.flush()

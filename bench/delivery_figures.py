@@ -8,7 +8,7 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import orjson
@@ -43,6 +43,8 @@ def figures(quick: bool) -> Iterator[tuple[str, float]]:
         "delivery with a filter of three tests",
         asyncio.run(_delivery(20_000 if quick else RECORDS, FILTERS)),
     )
+    yield "three mappings on one read", asyncio.run(_fan_out(20_000 if quick else RECORDS, quick=3))
+    yield "a mapping beside a slow one", asyncio.run(_fan_out(20_000 if quick else RECORDS, quick=1, slow=1))
     yield "functions in processes", asyncio.run(_functions(20_000 if quick else RECORDS // 2))
     p50, p99 = asyncio.run(_latency(2_000 if quick else 10_000, per_second=1_000))
     yield "put returned → handler called, p50", p50 * 1000
@@ -94,6 +96,37 @@ async def _delivery(count: int, filters: tuple[Pattern, ...] = ()) -> float:
         async with running_worker(app, options):
             await asyncio.wait_for(done.wait(), 120)
             return seen / (time.perf_counter() - begun)
+
+
+async def _fan_out(count: int, quick: int, slow: int = 0) -> float:
+    """Records a second that each quick handler gets, beside the other quick ones and slow ones of 100 records a second."""
+    seen = [0] * quick
+    done = asyncio.Event()
+    app = App("bench")
+    table = app.table("bench", pk="pk", sk="sk")
+
+    def tallying(place: int) -> Callable[[Batch], Awaitable[None]]:
+        async def tally(batch: Batch) -> None:
+            seen[place] += len(batch)
+            if min(seen) >= count:
+                done.set()
+
+        return tally
+
+    async def wait(change: Change) -> None:
+        await asyncio.sleep(0.01)
+
+    for place in range(quick):
+        app.batch(table, id=f"quick {place}", batch_size=1_000)(tallying(place))
+    for place in range(slow):
+        app.on(table, id=f"slow {place}", batch_size=1)(wait)
+    with tempfile.TemporaryDirectory(prefix="tailrace-bench-") as directory:
+        options = EngineOptions(Path(directory))
+        _fill(app, options, count)
+        begun = time.perf_counter()
+        async with running_worker(app, options):
+            await asyncio.wait_for(done.wait(), 120)
+            return count / (time.perf_counter() - begun)
 
 
 def count_records(event: dict[str, list[object]], context: object) -> None:

@@ -35,6 +35,8 @@ TARGETS = (
     Target("put returned → handler called, p99", "ms", 15, "lower"),
     Target("delivery through one mapping", "records/s", 100_000, limit="decode and call"),
     Target("delivery with a filter of three tests", "records/s", 60_000, limit="decode, filter and call"),
+    Target("three mappings on one read", "records/s each", None, limit="delivery through one mapping"),
+    Target("a mapping beside a slow one", "records/s", None, limit="delivery through one mapping"),
     Target("functions in processes", "records/s", 40_000, limit="decode and call"),
     Target("boto3's TypeDeserializer", "items/s", None),
     Target("an item as plain values", "items/s", None),

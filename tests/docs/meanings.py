@@ -26,6 +26,7 @@ MAPPING: Final = {
     "max_keys": "How many failing items may stand aside at once, and how many be parked; at the bound the shard waits.",
     "max_per_key": "How many later changes of one failing item may wait behind it; at the bound the shard waits.",
     "buffer_records": "How many records are held in memory for a shard.",
+    "buffer_bytes": "What those records may weigh; one page more may be read.",
     "checkpoint_interval_ms": "How long a checkpoint may be put off; 0 saves as soon as one can be saved.",
     "backoff": "How long to wait between attempts: `base_ms` times `factor` for each, up to `cap_ms`.",
     "breaker": "When failures are an outage: the mapping pauses and probes, and attempts are not used up.",

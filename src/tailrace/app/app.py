@@ -73,6 +73,8 @@ class Mapping:
     transform: Callable[..., Any] | None = None
     enrich: Callable[..., Any] | None = None
     function: FunctionSettings = PLAIN_FUNCTION
+    only_counts: bool = False
+    """Ours, for what fits no entity: it may come and go with the typed handlers."""
 
 
 class App:
@@ -340,7 +342,9 @@ class App:
             return self._counting[table.name]
         name, unmatched = unmatched_id(table.name), Unmatched(table)
         settings = MappingSettings(name, accepts=Filter(Changes(table, unmatched=True)))
-        counting = self._counting[table.name] = Mapping(name, table, "on", unmatched.log, settings)
+        counting = self._counting[table.name] = Mapping(
+            name, table, "on", unmatched.log, settings, only_counts=True
+        )
         return counting
 
     def _declare(

@@ -85,6 +85,8 @@ class MappingSettings:
     max_keys: int = 1_024
     max_per_key: int = 1_024
     buffer_records: int = 2_000
+    buffer_bytes: int = 128 * 1024 * 1024
+    """No further read while the records that are read and not settled weigh so much; one page may exceed it."""
     checkpoint_interval_ms: int = 0
     backoff: Backoff = Backoff()
     breaker: BreakerSettings | None = BreakerSettings()
@@ -163,6 +165,7 @@ BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
     "max_keys": (1, 1_000_000),
     "max_per_key": (1, 1_000_000),
     "buffer_records": (1, 1_000_000),
+    "buffer_bytes": (1, 1 << 40),
     "checkpoint_interval_ms": (0, 3_600_000),
     "max_ranges": (1, 1_000_000),
 }

@@ -32,11 +32,11 @@ class Settlement:
     """Watermark, totals, and what is not saved yet.
 
     Shape:   `totals` counts records by outcome since the start of this machine; `unsaved` counts those that no durable
-             checkpoint covers.
+             checkpoint covers; `open_bytes` is what the records weigh that were read and are not settled.
     """
 
     __slots__ = (
-        "_given_up", "_passed", "_reports", "_saved", "_saving", "totals", "unsaved", "watched", "watermark",
+        "_given_up", "_passed", "_reports", "_saved", "_saving", "open_bytes", "totals", "unsaved", "watched", "watermark",
     )  # fmt: skip
 
     def __init__(self, checkpoint: Checkpoint, watched: Iterable[tuple[bytes, int]] = ()) -> None:
@@ -44,12 +44,18 @@ class Settlement:
         self.totals: dict[SettledAs, int] = dict.fromkeys(get_args(SettledAs), 0)
         self.watched = dict(watched)
         """The last change handled of each key that has dead letters: it overtakes the older ones."""
-        self.unsaved = 0
+        self.unsaved = self.open_bytes = 0
         self._reports: list[Report] = []
         self._given_up: list[GivenUp] = []
         self._passed: dict[bytes, int] = {}
         self._saved = checkpoint
         self._saving: _Saving | None = None
+
+    def read(self, records: Sequence[ChangeRecord], next_after: int) -> Sequence[ChangeRecord]:
+        """Take note of records in reading order; returns those that are not settled yet."""
+        fresh = self.watermark.read(records, next_after)
+        self.open_bytes += sum([record.size_bytes for record in fresh])
+        return fresh
 
     def settle(self, records: Sequence[ChangeRecord], outcome: SettledAs) -> None:
         """These records, in reading order, came to this end."""
@@ -60,6 +66,7 @@ class Settlement:
         watermark.advance()
         self.totals[outcome] += len(records)
         self.unsaved += len(records)
+        self.open_bytes -= sum([record.size_bytes for record in records])
         if self.watched and outcome == "handled":
             self._note_passed(records)
 

@@ -131,6 +131,10 @@ class ShardMachine:
         return {str(outcome): count for outcome, count in self._settlement.totals.items()}
 
     @property
+    def _is_full(self) -> bool:
+        return self._settlement.open_bytes >= self._settings.buffer_bytes
+
+    @property
     def in_flight(self) -> int:
         """Batches at the sink."""
         return self._flow.in_flight
@@ -164,6 +168,10 @@ class ShardMachine:
             return "failing keys cannot be parked: the state store does not answer"
         if not self._settlement.watermark.is_compact(self._settings.max_ranges):
             return f"a checkpoint would hold more than {self._settings.max_ranges} ranges (max_ranges)"
+        if self._is_full and self.retrying_keys:
+            return (
+                f"the records behind failing keys weigh {self._settlement.open_bytes:,} bytes (buffer_bytes)"
+            )
         if self._breaker.is_open:
             return "the sink is failing; one record at a time is tried until it accepts"
         return self._flow.blocked
@@ -266,7 +274,7 @@ class ShardMachine:
         if done.trimmed:
             last = records[0].sequence - 1 if records else done.next_after
             settlement.lost_to_trim(before + 1, max(before + 1, last))
-        fresh = settlement.watermark.read(records, done.next_after)
+        fresh = settlement.read(records, done.next_after)
         accepts = self._settings.accepts
         if accepts is not None and fresh:
             accepted: list[ChangeRecord] = []
@@ -330,8 +338,9 @@ class ShardMachine:
         if self._reading or self._closed or self._phase != "running" or self._state.failures:
             return
         room = self._settings.capacity - self._flow.buffered
+        has_room = room * 2 >= self._settings.capacity and not self._is_full
         is_compact = self._settlement.watermark.is_compact(self._settings.max_ranges)
-        if room * 2 >= self._settings.capacity and is_compact and now.monotonic_ms >= self._source.ready_ms:
+        if has_room and is_compact and now.monotonic_ms >= self._source.ready_ms:
             self._reading = True
             commands.append(Read(self._settlement.watermark.position, room))
 

@@ -20,7 +20,6 @@ from tailrace.mapping.commands import (
     ParkDone,
     ParkFailed,
     Read,
-    ReadDone,
     ReadFailed,
     SaveCheckpoint,
     Start,
@@ -31,8 +30,9 @@ from tailrace.mapping.commands import (
 )  # fmt: skip
 from tailrace.mapping.commands import LeaseLost as LeaseLostInput
 from tailrace.mapping.shard import ShardMachine
-from tailrace.ports import Batch, Clock, Failed, Failure, FailureKind, Outcome, Shard, Sink, Source, StreamRef
+from tailrace.ports import Batch, Clock, Failed, Failure, FailureKind, Outcome, Shard, Sink, StreamRef
 from tailrace.runtime.parking import Parker
+from tailrace.runtime.reading import SharedReads
 from tailrace.runtime.settle import Settler
 from tailrace.telemetry import PointReached, pass_by
 
@@ -41,13 +41,13 @@ class Driver:
     """One mapping in one shard, running. Shape: `machine` may be looked at; `progress_ms` is monotonic."""
 
     def __init__(
-        self, machine: ShardMachine, source: Source, sink: Sink, settler: Settler, parker: Parker, clock: Clock, *,
+        self, machine: ShardMachine, reads: SharedReads, sink: Sink, settler: Settler, parker: Parker, clock: Clock, *,
         shard: Shard, stream: StreamRef, mapping_id: str, reached: PointReached = pass_by,
     ) -> None:  # fmt: skip
         self.machine = machine
         self.shard = shard
         self.progress_ms = clock.now().monotonic_ms
-        self._source = source
+        self._reads = reads
         self._sink = sink
         self._settler = settler
         self._parker = parker
@@ -110,12 +110,12 @@ class Driver:
 
     async def _read(self, command: Read) -> None:
         try:
-            page = await self._source.read(self.shard, command.after, command.limit)
+            done = await self._reads.read(self._mapping_id, self.shard, command.after, command.limit)
         except PortError as error:
             self.tell(ReadFailed(_failure(error)))
             return
         self._reached("read.done")
-        self.tell(ReadDone(page.records, page.next_after, page.closed, page.trimmed))
+        self.tell(done)
 
     async def _invoke(self, command: Invoke) -> None:
         batch = Batch(

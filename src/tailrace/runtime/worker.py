@@ -16,6 +16,7 @@ from tailrace.errors import PortError, SettingsError, SourceError, StateConflict
 from tailrace.leases.lease import Lease, lease_key, release, renew, take
 from tailrace.leases.rows import VERSION, key_of
 from tailrace.mapping.commands import Completion, LeaseLost, Pause, Released, Resume
+from tailrace.mapping.reader import Budget
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Clock, Shard, Sink, Source, StateStore, StateWrite, StreamRef
 from tailrace.runtime.courier import Courier
@@ -23,6 +24,7 @@ from tailrace.runtime.driver import Driver
 from tailrace.runtime.forgetting import forget_leases, forget_shards
 from tailrace.runtime.marks import forget_marks
 from tailrace.runtime.parking import Parker
+from tailrace.runtime.reading import SharedReads
 from tailrace.runtime.redriver import Progress, Redriver, Request
 from tailrace.runtime.rows import state_write
 from tailrace.runtime.settle import Place, Settler, load_checkpoint, load_start
@@ -31,6 +33,8 @@ from tailrace.streams.record import ChangeRecord
 from tailrace.telemetry import PointReached, pass_by
 
 FORGETTING_MS: Final = 3_600_000
+READ_BUDGET_BYTES: Final = 64 * 1024 * 1024
+"""What a worker keeps of the shards it has read for mappings that come to it later; who needs more reads again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class _Table:
 
     name: str
     source: Source
+    reads: SharedReads
     handlers: list[Handler]
     begun: set[tuple[str, str]] = field(default_factory=set)
     finished: set[tuple[str, str]] = field(default_factory=set)
@@ -82,11 +87,9 @@ class Worker:
         self._code_version = code_version
         self._reached = reached
         self._ended = ended
+        budget = Budget(READ_BUDGET_BYTES)
         names = dict.fromkeys(mapping.table.name for mapping in app.mappings)
-        self._tables = [
-            _Table(name, source_of(name), [each for each in app.mappings if each.table.name == name])
-            for name in names
-        ]
+        self._tables = [self._table(name, source_of(name), budget) for name in names]
         self._leases: dict[tuple[str, str], Lease] = {}
         self._drivers: dict[tuple[str, str], tuple[Driver, str]] = {}
         self._look = asyncio.Event()
@@ -99,6 +102,10 @@ class Worker:
         """Tells on-failure destinations; set by whoever made the worker."""
         self.redriver: Redriver | None = None
         """Puts dead letters back; set by whoever made the worker."""
+
+    def _table(self, name: str, source: Source, budget: Budget) -> _Table:
+        handlers = [each for each in self.app.mappings if each.table.name == name]
+        return _Table(name, source, SharedReads(source, budget, len(handlers)), handlers)
 
     # ---- what others may see -------------------------------------------------------------------------------------
 
@@ -185,7 +192,7 @@ class Worker:
         known = {mapping.id for mapping in self.app.mappings}
         for row in await self._state.query(key_of("mapping", self.app.name, "")):
             name = str(row.fields["id"])
-            if name not in known:
+            if name not in known and not row.fields.get("only_counts"):
                 raise SettingsError(
                     f"app {self.app.name!r} has checkpoints of a handler {name!r} that it no longer declares: what it "
                     "has not handled would be forgotten",
@@ -195,7 +202,8 @@ class Worker:
             self._paused.add(str(row.fields["id"]))
         await self._state.transact([
             StateWrite(key_of("mapping", self.app.name, mapping.id),
-                       {"v": VERSION, "id": mapping.id, "table": mapping.table.name})
+                       {"v": VERSION, "id": mapping.id, "table": mapping.table.name,
+                        **({"only_counts": True} if mapping.only_counts else {})})
             for mapping in self.app.mappings
         ])  # fmt: skip
 
@@ -306,7 +314,7 @@ class Worker:
         settler = Settler(self._state, place, lease, self._code_version, self._reached, announced)
         parker = Parker(self._state, place, lease, self._clock, self._code_version, self._reached)
         driver = Driver(
-            ShardMachine(handler.settings.reading(stream.arn, stream.view_type, stream.region)), table.source, self.sinks[handler.id], settler, parker, self._clock,
+            ShardMachine(handler.settings.reading(stream.arn, stream.view_type, stream.region)), table.reads, self.sinks[handler.id], settler, parker, self._clock,
             shard=shard, stream=stream, mapping_id=handler.id, reached=self._reached,
         )  # fmt: skip
         self._drivers[handler.id, shard.shard_id] = (driver, table.name)
@@ -316,6 +324,7 @@ class Worker:
         async def run() -> None:
             is_finished = await driver.run(start)
             del self._drivers[handler.id, shard.shard_id]
+            table.reads.leave(handler.id, shard)
             if is_finished:
                 await self._finished(table, handler, stream, shard)
             self._look.set()

@@ -20,6 +20,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"max_keys": 0}, "max_keys: 0 is not allowed; it is a whole number from 1 to 1000000"),
     ({"max_per_key": 0}, "max_per_key: 0 is not allowed; it is a whole number from 1 to 1000000"),
     ({"buffer_records": 0}, "buffer_records: 0 is not allowed; it is a whole number from 1 to 1000000"),
+    ({"buffer_bytes": 0}, "buffer_bytes: 0 is not allowed; it is a whole number from 1 to 1099511627776"),
     ({"order": "random"}, "order: 'random' is not allowed; it is 'key' or 'lane'"),
 ]  # fmt: skip
 

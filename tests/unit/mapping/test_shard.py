@@ -22,7 +22,7 @@ from tailrace.mapping.commands import (
     Woken,
 )  # fmt: skip
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
-from tailrace.mapping.settings import MappingSettings
+from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.shard import ShardMachine
 from tests.unit.mapping.records import now, record, records
 
@@ -91,6 +91,21 @@ def test_reads_go_on_while_a_batch_is_at_the_sink_until_the_buffer_is_half_full(
     assert [command for command in commands if isinstance(command, Read)] == [Read(4, 2)]
     assert "Read" not in names(machine.step(ReadDone(records(5, 6), 6), now()))
     assert Read(6, 2) in machine.step(InvokeDone(1, Written()), now())
+
+
+def test_reads_stop_while_what_is_not_settled_weighs_too_much() -> None:
+    machine = begun(MappingSettings("m", batch_size=1, buffer_bytes=200))  # a record weighs 100
+    assert "Read" in names(machine.step(ReadDone(records(1), 1), now()))
+    assert "Read" not in names(machine.step(ReadDone(records(2), 2), now()))
+    assert Read(2, 2_000) in machine.step(InvokeDone(1, Written()), now())
+
+
+def test_what_stands_behind_a_failing_key_and_weighs_too_much_blocks_in_words() -> None:
+    settings = MappingSettings("m", batch_size=1, buffer_bytes=200, breaker=None, backoff=Backoff(60_000))
+    machine = begun(settings)
+    machine.step(ReadDone(records(1, 2, key="k"), 2), now())
+    machine.step(InvokeDone(1, Failed(whole=Failure(FailureKind.RECORD, "no"))), now())
+    assert machine.blocked == "the records behind failing keys weigh 200 bytes (buffer_bytes)"
 
 
 def test_a_read_that_goes_back_is_not_believed() -> None:

@@ -9,11 +9,13 @@ from tailrace.errors import LeaseLost, SinkError, SourceError, StoreError
 from tailrace.leases.lease import Lease
 from tailrace.mapping.commands import Checkpoint, Park, SaveCheckpoint, Start
 from tailrace.mapping.commands import LeaseLost as LeaseLostInput
+from tailrace.mapping.reader import Budget
 from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Batch, Outcome, Page, Shard, StreamRef, Written
 from tailrace.runtime.driver import Driver
 from tailrace.runtime.parking import Parker
+from tailrace.runtime.reading import SharedReads
 from tailrace.runtime.settle import Place, Settler
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.record import ChangeRecord
@@ -114,7 +116,7 @@ class Ground:
         self.parker = Parking()
         chosen = MappingSettings("note", backoff=Backoff(1_000, 2.0, 60_000), **settings)
         self.driver = Driver(
-            ShardMachine(chosen), source, sink, settler, self.parker, self.clock, shard=SHARD, stream=STREAM, mapping_id="note",
+            ShardMachine(chosen), SharedReads(source, Budget(0), 1), sink, settler, self.parker, self.clock, shard=SHARD, stream=STREAM, mapping_id="note",
             reached=self.points.append,
         )  # fmt: skip
 

@@ -416,6 +416,24 @@ def test_a_handler_whose_name_vanished_stops_the_start(shop: Shop) -> None:
         assert "mapping rename" in (caught.value.hint or "")
 
 
+def test_what_only_counts_may_come_and_go_with_the_typed_handlers() -> None:
+    def made(*, typed: bool) -> App:
+        app = App("shop")
+        shop = app.table("shop", pk="pk", sk="sk")
+
+        class Order(Item, table=shop, pk="ORDER#{id}", sk="META"):
+            id: str
+
+        app.on(Order if typed else shop, id="note")(lambda change: None)
+        return app
+
+    with World(made(typed=True)) as world:
+        world.settle()
+        world.kill()
+        world.use(made(typed=False))
+        world.settle()
+
+
 def test_a_scan_gives_every_item_in_the_order_of_the_keys_and_the_items_of_one_entity() -> None:
     app = App("shop")
     shop = app.table("shop", pk="pk", sk="sk")

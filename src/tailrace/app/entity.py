@@ -4,8 +4,11 @@ Rules of this file: a key is made of fields and read back into them; two entitie
 the second is declared. Called by item.py (`class Order(Item, table=…)`) and by `App.entity`.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Generic, TypeVar
+
+import orjson
 
 from tailrace.app.codec import MISFITS, Codec
 from tailrace.app.field_path import FieldPath
@@ -87,6 +90,12 @@ class _KeyPart:
                 return attribute
             texts[name] = attribute[kind]
         return {"S": self.template.format(texts)}
+
+    @property
+    def json_pattern(self) -> bytes:
+        """What the attribute looks like in the JSON of a key, as `Template.json_pattern` says."""
+        value = self.template.json_pattern if self.kind == "S" else rb'[^"\\]+'
+        return b'%b:\\{"%b":"%b"\\}' % (re.escape(orjson.dumps(self.attribute)), self.kind.encode(), value)
 
     def fits(self, attribute: AttributeValue | None) -> bool:
         """Whether a key attribute is of this template."""
@@ -265,6 +274,13 @@ class Entity(Generic[T]):
                 f"{self}.{field.name} is {field.codec.words}, and the table's TTL attribute holds a number of seconds: "
                 f"{field.name}: Epoch (from tailrace import Epoch) is a datetime kept so"
             )
+
+    @property
+    def key_pattern(self) -> bytes | None:
+        """What the JSON of its keys looks like when nothing in it is escaped; None when fields must be read to know. Raises: SettingsError."""
+        if any(part.has_checks for part in self.parts):
+            return None
+        return b"\\{%b\\}" % b",".join([part.json_pattern for part in self.parts])
 
     # ---- both ways -----------------------------------------------------------------------------------------------------
 

@@ -24,27 +24,40 @@ EVENTS: tuple[EventName, ...] = ("INSERT", "MODIFY", "REMOVE")
 
 
 class Entities(list["Entity[Any]"]):
-    """The classes that are kept in a table, as they declare themselves; at most one of them fits a key."""
+    """The classes that are kept in a table, as they declare themselves; at most one of them fits a key.
+
+    Theory of operation: every handler of a table asks for every record, so a key is judged without decoding it: one pattern over its
+    JSON has a group for each class. What it does not match (something is escaped, a field must be read to know, or nothing fits) is decoded.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self._pattern: re.Pattern[bytes] | None = None
+        self._plain: list[Entity[Any]] = []
         self._found: dict[bytes, Entity[Any] | None] = {}
-        self._older: dict[bytes, Entity[Any] | None] = {}
-        """What was found before `_found` was begun: handlers read a little apart, and who comes second shall find all of it."""
 
     def of(self, keys: bytes) -> "Entity[Any] | None":
-        """The entity of a record's keys (JSON). Every handler of a table asks for every record, so answers are kept."""
+        """The entity of a record's keys (JSON). Raises: SettingsError when a class cannot be read."""
+        matched = (self._pattern or self._compiled()).fullmatch(keys)
+        if matched is not None and matched.lastindex is not None:
+            return self._plain[matched.lastindex - 1]
         try:
             return self._found[keys]
         except KeyError:
-            if keys in self._older:
-                return self._older[keys]
             item = orjson.loads(keys)
             found = next((each for each in self if each.parts and each.fits(item)), None)
             if len(self._found) >= MOST_KEPT:
-                self._older, self._found = self._found, {}
+                self._found = {}
             self._found[keys] = found
             return found
+
+    def _compiled(self) -> re.Pattern[bytes]:
+        patterns = [(each, each.key_pattern) for each in self]
+        self._plain = [each for each, pattern in patterns if pattern is not None]
+        self._pattern = re.compile(
+            b"|".join(b"(%b)" % pattern for _, pattern in patterns if pattern), re.DOTALL
+        )
+        return self._pattern
 
     def add(self, entity: "Entity[Any]") -> None:
         """One more."""
@@ -57,8 +70,8 @@ class Entities(list["Entity[Any]"]):
         self.remove(entity)
 
     def _forget(self) -> None:
+        self._pattern = None
         self._found.clear()
-        self._older.clear()
 
 
 @dataclass(frozen=True, slots=True)

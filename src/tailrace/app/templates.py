@@ -13,6 +13,8 @@ from itertools import pairwise
 from string import Formatter
 from typing import Final, TypeAlias
 
+import orjson
+
 from tailrace.errors import ItemError, SettingsError
 
 SEPARATORS: Final = "#|"
@@ -58,6 +60,16 @@ class Template:
         one = f"[^{re.escape(self.excluded)}]" if self.excluded else "."
         made = [re.escape(part) if isinstance(part, str) else f"({one}+?)" for part in self.parts]
         return re.compile("".join(made), re.DOTALL)
+
+    @cached_property
+    def json_pattern(self) -> bytes:
+        """A pattern of the texts of this form inside JSON, as long as nothing in them is escaped; it makes no group."""
+        one = f'[^{re.escape(self.excluded)}"\\\\]'.encode()
+        made = [
+            re.escape(orjson.dumps(part)[1:-1]) if isinstance(part, str) else b"(?:" + one + b"+?)"
+            for part in self.parts
+        ]
+        return b"".join(made)
 
     def parse(self, key: str) -> dict[str, str] | None:
         """The fields in a key, as text; None when it is not of this template.

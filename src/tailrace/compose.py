@@ -319,7 +319,9 @@ class Node:
         from tailrace.functions.pool import ProcessRunner
         from tailrace.server.lambda_service import LambdaService
 
-        self._lambdas = LambdaService(self.engine, functions, ProcessRunner, self._joined, self._use)
+        self._lambdas = LambdaService(
+            self.engine, functions, ProcessRunner, self._joined, self._use, lambda: self._worker
+        )
         self.http.rest = self._lambdas.answer
         await self._lambdas.start()
 

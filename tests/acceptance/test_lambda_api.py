@@ -1,88 +1,12 @@
 """Lambda's API of `tailrace serve --function`, through boto3's `lambda` client and a real process."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
-from botocore.exceptions import ClientError
 
-from tests.crash.node import Node, free_port
-
-FUNCTIONS = """
-import json, os
-
-def tally(event, context):
-    with open(os.path.join(os.path.dirname(__file__), "output"), "a") as file:
-        for record in event["Records"]:
-            file.write(record["dynamodb"]["Keys"]["id"]["S"] + "\\n")
-
-def echo(event, context):
-    return {"event": event, "name": context.function_name}
-
-def fail(event, context):
-    raise LookupError("no such country")
-"""
-ORDERS = {
-    "TableName": "orders", "BillingMode": "PAY_PER_REQUEST",
-    "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
-    "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
-    "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
-}  # fmt: skip
-
-
-class Shop:
-    """A server with three functions, and clients of it."""
-
-    def __init__(self, directory: Path) -> None:
-        (directory / "functions.py").write_text(FUNCTIONS)
-        self.output = directory / "output"
-        options = [f"--function={name}=functions:{name}" for name in ("tally", "echo", "fail")]
-        self.node = Node(directory, free_port(), ("serve", *options))
-        self.start()
-
-    def start(self) -> None:
-        """Begin, or begin again."""
-        self.node.start()
-        self.node.wait_until_answering()
-        given: dict[str, Any] = {
-            "endpoint_url": f"http://127.0.0.1:{self.node.port}", "region_name": "us-east-1",
-            "aws_access_key_id": "any", "aws_secret_access_key": "any",
-            "config": Config(retries={"total_max_attempts": 1}),
-        }  # fmt: skip
-        self.client = boto3.client("lambda", **given)
-        self.tables = boto3.client("dynamodb", **given)
-
-    def stream(self) -> str:
-        """A table's stream."""
-        return str(self.tables.create_table(**ORDERS)["TableDescription"]["LatestStreamArn"])
-
-    def put(self, name: str) -> None:
-        """Write an order."""
-        self.tables.put_item(TableName="orders", Item={"id": {"S": name}})
-
-    def lines(self) -> list[str]:
-        """What the function was given."""
-        return self.output.read_text().split() if self.output.exists() else []
-
-    def state(self, uuid: str) -> str:
-        """A mapping's state; "gone" when there is none."""
-        try:
-            return str(self.client.get_event_source_mapping(UUID=uuid)["State"])
-        except self.client.exceptions.ResourceNotFoundException:
-            return "gone"
-
-
-def until(look: Callable[[], Any], wanted: Any) -> None:
-    """Wait for a fact."""
-    deadline = time.monotonic() + 15
-    while (found := look()) != wanted:
-        assert time.monotonic() < deadline, f"{found!r} is not {wanted!r}"
-        time.sleep(0.05)
+from tests.acceptance.lambda_shop import Shop, refused, until
 
 
 @pytest.fixture(scope="module")
@@ -102,18 +26,6 @@ def stream(shop: Shop) -> str:
     arn = shop.stream()
     shop.put("before")
     return arn
-
-
-def refused(call: Callable[..., Any], **given: Any) -> tuple[str, str, int]:
-    """An error's code, words and status."""
-    with pytest.raises(ClientError) as caught:
-        call(**given)
-    answer: Any = caught.value.response
-    return (
-        answer["Error"]["Code"],
-        answer["Error"]["Message"],
-        answer["ResponseMetadata"]["HTTPStatusCode"],
-    )
 
 
 def test_a_mapping_lives_through_create_disable_restart_enable_and_delete(shop: Shop, stream: str) -> None:

@@ -7,7 +7,7 @@ since the start of the worker. Made by `runtime/worker.py`, read by `server.snap
 from bisect import bisect_left
 from typing import Final
 
-from tailrace.ports import Batch, Clock, Outcome, Sink
+from tailrace.ports import Batch, Clock, Failed, Failure, Outcome, Sink
 
 BOUNDS_MS: Final = (1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000)
 
@@ -19,13 +19,19 @@ class TimedSink:
         self.sink = sink
         self.total_ms = 0
         self._clock = clock
+        self.last: Outcome | None = None
+        """What came of the last attempt; None before the first."""
         self._counts = [0] * (len(BOUNDS_MS) + 1)
 
     async def write(self, batch: Batch) -> Outcome:
         """What the sink says, timed; a failure takes its time too."""
         started_ms = self._clock.now().monotonic_ms
         try:
-            return await self.sink.write(batch)
+            self.last = await self.sink.write(batch)
+            return self.last
+        except Exception as error:  # it goes on to the driver, which makes the same of it
+            self.last = Failed(whole=Failure(error=str(error)))
+            raise
         finally:
             took_ms = self._clock.now().monotonic_ms - started_ms
             self.total_ms += took_ms

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("tailrace.server")
 
-REST: Final = b"/2015-03-31/"
+REST: Final = (b"/2015-03-31/", b"/2017-03-31/")
 IDENTITY: Final = b"identity"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 INTERNAL_ERROR: Final = error_body(internal_server_error())

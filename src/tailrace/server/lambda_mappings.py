@@ -1,34 +1,27 @@
-"""Event source mappings made through Lambda's API: their rows, their documents, and what of their settings is refused.
+"""Event source mappings made through Lambda's API: their rows, their documents, and what an update changes.
 
-Rules of this file: values in, values out; texts verbatim as AWS's where semantics §2.2 has them. A row is `esm/<uuid>`, format 1, documented in
-docs/formats/state.md. Called by lambda_service.py and the operations.
+Rules of this file: values in, values out; what is refused of a setting stands in lambda_settings.py. A row is `esm/<uuid>`, format 1, documented
+in docs/formats/state.md. Called by lambda_service.py and the operations.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from tailrace.app.destination_config import destination_arn
-from tailrace.errors import ApiError, SettingsError
 from tailrace.leases.rows import VERSION, readable
-from tailrace.mapping.filters import INVALID
-from tailrace.mapping.settings import MappingSettings
+from tailrace.server.lambda_constraints import invalid, truth
+from tailrace.server.lambda_settings import OTHER_SOURCES, SETTINGS, filter_criteria_error, read_settings
 from tailrace.sinks.lambda_function import function_arn
 
-DEFAULTS: Final[Mapping[str, Any]] = {
-    "BatchSize": 100, "BisectBatchOnFunctionError": False, "DestinationConfig": {"OnFailure": {}}, "FunctionResponseTypes": [],
-    "MaximumBatchingWindowInSeconds": 0, "MaximumRecordAgeInSeconds": -1, "MaximumRetryAttempts": -1,
-    "ParallelizationFactor": 1, "TumblingWindowInSeconds": 0,
-}  # fmt: skip
-RANGES: Final = {
-    "BatchSize": (1, 10_000), "MaximumBatchingWindowInSeconds": (0, 300), "MaximumRecordAgeInSeconds": (-1, 604_800),
-    "MaximumRetryAttempts": (-1, 10_000), "ParallelizationFactor": (1, 10), "TumblingWindowInSeconds": (0, 900),
-}  # fmt: skip
-SETTINGS: Final = (*DEFAULTS, "FilterCriteria")
-FIXED: Final = ("EventSourceArn", "FunctionName", "Enabled", "StartingPosition", "StartingPositionTimestamp")
 NOT_FOUND: Final = "The resource you requested does not exist."
 UNCHANGED: Final = "User action"
 PREFIX: Final = "esm/"
+CREATED_WITH: Final = ("EventSourceArn", "StartingPosition", "StartingPositionTimestamp", "Tags")
+"""What CreateEventSourceMapping takes beside the settings and UpdateEventSourceMapping does not."""
+EITHER: Final = ("FunctionName", "Enabled", "UUID")
+NOTHING_YET: Final = "No records processed"
+OK: Final = "OK"
+PROBLEM: Final = "PROBLEM: Function call failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +37,7 @@ class EventSourceMapping:
     settings: Mapping[str, Any]
     modified_ms: int
     deleting: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -55,7 +49,7 @@ class EventSourceMapping:
         return {
             "v": VERSION, "function": self.function, "stream_arn": self.stream_arn, "table": self.table,
             "position": self.position, "enabled": self.enabled, "settings": dict(self.settings),
-            "modified_ms": self.modified_ms, "deleting": self.deleting,
+            "modified_ms": self.modified_ms, "deleting": self.deleting, "tags": dict(self.tags),
         }  # fmt: skip
 
 
@@ -66,16 +60,21 @@ def read_mapping(key: str, fields: Mapping[str, Any]) -> EventSourceMapping:
     return EventSourceMapping(uuid=key.removeprefix(PREFIX), **row)
 
 
-def document(mapping: EventSourceMapping, state: str, region: str, account: str) -> dict[str, Any]:
+def document(
+    mapping: EventSourceMapping, state: str, result: str, region: str, account: str
+) -> dict[str, Any]:
     """The configuration that Lambda answers. Source: semantics §2.1."""
-    settings = {name: value for name, value in mapping.settings.items() if value is not None}
+    settings = dict(mapping.settings)
+    if error := filter_criteria_error(settings):
+        del settings["FilterCriteria"]
+        settings["FilterCriteriaError"] = error
     return {
         "UUID": mapping.uuid,
         "EventSourceArn": mapping.stream_arn,
-        "EventSourceMappingArn": f"arn:aws:lambda:{region}:{account}:event-source-mapping:{mapping.uuid}",
+        "EventSourceMappingArn": mapping_arn(mapping.uuid, region, account),
         "FunctionArn": function_arn(region, account, mapping.function),
         "LastModified": mapping.modified_ms / 1_000,
-        "LastProcessingResult": "No records processed",
+        "LastProcessingResult": result,
         "StartingPosition": mapping.position,
         "State": state,
         "StateTransitionReason": UNCHANGED,
@@ -83,70 +82,30 @@ def document(mapping: EventSourceMapping, state: str, region: str, account: str)
     }
 
 
-def read_settings(payload: Mapping[str, Any], before: Mapping[str, Any] = DEFAULTS) -> dict[str, Any]:
-    """Every setting of a mapping, those of the payload changed.
-
-    Raises:  ApiError, in AWS's words where they are known.
-    """
-    for name in payload:
-        if name not in (*SETTINGS, *FIXED, "UUID") and payload[name] not in (None, {}, []):
-            raise invalid(f"Tailrace does not emulate {name} of event source mappings.")
-    given = {name: payload[name] for name in SETTINGS if payload.get(name) is not None}
-    for name, (lowest, highest) in RANGES.items():
-        if name in given:
-            _check_range(name, given[name], lowest, highest)
-    if given.get("TumblingWindowInSeconds"):
-        raise invalid("Tailrace does not emulate TumblingWindowInSeconds of event source mappings.")
-    settings = {**before, **given}
-    if not settings.get("FilterCriteria", {}).get("Filters"):
-        settings.pop("FilterCriteria", None)
-    _check_whole(settings)
-    return settings
+def mapping_arn(uuid: str, region: str, account: str) -> str:
+    """The ARN of a mapping."""
+    return f"arn:aws:lambda:{region}:{account}:event-source-mapping:{uuid}"
 
 
-def _check_range(name: str, value: object, lowest: int, highest: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ApiError("SerializationException", f"{name} is no whole number")
-    if lowest <= value <= highest:
-        return
-    bound = f"greater than or equal to {lowest}" if value < lowest else f"less than or equal to {highest}"
-    place = name[0].lower() + name[1:]
-    raise ApiError(
-        "ValidationException",
-        f"1 validation error detected: Value '{value}' at '{place}' failed to satisfy constraint: "
-        f"Member must have value {bound}",
-    )
+def check_names(payload: Mapping[str, Any], *also: str) -> None:
+    """Raises: ApiError for a member that nobody knows, and for one that only a new mapping is given."""
+    for name, value in payload.items():
+        if value is None or name in (*SETTINGS, *OTHER_SOURCES, *EITHER, *also):
+            continue
+        if name in CREATED_WITH:
+            raise invalid(f"{name} of an event source mapping cannot be changed: make a new mapping.")
+        raise invalid(f"Tailrace does not know {name} of event source mappings.")
 
 
-def _check_whole(settings: Mapping[str, Any]) -> None:
-    try:
-        destination_arn(settings["DestinationConfig"])
-        MappingSettings.for_lambda("checked", **for_machine(settings))
-    except SettingsError as error:
-        text = str(error.args[0])
-        raise invalid(INVALID if INVALID in text else text) from error
-
-
-def for_machine(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that the machine knows."""
-    return {
-        name: value
-        for name, value in settings.items()
-        if name not in ("DestinationConfig", "TumblingWindowInSeconds")
-    }
-
-
-def invalid(message: str) -> ApiError:
-    """An InvalidParameterValueException."""
-    return ApiError("InvalidParameterValueException", message)
-
-
-def changed(mapping: EventSourceMapping, payload: Mapping[str, Any], now_ms: int) -> EventSourceMapping:
+def changed(
+    mapping: EventSourceMapping, function: str, payload: Mapping[str, Any], now_ms: int
+) -> EventSourceMapping:
     """The mapping after UpdateEventSourceMapping. Raises: ApiError."""
     enabled = payload.get("Enabled")
     return replace(
         mapping,
-        enabled=mapping.enabled if enabled is None else bool(enabled),
+        function=function,
+        enabled=mapping.enabled if enabled is None else truth("Enabled", enabled),
         settings=read_settings(payload, mapping.settings),
         modified_ms=now_ms,
     )

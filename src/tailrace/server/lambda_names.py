@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tailrace.errors import ApiError
-from tailrace.server.lambda_mappings import invalid
+from tailrace.server.lambda_constraints import Violations, unreadable
 from tailrace.server.lambda_service import Function, LambdaService
 from tailrace.sinks.lambda_function import function_arn
 
@@ -54,7 +54,10 @@ def configuration(service: LambdaService, function: Function) -> dict[str, Any]:
 
 def page_size(query: Mapping[str, str], most: int) -> int:
     """How many a page shows. Raises: ApiError."""
-    text = query.get("MaxItems", str(most))
-    if not text.isdigit() or not 1 <= int(text) <= 10_000:
-        raise invalid(f"MaxItems {text} is not from 1 to 10000.")
-    return min(int(text), most)
+    given = query.get("MaxItems", str(most))
+    if not given.removeprefix("-").isdigit():
+        raise unreadable("MaxItems", "whole number")
+    violations = Violations()
+    violations.within("MaxItems", int(given), 1, 10_000)
+    violations.refuse()
+    return min(int(given), most)

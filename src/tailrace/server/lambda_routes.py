@@ -5,7 +5,7 @@ Reference (the paths of 2015-03-31), "Common errors".
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
@@ -19,22 +19,32 @@ from tailrace.server.wire import Headers
 if TYPE_CHECKING:
     from tailrace.server.lambda_service import LambdaService
 
-PREFIX: Final = b"/2015-03-31/"
+PREFIX: Final = re.compile(rb"/201[57]-03-31/")
+"""Tags have a path of their own."""
 SERVER_FAULT: Final = 500
 MODULES: Final = (
     "create_event_source_mapping", "delete_event_source_mapping", "get_event_source_mapping", "get_function", "invoke",
-    "list_event_source_mappings", "list_functions", "update_event_source_mapping",
+    "list_event_source_mappings", "list_functions", "list_tags", "tag_resource", "untag_resource", "update_event_source_mapping",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request. Shape: `names` are the parts of the path, `query` what follows the `?`."""
+    """One request. Shape: `names` are the parts of the path, `parameters` what follows the `?`."""
 
     names: Mapping[str, str]
-    query: Mapping[str, str]
+    parameters: Sequence[tuple[str, str]]
     headers: Headers
     body: bytes
+
+    @property
+    def query(self) -> dict[str, str]:
+        """What follows the `?`, the last of a name."""
+        return dict(self.parameters)
+
+    def several(self, name: str) -> list[str]:
+        """Every value of a name after the `?`."""
+        return [value for key, value in self.parameters if key == name]
 
     def payload(self) -> dict[str, Any]:
         """The members of a JSON body. Raises: ApiError."""
@@ -102,11 +112,11 @@ def find(
 ) -> tuple[LambdaOperation, Ask]:
     """The operation of a request. Raises: ApiError for a path that is none."""
     path, _, query = url.partition(b"?")
-    rest = path.removeprefix(PREFIX).decode("latin-1")
+    rest = PREFIX.sub(b"", path, count=1).decode("latin-1")
     for each in operations:
         if each.method == method and (found := each.path.fullmatch(rest)):
             names = {name: unquote(part) for name, part in found.groupdict().items()}
-            return each, Ask(names, dict(parse_qsl(query.decode("latin-1"))), headers, body)
+            return each, Ask(names, parse_qsl(query.decode("latin-1")), headers, body)
     raise ApiError(
         "UnknownOperationException",
         "Tailrace does not emulate this operation of Lambda. `tailrace coverage` lists what it does.",

@@ -18,16 +18,20 @@ from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError, TailraceError
 from tailrace.leases.checkpoint import checkpoint_key, checkpoint_write
 from tailrace.leases.rows import key_of
-from tailrace.ports import StateWrite, StreamRef
+from tailrace.ports import Failed, StateWrite, StreamRef
+from tailrace.runtime.worker import Worker
 from tailrace.server import lambda_routes as routes
 from tailrace.server.lambda_mappings import (
     NOT_FOUND,
+    NOTHING_YET,
+    OK,
     PREFIX,
+    PROBLEM,
     EventSourceMapping,
     document,
-    for_machine,
     read_mapping,
 )
+from tailrace.server.lambda_settings import filter_criteria_error, for_machine
 from tailrace.server.wire import Headers, check_authentication, internal_server_error
 from tailrace.sinks.lambda_function import Runner, request_id
 
@@ -55,12 +59,12 @@ class Function:
 
 
 class LambdaService:
-    """Shape: `use` hands over to a worker of this app."""
+    """Shape: `use` hands over to a worker of this app, `worker` is the one that runs now."""
 
     def __init__(
         self, engine: Engine, functions: Mapping[str, NamedFunction],
         runner: Callable[[str, CodePlace, FunctionSettings], ProcessLike], flushed: Callable[[], Awaitable[None]],
-        use: Callable[[App], Awaitable[None]],
+        use: Callable[[App], Awaitable[None]], worker: Callable[[], Worker | None],
     ) -> None:  # fmt: skip
         self.engine = engine
         self.functions = {
@@ -69,6 +73,7 @@ class LambdaService:
         }
         self.flushed = flushed
         self._use = use
+        self._worker = worker
         self._operations = routes.lambda_operations()
         self._under_way: dict[str, str] = {}
         self._handing_over: set[asyncio.Task[None]] = set()
@@ -104,7 +109,28 @@ class LambdaService:
     def document(self, mapping: EventSourceMapping) -> dict[str, Any]:
         """Its configuration and state."""
         state = self._under_way.get(mapping.uuid) or ("Enabled" if mapping.enabled else "Disabled")
-        return document(mapping, state, self.engine.settings.region, self.engine.settings.account)
+        settings = self.engine.settings
+        return document(mapping, state, self._result(mapping), settings.region, settings.account)
+
+    def _result(self, mapping: EventSourceMapping) -> str:
+        """What came of its last batch: of this run, else of those before it. Source: semantics §2.1 (LastProcessingResult)."""
+        worker = self._worker()
+        sink = None if worker is None else worker.sinks.get(mapping.uuid)
+        if sink is not None and sink.last is not None:
+            return PROBLEM if isinstance(sink.last, Failed) else OK
+        rows = self.engine.state_query(key_of("ledger", APP, mapping.uuid, ""))
+        return OK if any(row.fields["totals"].get("handled") for row in rows) else NOTHING_YET
+
+    def check_unmapped(self, stream_arn: str, function: str) -> None:
+        """Raises: ApiError when there is a mapping of this stream to this function."""
+        for each in self.mappings():
+            if (each.stream_arn, each.function) == (stream_arn, function):
+                raise ApiError(
+                    "ResourceConflictException",
+                    f'The event source arn (" {stream_arn} ") and function (" {function} ") provided mapping already exists. '
+                    f"Please update or delete the existing mapping with UUID {each.uuid}",
+                    status=409,
+                )
 
     def new_uuid(self, what: str) -> str:
         """An identity that no mapping has."""
@@ -186,7 +212,7 @@ class LambdaService:
         app = App(APP)
         for each in mappings:
             function, table = self.functions.get(each.function), self._table(app, each)
-            if not each.enabled or function is None or table is None:
+            if not each.enabled or function is None or table is None or filter_criteria_error(each.settings):
                 continue
             app.function(
                 function.code, table, id=each.uuid, name=each.function, **for_machine(each.settings),

@@ -1,9 +1,9 @@
 """CreateEventSourceMapping: run a function for the changes of a table's stream.
 
 Behaviour:     answers 202 in the state Creating; the mapping is a row, and runs again after a restart. LATEST begins behind everything written before
-               the answer.
-Limits:        semantics §2.1; five filters.
-Not emulated:  TumblingWindowInSeconds, KMSKeyArn, MetricsConfig, Tags, sources other than DynamoDB streams; permissions. A
+               the answer. KMSKeyArn and MetricsConfig are kept and shown: the row is not encrypted, and events are counted without being asked.
+Limits:        semantics §2.1; five filters; 50 tags.
+Not emulated:  TumblingWindowInSeconds, sources other than DynamoDB streams, versions and aliases, permissions. A
                stream that is switched off and on is followed under its new ARN; on AWS that needs a new mapping.
 Source:        AWS API Reference, CreateEventSourceMapping; semantics §2.1, §2.2.
 """
@@ -15,10 +15,12 @@ import orjson
 
 from tailrace.errors import ApiError
 from tailrace.ports import StreamRef
-from tailrace.server.lambda_mappings import EventSourceMapping, invalid, read_settings
+from tailrace.server.lambda_constraints import FUNCTION_NAME, Violations, invalid, tags, text, truth
+from tailrace.server.lambda_mappings import CREATED_WITH, EventSourceMapping, check_names
 from tailrace.server.lambda_names import function_name
 from tailrace.server.lambda_routes import Ask, Told, lambda_operation
 from tailrace.server.lambda_service import LambdaService
+from tailrace.server.lambda_settings import read_settings
 from tailrace.streams.arns import parse_stream_arn
 
 POSITIONS: Final = ("LATEST", "AT_TIMESTAMP", "TRIM_HORIZON")
@@ -28,47 +30,49 @@ POSITIONS: Final = ("LATEST", "AT_TIMESTAMP", "TRIM_HORIZON")
 async def create_event_source_mapping(service: LambdaService, ask: Ask) -> Told:
     """Make a mapping. Raises: ApiError."""
     payload = ask.payload()
-    arn = str(payload.get("EventSourceArn") or "")
+    _check_members(payload)
+    settings = read_settings(payload)
+    enabled = truth("Enabled", True if payload.get("Enabled") is None else payload["Enabled"])
+    arn = text("EventSourceArn", payload.get("EventSourceArn") or "")
     if not arn.startswith("arn:aws:dynamodb:") or "/stream/" not in arn:
         raise invalid("Unrecognized event source.")
     position = _position(payload, arn)
-    name = function_name(str(payload.get("FunctionName") or ""))
+    name = function_name(payload["FunctionName"])
     if name not in service.functions:
         raise invalid("Function does not exist")
     stream = _stream(service, arn)
-    for each in service.mappings():
-        if (each.stream_arn, each.function) == (arn, name):
-            raise ApiError(
-                "ResourceConflictException",
-                f'The event source arn (" {arn} ") and function (" {name} ") provided mapping already exists. '
-                f"Please update or delete the existing mapping with UUID {each.uuid}",
-                status=409,
-            )
-    settings = read_settings(payload)
-    enabled = payload.get("Enabled", True) is not False
+    service.check_unmapped(arn, name)
     made = EventSourceMapping(
         service.new_uuid(f"{arn}/{name}"), name, arn, stream.table, position, enabled, settings,
-        service.engine.clock.now().wall_ms,
+        service.engine.clock.now().wall_ms, tags=tags(payload.get("Tags") or {}),
     )  # fmt: skip
     begins = service.latest(made, stream) if position == "LATEST" else []
     return Told(202, orjson.dumps(await service.save(made, "Creating", *begins)))
 
 
+def _check_members(payload: Mapping[str, Any]) -> None:
+    check_names(payload, *CREATED_WITH)
+    violations = Violations()
+    violations.given("FunctionName", payload.get("FunctionName"))
+    if payload.get("FunctionName") is not None:
+        violations.fits("FunctionName", text("FunctionName", payload["FunctionName"]), FUNCTION_NAME)
+    if payload.get("StartingPosition") is not None:
+        violations.one_of("StartingPosition", payload["StartingPosition"], POSITIONS)
+    violations.refuse()
+
+
 def _position(payload: Mapping[str, Any], arn: str) -> str:
     position = payload.get("StartingPosition")
     if position is None:
-        raise invalid(
-            "1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint: "
-            "Member must not be null."
-        )
-    if position not in POSITIONS:
-        raise ApiError(
-            "ValidationException",
-            f"1 validation error detected: Value '{position}' at 'startingPosition' failed to satisfy constraint: "
-            f"Member must satisfy enum value set: [{', '.join(POSITIONS)}]",
-        )
+        violations = Violations()
+        violations.given("StartingPosition", None)
+        raise invalid(f"{violations.text}.")
     if position == "AT_TIMESTAMP":
         raise invalid(f"Unsupported starting position for arn type: {arn}")
+    if payload.get("StartingPositionTimestamp") is not None:
+        raise invalid(
+            f"StartingPositionTimestamp is not allowed with StartingPosition {position}, only with AT_TIMESTAMP."
+        )
     return str(position)
 
 

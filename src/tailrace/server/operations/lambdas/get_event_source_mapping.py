@@ -1,8 +1,9 @@
-"""GetEventSourceMapping: a mapping's configuration and state.
+"""GetEventSourceMapping: a mapping's configuration, its state, and what came of its last batch.
 
 Behaviour:     the state is Creating, Updating, Enabling, Disabling or Deleting until the worker was handed over, then Enabled or Disabled.
+               LastProcessingResult is that of the last invocation; after a restart, until there is one, "OK" when records were handled before.
 Limits:        none.
-Not emulated:  LastProcessingResult: it always says that no records were processed; `tailrace dlq` and /metrics say what happened.
+Not emulated:  the text of a source's failing permission: there are no permissions.
 Source:        AWS API Reference, GetEventSourceMapping; semantics §2.1.
 """
 

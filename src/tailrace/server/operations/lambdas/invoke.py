@@ -14,7 +14,7 @@ from typing import Final
 import orjson
 
 from tailrace.errors import ApiError
-from tailrace.server.lambda_mappings import invalid
+from tailrace.server.lambda_constraints import invalid
 from tailrace.server.lambda_names import registered
 from tailrace.server.lambda_routes import Ask, Told, lambda_operation
 from tailrace.server.lambda_service import Function, LambdaService

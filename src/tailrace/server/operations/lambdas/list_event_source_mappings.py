@@ -1,7 +1,7 @@
 """ListEventSourceMappings: every mapping, or those of a stream or a function.
 
 Behaviour:     by their UUIDs; NextMarker while there are more.
-Limits:        100 a page.
+Limits:        MaxItems from 1 to 10,000, and 100 a page whatever it says.
 Not emulated:  nothing.
 Source:        AWS API Reference, ListEventSourceMappings.
 """
@@ -18,8 +18,8 @@ from tailrace.server.lambda_service import LambdaService
 @lambda_operation("ListEventSourceMappings", "GET", "event-source-mappings")
 async def list_event_source_mappings(service: LambdaService, ask: Ask) -> Told:
     """List mappings. Raises: ApiError."""
-    arn, name = ask.query.get("EventSourceArn"), ask.query.get("FunctionName")
-    after = ask.query.get("Marker", "")
+    query = ask.query
+    arn, name, after = query.get("EventSourceArn"), query.get("FunctionName"), query.get("Marker", "")
     found = [
         each
         for each in service.mappings()
@@ -27,7 +27,7 @@ async def list_event_source_mappings(service: LambdaService, ask: Ask) -> Told:
         and (arn is None or each.stream_arn == arn)
         and (name is None or each.function == function_name(name))
     ]
-    size = page_size(ask.query, 100)
+    size = page_size(query, 100)
     answer: dict[str, Any] = {"EventSourceMappings": [service.document(each) for each in found[:size]]}
     if len(found) > size:
         answer["NextMarker"] = found[size - 1].uuid

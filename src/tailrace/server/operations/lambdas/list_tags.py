@@ -1,0 +1,19 @@
+"""ListTags: the tags of an event source mapping.
+
+Behaviour:     an object, empty when there are none.
+Limits:        none.
+Not emulated:  tags of functions.
+Source:        AWS API Reference, ListTags.
+"""
+
+import orjson
+
+from tailrace.server.lambda_routes import Ask, Told, lambda_operation
+from tailrace.server.lambda_service import LambdaService
+from tailrace.server.lambda_tags import tagged
+
+
+@lambda_operation("ListTags", "GET", "tags/{Resource}")
+async def list_tags(service: LambdaService, ask: Ask) -> Told:
+    """Tell tags. Raises: ApiError."""
+    return Told(200, orjson.dumps({"Tags": dict(tagged(service, ask.names["Resource"]).tags)}))

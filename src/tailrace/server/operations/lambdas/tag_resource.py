@@ -1,0 +1,24 @@
+"""TagResource: further tags for an event source mapping.
+
+Behaviour:     answers 204; a key that is there gets the new value.
+Limits:        50 tags; keys of 1 to 128 characters that do not begin with aws:, values of at most 256.
+Not emulated:  tags of functions.
+Source:        AWS API Reference, TagResource.
+"""
+
+from tailrace.server.lambda_constraints import Violations, tags
+from tailrace.server.lambda_routes import Ask, Told, lambda_operation
+from tailrace.server.lambda_service import LambdaService
+from tailrace.server.lambda_tags import keep_tags, tagged
+
+
+@lambda_operation("TagResource", "POST", "tags/{Resource}")
+async def tag_resource(service: LambdaService, ask: Ask) -> Told:
+    """Add tags. Raises: ApiError."""
+    given = ask.payload().get("Tags")
+    violations = Violations()
+    violations.given("Tags", given)
+    violations.refuse()
+    mapping = tagged(service, ask.names["Resource"])
+    await keep_tags(service, mapping, tags(given, mapping.tags))
+    return Told(204, b"")

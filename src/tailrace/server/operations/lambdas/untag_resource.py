@@ -1,0 +1,24 @@
+"""UntagResource: fewer tags for an event source mapping.
+
+Behaviour:     answers 204, also for keys that are not there.
+Limits:        none.
+Not emulated:  tags of functions.
+Source:        AWS API Reference, UntagResource.
+"""
+
+from tailrace.server.lambda_constraints import Violations
+from tailrace.server.lambda_routes import Ask, Told, lambda_operation
+from tailrace.server.lambda_service import LambdaService
+from tailrace.server.lambda_tags import keep_tags, tagged
+
+
+@lambda_operation("UntagResource", "DELETE", "tags/{Resource}")
+async def untag_resource(service: LambdaService, ask: Ask) -> Told:
+    """Remove tags. Raises: ApiError."""
+    keys = ask.several("tagKeys")
+    violations = Violations()
+    violations.given("tagKeys", keys or None)
+    violations.refuse()
+    mapping = tagged(service, ask.names["Resource"])
+    await keep_tags(service, mapping, {key: value for key, value in mapping.tags.items() if key not in keys})
+    return Told(204, b"")

@@ -6,7 +6,8 @@ added here or in NOT_RUN. All blocks of one page share a directory and, if they 
     python                    runs; a following `text output` block is what it prints
     python title="app.py"     is saved under that name
     console                   lines with `$ ` run in a shell, one after the other; other lines are what they print,
-                              where `…` stands for anything; a command that ends in `&` runs until the page ends
+                              where `…` stands for anything; a command that ends in `&` runs until the page ends, or until `kill %N`,
+                              which ends the N-th of them
 """
 
 import contextlib
@@ -25,6 +26,8 @@ from typing import Any, Final
 from tailrace.cli.flights.node import free_port
 
 BLOCK: Final = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+KILL: Final = re.compile(r"kill (?P<hard>-9 )?%(?P<number>\d+)")
+EXAMPLES: Final = Path(__file__).parents[2] / "examples"
 NOT_RUN: Final = {"text", "sh", "json", ""}
 """Pictures, formats, and commands that would install something."""
 PORT: Final = "8000"
@@ -72,10 +75,16 @@ class Page:
 
     def run(self) -> int:
         """Run everything; how many blocks ran."""
+        text = self.path.read_text(encoding="utf-8")
+        if "examples/" in text:  # the reader stands in the repository
+            (self.directory / "examples").symlink_to(EXAMPLES)
+        known = list(sys.path)
         try:
-            for block in blocks_of(self.path.read_text(encoding="utf-8")):
+            for block in blocks_of(text):
                 self._run_block(block)
         finally:
+            sys.path[:] = known
+            _forget_examples()
             self._stop_background()
         return self.ran
 
@@ -109,6 +118,11 @@ class Page:
             "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": "us-east-1",
             "COLUMNS": "140", "NO_COLOR": "1",
         }  # fmt: skip
+        if killed := KILL.fullmatch(command):
+            process = self.background[int(killed["number"]) - 1]
+            process.send_signal(signal.SIGKILL if killed["hard"] else signal.SIGTERM)
+            process.wait(PATIENCE_S)
+            return
         if command.endswith("&"):
             self._start(command.removesuffix("&").strip(), environment, expected, where)
             return
@@ -150,6 +164,14 @@ class Page:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _forget_examples() -> None:
+    """Another page, or a test of an example, imports them anew."""
+    for name, module in list(sys.modules.items()):
+        path = getattr(module, "__file__", None) or ""
+        if path.startswith(("examples/", str(EXAMPLES))):
+            del sys.modules[name]
 
 
 def commands_of(text: str) -> Iterator[tuple[str, str]]:

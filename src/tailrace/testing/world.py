@@ -6,6 +6,7 @@ Rules of this file: plain Python values in and out; it judges nothing. Used as t
 """
 
 import asyncio
+import atexit
 from collections import ChainMap
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
@@ -89,6 +90,9 @@ class World(Items, Questions):
         self._died: str | None = None
         self._begin()
         self._open()
+        atexit.register(
+            self.close
+        )  # at a prompt nobody closes it, and the loop would complain of what still runs
         if app is not None:
             self.use(app)
 
@@ -136,6 +140,7 @@ class World(Items, Questions):
 
     def close(self) -> None:
         """End everything. Repeatable."""
+        atexit.unregister(self.close)
         if self.loop.is_closed():
             return
         try:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tailrace import sinks
-from tailrace.errors import SinkError, Unavailable
+from tailrace.errors import SinkError, Throttled, Unavailable
 from tailrace.ports import Batch, Failed, FailureKind, Outcome, Sink, Written
 from tailrace.sinks.aws import AwsAccess, client
 from tailrace.sinks.messages import messages_of
@@ -78,6 +78,28 @@ def aws() -> Iterator[AwsAccess]:
             yield access
 
 
+@dataclass(frozen=True)
+class Throttling(Refusing):
+    """Access to an AWS that wants fewer calls: the whole call is refused, or each of its entries."""
+
+    by_entry: bool = False
+
+    async def call(self, service: str, operation: str, **parameters: Any) -> Any:
+        """As AWS would."""
+        entries = parameters.get("Entries", parameters.get("PublishBatchRequestEntries"))
+        if entries is None or not self.by_entry:
+            raise Throttled(f"{service}.{operation}: ThrottlingException: Rate exceeded")
+        if service == "events":
+            answers = [{"ErrorCode": "ThrottlingException"} for _ in entries]
+            return {"Entries": answers, "FailedEntryCount": len(entries)}
+        failed = [{"Id": each["Id"], "SenderFault": True, "Code": "ThrottlingException"} for each in entries]
+        return {"Failed": failed}
+
+
+def throttling(*, by_entry: bool) -> Throttling:
+    return Throttling("us-east-1", None, None, frozenset(), [], by_entry)
+
+
 def refusing(aws: AwsAccess, refused: frozenset[int]) -> Refusing:
     return Refusing(aws.region, aws.endpoint_url, None, refused, [])
 
@@ -86,24 +108,35 @@ def arrived_at(sink: Any) -> list[int]:
     return list(sink.access.arrived)
 
 
-@pytest.mark.parametrize("suffix", ["", ".fifo"])
-def test_a_queue_keeps_the_contract(aws: AwsAccess, suffix: str) -> None:
+@pytest.mark.parametrize(("suffix", "by_entry"), [("", False), (".fifo", True)])
+def test_a_queue_keeps_the_contract(aws: AwsAccess, suffix: str, by_entry: bool) -> None:
     attributes = {"FifoQueue": "true"} if suffix else {}
     name = f"contract{suffix}"
     url = client("sqs", aws).create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
-    check_sink(lambda refused: sinks.Sqs(url, refusing(aws, refused)), arrived_at)
+    check_sink(
+        lambda refused: sinks.Sqs(url, refusing(aws, refused)), arrived_at,
+        throttled=lambda: sinks.Sqs(url, throttling(by_entry=by_entry)),
+    )  # fmt: skip
 
 
-@pytest.mark.parametrize("suffix", ["", ".fifo"])
-def test_a_topic_keeps_the_contract(aws: AwsAccess, suffix: str) -> None:
+@pytest.mark.parametrize(("suffix", "by_entry"), [("", True), (".fifo", False)])
+def test_a_topic_keeps_the_contract(aws: AwsAccess, suffix: str, by_entry: bool) -> None:
     attributes = {"FifoTopic": "true"} if suffix else {}
     topic = client("sns", aws).create_topic(Name=f"contract{suffix}", Attributes=attributes)["TopicArn"]
-    check_sink(lambda refused: sinks.Sns(topic, refusing(aws, refused)), arrived_at)
+    check_sink(
+        lambda refused: sinks.Sns(topic, refusing(aws, refused)), arrived_at,
+        throttled=lambda: sinks.Sns(topic, throttling(by_entry=by_entry)),
+    )  # fmt: skip
 
 
-def test_a_bus_keeps_the_contract(aws: AwsAccess) -> None:
-    client("events", aws).create_event_bus(Name="contract")
-    check_sink(lambda refused: sinks.EventBridge("contract", access=refusing(aws, refused)), arrived_at)
+@pytest.mark.parametrize("by_entry", [False, True])
+def test_a_bus_keeps_the_contract(aws: AwsAccess, by_entry: bool) -> None:
+    bus = f"contract-{by_entry}"
+    client("events", aws).create_event_bus(Name=bus)
+    check_sink(
+        lambda refused: sinks.EventBridge(bus, access=refusing(aws, refused)), arrived_at,
+        throttled=lambda: sinks.EventBridge(bus, access=throttling(by_entry=by_entry)),
+    )  # fmt: skip
 
 
 def test_a_table_keeps_the_contract(aws: AwsAccess) -> None:
@@ -117,7 +150,7 @@ def test_a_table_keeps_the_contract(aws: AwsAccess) -> None:
         )  # fmt: skip
         return sinks.DynamoDB(name, refusing(aws, refused))
 
-    check_sink(make, arrived_at)
+    check_sink(make, arrived_at, throttled=lambda: sinks.DynamoDB("away", throttling(by_entry=False)))
 
 
 # ---- a webhook ----------------------------------------------------------------------------------------------------------
@@ -175,9 +208,15 @@ def endpoint() -> Iterator[Endpoint]:
 def test_a_webhook_keeps_the_contract(endpoint: Endpoint) -> None:
     def make(refused: frozenset[int]) -> Sink:
         endpoint.refused, endpoint.arrived = refused, []
+        endpoint.answer = (204, {})
         return sinks.Webhook(endpoint.url, secret="s3cret")
 
-    check_sink(make, lambda sink: endpoint.arrived)
+    def throttled() -> Sink:
+        made = make(frozenset())
+        endpoint.answer = (429, {})
+        return made
+
+    check_sink(make, lambda sink: endpoint.arrived, throttled=throttled)
 
 
 def posted(endpoint: Endpoint, webhook: sinks.Webhook, letters: str = "a") -> Outcome:
@@ -308,8 +347,17 @@ def test_a_function_keeps_the_contract() -> None:
         keep.append(sink)
         return sink
 
+    def throttled() -> Sink:
+        def away(document: dict[str, Any]) -> None:
+            raise Throttled("later")
+
+        sink = sinks.Function(away)
+        takers[id(sink)] = Taking(frozenset())
+        keep.append(sink)
+        return sink
+
     keep: list[Sink] = []
-    check_sink(make, lambda sink: takers[id(sink)].arrived)
+    check_sink(make, lambda sink: takers[id(sink)].arrived, throttled=throttled)
 
 
 def test_messages_of_one_record_have_ids_of_their_own() -> None:

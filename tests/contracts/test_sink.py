@@ -5,6 +5,7 @@ Rules of this file: one canary a rule. The far side of the package's own sinks i
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,8 +14,9 @@ from tailrace.app.app import App
 from tailrace.app.change import Batch as ChangeBatch
 from tailrace.app.change import Change
 from tailrace.clocks.manual import ManualClock
+from tailrace.errors import Throttled, Unavailable
 from tailrace.functions.runners import Runners
-from tailrace.ports import Batch, Failed, FailedFrom, Failure, Outcome, Sink, Written
+from tailrace.ports import Batch, Failed, FailedFrom, Failure, FailureKind, Outcome, Sink, Written
 from tailrace.runtime.effects import Effects
 from tailrace.sinks.function import BatchSink, HandlerSink
 from tailrace.sinks.lambda_function import LambdaSink
@@ -232,6 +234,42 @@ class TakesOneBatchAtATime(MemorySink):
         return await super().write(batch)
 
 
+class TakesTenAndForgetsTheRest(MemorySink):
+    async def write(self, batch: Batch) -> Outcome:
+        return await super().write(replace(batch, records=batch.records[:10]))
+
+
+class CallsTheLargeOneAnOutage(MemorySink):
+    async def write(self, batch: Batch) -> Outcome:
+        large = next(
+            (place for place, each in enumerate(batch.records) if len(each.new or b"") > 262_144), None
+        )
+        if large is None:
+            return await super().write(batch)
+        return FailedFrom(large, Failure(FailureKind.UNAVAILABLE))
+
+
+class RaisesAnOutageForTheLargeOne(MemorySink):
+    async def write(self, batch: Batch) -> Outcome:
+        if any(len(each.new or b"") > 262_144 for each in batch.records):
+            raise Throttled("413")
+        return await super().write(batch)
+
+
+class FailsTheOthersToo(MemorySink):
+    async def write(self, batch: Batch) -> Outcome:
+        if any(len(each.new or b"") > 262_144 for each in batch.records):
+            return Failed({index: Failure() for index, _ in enumerate(batch.records)})
+        return await super().write(batch)
+
+
+class CutsTheLargeOneAway(MemorySink):
+    async def write(self, batch: Batch) -> Outcome:
+        return await super().write(
+            replace(batch, records=[each for each in batch.records if len(each.new or b"") <= 262_144])
+        )
+
+
 CANARIES: list[tuple[Callable[[frozenset[int]], Sink], Callable[..., object]]] = [
     (LosesTheLast, sink.everything_written_arrived),
     (WritesBackwards, sink.everything_written_arrived),
@@ -243,6 +281,11 @@ CANARIES: list[tuple[Callable[[frozenset[int]], Sink], Callable[..., object]]] =
     (GoesOnAfterAFailure, sink.nothing_overtakes_a_failure),
     (BreaksAfterSecondAttempts, sink.the_rest_can_be_sent_again),
     (TakesOneBatchAtATime, sink.batches_may_overlap),
+    (TakesTenAndForgetsTheRest, sink.a_long_batch_arrives_whole),
+    (CallsTheLargeOneAnOutage, sink.a_large_record_harms_no_other),
+    (RaisesAnOutageForTheLargeOne, sink.a_large_record_harms_no_other),
+    (FailsTheOthersToo, sink.a_large_record_harms_no_other),
+    (CutsTheLargeOneAway, sink.a_large_record_harms_no_other),
 ]
 
 
@@ -253,3 +296,42 @@ def test_a_broken_sink_is_caught(make: Callable[[frozenset[int]], Sink], rule: C
 
 def test_every_rule_has_a_canary() -> None:
     assert {rule for _, rule in CANARIES} == set(sink.RULES)
+
+
+class Away(MemorySink):
+    """Its far side is away, in the given words."""
+
+    def __init__(self, answer: Outcome | Exception) -> None:
+        super().__init__(frozenset())
+        self.answer = answer
+
+    async def write(self, batch: Batch) -> Outcome:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+AWAY: list[Outcome | Exception] = [
+    Throttled("slower"), Unavailable("away"), Failed(whole=Failure(FailureKind.THROTTLED)),
+    Failed({0: Failure(FailureKind.UNAVAILABLE), 1: Failure(FailureKind.THROTTLED), 2: Failure(FailureKind.UNAVAILABLE)}),
+    FailedFrom(0, Failure(FailureKind.UNAVAILABLE)),
+]  # fmt: skip
+WRONG: list[Outcome | Exception] = [
+    Written(), Failed(whole=Failure()), FailedFrom(0), FailedFrom(1, Failure(FailureKind.THROTTLED)), ConnectionError("away"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", AWAY)
+def test_every_way_to_say_that_the_far_side_is_away_keeps_the_contract(answer: Outcome | Exception) -> None:
+    check_sink(MemorySink, kept_by, throttled=lambda: Away(answer))
+
+
+@pytest.mark.parametrize("answer", WRONG)
+def test_an_outage_that_is_told_otherwise_is_caught(answer: Outcome | Exception) -> None:
+    breaks(
+        sink.an_outage_is_no_poison, lambda: check_sink(MemorySink, kept_by, throttled=lambda: Away(answer))
+    )
+
+
+def test_every_rule_of_outages_has_a_canary() -> None:
+    assert (sink.an_outage_is_no_poison,) == sink.OUTAGE_RULES

@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
-from tailrace.ports import Batch, Failed, FailedFrom, FailureKind, Outcome, Sink, StreamRef, Written
+from tailrace.errors import SinkOutage
+from tailrace.ports import Batch, Failed, FailedFrom, Failure, FailureKind, Outcome, Sink, StreamRef, Written
 from tailrace.streams.record import ChangeRecord, change_record
 from tailrace.streams.sequence import CLOCK_BITS
 from tailrace.testing.contracts.rules import ContractBroken, finished, holds, run_async, same
@@ -17,6 +18,12 @@ from tailrace.testing.contracts.rules import ContractBroken, finished, holds, ru
 Refused = frozenset[int]
 Make = Callable[[Refused], Sink]
 Arrived = Callable[[Sink], Iterable[int]]
+LONG: Final = 150
+ITEMS: Final = 26
+LARGE_BYTES: Final = 400_000
+"""Near DynamoDB's 400 KB for an item; most queues take 256 KB."""
+OUTAGES: Final = frozenset((FailureKind.THROTTLED, FailureKind.UNAVAILABLE))
+FOR_EVER: Final = "what can never be written is no outage: it would be tried for ever"
 START_MS: Final = 1_767_225_600_000
 STREAM: Final = StreamRef(
     "arn:aws:dynamodb:us-east-1:000000000000:table/contract/stream/2026-01-01T00:00:00.000",
@@ -29,21 +36,23 @@ class World(NamedTuple):
 
     make: Make
     arrived: Arrived
+    throttled: Callable[[], Sink] | None = None
 
 
-def check_sink(make: Make, arrived: Arrived) -> None:
+def check_sink(make: Make, arrived: Arrived, *, throttled: Callable[[], Sink] | None = None) -> None:
     """Whether a sink keeps the contract of `ports.Sink`.
 
     Shape:   `make(refused)` gives a sink whose far side refuses the records with these sequence numbers; it is called inside a running loop.
              `arrived(sink)` gives the sequence numbers that reached the far side and were accepted there, in order, repeats included.
+             `throttled()` gives a sink whose far side wants fewer calls, or is away; without it nothing about outages is checked.
     Raises:  ContractBroken, naming the rule.
     """
     bound = []
-    for rule in RULES:
+    for rule in RULES if throttled is None else (*RULES, *OUTAGE_RULES):
         each = partial(_with_world, rule)
         each.__doc__ = rule.__doc__
         bound.append(each)
-    run_async(bound, lambda: World(make, arrived))
+    run_async(bound, lambda: World(make, arrived, throttled))
 
 
 async def _with_world(rule: Callable[[World], object], world: World) -> None:
@@ -140,6 +149,68 @@ async def batches_may_overlap(world: World) -> None:
     same(len(arrived), 20, "how many arrived")
 
 
+async def a_long_batch_arrives_whole(world: World) -> None:
+    """A batch that is longer than any call of the far side is split, and arrives whole, each item's records in order."""
+    records = batch_of("".join(chr(ord("a") + place * 7 % ITEMS) for place in range(LONG)))
+    sink = await _made(world)
+    outcome = await sink.write(_batch(records))
+    holds(isinstance(outcome, Written), f"the outcome is {outcome!r}")
+    same(sorted(await _arrived(world, sink)), [record.sequence for record in records], "what arrived")
+    _in_order(records, await _arrived(world, sink))
+
+
+async def a_large_record_harms_no_other(world: World) -> None:
+    """A record as large as DynamoDB allows arrives or fails for good; the others of the batch are not called accepted without arriving."""
+    first, last = batch_of("ac")
+    large = _record(2, "b", None, b'{"pk":{"S":"b"},"text":{"S":"%b"}}' % (b"x" * LARGE_BYTES))
+    records = [first, large, _record(3, "c", None, last.new)]
+    sink = await _made(world)
+    try:
+        outcome: Outcome | None = await sink.write(_batch(records))
+    except SinkOutage as error:
+        raise ContractBroken(f"{error!r}: {FOR_EVER}") from error
+    except Exception:  # raising is a sink's way to say that the whole batch failed
+        outcome = None
+    await _accepts_what_arrived(world, sink, outcome, records)
+    holds(
+        {failure.kind for failure in _failures(outcome)} <= {FailureKind.RECORD}, f"{outcome!r}: {FOR_EVER}"
+    )
+    if isinstance(outcome, Failed) and outcome.whole is None:
+        same(sorted(outcome.failures), [1], "the records that failed beside the large one")
+
+
+async def an_outage_is_no_poison(world: World) -> None:
+    """What a far side refuses because it wants fewer calls, or is away, is THROTTLED or UNAVAILABLE: it uses up no attempt."""
+    assert world.throttled is not None
+    records = batch_of("abca")
+    sink = await finished(world.throttled())
+    try:
+        outcome: Outcome = await sink.write(_batch(records))
+    except SinkOutage:
+        return
+    await _accepts_what_arrived(world, sink, outcome, records)
+    kinds = {failure.kind for failure in _failures(outcome)}
+    holds(bool(kinds) and kinds <= OUTAGES, f"the outcome is {outcome!r}")
+
+
+async def _accepts_what_arrived(
+    world: World, sink: Sink, outcome: Outcome | None, records: Sequence[ChangeRecord]
+) -> None:
+    accepted = {records[index].sequence for index in accepted_by(outcome, records)}
+    missing = accepted - set(await _arrived(world, sink))
+    holds(not missing, f"{outcome!r} accepts {sorted(missing)}, which did not arrive")
+
+
+def _failures(outcome: Outcome | None) -> list[Failure]:
+    match outcome:
+        case Failed(failures=failures, whole=whole):
+            return [*failures.values(), *([] if whole is None else [whole])]
+        case FailedFrom(failure=failure):
+            return [failure]
+        case _:
+            return []
+
+
 # ---- reading outcomes --------------------------------------------------------------------------------------------------
 
 
@@ -234,5 +305,6 @@ async def _arrived(world: World, sink: Sink) -> list[int]:
 
 RULES: Final = (
     everything_written_arrived, all_kinds_of_records_are_taken, a_batch_may_come_again, failures_are_told, nothing_overtakes_a_failure,
-    the_rest_can_be_sent_again, batches_may_overlap,
+    the_rest_can_be_sent_again, batches_may_overlap, a_long_batch_arrives_whole, a_large_record_harms_no_other,
 )  # fmt: skip
+OUTAGE_RULES: Final = (an_outage_is_no_poison,)

@@ -152,11 +152,16 @@ def build_worker(
     """
     from tailrace.functions.runners import Runners
     from tailrace.runtime.around import Around
+    from tailrace.runtime.builds import Builds
     from tailrace.runtime.dependencies import Dependencies
+    from tailrace.runtime.projector import Projector
     from tailrace.runtime.worker import Worker
+    from tailrace.server.progress import MappingName, oldest_of
     from tailrace.sinks.making import SinkMaker
     from tailrace.sources.embedded import EmbeddedSource
+    from tailrace.sources.embedded_items import EmbeddedItems
     from tailrace.stores.dynamodb import DynamoDbStateStore
+    from tailrace.stores.projected import ProjectionStores
 
     around = around or Around()
     state = effects_state = around.state(EngineStateStore(engine, flushed))
@@ -169,8 +174,9 @@ def build_worker(
         await needed.close()
         await runners.close()
 
+    builds = Builds(app.name, state, engine.clock, ProjectionStores(app.name, state))
     maker = SinkMaker(
-        app, effects_state, engine.clock, engine.settings.account, needed, runners.of, around, reached
+        app, effects_state, engine.clock, engine.settings.account, needed, runners.of, around, reached, builds
     )
     worker = Worker(
         app, state=state, clock=engine.clock, source_of=lambda table: around.source(EmbeddedSource(engine, table)),
@@ -178,6 +184,12 @@ def build_worker(
         owner=owner, reached=reached, discovery_ms=discovery_ms, renewal_ms=renewal_ms, ended=end,
     )  # fmt: skip
     _add_dead_letters(worker, app, state, engine, maker.make)
+    projections = [mapping.projection for mapping in app.mappings if mapping.projection is not None]
+    if projections:
+        worker.projector = Projector(
+            app.name, projections, builds, items=EmbeddedItems(engine, flushed), state=state, clock=engine.clock,
+            oldest=lambda each: oldest_of(engine, MappingName(app.name, each.mapping_id, each.table.name)),
+        )  # fmt: skip
     return worker
 
 

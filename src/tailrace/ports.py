@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 import msgspec
 
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
+from tailrace.projections.rows import AppliedItem, Group, RowChange
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord, ViewType
 from tailrace.streams.shards import Shard
@@ -35,6 +36,7 @@ __all__ = [
     "Now",
     "Outcome",
     "Page",
+    "ProjectionStore",
     "Row",
     "Shard",
     "Sink",
@@ -288,6 +290,28 @@ class StateStore(Protocol):
 
     async def transact(self, writes: Sequence[StateWrite | StateCheck | ItemWrite]) -> None:
         """All of it, durably, or nothing. Raises: StateConflict(index) when a condition does not hold."""
+
+
+class ProjectionStore(Protocol):
+    """The rows of one build of a projection, where users want them. Raises: StoreError, Unavailable."""
+
+    rows_at_once: int
+    """How many rows one commit may hold."""
+
+    async def items(self, keys: Sequence[str]) -> list[AppliedItem]:
+        """The rows of these items that there are, in any order."""
+
+    async def bucket(self, number: int) -> list[AppliedItem]:
+        """The rows of all items of one bucket, in any order."""
+
+    async def groups(self, keys: Sequence[str] | None = None) -> list[Group]:
+        """The rows of these groups that there are, or of all of them, in any order."""
+
+    async def commit(self, changes: Sequence[RowChange]) -> None:
+        """All of it, durably, or nothing. Raises: StateConflict when a row is not what it was before; ApiError for one that is refused."""
+
+    async def serve(self) -> None:
+        """From now on these rows are what readers of the place itself find under the projection's name. Repeatable."""
 
 
 class ArchiveStore(Protocol):

@@ -4,11 +4,9 @@ Rules of this file: it only declares. Nothing is opened, read or started; what i
 written, in words that name the setting.
 """
 
-import inspect
 from collections.abc import Callable, Collection
 from collections.abc import Mapping as Names
 from dataclasses import dataclass, field, fields, replace
-from functools import partial
 from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 
 from tailrace.app.change import Batch, Change
@@ -24,23 +22,24 @@ from tailrace.app.item import ENTITY, declare
 from tailrace.app.on_failure import Discard, Park, Policy, settings_of
 from tailrace.app.operations import Ask, DeadLetters
 from tailrace.app.predicates import Predicate
+from tailrace.app.projected import Projected
+from tailrace.app.projection import UNSET, Projection, Swap, declared_by, projection_of
 from tailrace.app.retry import Retry
 from tailrace.app.sinking import check_sink_shape, check_snapshot, check_takes_sink, sink_id
 from tailrace.app.table import EVENTS, Changes, KeyType, Table
+from tailrace.app.timeout import check_timeout, is_async
 from tailrace.app.unmatched import Unmatched, unmatched_id
 from tailrace.errors import SettingsError
 from tailrace.mapping.settings import MappingSettings
 from tailrace.ports import Sink
 from tailrace.streams.record import ViewType
 
-LONGEST_S: Final = 900
-"""Lambda's longest time-out: what takes longer is not a handler's work."""
 SETTINGS: Final = {field.name for field in fields(MappingSettings)} - {
     "id", "order", "accepts", "maximum_retry_attempts", "backoff", "report_batch_item_failures", "parallelization_factor",
     "on_failure", "max_keys", "max_per_key",
 }  # fmt: skip
 """What a handler may set by keyword, beside what has a word of its own (`retry=`, `where=`, `on_failure=`)."""
-Kind: TypeAlias = Literal["on", "batch", "function", "sink"]
+Kind: TypeAlias = Literal["on", "batch", "function", "sink", "projection"]
 Target: TypeAlias = Table | Changes | Entity[Any] | type[Any]
 """What a handler is declared on: a table, an entity, or some kinds of changes of one."""
 Where: TypeAlias = Predicate | Callable[[Change[Any]], bool]
@@ -73,6 +72,7 @@ class Mapping:
     transform: Callable[..., Any] | None = None
     enrich: Callable[..., Any] | None = None
     function: FunctionSettings = PLAIN_FUNCTION
+    projection: Projection | None = None
     only_counts: bool = False
     """Ours, for what fits no entity: it may come and go with the typed handlers."""
 
@@ -217,12 +217,7 @@ class App:
             raise SettingsError(
                 f"dlq: {handler!r} is {'no handler' if not found else 'several handlers'} of app {self.name!r}"
             )
-        if self._ask is None:
-            raise SettingsError(
-                f"app {self.name!r} is declared and not connected to any data",
-                hint="tailrace.connect(app, '.tailrace'), or world.use(app) in a test",
-            )
-        return DeadLetters(self._ask, found[0])
+        return DeadLetters(self._asked("dlq"), found[0])
 
     def transactions(self, client: Any, table: str) -> None:
         """Commit what handlers record on `change.transaction` in that DynamoDB, with its marks in `table` there.
@@ -291,6 +286,68 @@ class App:
                 f"sink: {mapping.id!r} is a handler: what it returns goes to the sink as it is, and its own settings hold"
             )
         self._mappings[mapping.id] = replace(mapping, sink=sink)
+
+    def projection(
+        self, target: Target | None = None, *, by: Any = None, version: int = 1, initial: Any = UNSET, into: Any = None,
+        swap: Swap = "auto", retry: Retry | None = None, batch_size: int = 100, concurrency: int = 1, id: str | None = None,
+        on_failure: Policy = Park.key, **settings: Any,
+    ) -> Callable[[Handler], Handler]:  # fmt: skip
+        """Keep a state for each group of items: the function adds an item's image (sign +1) or takes it out again (sign −1).
+
+        Shape:   the entity is the annotation of the function's second parameter unless `target` says it; `by` is a field, several, a function
+                 of the item, or nothing: one group. The state begins as `type()` of the first parameter's annotation, or as `initial`. `into`
+                 is where the rows are kept: an `app.table(…)`, `sinks.DuckDB(…)`, or the app's own state. Another `version` is built
+                 beside the one that is served, from the table's items, and takes its place when it has caught up, or by
+                 `tailrace projection swap` with `swap="manual"`. Further settings: MappingSettings.
+        Raises:  SettingsError.
+        """
+
+        def register(function: Handler) -> Handler:
+            name: str = id or str(getattr(function, "__qualname__", "projection"))
+            declared = declared_by(name, function)
+            if target is None and (not isinstance(declared.item, type) or declared.item is dict):
+                raise SettingsError(
+                    f"{declared.place}: say of what: @app.projection(orders, …), or an entity as its second parameter, order: Order"
+                )
+            changes = self._changes(declared.item if target is None else target)
+            found = projection_of(
+                declared,
+                changes,
+                function,
+                id=name,
+                version=version,
+                by=by,
+                initial=initial,
+                into=into,
+                swap=swap,
+            )
+            chosen = self._settings(
+                declared.place, found.mapping_id, changes, None, retry or Retry(), on_failure,
+                {"batch_size": batch_size, "concurrency": concurrency, **settings},
+            )  # fmt: skip
+            self._add(
+                Mapping(
+                    found.mapping_id, changes.table, "projection", function, chosen, entity=changes.entity,
+                    destination=_destination(on_failure), projection=found,
+                )
+            )  # fmt: skip
+            return function
+
+        return register
+
+    def projected(self, projection: Callable[..., Any] | str) -> Projected:
+        """What a projection says now, by the keys of its groups: `app.projected(sales)["NL"]`. Raises: SettingsError."""
+        return Projected(
+            self._asked("projected"), projection_named(self.name, self._mappings.values(), projection)
+        )
+
+    def _asked(self, word: str) -> Ask:
+        if self._ask is None:
+            raise SettingsError(
+                f"{word}: app {self.name!r} is declared and not connected to any data",
+                hint="tailrace.connect(app, '.tailrace'), or world.use(app) in a test",
+            )
+        return self._ask
 
     def _handler(self, word: str, handler: Callable[..., Any] | str) -> Mapping:
         found = [mapping for mapping in self.mappings if handler in (mapping.id, mapping.target)]
@@ -362,7 +419,7 @@ class App:
             check_given(place, kind, signature.given, changes)
             check_where(place, where, changes)
             check_cycles(name, signature.dependencies)
-            _check_timeout(name, handler, timeout)
+            check_timeout(name, handler, timeout)
             chosen = self._settings(place, name, changes, where, retrying, on_failure, settings)
             self._add(
                 Mapping(
@@ -403,6 +460,18 @@ class App:
         self._mappings[mapping.id] = mapping
 
 
+def projection_named(
+    app: str, mappings: Collection[Mapping], projection: Callable[..., Any] | str
+) -> Projection:
+    """The projection of that function or id, in its highest version. Raises: SettingsError."""
+    every = [mapping.projection for mapping in mappings if mapping.projection is not None]
+    found = [each for each in every if projection in (each.function, each.id, each.mapping_id)]
+    if not found:
+        ids = ", ".join(dict.fromkeys(each.id for each in every)) or "none"
+        raise SettingsError(f"{projection!r} is no projection of app {app!r}; declared so far: {ids}")
+    return max(found, key=lambda each: each.version)
+
+
 def _destination(on_failure: Policy) -> Any:
     return on_failure.to if isinstance(on_failure, Discard) else None
 
@@ -425,27 +494,6 @@ def _check_names(name: str, settings: Collection[str]) -> None:
             raise SettingsError(
                 f"handler {name!r}: {setting}: no such setting; there are {', '.join(sorted(SETTINGS))}"
             )
-
-
-def _check_timeout(name: str, handler: Callable[..., Any], timeout: Any) -> None:
-    if timeout is None:
-        return
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= LONGEST_S:
-        raise SettingsError(
-            f"handler {name!r}: timeout: {timeout!r} is not allowed; it is a number of seconds up to {LONGEST_S}"
-        )
-    if not is_async(handler):
-        raise SettingsError(
-            f"handler {name!r}: timeout: a thread cannot be ended, so only an `async def` handler can have one"
-        )
-
-
-def is_async(function: Callable[..., Any]) -> bool:
-    """Whether a function runs on the loop; decorators and objects with `async def __call__` are looked through."""
-    called = inspect.unwrap(function)
-    while isinstance(called, partial):
-        called = inspect.unwrap(called.func)
-    return inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(type(called).__call__)
 
 
 __all__ = ["App", "Batch", "Change", "Mapping", "Retry", "Table", "is_async"]

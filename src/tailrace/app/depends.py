@@ -55,7 +55,7 @@ def signature_of(name: str, handler: Callable[..., Any], word: str = "handler") 
         parameters = list(inspect.signature(handler).parameters.values())
     except (TypeError, ValueError) as error:
         raise SettingsError(f"{where}: its signature cannot be read: {error}") from error
-    hints = _hints(where, handler, parameters)
+    hints = hints_of(where, handler, parameters)
     first = next(
         (each for each in parameters if each.kind in (*GIVEN, inspect.Parameter.VAR_POSITIONAL)), None
     )
@@ -75,7 +75,7 @@ def providers_of(provider: Callable[..., Any]) -> Mapping[str, Depends]:
         parameters = list(inspect.signature(provider).parameters.values())
     except (TypeError, ValueError):
         return {}  # a built-in without a signature is called without arguments
-    return _dependencies(where, parameters, _hints(where, provider, parameters))
+    return _dependencies(where, parameters, hints_of(where, provider, parameters))
 
 
 def check_cycles(name: str, dependencies: Mapping[str, Depends], above: tuple[Any, ...] = ()) -> None:
@@ -124,7 +124,8 @@ def _dependency(where: str, parameter: inspect.Parameter, hints: Mapping[str, An
     return next((each for each in marked if isinstance(each, Depends)), None)
 
 
-def _hints(where: str, function: Callable[..., Any], parameters: list[inspect.Parameter]) -> dict[str, Any]:
+def hints_of(where: str, function: Callable[..., Any], parameters: list[inspect.Parameter]) -> dict[str, Any]:
+    """The annotations of a function's parameters, as far as they can be evaluated. Raises: SettingsError."""
     called = function if inspect.isfunction(function) else getattr(function, "__call__", function)  # noqa: B004
     if inspect.isclass(function):
         called = function.__init__

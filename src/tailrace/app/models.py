@@ -207,7 +207,7 @@ def model_of(cls: Any, names: Mapping[str, Any] | None = None) -> Model | None:
 
 def _field(cls: type, raw: RawField) -> ModelField:
     try:
-        codec = codec_of(raw.annotation, _model_codec)
+        codec = codec_of(raw.annotation, model_codec)
     except UnknownAnnotation as error:
         if raw.codec is None:
             raise SettingsError(f"{cls.__name__}.{raw.name}: {error.args[0]}") from error
@@ -228,7 +228,7 @@ def _field(cls: type, raw: RawField) -> ModelField:
     return ModelField(raw.name, raw.attribute, raw.argument or raw.name, codec, absent, is_left_out)
 
 
-def _model_codec(cls: Any) -> Codec | None:
+def model_codec(cls: Any) -> Codec | None:
     """A model inside another one: a map."""
     if cls in _COMPILING:
         return Codec(

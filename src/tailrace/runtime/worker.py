@@ -24,6 +24,7 @@ from tailrace.runtime.driver import Driver
 from tailrace.runtime.forgetting import forget_leases, forget_shards
 from tailrace.runtime.marks import forget_marks
 from tailrace.runtime.parking import Parker
+from tailrace.runtime.projector import Projector
 from tailrace.runtime.reading import SharedReads
 from tailrace.runtime.redriver import Progress, Redriver, Request
 from tailrace.runtime.rows import state_write
@@ -100,6 +101,8 @@ class Worker:
         self._redriving: set[asyncio.Task[None]] = set()
         self.courier: Courier | None = None
         """Tells on-failure destinations; set by whoever made the worker."""
+        self.projector: Projector | None = None
+        """Brings up the builds of projections; set by whoever made the worker."""
         self.redriver: Redriver | None = None
         """Puts dead letters back; set by whoever made the worker."""
 
@@ -190,8 +193,13 @@ class Worker:
     async def check(self) -> None:
         """Make sure that no handler has lost its name. Raises: SettingsError (architecture §5.12), StoreError."""
         known = {mapping.id for mapping in self.app.mappings}
+        projections = {
+            mapping.projection.id for mapping in self.app.mappings if mapping.projection is not None
+        }
         for row in await self._state.query(key_of("mapping", self.app.name, "")):
             name = str(row.fields["id"])
+            if name.rpartition("@v")[0] in projections:
+                continue  # an earlier version: what it has not handled the new one reads from the table's items
             if name not in known and not row.fields.get("only_counts"):
                 raise SettingsError(
                     f"app {self.app.name!r} has checkpoints of a handler {name!r} that it no longer declares: what it "
@@ -220,6 +228,8 @@ class Worker:
             self._group = tasks
             courier = self.courier
             telling = None if courier is None else tasks.create_task(courier.run(), name="courier")
+            projector = self.projector
+            projecting = None if projector is None else tasks.create_task(projector.run(), name="projector")
             renewing = tasks.create_task(self._renew())
             forgetting = tasks.create_task(self._forget(), name="forgetting")
             looking = tasks.create_task(self._look_now_and_then())
@@ -240,8 +250,9 @@ class Worker:
                 await self._look.wait()
             renewing.cancel()
             forgetting.cancel()
-            if telling is not None:
-                telling.cancel()
+            for beside in (telling, projecting):
+                if beside is not None:
+                    beside.cancel()
             looking.cancel()
         await self._release()
 

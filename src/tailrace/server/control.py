@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tailrace.app.app import App
     from tailrace.engine.engine import Engine
     from tailrace.ports import Clock
+    from tailrace.runtime.projector import Projector
     from tailrace.runtime.redriver import Progress, Request
     from tailrace.runtime.timed import TimedSink
     from tailrace.runtime.worker import Status
@@ -43,6 +44,7 @@ class Running(Protocol):
     """Whatever can say how its handlers fare: the worker."""
 
     app: "App"
+    projector: "Projector | None"
 
     def status(self) -> Sequence["Status"]:
         """One entry a mapping and shard."""

@@ -104,6 +104,12 @@ def position(engine: Engine, mapping: MappingName, stream: StreamRef, shard: Sha
     return Position(mapping, shard, watermark, ranges, finished, oldest)
 
 
+def oldest_of(engine: Engine, mapping: MappingName) -> int | None:
+    """The sequence number of a handler's first change that is not settled, in any shard; None when all are."""
+    found = (each.oldest.sequence for each in positions(engine, [mapping]) if each.oldest is not None)
+    return min(found, default=None)
+
+
 def oldest_unsettled(
     engine: Engine, shard: Shard, watermark: int, ranges: Iterable[Range]
 ) -> ChangeRecord | None:

@@ -7,12 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from tailrace.app.app import App, Mapping
+from tailrace.errors import InternalError
 from tailrace.ports import Clock, Sink, StateStore
 from tailrace.runtime.around import Around
+from tailrace.runtime.builds import Builds
 from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.effects import LIVE, Effects
 from tailrace.sinks.function import BatchSink, HandlerSink
 from tailrace.sinks.lambda_function import LambdaSink, Runner
+from tailrace.sinks.projected import ProjectionSink
 from tailrace.sinks.streamed import StreamedSink
 from tailrace.telemetry import PointReached
 
@@ -29,6 +32,7 @@ class SinkMaker:
     runner_of: Callable[[Mapping], Runner]
     around: Around
     reached: PointReached
+    builds: Builds
 
     def make(self, mapping: Mapping, run_id: str = LIVE) -> Sink:
         """The sink of one mapping."""
@@ -53,6 +57,10 @@ class SinkMaker:
                 return LambdaSink(mapping, self.runner_of(mapping), self.account, self.reached)
             case "sink":
                 return StreamedSink(mapping, self.reached)
+            case "projection":
+                if mapping.projection is None:
+                    raise InternalError(f"{mapping.id!r} is a projection without one")
+                return ProjectionSink(mapping.projection, self.builds, self.clock, self.reached)
 
 
 def mark_name(app: App, mapping: Mapping) -> str:

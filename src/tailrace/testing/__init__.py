@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from tailrace.testing.contracts import (
         ContractBroken,
         check_clock,
+        check_projection_store,
         check_sink,
         check_source,
         check_state_store,
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
     from tailrace.testing.world import Unsettled, World
 
 __all__ = [
-    "BlockingCall", "BrokenOrder", "ContractBroken", "Exploration", "SeededLoop", "Unsettled", "World", "check_clock", "check_sink", "check_source",
+    "BlockingCall", "BrokenOrder", "ContractBroken", "Exploration", "SeededLoop", "Unsettled", "World", "check_clock", "check_projection_store", "check_sink", "check_source",
     "check_state_store", "check_store", "simulate",
 ]  # fmt: skip
 
 _PLACES = {
     "BlockingCall": "waiting", "BrokenOrder": "exploring", "Exploration": "exploring",
     "SeededLoop": "loop", "Unsettled": "world", "World": "world", "simulate": "simulation_redrive",
-    "ContractBroken": "contracts", "check_clock": "contracts", "check_sink": "contracts", "check_source": "contracts",
+    "ContractBroken": "contracts", "check_clock": "contracts", "check_projection_store": "contracts", "check_sink": "contracts", "check_source": "contracts",
     "check_state_store": "contracts", "check_store": "contracts",
 }  # fmt: skip
 

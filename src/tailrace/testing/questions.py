@@ -13,6 +13,7 @@ from tailrace.app.app import App
 from tailrace.app.app import Mapping as Handler
 from tailrace.app.change import Change
 from tailrace.app.operations import DeadLetters
+from tailrace.app.projected import Projected
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
 from tailrace.errors import SettingsError
@@ -118,6 +119,23 @@ class Questions:
         app, mapping = self._named(handler)
         return app.dlq(mapping.id)
 
+    def projected(self, projection: Callable[..., Any] | str) -> Projected:
+        """What a projection says now, as `app.projected` has it: `world.projected(sales)["NL"]`."""
+        app = next(
+            (
+                running.app
+                for running in self._running
+                for mapping in running.app.mappings
+                if mapping.projection is not None and projection in (mapping.target, mapping.projection.id)
+            ),
+            None,
+        )
+        if app is None:
+            raise SettingsError(
+                f"{projection!r} is no projection of this world", hint="world.use(app) runs an app"
+            )
+        return app.projected(projection)
+
     def _named(self, handler: Callable[..., Any] | str) -> tuple[App, Handler]:
         for running in self._running:
             for mapping in running.app.mappings:
@@ -137,7 +155,11 @@ class Questions:
 
     def _is_settled(self) -> bool:
         is_busy = any(status.in_flight for running in self._running for status in running.worker.status())
-        return not is_busy and not self._open_positions()
+        is_building = any(
+            running.worker.projector is not None and running.worker.projector.is_busy
+            for running in self._running
+        )
+        return not is_busy and not is_building and not self._open_positions()
 
     def _unsettled(self, words: str) -> str:
         lines = [f"not settled after {words} (seed {self.seed}):"]

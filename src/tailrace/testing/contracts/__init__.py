@@ -5,10 +5,19 @@ adapter for every rule. It raises `ContractBroken`, which names the rule. Called
 """
 
 from tailrace.testing.contracts.clock import check_clock
+from tailrace.testing.contracts.projection import check_projection_store
 from tailrace.testing.contracts.rules import ContractBroken
 from tailrace.testing.contracts.sink import check_sink
 from tailrace.testing.contracts.source import check_source
 from tailrace.testing.contracts.state import check_state_store
 from tailrace.testing.contracts.store import check_store
 
-__all__ = ["ContractBroken", "check_clock", "check_sink", "check_source", "check_state_store", "check_store"]
+__all__ = [
+    "ContractBroken",
+    "check_clock",
+    "check_projection_store",
+    "check_sink",
+    "check_source",
+    "check_state_store",
+    "check_store",
+]

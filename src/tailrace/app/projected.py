@@ -1,0 +1,67 @@
+"""What a projection says: its groups as a read-only mapping, keys and states in Python's own types.
+
+Rules of this file: every question is asked anew of whoever was bound to the app (a world, a server's socket, a directory): what is served can be
+another build the next time. Reached through `app.projected`.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tailrace.app.operations import Ask
+from tailrace.app.projection import Projection
+
+
+class Projected(Mapping[Any, Any]):
+    """The states of a projection by the keys of its groups; a group without items is not there.
+
+    Shape:   a key is what `by` gives: a value, a tuple for several fields, None without `by`.
+    """
+
+    def __init__(self, ask: Ask, projection: Projection) -> None:
+        self._ask = ask
+        self._projection = projection
+
+    def __repr__(self) -> str:
+        return f"<Projected {self._projection.id}>"
+
+    def __getitem__(self, key: Any) -> Any:
+        found = self._groups([self._projection.by.text_of(key)])
+        if not found:
+            raise KeyError(key)
+        return self._projection.state.decode(found[0]["state"])
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(dict(self._decoded()))
+
+    def __len__(self) -> int:
+        return len(self._groups(None))
+
+    def items(self) -> Any:
+        """Every group and its state, as of one moment."""
+        return dict(self._decoded()).items()
+
+    def values(self) -> Any:
+        """Every state."""
+        return dict(self._decoded()).values()
+
+    def count(self, key: Any) -> int:
+        """How many items are in a group."""
+        return sum(each["count"] for each in self._groups([self._projection.by.text_of(key)]))
+
+    @property
+    def build(self) -> str:
+        """The build that is served: the version, and after a rebuild its number, as in "2.1"."""
+        return str(self._answer([])["build"])
+
+    def _decoded(self) -> Iterator[tuple[Any, Any]]:
+        by, state = self._projection.by, self._projection.state
+        return ((by.value_of(each["key"]), state.decode(each["state"])) for each in self._groups(None))
+
+    def _groups(self, keys: list[str] | None) -> list[Mapping[str, Any]]:
+        groups: list[Mapping[str, Any]] = self._answer(keys)["groups"]
+        return groups
+
+    def _answer(self, keys: list[str] | None) -> Mapping[str, Any]:
+        (answer,) = self._ask("projection.read", {"projection": self._projection.id, "keys": keys})
+        found: Mapping[str, Any] = answer
+        return found

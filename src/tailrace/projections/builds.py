@@ -1,0 +1,115 @@
+"""Which builds of a projection there are, and which one is served: their rows.
+
+Theory of operation: a build is a set of rows under a name of its own (`sales@v2`; `sales@v2.1` after a rebuild). A build is filled from the table's
+items, lives from the changes after that, and is served from then on; the build that was served before is removed.
+Rules of this file: layouts only, format 1, docs/formats/projections.md. Called by runtime/builds.py and the `projection` verbs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from tailrace.leases.rows import VERSION, key_of, readable
+
+MOST_FAILED: Final = 20
+"""So many items that could not be filled in are named; the others are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """One build.
+
+    Shape:   `name` is the version, with a number after a rebuild ("2", "2.1"); `into` says where its rows are, for people; `position` is the
+             sequence number at which the last of the table's items was read; `after` where the next one to be read follows; `failed` are
+             (key, error) of items that the function failed on.
+    """
+
+    projection: str
+    name: str
+    into: str = ""
+    is_filled: bool = False
+    position: int = 0
+    after: Mapping[str, Any] | None = None
+    filled: int = 0
+    failures: int = 0
+    failed: tuple[tuple[str, str], ...] = ()
+    begun_ms: int = 0
+
+    @property
+    def version(self) -> int:
+        """The version of the function."""
+        return int(self.name.partition(".")[0])
+
+    @property
+    def number(self) -> int:
+        """How many rebuilds of that version came before."""
+        return int(self.name.partition(".")[2] or 0)
+
+    def with_page(
+        self, position: int, after: Mapping[str, Any] | None, filled: int, failed: Sequence[tuple[str, str]]
+    ) -> "Build":
+        """After one more page of items."""
+        named = (*self.failed, *failed)[:MOST_FAILED]
+        return replace(
+            self, position=position, after=after, filled=self.filled + filled, failures=self.failures + len(failed),
+            failed=named, is_filled=after is None,
+        )  # fmt: skip
+
+    def begun_again(self) -> "Build":
+        """As before the first page: what is applied is applied again, which changes nothing."""
+        return replace(self, is_filled=False, position=0, after=None, filled=0, failures=0, failed=())
+
+
+def next_name(version: int, present: Sequence[Build]) -> str:
+    """The name of the next build of a version.
+
+    >>> next_name(2, [Build("sales", "1"), Build("sales", "2"), Build("sales", "2.3")])
+    '2.4'
+    """
+    numbers = [each.number for each in present if each.version == version]
+    return f"{version}.{max(numbers) + 1}" if numbers else str(version)
+
+
+def build_key(app: str, projection: str, name: str) -> str:
+    """The row of one build."""
+    return key_of("projection-build", app, projection, name)
+
+
+def builds_prefix(app: str, projection: str = "") -> str:
+    """Before the rows of an app's builds, or of one projection's."""
+    return (
+        key_of("projection-build", app, projection, "") if projection else key_of("projection-build", app, "")
+    )
+
+
+def served_key(app: str, projection: str) -> str:
+    """The row that says which build is served."""
+    return key_of("projection", app, projection)
+
+
+def served_fields(projection: str, table: str, build: str) -> dict[str, Any]:
+    """The fields of that row."""
+    return {"v": VERSION, "id": projection, "table": table, "served": build}
+
+
+def read_served(fields: Mapping[str, Any] | None) -> str | None:
+    """The build that is served; None before the first. Raises: StoreError for a format of another version."""
+    return None if fields is None else str(readable(fields, "projection")["served"])
+
+
+def build_fields(build: Build) -> dict[str, Any]:
+    """The fields of a build's row."""
+    return {
+        "v": VERSION, "projection": build.projection, "name": build.name, "into": build.into, "is_filled": build.is_filled,
+        "position": build.position, "after": build.after, "filled": build.filled, "failures": build.failures,
+        "failed": [list(each) for each in build.failed], "begun_ms": build.begun_ms,
+    }  # fmt: skip
+
+
+def read_build(fields: Mapping[str, Any]) -> Build:
+    """A build's row. Raises: StoreError for a format of another version."""
+    row = readable(fields, "projection's build")
+    return Build(
+        row["projection"], row["name"], row["into"], row["is_filled"], row["position"], row["after"], row["filled"],
+        row["failures"], tuple((key, error) for key, error in row["failed"]), row["begun_ms"],
+    )  # fmt: skip

@@ -1,0 +1,103 @@
+"""How a change of an item changes a projection: retract the image that was applied, apply the new one.
+
+Theory of operation: a `Working` set holds the rows that were read; every change is folded into it, so that several changes make one
+transaction, and `changes` says what it must write under which condition. What a change carries as its old image is never looked at: after
+duplicates, gaps and redrives the image that was *applied* is what has to go.
+Rules of this file: pure but for the user's function, whose exceptions leave the set as it was. Called by sinks/projected.py.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tailrace.projections.rows import NOWHERE, AppliedItem, Group, RowChange
+from tailrace.values.types import AttributeValue, Item
+
+
+class Fold(Protocol):
+    """The user's function, between attribute values."""
+
+    def group_of(self, image: Item) -> str:
+        """The key of an image's group, as text. Raises: what the user's code raises."""
+
+    def folded(self, state: AttributeValue | None, images: Sequence[tuple[Item, int]]) -> AttributeValue:
+        """The state (None: the initial one) after these images, each with its sign. Raises: what the user's code raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One item as it is after a change. Shape: `key` hex; `image` None: it is gone. Units: at_ms since the epoch."""
+
+    key: str
+    sequence: int
+    image: Item | None
+    at_ms: int
+    group: str = NOWHERE
+
+
+@dataclass(slots=True)
+class Working:
+    """The rows of some items and groups, as they were read and as they will be."""
+
+    fold: Fold
+    _items: dict[str, AppliedItem | None] = field(default_factory=dict)
+    _groups: dict[str, Group | None] = field(default_factory=dict)
+    _items_before: dict[str, AppliedItem | None] = field(default_factory=dict)
+    _groups_before: dict[str, Group | None] = field(default_factory=dict)
+
+    def add_items(self, keys: Iterable[str], rows: Iterable[AppliedItem]) -> None:
+        """The rows of these items; those that have none are absent."""
+        found = {row.key: row for row in rows}
+        for key in keys:
+            self._items[key] = self._items_before[key] = found.get(key)
+
+    def add_groups(self, keys: Iterable[str], rows: Iterable[Group]) -> None:
+        """The rows of these groups; those that have none are absent."""
+        found = {row.key: row for row in rows}
+        for key in keys:
+            self._groups[key] = self._groups_before[key] = found.get(key)
+
+    def groups_for(self, steps: Iterable[Step]) -> set[str]:
+        """The groups that these steps may change, of items that were added."""
+        found: set[str] = set()
+        for step in steps:
+            row = self._items[step.key]
+            if row is not None and row.image is not None:
+                found.add(row.group)
+            if step.image is not None:
+                found.add(step.group)
+        return found
+
+    def is_applied(self, step: Step) -> bool:
+        """Whether this change or a later one of its item was applied."""
+        row = self._items[step.key]
+        return row is not None and step.sequence <= row.sequence
+
+    def apply(self, step: Step) -> bool:
+        """Fold one change in. Returns: whether it was new. Raises: what the user's function raises; nothing is changed then."""
+        if self.is_applied(step):
+            return False
+        before = self._items[step.key]
+        images: dict[str, list[tuple[Item, int]]] = {}
+        if before is not None and before.image is not None:
+            images.setdefault(before.group, []).append((before.image, -1))
+        if step.image is not None:
+            images.setdefault(step.group, []).append((step.image, 1))
+        after = {key: self._folded(key, each, step.at_ms) for key, each in images.items()}
+        self._groups.update(after)
+        self._items[step.key] = AppliedItem(step.key, step.sequence, step.group, step.image, step.at_ms)
+        return True
+
+    def _folded(self, key: str, images: Sequence[tuple[Item, int]], at_ms: int) -> Group:
+        group, stored = self._groups[key], self._groups_before[key]
+        is_empty = group is None or group.count == 0  # what rounding may have left behind begins anew
+        state = self.fold.folded(None if is_empty or group is None else group.state, images)
+        count = (0 if group is None else group.count) + sum(sign for _, sign in images)
+        return Group(key, 1 if stored is None else stored.version + 1, count, state, at_ms)
+
+    @property
+    def changes(self) -> list[RowChange]:
+        """Everything that differs from what was read, as one transaction."""
+        pairs = [(self._items_before[key], row) for key, row in self._items.items()]
+        groups = [(self._groups_before[key], row) for key, row in self._groups.items()]
+        return [RowChange(before, after) for before, after in (*pairs, *groups) if after is not before]

@@ -1,0 +1,146 @@
+"""Rows of a projection: one for each item, with the image that was applied last, and one for each group, with its state.
+
+Rules of this file: layouts only, format 1, documented in docs/formats/projections.md. A build is one set of these rows: a version of the
+function has one, and another while it is rebuilt. Called by folding.py and by every adapter of `ports.ProjectionStore`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+from zlib import crc32
+
+from tailrace.leases.rows import VERSION, key_of, readable
+from tailrace.values.types import AttributeValue, Item
+
+NOWHERE: Final = ""
+"""The group of a tombstone."""
+BUCKETS: Final = 256
+"""Items are kept in so many parts by a hash of their key, so that all of them can be read in slices, and spread over partitions."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedItem:
+    """What was applied of one item.
+
+    Shape:   `key` is the item's, hex; `sequence` of the last change applied; `image` None is a tombstone: the item was removed, and a late
+             duplicate must not bring it back.
+    Units:   at_ms since the epoch, when it was applied.
+    """
+
+    key: str
+    sequence: int
+    group: str = NOWHERE
+    image: Item | None = None
+    at_ms: int = 0
+
+    @property
+    def name(self) -> str:
+        """What tells it from its like."""
+        return self.key
+
+    @property
+    def stamp(self) -> int:
+        """What moves with every write: the condition of the next one."""
+        return self.sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The state of one group.
+
+    Shape:   `key` is the JSON text of its key as an attribute value, `version` moves with every write, `count` is how many items are in it.
+             A group without items stays for a while, so that a version is never seen twice.
+    """
+
+    key: str
+    version: int
+    count: int
+    state: AttributeValue
+    at_ms: int = 0
+
+    @property
+    def name(self) -> str:
+        """What tells it from its like."""
+        return self.key
+
+    @property
+    def stamp(self) -> int:
+        """What moves with every write: the condition of the next one."""
+        return self.version
+
+
+ProjectedRow: TypeAlias = AppliedItem | Group
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """One row before and after. It is written only if the present row is `before` (None: there is none); `after` None deletes it."""
+
+    before: ProjectedRow | None
+    after: ProjectedRow | None
+
+    @property
+    def row(self) -> ProjectedRow:
+        """Either of them, for its kind and name."""
+        found = self.after if self.after is not None else self.before
+        assert found is not None, "a change of nothing"
+        return found
+
+
+def build_name(projection: str, build: str) -> str:
+    """A build's name, under which its rows are kept.
+
+    >>> build_name("sales", "2.1")
+    'sales@v2.1'
+    """
+    return f"{projection}@v{build}"
+
+
+# ---- in a StateStore -----------------------------------------------------------------------------------------------------
+
+
+def bucket_of(key: str) -> int:
+    """The bucket of an item's key (hex)."""
+    return crc32(bytes.fromhex(key)) % BUCKETS
+
+
+def items_prefix(app: str, name: str, bucket: int) -> str:
+    """Before the rows of a build's items in one bucket."""
+    return key_of("projection-item", app, name, f"{bucket:02x}", "")
+
+
+def item_key(app: str, name: str, key: str) -> str:
+    """The row of one item."""
+    return key_of("projection-item", app, name, f"{bucket_of(key):02x}", key)
+
+
+def groups_prefix(app: str, name: str) -> str:
+    """Before the rows of a build's groups."""
+    return key_of("projection-group", app, name, "")
+
+
+def group_key(app: str, name: str, key: str) -> str:
+    """The row of one group."""
+    return key_of("projection-group", app, name, key)
+
+
+def item_fields(row: AppliedItem) -> dict[str, Any]:
+    """The fields of an item's row."""
+    return {"v": VERSION, "key": row.key, "sequence": row.sequence, "group": row.group, "image": row.image, "at_ms": row.at_ms}  # fmt: skip
+
+
+def group_fields(row: Group) -> dict[str, Any]:
+    """The fields of a group's row."""
+    return {"v": VERSION, "key": row.key, "version": row.version, "count": row.count, "state": row.state, "at_ms": row.at_ms}  # fmt: skip
+
+
+def read_item_row(fields: Mapping[str, Any]) -> AppliedItem:
+    """An item's row. Raises: StoreError for a format of another version."""
+    row = readable(fields, "projection")
+    return AppliedItem(row["key"], row["sequence"], row["group"], row["image"], row["at_ms"])
+
+
+def read_group_row(fields: Mapping[str, Any]) -> Group:
+    """A group's row. Raises: StoreError for a format of another version."""
+    row = readable(fields, "projection")
+    return Group(row["key"], row["version"], row["count"], row["state"], row["at_ms"])

@@ -1,0 +1,156 @@
+"""Applying changes to one build of a projection: read its rows, fold, commit on the condition that nobody wrote them meanwhile.
+
+Theory of operation: the rows of the items and of their groups change in one transaction, each on the condition that it still is as it was read. When
+one is not, because changes of another item of the group were applied at the same time, everything is read and folded again. So each change
+counts once, whoever delivers it and how often.
+Rules of this file: the user's code runs in a thread, a run of changes a hop; what it raises is its change's failure and nothing else's. This is no
+retry of a failed attempt: a lost condition has changed nothing, and waiting would not help. Called by sinks/projected.py and by projector.py.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final, TypeAlias, TypeVar
+
+from tailrace.errors import ApiError, StateConflict
+from tailrace.ports import ProjectionStore
+from tailrace.projections.folding import Fold, Step, Working
+
+T = TypeVar("T")
+TRIES: Final = 8
+ROWS_A_STEP: Final = 3
+"""The item, the group that it leaves, the group that it enters."""
+Failures: TypeAlias = dict[int, BaseException]
+Numbered: TypeAlias = tuple[int, Step]
+USERS: Final = (Exception, SystemExit)
+"""What the user's code may raise without stopping us."""
+
+
+class Contended(Exception):
+    """Other changes of the same groups were faster every time: it is tried again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What came of some steps. Shape: `failures` by index; `ignored` were applied before, or overtaken."""
+
+    failures: Failures
+    applied: int = 0
+    ignored: int = 0
+
+
+async def apply_steps(store: ProjectionStore, fold: Fold, steps: Sequence[Step]) -> Applied:
+    """Fold these steps in, in order, as many in one transaction as it may hold.
+
+    After a failure the later steps of that item are left out: neither failed nor applied.
+    Raises:  StoreError, Unavailable: what is not applied then is not applied at all, and all of it may be repeated.
+    """
+    applying = _Applying(store, fold)
+    found = await _in_thread(lambda: applying.grouped(steps))
+    at_once = max(1, store.rows_at_once // ROWS_A_STEP)
+    for start in range(0, len(found), at_once):
+        await applying.run(found[start : start + at_once])
+    return Applied(applying.failures, applying.applied, applying.ignored)
+
+
+@dataclass(slots=True)
+class _Applying:
+    """The steps of one batch on their way."""
+
+    store: ProjectionStore
+    fold: Fold
+    failures: Failures = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+    """The items of the failures: what follows of them is left out."""
+    applied: int = 0
+    ignored: int = 0
+
+    def grouped(self, steps: Sequence[Step]) -> list[Numbered]:
+        """The steps with the groups of their images."""
+        found: list[Numbered] = []
+        for index, step in enumerate(steps):
+            if step.key in self.failed:
+                continue
+            if step.image is not None:
+                try:
+                    step = replace(step, group=self.fold.group_of(step.image))
+                except USERS as error:
+                    self._fail(index, step, error)
+                    continue
+            found.append((index, step))
+        return found
+
+    async def run(self, run: Sequence[Numbered]) -> None:
+        """One transaction; when it cannot be had, one for each step."""
+        run = [(index, step) for index, step in run if step.key not in self.failed]
+        why: Exception = Contended(
+            f"{TRIES} times somebody else changed the same groups first; nothing was written"
+        )
+        for _ in range(TRIES if run else 0):
+            working = await self._read([step for _, step in run])
+            found = await _in_thread(partial(_folded, working, run))
+            try:
+                if changes := working.changes:
+                    await self.store.commit(changes)
+            except StateConflict:
+                continue
+            except ApiError as error:  # the place refuses a row: which step's it is shows when each is alone
+                why = error
+                break
+            self._done(run, found)
+            return
+        if len(run) == 1:
+            self._fail(*run[0], why)
+            return
+        for each in run:
+            await self.run([each])
+
+    async def _read(self, steps: Sequence[Step]) -> Working:
+        working = Working(self.fold)
+        keys = list(dict.fromkeys(step.key for step in steps))
+        working.add_items(keys, await self.store.items(keys))
+        groups = sorted(working.groups_for(steps))
+        working.add_groups(groups, await self.store.groups(groups) if groups else ())
+        return working
+
+    def _done(self, run: Sequence[Numbered], found: "Folded") -> None:
+        self.applied += found.new
+        self.ignored += found.old
+        for index, step in run:
+            if index in found.failures:
+                self._fail(index, step, found.failures[index])
+
+    def _fail(self, index: int, step: Step, error: BaseException) -> None:
+        self.failures[index] = error
+        self.failed.add(step.key)
+
+
+@dataclass(slots=True)
+class Folded:
+    """What came of folding one run."""
+
+    new: int = 0
+    old: int = 0
+    failures: Failures = field(default_factory=dict)
+
+
+def _folded(working: Working, run: Sequence[Numbered]) -> Folded:
+    found = Folded()
+    failed: set[str] = set()
+    for index, step in run:
+        if step.key in failed:
+            continue
+        try:
+            is_new = working.apply(step)
+        except USERS as error:
+            found.failures[index] = error
+            failed.add(step.key)
+            continue
+        found.new += is_new
+        found.old += not is_new
+    return found
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(None, work)

@@ -1,0 +1,56 @@
+"""Lets tombstones of projections expire, and groups without items: what can never be delivered again needs no memory.
+
+Rules of this file: a tombstone goes when its item was removed two days ago, twice as long as a stream keeps the change that could bring it
+back, and the item has neither parked changes nor dead letters; and only if it is still the one that was looked at. Called by projector.py, now
+and then.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from tailrace.deadletters.entry import deadletter_prefix, read_deadletter
+from tailrace.deadletters.head import head_prefix
+from tailrace.errors import StateConflict
+from tailrace.leases.checkpoint import MARK_AGE_MS
+from tailrace.ports import ProjectionStore, StateStore
+from tailrace.projections.rows import BUCKETS, RowChange
+
+SLICE = 50
+
+
+async def forget_tombstones(
+    store: ProjectionStore, state: StateStore, app: str, mapping_id: str, now_ms: int
+) -> int:
+    """Remove what has expired of one build. Returns: how many rows. Raises: StoreError, Unavailable."""
+    kept = {str(row.fields["key"]) for row in await state.query(head_prefix(app, mapping_id))}
+    for row in await state.query(deadletter_prefix(app, mapping_id)):
+        kept.add(read_deadletter(row.fields).record.key.hex())
+    before_ms = now_ms - MARK_AGE_MS
+    removed = 0
+    for number in range(BUCKETS):
+        found = [
+            RowChange(each, None)
+            for each in await store.bucket(number)
+            if each.image is None and each.at_ms < before_ms and each.key not in kept
+        ]
+        removed += await _remove_all(store, found)
+        await asyncio.sleep(0)
+    empty = [
+        RowChange(each, None) for each in await store.groups() if each.count == 0 and each.at_ms < before_ms
+    ]
+    return removed + await _remove_all(store, empty)
+
+
+async def _remove_all(store: ProjectionStore, changes: Sequence[RowChange]) -> int:
+    return sum(
+        [await _remove(store, changes[start : start + SLICE]) for start in range(0, len(changes), SLICE)]
+    )
+
+
+async def _remove(store: ProjectionStore, changes: Sequence[RowChange]) -> int:
+    """All of a slice, or one by one when one of them was written meanwhile."""
+    try:
+        await store.commit(changes)
+    except StateConflict:
+        return sum([await _remove(store, [each]) for each in changes]) if len(changes) > 1 else 0
+    return len(changes)

@@ -1,0 +1,84 @@
+"""A projection's rows in a StateStore: where they are kept unless somebody says otherwise.
+
+Rules of this file: one state row a row; the conditions are the state store's. `serve` has nothing to do: who asks here is told by the
+projection's own row (runtime/builds.py). Made by compose.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from tailrace.ports import ALWAYS, Absent, Condition, Equals, StateStore, StateWrite
+from tailrace.projections.rows import (
+    AppliedItem,
+    Group,
+    ProjectedRow,
+    RowChange,
+    group_fields,
+    group_key,
+    groups_prefix,
+    item_fields,
+    item_key,
+    items_prefix,
+    read_group_row,
+    read_item_row,
+)
+
+
+class StateProjectionStore:
+    """The ProjectionStore port over a StateStore."""
+
+    def __init__(self, state: StateStore, app: str, name: str, rows_at_once: int = 100) -> None:
+        self._state = state
+        self._app = app
+        self._name = name
+        self.rows_at_once = rows_at_once
+
+    async def items(self, keys: Sequence[str]) -> list[AppliedItem]:
+        """The rows of these items."""
+        found = await asyncio.gather(*(self._state.get(self._item_key(key)) for key in keys))
+        return [read_item_row(row.fields) for row in found if row is not None]
+
+    async def bucket(self, number: int) -> list[AppliedItem]:
+        """The rows of one bucket."""
+        rows = await self._state.query(items_prefix(self._app, self._name, number))
+        return [read_item_row(row.fields) for row in rows]
+
+    async def groups(self, keys: Sequence[str] | None = None) -> list[Group]:
+        """The rows of groups."""
+        if keys is None:
+            rows = await self._state.query(groups_prefix(self._app, self._name))
+            return [read_group_row(row.fields) for row in rows]
+        found = await asyncio.gather(*(self._state.get(self._group_key(key)) for key in keys))
+        return [read_group_row(row.fields) for row in found if row is not None]
+
+    async def commit(self, changes: Sequence[RowChange]) -> None:
+        """All of it or nothing."""
+        await self._state.transact([self._write(change) for change in changes])
+
+    async def serve(self) -> None:
+        """Nothing: the projection's own row says which build is served."""
+
+    def _item_key(self, key: str) -> str:
+        return item_key(self._app, self._name, key)
+
+    def _group_key(self, key: str) -> str:
+        return group_key(self._app, self._name, key)
+
+    def _write(self, change: RowChange) -> StateWrite:
+        row, after = change.row, change.after
+        is_item = isinstance(row, AppliedItem)
+        key = self._item_key(row.name) if is_item else self._group_key(row.name)
+        return StateWrite(key, None if after is None else fields_of(after), condition_of(change))
+
+
+def fields_of(row: ProjectedRow) -> dict[str, object]:
+    """The fields of a row, by its kind."""
+    return item_fields(row) if isinstance(row, AppliedItem) else group_fields(row)
+
+
+def condition_of(change: RowChange) -> Condition:
+    """That the present row is the one before."""
+    before = change.before
+    if before is None:
+        return ALWAYS if change.after is None else Absent()
+    return Equals("sequence" if isinstance(before, AppliedItem) else "version", before.stamp)

@@ -1,0 +1,114 @@
+"""Every place that keeps projections keeps the contract of ProjectionStore, and the check catches one that does not.
+
+Rules of this file: one canary a rule.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from tailrace.engine.state import EngineStateStore
+from tailrace.errors import StateConflict
+from tailrace.ports import ProjectionStore
+from tailrace.projections.rows import AppliedItem, Group, RowChange
+from tailrace.stores.memory import MemoryStateStore, MemoryStore
+from tailrace.stores.projected_state import StateProjectionStore
+from tailrace.testing import check_projection_store
+from tailrace.testing.contracts import projection
+from tests.contracts.breaking import breaks
+from tests.unit.engine.building import opened
+
+
+class InMemory(StateProjectionStore):
+    """Rows over a state store in memory."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryStateStore(), "shop", "sales@v1")
+
+
+def test_rows_in_memory_keep_the_contract() -> None:
+    check_projection_store(InMemory)
+
+
+def test_rows_in_the_state_of_an_engine_keep_the_contract() -> None:
+    def over_an_engine() -> ProjectionStore:
+        engine = opened(MemoryStore())
+
+        async def flushed() -> None:
+            engine.committer.flush()
+
+        return StateProjectionStore(EngineStateStore(engine, flushed), "shop", "sales@v1")
+
+    check_projection_store(over_an_engine)
+
+
+# ---- canaries --------------------------------------------------------------------------------------------------------
+
+
+class ForgetsImages(InMemory):
+    async def items(self, keys: Sequence[str]) -> list[AppliedItem]:
+        return [replace(row, image=None) for row in await super().items(keys)]
+
+
+class KnowsHalfOfTheBuckets(InMemory):
+    async def bucket(self, number: int) -> list[AppliedItem]:
+        return await super().bucket(number) if number < 128 else []
+
+
+class ForgetsConditions(InMemory):
+    async def commit(self, changes: Sequence[RowChange]) -> None:
+        for change in changes:
+            present: Sequence[AppliedItem | Group] = (
+                await self.items([change.row.name])
+                if isinstance(change.row, AppliedItem)
+                else await self.groups([change.row.name])
+            )
+            before = present[0] if present else None
+            await super().commit([RowChange(before, change.after)] if before or change.after else [])
+
+
+class WritesOneByOne(InMemory):
+    async def commit(self, changes: Sequence[RowChange]) -> None:
+        for change in changes:
+            await super().commit([change])
+
+
+class LooksThenWrites(InMemory):
+    async def commit(self, changes: Sequence[RowChange]) -> None:
+        for change in changes:
+            of = self.items if isinstance(change.row, AppliedItem) else self.groups
+            present = [row.stamp for row in await of([change.row.name])]
+            if present != ([] if change.before is None else [change.before.stamp]):
+                raise StateConflict("it is another", index=0)
+        await asyncio.sleep(0)
+        for change in changes:
+            of = self.items if isinstance(change.row, AppliedItem) else self.groups
+            found = await of([change.row.name])
+            await super().commit([RowChange(found[0] if found else None, change.after)])
+
+
+class PromisesTooMuch(InMemory):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows_at_once = 2
+
+
+CANARIES: list[tuple[Callable[[], ProjectionStore], Callable[..., object]]] = [
+    (ForgetsImages, projection.rows_are_kept_as_they_are),
+    (KnowsHalfOfTheBuckets, projection.everything_can_be_read),
+    (ForgetsConditions, projection.what_was_written_meanwhile_is_a_conflict),
+    (WritesOneByOne, projection.commits_are_all_or_nothing),
+    (LooksThenWrites, projection.one_of_many_writers_wins),
+    (PromisesTooMuch, projection.as_many_rows_as_it_says),
+]
+
+
+@pytest.mark.parametrize(("make", "rule"), CANARIES)
+def test_a_broken_store_is_caught(make: Callable[[], ProjectionStore], rule: Callable[..., object]) -> None:
+    breaks(rule, lambda: check_projection_store(make))
+
+
+def test_every_rule_has_a_canary() -> None:
+    assert {rule for _, rule in CANARIES} == set(projection.RULES)

@@ -1,0 +1,192 @@
+"""A projection in a test world: what it says is the fold over the table's items."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+
+from tailrace import App, Item
+from tailrace.app.table import Table
+from tailrace.errors import SettingsError
+from tailrace.testing import World
+
+
+class Orders:
+    """An app of one table of orders, and its projection."""
+
+    def __init__(self, *, version: int = 1, factor: int = 1, **settings: object) -> None:
+        self.app = App("shop")
+        self.table = self.app.table("orders", pk="id")
+        self.kept: Table = self.app.table("kept", pk="pk", sk="sk", stream=None)
+
+        class Order(Item, table=self.table):
+            id: str
+            country: str = "NL"
+            total: Decimal = Decimal(0)
+
+        self.Order = Order
+        self.fails: set[str] = set()
+
+        def sales(total: Decimal, order: Order, sign: int) -> Decimal:
+            if order.id in self.fails:
+                raise ValueError(f"{order.id} is broken")
+            return total + sign * order.total * factor
+
+        self.sales: Callable[..., Decimal] = sales
+        into = self.kept if settings.pop("into", None) == "table" else None
+        self.app.projection(
+            by=Order.country, id="sales", version=version, into=into, **settings  # type: ignore[arg-type]
+        )(sales)  # fmt: skip
+
+
+@pytest.fixture
+def orders() -> Orders:
+    return Orders()
+
+
+def test_a_projection_follows_inserts_updates_moves_and_removals(world: World, orders: Orders) -> None:
+    world.use(orders.app)
+    world.put(orders.Order(id="o1", total=Decimal(10)))
+    world.put(orders.Order(id="o2", total=Decimal(5)))
+    world.put(orders.Order(id="o3", country="BE", total=Decimal(7)))
+    world.settle()
+    sold = world.projected(orders.sales)
+    assert dict(sold.items()) == {"NL": Decimal(15), "BE": Decimal(7)}
+    world.update(orders.Order, id="o1", total=Decimal(4))
+    world.update(orders.Order, id="o2", country="BE")
+    world.settle()
+    assert (sold["NL"], sold["BE"], sold.count("BE"), len(sold)) == (Decimal(4), Decimal(12), 2, 2)
+    world.delete(orders.Order, id="o1")
+    world.settle()
+    assert dict(sold) == {"BE": Decimal(12)}
+    assert "NL" not in sold
+    with pytest.raises(KeyError):
+        sold["NL"]
+
+
+def test_it_begins_with_the_items_that_the_stream_no_longer_holds(world: World, orders: Orders) -> None:
+    plain = App("shop")
+    table = plain.table("orders", pk="id")
+    world.use(plain)
+    for number in range(250):
+        world.put(table, {"id": f"o{number}", "country": "NL", "total": number})
+    world.advance("30h")
+    world.put(table, {"id": "o0", "country": "BE", "total": 1_000})
+    world.use(orders.app)
+    world.settle()
+    assert dict(world.projected("sales").items()) == {"NL": Decimal(sum(range(250))), "BE": Decimal(1_000)}
+
+
+def test_every_change_counts_once_under_duplicates_crashes_and_throttling(
+    world: World, orders: Orders
+) -> None:
+    world.use(orders.app)
+    with world.faults(duplicates=0.5, crash="anywhere", reshard="1h", throttle=0.2, seed=3):
+        for number in range(60):
+            name = f"o{number % 7}"
+            if number % 5 == 4:
+                world.delete(orders.Order, id=name)
+            else:
+                world.put(orders.Order(id=name, country="NL" if number % 3 else "BE", total=Decimal(number)))
+            if number % 10 == 9:
+                world.advance("20m")
+        world.settle()
+    assert world.struck
+    expected: dict[str, Decimal] = {}
+    for order in world.scan(orders.Order):
+        expected[order.country] = expected.get(order.country, Decimal(0)) + order.total
+    assert dict(world.projected("sales").items()) == expected
+
+
+def test_an_item_that_the_function_fails_on_waits_and_the_others_flow(world: World, orders: Orders) -> None:
+    orders.fails.add("o1")
+    world.use(orders.app)
+    world.put(orders.Order(id="o1", total=Decimal(1)))
+    world.put(orders.Order(id="o2", total=Decimal(2)))
+    world.update(orders.Order, id="o1", total=Decimal(3))
+    world.settle()
+    sold = world.projected("sales")
+    assert dict(sold.items()) == {"NL": Decimal(2)}
+    (letter,) = world.dead_letters(orders.sales)
+    assert letter.error == "ValueError: o1 is broken"
+    orders.fails.clear()
+    world.dlq(orders.sales).redrive()
+    world.settle()
+    assert dict(sold.items()) == {"NL": Decimal(5)}
+
+
+def test_another_version_is_built_beside_and_served_when_it_has_caught_up(
+    world: World, orders: Orders
+) -> None:
+    world.use(orders.app)
+    world.put(orders.Order(id="o1", total=Decimal(10)))
+    world.settle()
+    assert world.projected("sales").build == "1"
+    world.kill()
+    second = Orders(version=2, factor=100)
+    world.use(second.app)
+    world.put(second.Order(id="o2", total=Decimal(1)))
+    world.settle()
+    sold = second.app.projected("sales")
+    assert (sold.build, dict(sold.items())) == ("2", {"NL": Decimal(1_100)})
+    assert world.engine.state_query("checkpoint/shop/sales%40v1") == []
+    left = {row.key.split("/")[2] for row in world.engine.state_query("projection-")}
+    assert left == {"sales@v2", "sales"}
+
+
+def test_a_version_that_fails_on_an_item_is_not_served_by_itself(world: World, orders: Orders) -> None:
+    world.use(orders.app)
+    world.put(orders.Order(id="o1", total=Decimal(10)))
+    world.settle()
+    world.kill()
+    second = Orders(version=2, factor=100)
+    second.fails.add("o1")
+    world.use(second.app)
+    world.settle()
+    sold = second.app.projected("sales")
+    assert (sold.build, dict(sold.items())) == ("1", {"NL": Decimal(10)})
+    world.kill()
+    world.use(Orders(version=2, factor=100).app)
+    world.settle()
+    assert dict(world.projected("sales").items()) == {"NL": Decimal(1_000)}
+
+
+def test_what_is_no_projection_is_refused(world: World, orders: Orders) -> None:
+    world.use(orders.app)
+    with pytest.raises(SettingsError, match="'nothing' is no projection of this world"):
+        world.projected("nothing")
+
+
+def test_tombstones_go_when_nothing_can_bring_the_item_back(world: World, orders: Orders) -> None:
+    world.use(orders.app)
+    world.put(orders.Order(id="o1", total=Decimal(10)))
+    world.delete(orders.Order, id="o1")
+    world.settle()
+    assert len(world.engine.state_query("projection-item/")) == 1
+    world.advance("47h")
+    assert len(world.engine.state_query("projection-item/")) == 1
+    world.advance("3h")
+    assert world.engine.state_query("projection-item/") == []
+    assert world.engine.state_query("projection-group/") == []
+
+
+def test_a_parked_item_keeps_a_version_from_being_served_until_it_is_put_back(
+    world: World, orders: Orders
+) -> None:
+    world.use(orders.app)
+    world.put(orders.Order(id="o1", total=Decimal(10)))
+    world.settle()
+    world.kill()
+    second = Orders(version=2, factor=100)
+    second.fails.add("o1")
+    world.use(second.app)
+    world.update(second.Order, id="o1", total=Decimal(20))
+    world.settle()
+    second.fails.clear()
+    sold = second.app.projected("sales")
+    assert sold.build == "1"
+    world.dlq("sales@v2").redrive()
+    world.kill()
+    world.restart()
+    world.settle()
+    assert (sold.build, sold["NL"]) == ("2", Decimal(2_000))

@@ -17,7 +17,7 @@ from tailrace.mapping.settings import INFINITE
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing.simulation import APP, MAPPING, Run
-from tailrace.testing.simulation_plan import Plan
+from tailrace.testing.simulation_plan import Plan, is_wanted
 from tailrace.testing.simulation_roles import Worker
 
 CHECKERS = (
@@ -35,6 +35,7 @@ CHECKERS = (
     "a parked key waits for the redriver",
     "what is put back comes in its order",
     "parking is bounded",
+    "what no filter lets through is never handed over",
 )
 
 
@@ -98,7 +99,7 @@ class Checkers:
 
     def is_wanted(self, record: ChangeRecord) -> bool:
         """Whether the mapping's filter lets it through."""
-        return self.settings.accepts is None or self.settings.accepts(record)
+        return is_wanted(self.settings, record)
 
     # ---- what happened ---------------------------------------------------------------------------------------------
 
@@ -115,6 +116,8 @@ class Checkers:
         for record in invoke.records:
             if covers(seen.start, record.sequence):
                 self.wrong("what a checkpoint covers is not delivered again", f"record {record.sequence}")
+            if not self.is_wanted(record):
+                self.wrong("what no filter lets through is never handed over", f"record {record.sequence}")
         self._in_order(worker, seen, invoke)
 
     def _one_at_a_time(self, seen: Seen, invoke: Invoke) -> None:

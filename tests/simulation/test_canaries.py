@@ -11,7 +11,7 @@ import pytest
 
 from tailrace.deadletters import redriving
 from tailrace.leases import lease
-from tailrace.mapping import keys, lane
+from tailrace.mapping import filters, keys, lane
 from tailrace.mapping.commands import Checkpoint, GivenUp, ReadDone, Start
 from tailrace.mapping.keys import KeyFlow
 from tailrace.mapping.parking import Parking
@@ -129,6 +129,14 @@ def there_is_always_room_to_park(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Parking, "has_room", lambda _self, _key: True)
 
 
+def a_filter_asks_only_the_head(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(filters, "matches", lambda _fields, _event: True)
+
+
+def a_filter_finds_nothing_in_the_body(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(filters, "matches", lambda _fields, _event: False)
+
+
 CANARIES: dict[str, Plant] = {
     "nothing is lost": a_read_skips_its_last_record,
     "the order of a key is kept": what_waited_comes_back_at_the_end,
@@ -144,12 +152,22 @@ CANARIES: dict[str, Plant] = {
     "a parked key waits for the redriver": a_start_forgets_the_parked_keys,
     "what is put back comes in its order": nothing_is_ever_overtaken,
     "parking is bounded": there_is_always_room_to_park,
+    "what no filter lets through is never handed over": a_filter_asks_only_the_head,
 }
 
 
 @pytest.mark.parametrize("checker", CANARIES)
 def test_the_checker_notices_its_planted_bug(checker: str, monkeypatch: pytest.MonkeyPatch) -> None:
     CANARIES[checker](monkeypatch)
+    _notices(checker)
+
+
+def test_a_filter_that_refuses_too_much_loses_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    a_filter_finds_nothing_in_the_body(monkeypatch)
+    _notices("nothing is lost")
+
+
+def _notices(checker: str) -> None:
     for seed in SEEDS:
         _, violations = run_seed(seed)
         if checker in (name for name, _ in violations):

@@ -7,10 +7,11 @@ import pytest
 
 from tests.simulation.campaign import EXPECTED, Report, campaign, run_seed
 
-SEEDS = 300
+SEEDS = 600
+"""Enough for the rarest fault, a key that is free again meanwhile: about one seed in 300 meets it."""
 
 
-def test_three_hundred_seeds_hold_and_try_everything() -> None:
+def test_six_hundred_seeds_hold_and_try_everything() -> None:
     report = campaign(0, SEEDS)
     assert report.violations == []
     assert report.zeros == []

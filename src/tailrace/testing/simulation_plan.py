@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Final, Literal, TypeAlias
 
+from tailrace.mapping.filters import read_filter_criteria
 from tailrace.mapping.outcomes import FailureKind
 from tailrace.mapping.settings import INFINITE, Backoff, BreakerSettings, MappingSettings
 from tailrace.streams.record import ChangeRecord
@@ -25,6 +26,13 @@ DRAWN_FAULTS: Final = (
     "redrive-overtaken", "redrive-letter", "redrive-busy",
 )  # fmt: skip
 WALL_MS: Final = 1_700_000_000_000
+FILTERS: Final = read_filter_criteria({
+    "Filters": [
+        {"Pattern": '{"eventName": ["MODIFY"], "dynamodb": {"SizeBytes": [{"numeric": ["<", 700]}]}}'},
+        {"Pattern": '{"dynamodb": {"Keys": {"id": {"N": [{"anything-but": ["0", "1", "2"]}]}}}}'},
+    ]
+})  # fmt: skip
+"""Asks the head of a record, its size and its key. `is_wanted` says the same without patterns, for those who check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,7 @@ def plan(seed: int) -> Plan:
     """The plan of a seed: the same for ever, on every machine."""
     random = Random(seed)
     span_ms = random.choice((3_000, 30_000, 120_000))
-    settings = _settings(random)
+    settings = _settings(random).reading("arn:simulated", "NEW_AND_OLD_IMAGES", "us-east-1")
     shards, troubles = _shards(random, span_ms)
     style: Style = random.choice(("vector", "whole", "partial"))
     faults = [
@@ -111,7 +119,7 @@ def _settings(random: Random) -> MappingSettings:
         "checkpoint_interval_ms": random.choice((0, 0, 100, 1_000)),
         "backoff": Backoff(base, random.choice((1.0, 2.0)), random.choice((1_000, 5_000))),
         "breaker": random.choice((None, BreakerSettings(5, 3, 0.6, Backoff(200, 2.0, 2_000)), BreakerSettings())),
-        "accepts": random.choice((None, None, _accepts)),
+        "filters": random.choice(((), (), FILTERS)),
         "max_ranges": random.choice((1, 5, 4_096)),
     }  # fmt: skip
     if random.random() < 0.5:
@@ -125,8 +133,9 @@ def _settings(random: Random) -> MappingSettings:
     )  # fmt: skip
 
 
-def _accepts(record: ChangeRecord) -> bool:
-    return record.size_bytes % 5 != 0
+def is_wanted(settings: MappingSettings, record: ChangeRecord) -> bool:
+    """Whether the filters let a record through, asked without the patterns that the machine asks."""
+    return not settings.filters or record.size_bytes < 700 or int(record.key) > 2
 
 
 def _shards(random: Random, span_ms: int) -> tuple[list[ShardPlan], dict[int, int]]:
@@ -143,7 +152,8 @@ def _shards(random: Random, span_ms: int) -> tuple[list[ShardPlan], dict[int, in
             key = min(random.randrange(keys), random.randrange(keys))
             record = ChangeRecord(
                 sequence=sequence, shard=number, event_name="MODIFY", created_ms=WALL_MS + at_ms, partition=key // 2,
-                size_bytes=random.randrange(100, 999), key=b"%d" % key, keys=b"{}", new=b"x" * random.choice((10, 900)),
+                size_bytes=random.randrange(100, 999), key=b"%d" % key, keys=b'{"id":{"N":"%d"}}' % key,
+                new=b"x" * random.choice((10, 900)),
             )  # fmt: skip
             writes.append((at_ms, record))
             drawn = random.random()
@@ -162,10 +172,9 @@ def _count(made: Plan) -> None:
     counts[f"style {made.style}"] += 1
     counts["fault poison"] += sum(times < 0 for times in made.troubles.values())
     counts["fault flaky"] += sum(times > 0 for times in made.troubles.values())
-    if settings.accepts is not None:
-        counts["fault filtered"] += sum(
-            not _accepts(record) for shard in made.shards for _, record in shard.writes
-        )
+    counts["fault filtered"] += sum(
+        not is_wanted(settings, record) for shard in made.shards for _, record in shard.writes
+    )
     counts["fault shard-closed"] += len(made.shards)
     counts["fault child-shard"] += len(made.shards) - 1
 
@@ -199,7 +208,7 @@ BRANCHES: Final[dict[str, Any]] = {
     "backoff>0": lambda s: s.backoff.base_ms > 0,
     "breaker=none": lambda s: s.breaker is None,
     "breaker set": lambda s: s.breaker is not None,
-    "accepts set": lambda s: s.accepts is not None,
+    "filters set": lambda s: bool(s.filters),
     "max_ranges small": lambda s: s.max_ranges < 4_096,
 }
 """What a campaign must have tried of each setting: name → test."""

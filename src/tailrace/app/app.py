@@ -6,12 +6,12 @@ written, in words that name the setting.
 
 from collections.abc import Callable, Collection
 from collections.abc import Mapping as Names
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
+from dataclasses import fields, replace
+from typing import Any, Final, TypeVar, cast
 
 from tailrace.app.change import Batch, Change
 from tailrace.app.checking import check_given, check_where
-from tailrace.app.depends import Depends, check_cycles, place_of, signature_of
+from tailrace.app.depends import check_cycles, place_of, signature_of
 from tailrace.app.destination_config import destination_arn
 from tailrace.app.entity import Entity
 from tailrace.app.explain import Explanation, explain
@@ -19,11 +19,11 @@ from tailrace.app.filtering import Filter
 from tailrace.app.function_settings import NAMES as FUNCTION_NAMES
 from tailrace.app.function_settings import FunctionSettings, function_named
 from tailrace.app.item import ENTITY, declare
+from tailrace.app.mapping import Kind, Mapping, Target, Where, projection_named
 from tailrace.app.on_failure import Discard, Park, Policy, settings_of
 from tailrace.app.operations import Ask, DeadLetters
-from tailrace.app.predicates import Predicate
 from tailrace.app.projected import Projected
-from tailrace.app.projection import UNSET, Projection, Swap, declared_by, projection_of
+from tailrace.app.projection import UNSET, Swap, declared_by, projection_of
 from tailrace.app.retry import Retry
 from tailrace.app.sinking import check_sink_shape, check_snapshot, check_takes_sink, sink_id
 from tailrace.app.table import EVENTS, Changes, KeyType, Table
@@ -39,42 +39,8 @@ SETTINGS: Final = {field.name for field in fields(MappingSettings)} - {
     "on_failure", "max_keys", "max_per_key",
 }  # fmt: skip
 """What a handler may set by keyword, beside what has a word of its own (`retry=`, `where=`, `on_failure=`)."""
-Kind: TypeAlias = Literal["on", "batch", "function", "sink", "projection"]
-Target: TypeAlias = Table | Changes | Entity[Any] | type[Any]
-"""What a handler is declared on: a table, an entity, or some kinds of changes of one."""
-Where: TypeAlias = Predicate | Callable[[Change[Any]], bool]
-PLAIN_FUNCTION: Final = FunctionSettings()
 T = TypeVar("T")
 Handler = TypeVar("Handler", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True, slots=True)
-class Mapping:
-    """One handler on one table.
-
-    Shape:   `target` is what is called; `timeout_s` bounds one call of a coroutine; `dependencies` by parameter; `sink` gets
-             what the handler returns, or, of the kind "sink", the changes themselves after `transform` and `enrich`; `destination` is
-             told of what was given up, of a function by its ARN.
-    """
-
-    id: str
-    table: Table
-    kind: Kind
-    target: Callable[..., Any]
-    settings: MappingSettings
-    timeout_s: float | None = None
-    function_name: str = ""
-    entity: Entity[Any] | None = None
-    dependencies: Names[str, Depends] = field(default_factory=dict)
-    sink: Sink | None = None
-    destination: Any = None
-    once: bool = False
-    transform: Callable[..., Any] | None = None
-    enrich: Callable[..., Any] | None = None
-    function: FunctionSettings = PLAIN_FUNCTION
-    projection: Projection | None = None
-    only_counts: bool = False
-    """Ours, for what fits no entity: it may come and go with the typed handlers."""
 
 
 class App:
@@ -458,18 +424,6 @@ class App:
                 f"handler {mapping.id!r}: table {mapping.table.name!r} has no stream (stream=None), so nothing would come"
             )
         self._mappings[mapping.id] = mapping
-
-
-def projection_named(
-    app: str, mappings: Collection[Mapping], projection: Callable[..., Any] | str
-) -> Projection:
-    """The projection of that function or id, in its highest version. Raises: SettingsError."""
-    every = [mapping.projection for mapping in mappings if mapping.projection is not None]
-    found = [each for each in every if projection in (each.function, each.id, each.mapping_id)]
-    if not found:
-        ids = ", ".join(dict.fromkeys(each.id for each in every)) or "none"
-        raise SettingsError(f"{projection!r} is no projection of app {app!r}; declared so far: {ids}")
-    return max(found, key=lambda each: each.version)
 
 
 def _destination(on_failure: Policy) -> Any:

@@ -1,0 +1,67 @@
+"""A mapping as an application declares it: one handler, sink, function or projection on one table.
+
+Rules of this file: values only; what is wrong with them was refused before they are made. Made by app.py, read by whoever runs it.
+"""
+
+from collections.abc import Callable, Collection
+from collections.abc import Mapping as Names
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeAlias
+
+from tailrace.app.change import Change
+from tailrace.app.depends import Depends
+from tailrace.app.entity import Entity
+from tailrace.app.function_settings import FunctionSettings
+from tailrace.app.predicates import Predicate
+from tailrace.app.projection import Projection
+from tailrace.app.table import Changes, Table
+from tailrace.errors import SettingsError
+from tailrace.mapping.settings import MappingSettings
+from tailrace.ports import Sink
+
+Kind: TypeAlias = Literal["on", "batch", "function", "sink", "projection"]
+Target: TypeAlias = Table | Changes | Entity[Any] | type[Any]
+"""What a handler is declared on: a table, an entity, or some kinds of changes of one."""
+Where: TypeAlias = Predicate | Callable[[Change[Any]], bool]
+PLAIN_FUNCTION: Final = FunctionSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """One handler on one table.
+
+    Shape:   `target` is what is called; `timeout_s` bounds one call of a coroutine; `dependencies` by parameter; `sink` gets
+             what the handler returns, or, of the kind "sink", the changes themselves after `transform` and `enrich`; `destination` is
+             told of what was given up, of a function by its ARN.
+    """
+
+    id: str
+    table: Table
+    kind: Kind
+    target: Callable[..., Any]
+    settings: MappingSettings
+    timeout_s: float | None = None
+    function_name: str = ""
+    entity: Entity[Any] | None = None
+    dependencies: Names[str, Depends] = field(default_factory=dict)
+    sink: Sink | None = None
+    destination: Any = None
+    once: bool = False
+    transform: Callable[..., Any] | None = None
+    enrich: Callable[..., Any] | None = None
+    function: FunctionSettings = PLAIN_FUNCTION
+    projection: Projection | None = None
+    only_counts: bool = False
+    """Ours, for what fits no entity: it may come and go with the typed handlers."""
+
+
+def projection_named(
+    app: str, mappings: Collection[Mapping], projection: Callable[..., Any] | str
+) -> Projection:
+    """The projection of that function or id, in its highest version. Raises: SettingsError."""
+    every = [mapping.projection for mapping in mappings if mapping.projection is not None]
+    found = [each for each in every if projection in (each.function, each.id, each.mapping_id)]
+    if not found:
+        ids = ", ".join(dict.fromkeys(each.id for each in every)) or "none"
+        raise SettingsError(f"{projection!r} is no projection of app {app!r}; declared so far: {ids}")
+    return max(found, key=lambda each: each.version)

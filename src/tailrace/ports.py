@@ -273,10 +273,14 @@ class StateCheck:
 
 @dataclass(frozen=True, slots=True)
 class ItemWrite:
-    """A write to a user's table beside the state: one action of TransactWriteItems, in AWS's own shape."""
+    """A write to a user's table beside the state: one action of TransactWriteItems, in AWS's own shape.
+
+    Shape:   `ancestry` the handlers that it descends from; all writes of one transaction have the same. An adapter to another engine may forget it.
+    """
 
     action: Literal["Put", "Update", "Delete", "ConditionCheck"]
     parameters: Mapping[str, Any]
+    ancestry: str = ""
 
 
 class StateStore(Protocol):

@@ -69,6 +69,12 @@ METRICS: Final = (
         ("handler",),
         "recorded writes that were already applied",
     ),
+    Metric(
+        "tailrace_own_changes_total",
+        "counter",
+        ("handler",),
+        "changes that a handler was called for and had caused itself; at max_generations in one line it is paused",
+    ),
     Metric("tailrace_dead_letters", "gauge", ("handler",), "changes given up and kept"),
     Metric(
         "tailrace_destination_failures_total",

@@ -33,6 +33,7 @@ MAPPING: Final = {
     "accepts": "The filter; what it refuses is settled as filtered.",
     "filters": "event patterns (`FilterCriteria` as `read_filter_criteria` reads them): a record passes when one matches, or when there are none",
     "max_ranges": "How many settled ranges one checkpoint keeps above its watermark; at the bound reading waits.",
+    "max_generations": "How many changes of its own, one caused by the other, a handler is called for before it is paused as a loop.",
 }
 ENGINE: Final = {
     "region": "The region in ARNs. Any region that a client names is this one.",

@@ -77,7 +77,9 @@ def load(app: str) -> "App":
     """The app behind a path or a name. Raises: CommandFailure that names the line at fault."""
     from tailrace.app.loading import load_app
     from tailrace.errors import TailraceError
+    from tailrace.runtime.causing import trace_clients
 
+    trace_clients()  # before the app makes clients of its own
     try:
         return load_app(app)
     except TailraceError:
@@ -149,11 +151,13 @@ class Session:
         self.warn(app)
 
     def warn(self, app: "App") -> None:
-        """Say which settings are dangerous."""
+        """Say which settings are dangerous, and which handlers may call themselves."""
         from tailrace.cli.dangers import dangers
+        from tailrace.cli.own_writes import own_writes
 
         for mapping in app.mappings:
-            for danger in dangers(mapping.settings, has_destination=mapping.destination is not None):
+            has_destination = mapping.destination is not None
+            for danger in (*dangers(mapping.settings, has_destination=has_destination), *own_writes(mapping)):
                 self.tell(f"warning: {mapping.id}: {danger}", "yellow", warning=danger, handler=mapping.id)
 
     def tell(self, text: str, colour: str, **members: object) -> None:

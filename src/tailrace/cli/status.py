@@ -50,6 +50,8 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
     rows += [_handler(handler) for handler in answer["handlers"]]
     yield from aligned(rows)
     for handler in answer["handlers"]:
+        if handler.get("paused"):
+            yield from _paused(handler)
         for shard in handler["shards"]:
             if shard["blocked"]:
                 yield click.style(
@@ -60,6 +62,13 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield click.style(f"Dead letters are kept: {worst} at most for one handler.", fg="yellow")
         yield f"  {click.style('next:', fg='cyan')} tailrace dlq ls"
+
+
+def _paused(handler: Mapping[str, Any]) -> Iterator[str]:
+    name = printable(handler["handler"])
+    reason = handler["pause_reason"]
+    yield click.style(f"{name} is paused" if reason is None else printable(reason), fg="yellow")
+    yield f"  {click.style('next:', fg='cyan')} tailrace resume {name}"
 
 
 def _tables(tables: list[Mapping[str, Any]]) -> Iterator[str]:

@@ -86,7 +86,7 @@ def deadletter_fields(letter: DeadLetter) -> dict[str, Any]:
         "sequence": record.sequence, "shard": record.shard, "event_name": record.event_name,
         "created_ms": record.created_ms, "size_bytes": record.size_bytes, "partition": str(record.partition),
         "key": record.key.hex(), "keys": record.keys.decode(), "old": _text(record.old), "new": _text(record.new),
-        "by_ttl": record.by_ttl,
+        "by_ttl": record.by_ttl, **({"ancestry": record.ancestry} if record.ancestry else {}),
         "event_id": letter.event_id, "shard_id": letter.shard_id, "handler": letter.handler,
         "condition": letter.condition, "attempts": letter.attempts,
         "error": letter.error[-MAX_TEXT:], "traceback": letter.traceback[-MAX_TEXT:],
@@ -107,6 +107,7 @@ def read_deadletter(fields: Mapping[str, Any]) -> DeadLetter:
         created_ms=fields["created_ms"], size_bytes=fields["size_bytes"], partition=int(fields["partition"]),
         key=bytes.fromhex(fields["key"]), keys=fields["keys"].encode(),
         old=_data(fields["old"]), new=_data(fields["new"]), by_ttl=fields["by_ttl"],
+        ancestry=fields.get("ancestry", ""),
     )  # fmt: skip
     return DeadLetter(
         record=record, event_id=fields["event_id"], shard_id=fields["shard_id"], handler=fields["handler"],

@@ -6,6 +6,7 @@ than a few lines lives in the module named after it. Called by `server.operation
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import orjson
@@ -96,6 +97,8 @@ class Engine:
         self.time_to_live = TimeToLive(
             self._committer, self._catalog, self._lifecycle, self._write, clock, settings
         )
+        self.ancestry = ""
+        """The handlers that what is written now descends from; set by `caused_by`."""
         self.endpoint = "localhost"
         """Host and port under which clients reach this engine, as DescribeEndpoints tells them."""
         self._committer.before_commit = self._catalog.save_sizes
@@ -126,6 +129,15 @@ class Engine:
     def transact(self, operations: Sequence[Operation]) -> list[Mutation]:
         """All of it or nothing, one action an item. Raises: ApiError (TransactionCanceledException with reasons)."""
         return self._transactions.transact(operations)
+
+    @contextmanager
+    def caused_by(self, ancestry: str) -> Iterator[None]:
+        """What is written inside descends from these handlers. Nothing may be awaited inside."""
+        self.ancestry = ancestry
+        try:
+            yield
+        finally:
+            self.ancestry = ""
 
     def _write(self, operation: Operation) -> Mutation:
         mutation, table, old_data = self.decide(operation)
@@ -179,6 +191,7 @@ class Engine:
                 keys_size=keys_size,
                 new_size=mutation.size,
                 by_ttl=by_ttl,
+                ancestry=self.ancestry,
             )
             row = LogRow(*log_row(record))
         if table.indexes:
@@ -391,9 +404,11 @@ class Engine:
 
         Raises:  StateConflict(index) for state, ApiError (TransactionCanceledException) for items.
         """
-        operations = [read_write(write) for write in writes if isinstance(write, ItemWrite)]
+        items = [write for write in writes if isinstance(write, ItemWrite)]
+        operations = [read_write(write) for write in items]
         self._state.check(writes)
-        self.transact(operations)
+        with self.caused_by(items[0].ancestry if items else ""):
+            self.transact(operations)
         self._state.put(writes)
 
     # ---- housekeeping --------------------------------------------------------------------------------------------

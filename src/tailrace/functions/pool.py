@@ -50,10 +50,15 @@ class ProcessRunner:
         self._busy: set[Process] = set()
         self._fresh: set[Process] = set()
 
-    async def invoke(self, event: bytes, request_id: str, arn: str) -> bytes:
+    async def invoke(self, event: bytes, request_id: str, arn: str, trace: str = "") -> bytes:
         """The answer as JSON. Raises: FunctionError, TimedOut."""
         process = await self._taken()
-        head = {"request_id": request_id, "arn": arn, "timeout_ms": self._settings.timeout_s * 1_000}
+        head = {
+            "request_id": request_id,
+            "arn": arn,
+            "timeout_ms": self._settings.timeout_s * 1_000,
+            "trace": trace,
+        }
         allowed_s = self._settings.timeout_s + (START_S if process in self._fresh else 0)
         self._fresh.discard(process)
         try:

@@ -107,6 +107,9 @@ def _imported(module: str, file: str) -> Any:
 
 def context_of(head: dict[str, Any]) -> LambdaContext:
     """The context of one invocation; its time runs from now on."""
+    os.environ["_X_AMZN_TRACE_ID"] = head.get(
+        "trace", ""
+    )  # every AWS SDK sends it with its requests, as in Lambda
     deadline_ms = CLOCK.now().monotonic_ms + int(head["timeout_ms"])
     return LambdaContext(
         os.environ["AWS_LAMBDA_FUNCTION_NAME"], head["request_id"], head["arn"],

@@ -94,6 +94,8 @@ class MappingSettings:
     filters: tuple[Pattern, ...] = ()
     """What FilterCriteria say: a record passes when one of them matches, or when there are none."""
     max_ranges: int = 4_096
+    max_generations: int = 16
+    """How many of its own changes in one line of descent a handler is called for, before it is paused as a loop."""
 
     def __post_init__(self) -> None:
         if not self.id:
@@ -168,6 +170,7 @@ BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
     "buffer_bytes": (1, 1 << 40),
     "checkpoint_interval_ms": (0, 3_600_000),
     "max_ranges": (1, 1_000_000),
+    "max_generations": (1, 1_000_000),
 }
 AWS_NAMES: Final[Mapping[str, str]] = {
     "BatchSize": "batch_size",

@@ -7,11 +7,13 @@ commit. Called by sinks/function.py. Source: architecture §5.1, §5.2.
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tailrace.app.change import Change
 from tailrace.errors import ApiError, StateConflict, StoreError
 from tailrace.leases.checkpoint import mark_key, mark_write
 from tailrace.ports import Clock, Failure, FailureKind, ItemWrite, StateStore
+from tailrace.runtime.causing import CAUSE, Causes
 from tailrace.runtime.rows import state_write
 from tailrace.telemetry import PointReached, pass_by
 
@@ -23,8 +25,9 @@ class Effects:
 
     def __init__(
         self, state: StateStore, mapping_id: str, run_id: str = LIVE, reached: PointReached = pass_by, *,
-        clock: Clock | None = None, marks_all: bool = False,
+        clock: Clock | None = None, marks_all: bool = False, cause: str = "",
     ) -> None:  # fmt: skip
+        self.causes = Causes(cause or mapping_id)
         self._clock = clock
         self.marks_all = marks_all
         """Whether every change leaves a mark (`once=True`), or only one with recorded writes."""
@@ -68,7 +71,11 @@ class Effects:
         return {}
 
     async def _apply_one(self, change: Change) -> Failure | None:
-        writes: list[ItemWrite] = list(change.transaction.writes) if change.has_transaction else []
+        writes: list[ItemWrite] = []
+        if change.has_transaction:
+            ancestry = self.causes.of(change.record)
+            CAUSE.set(ancestry)  # an adapter to another endpoint tells it that
+            writes = [replace(write, ancestry=ancestry) for write in change.transaction.writes]
         now_ms = 0 if self._clock is None else self._clock.now().wall_ms
         mark = mark_write(self._mark(change), change.record.sequence, now_ms)
         try:

@@ -26,6 +26,7 @@ from tailrace.runtime.marks import forget_marks
 from tailrace.runtime.parking import Parker
 from tailrace.runtime.projector import Projector
 from tailrace.runtime.reading import SharedReads
+from tailrace.runtime.recursion import Guards
 from tailrace.runtime.redriver import Progress, Redriver, Request
 from tailrace.runtime.rows import state_write
 from tailrace.runtime.settle import Place, Settler, load_checkpoint, load_start
@@ -96,6 +97,8 @@ class Worker:
         self._look = asyncio.Event()
         self._is_stopping = False
         self._paused: set[str] = set()
+        self.guards = Guards(app.name, state, clock, lambda each: self.set_paused(each, paused=True))
+        """What stops a handler that calls itself."""
         self._has_begun = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
         self._redriving: set[asyncio.Task[None]] = set()
@@ -186,6 +189,10 @@ class Worker:
     def set_paused(self, mapping_id: str, *, paused: bool) -> None:
         """Let a mapping start no further batch, or go on."""
         (self._paused.add if paused else self._paused.discard)(mapping_id)
+        if not paused:
+            for handler in self.app.mappings:
+                if handler.id == mapping_id:
+                    self.guards.resumed(handler)
         self.tell(mapping_id, Pause() if paused else Resume())
 
     # ---- life ------------------------------------------------------------------------------------------------------
@@ -206,8 +213,6 @@ class Worker:
                     "has not handled would be forgotten",
                     hint=f"tailrace mapping rename {name} NEW_NAME, or give the renamed handler its old name, id={name!r}",
                 )
-        for row in await self._state.query(key_of("pause", self.app.name, "")):
-            self._paused.add(str(row.fields["id"]))
         await self._state.transact([
             StateWrite(key_of("mapping", self.app.name, mapping.id),
                        {"v": VERSION, "id": mapping.id, "table": mapping.table.name,
@@ -233,6 +238,7 @@ class Worker:
             renewing = tasks.create_task(self._renew())
             forgetting = tasks.create_task(self._forget(), name="forgetting")
             looking = tasks.create_task(self._look_now_and_then())
+            await self._load_pauses()
             while not self._is_stopping:
                 self._look.clear()
                 for table in self._tables:
@@ -255,6 +261,15 @@ class Worker:
                     beside.cancel()
             looking.cancel()
         await self._release()
+
+    async def _load_pauses(self) -> None:
+        """Learn what is paused before anything begins."""
+        while not self._is_stopping:
+            with suppress(PortError):  # the store is failing: a handler that is paused must not begin
+                self._paused.update(await self.guards.load())
+                return
+            self._look.clear()
+            await self._look.wait()
 
     def stop(self) -> None:
         """Drain: `run` returns when everything in flight has ended and is saved."""
@@ -325,7 +340,7 @@ class Worker:
         settler = Settler(self._state, place, lease, self._code_version, self._reached, announced)
         parker = Parker(self._state, place, lease, self._clock, self._code_version, self._reached)
         driver = Driver(
-            ShardMachine(handler.settings.reading(stream.arn, stream.view_type, stream.region)), table.reads, self.sinks[handler.id], settler, parker, self._clock,
+            ShardMachine(handler.settings.reading(stream.arn, stream.view_type, stream.region)), table.reads, self.guards.around(handler, self.sinks[handler.id]), settler, parker, self._clock,
             shard=shard, stream=stream, mapping_id=handler.id, reached=self._reached,
         )  # fmt: skip
         self._drivers[handler.id, shard.shard_id] = (driver, table.name)

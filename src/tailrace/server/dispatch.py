@@ -12,6 +12,7 @@ import orjson
 from tailrace.errors import CORAL, ApiError
 from tailrace.server.registry import find_operations
 from tailrace.server.wire import Headers, error_body, internal_server_error, read_call
+from tailrace.streams.ancestry import TRACE_HEADER, ancestry_of
 from tailrace.telemetry import PointReached, pass_by
 
 if TYPE_CHECKING:
@@ -46,7 +47,12 @@ class Dispatcher:
             operation, payload = read_call(headers, query, body, self._operations)
             name = operation.name
             self._reached("write.received")
-            result = operation.run(self._engine, operation.check(payload))
+            trace = headers.get(TRACE_HEADER)
+            if trace is None:
+                result = operation.run(self._engine, operation.check(payload))
+            else:
+                with self._engine.caused_by(ancestry_of(trace)):
+                    result = operation.run(self._engine, operation.check(payload))
             answer = result if type(result) is bytes else orjson.dumps(result)
         except ApiError as error:
             self.count(name, str(error.status))

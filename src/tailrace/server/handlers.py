@@ -9,14 +9,25 @@ from typing import Any, Final
 
 from tailrace.engine.engine import Engine
 from tailrace.errors import TailraceError
-from tailrace.leases.rows import VERSION, key_of
+from tailrace.leases.rows import key_of
 from tailrace.ports import StateWrite
+from tailrace.runtime.recursion import pause_key, pause_row, resuming
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.letters import kept
 from tailrace.server.progress import MappingName, known_mappings, words_of
 from tailrace.server.story import running
 
-MOVED: Final = ("checkpoint", "ledger", "head", "parked", "deadletter", "passed", "pause", "mapping")
+MOVED: Final = (
+    "checkpoint",
+    "ledger",
+    "head",
+    "parked",
+    "deadletter",
+    "passed",
+    "pause",
+    "generations",
+    "mapping",
+)
 """Rows that are kept under an app and a handler's id, in the order in which they are moved."""
 
 
@@ -45,7 +56,13 @@ def named(subject: Subject, arguments: Arguments) -> MappingName:
 
 def is_paused(engine: Engine, app: str, handler: str) -> bool:
     """Whether a handler was told to pause."""
-    return engine.state_get(key_of("pause", app, handler)) is not None
+    return engine.state_get(pause_key(app, handler)) is not None
+
+
+def pause_reason(engine: Engine, app: str, handler: str) -> str | None:
+    """Why a handler is paused when it was no person who paused it."""
+    row = engine.state_get(pause_key(app, handler))
+    return None if row is None else row.get("reason")
 
 
 @verb("pause", changes=True, works_offline=True)
@@ -62,10 +79,14 @@ async def resume(subject: Subject, arguments: Arguments) -> AsyncGenerator[objec
 
 async def _set_paused(subject: Subject, arguments: Arguments, *, paused: bool) -> dict[str, Any]:
     mapping = named(subject, arguments)
-    row = {"v": VERSION, "id": mapping.handler, "since_ms": subject.clock.now().wall_ms} if paused else None
-    was = is_paused(subject.engine, mapping.app, mapping.handler)
+    key = pause_key(mapping.app, mapping.handler)
+    before = subject.engine.state_get(key)
+    was = before is not None
+    writes = resuming(mapping.app, mapping.handler, before)
+    if paused:  # why it was paused before stays known, or a resume would not let it go on
+        writes = [StateWrite(key, before or pause_row(mapping.handler, subject.clock.now().wall_ms))]
     if not arguments.get("dry_run"):
-        subject.engine.state_transact([StateWrite(key_of("pause", mapping.app, mapping.handler), row)])
+        subject.engine.state_transact(writes)
         if subject.flushed is not None:
             await subject.flushed()
         if subject.worker is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from tailrace.errors import StoreError
+from tailrace.runtime.causing import CAUSE, NO_REQUEST
 from tailrace.server.dispatch import Dispatcher, Reply
 from tailrace.server.wire import (
     BODY_LIMIT,
@@ -21,6 +22,7 @@ from tailrace.server.wire import (
     error_body,
     internal_server_error,
 )  # fmt: skip
+from tailrace.streams.ancestry import TRACE_HEADER, trace_id
 from tailrace.telemetry import PointReached, pass_by
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ class InProcess:
     def call(self, headers: Mapping[str, str | bytes], body: bytes, query: str = "") -> Answer:
         """One POST. Never raises for what a client did."""
         given = {name.lower().encode("latin-1"): _as_bytes(value) for name, value in headers.items()}
+        if cause := CAUSE.get():  # a handler's client: its writes descend from what the handler is called for
+            given.setdefault(TRACE_HEADER, trace_id(cause, 0, NO_REQUEST).encode())
         kind = content_type(given)
         if kind is None:
             return Answer(404, {"Content-Length": str(len(NOT_FOUND_BODY))}, NOT_FOUND_BODY)

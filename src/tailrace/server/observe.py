@@ -60,6 +60,7 @@ class HandlerTotals:
     parked_oldest_ms: int = 0
     destination_failures: int = 0
     destination_dropped: int = 0
+    own_changes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,8 @@ def samples(metric: Metric, observed: Observed) -> Iterator[tuple[Labels, float]
             yield from (((each.handler,), each.destination_failures) for each in observed.handlers)
         case "tailrace_destination_dropped_total":
             yield from (((each.handler,), each.destination_dropped) for each in observed.handlers)
+        case "tailrace_own_changes_total":
+            yield from (((each.handler,), each.own_changes) for each in observed.handlers)
         case "tailrace_parked_keys":
             yield from (((each.handler,), each.parked_keys) for each in observed.handlers)
         case "tailrace_parked_oldest_seconds":

@@ -53,6 +53,7 @@ def handler_totals(subject: Subject, mapping: MappingName) -> HandlerTotals:
     now_ms = subject.clock.now().wall_ms
     sink = None if subject.worker is None else subject.worker.sinks.get(mapping.handler)
     courier = getattr(subject.worker, "courier", None)
+    guards = getattr(subject.worker, "guards", None)
     return HandlerTotals(
         handler=mapping.handler,
         table=mapping.table,
@@ -62,6 +63,7 @@ def handler_totals(subject: Subject, mapping: MappingName) -> HandlerTotals:
         parked_keys=there.parked_keys,
         destination_failures=0 if courier is None else courier.failed[mapping.handler],
         destination_dropped=0 if courier is None else courier.dropped[mapping.handler],
+        own_changes=0 if guards is None else guards.own.get(mapping.handler, 0),
         parked_oldest_ms=0 if there.oldest_parked_ms is None else max(0, now_ms - there.oldest_parked_ms),
         durations=Durations() if sink is None else Durations(sink.buckets(), sink.total_ms / 1_000),
     )

@@ -13,7 +13,7 @@ from tailrace.errors import TailraceError
 from tailrace.runtime.worker import Status
 from tailrace.server import audit_verbs, dlq, explaining, handlers, projections, shards, sql, story, tail
 from tailrace.server.control import Arguments, Subject, verb
-from tailrace.server.handlers import is_paused
+from tailrace.server.handlers import is_paused, pause_reason
 from tailrace.server.letters import kept
 from tailrace.server.progress import MappingName, known_mappings, positions, tables, totals
 from tailrace.server.remembered import remember_time
@@ -91,6 +91,7 @@ def handler_value(subject: Subject, mapping: MappingName) -> dict[str, Any]:
         "table": mapping.table,
         "running": bool(live),
         "paused": is_paused(engine, mapping.app, mapping.handler),
+        "pause_reason": pause_reason(engine, mapping.app, mapping.handler),
         "settled": settled,
         "dead_letters": there.discarded + there.parked,
         "parked_keys": there.parked_keys,

@@ -7,6 +7,7 @@ destinations.py, event_bridge.py and dynamodb_table.py.
 
 import asyncio
 from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -36,7 +37,9 @@ class AwsAccess:
         Raises:  Throttled, Unavailable, SinkError with AWS's code and words; SettingsError without boto3 or credentials.
         """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(None, self.call_here, service, operation, parameters)
+        return await loop.run_in_executor(
+            None, copy_context().run, self.call_here, service, operation, parameters
+        )
 
     def call_here(self, service: str, operation: str, parameters: dict[str, Any]) -> Any:
         """The same, in this thread."""

@@ -7,6 +7,7 @@ task (`CancelledError`): nothing of it may stop the machine. Called by function.
 import asyncio
 import inspect
 from collections.abc import Callable
+from contextvars import copy_context
 from traceback import format_exception
 from typing import Any, Final
 
@@ -27,7 +28,9 @@ NOT_AWAITED: Final = (
 async def call(function: Callable[..., Any], *arguments: Any, timeout_s: float | None = None) -> Any:
     """Await a coroutine function, or run another one in a thread. Raises: what it raises, TimedOut."""
     if not is_async(function):
-        return await asyncio.get_running_loop().run_in_executor(None, call_here, function, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(
+            None, copy_context().run, call_here, function, *arguments
+        )
     try:
         async with asyncio.timeout(timeout_s) as limit:
             answer = function(*arguments)

@@ -7,6 +7,7 @@ they recorded on `change.transaction` is committed before the outcome is told. M
 
 import asyncio
 from collections.abc import Callable, Container, Sequence
+from contextvars import copy_context
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -15,6 +16,7 @@ from tailrace.app.change import Batch as ChangeBatch
 from tailrace.app.change import Change
 from tailrace.app.filtering import Filter
 from tailrace.ports import Batch, Failed, Failure, Outcome, Written
+from tailrace.runtime.causing import CAUSE
 from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.effects import Effects
 from tailrace.sinks.calling import RAISED, call, call_here, failure_of, is_ours
@@ -106,6 +108,7 @@ class HandlerSink:
         self._is_async = is_async(mapping.target)
         self._filter = filter_of(mapping)
         self._effects = effects
+        self._causes = effects.causes
         self._outputs = Outputs(mapping.id, mapping.sink)
         self._reached = reached
 
@@ -124,7 +127,9 @@ class HandlerSink:
             if self._is_async:
                 await self._call_all(calls, handler)
             else:
-                await asyncio.get_running_loop().run_in_executor(None, self._call_all_here, calls, handler)
+                await asyncio.get_running_loop().run_in_executor(
+                    None, copy_context().run, self._call_all_here, calls, handler
+                )
             self._reached("invoke.done")
             if calls.returned:
                 calls.committed(await self._effects.apply(calls.returned))
@@ -136,6 +141,7 @@ class HandlerSink:
     def _call_all_here(self, calls: Calls, handler: Handler) -> None:
         while (each := calls.take()) is not None:
             value = None
+            CAUSE.set(self._causes.of(each[1].record))
             try:
                 if self._filter is None or self._filter.judge(each[1]):
                     value = call_here(handler, each[1])
@@ -147,6 +153,7 @@ class HandlerSink:
     async def _call_all(self, calls: Calls, handler: Handler) -> None:
         while (each := calls.take()) is not None:
             value = None
+            CAUSE.set(self._causes.of(each[1].record))
             try:
                 if self._filter is None or self._filter.judge(each[1]):
                     value = await call(handler, each[1], timeout_s=self._timeout_s)
@@ -173,6 +180,7 @@ class BatchSink:
         self._timeout_s = mapping.timeout_s
         self._filter = filter_of(mapping)
         self._effects = effects
+        self._causes = effects.causes
         self._outputs = Outputs(mapping.id, mapping.sink)
         self._reached = reached
 
@@ -189,6 +197,7 @@ class BatchSink:
             if self._filter is not None:
                 changes = [change for change in changes if self._filter.judge(change)]
             if changes:
+                CAUSE.set(self._causes.of_batch(batch.records))
                 given = ChangeBatch(changes, batch.shard_id, batch.attempt)
                 value = await call(handler, given, timeout_s=self._timeout_s)
                 if value is not None:

@@ -16,7 +16,9 @@ import orjson
 from tailrace.app.app import Mapping
 from tailrace.app.function_settings import FunctionSettings
 from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, Outcome, Written
+from tailrace.runtime.causing import CAUSE, Causes
 from tailrace.sinks.calling import RAISED, call, failure_of, is_ours
+from tailrace.streams.ancestry import trace_id
 from tailrace.streams.envelopes import lambda_event
 from tailrace.streams.sequence import SequenceNumber
 from tailrace.telemetry import PointReached, pass_by
@@ -52,8 +54,8 @@ class LambdaContext:
 class Runner(Protocol):
     """What runs a function."""
 
-    async def invoke(self, event: bytes, request_id: str, arn: str) -> bytes:
-        """The function's answer, as JSON. Raises: whatever says that it failed; FunctionError of a process."""
+    async def invoke(self, event: bytes, request_id: str, arn: str, trace: str = "") -> bytes:
+        """The function's answer, as JSON; `trace` is the invocation's X-Amzn-Trace-Id. Raises: whatever says that it failed; FunctionError of a process."""
 
 
 class InlineRunner:
@@ -67,7 +69,7 @@ class InlineRunner:
         self._settings = settings
         self._clock = clock
 
-    async def invoke(self, event: bytes, request_id: str, arn: str) -> bytes:
+    async def invoke(self, event: bytes, request_id: str, arn: str, trace: str = "") -> bytes:
         """Call it. Raises: what it raises, MarshalError."""
         deadline_ms = self._clock.now().monotonic_ms + self._settings.timeout_s * 1_000
         context = LambdaContext(
@@ -81,12 +83,14 @@ class LambdaSink:
     """A Lambda function behind an event source mapping."""
 
     def __init__(
-        self, mapping: Mapping, runner: Runner, account: str, reached: PointReached = pass_by
-    ) -> None:
+        self, mapping: Mapping, runner: Runner, account: str, reached: PointReached = pass_by,
+        causes: Causes | None = None,
+    ) -> None:  # fmt: skip
         self._runner = runner
         self._name = mapping.function_name
         self._reports = mapping.settings.report_batch_item_failures
         self._account = account
+        self._causes = causes or Causes(mapping.id)
         self._reached = reached
 
     async def write(self, batch: Batch) -> Outcome:
@@ -94,9 +98,12 @@ class LambdaSink:
         stream = batch.stream
         event = lambda_event(batch.records, stream.arn, stream.view_type, stream.region)
         request = request_id(f"{batch.mapping_id}/{batch.shard_id}/{batch.request}")
+        cause = self._causes.of_batch(batch.records)
+        CAUSE.set(cause)
+        trace = trace_id(cause, batch.records[0].created_ms if batch.records else 0, request)
         try:
             answer = await self._runner.invoke(
-                event, request, function_arn(stream.region, self._account, self._name)
+                event, request, function_arn(stream.region, self._account, self._name), trace
             )
         except RAISED as error:
             if is_ours(error):

@@ -13,6 +13,7 @@ from tailrace.runtime.around import Around
 from tailrace.runtime.builds import Builds
 from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.effects import LIVE, Effects
+from tailrace.runtime.recursion import ancestor_name
 from tailrace.sinks.function import BatchSink, HandlerSink
 from tailrace.sinks.lambda_function import LambdaSink, Runner
 from tailrace.sinks.projected import ProjectionSink
@@ -44,6 +45,7 @@ class SinkMaker:
             self.reached,
             clock=self.clock,
             marks_all=mapping.once,
+            cause=ancestor_name(self.app.name, mapping.id),
         )
         use_clock = getattr(mapping.sink, "use_clock", None)
         if use_clock is not None:  # a sink that signs a time signs the engine's
@@ -54,9 +56,11 @@ class SinkMaker:
             case "batch":
                 return BatchSink(mapping, effects, self.reached, self.needed)
             case "function":
-                return LambdaSink(mapping, self.runner_of(mapping), self.account, self.reached)
+                return LambdaSink(
+                    mapping, self.runner_of(mapping), self.account, self.reached, effects.causes
+                )
             case "sink":
-                return StreamedSink(mapping, self.reached)
+                return StreamedSink(mapping, self.reached, effects.causes)
             case "projection":
                 if mapping.projection is None:
                     raise InternalError(f"{mapping.id!r} is a projection without one")

@@ -13,6 +13,7 @@ from tailrace.app.app import Mapping
 from tailrace.app.change import Change
 from tailrace.errors import InternalError
 from tailrace.ports import Batch, Failed, FailedFrom, Failure, Outcome, Written
+from tailrace.runtime.causing import CAUSE, Causes
 from tailrace.sinks.calling import RAISED, call, failure_of, is_ours
 from tailrace.sinks.function import changes_of
 from tailrace.telemetry import PointReached, pass_by
@@ -23,15 +24,19 @@ WRITTEN: Final = Written()
 class StreamedSink:
     """The sink of a mapping without a handler."""
 
-    def __init__(self, mapping: Mapping, reached: PointReached = pass_by) -> None:
+    def __init__(
+        self, mapping: Mapping, reached: PointReached = pass_by, causes: Causes | None = None
+    ) -> None:
         if mapping.sink is None:
             raise InternalError(f"{mapping.id!r} is a sink without one")
         self._mapping = mapping
         self._sink = mapping.sink
+        self._causes = causes or Causes(mapping.id)
         self._reached = reached
 
     async def write(self, batch: Batch) -> Outcome:
         """Transform what is to be transformed and write it."""
+        CAUSE.set(self._causes.of_batch(batch.records))
         if self._mapping.transform is None and self._mapping.enrich is None:
             outcome = await self._sink.write(batch)
             self._reached("invoke.done")

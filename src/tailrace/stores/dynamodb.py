@@ -7,6 +7,7 @@ their own too, because conditions look at them. It never retries. Needs the extr
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from contextvars import copy_context
 from typing import Any, Final, TypeAlias
 
 from tailrace.errors import ApiError, StateConflict, StoreError
@@ -102,7 +103,7 @@ class DynamoDbStateStore:
 
     async def _call(self, operation: str, writes: Tried = ((), ()), /, **parameters: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(
-            None, self._call_here, operation, parameters, writes
+            None, copy_context().run, self._call_here, operation, parameters, writes
         )
 
     def _call_here(self, operation: str, parameters: dict[str, Any], writes: Tried) -> Any:

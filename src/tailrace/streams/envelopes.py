@@ -17,8 +17,12 @@ from tailrace.streams.sequence import PREFIX
 
 FORMAT: Final = 1
 FORMAT_BYTE: Final = bytes([FORMAT])
+WITH_ANCESTRY: Final = 2
+"""The format of a record that has an ancestry: its length and its text stand before the key bytes."""
+ANCESTRY_BYTE: Final = bytes([WITH_ANCESTRY])
 HEADER: Final = struct.Struct(">BBBxQIIIQH")
 """Format, event name, flags, created_ms, size, size of keys, size of new image, partition hash, length of the key bytes."""
+LENGTH: Final = struct.Struct(">H")
 EVENT_NAMES: Final[tuple[EventName, ...]] = ("INSERT", "MODIFY", "REMOVE")
 BY_TTL: Final = 1
 MASK: Final = (1 << 64) - 1
@@ -48,6 +52,9 @@ def log_row(record: ChangeRecord) -> LogParts:
         FORMAT, EVENT_NAMES.index(record.event_name), BY_TTL if record.by_ttl else 0, record.created_ms,
         record.size_bytes, record.keys_size, record.new_size, record.partition, len(record.key),
     )  # fmt: skip
+    if record.ancestry:
+        ancestry = record.ancestry.encode()
+        head = b"".join((ANCESTRY_BYTE, head[1:], LENGTH.pack(len(ancestry)), ancestry))
     return LogParts(record.shard, record.sequence, head + record.key + record.keys, record.old, record.new)
 
 
@@ -55,12 +62,9 @@ def read_log_row(
     shard: int, sequence: int, header: bytes, old: bytes | None, new: bytes | None
 ) -> ChangeRecord:
     """The record of a log row. Raises: StoreError for a format that this version does not know, or a damaged row."""
+    ancestry = ""
     if header[:1] != FORMAT_BYTE:
-        raise StoreError(
-            f"record {sequence} of shard {shard} has format {int.from_bytes(header[:1])}; "
-            f"this version of tailrace reads format {FORMAT}",
-            hint="open the data directory with the version that wrote it",
-        )
+        ancestry, header = _split_ancestry(shard, sequence, header)
     try:
         _, name, flags, created_ms, size, keys_size, new_size, partition, length = HEADER.unpack_from(header)
         event_name = EVENT_NAMES[name]
@@ -72,8 +76,21 @@ def read_log_row(
     end = HEADER.size + length
     return ChangeRecord(
         sequence, shard, event_name, created_ms, size, partition, header[HEADER.size : end], header[end:],
-        old, new, bool(flags & BY_TTL), keys_size, new_size,
+        old, new, bool(flags & BY_TTL), keys_size, new_size, ancestry,
     )  # fmt: skip
+
+
+def _split_ancestry(shard: int, sequence: int, header: bytes) -> tuple[str, bytes]:
+    """The ancestry of a header that has one, and the header without it. Raises: StoreError for another format."""
+    if header[:1] != ANCESTRY_BYTE:
+        raise StoreError(
+            f"record {sequence} of shard {shard} has format {int.from_bytes(header[:1])}; "
+            f"this version of tailrace reads formats {FORMAT} and {WITH_ANCESTRY}",
+            hint="open the data directory with the version that wrote it",
+        )
+    start = HEADER.size + LENGTH.size
+    end = start + int.from_bytes(header[HEADER.size : start])
+    return header[start:end].decode(errors="replace"), header[: HEADER.size] + header[end:]
 
 
 # ---- event ids ---------------------------------------------------------------------------------------------------

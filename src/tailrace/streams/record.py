@@ -21,7 +21,8 @@ class ChangeRecord(msgspec.Struct, frozen=True, gc=False):
     """One change of one item.
 
     Shape:   `partition` is the hash of the partition key (it chooses shard and lane), `key` the order-preserving
-             bytes of the whole key (it identifies the item inside its table), `keys`, `old`, `new` DynamoDB JSON.
+             bytes of the whole key (it identifies the item inside its table), `keys`, `old`, `new` DynamoDB JSON; `ancestry`
+             the handlers that it descends from (streams/ancestry.py), empty for what was written from outside.
     Units:   created_ms since the epoch; size_bytes as AWS counts them for NEW_AND_OLD_IMAGES, keys_size and new_size
              are parts of it.
     """
@@ -39,6 +40,7 @@ class ChangeRecord(msgspec.Struct, frozen=True, gc=False):
     by_ttl: bool = False
     keys_size: int = 0
     new_size: int = 0
+    ancestry: str = ""
 
     @property
     def sequence_number(self) -> SequenceNumber:
@@ -68,6 +70,7 @@ def change_record(
     keys_size: int = 0,
     new_size: int = 0,
     by_ttl: bool = False,
+    ancestry: str = "",
 ) -> ChangeRecord:
     """The record of a change that was decided.
 
@@ -89,4 +92,5 @@ def change_record(
         by_ttl,
         keys_size,
         new_size,
+        ancestry,
     )

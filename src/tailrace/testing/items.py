@@ -14,6 +14,7 @@ from tailrace.engine.query import ScanRequest
 from tailrace.errors import SettingsError
 from tailrace.expressions.placeholders import Placeholders
 from tailrace.expressions.update import parse_update
+from tailrace.runtime.causing import CAUSE
 from tailrace.tables.mutate import Delete, Put, Update
 from tailrace.values.order import ordered_bytes
 from tailrace.values.types import AttributeValue, Item
@@ -51,7 +52,8 @@ class Items:
         else:
             entity = self._entity(type(target))
             target, content = entity.table, entity.encode(target)
-        self.engine.put(Put(str(target), content))
+        with self.engine.caused_by(CAUSE.get()):
+            self.engine.put(Put(str(target), content))
         self._commit(f"put {target}", content)
 
     def update(
@@ -83,7 +85,8 @@ class Items:
         placeholders = Placeholders(names or None, given or None)
         update = parse_update(expression, placeholders)
         placeholders.check_all_used()
-        self.engine.update(Update(str(target), content, update))
+        with self.engine.caused_by(CAUSE.get()):
+            self.engine.update(Update(str(target), content, update))
         self._commit(f"update {target}", content)
 
     def delete(
@@ -91,7 +94,8 @@ class Items:
     ) -> None:
         """Delete an item, `world.delete(Order, id="o1")`; one that is not there is no error. Raises: ApiError, ItemError."""
         table, content = self._key(target, key, fields)
-        self.engine.delete(Delete(table, content))
+        with self.engine.caused_by(CAUSE.get()):
+            self.engine.delete(Delete(table, content))
         self._commit(f"delete {table}", content)
 
     @overload

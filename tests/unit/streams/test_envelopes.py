@@ -164,9 +164,9 @@ def test_the_header_is_as_documented() -> None:
     assert header[34:] == EXPIRY.key + EXPIRY.keys
 
 
-@pytest.mark.parametrize("header", [b"\2" + log_row(INSERT).header[1:], b"\2", b"\0", b""])
+@pytest.mark.parametrize("header", [b"\3" + log_row(INSERT).header[1:], b"\3", b"\0", b""])
 def test_another_format_is_refused(header: bytes) -> None:
-    with pytest.raises(StoreError, match="reads format 1") as caught:
+    with pytest.raises(StoreError, match="reads formats 1 and 2") as caught:
         read_log_row(7, 9, header, None, b"{}")
     assert caught.value.hint
 

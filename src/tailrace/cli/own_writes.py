@@ -1,0 +1,99 @@
+"""Handlers that write to the table that they read, as far as their source shows it, said before the first change.
+
+Rules of this file: it reads source and runs none of it; what it cannot see is seen at run time (runtime/recursion.py), so it never guesses: a
+table is the handler's own only when its name, or the object behind a name, says so. Called by `dev`.
+"""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from tailrace.app.app import Mapping
+from tailrace.app.table import Table
+
+RECORDED: Final = frozenset(("put", "update", "delete"))
+"""Methods of `change.transaction`."""
+WRITES: Final = frozenset(
+    ("put_item", "update_item", "delete_item", "batch_write_item", "transact_write_items")
+)
+"""Methods of clients and of boto3's Table."""
+
+
+def own_writes(mapping: Mapping) -> Iterator[str]:
+    """Warnings about one mapping."""
+    own = mapping.table.name
+    found = [f"its sink is the table {own}"] if _is_own(mapping.sink, own) else []
+    if mapping.kind != "sink":
+        found += [f"line {line} of it writes to {own}" for line in _lines(mapping.target, own)]
+    if not found:
+        return
+    settings = mapping.settings
+    kept_out = ", unless its filter keeps them out" if settings.accepts or settings.filters else ""
+    yield (
+        f"{found[0]}, which it reads: what it writes calls it again{kept_out}. After {settings.max_generations} of its own changes in one "
+        "line it is paused, and nothing is lost; write only where something changes, or choose with where="
+    )
+
+
+def _is_own(sink: Any, own: str) -> bool:
+    name = getattr(sink, "table", None)
+    elsewhere = getattr(getattr(sink, "access", None), "endpoint_url", None)
+    return isinstance(name, str) and name.rpartition("/")[2] == own and elsewhere is None
+
+
+def _lines(target: Callable[..., Any], own: str) -> list[int]:
+    """The lines of a function, counted in its file, that write to a table."""
+    function = inspect.unwrap(target)
+    try:
+        text, first = inspect.getsourcelines(function)
+        tree = ast.parse(textwrap.dedent("".join(text)))
+    except (OSError, TypeError, SyntaxError):
+        return []  # a callable without source, or one whose source stands alone in no file
+    try:
+        known = inspect.getclosurevars(function)
+        names = {**known.globals, **known.nonlocals}
+    except (TypeError, ValueError):
+        names = {}
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _writes(node, own, names)]
+    return sorted(node.lineno + first - 1 for node in calls)
+
+
+def _writes(call: ast.Call, own: str, names: dict[str, Any]) -> bool:
+    match call.func:
+        case ast.Attribute(ast.Attribute(_, "transaction"), method) if method in RECORDED:
+            return bool(call.args) and _means(call.args[0], own, names)
+        case ast.Attribute(receiver, method) if method in WRITES:
+            given = [
+                *call.args,
+                *(
+                    keyword.value
+                    for keyword in call.keywords
+                    if keyword.arg in ("TableName", "RequestItems", "TransactItems")
+                ),
+            ]
+            return _means(receiver, own, names) or any(_mentions(each, own, names) for each in given)
+    return False
+
+
+def _mentions(node: ast.expr, own: str, names: dict[str, Any]) -> bool:
+    return any(isinstance(each, ast.expr) and _means(each, own, names) for each in ast.walk(node))
+
+
+def _means(node: ast.expr, own: str, names: dict[str, Any]) -> bool:
+    """Whether an expression is the handler's own table: its name, the table, boto3's object of it, or `change.table`."""
+    match node:
+        case ast.Constant(str() as text):
+            return text == own
+        case ast.Name(name):
+            found = names.get(name)
+            if isinstance(found, Table):
+                return found.name == own
+            return own in (found if isinstance(found, str) else None, getattr(found, "table_name", None))
+        case ast.Attribute(_, "table"):
+            return True
+        case ast.Attribute(ast.Name(name), "name"):
+            found = names.get(name)
+            return isinstance(found, Table) and found.name == own
+    return False

@@ -1,0 +1,161 @@
+"""Stops a handler that calls itself: one whose own writes are changes that it is called for again, and again.
+
+Theory of operation: every change knows which handlers it descends from, and how often (streams/ancestry.py). A handler that is called for a change of its
+own is warned about once and counted: one that settles is legal. At `max_generations` of its own in one line of descent the mapping pauses: the change is not
+handed over and not passed, so nothing is lost, and a row says why. `tailrace resume` lets the line go on for as many generations again.
+Rules of this file: it stops before the handler is called, durably before the machine hears of it. One guard a mapping, asked by its drivers; made by
+runtime/worker.py. Source: issue 4; Lambda Developer Guide, "recursive loop detection" (16, and not for DynamoDB).
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+
+from tailrace.app.app import Mapping as Handler
+from tailrace.leases.rows import VERSION, key_of
+from tailrace.ports import Batch, Clock, Failed, Failure, FailureKind, Outcome, Sink, StateStore, StateWrite
+from tailrace.streams.ancestry import times
+from tailrace.streams.record import ChangeRecord
+
+LOG: Final = logging.getLogger("tailrace.handlers")
+
+
+def ancestor_name(app: str, handler: str) -> str:
+    """How a handler is called in ancestries: ids are unique only inside an app."""
+    return f"{app}.{handler}"
+
+
+def pause_key(app: str, handler: str) -> str:
+    """The row of a mapping that is paused."""
+    return key_of("pause", app, handler)
+
+
+def generations_key(app: str, handler: str) -> str:
+    """The row of how far a mapping may go that was stopped and resumed."""
+    return key_of("generations", app, handler)
+
+
+class Guards:
+    """The guards of one app. Shape: `own` counts, by handler, changes that it was called for and had caused itself."""
+
+    def __init__(self, app: str, state: StateStore, clock: Clock, pause: Callable[[str], None]) -> None:
+        self._app = app
+        self._state = state
+        self._clock = clock
+        self._pause = pause
+        self._allowed: dict[str, int] = {}
+        self._stopped: dict[str, int] = {}
+        self.own: dict[str, int] = {}
+
+    async def load(self) -> list[str]:
+        """The mappings that are paused, whoever did it; what was allowed beyond the bound is known from now on. Raises: StoreError."""
+        for row in await self._state.query(key_of("generations", self._app, "")):
+            self._allowed[str(row.fields["id"])] = int(row.fields["allowed"])
+        paused = await self._state.query(key_of("pause", self._app, ""))
+        for row in paused:
+            if "generation" in row.fields:
+                self._stopped[str(row.fields["id"])] = int(row.fields["generation"])
+        return [str(row.fields["id"]) for row in paused]
+
+    def resumed(self, handler: Handler) -> None:
+        """Somebody has let it go on: for as many generations as before."""
+        stopped = self._stopped.pop(handler.id, None)
+        if stopped is not None:
+            self._allowed[handler.id] = stopped + handler.settings.max_generations
+
+    def around(self, handler: Handler, sink: Sink) -> "GuardedSink":
+        """The sink of a mapping behind its guard."""
+        return GuardedSink(self, handler, ancestor_name(self._app, handler.id), sink)
+
+    def allowed(self, handler: Handler) -> int:
+        """How many generations of its own one line of changes may have."""
+        bound = handler.settings.max_generations
+        return max(bound, self._allowed.get(handler.id, bound))
+
+    def count(self, handler: Handler, record: ChangeRecord, count: int) -> None:
+        """It is called for changes that it made itself."""
+        if handler.id not in self.own:
+            LOG.warning(
+                "%s is called for a change of %s %s that it made itself; if its own changes call it without end, it is paused after %s of them",
+                handler.id, handler.table.name, shown(record), self.allowed(handler),
+            )  # fmt: skip
+        self.own[handler.id] = self.own.get(handler.id, 0) + count
+
+    async def stop(self, handler: Handler, record: ChangeRecord, generation: int) -> str:
+        """Pause a mapping, durably. Returns: why. Raises: StoreError."""
+        bound = handler.settings.max_generations
+        reason = (
+            f"{handler.id} writes to {handler.table.name}, which it reads, and each write calls it again: the change of {shown(record)} is number "
+            f"{generation} in one line of its own changes. It is paused before that change; nothing is lost"
+        )
+        row = pause_row(handler.id, self._clock.now().wall_ms, reason, generation, bound)
+        await self._state.transact([StateWrite(pause_key(self._app, handler.id), row)])
+        self._stopped[handler.id] = generation
+        self._pause(handler.id)
+        LOG.error("%s", reason, extra={"hint": resume_hint(handler.id, bound)})
+        return reason
+
+
+def pause_row(
+    handler: str, since_ms: int, reason: str = "", generation: int = 0, bound: int = 0
+) -> dict[str, Any]:
+    """The row of a paused mapping; with a reason when it was not a person who paused it."""
+    row: dict[str, Any] = {"v": VERSION, "id": handler, "since_ms": since_ms}
+    return {**row, "reason": reason, "generation": generation, "bound": bound} if reason else row
+
+
+def resuming(app: str, handler: str, paused: Mapping[str, Any] | None) -> list[StateWrite]:
+    """What ends a pause: the row goes, and a mapping that was stopped may go on for as many generations again."""
+    writes = [StateWrite(pause_key(app, handler), None)]
+    if paused is not None and "generation" in paused:
+        allowed = int(paused["generation"]) + int(paused["bound"])
+        writes.append(
+            StateWrite(generations_key(app, handler), {"v": VERSION, "id": handler, "allowed": allowed})
+        )
+    return writes
+
+
+def resume_hint(handler: str, bound: int) -> str:
+    """What to do about it."""
+    return f"change it so that its own writes do not call it (a condition, or where=), then tailrace resume {handler}, which lets it go on for {bound} more"
+
+
+def shown(record: ChangeRecord) -> str:
+    """The key of a record, for people.
+
+    >>> shown(ChangeRecord(1, 1, "INSERT", 0, 0, 0, b"", b'{"pk":{"S":"o1"},"sk":{"N":"2"}}'))
+    'o1/2'
+    """
+    keys: dict[str, dict[str, Any]] = orjson.loads(record.keys)
+    return "/".join(str(next(iter(value.values()))) for value in keys.values())
+
+
+class GuardedSink:
+    """A sink that is not called for a change too deep in its own line."""
+
+    def __init__(self, guards: Guards, handler: Handler, name: str, sink: Sink) -> None:
+        self._guards = guards
+        self._handler = handler
+        self._name = name
+        self._sink = sink
+
+    async def write(self, batch: Batch) -> Outcome:
+        """What the sink says; UNAVAILABLE, which uses up no attempt, when the mapping was stopped. Raises: PortError."""
+        found = [record for record in batch.records if record.ancestry]
+        if found and (stopped := await self._judged(found)) is not None:
+            return stopped
+        return await self._sink.write(batch)
+
+    async def _judged(self, records: Sequence[ChangeRecord]) -> Outcome | None:
+        own = [(times(record.ancestry, self._name), record) for record in records]
+        own = [(generation, record) for generation, record in own if generation]
+        if not own:
+            return None
+        generation, record = max(own, key=lambda each: each[0])
+        if generation < self._guards.allowed(self._handler):
+            self._guards.count(self._handler, record, len(own))
+            return None
+        reason = await self._guards.stop(self._handler, record, generation)
+        return Failed(whole=Failure(FailureKind.UNAVAILABLE, reason))

@@ -158,10 +158,10 @@ def build_worker(
     from tailrace.runtime.worker import Worker
     from tailrace.server.progress import MappingName, oldest_of
     from tailrace.sinks.making import SinkMaker
+    from tailrace.sinks.projection_places import ProjectionPlaces
     from tailrace.sources.embedded import EmbeddedSource
     from tailrace.sources.embedded_items import EmbeddedItems
     from tailrace.stores.dynamodb import DynamoDbStateStore
-    from tailrace.stores.projected import ProjectionStores
 
     around = around or Around()
     state = effects_state = around.state(EngineStateStore(engine, flushed))
@@ -174,7 +174,7 @@ def build_worker(
         await needed.close()
         await runners.close()
 
-    builds = Builds(app.name, state, engine.clock, ProjectionStores(app.name, state))
+    builds = Builds(app.name, state, engine.clock, ProjectionPlaces(app, state, effects_state, engine))
     maker = SinkMaker(
         app, effects_state, engine.clock, engine.settings.account, needed, runners.of, around, reached, builds
     )

@@ -4,18 +4,31 @@ Rules of this file: one canary a rule.
 """
 
 import asyncio
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tailrace import App
+from tailrace.app.projection import Projection
+from tailrace.app.table import Table
+from tailrace.engine.engine import Engine
 from tailrace.engine.state import EngineStateStore
 from tailrace.errors import StateConflict
 from tailrace.ports import ProjectionStore
 from tailrace.projections.rows import AppliedItem, Group, RowChange
+from tailrace.server.inprocess import InProcess
+from tailrace.sinks.duckdb_table import DuckDB
+from tailrace.sinks.projected_table import EngineRows, RemoteRows, TableProjectionStore
+from tailrace.stores.dynamodb import DynamoDbStateStore
 from tailrace.stores.memory import MemoryStateStore, MemoryStore
 from tailrace.stores.projected_state import StateProjectionStore
+from tailrace.tables.definition import TableDefinition
 from tailrace.testing import check_projection_store
+from tailrace.testing.client import client
 from tailrace.testing.contracts import projection
 from tests.contracts.breaking import breaks
 from tests.unit.engine.building import opened
@@ -42,6 +55,59 @@ def test_rows_in_the_state_of_an_engine_keep_the_contract() -> None:
         return StateProjectionStore(EngineStateStore(engine, flushed), "shop", "sales@v1")
 
     check_projection_store(over_an_engine)
+
+
+KEPT = Table("kept", "name", "row")
+
+
+def with_the_table(engine: Engine) -> EngineStateStore:
+    engine.create_table(TableDefinition("kept", "name", "S", "row", "S"))
+    engine.committer.flush()
+
+    async def flushed() -> None:
+        engine.committer.flush()
+
+    return EngineStateStore(engine, flushed)
+
+
+def test_rows_in_a_table_keep_the_contract() -> None:
+    def in_a_table() -> ProjectionStore:
+        engine = opened(MemoryStore())
+        return TableProjectionStore(KEPT, "sales", "sales@v1", with_the_table(engine), EngineRows(engine))
+
+    check_projection_store(in_a_table)
+
+
+def test_rows_in_a_table_at_an_endpoint_keep_the_contract() -> None:
+    def far_away() -> ProjectionStore:
+        engine = opened(MemoryStore())
+        with_the_table(engine)
+        far = client(InProcess(engine), "dynamodb")
+        writes = DynamoDbStateStore(far, "kept")
+        return TableProjectionStore(KEPT, "sales", "sales@v1", writes, RemoteRows(far), is_remote=True)
+
+    check_projection_store(far_away)
+
+
+def test_rows_in_duckdb_keep_the_contract(tmp_path: Path) -> None:
+    numbers = itertools.count()
+
+    def in_a_file() -> ProjectionStore:
+        return DuckDB(tmp_path / f"{next(numbers)}.duckdb", "sales").projection_store(sales(), "sales@v1")
+
+    check_projection_store(in_a_file)
+
+
+def sales() -> Projection:
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+
+    @app.projection(orders, by="country")
+    def sales(total: int, order: dict[str, Any], sign: int) -> int:
+        return total + sign
+
+    (found,) = [each.projection for each in app.mappings if each.projection is not None]
+    return found
 
 
 # ---- canaries --------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import orjson
 
@@ -30,16 +30,21 @@ from tailrace.errors import SettingsError
 from tailrace.values.types import AttributeValue
 from tailrace.values.wire import read_value
 
+Column: TypeAlias = tuple[str, frozenset[str]]
 SCALARS: Final = frozenset(("S", "N", "B", "BOOL", "NULL"))
 
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """How an item's group is found, and how its key is written. Shape: `words` for people."""
+    """How an item's group is found, and how its key is written.
+
+    Shape:   `words` for people; `columns` are the names and the attribute kinds of the key's values, for who keeps it in columns.
+    """
 
     words: str
     read: Callable[[Any], Any]
     codec: Codec
+    columns: tuple[Column, ...] = ()
 
     def key_of(self, item: Any) -> str:
         """The key of an item's group. Raises: what the user's function raises, TypeError for what is no key."""
@@ -79,7 +84,8 @@ def grouping_of(place: str, by: Any, entity: Entity[Any] | None) -> Grouping:
         parts = [_part(place, each, entity) for each in by]
         words = f"({', '.join(part.words for part in parts)})"
         codec = fixed_codec([part.codec for part in parts])
-        return Grouping(words, lambda item: tuple(part.read(item) for part in parts), codec)
+        columns = tuple(column for part in parts for column in part.columns)
+        return Grouping(words, lambda item: tuple(part.read(item) for part in parts), codec, columns)
     return _part(place, by, entity)
 
 
@@ -93,7 +99,7 @@ def _part(place: str, by: Any, entity: Entity[Any] | None) -> Grouping:
             except SettingsError as error:
                 raise SettingsError(f"{place}: by={by!r}: {error.args[0]}") from error
         case str() if by:
-            return Grouping(repr(by), lambda item: item.get(by), ANY)
+            return Grouping(repr(by), lambda item: item.get(by), ANY, ((by, ANY.kinds),))
         case _ if callable(by) and not isinstance(by, type):
             return _function(place, by)
     raise SettingsError(
@@ -110,6 +116,7 @@ def _field(place: str, field: FieldPath, entity: Entity[Any] | None) -> Grouping
             f"the item's parameter as {field._entity!r}"
         )
     codec = field._codec
+    columns = (("_".join(field._names), codec.kinds),)
     if not codec.kinds <= SCALARS:
         raise SettingsError(
             f"{place}: by={field!r}: it is {codec.words}, and a group's key is a text, a number, a date, an enum, bytes or a truth; "
@@ -119,6 +126,7 @@ def _field(place: str, field: FieldPath, entity: Entity[Any] | None) -> Grouping
         repr(field),
         lambda item: reduce(_inside, field._names, item),
         codec if "NULL" in codec.kinds else optional_codec(codec),
+        columns,
     )
 
 
@@ -144,7 +152,8 @@ def _function(place: str, by: Callable[[Any], Any]) -> Grouping:
         raise SettingsError(
             f"{place}: by={words}{place_of(by)} is called with one argument, the item, and takes {len(wanted)}"
         )
-    return Grouping(words, by, _returned(by))
+    codec = _returned(by)
+    return Grouping(words, by, codec, (("key", codec.kinds),))
 
 
 def _returned(by: Callable[[Any], Any]) -> Codec:

@@ -1,4 +1,4 @@
-"""The `sql` verb: a question to a DuckDB table that a sink of the running app keeps.
+"""The `sql` verb: a question to a DuckDB table that a sink or a projection of the running app keeps.
 
 Rules of this file: it only reads; the process that writes a DuckDB file is the only one that can open it, so it answers. In a thread: a long
 question holds nobody. Registered by `verbs`.
@@ -35,11 +35,9 @@ async def sql(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, 
 
 
 def _chosen(mappings: Any, table: object) -> Queryable:
-    found = {
-        (str(mapping.sink.path), mapping.sink.table): mapping.sink
-        for mapping in mappings
-        if isinstance(mapping.sink, Queryable)
-    }
+    places = [mapping.sink for mapping in mappings]
+    places += [mapping.projection.into for mapping in mappings if mapping.projection is not None]
+    found = {(str(each.path), each.table): each for each in places if isinstance(each, Queryable)}
     if not found:
         raise TailraceError(
             "No sink of this app keeps a table that can be asked.",

@@ -9,16 +9,16 @@ written. Needs the extra `duckdb`. Declared as `sinks.DuckDB(…)`, asked by ser
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tailrace.app.plain import to_plain_item
 from tailrace.errors import SettingsError, SinkError, Unavailable
-from tailrace.ports import Batch, Failure, Outcome
+from tailrace.ports import Batch, Failure, Outcome, ProjectionStore
 from tailrace.sinks.documents import to_json
 from tailrace.sinks.messages import Failures
 from tailrace.streams.record import ChangeRecord, image
@@ -26,11 +26,14 @@ from tailrace.streams.record import ChangeRecord, image
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from tailrace.app.projection import Projection
+
 SEQUENCE: Final = "tailrace_sequence"
 TEXT: Final = "VARCHAR"
 NUMBER: Final = "DECIMAL(38,9)"
 LARGEST: Final = Decimal(10) ** 29
 Row = dict[str, Any]
+Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
@@ -111,6 +114,12 @@ class DuckDB:
         finally:
             table.close()
 
+    def projection_store(self, projection: "Projection", name: str) -> ProjectionStore:
+        """The rows of one build of a projection, in this file: `@app.projection(into=sinks.DuckDB("shop.duckdb", "sales"))`."""
+        from tailrace.sinks.duckdb_projection import DuckDbProjectionStore
+
+        return DuckDbProjectionStore(self, projection, name)
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:
@@ -132,12 +141,16 @@ class DuckDB:
         return self._connection
 
     def _write(self, rows: Sequence[tuple[ChangeRecord, Row | None]]) -> None:
+        self.transact(lambda connection: self._write_all(connection, rows))
+
+    def transact(self, work: "Callable[[DuckDBPyConnection], Result]") -> "Result":
+        """Do something in one transaction; when it raises, nothing of it was done. Raises: Unavailable, SinkError, what it raises."""
         duckdb = _duckdb()
         with self._lock:
             connection = self._opened()
             connection.begin()
             try:
-                self._write_all(connection, rows)
+                result = work(connection)
                 connection.commit()
             except (
                 duckdb.IOException,
@@ -153,6 +166,7 @@ class DuckDB:
             except BaseException:
                 _take_back(connection)
                 raise
+            return result
 
     def _write_all(
         self, connection: "DuckDBPyConnection", rows: Sequence[tuple[ChangeRecord, Row | None]]

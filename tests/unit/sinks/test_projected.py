@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
-from tailrace import App, Item
+from tailrace import App, Item, sinks
 from tailrace.app.table import Table
 from tailrace.errors import SettingsError
 from tailrace.testing import World
@@ -33,10 +34,17 @@ class Orders:
             return total + sign * order.total * factor
 
         self.sales: Callable[..., Decimal] = sales
-        into = self.kept if settings.pop("into", None) == "table" else None
-        self.app.projection(
-            by=Order.country, id="sales", version=version, into=into, **settings  # type: ignore[arg-type]
-        )(sales)  # fmt: skip
+        if settings.get("into") == "table":
+            settings["into"] = self.kept
+        self.app.projection(by=Order.country, id="sales", version=version, **settings)(sales)  # type: ignore[arg-type]
+
+
+def folded(world: World, orders: Orders) -> dict[str, Decimal]:
+    """What the projection must say, from the table's items."""
+    expected: dict[str, Decimal] = {}
+    for order in world.scan(orders.Order):
+        expected[order.country] = expected.get(order.country, Decimal(0)) + order.total
+    return expected
 
 
 @pytest.fixture
@@ -92,10 +100,7 @@ def test_every_change_counts_once_under_duplicates_crashes_and_throttling(
                 world.advance("20m")
         world.settle()
     assert world.struck
-    expected: dict[str, Decimal] = {}
-    for order in world.scan(orders.Order):
-        expected[order.country] = expected.get(order.country, Decimal(0)) + order.total
-    assert dict(world.projected("sales").items()) == expected
+    assert dict(world.projected("sales").items()) == folded(world, orders)
 
 
 def test_an_item_that_the_function_fails_on_waits_and_the_others_flow(world: World, orders: Orders) -> None:
@@ -190,3 +195,69 @@ def test_a_parked_item_keeps_a_version_from_being_served_until_it_is_put_back(
     world.restart()
     world.settle()
     assert (sold.build, sold["NL"]) == ("2", Decimal(2_000))
+
+
+# ---- where the rows are kept -----------------------------------------------------------------------------------------
+
+
+def test_rows_in_a_table_of_the_app_can_be_read_by_any_client(world: World) -> None:
+    orders = Orders(into="table")
+    world.use(orders.app)
+    world.put(orders.Order(id="o1", total=Decimal(10)))
+    world.put(orders.Order(id="o2", country="BE", total=Decimal(7)))
+    world.settle()
+    served = world.get(orders.kept, {"pk": "sales", "sk": "served"})
+    assert served is not None
+    assert served["served"] == "sales@v1"
+    answer = world.client("dynamodb").query(
+        TableName="kept",
+        KeyConditionExpression="pk = :build",
+        ExpressionAttributeValues={":build": {"S": "sales@v1"}},
+    )
+    found = {item["key"]["S"]: (item["state"], item["count"]) for item in answer["Items"]}
+    assert found == {"BE": ({"N": "7"}, {"N": "1"}), "NL": ({"N": "10"}, {"N": "1"})}
+    assert world.projected("sales")["BE"] == 7
+    world.kill()
+    second = Orders(version=2, factor=100, into="table")
+    world.use(second.app)
+    world.settle()
+    assert dict(world.projected("sales").items()) == {"NL": Decimal(1_000), "BE": Decimal(700)}
+    assert {str(item["pk"]).partition("#")[0] for item in world.scan(second.kept)} == {"sales", "sales@v2"}
+
+
+def test_rows_in_duckdb_are_a_view_of_the_build_that_is_served(world: World, tmp_path: Path) -> None:
+    place = sinks.DuckDB(tmp_path / "shop.duckdb", "sales")
+    orders = Orders(into=place)
+    world.use(orders.app)
+    world.put(orders.Order(id="o1", total=Decimal("10.25")))
+    world.put(orders.Order(id="o2", country="BE", total=Decimal(7)))
+    world.settle()
+    columns, rows = place.query("SELECT * FROM sales ORDER BY country")
+    assert columns == ["country", "state", "items"]
+    assert rows == [("BE", Decimal(7), 1), ("NL", Decimal("10.25"), 1)]
+    world.kill()
+    second = Orders(version=2, factor=100, into=place)
+    world.use(second.app)
+    world.delete(second.Order, id="o2")
+    world.settle()
+    assert place.query("SELECT * FROM sales")[1] == [("NL", Decimal(1_025), 1)]
+    assert place.query("SELECT DISTINCT build FROM sales_items")[1] == [("sales@v2",)]
+    assert world._ask("sql", {"sql": "SELECT state FROM sales"}) == [
+        {"columns": ["state"], "rows": [[Decimal(1_025)]]}
+    ]
+    place.close()
+
+
+@pytest.mark.parametrize("kind", ["table", "duckdb"])
+def test_every_change_counts_once_wherever_the_rows_are(world: World, tmp_path: Path, kind: str) -> None:
+    place = sinks.DuckDB(tmp_path / "shop.duckdb", "sales")
+    orders = Orders(into=place if kind == "duckdb" else "table", concurrency=4, batch_size=3)
+    world.use(orders.app)
+    with world.faults(duplicates=0.4, crash="anywhere", throttle=0.1, seed=11):
+        for number in range(40):
+            country = "NL" if number % 3 else "BE"
+            world.put(orders.Order(id=f"o{number % 9}", country=country, total=Decimal(number)))
+        world.settle()
+    assert world.struck
+    assert dict(world.projected("sales").items()) == folded(world, orders)
+    place.close()

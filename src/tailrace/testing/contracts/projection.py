@@ -15,7 +15,7 @@ from tailrace.testing.contracts.rules import holds, run_async, same
 
 LARGE: Final = (1 << 63) - 1
 ITEM: Final = AppliedItem(
-    "6f31", LARGE - 1, '{"S":"N/L%\\n\\"ü"}', {"pk": {"S": "o1"}, "total": {"N": "12345678901234567890.123456789"}}, 1_700_000_000_000
+    "6f31", LARGE - 1, '{"S":"N/L%\\n\\"ü"}', {"pk": {"S": "o1"}, "total": {"N": "12345678901234567890.123456789"}, "b": {"B": "AQI="}}, 1_700_000_000_000
 )  # fmt: skip
 GROUP: Final = Group(
     '{"S":"N/L%\\n\\"ü"}', 1, 1, {"M": {"total": {"N": "1.5"}, "names": {"L": [{"S": "a"}]}}}, 7

@@ -1,0 +1,266 @@
+"""A projection's rows in a DynamoDB table of the app: `into=app.table("sales", pk="pk", sk="sk")`. Any client can read them.
+
+Theory of operation: the groups of a build are one partition (`pk` "sales@v2", `sk` the key as JSON text), so that one Query reads them all; the items are
+spread over 256 others ("sales@v2#7f"). The row "sales", "served" says which build to read. A commit is one TransactWriteItems, in the
+engine of this process or, with `app.transactions(client, …)`, at its endpoint.
+Rules of this file: keys, groups and states are native attributes, readable as they are. Format 1, docs/formats/projections.md. Made by
+projection_places.py.
+"""
+
+import asyncio
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any, Final, Protocol
+
+import orjson
+
+from tailrace.app.table import Table
+from tailrace.engine.engine import Engine
+from tailrace.engine.query import QueryRequest
+from tailrace.errors import ApiError, StateConflict, StoreError
+from tailrace.expressions.keys import KeyCondition
+from tailrace.leases.rows import VERSION, readable
+from tailrace.ports import ItemWrite, StateStore
+from tailrace.projections.rows import AppliedItem, Group, ProjectedRow, RowChange, bucket_of
+from tailrace.sinks.dynamodb_table import for_boto3
+from tailrace.values.types import AttributeValue, Item
+
+ROWS_AT_ONCE: Final = 99
+"""TransactWriteItems takes a hundred actions."""
+LONGEST_KEY: Final = 1_000
+"""Bytes of a sort key; DynamoDB takes 1,024. What is longer stands there as its hash."""
+SERVED: Final = "served"
+REFUSED: Final = "TransactionCanceledException"
+
+
+class Rows(Protocol):
+    """Where the rows of a table are read, consistently."""
+
+    async def get(self, table: str, key: Item) -> Item | None:
+        """One item."""
+
+    async def query(self, table: str, name: str, value: str) -> list[Item]:
+        """All items of one partition."""
+
+
+class EngineRows:
+    """The tables of the engine in this process."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def get(self, table: str, key: Item) -> Item | None:
+        """One item. Raises: StoreError when there is no such table."""
+        try:
+            return self._engine.get(table, key)
+        except ApiError as error:
+            raise StoreError(f"table {table!r}: {error.message}") from error
+
+    async def query(self, table: str, name: str, value: str) -> list[Item]:
+        """All items of one partition. Raises: StoreError when there is no such table."""
+        found: list[Item] = []
+        start: Item | None = None
+        while True:
+            try:
+                page = self._engine.query(QueryRequest(table, KeyCondition({"S": value}), start=start))
+            except ApiError as error:
+                raise StoreError(f"table {table!r}: {error.message}") from error
+            found += page.decoded()
+            start = page.last_key
+            if start is None:
+                return found
+
+
+class RemoteRows:
+    """Tables at an endpoint, over a boto3 `dynamodb` client."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    async def get(self, table: str, key: Item) -> Item | None:
+        """One item. Raises: StoreError."""
+        answer = await self._call("get_item", TableName=table, Key=key, ConsistentRead=True)
+        return None if "Item" not in answer else from_boto3(answer["Item"])
+
+    async def query(self, table: str, name: str, value: str) -> list[Item]:
+        """All items of one partition. Raises: StoreError."""
+        asked: dict[str, Any] = {
+            "TableName": table, "ConsistentRead": True, "KeyConditionExpression": "#pk = :pk",
+            "ExpressionAttributeNames": {"#pk": name}, "ExpressionAttributeValues": {":pk": {"S": value}},
+        }  # fmt: skip
+        found: list[Item] = []
+        while True:
+            answer = await self._call("query", **asked)
+            found += [from_boto3(each) for each in answer["Items"]]
+            if "LastEvaluatedKey" not in answer:
+                return found
+            asked["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    async def _call(self, operation: str, **parameters: Any) -> Any:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        def call() -> Any:
+            try:
+                return getattr(self._client, operation)(**parameters)
+            except (ClientError, BotoCoreError) as error:
+                raise StoreError(f"{parameters['TableName']}: {error}") from error
+
+        return await asyncio.get_running_loop().run_in_executor(None, call)
+
+
+class TableProjectionStore:
+    """The ProjectionStore port over a table. Shape: `writes` commits, `rows` reads; both of the same DynamoDB."""
+
+    rows_at_once = ROWS_AT_ONCE
+
+    def __init__(
+        self,
+        table: Table,
+        projection: str,
+        name: str,
+        writes: StateStore,
+        rows: Rows,
+        *,
+        is_remote: bool = False,
+    ) -> None:
+        self._table = table
+        self._projection = projection
+        self._name = name
+        self._writes = writes
+        self._rows = rows
+        self._is_remote = is_remote
+
+    async def items(self, keys: Sequence[str]) -> list[AppliedItem]:
+        """The rows of these items."""
+        found = await asyncio.gather(*(self._get(self._partition(key), key) for key in keys))
+        return [_item(each) for each in found if each is not None]
+
+    async def bucket(self, number: int) -> list[AppliedItem]:
+        """The rows of one bucket."""
+        found = await self._rows.query(self._table.name, self._table.pk, f"{self._name}#{number:02x}")
+        return [_item(each) for each in found]
+
+    async def groups(self, keys: Sequence[str] | None = None) -> list[Group]:
+        """The rows of groups."""
+        if keys is None:
+            return [
+                _group(each) for each in await self._rows.query(self._table.name, self._table.pk, self._name)
+            ]
+        found = await asyncio.gather(*(self._get(self._name, key) for key in keys))
+        return [_group(each) for each in found if each is not None]
+
+    async def commit(self, changes: Sequence[RowChange]) -> None:
+        """All of it or nothing. Raises: StateConflict, ApiError."""
+        try:
+            await self._writes.transact([self._write(change) for change in changes])
+        except ApiError as error:
+            if error.code == REFUSED and "ConditionalCheckFailed" in str(error):
+                raise StateConflict(f"{self._table.name}: a row was written meanwhile", index=0) from error
+            raise
+
+    async def serve(self) -> None:
+        """Write down for clients which build they shall read."""
+        item: Item = {
+            **self._key(self._projection, SERVED), "served": {"S": self._name}, "v": {"N": str(VERSION)},
+        }  # fmt: skip
+        await self._writes.transact([ItemWrite("Put", {"TableName": self._table.name, "Item": item})])
+
+    def _partition(self, key: str) -> str:
+        return f"{self._name}#{bucket_of(key):02x}"
+
+    def _key(self, partition: str, sort: str) -> Item:
+        return {self._table.pk: {"S": partition}, self._table.sk or "": {"S": sort_key(sort)}}
+
+    async def _get(self, partition: str, sort: str) -> Item | None:
+        return await self._rows.get(self._table.name, self._key(partition, sort))
+
+    def _write(self, change: RowChange) -> ItemWrite:
+        row, after = change.row, change.after
+        key = self._key(self._partition(row.key) if isinstance(row, AppliedItem) else self._name, row.key)
+        parameters: dict[str, Any] = {
+            "TableName": self._table.name,
+            **_condition(change.before, self._table.pk),
+        }
+        if after is None:
+            return ItemWrite("Delete", {**parameters, "Key": key})
+        item = {**_attributes(after), **key}
+        return ItemWrite("Put", {**parameters, "Item": for_boto3(item) if self._is_remote else item})
+
+
+def sort_key(text: str) -> str:
+    """A text as a sort key: itself, or a hash of one that is too long."""
+    data = text.encode()
+    return text if len(data) <= LONGEST_KEY else f"sha256:{sha256(data).hexdigest()}"
+
+
+def _attributes(row: ProjectedRow) -> Item:
+    fixed: Item = {"v": {"N": str(VERSION)}, "at_ms": {"N": str(row.at_ms)}}
+    if isinstance(row, AppliedItem):
+        image: Item = {} if row.image is None else {"image": {"M": row.image}}
+        return {
+            **fixed,
+            "item": {"S": row.key},
+            "sequence": {"N": str(row.sequence)},
+            "group": {"S": row.group},
+            **image,
+        }
+    numbers: Item = {"version": {"N": str(row.version)}, "count": {"N": str(row.count)}}
+    key: AttributeValue = orjson.loads(row.key)
+    return {**fixed, "group": {"S": row.key}, "key": key, "state": row.state, **numbers}
+
+
+def _item(found: Item) -> AppliedItem:
+    row = _readable(found)
+    return AppliedItem(
+        row["item"]["S"], int(row["sequence"]["N"]), row["group"]["S"], row.get("image", {}).get("M"), int(row["at_ms"]["N"])
+    )  # fmt: skip
+
+
+def _group(found: Item) -> Group:
+    row = _readable(found)
+    return Group(
+        row["group"]["S"],
+        int(row["version"]["N"]),
+        int(row["count"]["N"]),
+        row["state"],
+        int(row["at_ms"]["N"]),
+    )
+
+
+def _readable(row: Item) -> Item:
+    readable({"v": int(row["v"]["N"])}, "projection")
+    return row
+
+
+def _condition(before: ProjectedRow | None, pk: str) -> dict[str, Any]:
+    if before is None:
+        return {"ConditionExpression": "attribute_not_exists(#pk)", "ExpressionAttributeNames": {"#pk": pk}}
+    name = "sequence" if isinstance(before, AppliedItem) else "version"
+    return {
+        "ConditionExpression": "#stamp = :stamp", "ExpressionAttributeNames": {"#stamp": name},
+        "ExpressionAttributeValues": {":stamp": {"N": str(before.stamp)}},
+    }  # fmt: skip
+
+
+def from_boto3(item: Mapping[str, Any]) -> Item:
+    """An item as boto3 gives it, with binaries as the text that DynamoDB's JSON has.
+
+    >>> from_boto3({"b": {"B": b"\\x01\\x02"}, "l": {"L": [{"BS": [b"\\x01"]}]}})
+    {'b': {'B': 'AQI='}, 'l': {'L': [{'BS': ['AQ==']}]}}
+    """
+    return {name: _from_boto3(value) for name, value in item.items()}
+
+
+def _from_boto3(value: Mapping[str, Any]) -> AttributeValue:
+    for kind, content in value.items():
+        match kind:
+            case "B":
+                return {kind: b64encode(content).decode()}
+            case "BS":
+                return {kind: [b64encode(each).decode() for each in content]}
+            case "L":
+                return {kind: [_from_boto3(each) for each in content]}
+            case "M":
+                return {kind: from_boto3(content)}
+    return dict(value)

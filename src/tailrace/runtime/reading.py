@@ -23,7 +23,8 @@ class SharedReads:
         self._budget = budget
         self._is_shared = mappings > 1
         self._readers: dict[int, ShardReader] = {}
-        self._outstanding: dict[tuple[int, Reading], asyncio.Future[None]] = {}
+        self._outstanding: dict[tuple[int, Reading], tuple[int, asyncio.Future[None]]] = {}
+        """Each with the position that it reads after."""
 
     async def read(self, mapping_id: str, shard: Shard, after: int, limit: int) -> ReadDone:
         """Records after a position; waits while there are none and the shard is open. Raises: SourceError."""
@@ -37,15 +38,25 @@ class SharedReads:
             if page is not None:
                 return page
             read = (shard.number, reader.place(after))
+            if self._is_ahead(
+                read, after
+            ):  # it may wait for a record that is still to come: nothing of it is for who is behind
+                read = (shard.number, "catch-up")
             outstanding = self._outstanding.get(read)
             if outstanding is None:
                 return await self._lead(read, reader, shard, after, limit)
-            await asyncio.shield(outstanding)
+            await asyncio.shield(outstanding[1])
+
+    def _is_ahead(self, read: tuple[int, Reading], after: int) -> bool:
+        """Whether such a read is outstanding behind a later position than this one."""
+        outstanding = self._outstanding.get(read)
+        return outstanding is not None and outstanding[0] > after
 
     async def _lead(
         self, read: tuple[int, Reading], reader: ShardReader, shard: Shard, after: int, limit: int
     ) -> ReadDone:
-        over = self._outstanding[read] = asyncio.get_running_loop().create_future()
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._outstanding[read] = (after, over)
         try:
             page = _found(await self._source.read(shard, after, limit))
             reader.add(after, page)

@@ -243,3 +243,26 @@ def test_a_slow_handler_does_not_hold_the_others_and_is_read_again_for(
         assert reads <= 12  # not one for each of the three, and the slow one has room for 2,000
         world.advance("2h")
     assert seen == {"one": 4_000, "two": 4_000, "slow": 4_000}
+
+
+def test_a_new_handler_does_not_wait_for_what_another_waits_for() -> None:
+    def app_of(*names: str) -> App:
+        app = App("shop")
+        orders = app.table("orders", pk="id")
+        for name in names:
+
+            def seen(change: Change[Any]) -> None: ...
+
+            app.on(orders, id=name)(seen)
+        return app
+
+    with World(app_of("old"), seed=1) as world:
+        world.put("orders", {"id": "1"})
+        world.settle()
+        world.kill()
+        world.use(
+            app_of("old", "new")
+        )  # the old one waits at the end of the shard when the new one begins it
+        world.settle()
+        assert world.delivered("new") == ["1"]
+        assert world.clock.now().monotonic_ms == 0

@@ -25,7 +25,7 @@ from tailrace.sinks.duckdb_table import DuckDB
 from tailrace.sinks.projected_table import EngineRows, RemoteRows, TableProjectionStore
 from tailrace.stores.dynamodb import DynamoDbStateStore
 from tailrace.stores.memory import MemoryStateStore, MemoryStore
-from tailrace.stores.projected_state import StateProjectionStore
+from tailrace.runtime.projected_state import StateProjectionStore
 from tailrace.tables.definition import TableDefinition
 from tailrace.testing import check_projection_store
 from tailrace.testing.client import client

@@ -10,8 +10,8 @@ from tailrace.app.projection import Projection
 from tailrace.app.table import Table
 from tailrace.engine.engine import Engine
 from tailrace.ports import ProjectionStore, StateStore
+from tailrace.runtime.projected_state import StateProjectionStore
 from tailrace.sinks.projected_table import EngineRows, RemoteRows, Rows, TableProjectionStore
-from tailrace.stores.projected_state import StateProjectionStore
 
 ROWS_AT_ONCE = 300
 """One batch of 100 changes, each with an item and two groups, is one transaction."""

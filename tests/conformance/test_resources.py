@@ -105,6 +105,15 @@ def test_a_policy_is_kept_as_it_was_put_until_it_goes(things: Conformance) -> No
         assert "RevisionId" not in things.dynamodb.delete_resource_policy(ResourceArn=arn)
 
 
+@pytest.mark.parametrize("operation", ["GetResourcePolicy", "DeleteResourcePolicy"])
+def test_a_policy_of_no_table_is_not_found(api: Conformance, operation: str) -> None:
+    arn = "arn:aws:dynamodb:us-east-1:000000000000:table/unknown"
+    assert api.refusal(operation, ResourceArn=arn) == (
+        NOT_FOUND,
+        "Requested resource not found: Table: unknown not found",
+    )
+
+
 def test_a_revision_may_be_insisted_on(things: Conformance) -> None:
     put = {"ResourceArn": ARN, "Policy": POLICY}
     assert things.refusal("PutResourcePolicy", **put, ExpectedRevisionId="1")[0] == "PolicyNotFoundException"

@@ -169,11 +169,6 @@ def test_the_wire_says_message_with_a_capital(things: Conformance) -> None:
             put_of({"pk": {"N": "1"}, "sk": {"S": "a"}}),
             "One or more parameter values were invalid: Type mismatch for key pk expected: S actual: N",
         ),
-        (
-            put_of(item("")),
-            "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an "
-            "empty string value. Key: pk",
-        ),
         (put_of(item("a", large={"S": "x" * 409_600})), "Item size has exceeded the maximum allowed size"),
         (
             {"Delete": {"TableName": "things", "Key": {"pk": {"S": "a"}}}},
@@ -215,6 +210,16 @@ def test_of_several_validation_errors_the_first_is_told(things: Conformance) -> 
 @pytest.mark.parametrize(
     ("action", "message"),
     [
+        (
+            put_of(item("")),
+            "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an "
+            "empty string value. Key: pk",
+        ),
+        (
+            update("", "SET a = :one"),
+            "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an "
+            "empty string value. Key: pk",
+        ),
         ({}, "TransactItems can only contain one of Check, Put, Update or Delete"),
         ({"Nothing": {}}, "TransactItems can only contain one of Check, Put, Update or Delete"),
         ({**put("a"), **delete("b")}, "TransactItems can only contain one of Check, Put, Update or Delete"),

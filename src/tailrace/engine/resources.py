@@ -127,7 +127,7 @@ class Resources:
     def _check_resource(self, arn: str) -> None:
         """A table or a stream of one. Raises: ApiError."""
         if STREAM_PART not in arn:
-            self._table(arn, f"ResourceArn: {arn} not found")
+            self._table(arn, f"Table: {arn.rpartition('/')[2]} not found")
         elif arn not in self._catalog.streams:
             raise ApiError(
                 "ResourceNotFoundException", f"Requested resource not found: ResourceArn: {arn} not found"

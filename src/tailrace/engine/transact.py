@@ -15,6 +15,7 @@ from tailrace.engine.catalog import Table
 from tailrace.errors import SERVICE, ApiError, validation_error
 from tailrace.tables.limits import TRANSACTION_ACTIONS, TRANSACTION_BYTES
 from tailrace.tables.mutate import Mutation, Operation
+from tailrace.tables.schema import NOT_VALID
 from tailrace.values.size import size_bytes
 from tailrace.values.types import Item
 
@@ -128,7 +129,9 @@ def _reason(error: ApiError) -> Reason:
     match error.code:
         case "ConditionalCheckFailedException":
             return {"Code": "ConditionalCheckFailed", **error.extra, "Message": error.message}
-        case "ValidationException":
+        case "ValidationException" if not error.message.startswith(
+            NOT_VALID
+        ):  # an empty key fails the whole request
             return {"Code": "ValidationError", "Message": error.message}
         case "ItemCollectionSizeLimitExceededException":
             return {"Code": "ItemCollectionSizeLimitExceeded", "Message": error.message}

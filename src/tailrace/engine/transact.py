@@ -129,14 +129,12 @@ def _reason(error: ApiError) -> Reason:
     match error.code:
         case "ConditionalCheckFailedException":
             return {"Code": "ConditionalCheckFailed", **error.extra, "Message": error.message}
-        case "ValidationException" if not error.message.startswith(
-            NOT_VALID
-        ):  # an empty key fails the whole request
+        case "ValidationException" if not (error.message or "").startswith(NOT_VALID):
             return {"Code": "ValidationError", "Message": error.message}
         case "ItemCollectionSizeLimitExceededException":
             return {"Code": "ItemCollectionSizeLimitExceeded", "Message": error.message}
         case _:
-            raise error  # an unknown table fails the whole request
+            raise error  # an unknown table fails the whole request, and so does an empty key
 
 
 def cancelled(reasons: Sequence[Reason]) -> ApiError:

@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "pause": Entry("tailrace.cli.pausing:pause", "Let a handler start nothing new."),
     "resume": Entry("tailrace.cli.pausing:resume", "Let it go on."),
     "mapping": Entry("tailrace.cli.mapping:mapping", "List the handlers known here, or rename one."),
+    "projection": Entry("tailrace.cli.projection:projection", "Look at projections; compare, rebuild, swap."),
     "shards": Entry("tailrace.cli.shards:shards", "List the shards of a stream, or split them."),
     "sql": Entry("tailrace.cli.sql:sql", "Ask the tables that DuckDB sinks keep."),
     "audit": Entry("tailrace.cli.audit:audit", "Read what people did here."),

@@ -8,12 +8,14 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from tailrace.app.projection import Projection
+from tailrace.deadletters.head import head_prefix
 from tailrace.errors import TailraceError
 from tailrace.leases.rows import key_of
 from tailrace.ports import ProjectionStore
 from tailrace.projections.builds import Build, builds_prefix, read_build, read_served, served_key
 from tailrace.projections.rows import Group, build_name, group_key, groups_prefix, read_group_row
 from tailrace.runtime.projector import Projector
+from tailrace.runtime.verifying import verify
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.letters import kept
 from tailrace.server.progress import words_of
@@ -139,6 +141,31 @@ async def projection_read(subject: Subject, arguments: Arguments) -> AsyncGenera
     yield {
         "projection": found.id, "build": build.name, "filled": build.is_filled,
         "groups": [{"key": each.key, "count": each.count, "state": each.state} for each in groups],
+    }  # fmt: skip
+
+
+@verb("projection.verify")
+async def projection_verify(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
+    """Arguments: projection. Compares the build that is served with the table's items as they are."""
+    found = named(subject, arguments)
+    projector, projection = found.declared()
+    build = found.build(arguments.get("build") or found.served)
+    if build.version != projection.version:
+        raise TailraceError(
+            f"{found.id!r}: build {build.name} is served, and the app declares version {projection.version}: what it was built with is not here.",
+            hint="tailrace projection ls",
+        )
+    heads = subject.engine.state_query(head_prefix(found.app, projection.mapping_id))
+    parked = frozenset(str(row.fields["key"]) for row in heads)
+    store = projector.builds.store(projection, build.name)
+    verdict = await verify(projector, projection, store, subject.clock, parked)
+    yield {
+        "projection": found.id, "build": build.name, "items": verdict.items, "groups": verdict.groups,
+        "in_flight": verdict.in_flight, "differing": verdict.count,
+        "differences": [
+            {"kind": each.kind, "key": each.key, "expected": each.expected, "found": each.found, "reason": each.reason}
+            for each in verdict.differences
+        ],
     }  # fmt: skip
 
 

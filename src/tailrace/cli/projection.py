@@ -1,0 +1,211 @@
+"""`tailrace projection ls|show|verify|rebuild|swap`: what projections say, whether it is right, and another build of one.
+
+Rules of this file: options and output; the `projection` verbs do it. What is only read is answered without a server too. Registered in `main`.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tailrace.app.plain import to_plain
+from tailrace.cli import options
+from tailrace.cli.changes import printable, shown
+from tailrace.cli.connection import ask
+from tailrace.cli.status import aligned
+
+dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+MOST_SHOWN = 50
+DIFFERS = 1
+"""The exit code of `verify` when something is not as it should be."""
+
+
+@click.group()
+def projection() -> None:
+    """Look at projections, compare them with their tables, build them anew.
+
+    \b
+    Example: tailrace projection ls
+             tailrace projection show sales
+    Next:    tailrace projection verify sales
+    """
+
+
+@projection.command()
+@options.options(options.data, options.as_json)
+def ls(directory: Path, as_json: bool) -> None:
+    """List every build of every projection: which one is served, how far the others are.
+
+    \b
+    Example: tailrace projection ls
+    Next:    tailrace projection show NAME
+    """
+    answer = ask(directory, "projection.ls")
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    rows: list[tuple[str, ...]] = [
+        ("PROJECTION", "BUILD", "STATE", "ITEMS FILLED IN", "FAILED", "PARKED", "ROWS IN")
+    ]
+    rows += [
+        (
+            printable(each["projection"]), each["build"], state_words(each), str(each["items"]), str(each["failures"]),
+            str(each["parked_keys"]), printable(each["into"]),
+        )
+        for each in answer
+    ]  # fmt: skip
+    for text in aligned(rows) if answer else ["No projection is known here."]:
+        click.echo(text)
+    for each in answer:
+        for key, error in each["failed"][:3]:
+            click.echo(f"  {printable(each['projection'])} {each['build']}: item {key}: {printable(error)}")
+
+
+def state_words(build: Mapping[str, Any]) -> str:
+    """Where a build stands."""
+    if build["served"]:
+        return "served" if build["filled"] else "served, filling"
+    return "ready or catching up" if build["filled"] else "filling"
+
+
+@projection.command()
+@click.argument("name")
+@click.option("--build", help="Another build than the one that is served.")
+@options.options(options.data, options.as_json)
+def show(name: str, build: str | None, directory: Path, as_json: bool) -> None:
+    """Show the groups of the projection NAME: key, how many items, state.
+
+    \b
+    Example: tailrace projection show sales
+             tailrace projection show sales --build 2
+    Next:    tailrace projection verify sales
+    """
+    answer = ask(directory, "projection.read", {"projection": name, "build": build})
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    for text in groups_words(answer):
+        click.echo(text)
+
+
+def groups_words(answer: Mapping[str, Any]) -> Iterator[str]:
+    """The groups as a table."""
+    groups = answer["groups"]
+    unfinished = "" if answer["filled"] else ", which is still being filled"
+    yield f"{printable(answer['projection'])}: {len(groups)} groups in build {answer['build']}{unfinished}"
+    rows: list[tuple[str, ...]] = [("KEY", "ITEMS", "STATE")]
+    rows += [
+        (plain(json.loads(each["key"])), str(each["count"]), plain(each["state"]))
+        for each in groups[:MOST_SHOWN]
+    ]
+    if groups:
+        yield from aligned(rows)
+    if len(groups) > MOST_SHOWN:
+        yield f"  and {len(groups) - MOST_SHOWN} more: --json has all of them"
+
+
+def plain(value: Mapping[str, Any]) -> str:
+    """An attribute value for people."""
+    found = to_plain(dict(value))
+    if found is None or isinstance(found, bool):
+        return json.dumps(found)
+    return shown(printable(str(found)))
+
+
+@projection.command()
+@click.argument("name")
+@options.options(options.data, options.as_json)
+def verify(name: str, directory: Path, as_json: bool) -> None:
+    """Compare the projection NAME with the items of its table as they are, and its groups with its items.
+
+    What is on its way is waited for. The exit code is 1 when something differs.
+
+    \b
+    Example: tailrace projection verify sales
+    Next:    tailrace projection rebuild sales
+    """
+    answer = ask(directory, "projection.verify", {"projection": name})
+    if as_json:
+        click.echo(json.dumps(answer))
+    else:
+        for text in verdict_words(answer):
+            click.echo(text)
+    if answer["differing"]:
+        click.get_current_context().exit(DIFFERS)
+
+
+def verdict_words(answer: Mapping[str, Any]) -> Iterator[str]:
+    """What a comparison came to."""
+    name = printable(answer["projection"])
+    looked = f"{name}, build {answer['build']}: {answer['items']} items, {answer['groups']} groups"
+    moving = f"; {answer['in_flight']} kept moving and could not be judged" if answer["in_flight"] else ""
+    if not answer["differing"]:
+        yield f"{looked}: as the table has them{moving}"
+        return
+    yield click.style(f"{looked}: {answer['differing']} differ{moving}", fg="red")
+    for each in answer["differences"]:
+        reason = f" ({printable(each['reason'])})" if each["reason"] else ""
+        yield f"  {each['kind']} {shown(printable(each['key']))}{reason}"
+        yield f"    expected {shown(printable(json.dumps(each['expected'])))}"
+        yield f"    found    {shown(printable(json.dumps(each['found'])))}"
+    yield f"  {click.style('next:', fg='cyan')} tailrace projection rebuild {name}"
+
+
+@projection.command()
+@click.argument("name")
+@dry_run
+@options.options(options.data, options.as_json)
+def rebuild(name: str, dry_run: bool, directory: Path, as_json: bool) -> None:
+    """Build the projection NAME anew from the items of its table, beside the build that is served.
+
+    It is served when it has caught up, or, with swap="manual", by `projection swap`; the build before it is removed then. Changes go
+    to both meanwhile.
+
+    \b
+    Example: tailrace projection rebuild sales --dry-run
+    Next:    tailrace projection ls
+    """
+    answer = ask(directory, "projection.rebuild", {"projection": name, "dry_run": dry_run})
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    then = (
+        "is served when it has caught up"
+        if answer["swap"] == "auto"
+        else f"waits for: tailrace projection swap {name}"
+    )
+    if dry_run:
+        click.echo(
+            f"{name} would be built anew from about {answer['items']} items, beside build {answer['served']}; the new build {then}"
+        )
+        return
+    click.echo(f"{name} is built anew as build {answer['build']}, beside build {answer['served']}; it {then}")
+
+
+@projection.command()
+@click.argument("name")
+@click.option("--force", is_flag=True, help="Also when the new build has not caught up or lacks items.")
+@dry_run
+@options.options(options.data, options.as_json)
+def swap(name: str, force: bool, dry_run: bool, directory: Path, as_json: bool) -> None:
+    """Serve the newest build of the projection NAME, and remove the one before it.
+
+    \b
+    Example: tailrace projection swap sales --dry-run
+    Next:    tailrace projection verify sales
+    """
+    answer = ask(directory, "projection.swap", {"projection": name, "force": force, "dry_run": dry_run})
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    removed = ", ".join(answer["removes"]) or "nothing"
+    if dry_run:
+        click.echo(
+            f"{name} would be served from build {answer['build']} instead of {answer['before']}; removed: {removed}"
+        )
+    else:
+        click.echo(f"{name} is served from build {answer['build']}; removed: {removed}")
+    if answer["not_ready"]:
+        click.echo(click.style(f"  it is not ready: {printable(answer['not_ready'])}", fg="yellow"))

@@ -1,0 +1,217 @@
+"""Compares a build of a projection with the table's items as they are: every item's image, and every group's state folded anew.
+
+Theory of operation: rows are read first, items after them, each page with its position. What differs may be on its way, so it is judged again when
+the mapping has settled everything up to that position: an item whose row has not moved since then, and still is another than the
+table's, is wrong. A group is judged when its version was the same before and after its items were read.
+Rules of this file: it only reads. Called by the verb `projection.verify`.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import orjson
+
+from tailrace.app.projection import Projection
+from tailrace.app.table import key_names
+from tailrace.ports import Clock, ProjectionStore
+from tailrace.projections.rows import BUCKETS, AppliedItem, Group
+from tailrace.runtime.projecting import USERS
+from tailrace.runtime.projector import PAGE, Projector
+from tailrace.values.types import AttributeValue, Item
+
+ROUNDS: Final = 5
+"""How often groups that move while they are looked at are looked at again."""
+PATIENCE_MS: Final = 10_000
+LOOK_MS: Final = 100
+MOST_NAMED: Final = 100
+"""So many differences are named; the others are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as it should be. Shape: `expected` from the table, `found` in the rows, both DynamoDB JSON; None: nothing."""
+
+    kind: Literal["item", "group"]
+    key: str
+    expected: Any
+    found: Any
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What a comparison came to. Shape: `in_flight` are items and groups that kept moving and could not be judged."""
+
+    items: int = 0
+    groups: int = 0
+    in_flight: int = 0
+    count: int = 0
+    differences: list[Difference] = field(default_factory=list)
+
+    def differs(self, difference: Difference) -> None:
+        """One more."""
+        self.count += 1
+        if len(self.differences) < MOST_NAMED:
+            self.differences.append(difference)
+
+
+@dataclass(slots=True)
+class _Suspect:
+    """An item whose row is not as the table has it."""
+
+    keys: Item
+    image: Item | None
+    row: AppliedItem | None
+
+
+async def verify(
+    projector: Projector, projection: Projection, store: ProjectionStore, clock: Clock, parked: frozenset[str]
+) -> Verdict:
+    """Compare. Shape: `parked` are the items (hex) that wait to be put back. Raises: StoreError, SourceError, Unavailable."""
+    verdict = Verdict()
+    await _verify_groups(verdict, projection, store)
+    suspects, position = await _suspects(verdict, projector, projection, store)
+    if not suspects:
+        return verdict
+    is_settled = await _settled(projector, projection, clock, position)
+    for start in range(0, len(suspects), PAGE):
+        some = dict(list(suspects.items())[start : start + PAGE])
+        now = {row.key: row for row in await store.items(list(some))}
+        for key, suspect in some.items():
+            if now.get(key) != suspect.row:
+                continue  # it was on its way and has arrived
+            if not is_settled and key not in parked:
+                verdict.in_flight += 1
+                continue
+            found = None if suspect.row is None else suspect.row.image
+            reason = f"parked: tailrace dlq redrive {projection.mapping_id}" if key in parked else ""
+            verdict.differs(
+                Difference("item", orjson.dumps(suspect.keys).decode(), suspect.image, found, reason)
+            )
+    return verdict
+
+
+async def _suspects(
+    verdict: Verdict, projector: Projector, projection: Projection, store: ProjectionStore
+) -> tuple[dict[str, _Suspect], int]:
+    rows: dict[str, AppliedItem] = {}
+    for number in range(BUCKETS):
+        rows.update({row.key: row for row in await store.bucket(number)})
+        await asyncio.sleep(0)
+    suspects: dict[str, _Suspect] = {}
+    after: Mapping[str, Any] | None = None
+    while True:
+        page = await projector.items.page(projection.table.name, after, PAGE)
+        for key, keys, image in page.items:
+            if not projection.is_of(keys):
+                continue
+            verdict.items += 1
+            row = rows.pop(key, None)
+            if row is None or row.image != image:
+                suspects[key] = _Suspect(keys, image, row)
+        await asyncio.sleep(0)
+        if (after := page.after) is None:
+            break
+    for key, row in rows.items():
+        if row.image is not None:
+            keys = {name: row.image[name] for name in key_names(projection.table)}
+            suspects[key] = _Suspect(keys, None, row)
+    return suspects, page.position
+
+
+async def _settled(projector: Projector, projection: Projection, clock: Clock, position: int) -> bool:
+    """Wait until everything up to a position is settled; False when it takes too long."""
+    until_ms = clock.now().monotonic_ms + PATIENCE_MS
+    while (oldest := projector.oldest(projection)) is not None and oldest <= position:
+        if clock.now().monotonic_ms >= until_ms:
+            return False
+        await clock.sleep_until(clock.now().monotonic_ms + LOOK_MS)
+    return True
+
+
+# ---- groups ----------------------------------------------------------------------------------------------------------
+
+
+async def _verify_groups(verdict: Verdict, projection: Projection, store: ProjectionStore) -> None:
+    judged: set[str] = set()
+    for _ in range(ROUNDS):
+        before = {row.key: row for row in await store.groups()}
+        folded = await _folded(projection, store)
+        after = {row.key: row for row in await store.groups()}
+        moving = 0
+        for key in {*before, *after, *folded} - judged:
+            if before.get(key) != after.get(key):
+                moving += 1
+                continue
+            judged.add(key)
+            verdict.groups += 1
+            _judge_group(verdict, projection, key, folded.get(key), before.get(key))
+        if not moving:
+            return
+    verdict.in_flight += moving
+
+
+def _judge_group(
+    verdict: Verdict, projection: Projection, key: str, folded: "_Folded | None", row: Group | None
+) -> None:
+    if folded is None or not folded.count:
+        verdict.groups -= row is None or not row.count
+        if row is not None and row.count:
+            verdict.differs(
+                Difference(
+                    "group", key, None, row.state, f"{row.count} items are counted in it, and none is there"
+                )
+            )
+        return
+    expected, found = folded.state, None if row is None else row.state
+    if folded.error:
+        verdict.differs(Difference("group", key, None, found, folded.error))
+    elif row is None or not _is_same(projection, expected, row.state) or row.count != folded.count:
+        counts = (
+            ""
+            if row is None or row.count == folded.count
+            else f"{row.count} items are counted in it, and {folded.count} are there"
+        )
+        verdict.differs(Difference("group", key, expected, found, counts))
+
+
+def _is_same(projection: Projection, one: AttributeValue | None, other: AttributeValue) -> bool:
+    return one is not None and (
+        one == other or bool(projection.state.decode(one) == projection.state.decode(other))
+    )
+
+
+@dataclass(slots=True)
+class _Folded:
+    """A group folded anew."""
+
+    state: AttributeValue | None = None
+    count: int = 0
+    error: str = ""
+
+
+async def _folded(projection: Projection, store: ProjectionStore) -> dict[str, _Folded]:
+    found: dict[str, _Folded] = {}
+    loop = asyncio.get_running_loop()
+    for number in range(BUCKETS):
+        rows = await store.bucket(number)
+        if rows:
+            await loop.run_in_executor(None, _fold_rows, projection, rows, found)
+    return found
+
+
+def _fold_rows(projection: Projection, rows: Sequence[AppliedItem], found: dict[str, _Folded]) -> None:
+    for row in rows:
+        if row.image is None:
+            continue
+        try:
+            key = projection.group_of(row.image)
+            group = found.setdefault(key, _Folded())
+            group.count += 1
+            group.state = projection.folded(group.state, [(row.image, 1)])
+        except USERS as error:
+            found.setdefault(
+                row.group, _Folded(count=1)
+            ).error = f"item {row.key}: {type(error).__name__}: {error}"

@@ -1,0 +1,155 @@
+"""The `projection` verbs, asked in a world: what is there, whether it is right, rebuilding, swapping."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tailrace.errors import TailraceError
+from tailrace.ports import StateWrite
+from tailrace.testing import World
+from tests.unit.sinks.test_projected import Orders
+
+
+@pytest.fixture
+def orders(world: World) -> Orders:
+    made = Orders()
+    world.use(made.app)
+    world.put(made.Order(id="o1", total=Decimal(10)))
+    world.put(made.Order(id="o2", total=Decimal(5)))
+    world.put(made.Order(id="o3", country="BE", total=Decimal(7)))
+    world.settle()
+    return made
+
+
+def ask(world: World, verb: str, **arguments: Any) -> Any:
+    (answer,) = world._ask(f"projection.{verb}", arguments)
+    return answer
+
+
+def broken(world: World, prefix: str, **fields: Any) -> None:
+    """Change the first row of a kind behind the projection's back."""
+    row = world.engine.state_query(prefix)[0]
+    world.engine.state_transact([StateWrite(row.key, {**row.fields, **fields})])
+    world.engine.committer.flush()
+
+
+def test_every_build_is_listed(world: World, orders: Orders) -> None:
+    (build,) = ask(world, "ls")
+    shown = {
+        name: build[name] for name in ("projection", "build", "table", "handler", "served", "filled", "into")
+    }
+    assert shown == {
+        "projection": "sales", "build": "1", "table": "orders", "handler": "sales@v1", "served": True, "filled": True, "into": "state",
+    }  # fmt: skip
+
+
+def test_groups_are_read_by_their_keys(world: World, orders: Orders) -> None:
+    answer = ask(world, "read", projection="sales", keys=['{"S":"NL"}', '{"S":"XX"}'])
+    assert answer["groups"] == [{"key": '{"S":"NL"}', "count": 2, "state": {"N": "15"}}]
+
+
+def test_one_that_does_not_exist_is_answered_with_those_that_do(world: World, orders: Orders) -> None:
+    with pytest.raises(TailraceError, match="There is no projection 'sale'"):
+        ask(world, "read", projection="sale")
+
+
+def test_what_is_right_is_verified(world: World, orders: Orders) -> None:
+    answer = ask(world, "verify", projection="sales")
+    assert (answer["items"], answer["groups"], answer["differing"], answer["in_flight"]) == (3, 2, 0, 0)
+
+
+def test_a_state_that_is_not_the_fold_of_its_items_is_named(world: World, orders: Orders) -> None:
+    broken(world, "projection-group/", state={"N": "8"})
+    answer = ask(world, "verify", projection="sales")
+    assert answer["differences"] == [
+        {"kind": "group", "key": '{"S":"BE"}', "expected": {"N": "7"}, "found": {"N": "8"}, "reason": ""}
+    ]
+
+
+def test_an_item_that_was_never_applied_is_named(world: World, orders: Orders) -> None:
+    row = world.engine.state_query("projection-item/")[0]
+    world.engine.state_transact([StateWrite(row.key, None)])
+    world.engine.committer.flush()
+    answer = ask(world, "verify", projection="sales")
+    kinds = {each["kind"]: each for each in answer["differences"]}
+    assert set(kinds) == {"item", "group"}
+    assert kinds["item"]["found"] is None
+    assert kinds["item"]["expected"] == row.fields["image"]
+    assert "items are counted in it, and" in kinds["group"]["reason"]
+
+
+def test_an_item_that_is_gone_is_named(world: World, orders: Orders) -> None:
+    world.kill()
+    world.delete("orders", {"id": "o3"})
+    world.engine.state_transact(
+        [
+            StateWrite(row.key, {**row.fields, "watermark": world.engine.last_sequence})
+            for row in world.engine.state_query("checkpoint/")
+        ]
+    )
+    world.engine.committer.flush()
+    world.restart()
+    world.settle()
+    answer = ask(world, "verify", projection="sales")
+    (difference,) = answer["differences"]
+    assert (difference["kind"], difference["key"], difference["expected"]) == (
+        "item",
+        '{"id":{"S":"o3"}}',
+        None,
+    )
+
+
+def test_what_is_parked_is_named_with_the_next_command(world: World, orders: Orders) -> None:
+    orders.fails.add("o1")
+    world.update(orders.Order, id="o1", total=Decimal(99))
+    world.settle()
+    answer = ask(world, "verify", projection="sales")
+    reasons = {each["kind"]: each["reason"] for each in answer["differences"]}
+    assert reasons["item"] == "parked: tailrace dlq redrive sales@v1"
+
+
+def test_a_rebuild_repairs_what_was_broken(world: World, orders: Orders) -> None:
+    broken(world, "projection-group/", state={"N": "8"})
+    planned = ask(world, "rebuild", projection="sales", dry_run=True)
+    assert (planned["build"], planned["items"], len(ask(world, "ls"))) == (None, 3, 1)
+    assert ask(world, "rebuild", projection="sales")["build"] == "1.1"
+    world.put(orders.Order(id="o4", country="BE", total=Decimal(1)))
+    world.settle()
+    (build,) = ask(world, "ls")
+    assert (build["build"], build["served"]) == ("1.1", True)
+    assert dict(world.projected("sales").items()) == {"NL": Decimal(15), "BE": Decimal(8)}
+    assert ask(world, "verify", projection="sales")["differing"] == 0
+
+
+def test_a_manual_swap_waits_for_a_person_and_both_builds_live_until_then(world: World) -> None:
+    made = Orders(swap="manual")
+    world.use(made.app)
+    world.put(made.Order(id="o1", total=Decimal(10)))
+    world.settle()
+    ask(world, "rebuild", projection="sales")
+    world.settle()
+    world.update(made.Order, id="o1", total=Decimal(20))
+    world.settle()
+    assert [(each["build"], each["served"]) for each in ask(world, "ls")] == [("1", True), ("1.1", False)]
+    for build in ("1", "1.1"):
+        assert ask(world, "read", projection="sales", build=build)["groups"][0]["state"] == {"N": "20"}
+    planned = ask(world, "swap", projection="sales", dry_run=True)
+    assert (planned["before"], planned["build"], planned["removes"]) == ("1", "1.1", ["1"])
+    assert len(ask(world, "ls")) == 2
+    ask(world, "swap", projection="sales")
+    assert [(each["build"], each["served"]) for each in ask(world, "ls")] == [("1.1", True)]
+    with pytest.raises(TailraceError, match="its newest build, 1"):
+        ask(world, "swap", projection="sales")
+
+
+def test_a_swap_to_what_failed_needs_force(world: World, orders: Orders) -> None:
+    orders.fails.add("o1")
+    ask(world, "rebuild", projection="sales")
+    world.settle()
+    with pytest.raises(
+        TailraceError, match=r"build 1\.1 is not ready: 1 items could not be filled in; .*o1 is broken"
+    ):
+        ask(world, "swap", projection="sales")
+    ask(world, "swap", projection="sales", force=True)
+    assert dict(world.projected("sales").items()) == {"NL": Decimal(5), "BE": Decimal(7)}

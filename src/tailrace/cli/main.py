@@ -28,6 +28,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "tail": Entry("tailrace.cli.tail:tail", "Watch a table's changes live."),
     "status": Entry("tailrace.cli.status:status", "See how far every handler is."),
     "why": Entry("tailrace.cli.why:why", "Read the story of one change."),
+    "gaps": Entry("tailrace.cli.gaps:gaps", "List what was trimmed before a handler read it."),
     "dlq": Entry("tailrace.cli.dlq:dlq", "Look at what was given up; put it back, or drop it."),
     "pause": Entry("tailrace.cli.pausing:pause", "Let a handler start nothing new."),
     "resume": Entry("tailrace.cli.pausing:resume", "Let it go on."),

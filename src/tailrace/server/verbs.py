@@ -11,14 +11,36 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
 from tailrace.errors import TailraceError
 from tailrace.runtime.worker import Status
-from tailrace.server import audit_verbs, dlq, explaining, handlers, projections, shards, sql, story, tail
+from tailrace.server import (
+    audit_verbs,
+    dlq,
+    explaining,
+    gaps,
+    handlers,
+    projections,
+    shards,
+    sql,
+    story,
+    tail,
+)
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.handlers import is_paused, pause_reason
 from tailrace.server.letters import kept
 from tailrace.server.progress import MappingName, known_mappings, positions, tables, totals
 from tailrace.server.remembered import remember_time
 
-__all__ = ["audit_verbs", "dlq", "explaining", "handlers", "projections", "shards", "sql", "story", "tail"]
+__all__ = [
+    "audit_verbs",
+    "dlq",
+    "explaining",
+    "gaps",
+    "handlers",
+    "projections",
+    "shards",
+    "sql",
+    "story",
+    "tail",
+]
 
 
 @verb("status")

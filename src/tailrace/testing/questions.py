@@ -17,9 +17,9 @@ from tailrace.app.projected import Projected
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
 from tailrace.errors import SettingsError
-from tailrace.leases.rows import key_of
 from tailrace.ports import Failure
 from tailrace.runtime.worker import Worker
+from tailrace.server.gaps import gaps
 from tailrace.server.letters import letters as kept_letters
 from tailrace.server.progress import MappingName, Position, positions
 from tailrace.testing.observing import Observer
@@ -73,16 +73,7 @@ class Questions:
 
     def gaps(self) -> list[Lost]:
         """What handlers never saw, because it was trimmed before they came to it."""
-        found: list[Lost] = []
-        for name in self._mappings():
-            for row in self.engine.state_query(key_of("ledger", name.app, name.handler, "")):
-                shard_id = row.key.rsplit("/", 1)[1]
-                found += [
-                    Lost(name.handler, shard_id, first, last)
-                    for first, last, _, outcome in row.fields["ranges"]
-                    if outcome == "trimmed"
-                ]
-        return found
+        return [Lost(name.handler, *gap) for name in self._mappings() for gap in gaps(self.engine, name)]
 
     def delivered(self, handler: Callable[..., Any] | str) -> list[Any]:
         """The keys of the changes whose effect a handler applied, in that order; a change twice if it had its effect twice.

@@ -1,0 +1,51 @@
+"""What handlers never saw: ranges of a stream that were trimmed before their reader came to them.
+
+Rules of this file: read from the ledgers alone, so that the answer is the same beside a server and without one. Registered by `verbs`;
+the test world asks it too.
+"""
+
+from collections.abc import AsyncGenerator, Iterator
+from typing import NamedTuple
+
+from tailrace.engine.engine import Engine
+from tailrace.leases.rows import key_of
+from tailrace.server.control import Arguments, Subject, verb
+from tailrace.server.handlers import declared, named
+from tailrace.server.progress import MappingName
+from tailrace.streams.sequence import CLOCK_BITS, SequenceNumber
+
+
+class Gap(NamedTuple):
+    """Records that a handler never saw. Shape: sequence numbers, inclusive; how many records there were nobody can count."""
+
+    shard_id: str
+    first: int
+    last: int
+
+
+def gaps(engine: Engine, mapping: MappingName) -> Iterator[Gap]:
+    """Every gap of a handler that its ledgers still name."""
+    for row in engine.state_query(key_of("ledger", mapping.app, mapping.handler, "")):
+        for first, last, _, outcome in row.fields["ranges"]:
+            if outcome == "trimmed":
+                yield Gap(row.key.rsplit("/", 1)[1], first, last)
+
+
+@verb("gaps")
+async def gaps_of(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
+    """Arguments: handler, or none for all. Units: from_ms, until_ms since the epoch, when the first and the last of them can have been made."""
+    asked = declared(subject) if arguments.get("handler") is None else [named(subject, arguments)]
+    yield [
+        {
+            "handler": mapping.handler,
+            "app": mapping.app,
+            "table": mapping.table,
+            "shard": gap.shard_id,
+            "first": SequenceNumber(gap.first).wire,
+            "last": SequenceNumber(gap.last).wire,
+            "from_ms": gap.first >> CLOCK_BITS,
+            "until_ms": gap.last >> CLOCK_BITS,
+        }
+        for mapping in asked
+        for gap in gaps(subject.engine, mapping)
+    ]

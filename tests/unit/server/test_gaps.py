@@ -1,0 +1,72 @@
+"""The gaps of handlers, as the verb and the command say them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tailrace.cli import gaps as command
+from tailrace.cli.main import run
+from tailrace.errors import TailraceError
+from tailrace.streams.sequence import SequenceNumber
+from tests.unit.server.admin import START_MS, Ground
+
+
+def gapped() -> tuple[Ground, int]:
+    ground = Ground()
+    ground.put("o1")
+    ground.clock.advance(60_000)
+    ground.put("o2")
+    first, last = (record.sequence for record in ground.records())
+    ground.settle("mail", last, [(first, last - 1, 0, "trimmed"), (last, last, 1, "filtered")])
+    ground.settle("index", last, [(last, last, 1, "parked")])
+    return ground, first
+
+
+def test_a_gap_is_named_with_its_handler_its_numbers_and_its_time() -> None:
+    ground, first = gapped()
+    (gap,) = ground.ask("gaps")
+    assert (gap["handler"], gap["app"], gap["table"]) == ("mail", "app", "shop")
+    assert gap["first"] == SequenceNumber(first).wire
+    assert gap["from_ms"] == START_MS + 1_000
+    assert START_MS + 1_000 <= gap["until_ms"] <= START_MS + 61_000
+
+
+def test_one_handler_may_be_asked_for() -> None:
+    ground, _ = gapped()
+    assert ground.ask("gaps", handler="index") == []
+    assert len(ground.ask("gaps", handler="app/mail")) == 1
+    with pytest.raises(TailraceError, match="There is no handler 'nobody'"):
+        ground.ask("gaps", handler="nobody")
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, ground: Ground) -> None:
+    def ask(directory: Path, verb: str, arguments: Mapping[str, Any]) -> Any:
+        return ground.ask(verb, **arguments)
+
+    monkeypatch.setattr(command, "ask", ask)
+
+
+def test_the_command_exits_with_1_when_there_is_a_gap(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ground, first = gapped()
+    answering(monkeypatch, ground)
+    assert run(["gaps"]) == 1
+    heading, row = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["HANDLER", "TABLE", "SHARD", "FROM", "UNTIL", "FIRST", "LAST"]
+    assert row.startswith("mail")
+    assert SequenceNumber(first).wire in row
+    assert run(["gaps", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)[0]["handler"] == "mail"
+
+
+def test_the_command_says_that_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ground, _ = gapped()
+    answering(monkeypatch, ground)
+    assert run(["gaps", "index"]) == 0
+    assert capsys.readouterr().out == "No gap: whatever was trimmed had been read before.\n"

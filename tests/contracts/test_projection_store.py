@@ -20,12 +20,12 @@ from tailrace.engine.state import EngineStateStore
 from tailrace.errors import StateConflict
 from tailrace.ports import ProjectionStore
 from tailrace.projections.rows import AppliedItem, Group, RowChange
+from tailrace.runtime.projected_state import StateProjectionStore
 from tailrace.server.inprocess import InProcess
 from tailrace.sinks.duckdb_table import DuckDB
 from tailrace.sinks.projected_table import EngineRows, RemoteRows, TableProjectionStore
 from tailrace.stores.dynamodb import DynamoDbStateStore
 from tailrace.stores.memory import MemoryStateStore, MemoryStore
-from tailrace.runtime.projected_state import StateProjectionStore
 from tailrace.tables.definition import TableDefinition
 from tailrace.testing import check_projection_store
 from tailrace.testing.client import client

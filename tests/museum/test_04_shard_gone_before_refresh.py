@@ -35,7 +35,7 @@ def play(stage: Stage, reader: Reader) -> None:
     stage.put("a")
     stage.world.advance("2h")
     stage.world.restart()
-    stage.pass_time("30m", reader)
+    stage.pass_time("2h", reader)
 
 
 def test_the_model_never_comes_to_what_can_still_be_read() -> None:

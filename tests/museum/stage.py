@@ -56,6 +56,8 @@ class Stage:
         self.orders = self.app.table("orders", pk="id")
         self.written: list[Written] = []
         self.ours: list[str] = []
+        self.refused: set[str] = set()
+        """Changes that our handler cannot do."""
         self.takes_s = 0.0
         """How long our handler takes for a change."""
 
@@ -63,7 +65,10 @@ class Stage:
         async def handle(change: Change) -> None:
             if self.takes_s:
                 await asyncio.sleep(self.takes_s)
-            self.ours.append(f"{change.key}{(change.new or change.old)['n']}")
+            name = f"{change.key}{(change.new or change.old)['n']}"
+            if name in self.refused:
+                raise ValueError(name)
+            self.ours.append(name)
 
         self.handler = handle
         self.world = World(self.app, seed=1, shards=shards)
@@ -100,7 +105,7 @@ class Stage:
     def stop(self) -> None:
         """Our worker shuts down in an orderly way; then it is away."""
         self.world._running[0].worker.stop()
-        self.world.advance("1m")
+        self.world.advance("10m")
         self.world.kill()
 
     # ---- what came of it -------------------------------------------------------------------------------------------

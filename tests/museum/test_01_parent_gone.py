@@ -41,6 +41,7 @@ def test_the_model_never_reads_the_child_of_an_expired_parent() -> None:
         reader = WaitsForever(stage)
         play(stage, reader)
         assert stage.judge(reader.delivered).lost == ["a2", "c1"]
+        assert stage.judge_ours() == RIGHT
 
 
 def test_ours_and_a_plain_reader_lose_nothing() -> None:

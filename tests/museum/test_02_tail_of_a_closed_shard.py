@@ -39,6 +39,7 @@ def test_the_model_loses_what_follows_the_first_page() -> None:
         reader = MarksAfterOnePage(stage)
         play(stage, reader)
         assert stage.judge(reader.delivered).lost == ["i101", "i111", "i121", "i131", "i141"]
+        assert stage.judge_ours() == RIGHT
 
 
 def test_ours_and_a_plain_reader_lose_nothing() -> None:

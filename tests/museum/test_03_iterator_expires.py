@@ -41,6 +41,7 @@ def test_the_model_stops_reading_and_says_nothing() -> None:
         reader = EndsWhenExpired(stage)
         play(stage, reader)
         assert len(stage.judge(reader.delivered).lost) == PAGE + 1
+        assert stage.judge_ours() == RIGHT
 
 
 def test_ours_and_a_plain_reader_lose_nothing() -> None:

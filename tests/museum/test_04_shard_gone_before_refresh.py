@@ -49,5 +49,7 @@ def test_ours_goes_on_and_names_what_is_lost() -> None:
     with Stage() as stage:
         plain = Bounded(stage)
         play(stage, plain)
-        assert stage.judge_ours().lost == stage.judge(plain.delivered).lost == ["b1"]  # its 24 hours had passed
+        assert (
+            stage.judge_ours().lost == stage.judge(plain.delivered).lost == ["b1"]
+        )  # its 24 hours had passed
         assert [gap.handler for gap in stage.world.gaps()] == ["ours"]

@@ -44,6 +44,7 @@ def test_the_model_never_sees_the_newest_shards() -> None:
         play(stage, reader)
         assert len(Reader.listing(reader)) == SHARDS * GENERATIONS == 684
         assert stage.judge(reader.delivered).lost == ["a1", "b1", "c1"]
+        assert stage.judge_ours() == RIGHT
 
 
 def test_ours_and_a_plain_reader_lose_nothing() -> None:

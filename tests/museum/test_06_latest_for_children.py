@@ -37,6 +37,7 @@ def test_the_model_skips_what_was_written_before_it_looked() -> None:
         reader = AlwaysLatest(stage)
         play(stage, reader)
         assert stage.judge(reader.delivered).lost == ["a2", "a3", "a4"]
+        assert stage.judge_ours() == RIGHT
 
 
 def test_ours_and_a_plain_reader_lose_nothing() -> None:

@@ -53,6 +53,7 @@ def test_the_model_loses_what_was_on_its_way() -> None:
         reader = SavesFirst(stage)
         play(stage, reader)
         assert stage.judge(reader.delivered).lost == ["b1", "c1"]
+        assert stage.judge_ours().lost == []
 
 
 def test_ours_and_a_plain_reader_lose_nothing() -> None:

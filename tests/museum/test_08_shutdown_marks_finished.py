@@ -56,6 +56,7 @@ def test_the_model_forgets_the_rest_of_the_shard() -> None:
         reader = EndedIsFinished(stage)
         play(stage, reader)
         assert stage.judge(reader.delivered).lost == ["c1", "d1", "e1", "f1"]
+        assert stage.judge_ours() == RIGHT
 
 
 def test_ours_and_a_plain_reader_lose_nothing() -> None:

@@ -47,6 +47,7 @@ def test_the_model_reads_nothing_any_more() -> None:
         reader = OldListing(stage)
         play(stage, reader)
         assert stage.judge(reader.delivered).lost == ["a2"]
+        assert stage.judge_ours() == RIGHT
 
 
 def test_ours_and_a_plain_reader_lose_nothing() -> None:

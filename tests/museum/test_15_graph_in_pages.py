@@ -47,6 +47,7 @@ def test_the_model_reads_the_child_before_its_parent() -> None:
         reader = TakesAPageForAll(stage)
         play(stage, reader)
         assert stage.judge(reader.delivered).disordered == ["a13"]
+        assert stage.judge_ours() == RIGHT
 
 
 def test_ours_and_a_plain_reader_keep_the_order() -> None:

@@ -31,7 +31,9 @@ class Swallows(Reader):
         for shard in listing:  # of before
             if shard.get("ParentShardId") in new:
                 self.places[shard["ShardId"]] = Place()
-        self.known |= {shard_id for shard_id, place in self.places.items() if self.is_drained(shard_id, place)}
+        self.known |= {
+            shard_id for shard_id, place in self.places.items() if self.is_drained(shard_id, place)
+        }
 
     def during_synchronisation(self) -> None:
         """Half of the shards are split again while the listing is worked on."""
@@ -62,6 +64,7 @@ def test_the_model_never_reads_the_second_generation() -> None:
         reader = Swallows(stage)
         play(stage, reader)
         assert len(stage.judge(reader.delivered).lost) == 20
+        assert stage.judge_ours() == RIGHT
 
 
 def test_ours_and_a_plain_reader_lose_nothing() -> None:

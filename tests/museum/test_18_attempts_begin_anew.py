@@ -60,9 +60,7 @@ def test_the_model_tries_for_ever() -> None:
 def test_ours_gives_up_after_the_retries_that_were_asked_for() -> None:
     app, function = App("museum"), Function()
     orders = app.table("orders", pk="id")
-    app.function(
-        function, orders, id="function", FunctionResponseTypes=REPORT, MaximumRetryAttempts=RETRIES
-    )
+    app.function(function, orders, id="function", FunctionResponseTypes=REPORT, MaximumRetryAttempts=RETRIES)
     with World(app, seed=1) as world:
         for item in ("a", "b", "bad"):
             world.put(orders, {"id": item})

@@ -12,6 +12,8 @@ from typing import Any
 from tests.museum.reader import Place, Reader
 from tests.museum.stage import RIGHT, Stage
 
+ONE_BY_ONE = {"batch_size": 1}
+
 
 class Buffering(Reader):
     """A plain reader that fetches ahead, hands over one record a poll, and saves what it has handed over."""
@@ -69,21 +71,23 @@ def play(stage: Stage, reader: Buffering) -> None:
 
 
 def test_one_model_skips_what_it_had_fetched() -> None:
-    with Stage() as stage:
+    with Stage(settings=ONE_BY_ONE) as stage:
         reader = SavesWhatIsFetched(stage)
         play(stage, reader)
         assert stage.judge(reader.delivered).lost == ["c1", "d1"]
+        assert stage.judge_ours() == RIGHT
 
 
 def test_the_other_model_repeats_it() -> None:
-    with Stage() as stage:
+    with Stage(settings=ONE_BY_ONE) as stage:
         reader = KeepsItsBuffer(stage)
         play(stage, reader)
         assert stage.judge(reader.delivered).repeated == ["c1", "d1"]
+        assert stage.judge_ours() == RIGHT
 
 
 def test_ours_and_a_plain_reader_neither_skip_nor_repeat() -> None:
-    with Stage(settings={"batch_size": 1}) as stage:
+    with Stage(settings=ONE_BY_ONE) as stage:
         reader = Buffering(stage)
         play(stage, reader)
         assert stage.judge(reader.delivered) == stage.judge_ours() == RIGHT

@@ -22,7 +22,10 @@ class NewestBySecond(Reader):
         self.target: dict[str, tuple[Any, str]] = {}
 
     def sink(self, record: dict[str, Any]) -> None:
-        key, version = record["dynamodb"]["Keys"]["id"]["S"], record["dynamodb"]["ApproximateCreationDateTime"]
+        key, version = (
+            record["dynamodb"]["Keys"]["id"]["S"],
+            record["dynamodb"]["ApproximateCreationDateTime"],
+        )
         if key not in self.target or self.target[key][0] < version:
             self.target[key] = (version, name_of(record))
 

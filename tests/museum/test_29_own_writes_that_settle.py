@@ -54,7 +54,9 @@ def test_ours_delivers_it_and_comes_to_rest() -> None:
         client = world.client("dynamodb")
 
         def put(item: dict[str, int | str]) -> None:
-            item = {name: {"S" if isinstance(value, str) else "N": str(value)} for name, value in item.items()}
+            item = {
+                name: {"S" if isinstance(value, str) else "N": str(value)} for name, value in item.items()
+            }
             client.put_item(TableName="orders", Item=item)
 
         @app.on(orders)

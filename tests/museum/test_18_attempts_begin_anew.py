@@ -1,11 +1,10 @@
 """A partial answer sets the count of attempts back (floci #3428).
 
-In the wild: an emulator's mapping counted its attempts of a batch. A function that named its first failing record with
-`batchItemFailures` got a shorter batch, and with it a fresh count, so that `MaximumRetryAttempts` was never reached and the record was
-retried for ever.
+In the wild: an emulator's mapping counted its attempts of a batch, and set the count back at every partial answer. A function that named the
+first record of what was left, again and again, was called for ever: `MaximumRetryAttempts` was never reached.
 
-Here: as on AWS. What comes back after a partial answer goes on with the count that it had: with two retries a record is tried three times
-and is then a dead letter.
+Here: a batch that became shorter is a new one, with attempts of its own; one whose *first* record is named has failed, and that counts. With
+two retries such a record is tried three times and is then a dead letter.
 """
 
 from typing import Any
@@ -40,7 +39,7 @@ def deliver(records: list[dict[str, Any]], function: Function) -> list[str]:
         if not failures:
             return given_up
         batch = batch[numbers.index(failures[0]["itemIdentifier"]) :]
-        attempts = 0  # the mistake: a shorter batch is a new one; and here it stays as short as it is
+        attempts = 0  # the mistake: also when nothing of it was done
         if attempts > RETRIES:
             given_up.append(batch[0]["dynamodb"]["SequenceNumber"])
             batch, attempts = batch[1:], 0

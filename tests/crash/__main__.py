@@ -1,4 +1,4 @@
-"""`python -m tests.crash --kills N [--seed S]`: a campaign of kills, with progress and a dated summary."""
+"""`python -m tests.crash --kills N [--seed S]`: a campaign of kills, with progress and a dated summary. Resumable."""
 
 import argparse
 import sys
@@ -8,6 +8,7 @@ from pathlib import Path
 from tailrace.telemetry import WRITE_POINTS
 from tests.crash import transactions, transfers
 from tests.crash.campaign import run
+from tests.crash.progress import place_of
 from tests.evidence import write_evidence
 
 
@@ -28,7 +29,7 @@ def main() -> int:
     if arguments.example == "transfers":
         return run_transfers(arguments.seed, arguments.kills)
     print(f"crash: {arguments.kills} kills, seed {arguments.seed}", flush=True)
-    kept = Path(tempfile.gettempdir()) / f"tailrace-crash-{arguments.seed}-{arguments.kills}.json"
+    kept = place_of("crash", arguments.seed, arguments.kills)
     report = run(arguments.seed, arguments.kills, tell, kept)
     print()
     for point, times in sorted(report.kills.items()):
@@ -59,7 +60,7 @@ def main() -> int:
 def run_transfers(seed: int, kills: int) -> int:
     """The transfers of the example; 1 when an account differs by a cent."""
     print(f"transfers: {kills} kills, seed {seed}", flush=True)
-    outcome = transfers.run(seed, kills, tell)
+    outcome = transfers.run(seed, kills, tell, place_of("transfers", seed, kills))
     print()
     for text in outcome.violations:
         print(f"VIOLATION {text}")

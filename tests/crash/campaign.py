@@ -4,7 +4,6 @@ Rules of this file: one seed decides points, counts and moments. A campaign is c
 each round everything is read back and checked, so that a violation is found near the kill that caused it.
 """
 
-import json
 import random
 import subprocess
 import sys
@@ -12,11 +11,12 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.crash.checks import Observed, read_notes, violations
 from tests.crash.node import Node, free_port
+from tests.crash.progress import Progress
 
 POINTS = (
     "write.received", "write.mutated", "commit.begun", "commit.written", "commit.done", "answer.sent",
@@ -60,25 +60,17 @@ def plan(seed: int, kills: int) -> Iterator[tuple[str, int]]:
 
 def run(seed: int, kills: int, tell: Callable[[str], None], resume: Path | None = None) -> Report:
     """Run a whole campaign in rounds. `resume` names a file that keeps the rounds of an interrupted one."""
-    report = _resumed(seed, resume)
+    report, progress = Report(seed), Progress(resume)
+    progress.into(report)
     planned = list(plan(seed, kills))
     for start in range(sum(report.kills.values()), len(planned), KILLS_A_ROUND):
         with tempfile.TemporaryDirectory(prefix="tailrace-crash-") as directory:
             run_round(Path(directory), planned[start : start + KILLS_A_ROUND], report, tell)
         if report.violations:
             break
-        if resume is not None:
-            resume.write_text(json.dumps({one.name: getattr(report, one.name) for one in fields(report)}))
-    if resume is not None:
-        resume.unlink(missing_ok=True)
+        progress.keep(report)
+    progress.forget()
     return report
-
-
-def _resumed(seed: int, resume: Path | None) -> Report:
-    if resume is None or not resume.exists():
-        return Report(seed)
-    kept = json.loads(resume.read_text())
-    return Report(**{**kept, "kills": Counter(kept["kills"])})
 
 
 def run_round(

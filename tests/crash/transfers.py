@@ -17,6 +17,7 @@ from typing import Any
 
 import tailrace
 from tests.crash.node import Node, free_port
+from tests.crash.progress import Progress
 
 APP = Path(tailrace.__file__).parents[2] / "examples" / "transfers" / "app.py"
 OPENING = Decimal("1000.00")
@@ -70,14 +71,21 @@ class Bank:
             self.applied[account] += 1
 
 
-def run(seed: int, kills: int, tell: Callable[[str], None]) -> Outcome:
-    """Kill nodes in rounds, each with a directory of its own; every round is read back to the cent."""
-    outcome, chance = Outcome(), random.Random(seed)
-    for start in range(0, kills, KILLS_A_ROUND):
+def run(seed: int, kills: int, tell: Callable[[str], None], resume: Path | None = None) -> Outcome:
+    """Kill nodes in rounds, each with a directory of its own; every round is read back to the cent.
+
+    Shape:   `resume` names a file that keeps the rounds of an interrupted campaign; a round is decided by the seed and its place.
+    """
+    outcome, progress = Outcome(), Progress(resume)
+    progress.into(outcome)
+    for start in range(outcome.kills.total(), kills, KILLS_A_ROUND):
+        chance = random.Random(f"{seed}/{start}")
         with tempfile.TemporaryDirectory(prefix="tailrace-transfers-") as directory:
             _round(Path(directory), min(KILLS_A_ROUND, kills - start), chance, outcome, tell)
         if outcome.violations:
             break
+        progress.keep(outcome)
+    progress.forget()
     return outcome
 
 

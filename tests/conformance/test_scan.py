@@ -61,7 +61,7 @@ def test_a_count_has_no_items(many: Conformance) -> None:
             "TotalSegments: 4",
         ),
         ({"ExclusiveStartKey": {"pk": {"S": "a"}}}, "The provided starting key is invalid: The provided key element does not match the schema"),
-        ({"FilterExpression": "a ="}, 'Invalid FilterExpression: Syntax error; token: "<EOF>", near: "= <EOF>"'),
+        ({"FilterExpression": "a ="}, 'Invalid FilterExpression: Syntax error; token: "<EOF>", near: "="'),
         ({"Select": "ALL_PROJECTED_ATTRIBUTES"}, "ALL_PROJECTED_ATTRIBUTES can be used only when Scanning using an IndexName"),
     ],
 )  # fmt: skip

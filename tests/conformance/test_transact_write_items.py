@@ -230,7 +230,7 @@ def test_of_several_validation_errors_the_first_is_told(things: Conformance) -> 
         ),
         (
             put("a", ConditionExpression="a ="),
-            'Invalid ConditionExpression: Syntax error; token: "<EOF>", near: "= <EOF>"',
+            'Invalid ConditionExpression: Syntax error; token: "<EOF>", near: "="',
         ),
         (
             put(

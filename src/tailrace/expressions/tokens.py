@@ -58,12 +58,11 @@ def tokenize(text: str, kind: str) -> list[Token]:
 
 
 def syntax_error(text: str, kind: str, tokens: list[Token], index: int) -> NoReturn:
-    """Raise the error for the token at this place, shown with its neighbours."""
+    """Raise the error for the token at this place, shown with its neighbours as they are written; the end has no text."""
     token = tokens[index]
-    before = f"{tokens[index - 1].text} " if index else ""
-    if token.kind == "end":
-        near = before + END
-    else:
+    start = tokens[index - 1].start if index else token.start
+    end = tokens[index - 1].end if index else token.end
+    if token.kind != "end":
         following = TOKEN.match(text, token.end)
-        near = before + text[token.start : following.end() if following else token.end]
-    raise invalid(kind, f'Syntax error; token: "{token.text}", near: "{near}"')
+        end = following.end() if following else token.end
+    raise invalid(kind, f'Syntax error; token: "{token.text}", near: "{text[start:end]}"')

@@ -47,8 +47,8 @@ LENGTH = "Conditions can be of length 1 or 2 only"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", f"{INVALID}The expression can not be empty;"), ("pk", f'{INVALID}Syntax error; token: "<EOF>", near: "pk <EOF>"'),
-        ("pk = :s AND", f'{INVALID}Syntax error; token: "<EOF>", near: "AND <EOF>"'),
+        ("", f"{INVALID}The expression can not be empty;"), ("pk", f'{INVALID}Syntax error; token: "<EOF>", near: "pk"'),
+        ("pk = :s AND", f'{INVALID}Syntax error; token: "<EOF>", near: "AND"'),
         ("pk = :x", f"{INVALID}An expression attribute value used in expression is not defined; attribute value: :x"),
         ("#x = :s", f"{INVALID}An expression attribute name used in the document path is not defined; attribute name: #x"),
         ("pk = :s AND hash = :n", f"{INVALID}Attribute name is a reserved keyword; reserved keyword: hash"),

@@ -149,13 +149,13 @@ RESERVED = "Attribute name is a reserved keyword; reserved keyword: "
     [
         ("", "The expression can not be empty;"), ("\t", "The expression can not be empty;"),
         ("VALUE 1", 'Syntax error; token: "VALUE", near: "VALUE 1"'), ("SET _123 = :s", 'Syntax error; token: "_", near: "SET _123"'),
-        ("SET", 'Syntax error; token: "<EOF>", near: "SET <EOF>"'), ("SET a", 'Syntax error; token: "<EOF>", near: "a <EOF>"'),
-        ("SET a =", 'Syntax error; token: "<EOF>", near: "= <EOF>"'), ("SET a = :s,", 'Syntax error; token: "<EOF>", near: ", <EOF>"'),
+        ("SET", 'Syntax error; token: "<EOF>", near: "SET"'), ("SET a", 'Syntax error; token: "<EOF>", near: "a"'),
+        ("SET a =", 'Syntax error; token: "<EOF>", near: "="'), ("SET a = :s,", 'Syntax error; token: "<EOF>", near: ","'),
         ("SET a = :n + :n + :n", 'Syntax error; token: "+", near: ":n + :n"'), ("SET a = -:n", 'Syntax error; token: "-", near: "= -:n"'),
         ("SET a = 1", 'Syntax error; token: "1", near: "= 1"'), ("ADD a b", 'Syntax error; token: "b", near: "a b"'),
-        ("ADD a", 'Syntax error; token: "<EOF>", near: "a <EOF>"'), ("DELETE a = :ss", 'Syntax error; token: "=", near: "a = :ss"'),
+        ("ADD a", 'Syntax error; token: "<EOF>", near: "a"'), ("DELETE a = :ss", 'Syntax error; token: "=", near: "a = :ss"'),
         ("REMOVE a = :s", 'Syntax error; token: "=", near: "a = :s"'), ("SET :s = a", 'Syntax error; token: ":s", near: "SET :s ="'),
-        ("a = :s", 'Syntax error; token: "a", near: "a ="'), ("SET a = :s; REMOVE m", 'Syntax error; token: ";", near: ":s ; REMOVE"'),
+        ("a = :s", 'Syntax error; token: "a", near: "a ="'), ("SET a = :s; REMOVE m", 'Syntax error; token: ";", near: ":s; REMOVE"'),
         ("SET name = :s", f"{RESERVED}name"), ("SET a = m.Key", f"{RESERVED}Key"), ("REMOVE a, Table", f"{RESERVED}Table"),
         ("SET a = #x", "An expression attribute name used in the document path is not defined; attribute name: #x"),
         ("SET a = :x", "An expression attribute value used in expression is not defined; attribute value: :x"),
@@ -196,7 +196,7 @@ def test_a_wrong_update_is_refused_in_awss_words(text: str, message: str) -> Non
         ("SET m.b = :s, m[1] = :t, a = :s, a = :t", f"{OVERLAP}path one: [a], path two: [a]"),
         ("ADD a :s SET m.b = :s, m[1] = :t", f"{CONFLICT}path one: [m, b], path two: [m, [1]]"),
         ("SET n = size(n) ADD a :s", f"{OPERAND}operator: ADD, operand type: STRING"),
-        ("SET a = foo(", 'Syntax error; token: "<EOF>", near: "( <EOF>"'),
+        ("SET a = foo(", 'Syntax error; token: "<EOF>", near: "("'),
     ],
 )  # fmt: skip
 def test_of_several_errors_the_one_that_aws_reports_comes_first(text: str, first: str) -> None:

@@ -229,8 +229,10 @@ class Connection(asyncio.Protocol):
         given = headers.get(b"content-type", b"")
         kind = given if given in CONTENT_TYPES else content_type(headers)
         if kind is None:
-            self._queue(answer_bytes(404, NOT_FOUND_BODY, kind=b"", extra=extra, closing=not keep))
-            return
+            if body:
+                self._queue(self._not_found(extra, closing=not keep))
+                return
+            kind = JSON_PLAIN
         if b"content-encoding" in headers or headers.get(b"accept-encoding", IDENTITY) != IDENTITY:
             self._handle_encoded(request, query, kind, extra)
             return
@@ -272,7 +274,9 @@ class Connection(asyncio.Protocol):
         closing = not request.keep
         if request.method == b"GET":
             if path == b"/":
-                return answer_bytes(200, self._server.health, kind=TEXT, extra=extra, closing=closing)
+                return answer_bytes(
+                    200, self._server.health, request_id=self._server.ids.next(), kind=TEXT, extra=extra, closing=closing
+                )  # fmt: skip
             route = self._server.routes.get(path.decode("latin-1"))
             if route is not None:
                 try:
@@ -283,10 +287,14 @@ class Connection(asyncio.Protocol):
                 return answer_bytes(status, body, kind=kind.encode("latin-1"), extra=extra, closing=closing)
         if request.method == b"OPTIONS" and extra:
             return answer_bytes(200, b"", kind=b"", extra=extra + ALLOWED, closing=closing)
-        without_body = request.method == b"HEAD"
+        return self._not_found(extra, closing=closing, without_body=request.method == b"HEAD")
+
+    def _not_found(self, extra: bytes, *, closing: bool, without_body: bool = False) -> bytes:
+        """AWS's answer to what is no operation at all."""
         return answer_bytes(
-            404, NOT_FOUND_BODY, kind=b"", extra=extra, closing=closing, without_body=without_body
-        )
+            404, NOT_FOUND_BODY, request_id=self._server.ids.next(), kind=b"", extra=extra, closing=closing,
+            without_body=without_body,
+        )  # fmt: skip
 
     def _ask_beside(self, request: Request, extra: bytes) -> None:
         """Let a coroutine answer; what this client sends meanwhile waits, so that answers keep their order."""

@@ -48,11 +48,16 @@ class Dispatcher:
             name = operation.name
             self._reached("write.received")
             trace = headers.get(TRACE_HEADER)
-            if trace is None:
-                result = operation.run(self._engine, operation.check(payload))
-            else:
-                with self._engine.caused_by(ancestry_of(trace)):
+            try:
+                if trace is None:
                     result = operation.run(self._engine, operation.check(payload))
+                else:
+                    with self._engine.caused_by(ancestry_of(trace)):
+                        result = operation.run(self._engine, operation.check(payload))
+            except ApiError as error:
+                if error.code == "ValidationException":
+                    operation.check_types(payload)  # a wrong type anywhere is said before any wrong value
+                raise
             answer = result if type(result) is bytes else orjson.dumps(result)
         except ApiError as error:
             self.count(name, str(error.status))

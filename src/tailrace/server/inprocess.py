@@ -13,7 +13,7 @@ from tailrace.runtime.causing import CAUSE, NO_REQUEST
 from tailrace.server.dispatch import Dispatcher, Reply
 from tailrace.server.wire import (
     BODY_LIMIT,
-    JSON_1_0,
+    JSON_PLAIN,
     NOT_FOUND_BODY,
     TOO_LARGE,
     Answer,
@@ -54,23 +54,22 @@ class InProcess:
         if cause := CAUSE.get():  # a handler's client: its writes descend from what the handler is called for
             given.setdefault(TRACE_HEADER, trace_id(cause, 0, NO_REQUEST).encode())
         kind = content_type(given)
-        if kind is None:
-            return Answer(404, {"Content-Length": str(len(NOT_FOUND_BODY))}, NOT_FOUND_BODY)
+        if kind is None and body:
+            return self._answer(404, NOT_FOUND_BODY)
         if len(body) > BODY_LIMIT:
             reply = Reply(TOO_LARGE.status, error_body(TOO_LARGE))
         else:
             reply = self._flushed(self._dispatcher.execute(given, query.encode("latin-1"), body))
         self._reached("answer.sent")
-        return Answer(
-            reply.status,
-            {
-                "Content-Type": (kind or JSON_1_0).decode(),
-                "x-amzn-RequestId": self._ids.next().decode(),
-                "x-amz-crc32": str(crc32(reply.body)),
-                "Content-Length": str(len(reply.body)),
-            },
-            reply.body,
-        )
+        return self._answer(reply.status, reply.body, kind or JSON_PLAIN)
+
+    def _answer(self, status: int, body: bytes, kind: bytes | None = None) -> Answer:
+        headers = {
+            "x-amzn-RequestId": self._ids.next().decode(),
+            "x-amz-crc32": str(crc32(body)),
+            "Content-Length": str(len(body)),
+        }
+        return Answer(status, headers if kind is None else {"Content-Type": kind.decode(), **headers}, body)
 
     def _flushed(self, reply: Reply) -> Reply:
         committer = self._engine.committer

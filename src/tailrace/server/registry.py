@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from tailrace.errors import CORAL, ApiError
 from tailrace.server.shapes import Input, structure
-from tailrace.server.validation import Check, compile_input
+from tailrace.server.validation import Check, compile_input, read_types
 from tailrace.server.wire import Payload
 
 if TYPE_CHECKING:
@@ -67,6 +67,10 @@ class Operation:
     check: Check
     run: Function
     emulated: bool = True
+
+    def check_types(self, payload: Payload) -> None:
+        """Require every member to have the type of its shape. Raises: ApiError SerializationException."""
+        read_types(self.input.structure, payload)
 
     @property
     def target(self) -> bytes:

@@ -24,7 +24,7 @@ from tailrace.server.shapes import (
     Whole,
 )  # fmt: skip
 from tailrace.server.wire import Payload
-from tailrace.values.wire import read_item, read_value
+from tailrace.values.wire import read_boolean, read_item, read_value
 
 Predicate: TypeAlias = Callable[[Any], bool]
 Check: TypeAlias = Callable[[Payload], Payload]
@@ -41,6 +41,12 @@ LONGEST_VALUE: Final = 1_000
 """A value in a message is cut here: a request may have megabytes."""
 TABLE_ARN: Final = re.compile(r"arn:aws[a-z-]*:dynamodb:[a-z0-9-]*:[0-9]*:table/([a-zA-Z0-9_.-]{3,255})")
 PACKAGE: Final = "com.amazonaws.dynamodb.v20120810."
+NOT_A_CLASS: Final = (
+    "class sun.reflect.generics.reflectiveObjects.ParameterizedTypeImpl cannot be cast to class java.lang.Class "
+    "(sun.reflect.generics.reflectiveObjects.ParameterizedTypeImpl and java.lang.Class are in module java.base of loader "
+    "'bootstrap')"
+)
+"""What AWS's reader says of a scalar where a collection stands in a collection. Source: [D]."""
 
 
 def compile_input(given: Input) -> Check:
@@ -178,8 +184,10 @@ def _structure_predicate(shape: Structure) -> Predicate:
 # ---- types -----------------------------------------------------------------------------------------------------------
 
 
-def read_types(shape: Shape, value: Any) -> Any:
-    """The value with nulls and unknown members left out. Raises: ApiError SerializationException."""
+def read_types(shape: Shape, value: Any, *, is_element: bool = False) -> Any:
+    """The value with nulls and unknown members left out; `is_element`: it stands in a list or a map, where AWS's reader
+    has other words for a wrong type. Raises: ApiError SerializationException.
+    """
     match shape:
         case Text():
             return _read_text(shape, value)
@@ -189,25 +197,25 @@ def read_types(shape: Shape, value: Any) -> Any:
                 raise _not_convertible(value, kind)
             return int(value)
         case Flag():
-            _refuse_collections(value, "Boolean")
-            if isinstance(value, str | int | float) and not isinstance(value, bool):
-                raise _not_convertible(value, "Boolean")
-            return value
+            return read_boolean(value)
         case Many(of):
             if isinstance(value, dict):
                 raise serialization_error("Start of structure or map found where not expected")
             if not isinstance(value, list):
-                raise serialization_error("Unexpected field type")
-            return [read_types(of, one) for one in value if one is not None]
+                raise serialization_error(NOT_A_CLASS if is_element else "Unexpected field type")
+            return [read_types(of, one, is_element=True) for one in value if one is not None]
         case Mapped(of):
-            _require_map(value)
-            return {name: read_types(of, one) for name, one in value.items() if one is not None}
+            _require_map(value, of, is_element)
+            return {
+                name: read_types(of, one, is_element=True) for name, one in value.items() if one is not None
+            }
         case Structure():
-            return _read_structure(shape, value)
+            return _read_structure(shape, value, is_element)
         case Values():
-            _require_map(value)
+            _require_map(value, AnyValue(), is_element)
             return _read_values(value)
         case AnyValue():
+            _require_structure(value, "AttributeValue", is_element)
             return _read_one_value(value)
         case Anything():
             return value
@@ -232,11 +240,8 @@ def table_name(given: str) -> str:
     return given if arn is None else arn[1]
 
 
-def _read_structure(shape: Structure, value: Any) -> Payload:
-    if isinstance(value, list):
-        raise serialization_error(f"Unrecognized collection type class {PACKAGE}{shape.name}")
-    if not isinstance(value, dict):
-        raise serialization_error("Unexpected value type in payload")
+def _read_structure(shape: Structure, value: Any, is_element: bool) -> Payload:
+    _require_structure(value, shape.name, is_element)
     return {
         name: read_types(shape.members[name], one)
         for name, one in value.items()
@@ -270,11 +275,41 @@ def _refuse_collections(value: Any, kind: str) -> None:
         raise serialization_error("Start of structure or map found where not expected")
 
 
-def _require_map(value: Any) -> None:
+def _require_structure(value: Any, name: str, is_element: bool) -> None:
     if isinstance(value, list):
-        raise serialization_error("Unrecognized collection type java.util.Map")
+        raise serialization_error(f"Unrecognized collection type class {PACKAGE}{name}")
     if not isinstance(value, dict):
-        raise serialization_error("Unexpected field type")
+        raise serialization_error(
+            "Unexpected value type in payload" if is_element else "Unexpected field type"
+        )
+
+
+def _require_map(value: Any, of: Shape, is_element: bool) -> None:
+    if isinstance(value, list):
+        raise serialization_error(f"Unrecognized collection type {_map_class(of)}")
+    if not isinstance(value, dict):
+        raise serialization_error(NOT_A_CLASS if is_element else "Unexpected field type")
+
+
+def _map_class(of: Shape) -> str:
+    return f"java.util.Map<java.lang.String, {_java_class(of)}>"
+
+
+def _java_class(shape: Shape) -> str:
+    """What AWS's reader calls the elements of a collection."""
+    match shape:
+        case Structure(name=name):
+            return f"{PACKAGE}{name}"
+        case AnyValue():
+            return f"{PACKAGE}AttributeValue"
+        case Many(of):
+            return f"java.util.List<{_java_class(of)}>"
+        case Mapped(of):
+            return _map_class(of)
+        case Values():
+            return _map_class(AnyValue())
+        case _:
+            return "java.lang.String"
 
 
 def _not_convertible(value: object, kind: str) -> ApiError:
@@ -330,9 +365,9 @@ def violations(shape: Shape, value: Any, path: str) -> Iterator[str]:
 def _map_violations(shape: Mapped, value: Payload, path: str) -> Iterator[str]:
     yield from (_failed(value, path, text) for text in _lengths(len(value), shape.minimum, shape.maximum))
     for name, one in value.items():
-        texts = list(_text_constraints(shape.key, table_name(name) if shape.key.is_table else name))
-        if texts:
-            yield _failed(value, path, f"Map keys must satisfy constraint: [{', '.join(texts)}]")
+        if any(_text_constraints(shape.key, table_name(name) if shape.key.is_table else name)):
+            texts = ", ".join(_every_constraint(shape.key))
+            yield _failed(value, path, f"Map keys must satisfy constraint: [{texts}]")
         yield from violations(shape.of, one, f"{path}.{name}.member")
 
 
@@ -342,6 +377,15 @@ def _text_constraints(shape: Text, value: str) -> Iterator[str]:
     if shape.pattern is not None and not re.fullmatch(shape.pattern, value):
         yield f"Member must satisfy regular expression pattern: {shape.pattern}"
     yield from _lengths(len(value), shape.minimum, shape.maximum)
+
+
+def _every_constraint(shape: Text) -> Iterator[str]:
+    """What a map says of its keys: all of their constraints, violated or not."""
+    if shape.maximum is not None:
+        yield f"Member must have length less than or equal to {shape.maximum}"
+    yield f"Member must have length greater than or equal to {shape.minimum}"
+    if shape.pattern is not None:
+        yield f"Member must satisfy regular expression pattern: {shape.pattern}"
 
 
 def _lengths(length: int, minimum: int, maximum: int | None) -> Iterator[str]:

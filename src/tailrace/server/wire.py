@@ -6,7 +6,7 @@ order of checks (semantics §6.1). What an operation is, the caller's table says
 """
 
 from base64 import b32encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 from zlib import crc32
@@ -60,8 +60,10 @@ def read_call(
     try:
         payload = orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise ApiError("SerializationException", None, prefix=CORAL) from None
-    if type(payload) is not dict:
+        if body:
+            raise ApiError("SerializationException", None, prefix=CORAL) from None
+        payload = None  # nothing at all is missed last
+    if type(payload) is not dict and body:
         raise ApiError("SerializationException", None, prefix=CORAL)
     operation = operations.get(headers.get(b"x-amz-target", b""))
     if operation is None:
@@ -76,13 +78,15 @@ def read_call(
         or (b"x-amz-date" not in headers and b"date" not in headers)
     ):
         check_authentication(headers, query)
+    if payload is None:
+        raise ApiError("SerializationException", None, prefix=CORAL)
     return operation, payload
 
 
 def check_authentication(headers: Headers, query: bytes) -> None:
     """Require the form of a signed request; any credentials will do. Raises: ApiError. Source: semantics §6.1."""
     authorization = headers.get(b"authorization")
-    members = _query_names(query)
+    members = _query_members(query)
     if b"X-Amz-Algorithm" in members:
         if authorization is not None:
             raise ApiError(
@@ -92,15 +96,15 @@ def check_authentication(headers: Headers, query: bytes) -> None:
             )
         _check_query(members)
         return
-    if not authorization:
+    if authorization is None or not authorization.startswith(b"AWS4-"):
         raise ApiError(
             "MissingAuthenticationTokenException", "Request is missing Authentication Token", prefix=CORAL
         )
-    given = {part.partition(b"=")[0] for part in authorization.replace(b",", b" ").split()[1:]}
+    given = _named(authorization.replace(b",", b" ").split()[1:])
     missing = [
         f"Authorization header requires '{name}' parameter. "
         for name in ("Credential", "Signature", "SignedHeaders")
-        if name.encode() not in given
+        if not given.get(name.encode())
     ]
     if b"x-amz-date" not in headers and b"date" not in headers:
         missing.append(
@@ -113,16 +117,21 @@ def check_authentication(headers: Headers, query: bytes) -> None:
         )
 
 
-def _query_names(query: bytes) -> set[bytes]:
-    return {part.partition(b"=")[0] for part in query.split(b"&")} if query else set()
+def _query_members(query: bytes) -> dict[bytes, bytes]:
+    return _named(query.split(b"&")) if query else {}
 
 
-def _check_query(members: set[bytes]) -> None:
-    names = ("X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date")
+def _named(parts: Iterable[bytes]) -> dict[bytes, bytes]:
+    """`name=value` by name; what has no value has an empty one, and counts as missing."""
+    return {name: value for name, _, value in (part.partition(b"=") for part in parts)}
+
+
+def _check_query(members: Mapping[bytes, bytes]) -> None:
+    names = ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date")
     missing = [
         f"AWS query-string parameters must include '{name}'. "
         for name in names
-        if name.encode() not in members
+        if not members.get(name.encode())
     ]
     if missing:
         raise ApiError(

@@ -61,13 +61,13 @@ def _parts(text: str) -> tuple[bool, str, int]:
 def _checked(negative: bool, digits: str, exponent: int) -> str:
     if not digits:
         return "0"
-    if len(digits) > DIGITS:
-        raise validation_error(MANY_DIGITS)
     magnitude = exponent + len(digits) - 1
     if magnitude > LARGEST_EXPONENT:
         raise validation_error(OVERFLOW)
     if magnitude < SMALLEST_EXPONENT:
         raise validation_error(UNDERFLOW)
+    if len(digits) > DIGITS:
+        raise validation_error(MANY_DIGITS)
     return ("-" if negative else "") + _plain(digits, exponent)
 
 

@@ -23,6 +23,7 @@ TOO_DEEP: Final = "Nesting Levels have exceeded supported limits"
 INVALID: Final = "One or more parameter values were invalid: "
 EMPTY: Final = "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
 SEVERAL: Final = "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
+BOOLEAN_WORDS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 VALUE_CLASS: Final = "com.amazonaws.dynamodb.v20120810.AttributeValue"
 
 
@@ -141,6 +142,21 @@ def serialization_error(message: str) -> NoReturn:
     raise ApiError("SerializationException", message, prefix=CORAL)
 
 
+def read_boolean(raw: object) -> bool:
+    """A boolean, or a word that AWS's parser takes for one. Raises: ApiError.
+
+    >>> read_boolean("True"), read_boolean("no")
+    (True, False)
+    """
+    if isinstance(raw, str):
+        if (found := BOOLEAN_WORDS.get(raw.lower())) is None:
+            serialization_error("Unexpected token received from parser")
+        return found
+    if not isinstance(raw, bool):
+        wrong_type(raw, "Boolean")
+    return raw
+
+
 def wrong_type(raw: object, wanted: str) -> NoReturn:
     """Raise the error for a scalar of another JSON type. `wanted` is the Java class, e.g. `String`."""
     match raw:
@@ -190,18 +206,16 @@ def _binary(raw: Any, depth: int) -> str:
     if len(raw) % 4:
         serialization_error(f"Base64 encoded length is expected a multiple of 4 bytes but found: {len(raw)}")
     try:
-        data = binascii.a2b_base64(raw, strict_mode=True)
+        canonical = binascii.b2a_base64(binascii.a2b_base64(raw, strict_mode=True), newline=False).decode()
     except (binascii.Error, ValueError):
-        serialization_error(f"Invalid Base64 text: {raw[:40]}")
-    return binascii.b2a_base64(data, newline=False).decode()
+        canonical = None
+    if canonical != raw:
+        serialization_error("Invalid last non-pad Base64 character dectected")  # AWS's spelling
+    return raw
 
 
 def _bool(raw: Any, depth: int) -> bool:
-    if type(raw) is not bool:
-        if isinstance(raw, str):
-            serialization_error("Unexpected token received from parser")
-        wrong_type(raw, "Boolean")
-    return raw
+    return raw if type(raw) is bool else read_boolean(raw)
 
 
 def _null(raw: Any, depth: int) -> bool:

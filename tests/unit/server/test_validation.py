@@ -6,7 +6,7 @@ import pytest
 
 from tailrace.errors import ApiError
 from tailrace.server.shapes import Flag, Input, Many, Mapped, Text, Values, Whole, structure
-from tailrace.server.validation import compile_input, predicate, rendered
+from tailrace.server.validation import NOT_A_CLASS, compile_input, predicate, rendered
 
 INNER = structure("Inner", "Name", Name=Text(1, 3), Count=Whole(1, 9, "Long"))
 CHECK = compile_input(
@@ -63,6 +63,22 @@ def test_decimals_are_cut_to_integers() -> None:
 
 
 @pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("true", True),
+        ("TRUE", True),
+        ("1", True),
+        ("yes", True),
+        ("False", False),
+        ("0", False),
+        ("no", False),
+    ],
+)
+def test_words_stand_for_booleans(word: str, value: bool) -> None:
+    assert CHECK({"TableName": "abc", "On": word}) == {"TableName": "abc", "On": value}
+
+
+@pytest.mark.parametrize(
     ("member", "value", "message"),
     [
         ("TableName", 1, "NUMBER_VALUE cannot be converted to String"),
@@ -74,9 +90,26 @@ def test_decimals_are_cut_to_integers() -> None:
         ("Limit", "1", "STRING_VALUE cannot be converted to Integer"),
         ("Limit", True, "TRUE_VALUE cannot be converted to Integer"),
         ("Limit", [], "Unrecognized collection type class java.lang.Integer"),
-        ("On", "true", "STRING_VALUE cannot be converted to Boolean"),
+        ("On", "on", "Unexpected token received from parser"),
+        ("On", 1, "NUMBER_VALUE cannot be converted to Boolean"),
+        ("On", 0.5, "DECIMAL_VALUE cannot be converted to Boolean"),
+        ("On", [], "Unrecognized collection type class java.lang.Boolean"),
         ("On", {}, "Start of structure or map found where not expected"),
-        ("Inner", "x", "Unexpected value type in payload"),
+        ("Inner", "x", "Unexpected field type"),
+        ("Inner", [], "Unrecognized collection type class com.amazonaws.dynamodb.v20120810.Inner"),
+        ("List", ["x"], "Unexpected value type in payload"),
+        (
+            "Map",
+            [],
+            "Unrecognized collection type java.util.Map<java.lang.String, java.util.List<java.lang.String>>",
+        ),
+        ("Map", {"ab": "x"}, NOT_A_CLASS),
+        ("Map", {"ab": {}}, "Start of structure or map found where not expected"),
+        (
+            "Item",
+            [],
+            "Unrecognized collection type java.util.Map<java.lang.String, com.amazonaws.dynamodb.v20120810.AttributeValue>",
+        ),
         ("Inner", {"Name": "x", "Count": "1"}, "STRING_VALUE cannot be converted to Long"),
         ("List", "x", "Unexpected field type"),
         ("List", {}, "Start of structure or map found where not expected"),
@@ -122,7 +155,7 @@ def test_types_come_before_constraints() -> None:
         (
             {"TableName": "abc", "Map": {"a": ["b"]}},
             f"{ONE}Value '{{a=[b]}}' at 'map' {UNFIT}Map keys must satisfy constraint: "
-            "[Member must have length greater than or equal to 2]",
+            "[Member must have length less than or equal to 3, Member must have length greater than or equal to 2]",
         ),
         (
             {"TableName": "abc", "Old": True},

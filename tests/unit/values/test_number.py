@@ -43,7 +43,7 @@ def test_equal_numbers_have_one_text(text: str, expected: str) -> None:
         ("1" * 39, MANY_DIGITS), ("1." + "1" * 38, MANY_DIGITS), ("1" + "0" * 37 + "1", MANY_DIGITS),
         ("1E126", OVERFLOW), ("-1E126", OVERFLOW), ("10E125", OVERFLOW), ("1" + "0" * 126, OVERFLOW),
         ("1E99999", OVERFLOW), ("1E100000", OVERFLOW), ("1E" + "9" * 5_000, OVERFLOW),
-        ("1E-131", UNDERFLOW), ("-1E-131", UNDERFLOW), ("0.1E-130", UNDERFLOW), ("1E-99999999", UNDERFLOW),
+        ("1" * 39 + "E90", OVERFLOW), ("1" * 39 + "E-170", UNDERFLOW), ("1E-131", UNDERFLOW), ("-1E-131", UNDERFLOW), ("0.1E-130", UNDERFLOW), ("1E-99999999", UNDERFLOW),
     ],
 )  # fmt: skip
 def test_what_is_no_number_is_refused_in_awss_words(text: str, message: str) -> None:

@@ -35,7 +35,7 @@ def test_puts_and_deletes_of_several_tables(things: Conformance) -> None:
         ),
         (
             {"things": [{}]},
-            "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes",
+            "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes",
         ),
         (
             {"things": puts(*map(str, range(13))), "others": puts(*map(str, range(13)))},
@@ -43,7 +43,7 @@ def test_puts_and_deletes_of_several_tables(things: Conformance) -> None:
         ),
         (
             {"things": [*puts("a"), {"PutRequest": {"Item": {"pk": {"S": "b"}}}}]},
-            "One or more parameter values were invalid: Missing the key sk in the item",
+            "The provided key element does not match the schema",
         ),
         (
             {"things": [*puts("a"), {"PutRequest": {"Item": {**key("b"), "x": {"S": "x" * 410_000}}}}]},

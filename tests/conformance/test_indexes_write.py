@@ -16,6 +16,7 @@ NOT_SUPPORTED = (
     "One or more parameter values are not valid. A value specified for a secondary index key is not supported. "
     "The AttributeValue for a key attribute cannot contain an empty string value. "
 )
+SCALARS = "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: {}"
 KILOBYTE = "x" * 1_024
 
 
@@ -74,7 +75,7 @@ def test_a_range_key_of_an_index_has_1024_bytes(api: Conformance) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({"N": "1"}, "The update expression attempted to update the secondary index key to unsupported type"),
+        ({"N": "1"}, f"{INVALID}Type mismatch for Index Key genre Expected: S Actual: N IndexName: byGenre"),
         (
             {"S": ""},
             "One or more parameter values are not valid. The update expression attempted to update a secondary index key to "
@@ -92,6 +93,49 @@ def test_an_update_to_a_wrong_kind_is_refused(made: Conformance, value: dict[str
     }
     assert made.invalid("UpdateItem", **request, ExpressionAttributeValues={":g": value}) == message
     assert len(of_index(made, "byGenre", genre="rock")) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("SET genre = plays + plays", f"{INVALID}Type mismatch for Index Key genre Expected: S Actual: N IndexName: byGenre"),
+        ("SET genre = list_append(l, l)", f"{INVALID}Type mismatch for Index Key genre Expected: S Actual: L IndexName: byGenre"),
+        ("SET genre = plays", "The update expression attempted to update the secondary index key to unsupported type"),
+        ("SET x = genre.a", SCALARS.format("IndexKey: genre")),
+        ("SET x = artist.a", SCALARS.format("Key: artist")),
+        ("REMOVE artist[0]", f"{INVALID}Cannot update attribute artist. This attribute is part of the key"),
+    ],
+)  # fmt: skip
+def test_an_update_tells_what_it_can_before_the_item_is_read(
+    made: Conformance, text: str, message: str
+) -> None:
+    put(made, "a", "s", genre="rock", plays=1)
+    refusing = {"ConditionExpression": "attribute_not_exists(artist)"}  # it does not even come to that
+    for condition in ({}, refusing):
+        is_told_late = "unsupported" in message and condition
+        if not is_told_late:
+            assert (
+                made.invalid(
+                    "UpdateItem", TableName="songs", Key=song("a", "s"), UpdateExpression=text, **condition
+                )
+                == message
+            )
+
+
+@pytest.mark.parametrize("text", ["artist.a", "b, artist[0]", "genre.x"])
+def test_nothing_is_read_inside_a_key_attribute(made: Conformance, text: str) -> None:
+    kind = "IndexKey" if text.startswith("genre") else "Key"
+    message = SCALARS.format(f"{kind}: {text.removeprefix('b, ').partition('.')[0].partition('[')[0]}")
+    table = {"TableName": "songs"}
+    assert made.invalid("GetItem", **table, Key=song("a", "s"), ProjectionExpression=text) == message
+    assert made.invalid("Scan", **table, ProjectionExpression=text) == message
+    test = f"attribute_exists({text.removeprefix('b, ')})"
+    assert made.invalid("Scan", **table, FilterExpression=test) == message
+    partition = {
+        "KeyConditionExpression": "artist = :a",
+        "ExpressionAttributeValues": {":a": {"S": "a"}},
+    }
+    assert made.invalid("Query", **table, **partition, ProjectionExpression=text) == message
 
 
 def test_entries_follow_their_items(made: Conformance) -> None:

@@ -171,7 +171,7 @@ def test_a_write_request_that_says_nothing_is_refused(things: Conformance, write
     assert status == 400
     assert (
         answer["message"]
-        == "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
+        == "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
     )
 
 

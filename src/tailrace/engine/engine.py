@@ -5,7 +5,7 @@ Rules of this file: synchronous, one owner, never asyncio. A write goes straight
 than a few lines lives in the module named after it. Called by `server.operations`, `sources.embedded`, `runtime`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -48,7 +48,7 @@ from tailrace.streams.envelopes import log_row
 from tailrace.streams.record import ViewType, change_record
 from tailrace.tables.definition import TableChange, TableDefinition
 from tailrace.tables.indexes import Index
-from tailrace.tables.mutate import Delete, Mutation, Operation, Put, Update, locate, mutate
+from tailrace.tables.mutate import Delete, Mutation, Operation, Put, Update, check_scalars, locate, mutate
 from tailrace.tables.schema import TableSchema, Target
 from tailrace.telemetry import PointReached, pass_by
 from tailrace.values.size import size_bytes
@@ -262,6 +262,15 @@ class Engine:
         if table.indexes:
             check_operation([each.index for each in table.indexes], operation)
         return target
+
+    def check_paths(self, table: str, nested: Collection[str]) -> None:
+        """Refuse to read something inside a key attribute; `nested` are the first names of such paths. Raises: ApiError."""
+        if not nested:
+            return
+        found = self._lifecycle.readable(table)
+        check_scalars(found.schema.key_names, nested)
+        for each in found.indexes:
+            check_scalars((name for name, _ in each.index.definition.key), nested, "IndexKey")
 
     def collection_bytes(self, table: str, keys: Item) -> int | None:
         """What the items with this partition key weigh together; None for a table without local indexes."""

@@ -77,6 +77,10 @@ class Condition(msgspec.Struct, frozen=True, gc=False):
         """The top-level names of all of its paths."""
         return self.prepared.parsed.top_level_names
 
+    def nested_names(self) -> frozenset[str]:
+        """The top-level names of those of its paths that go into something."""
+        return self.prepared.parsed.nested_names
+
 
 def parse_condition(text: str, placeholders: Placeholders, kind: str = "ConditionExpression") -> Condition:
     """A condition from its text. Raises: ApiError.

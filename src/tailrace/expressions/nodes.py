@@ -4,7 +4,7 @@ Rules of this file: shapes only. A path holds real names, or `#x` where the pars
 stay `:x` for ever and are looked up when the expression is evaluated. Made by parser.py and legacy.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -111,13 +111,16 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class ParsedCondition:
-    """A condition's node, its leaves in the order of the text, and the placeholders that it uses."""
+    """A condition's node, its leaves in the order of the text, the placeholders that it uses, and the names that its paths
+    begin with; `nested_names` are those of paths that go into something.
+    """
 
     node: Node
     leaves: tuple[Leaf, ...]
     names: tuple[str, ...]
     values: tuple[str, ...]
     top_level_names: frozenset[str]
+    nested_names: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,11 @@ def operands_of(leaf: Leaf | Operand) -> tuple[Operand, ...]:
             return (operand, low, high)
         case In(operand, options):
             return (operand, *options)
+
+
+def nested_heads(paths: Iterable[Path]) -> frozenset[str]:
+    """The top-level names of those paths that go into something."""
+    return frozenset(str(path.parts[0]) for path in paths if len(path.parts) > 1)
 
 
 def paths_of(node: Node | Operand) -> Iterator[Path]:

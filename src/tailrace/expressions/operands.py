@@ -27,6 +27,21 @@ def kind_of(value: AttributeValue) -> str:
     return next(iter(value))
 
 
+def told_kind(operand: Operand, values: Values) -> str | None:
+    """The type that an operand has whatever the item, None where it depends on that."""
+    match operand:
+        case Value(name):
+            return kind_of(values[name])
+        case Arithmetic() | Function("size"):
+            return "N"
+        case Function("list_append"):
+            return "L"
+        case Function("if_not_exists", (_, otherwise)):
+            return told_kind(otherwise, values)
+        case _:
+            return None
+
+
 def reader(operand: Operand) -> Reader:
     """The function that reads an operand of a condition."""
     match operand:

@@ -76,6 +76,7 @@ class _ConditionParser(Cursor):
         self._pending: list[tuple[str, int]] = []
         self._leaves: list[Leaf] = []
         self._heads: set[str] = set()
+        self._nested: set[str] = set()
 
     def parse(self) -> ParsedCondition:
         """The whole text. Raises: ApiError."""
@@ -98,12 +99,15 @@ class _ConditionParser(Cursor):
             tuple(self.used_names),
             tuple(self.used_values),
             frozenset(self._heads),
+            frozenset(self._nested),
         )
 
     def path(self) -> Path:
         """A path, whose first name is noted."""
         found = super().path()
         self._heads.add(str(found.parts[0]))
+        if len(found.parts) > 1:
+            self._nested.add(str(found.parts[0]))
         return found
 
     def _before_operand(self) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from tailrace.expressions.checks import undefined_name
 from tailrace.expressions.kept import kept
-from tailrace.expressions.nodes import Path
+from tailrace.expressions.nodes import Path, nested_heads
 from tailrace.expressions.parser import Names, parse_projection_text
 from tailrace.expressions.paths import check_apart, keep
 from tailrace.expressions.placeholders import Placeholders
@@ -26,6 +26,10 @@ class Projection:
     def apply(self, item: Item) -> Item:
         """The parts of an item that the projection names. The item is not changed."""
         return keep(item, self.paths)
+
+    def nested_names(self) -> frozenset[str]:
+        """The top-level names of the paths that go into something."""
+        return nested_heads(self.paths)
 
 
 @kept

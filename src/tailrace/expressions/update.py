@@ -5,7 +5,7 @@ what a path does not touch is shared. A text becomes functions once for each cho
 Called by tables.mutate. Source: semantics §6.4.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Never
 
@@ -20,8 +20,8 @@ from tailrace.expressions.checks import (
     undefined_value,
 )
 from tailrace.expressions.kept import kept
-from tailrace.expressions.nodes import Action, ParsedUpdate, Part, Path, Value
-from tailrace.expressions.operands import WRONG_TYPE, Values, kind_of, maker
+from tailrace.expressions.nodes import Action, ParsedUpdate, Part, Path, Value, nested_heads, paths_of
+from tailrace.expressions.operands import WRONG_TYPE, Values, kind_of, maker, told_kind
 from tailrace.expressions.parser import Names, parse_update_text
 from tailrace.expressions.paths import check_apart, keep, value_at
 from tailrace.expressions.placeholders import Placeholders
@@ -50,6 +50,7 @@ class Prepared:
     literals: tuple[tuple[str, frozenset[str]], ...]
     top_level_names: frozenset[str]
     is_doubtful: bool
+    nested_names: frozenset[str] = frozenset()
 
 
 class Update(msgspec.Struct, frozen=True, gc=False):
@@ -80,6 +81,17 @@ class Update(msgspec.Struct, frozen=True, gc=False):
     def top_level_names(self) -> frozenset[str]:
         """The attributes that the update touches."""
         return self.prepared.top_level_names
+
+    def nested_names(self) -> frozenset[str]:
+        """The top-level names of the paths that go into something, on both sides."""
+        return self.prepared.nested_names
+
+    def kind_at(self, name: str) -> str | None:
+        """The type that an attribute gets, where the text and its values tell it before the item is known."""
+        for action in self.prepared.parsed.actions:
+            if action.path.parts == (name,):
+                return None if action.operand is None else told_kind(action.operand, self.values)
+        return None
 
     def touched(self, before: Item, after: Item, which: Literal["OLD", "NEW"]) -> Item:
         """The touched parts of the item before or after: what UPDATED_OLD and UPDATED_NEW answer."""
@@ -139,7 +151,14 @@ def _prepared(text: str, names: Names = ()) -> Prepared:
     decisions = tuple((action.path, _decision(action)) for action in actions)
     is_flat = all(len(path.parts) == 1 for path, _ in decisions)
     flat = tuple((str(path.parts[0]), decide) for path, decide in decisions) if is_flat else None
-    return Prepared(parsed, decisions, flat, literals, top_level_names, False)
+    paths = [path for action in actions for path in _paths_in(action)]
+    return Prepared(parsed, decisions, flat, literals, top_level_names, False, nested_heads(paths))
+
+
+def _paths_in(action: Action) -> Iterator[Path]:
+    yield action.path
+    if action.operand is not None:
+        yield from paths_of(action.operand)
 
 
 def _check(parsed: ParsedUpdate, values: Values | None) -> None:

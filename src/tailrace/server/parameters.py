@@ -34,12 +34,16 @@ from tailrace.server.shapes import (
 )  # fmt: skip
 from tailrace.server.wire import Payload
 from tailrace.tables.indexes import Index
-from tailrace.tables.mutate import Mutation
+from tailrace.tables.mutate import Mutation, require_room
 from tailrace.values.types import AttributeValue, Item
 from tailrace.values.wire import read_item, read_value
 
 NAME_KEY: Final = re.compile(r"#[0-9a-zA-Z_]+").fullmatch
 VALUE_KEY: Final = re.compile(r":[0-9a-zA-Z_]+").fullmatch
+SAID_BARE: Final = re.compile(
+    "contains duplicates|number set|numeric value|significant digits|number with magnitude"
+).search
+"""What is wrong with a value of a starting key is told as such, but for these. Source: [D]."""
 
 EXPRESSION: Final = Text()
 EXPRESSION_VALUES: Final = Values()
@@ -64,15 +68,42 @@ def read_placeholders(payload: Payload, *expressions: str) -> Placeholders:
     raw: Mapping[str, object] | None = payload.get("ExpressionAttributeValues")
     if names is None and raw is None:
         return Placeholders(None, None)
-    if names is not None:
-        _check_names(names, any(name in payload for name in expressions))
-    values = None if raw is None else _read_values(payload, raw, expressions)
-    return Placeholders(names, values)
+    _refuse_lonely(payload, expressions)
+    try:
+        if names is not None:
+            _check_names(names)
+        return Placeholders(names, None if raw is None else _read_values(raw))
+    except ApiError:
+        _refuse_sooner(payload, expressions)
+        raise
 
 
-def _check_names(names: Mapping[str, str], has_expression: bool) -> None:
-    if not has_expression:
+def _refuse_lonely(payload: Payload, expressions: Sequence[str]) -> None:
+    """Placeholders where no expression takes them. Raises: ApiError."""
+    if "ExpressionAttributeNames" in payload and not any(name in payload for name in expressions):
         raise validation_error("ExpressionAttributeNames can only be specified when using expressions")
+    taking = [name for name in expressions if name != "ProjectionExpression"]
+    if "ExpressionAttributeValues" in payload and not any(name in payload for name in taking):
+        verb = "is" if len(taking) == 1 else "are"
+        raise validation_error(
+            "ExpressionAttributeValues can only be specified when using expressions: "
+            f"{' and '.join(taking)} {verb} null"
+        )
+
+
+def _refuse_sooner(payload: Payload, expressions: Sequence[str]) -> None:
+    """What AWS says before it says what is wrong with a placeholder. Raises: ApiError."""
+    for member in ("Item", "Key"):
+        if member in payload:
+            read_item(payload[member])
+    if "UpdateExpression" not in expressions:
+        old_or_nothing(payload)
+    if "Item" in payload:
+        require_room(payload["Item"])
+    read_start_key(payload)
+
+
+def _check_names(names: Mapping[str, str]) -> None:
     if not names:
         raise validation_error("ExpressionAttributeNames must not be empty")
     for key in names:
@@ -82,22 +113,16 @@ def _check_names(names: Mapping[str, str], has_expression: bool) -> None:
             )
 
 
-def _read_values(
-    payload: Payload, raw: Mapping[str, object], expressions: tuple[str, ...]
-) -> dict[str, AttributeValue]:
-    for name in expressions:
-        if name in payload and name != "ProjectionExpression":
-            break
-    else:
-        raise _values_without_expressions([name for name in expressions if name != "ProjectionExpression"])
+def _read_values(raw: Mapping[str, object]) -> dict[str, AttributeValue]:
     if not raw:
         raise validation_error("ExpressionAttributeValues must not be empty")
-    values: dict[str, AttributeValue] = {}
-    for key, value in raw.items():
+    for key in raw:
         if VALUE_KEY(key) is None:
             raise validation_error(
                 f'ExpressionAttributeValues contains invalid key: Syntax error; key: "{key}"'
             )
+    values: dict[str, AttributeValue] = {}
+    for key, value in raw.items():
         try:
             values[key] = read_value(value)
         except ApiError as error:
@@ -107,14 +132,6 @@ def _read_values(
                 f"ExpressionAttributeValues contains invalid value: {error.message} for key {key}"
             ) from None
     return values
-
-
-def _values_without_expressions(taking: Sequence[str]) -> ApiError:
-    verb = "is" if len(taking) == 1 else "are"
-    return validation_error(
-        "ExpressionAttributeValues can only be specified when using expressions: "
-        f"{' and '.join(taking)} {verb} null"
-    )
 
 
 def read_condition(payload: Payload, placeholders: Placeholders) -> Condition | None:
@@ -144,6 +161,15 @@ def read_projection(payload: Payload, placeholders: Placeholders) -> Projection 
     return None if names is None else read_attributes_to_get(names)
 
 
+def refuse_key_paths(
+    engine: Engine, payload: Payload, projection: Projection | None, condition: Condition | None = None
+) -> None:
+    """Paths into key attributes, which hold nothing. Raises: ApiError. Source: [D]."""
+    for each in (projection, condition):
+        if each is not None and (nested := each.nested_names()):
+            engine.check_paths(payload["TableName"], nested)
+
+
 def read_start_key(payload: Payload) -> Item | None:
     """The ExclusiveStartKey, if there is one. Raises: ApiError. Source: semantics §6.6."""
     raw = payload.get("ExclusiveStartKey")
@@ -152,7 +178,7 @@ def read_start_key(payload: Payload) -> Item | None:
     try:
         return read_item(raw)
     except ApiError as error:
-        if error.code != "ValidationException":
+        if error.code != "ValidationException" or SAID_BARE(str(error.message)):
             raise
         raise validation_error(f"The provided starting key is invalid: {error.message}") from None
 

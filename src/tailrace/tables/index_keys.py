@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from tailrace.errors import ApiError, validation_error
+from tailrace.expressions.update import Update as UpdateExpression
 from tailrace.tables.indexes import Index, KeyAttribute, entry_bytes
 from tailrace.tables.limits import ITEM_BYTES, PARTITION_KEY_BYTES, SORT_KEY_BYTES
-from tailrace.tables.mutate import Delete, Mutation, Operation, Put, Update
+from tailrace.tables.mutate import Delete, Mutation, Operation, Put, Update, check_scalars
 from tailrace.tables.schema import EMPTY_KINDS, INVALID, NOT_VALID
 from tailrace.values.order import ordered_bytes
 from tailrace.values.types import Item
@@ -25,10 +26,27 @@ UNSUPPORTED_TYPE: Final = (
 
 
 def check_operation(indexes: Iterable[Index], operation: Operation) -> None:
-    """What can be refused before the stored item is known: a put's values. Raises: ApiError."""
+    """What can be refused before the stored item is known: a put's values, an update's as far as they are told. Raises: ApiError."""
     if isinstance(operation, Put):
         for index in indexes:
             _check_item(index, operation.item)
+    elif isinstance(operation, Update) and operation.update is not None:
+        _check_update(indexes, operation.update)
+
+
+def _check_update(indexes: Iterable[Index], update: UpdateExpression) -> None:
+    for index in indexes:
+        for name, kind in index.definition.key:
+            actual = update.kind_at(name)
+            if actual is not None and actual != kind:
+                raise _mismatch(index, name, kind, actual)
+        check_scalars(index.definition.key_names, update.nested_names(), "IndexKey")
+
+
+def _mismatch(index: Index, name: str, expected: str, actual: str) -> ApiError:
+    return validation_error(
+        f"{INVALID}Type mismatch for Index Key {name} Expected: {expected} Actual: {actual} IndexName: {index.name}"
+    )
 
 
 def check_mutation(indexes: Sequence[Index], operation: Operation, mutation: Mutation) -> None:
@@ -50,10 +68,7 @@ def _check_item(index: Index, item: Item) -> None:
         if value is None:
             continue
         if kind not in value:
-            raise validation_error(
-                f"{INVALID}Type mismatch for Index Key {name} Expected: {kind} Actual: {next(iter(value))} "
-                f"IndexName: {index.name}"
-            )
+            raise _mismatch(index, name, kind, next(iter(value)))
         if kind != "N" and not value[kind]:
             raise validation_error(
                 f"{NOT_SUPPORTED}{CANNOT_BE_EMPTY.format(EMPTY_KINDS[kind])} IndexName: {index.name}, IndexKey: {name}"

@@ -5,6 +5,7 @@ the item as it was is not a change (`changed` is False): no row and no record fo
 Called by `engine.engine` and `engine.transact`.
 """
 
+from collections.abc import Container, Iterable
 from typing import TypeAlias, assert_never
 
 import msgspec
@@ -79,7 +80,18 @@ def locate(schema: TableSchema, operation: Operation) -> Target:
     """The item an operation is about; asked before the old item can be read. Raises: ApiError. Source: semantics §6.5."""
     if isinstance(operation, Put):
         return schema.locate_item(operation.item)
-    return schema.locate_key(operation.key)
+    target = schema.locate_key(operation.key)
+    if isinstance(operation, Update) and operation.update is not None:
+        check_update(schema, operation.update)
+    return target
+
+
+def require_room(item: Item) -> int:
+    """The size of an item to be put. Raises: ApiError when it is too large."""
+    size = size_bytes(item)
+    if size > ITEM_BYTES:
+        raise validation_error("Item size has exceeded the maximum allowed size")
+    return size
 
 
 def mutate(
@@ -95,12 +107,9 @@ def mutate(
         _require(operation, old)
     match operation:
         case Put(item=new):
-            size = size_bytes(new)
-            if size > ITEM_BYTES:
-                raise validation_error("Item size has exceeded the maximum allowed size")
-            return Mutation(keys, key_bytes, partition, old, new, new != old, size)
+            return Mutation(keys, key_bytes, partition, old, new, new != old, require_room(new))
         case Update():
-            return _updated(schema, old, operation, Target(keys, key_bytes, partition))
+            return _updated(old, operation, Target(keys, key_bytes, partition))
         case Delete():
             return Mutation(keys, key_bytes, partition, old, None, old is not None)
         case Check():
@@ -109,14 +118,13 @@ def mutate(
             assert_never(operation)
 
 
-def _updated(schema: TableSchema, old: Item | None, operation: Update, target: Target) -> Mutation:
+def _updated(old: Item | None, operation: Update, target: Target) -> Mutation:
     keys, key_bytes, partition = target
     before = keys if old is None else old
     update = operation.update
     if update is None:
         new = before
     else:
-        check_update(schema, update)
         new = update.apply(before)
         if old is None and new == keys:
             # Nothing but REMOVE (or DELETE) on an absent item: AWS does not create it. Source: semantics §1.4.
@@ -134,6 +142,17 @@ def check_update(schema: TableSchema, update: UpdateExpression) -> None:
         if name in names:
             raise validation_error(
                 f"{INVALID}Cannot update attribute {name}. This attribute is part of the key"
+            )
+    check_scalars(schema.key_names, update.nested_names())
+
+
+def check_scalars(key_names: Iterable[str], nested: Container[str], kind: str = "Key") -> None:
+    """Refuse paths that go into a key attribute. Shape: `kind` is Key or IndexKey. Raises: ApiError. Source: [D]."""
+    for name in key_names:
+        if name in nested:
+            raise validation_error(
+                "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: "
+                f"{kind}: {name}"
             )
 
 

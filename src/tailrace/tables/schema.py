@@ -5,8 +5,9 @@ partition key, the partition key with its terminator, then the sort key: rows of
 DynamoDB's order, and a scan walks the hash space. Called by `tables.mutate` and `engine`.
 """
 
+from collections.abc import Callable
 from hashlib import blake2b
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, Never, TypeAlias
 
 import msgspec
 
@@ -90,16 +91,16 @@ class TableSchema(msgspec.Struct, frozen=True):
         try:
             hash_value = item[hash_name]
             range_value = None if range_name is None else item[range_name]
-        except KeyError as missing:
-            raise validation_error(f"{INVALID}Missing the key {missing.args[0]} in the item") from None
+        except KeyError:
+            self._refuse(item, _missing)
         if self.hash_type not in hash_value:
-            raise _mismatch(hash_name, self.hash_type, hash_value)
+            self._refuse(item, _missing)
         if range_value is None:
             return self._target({hash_name: hash_value}, hash_value, None)
         assert range_name is not None
         assert self.range_type is not None
         if self.range_type not in range_value:
-            raise _mismatch(range_name, self.range_type, range_value)
+            self._refuse(item, _missing)
         return self._target({hash_name: hash_value, range_name: range_value}, hash_value, range_value)
 
     def locate_key(self, key: Item) -> Target:
@@ -112,9 +113,25 @@ class TableSchema(msgspec.Struct, frozen=True):
                 raise validation_error(MISMATCH)
             return self._target(key, hash_value, None)
         range_value = key.get(self.range_name)
-        if len(key) != 2 or range_value is None or self.range_type not in range_value:
+        if len(key) != 2:
             raise validation_error(MISMATCH)
+        if range_value is None or self.range_type not in range_value:
+            self._refuse(key, _unfit)
         return self._target(key, hash_value, range_value)
+
+    def _refuse(self, item: Item, blame: Callable[[str, str, AttributeValue | None], ApiError]) -> Never:
+        """Raise the first of what is wrong with the key attributes, one after the other: kind, then size."""
+        for name, kind, check in (
+            (self.hash_name, self.hash_type, self._partition_bytes),
+            (self.range_name, self.range_type, self.sort_bytes),
+        ):
+            if name is None or kind is None:
+                break
+            value = item.get(name)
+            if value is None or kind not in value:
+                raise blame(name, kind, value)
+            check(value)
+        raise AssertionError("nothing is wrong with the key")
 
     def partition_prefix(self, value: AttributeValue) -> bytes:
         """What the key bytes of every item of one partition begin with. Raises: ApiError."""
@@ -152,7 +169,13 @@ class TableSchema(msgspec.Struct, frozen=True):
         return Target(keys, data, partition)
 
 
-def _mismatch(name: str, expected: str, value: AttributeValue) -> ApiError:
+def _unfit(name: str, expected: str, value: AttributeValue | None) -> ApiError:
+    return validation_error(MISMATCH)
+
+
+def _missing(name: str, expected: str, value: AttributeValue | None) -> ApiError:
+    if value is None:
+        return validation_error(f"{INVALID}Missing the key {name} in the item")
     actual = next(iter(value))
     return validation_error(f"{INVALID}Type mismatch for key {name} expected: {expected} actual: {actual}")
 

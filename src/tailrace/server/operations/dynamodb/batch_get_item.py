@@ -56,10 +56,6 @@ def batch_get_item(engine: Engine, payload: Payload) -> Result:
     wanted = {table: _read_request(one) for table, one in requests.items()}
     if sum(len(keys) for keys, _ in wanted.values()) > MOST_KEYS:
         raise validation_error("Too many items requested for the BatchGetItem call")
-    for table, (keys, _) in wanted.items():
-        schema = engine.schema(table_name(table))
-        if len({schema.key_bytes(key) for key in keys}) < len(keys):
-            raise validation_error("Provided list of item keys contains duplicates")
     measures = is_wanted(payload)
     left = MOST_BYTES
     responses: list[bytes] = []
@@ -93,4 +89,6 @@ def _read_request(request: dict[str, Any]) -> tuple[list[Item], Projection | Non
     keys = [read_item(key) for key in request["Keys"]]
     projection = read_projection(request, placeholders)
     placeholders.check_all_used()
+    if len({orjson.dumps(key, option=orjson.OPT_SORT_KEYS) for key in keys}) < len(keys):
+        raise validation_error("Provided list of item keys contains duplicates")
     return keys, projection

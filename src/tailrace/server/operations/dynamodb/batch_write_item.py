@@ -10,7 +10,7 @@ Source:        AWS API Reference, BatchWriteItem; semantics §6.3, §6.5.
 from typing import Any, Final
 
 from tailrace.engine.engine import Engine
-from tailrace.errors import validation_error
+from tailrace.errors import ApiError, validation_error
 from tailrace.server.capacity import Cost, consumed_each, is_wanted
 from tailrace.server.collections import collection_metrics_each
 from tailrace.server.registry import DYNAMODB, Result, operation
@@ -30,7 +30,7 @@ from tailrace.tables.limits import ITEM_BYTES
 from tailrace.tables.mutate import Delete, Put
 from tailrace.values.size import size_bytes
 from tailrace.values.types import Item
-from tailrace.values.wire import read_item
+from tailrace.values.wire import SEVERAL, read_item
 
 MOST_REQUESTS: Final = 25
 WRITE_REQUEST: Final = structure(
@@ -58,7 +58,7 @@ def batch_write_item(engine: Engine, payload: Payload) -> Result:
         raise validation_error("Too many items requested for the BatchWriteItem call")
     seen: set[tuple[str, bytes]] = set()
     for one in operations:
-        place = (one.table, engine.check(one).key_bytes)
+        place = (one.table, _place(engine, one))
         if place in seen:
             raise validation_error("Provided list of item keys contains duplicates")
         seen.add(place)
@@ -76,13 +76,20 @@ def batch_write_item(engine: Engine, payload: Payload) -> Result:
     )
 
 
+def _place(engine: Engine, write: Put | Delete) -> bytes:
+    try:
+        return engine.check(write).key_bytes
+    except ApiError:
+        if isinstance(write, Put):  # in a batch AWS says of a put's key what it says of any key
+            schema = engine.schema(write.table)
+            schema.check_key({name: write.item[name] for name in schema.key_names if name in write.item})
+        raise
+
+
 def _read_write(table: str, write: dict[str, Any]) -> Put | Delete:
     present = [name for name in ("PutRequest", "DeleteRequest") if name in write]
     if len(present) != 1:
-        how = "is empty" if not present else "has more than one datatypes set"
-        raise validation_error(
-            f"Supplied AttributeValue {how}, must contain exactly one of the supported datatypes"
-        )
+        raise validation_error(SEVERAL)  # AWS says so of a request that says nothing, too
     if present == ["DeleteRequest"]:
         return Delete(table, read_item(write["DeleteRequest"]["Key"]))
     item = read_item(write["PutRequest"]["Item"])

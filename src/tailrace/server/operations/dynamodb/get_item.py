@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tailrace.engine.engine import Engine
 from tailrace.server import capacity
-from tailrace.server.parameters import EXPRESSION, read_placeholders, read_projection
+from tailrace.server.parameters import EXPRESSION, read_placeholders, read_projection, refuse_key_paths
 from tailrace.server.registry import DYNAMODB, Result, operation
 from tailrace.server.shapes import (
     ATTRIBUTE_LIST,
@@ -46,6 +46,7 @@ def get_item(engine: Engine, payload: Payload) -> Result:
         return b"{}" if data is None else b'{"Item":' + data + b"}"
     placeholders.check_all_used()
     item = engine.get(payload["TableName"], key)
+    refuse_key_paths(engine, payload, projection)
     answer: dict[str, Any] = {}
     if item is not None:
         answer["Item"] = item if projection is None else projection.apply(item)

@@ -9,6 +9,7 @@ Source:        AWS API Reference, PutItem; semantics §6.5, §6.8.
 from typing import Final
 
 from tailrace.engine.engine import Engine
+from tailrace.errors import ApiError
 from tailrace.server.parameters import (  # fmt: skip
     WRITE_MEMBERS,
     old_or_nothing,
@@ -20,7 +21,7 @@ from tailrace.server.parameters import (  # fmt: skip
 from tailrace.server.registry import DYNAMODB, Result, operation
 from tailrace.server.shapes import Input, Structure, Values
 from tailrace.server.wire import Payload
-from tailrace.tables.mutate import Put
+from tailrace.tables.mutate import Put, require_room
 from tailrace.values.wire import read_item
 
 INPUT: Final = Input(
@@ -34,8 +35,12 @@ def put_item(engine: Engine, payload: Payload) -> Result:
     placeholders = read_placeholders(payload, "ConditionExpression")
     item = read_item(payload["Item"])
     returns_old = old_or_nothing(payload)
-    condition = read_condition(payload, placeholders)
-    placeholders.check_all_used()
-    mutation = engine.put(Put(payload["TableName"], item, condition, wants_old_on_failure(payload)))
+    try:
+        condition = read_condition(payload, placeholders)
+        placeholders.check_all_used()
+        mutation = engine.put(Put(payload["TableName"], item, condition, wants_old_on_failure(payload)))
+    except ApiError:
+        require_room(item)  # said before what is wrong with the condition, the table or the key
+        raise
     attributes = mutation.old if returns_old else None
     return written(engine, payload, mutation, attributes)

@@ -28,6 +28,7 @@ from tailrace.server.parameters import (
     read_placeholders,
     read_projection,
     read_start_key,
+    refuse_key_paths,
 )  # fmt: skip
 from tailrace.server.registry import DYNAMODB, Result, operation
 from tailrace.server.shapes import (
@@ -78,6 +79,7 @@ def query(engine: Engine, payload: Payload) -> Result:
     key = engine.schema(payload["TableName"]) if index is None else index
     key_condition = read_key_condition(payload, placeholders, key)
     placeholders.check_all_used()
+    refuse_key_paths(engine, payload, projection, condition)
     fetches = index is not None and fetches_items(payload, index, projection, condition)
     page = engine.query(
         QueryRequest(

@@ -25,6 +25,7 @@ from tailrace.server.parameters import (
     read_placeholders,
     read_projection,
     read_start_key,
+    refuse_key_paths,
 )  # fmt: skip
 from tailrace.server.registry import DYNAMODB, Result, operation
 from tailrace.server.shapes import (
@@ -67,6 +68,7 @@ def scan(engine: Engine, payload: Payload) -> Result:
     condition = read_filter(payload, placeholders, "ScanFilter")
     placeholders.check_all_used()
     index = read_index(engine, payload)
+    refuse_key_paths(engine, payload, projection, condition)
     page = engine.scan(
         ScanRequest(
             payload["TableName"],

@@ -24,7 +24,20 @@ def echo(event, context):
     return {"event": event, "name": context.function_name}
 
 def fail(event, context):
+    print("looking")
     raise LookupError("no such country")
+
+def talk(event, context):
+    print("hello from", context.function_name)
+    os.system("echo hello from a child")
+    print("x" * event.get("more", 0))
+    return {"region": os.environ.get("PLACE"), "timeout": context.get_remaining_time_in_millis() // 1000,
+            "custom": context.client_context and context.client_context.custom}
+
+def sleep(event, context):
+    print("sleeping", flush=True)
+    import time
+    time.sleep(event.get("seconds", 0))
 """
 ORDERS = {
     "TableName": "orders", "BillingMode": "PAY_PER_REQUEST",
@@ -34,13 +47,16 @@ ORDERS = {
 }  # fmt: skip
 
 
+NAMES = ("tally", "echo", "fail", "talk", "sleep")
+
+
 class Shop:
-    """A server with three functions, and clients of it."""
+    """A server with functions, and clients of it."""
 
     def __init__(self, directory: Path) -> None:
         (directory / "functions.py").write_text(FUNCTIONS)
         self.output = directory / "output"
-        options = [f"--function={name}=functions:{name}" for name in ("tally", "echo", "fail")]
+        options = [f"--function={name}=functions:{name}" for name in NAMES]
         self.node = Node(directory, free_port(), ("serve", *options))
         self.start()
 

@@ -9,13 +9,16 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
 
 from tailrace.app.function_settings import CodePlace, FunctionSettings
 from tailrace.functions.frames import LENGTHS, Frame, decode
+from tailrace.functions.printing import printing_to
 from tailrace.sinks.calling import TimedOut
+from tailrace.sinks.lambda_function import Captured
 
 IDLE_S: Final = 300.0
 START_S: Final = 10.0
@@ -49,16 +52,24 @@ class ProcessRunner:
         self._idle: list[tuple[float, Process]] = []
         self._busy: set[Process] = set()
         self._fresh: set[Process] = set()
+        self._is_retired = False
 
-    async def invoke(self, event: bytes, request_id: str, arn: str, trace: str = "") -> bytes:
+    async def invoke(
+        self, event: bytes, request_id: str, arn: str, trace: str = "", captured: Captured | None = None,
+        client: Mapping[str, Any] | None = None,
+    ) -> bytes:  # fmt: skip
         """The answer as JSON. Raises: FunctionError, TimedOut."""
-        process = await self._taken()
         head = {
-            "request_id": request_id,
-            "arn": arn,
-            "timeout_ms": self._settings.timeout_s * 1_000,
-            "trace": trace,
-        }
+            "request_id": request_id, "arn": arn, "timeout_ms": self._settings.timeout_s * 1_000, "trace": trace, "client": client,
+        }  # fmt: skip
+        if captured is None:
+            return await self._invoke(head, event)
+        with printing_to(captured) as file:
+            return await self._invoke({**head, "log": file}, event, captured)
+
+    async def _invoke(self, head: dict[str, Any], event: bytes, captured: Captured | None = None) -> bytes:
+        request_id = head["request_id"]
+        process = await self._taken()
         allowed_s = self._settings.timeout_s + (START_S if process in self._fresh else 0)
         self._fresh.discard(process)
         try:
@@ -79,7 +90,16 @@ class ProcessRunner:
             self._busy.discard(process)
             raise
         self._give_back(process)
+        if captured is not None:
+            captured.memory_mb = answer.head.get("memory_mb", 0)
         return _answer(answer)
+
+    def retire(self) -> None:
+        """End every process, one that is busy when it has answered. Nothing more is invoked."""
+        self._is_retired = True
+        for _, process in self._idle:
+            _end(process)
+        self._idle.clear()
 
     async def close(self) -> None:
         """End every process."""
@@ -135,6 +155,9 @@ class ProcessRunner:
     def _give_back(self, process: Process) -> None:
         now = asyncio.get_running_loop().time()
         self._busy.discard(process)
+        if self._is_retired:
+            _end(process)
+            return
         self._idle.append((now, process))
         while self._idle and now - self._idle[0][0] > IDLE_S:
             _end(self._idle.pop(0)[1])

@@ -13,12 +13,14 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO, Final
 
 import orjson
 
 from tailrace.clocks.system import SystemClock
 from tailrace.functions.frames import LENGTHS, Frame, decode
+from tailrace.functions.printing import memory_mb, printed_to
 from tailrace.sinks.lambda_function import LambdaContext, MarshalError, marshalled
 
 Handler = Callable[[Any, LambdaContext], Any]
@@ -35,27 +37,42 @@ class InitError(Exception):
 
 def main(arguments: list[str]) -> int:
     """Answer frames until the input ends."""
-    module, attribute, *file = arguments
+    module, attribute, *place = arguments
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     handler: Handler | None = None
     while (frame := read(sys.stdin.buffer)) is not None:
-        try:
-            if handler is None:
-                handler = load(module, attribute, file[0] if file else "")
-            answer = Frame(
-                {"ok": True}, marshalled(handler(orjson.loads(frame.body), context_of(frame.head)))
-            )
-        except InitError as error:
-            answer = failed(error.kind, str(error))
-        except MarshalError as error:
-            answer = failed("Runtime.MarshalError", str(error))
-        except Exception as error:  # whatever the function raises is its answer
-            lines = traceback.format_list(traceback.extract_tb(error.__traceback__)[1:])
-            answer = failed(type(error).__name__, str(error), [line.rstrip("\n") for line in lines])
+        file = frame.head.get("log")
+        with printed_to(file):
+            try:
+                handler = handler or load(module, attribute, *place)
+            except InitError as error:
+                answer = failed(error.kind, str(error))
+            except Exception as error:  # its module raises while it is loaded: that is an answer too
+                answer = raised(error)
+            else:
+                answer = answered(handler, frame)
         sys.stdout.flush()
+        if file is not None:
+            answer.head["memory_mb"] = memory_mb()
         answers.write(answer.encode())
     return 0
+
+
+def answered(handler: Handler, frame: Frame) -> Frame:
+    """What the function answers to an event; whatever it raises is its answer."""
+    try:
+        return Frame({"ok": True}, marshalled(handler(orjson.loads(frame.body), context_of(frame.head))))
+    except MarshalError as error:
+        return failed("Runtime.MarshalError", str(error))
+    except Exception as error:  # whatever the function raises is its answer
+        return raised(error)
+
+
+def raised(error: Exception) -> Frame:
+    """An exception of the user's code, without our own frame."""
+    lines = traceback.format_list(traceback.extract_tb(error.__traceback__)[1:])
+    return failed(type(error).__name__, str(error), [line.rstrip("\n") for line in lines])
 
 
 def read(stream: BinaryIO) -> Frame | None:
@@ -115,8 +132,17 @@ def context_of(head: dict[str, Any]) -> LambdaContext:
         os.environ["AWS_LAMBDA_FUNCTION_NAME"], head["request_id"], head["arn"],
         lambda: max(0, deadline_ms - CLOCK.now().monotonic_ms),
         memory_limit_in_mb=os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"],
-        log_stream_name=os.environ["AWS_LAMBDA_LOG_STREAM_NAME"],
+        log_stream_name=os.environ["AWS_LAMBDA_LOG_STREAM_NAME"], client_context=client_context_of(head.get("client")),
     )  # fmt: skip
+
+
+def client_context_of(given: dict[str, Any] | None) -> SimpleNamespace | None:
+    """What a caller said of itself, as the context shows it. Source: Lambda Developer Guide, "context object in Python"."""
+    if given is None:
+        return None
+    client = given.get("client")
+    shown = SimpleNamespace(**client) if isinstance(client, dict) else None
+    return SimpleNamespace(client=shown, custom=given.get("custom"), env=given.get("env"))
 
 
 def failed(kind: str, message: str, trace: list[str] | None = None) -> Frame:

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tailrace.errors import ApiError
+from tailrace.server.lambda_configuration import document
 from tailrace.server.lambda_constraints import Violations, unreadable
-from tailrace.server.lambda_service import Function, LambdaService
+from tailrace.server.lambda_functions import Function
+from tailrace.server.lambda_service import LambdaService
 from tailrace.sinks.lambda_function import function_arn
 
 NAME: Final = re.compile(
@@ -27,29 +29,19 @@ def function_name(text: str) -> str:
     return text if found is None else found[1]
 
 
-def registered(service: LambdaService, text: str) -> Function:
-    """A function by its name or ARN. Raises: ApiError."""
-    name = function_name(text)
-    if name in service.functions:
+def registered(service: LambdaService, given: str, qualifier: str | None = None) -> Function:
+    """A function by its name or ARN, and by a qualifier that is none but $LATEST. Raises: ApiError."""
+    name = function_name(given)
+    if name in service.functions and qualifier in (None, "", "$LATEST"):
         return service.functions[name]
-    arn = function_arn(service.engine.settings.region, service.engine.settings.account, name)
+    settings = service.engine.settings
+    arn = function_arn(settings.region, settings.account, name if not qualifier else f"{name}:{qualifier}")
     raise ApiError("ResourceNotFoundException", f"Function not found: {arn}", status=404)
 
 
 def configuration(service: LambdaService, function: Function) -> dict[str, Any]:
     """A function's configuration."""
-    settings = service.engine.settings
-    return {
-        "FunctionName": function.name,
-        "FunctionArn": function_arn(settings.region, settings.account, function.name),
-        "Handler": f"{function.code.code.module}.{function.code.code.attribute}",
-        "Timeout": function.settings.timeout_s,
-        "MemorySize": function.settings.memory_mb,
-        "Version": "$LATEST",
-        "PackageType": "Zip",
-        "State": "Active",
-        "LastUpdateStatus": "Successful",
-    }
+    return document(function, service.engine.settings.region, service.engine.settings.account)
 
 
 def page_size(query: Mapping[str, str], most: int) -> int:

@@ -23,7 +23,8 @@ PREFIX: Final = re.compile(rb"/201[57]-03-31/")
 """Tags have a path of their own."""
 SERVER_FAULT: Final = 500
 MODULES: Final = (
-    "create_event_source_mapping", "delete_event_source_mapping", "get_event_source_mapping", "get_function", "invoke",
+    "create_event_source_mapping", "create_function", "delete_event_source_mapping", "delete_function", "get_function_configuration",
+    "update_function_configuration", "get_event_source_mapping", "get_function", "invoke",
     "list_event_source_mappings", "list_functions", "list_tags", "tag_resource", "untag_resource", "update_event_source_mapping",
 )  # fmt: skip
 

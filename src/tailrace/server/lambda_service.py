@@ -8,8 +8,8 @@ Rules of this file: rows are durable before an answer leaves; hand-overs follow 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol, TypeAlias
+from dataclasses import replace
+from typing import Any, Final, TypeAlias
 
 from tailrace.app.app import App
 from tailrace.app.function_settings import CodePlace, FunctionSettings, NamedFunction
@@ -21,6 +21,7 @@ from tailrace.leases.rows import key_of
 from tailrace.ports import Failed, StateWrite, StreamRef
 from tailrace.runtime.worker import Worker
 from tailrace.server import lambda_routes as routes
+from tailrace.server.lambda_functions import Configured, Functions, ProcessLike
 from tailrace.server.lambda_mappings import (
     NOT_FOUND,
     NOTHING_YET,
@@ -33,29 +34,11 @@ from tailrace.server.lambda_mappings import (
 )
 from tailrace.server.lambda_settings import filter_criteria_error, for_machine
 from tailrace.server.wire import Headers, check_authentication, internal_server_error
-from tailrace.sinks.lambda_function import Runner, request_id
+from tailrace.sinks.lambda_function import request_id
 
 APP: Final = "lambda"
-PLAIN: Final = FunctionSettings()
 Work: TypeAlias = Coroutine[Any, Any, None]
 LOG: Final = logging.getLogger("tailrace.server")
-
-
-class ProcessLike(Runner, Protocol):
-    """What runs a function and is ended with the server."""
-
-    async def close(self) -> None:
-        """End every process."""
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """One function that the server was started with. Shape: `runner` runs direct invocations."""
-
-    name: str
-    code: NamedFunction
-    settings: FunctionSettings
-    runner: ProcessLike
 
 
 class LambdaService:
@@ -67,10 +50,7 @@ class LambdaService:
         use: Callable[[App], Awaitable[None]], worker: Callable[[], Worker | None],
     ) -> None:  # fmt: skip
         self.engine = engine
-        self.functions = {
-            name: Function(name, code, PLAIN, runner(name, code.code, PLAIN))
-            for name, code in functions.items()
-        }
+        self.functions = Functions(engine, functions, runner)
         self.flushed = flushed
         self._use = use
         self._worker = worker
@@ -146,6 +126,12 @@ class LambdaService:
         self._start_task(self._carry_out(), self._handing_over)
         return said
 
+    async def configure(self, configured: Configured) -> None:
+        """Keep a function's configuration; its mappings go on with it."""
+        self.engine.state_transact([self.functions.write(configured)])
+        await self.flushed()
+        self._start_task(self._carry_out(), self._handing_over)
+
     def latest(self, mapping: EventSourceMapping, stream: StreamRef) -> list[StateWrite]:
         """Checkpoints at the end of every shard that there is. Source: semantics §2.3 (LATEST)."""
         now = self.engine.last_sequence
@@ -180,8 +166,7 @@ class LambdaService:
             task.cancel()
         # A hand-over is never cut off: the old worker would lose its drain.
         await asyncio.gather(*self._handing_over, *self._invoking, return_exceptions=True)
-        for function in self.functions.values():
-            await function.runner.close()
+        await self.functions.close()
 
     async def _carry_out(self) -> None:
         async with self._turn:
@@ -215,7 +200,7 @@ class LambdaService:
             if not each.enabled or function is None or table is None or filter_criteria_error(each.settings):
                 continue
             app.function(
-                function.code, table, id=each.uuid, name=each.function, **for_machine(each.settings),
+                function.code, table, id=each.uuid, name=each.function, **for_machine(each.settings), **function.configured.given,
                 DestinationConfig=each.settings["DestinationConfig"],
             )  # fmt: skip
         return app

@@ -9,8 +9,10 @@ from typing import Final
 
 from tailrace.errors import ApiError
 from tailrace.ports import StateWrite
-from tailrace.server.lambda_constraints import Violations
+from tailrace.server.lambda_constraints import Violations, invalid
+from tailrace.server.lambda_functions import Configured
 from tailrace.server.lambda_mappings import NOT_FOUND, EventSourceMapping
+from tailrace.server.lambda_names import registered
 from tailrace.server.lambda_service import LambdaService
 
 RESOURCE: Final = (
@@ -19,21 +21,34 @@ RESOURCE: Final = (
 )
 
 
-def tagged(service: LambdaService, arn: str) -> EventSourceMapping:
+def tagged(service: LambdaService, arn: str) -> EventSourceMapping | Configured:
     """What an ARN names. Raises: ApiError."""
     violations = Violations()
     violations.fits("resource", arn, RESOURCE)
     violations.refuse()
     *head, kind, name = arn.split(":", 6)
     settings = service.engine.settings
-    here = head == ["arn", "aws", "lambda", settings.region, settings.account]
-    if not here or kind != "event-source-mapping":
+    if head != ["arn", "aws", "lambda", settings.region, settings.account]:
         raise ApiError("ResourceNotFoundException", NOT_FOUND, status=404)
+    if kind == "function":
+        name, _, qualifier = name.partition(":")
+        if qualifier:
+            raise invalid(
+                "Tags on function aliases and versions are not supported. Please specify either a function or an event source mapping."
+            )
+        return registered(service, name).configured
     return service.mapping(name)
 
 
-async def keep_tags(service: LambdaService, mapping: EventSourceMapping, tags: Mapping[str, str]) -> None:
-    """Make them durable; the mapping itself goes on untouched."""
-    after = replace(mapping, tags=tags)
-    service.engine.state_transact([StateWrite(after.key, after.fields())])
+async def keep_tags(
+    service: LambdaService, found: EventSourceMapping | Configured, tags: Mapping[str, str]
+) -> None:
+    """Make them durable; what is tagged goes on untouched."""
+    match found:
+        case EventSourceMapping():
+            after = replace(found, tags=tags)
+            write = StateWrite(after.key, after.fields())
+        case Configured():
+            write = service.functions.write(replace(found, tags=tags))
+    service.engine.state_transact([write])
     await service.flushed()

@@ -31,8 +31,8 @@ TOO_LARGE: Final = ApiError(
 )
 CAPITAL_MESSAGE: Final = frozenset(("SerializationException", "TransactionCanceledException"))
 REASONS: Final = {
-    200: b"OK", 202: b"Accepted", 204: b"No Content", 400: b"Bad Request", 403: b"Forbidden", 404: b"Not Found", 409: b"Conflict",
-    413: b"Payload Too Large", 431: b"Request Header Fields Too Large", 500: b"Internal Server Error",
+    200: b"OK", 201: b"Created", 202: b"Accepted", 204: b"No Content", 400: b"Bad Request", 403: b"Forbidden", 404: b"Not Found", 409: b"Conflict",
+    412: b"Precondition Failed", 413: b"Payload Too Large", 431: b"Request Header Fields Too Large", 500: b"Internal Server Error",
     503: b"Service Unavailable",
 }  # fmt: skip
 

@@ -39,7 +39,7 @@ class LambdaContext:
     memory_limit_in_mb: str = "128"
     log_stream_name: str = "local"
     identity: None = None
-    client_context: None = None
+    client_context: Any = None
 
     @property
     def log_group_name(self) -> str:
@@ -49,6 +49,14 @@ class LambdaContext:
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until the time-out."""
         return self._remaining_ms()
+
+
+@dataclass(slots=True)
+class Captured:
+    """What one invocation leaves beside its answer. Units: the last 4 KB of what it printed; megabytes at most used, 0 when nobody knows."""
+
+    printed: bytes = b""
+    memory_mb: int = 0
 
 
 class Runner(Protocol):

@@ -2,9 +2,11 @@
 
 Behaviour:     the functions of `tailrace serve --function NAME=module:attribute`; one version, $LATEST, always Active.
 Limits:        none.
-Not emulated:  CreateFunction and DeleteFunction (code comes with the command line, never over the wire), versions, aliases, Tags, Concurrency.
+Not emulated:  versions, aliases, Concurrency; a Location of the code, which never comes over the wire.
 Source:        AWS API Reference, GetFunction.
 """
+
+from typing import Any
 
 import orjson
 
@@ -16,5 +18,11 @@ from tailrace.server.lambda_service import LambdaService
 @lambda_operation("GetFunction", "GET", "functions/{FunctionName}")
 async def get_function(service: LambdaService, ask: Ask) -> Told:
     """Describe a function. Raises: ApiError."""
-    found = configuration(service, registered(service, ask.names["FunctionName"]))
-    return Told(200, orjson.dumps({"Configuration": found, "Code": {"RepositoryType": "local"}}))
+    function = registered(service, ask.names["FunctionName"], ask.query.get("Qualifier"))
+    found: dict[str, Any] = {
+        "Configuration": configuration(service, function),
+        "Code": {"RepositoryType": "local"},
+    }
+    if function.configured.tags:
+        found["Tags"] = dict(function.configured.tags)
+    return Told(200, orjson.dumps(found))

@@ -1,8 +1,8 @@
-"""ListTags: the tags of an event source mapping.
+"""ListTags: the tags of a function or an event source mapping.
 
 Behaviour:     an object, empty when there are none.
 Limits:        none.
-Not emulated:  tags of functions.
+Not emulated:  nothing.
 Source:        AWS API Reference, ListTags.
 """
 

@@ -1,8 +1,8 @@
-"""TagResource: further tags for an event source mapping.
+"""TagResource: further tags for a function or an event source mapping.
 
 Behaviour:     answers 204; a key that is there gets the new value.
 Limits:        50 tags; keys of 1 to 128 characters that do not begin with aws:, values of at most 256.
-Not emulated:  tags of functions.
+Not emulated:  nothing.
 Source:        AWS API Reference, TagResource.
 """
 
@@ -19,6 +19,6 @@ async def tag_resource(service: LambdaService, ask: Ask) -> Told:
     violations = Violations()
     violations.given("Tags", given)
     violations.refuse()
-    mapping = tagged(service, ask.names["Resource"])
-    await keep_tags(service, mapping, tags(given, mapping.tags))
+    found = tagged(service, ask.names["Resource"])
+    await keep_tags(service, found, tags(given, found.tags))
     return Told(204, b"")

@@ -1,8 +1,8 @@
-"""UntagResource: fewer tags for an event source mapping.
+"""UntagResource: fewer tags for a function or an event source mapping.
 
 Behaviour:     answers 204, also for keys that are not there.
 Limits:        none.
-Not emulated:  tags of functions.
+Not emulated:  nothing.
 Source:        AWS API Reference, UntagResource.
 """
 
@@ -19,6 +19,6 @@ async def untag_resource(service: LambdaService, ask: Ask) -> Told:
     violations = Violations()
     violations.given("tagKeys", keys or None)
     violations.refuse()
-    mapping = tagged(service, ask.names["Resource"])
-    await keep_tags(service, mapping, {key: value for key, value in mapping.tags.items() if key not in keys})
+    found = tagged(service, ask.names["Resource"])
+    await keep_tags(service, found, {key: value for key, value in found.tags.items() if key not in keys})
     return Told(204, b"")

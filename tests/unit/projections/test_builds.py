@@ -1,0 +1,64 @@
+"""Rows of builds and of projections come back as they were, and one of another format is refused."""
+
+import pytest
+
+from tailrace.errors import StoreError
+from tailrace.projections.builds import (
+    MOST_FAILED,
+    Build,
+    build_fields,
+    next_name,
+    read_build,
+    read_served,
+    served_fields,
+)
+from tailrace.projections.rows import (
+    BUCKETS,
+    AppliedItem,
+    Group,
+    bucket_of,
+    group_fields,
+    item_fields,
+    read_group_row,
+    read_item_row,
+)
+
+
+def test_a_build_comes_back_as_it_was() -> None:
+    build = Build("sales", "2.1", "state", False, 7, {"pk": {"S": "a"}}, 3, 1, (("aa", "ValueError: no"),), 9)
+    assert read_build(build_fields(build)) == build
+    assert (build.version, build.number) == (2, 1)
+    assert read_served(served_fields("sales", "orders", "2.1")) == "2.1"
+    assert read_served(None) is None
+
+
+@pytest.mark.parametrize(
+    ("present", "name"), [([], "2"), (["1", "1.4"], "2"), (["2"], "2.1"), (["2", "2.9", "2.10"], "2.11")]
+)
+def test_the_next_build_has_the_next_number(present: list[str], name: str) -> None:
+    assert next_name(2, [Build("sales", each) for each in present]) == name
+
+
+def test_a_page_counts_all_failures_and_names_some() -> None:
+    failed = [(f"{number:02x}", "no") for number in range(MOST_FAILED + 1)]
+    build = Build("sales", "1").with_page(5, {"id": {"S": "a"}}, 9, failed).with_page(6, None, 1, failed)
+    assert (build.filled, build.failures, len(build.failed)) == (10, 2 * (MOST_FAILED + 1), MOST_FAILED)
+    assert (build.is_filled, build.position) == (True, 6)
+    assert build.begun_again() == Build("sales", "1")
+
+
+def test_rows_come_back_as_they_were() -> None:
+    item = AppliedItem("aa", 5, '{"S":"NL"}', {"id": {"S": "a"}}, 7)
+    group = Group('{"S":"NL"}', 3, 2, {"N": "1"}, 7)
+    assert read_item_row(item_fields(item)) == item
+    assert read_group_row(group_fields(group)) == group
+
+
+def test_a_row_of_another_format_is_refused() -> None:
+    fields = {**group_fields(Group("a", 1, 1, {"N": "1"})), "v": 2}
+    with pytest.raises(StoreError, match="This projection has format 2"):
+        read_group_row(fields)
+
+
+def test_items_are_spread_over_all_buckets() -> None:
+    assert {bucket_of(f"{number:06x}") for number in range(5_000)} == set(range(BUCKETS))

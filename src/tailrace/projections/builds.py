@@ -19,8 +19,8 @@ MOST_FAILED: Final = 20
 class Build:
     """One build.
 
-    Shape:   `name` is the version, with a number after a rebuild ("2", "2.1"); `into` says where its rows are, for people; `position` is the
-             sequence number at which the last of the table's items was read; `after` where the next one to be read follows; `failed` are
+    Shape:   `name` is the version, with a number after a rebuild ("2", "2.1"); `into` says where its rows are, for people; `since` and `position`
+             are the sequence numbers at which the first and the last of the table's items were read; `after` where the next one to be read follows; `failed` are
              (key, error) of items that the function failed on.
     """
 
@@ -34,6 +34,7 @@ class Build:
     failures: int = 0
     failed: tuple[tuple[str, str], ...] = ()
     begun_ms: int = 0
+    since: int = 0
 
     @property
     def version(self) -> int:
@@ -52,12 +53,14 @@ class Build:
         named = (*self.failed, *failed)[:MOST_FAILED]
         return replace(
             self, position=position, after=after, filled=self.filled + filled, failures=self.failures + len(failed),
-            failed=named, is_filled=after is None,
+            failed=named, is_filled=after is None, since=self.since or position,
         )  # fmt: skip
 
     def begun_again(self) -> "Build":
         """As before the first page: what is applied is applied again, which changes nothing."""
-        return replace(self, is_filled=False, position=0, after=None, filled=0, failures=0, failed=())
+        return replace(
+            self, is_filled=False, position=0, after=None, filled=0, failures=0, failed=(), since=0
+        )
 
 
 def next_name(version: int, present: Sequence[Build]) -> str:
@@ -103,6 +106,7 @@ def build_fields(build: Build) -> dict[str, Any]:
         "v": VERSION, "projection": build.projection, "name": build.name, "into": build.into, "is_filled": build.is_filled,
         "position": build.position, "after": build.after, "filled": build.filled, "failures": build.failures,
         "failed": [list(each) for each in build.failed], "begun_ms": build.begun_ms,
+        "since": build.since,
     }  # fmt: skip
 
 
@@ -112,4 +116,5 @@ def read_build(fields: Mapping[str, Any]) -> Build:
     return Build(
         row["projection"], row["name"], row["into"], row["is_filled"], row["position"], row["after"], row["filled"],
         row["failures"], tuple((key, error) for key, error in row["failed"]), row["begun_ms"],
+        row["since"],
     )  # fmt: skip

@@ -8,6 +8,7 @@ Rules of this file: everything may be cut off anywhere and is done again at the 
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ FORGETTING_MS: Final = 3_600_000
 SLICE: Final = 50
 OWN: Final = ("checkpoint", "ledger", "head", "parked", "deadletter", "passed", "outbox", "pause")
 """What delivery keeps under a mapping's id; its `mapping` row goes last."""
+
+_log = logging.getLogger("tailrace.projections")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class Projector:
             for projection in self.projections:
                 self.bring_up(projection)
             tasks.create_task(self._forget(), name="forgetting tombstones")
+            tasks.create_task(self._watch(), name="watching for gaps")
 
     def bring_up(self, projection: Projection) -> None:
         """Fill the newest build of a version and let it be served, beside everything else."""
@@ -235,6 +239,28 @@ class Projector:
                 await self._state.transact([StateWrite(row.key, None) for row in rows[start : start + SLICE]])
                 await asyncio.sleep(0)
         await self._state.transact([StateWrite(key_of("mapping", self._app, id), None)])
+
+    # ---- watching ----------------------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        """Rebuild what the stream has lost changes of, because nobody read them for a day."""
+        while True:
+            await self._clock.sleep_until(self._clock.now().monotonic_ms + STUCK_LOOK_MS)
+            for projection in self.projections:
+                with suppress(PortError):  # the next look tries again
+                    if not self.is_bringing_up(projection) and await self._has_gap(projection):
+                        build = await self.rebuild(projection)
+                        _log.warning(
+                            "projection %s: changes were trimmed before they were applied: it is built anew from the table's "
+                            "items, as build %s", projection.id, build.name,
+                        )  # fmt: skip
+
+    async def _has_gap(self, projection: Projection) -> bool:
+        known = await self.builds.known(projection)
+        since = known.of_version(projection.version)[-1].since
+        rows = await self._state.query(key_of("ledger", self._app, projection.mapping_id, ""))
+        ranges = [each for row in rows for each in row.fields["ranges"]]
+        return any(outcome == "trimmed" and last > since for _, last, _, outcome in ranges)
 
     async def _forget(self) -> None:
         while True:

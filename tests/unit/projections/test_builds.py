@@ -25,7 +25,7 @@ from tailrace.projections.rows import (
 
 
 def test_a_build_comes_back_as_it_was() -> None:
-    build = Build("sales", "2.1", "state", False, 7, {"pk": {"S": "a"}}, 3, 1, (("aa", "ValueError: no"),), 9)
+    build = Build("sales", "2.1", "state", False, 7, {"pk": {"S": "a"}}, 3, 1, (("aa", "ValueError: no"),), 9, 4)
     assert read_build(build_fields(build)) == build
     assert (build.version, build.number) == (2, 1)
     assert read_served(served_fields("sales", "orders", "2.1")) == "2.1"
@@ -43,7 +43,7 @@ def test_a_page_counts_all_failures_and_names_some() -> None:
     failed = [(f"{number:02x}", "no") for number in range(MOST_FAILED + 1)]
     build = Build("sales", "1").with_page(5, {"id": {"S": "a"}}, 9, failed).with_page(6, None, 1, failed)
     assert (build.filled, build.failures, len(build.failed)) == (10, 2 * (MOST_FAILED + 1), MOST_FAILED)
-    assert (build.is_filled, build.position) == (True, 6)
+    assert (build.is_filled, build.since, build.position) == (True, 5, 6)
     assert build.begun_again() == Build("sales", "1")
 
 

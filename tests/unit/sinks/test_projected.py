@@ -261,3 +261,25 @@ def test_every_change_counts_once_wherever_the_rows_are(world: World, tmp_path: 
     assert world.struck
     assert dict(world.projected("sales").items()) == folded(world, orders)
     place.close()
+
+
+def test_what_the_stream_lost_while_nobody_read_it_is_read_from_the_table(
+    world: World, orders: Orders
+) -> None:
+    world.use(orders.app)
+    for name in ("o1", "o2", "o3"):
+        world.put(orders.Order(id=name, total=Decimal(10)))
+    world.settle()
+    world.kill()
+    world.delete(orders.table, {"id": "o1"})
+    world.put(orders.table, {"id": "o2", "country": "BE", "total": 20})
+    world.advance("30h")
+    world.restart()
+    world.settle()
+    assert world.gaps()
+    world.advance("2m")
+    world.settle()
+    sold = world.projected("sales")
+    assert (sold.build, dict(sold.items())) == ("1.1", {"NL": Decimal(10), "BE": Decimal(20)})
+    world.advance("2h")
+    assert sold.build == "1.1"

@@ -1,4 +1,4 @@
-"""A shop on one table: typed entities, predicates, dependencies, a batch. `tailrace dev examples/shop/shop.py`.
+"""A shop on one table: typed entities, predicates, dependencies, a projection, a batch. `tailrace dev examples/shop/shop.py`.
 
 Rules of this file: the normative form of the API: what is written here is how an application is written, and it is checked
 by mypy --strict and pyright. Tested by test_shop.py beside it.
@@ -78,6 +78,12 @@ def cheaper(change: Change[Order]) -> None:
     change.transaction.update(
         shop, {"pk": f"ORDER#{change.key}", "sk": "CUTS"}, "ADD cuts :one", values={":one": 1}
     )
+
+
+@app.projection(by=Order.country, version=2)
+def sales(total: Decimal, order: Order, sign: int) -> Decimal:
+    """What is sold in each country. The old image comes with −1, under its old country; the new one with +1."""
+    return total + sign * order.total
 
 
 SOLD: Counter[str] = Counter()

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from shop import SOLD, Line, Mailer, Order, app, audit, cheaper, mailer, receipt, shop
+from shop import SOLD, Line, Mailer, Order, app, audit, cheaper, mailer, receipt, sales, shop
 
 from tailrace.sinks.aws import AwsAccess
 from tailrace.testing import World
@@ -66,6 +66,17 @@ def test_an_order_that_expires_is_no_deletion_of_a_person(world: World) -> None:
     world.advance("2h")
     assert world.get(Order, id="o9") is None
     assert world.delivered(audit) == []
+
+
+def test_sales_follow_the_orders_of_each_country(world: World) -> None:
+    world.use(app)
+    world.put(Order(id="o1", total=Decimal(10)))
+    world.put(Order(id="o2", total=Decimal(5)))
+    world.update(Order, id="o2", country="BE")
+    world.update(Order, id="o1", total=Decimal(12))
+    world.settle()
+    assert dict(world.projected(sales)) == {"NL": Decimal(12), "BE": Decimal(5)}
+    assert dict(app.projected(sales)) == dict(world.projected(sales))
 
 
 def test_lines_are_tallied(world: World) -> None:

@@ -1,0 +1,97 @@
+"""The commands about projections, beside a running server and without one: real processes, killed and started again."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.crash.node import Node, free_port
+
+APP = """
+from decimal import Decimal
+from typing import Any
+
+from tailrace import App
+
+app = App("shop")
+orders = app.table("orders", pk="id")
+
+
+@app.projection(orders, by="country", version=VERSION)
+def sales(total: Decimal, order: dict[str, Any], sign: int) -> Decimal:
+    return total + sign * order["total"] * VERSION
+"""
+
+
+def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tailrace", "projection", *arguments, "--data", str(directory / "data")],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+
+
+def asked(directory: Path, *arguments: str) -> Any:
+    answer = run(directory, *arguments, "--json")
+    assert answer.returncode == 0, answer.stderr
+    return json.loads(answer.stdout)
+
+
+def begun(directory: Path, version: int) -> Node:
+    (directory / "app.py").write_text(APP.replace("VERSION", str(version)))
+    node = Node(directory, free_port(), ("dev", str(directory / "app.py"), "--no-reload"))
+    node.start()
+    node.wait_until_answering()
+    return node
+
+
+def put(node: Node, key: str, country: str, total: int) -> None:
+    item = {"id": {"S": key}, "country": {"S": country}, "total": {"N": str(total)}}
+    node.call("PutItem", {"TableName": "orders", "Item": item})
+
+
+def wait_for(directory: Path, expected: dict[str, int]) -> None:
+    for _ in range(50):
+        groups = asked(directory, "show", "sales")["groups"]
+        found = {json.loads(each["key"])["S"]: int(each["state"]["N"]) for each in groups}
+        if found == expected:
+            return
+    raise AssertionError(f"{found} instead of {expected}")
+
+
+def test_a_projection_lives_through_a_kill_a_version_and_a_person(tmp_path: Path) -> None:
+    node = begun(tmp_path, 1)
+    try:
+        for number in range(20):
+            put(node, f"o{number % 4}", "NL" if number % 3 else "BE", number)
+        node.kill()
+    finally:
+        node.stop()
+    node = begun(tmp_path, 1)
+    try:
+        put(node, "o9", "FR", 5)
+        wait_for(tmp_path, {"BE": 18, "NL": 16 + 17 + 19, "FR": 5})
+        verdict = run(tmp_path, "verify", "sales")
+        assert (verdict.returncode, verdict.stdout) == (
+            0, "sales, build 1: 5 items, 3 groups: as the table has them\n"
+        )  # fmt: skip
+        assert run(tmp_path, "swap", "sales").returncode == 1
+        assert (
+            "beside build 1; the new build is served when"
+            in run(tmp_path, "rebuild", "sales", "--dry-run").stdout
+        )
+        assert "is built anew as build 1.1" in run(tmp_path, "rebuild", "sales").stdout
+    finally:
+        node.stop()
+    node = begun(tmp_path, 2)
+    try:
+        wait_for(tmp_path, {"BE": 36, "NL": 104, "FR": 10})
+        (build,) = asked(tmp_path, "ls")
+        assert (build["build"], build["served"], build["handler"]) == ("2", True, "sales@v2")
+    finally:
+        node.stop()
+    offline = run(tmp_path, "show", "sales")
+    assert offline.stdout.splitlines()[0] == "sales: 3 groups in build 2"
+    refused = run(tmp_path, "verify", "sales")
+    assert refused.returncode == 1
+    assert "needs the function of 'sales', and no app that declares it runs here" in refused.stderr

@@ -221,16 +221,3 @@ def test_a_table_may_be_named_by_its_arn(things: Conformance) -> None:
     arn = things.dynamodb.describe_table(TableName="things")["Table"]["TableArn"]
     things.dynamodb.put_item(TableName=arn, Item=key("p"))
     assert things.get("p") == key("p")
-
-
-@pytest.mark.parametrize("levels", [31, 32, 33])
-def test_nesting_ends_at_32_levels(things: Conformance, levels: int) -> None:
-    value: dict[str, Any] = {"S": "deep"}
-    for _ in range(levels):
-        value = {"L": [value]}
-    call = {"TableName": "things", "Item": {**key("p"), "a": value}}
-    if levels < 32:
-        things.dynamodb.put_item(**call)
-    else:
-        message = things.invalid("PutItem", **call)
-        assert message == "Nesting Levels have exceeded supported limits"

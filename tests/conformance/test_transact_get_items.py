@@ -94,24 +94,6 @@ def test_what_is_wrong_with_the_request_refuses_it_whole(
     assert things.invalid("TransactGetItems", TransactItems=gets) == message
 
 
-def test_a_hundred_keys_are_allowed_and_one_more_is_not(things: Conformance) -> None:
-    assert len(read(things, *(get(f"{number}") for number in range(100)))["Responses"]) == 100
-    refused = things.invalid("TransactGetItems", TransactItems=[get(f"{number}") for number in range(101)])
-    assert refused.endswith("Member must have length less than or equal to 100")
-
-
-def test_four_megabytes_are_allowed_and_a_byte_more_is_not(things: Conformance) -> None:
-    for number in range(10):
-        things.put(chr(97 + number), x={"S": "x" * (409_600 - 7)})
-    things.put("z", x={"S": "x" * (98_304 - 7)})
-    keys = [get(name) for name in "abcdefghijz"]
-    assert len(read(things, *keys)["Responses"]) == 11
-    things.put("z", x={"S": "x" * (98_305 - 7)})
-    assert things.invalid("TransactGetItems", TransactItems=keys) == (
-        "Collection of items in the transaction exceeds the aggregated size limit of 4 MB"
-    )
-
-
 def test_an_unknown_table_refuses_the_request(things: Conformance) -> None:
     missing = {"Get": {"TableName": "missing", "Key": key("a")}}
     refused = things.refusal("TransactGetItems", TransactItems=[get("a"), missing])

@@ -278,45 +278,10 @@ def test_two_actions_on_one_item_are_refused_even_if_a_condition_fails(things: C
     assert invalid(things, check("a"), put("b"), update("a")) == message
 
 
-def test_a_hundred_actions_are_allowed_and_one_more_is_not(things: Conformance) -> None:
-    write(things, *(put(f"{number}") for number in range(100)))
-    refused = invalid(things, *(put(f"{number}") for number in range(101)))
-    assert refused.endswith(
-        "at 'transactItems' failed to satisfy constraint: Member must have length less than or equal to 100"
-    )
-    assert invalid(things) == (
-        "1 validation error detected: Value '[]' at 'transactItems' failed to satisfy constraint: "
-        "Member must have length greater than or equal to 1"
-    )
-
-
-def test_four_megabytes_are_allowed_and_a_byte_more_is_not(things: Conformance) -> None:
-    # Ten items of 400 KB are 4,096,000 bytes; an eleventh fills up to 4,194,304. Key attributes weigh 2 + 1 + 2 + 1.
-    def large(pk: str, size: int) -> dict[str, Any]:
-        return put_of(item(pk, x={"S": "x" * (size - 7)}))
-
-    full = [large(chr(97 + number), 409_600) for number in range(10)]
-    write(things, *full, large("z", 98_304))
-    refused = invalid(things, *full, large("z", 98_305))
-    assert refused == "Collection of items in the transaction exceeds the aggregated size limit of 4 MB"
-
-
 def test_an_unknown_table_refuses_the_request(things: Conformance) -> None:
     missing = {"Put": {"TableName": "missing", "Item": item("a")}}
     refused = things.refusal("TransactWriteItems", TransactItems=[check("nowhere"), missing])
     assert refused == ("ResourceNotFoundException", "Requested resource not found")
-
-
-@pytest.mark.parametrize(("length", "fits"), [(0, False), (1, True), (36, True), (37, False)])
-def test_a_token_has_one_to_thirty_six_characters(things: Conformance, length: int, fits: bool) -> None:
-    request = {"TransactItems": [put("a")], "ClientRequestToken": "t" * length}
-    status, answer = things.raw("TransactWriteItems", request)
-    assert (status == 200) == fits
-    assert (
-        fits
-        or "at 'clientRequestToken' failed to satisfy constraint: Member must have length"
-        in answer["message"]
-    )
 
 
 # ---- capacity ------------------------------------------------------------------------------------------------------

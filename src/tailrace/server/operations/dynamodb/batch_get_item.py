@@ -57,7 +57,7 @@ def batch_get_item(engine: Engine, payload: Payload) -> Result:
     if sum(len(keys) for keys, _ in wanted.values()) > MOST_KEYS:
         raise validation_error("Too many items requested for the BatchGetItem call")
     measures = is_wanted(payload)
-    left = MOST_BYTES
+    room = Room()
     responses: list[bytes] = []
     unprocessed: dict[str, dict[str, Any]] = {}
     costs: dict[str, Cost] = {}
@@ -70,8 +70,7 @@ def batch_get_item(engine: Engine, payload: Payload) -> Result:
                 costs.setdefault(table, Cost()).table += read_units(data_bytes(data), requests[table])
             if data is None:
                 continue
-            left -= len(data)
-            if left < 0:
+            if not room.takes(data):
                 unprocessed[table] = {**requests[table], "Keys": keys[index:]}
                 break
             found.append(data if projection is None else dump_item(projection.apply(orjson.loads(data))))
@@ -81,6 +80,27 @@ def batch_get_item(engine: Engine, payload: Payload) -> Result:
         orjson.dumps(unprocessed),
         consumed_each(payload, costs),
     )
+
+
+class Room:
+    """What is left of 16 MB. Items are weighed only when their JSON, which is never lighter, would not fit."""
+
+    def __init__(self) -> None:
+        self._json = 0
+        self._taken: list[bytes] = []
+        self._exact: int | None = None
+
+    def takes(self, data: bytes) -> bool:
+        """Whether this item fits too."""
+        if self._exact is None:
+            self._json += len(data)
+            self._taken.append(data)
+            if self._json <= MOST_BYTES:
+                return True
+            self._exact = sum(map(data_bytes, self._taken))
+        else:
+            self._exact += data_bytes(data)
+        return self._exact <= MOST_BYTES
 
 
 def _read_request(request: dict[str, Any]) -> tuple[list[Item], Projection | None]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tailrace.app.function_settings import NamedFunction
     from tailrace.ports import Clock, Sink, StateStore
     from tailrace.runtime.around import Around
+    from tailrace.runtime.tally import Tallies
     from tailrace.runtime.worker import Worker
     from tailrace.server.lambda_service import LambdaService
     from tailrace.server.observe import Observed
@@ -145,10 +146,11 @@ def build_worker(
     renewal_ms: int = RENEWAL_MS,
     overrides: "Mapping[Callable[..., Any], Callable[..., Any]] | None" = None,
     in_processes: bool = False,
+    tallies: "Tallies | None" = None,
 ) -> "Worker":
     """A worker for the app on this engine; what it saves is durable when `flushed` returns.
 
-    Shape:   `overrides` stand for providers of Depends; `in_processes` gives functions processes of their own.
+    Shape:   `overrides` stand for providers of Depends; `in_processes` gives functions processes of their own; `tallies` go on being counted.
     """
     from tailrace.functions.runners import Runners
     from tailrace.runtime.around import Around
@@ -181,7 +183,7 @@ def build_worker(
     worker = Worker(
         app, state=state, clock=engine.clock, source_of=lambda table: around.source(EmbeddedSource(engine, table)),
         sink_of=lambda mapping: around.sink(mapping, maker.make(mapping)),
-        owner=owner, reached=reached, discovery_ms=discovery_ms, renewal_ms=renewal_ms, ended=end,
+        owner=owner, reached=reached, discovery_ms=discovery_ms, renewal_ms=renewal_ms, ended=end, tallies=tallies,
     )  # fmt: skip
     _add_dead_letters(worker, app, state, engine, maker.make)
     projections = [mapping.projection for mapping in app.mappings if mapping.projection is not None]
@@ -228,6 +230,7 @@ def _add_dead_letters(
             worker.stream_of,
             engine.settings.account,
             {each.id: each.function_name for each in app.mappings if each.function_name},
+            worker.tallies,
         )
 
 
@@ -281,6 +284,7 @@ class Node:
         self.app = app
         self.reached = crash_points()
         self._tasks: list[asyncio.Task[Any]] = []
+        self._tallies: Tallies | None = None
         self._worker: Worker | None = None
         self._working: asyncio.Task[None] | None = None
         self.stopping = asyncio.Event()
@@ -347,7 +351,9 @@ class Node:
         # Imported when somebody first asks: the start is measured, and many servers are never scraped.
         from tailrace.server.snapshot import observed
 
-        return observed(self.subject, self.http, __version__)
+        return observed(
+            self.subject, self.http, __version__, None if self._lambdas is None else self._lambdas.invoked.all
+        )
 
     def _about(self) -> dict[str, object]:
         return {
@@ -357,7 +363,10 @@ class Node:
         }
 
     async def _start_worker(self, app: "App", *, checked: bool = True) -> None:
+        from tailrace.runtime.tally import Tallies
+
         create_tables(app, self.engine)
+        self._tallies = self._tallies or Tallies()  # they go on being counted when a worker follows another
         worker = build_worker(
             app,
             self.engine,
@@ -365,6 +374,7 @@ class Node:
             owner=f"pid-{os.getpid()}",
             reached=self.reached,
             in_processes=True,
+            tallies=self._tallies,
         )
         if checked:
             await worker.check()

@@ -40,6 +40,16 @@ PARKING_POINTS: Final = (
 POINTS: Final = FLOW_POINTS + PARKING_POINTS
 
 
+class AwsMetric(NamedTuple):
+    """One metric of AWS's by its own name, unit and dimension: the metric of ours that says the same, and the number of a Tally that it is."""
+
+    name: str
+    unit: str
+    dimension: str
+    metric: str
+    member: str
+
+
 class Metric(NamedTuple):
     """One metric: its name, kind (`counter`, `gauge`, `histogram`), labels and what it says, with the unit."""
 
@@ -77,28 +87,100 @@ METRICS: Final = (
     ),
     Metric("tailrace_dead_letters", "gauge", ("handler",), "changes given up and kept"),
     Metric(
+        "tailrace_invocations_total",
+        "counter",
+        ("handler",),
+        "calls with a batch, retries included (AWS: Invocations)",
+    ),
+    Metric("tailrace_errors_total", "counter", ("handler",), "calls that raised or timed out (AWS: Errors)"),
+    Metric(
+        "tailrace_throttles_total",
+        "counter",
+        ("handler",),
+        "calls that were told to come later; they are no invocations (AWS: Throttles)",
+    ),
+    Metric("tailrace_concurrent_calls", "gauge", ("handler",), "calls under way (AWS: ConcurrentExecutions)"),
+    Metric(
+        "tailrace_iterator_age_seconds",
+        "gauge",
+        ("handler",),
+        "age of the last record of the last batch when it was handed over (AWS: IteratorAge)",
+    ),
+    Metric(
+        "tailrace_polled_events_total",
+        "counter",
+        ("handler",),
+        "records read for a handler (AWS: PolledEventCount)",
+    ),
+    Metric(
+        "tailrace_filtered_out_events_total",
+        "counter",
+        ("handler",),
+        "records that a filter kept from it (AWS: FilteredOutEventCount)",
+    ),
+    Metric(
+        "tailrace_invoked_events_total",
+        "counter",
+        ("handler",),
+        "records handed over, each as often as it was (AWS: InvokedEventCount)",
+    ),
+    Metric(
+        "tailrace_failed_invoke_events_total",
+        "counter",
+        ("handler",),
+        "of those, the ones whose call failed or reported them (AWS: FailedInvokeEventCount)",
+    ),
+    Metric(
+        "tailrace_dropped_events_total",
+        "counter",
+        ("handler",),
+        "records that AWS would have lost; here their dead letters are kept (AWS: DroppedEventCount)",
+    ),
+    Metric(
+        "tailrace_destination_delivered_events_total",
+        "counter",
+        ("handler",),
+        "records that an on-failure destination was told of (AWS: OnFailureDestinationDeliveredEventCount)",
+    ),
+    Metric(
         "tailrace_destination_failures_total",
         "counter",
         ("handler",),
         "deliveries to an on-failure destination that failed; each is repeated (AWS: DestinationDeliveryFailures)",
     ),
-    Metric(
-        "tailrace_destination_dropped_total",
-        "counter",
-        ("handler",),
-        "changes that AWS would have lost with them (AWS: DroppedEventCount); here their dead letters are kept",
-    ),
     Metric("tailrace_parked_keys", "gauge", ("handler",), "items whose changes wait for a redrive"),
     Metric(
         "tailrace_parked_oldest_seconds", "gauge", ("handler",), "time since the oldest of them was parked"
     ),
-    Metric("tailrace_handler_seconds", "histogram", ("handler",), "time of one call of a handler"),
+    Metric(
+        "tailrace_handler_seconds", "histogram", ("handler",), "time of one call of a handler (AWS: Duration)"
+    ),
     Metric("tailrace_requests_total", "counter", ("operation", "status"), "requests answered"),
     Metric("tailrace_commits_total", "counter", (), "group commits"),
     Metric("tailrace_shards", "gauge", ("table", "state"), "shards of the current stream, by state"),
     Metric("tailrace_build_info", "gauge", ("version",), "the running version; the value is always 1"),
 )
 
+AWS_METRICS: Final = (
+    AwsMetric("Invocations", "Count", "FunctionName", "tailrace_invocations_total", "invocations"),
+    AwsMetric("Errors", "Count", "FunctionName", "tailrace_errors_total", "errors"),
+    AwsMetric("Throttles", "Count", "FunctionName", "tailrace_throttles_total", "throttles"),
+    AwsMetric("Duration", "Milliseconds", "FunctionName", "tailrace_handler_seconds", "total_ms"),
+    AwsMetric("ConcurrentExecutions", "Count", "FunctionName", "tailrace_concurrent_calls", "concurrent"),
+    AwsMetric("IteratorAge", "Milliseconds", "FunctionName", "tailrace_iterator_age_seconds", "iterator_age_ms"),
+    AwsMetric("DestinationDeliveryFailures", "Count", "FunctionName", "tailrace_destination_failures_total", "undelivered"),
+    AwsMetric("PolledEventCount", "Count", "EventSourceMappingUUID", "tailrace_polled_events_total", "polled"),
+    AwsMetric("FilteredOutEventCount", "Count", "EventSourceMappingUUID", "tailrace_filtered_out_events_total", "filtered"),
+    AwsMetric("InvokedEventCount", "Count", "EventSourceMappingUUID", "tailrace_invoked_events_total", "invoked"),
+    AwsMetric("FailedInvokeEventCount", "Count", "EventSourceMappingUUID", "tailrace_failed_invoke_events_total", "failed"),
+    AwsMetric("DroppedEventCount", "Count", "EventSourceMappingUUID", "tailrace_dropped_events_total", "dropped"),
+    AwsMetric(
+        "OnFailureDestinationDeliveredEventCount", "Count", "EventSourceMappingUUID",
+        "tailrace_destination_delivered_events_total", "delivered",
+    ),
+)  # fmt: skip
+"""AWS's metrics of a function and of its event source mapping. Not there: DeadLetterErrors (asynchronous invocations have no dead-letter queue here)
+and DeletedEventCount (of SQS). Source: semantics §2.12."""
 LOG_FIELDS: Final = (
     "time", "level", "message", "event_id", "key", "handler", "table", "shard", "attempt", "error", "hint", "trace",
 )  # fmt: skip

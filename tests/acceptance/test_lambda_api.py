@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -139,6 +140,11 @@ def test_functions_are_described_and_invoked(shop: Shop) -> None:
     assert (failed["FunctionError"], said["errorType"], said["errorMessage"]) == (
         "Unhandled", "LookupError", "no such country",
     )  # fmt: skip
+    with urlopen(f"http://127.0.0.1:{shop.node.port}/metrics") as scraped:
+        metrics = scraped.read().decode()
+    assert 'tailrace_invocations_total{handler="fail"} 1.0' in metrics
+    assert 'tailrace_errors_total{handler="fail"} 1.0' in metrics
+    assert 'tailrace_errors_total{handler="echo"} 0.0' in metrics
     assert shop.client.invoke(FunctionName="echo", InvocationType="DryRun")["StatusCode"] == 204
     assert shop.client.invoke(FunctionName="echo", InvocationType="Event")["StatusCode"] == 202
     assert (

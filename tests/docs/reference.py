@@ -117,11 +117,16 @@ def metrics() -> str:
         (f"`{one.name}`", one.kind, ", ".join(f"`{label}`" for label in one.labels), one.help)
         for one in telemetry.METRICS
     ]
+    aws = [(one.name, one.unit, one.dimension, f"`{one.metric}`") for one in telemetry.AWS_METRICS]
     points = [(f"`{point}`", meanings.CRASH_POINTS.get(point, "")) for point in telemetry.POINTS]
     fields = ", ".join(f"`{name}`" for name in telemetry.LOG_FIELDS)
     return (
         "# Metrics, logs, points\n\n`/metrics` answers these in the form of Prometheus.\n\n"
         + table(("metric", "kind", "labels", "meaning"), rows)
+        + "\n## AWS's metrics by their own names\n\nCounted since the process started; `tailrace status --json` tells them under `aws_metrics` in AWS's "
+        "units. In Prometheus times are in seconds. DeadLetterErrors and DeletedEventCount are not there: there is no dead-letter queue of asynchronous "
+        "invocations, and no SQS source.\n\n"
+        + table(("AWS/Lambda", "unit", "by", "metric"), aws)
         + f"\n## Fields of a log line\n\n{fields}.\n\n## Points\n\n"
         "The places of a change's way at which a test, or `tailrace demo --kill`, kills the process.\n\n"
         + table(("point", "what holds there"), points)

@@ -6,7 +6,6 @@ metrics would: there the notice would be lost. Made by compose, run by runtime/w
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
@@ -21,6 +20,7 @@ from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import Backoff
 from tailrace.ports import Clock, StateStore, StateWrite, StreamRef
 from tailrace.runtime.settle import Place
+from tailrace.runtime.tally import Tallies
 from tailrace.streams.envelopes import lambda_event
 
 BACKOFF: Final = Backoff(1_000, 2.0, 300_000)
@@ -64,15 +64,15 @@ class Destination(Protocol):
 class Courier:
     """The notices of one app.
 
-    Shape:   `failed` counts deliveries that failed, by handler (AWS: DestinationDeliveryFailures), `dropped` the records that
-             AWS would have lost with the first of them (DroppedEventCount).
+    Shape:   it counts deliveries that failed, the records that AWS would have lost with the first of them, and those that were told.
     """
 
     def __init__(
         self, app: str, state: StateStore, clock: Clock, destinations: Mapping[str, Destination],
         stream_of: Callable[[str], Awaitable[StreamRef]], account: str,
-        functions: Mapping[str, str] | None = None,
+        functions: Mapping[str, str] | None = None, tallies: Tallies | None = None,
     ) -> None:  # fmt: skip
+        self._tallies = tallies or Tallies()
         self._app = app
         self._state = state
         self._clock = clock
@@ -81,8 +81,6 @@ class Courier:
         self._account = account
         self._functions = functions or {}
         self._news = asyncio.Event()
-        self.failed: Counter[str] = Counter()
-        self.dropped: Counter[str] = Counter()
 
     def announced(self, handler: str) -> "Courier | None":
         """Itself, for a handler that has a destination."""
@@ -150,15 +148,17 @@ class Courier:
             )  # put back or dropped meanwhile: nothing was lost
             return None
         stream = await self._stream_of(notice.handler)
+        tally = self._tallies.of(notice.handler)
         try:
             await self._destinations[notice.handler].deliver(self._document(notice, letters, stream))
         except Exception as error:  # a destination may be the user's own code
-            self.failed[notice.handler] += 1
-            self.dropped[notice.handler] += 0 if notice.tries else len(notice.sequences)
+            tally.undelivered += 1
+            tally.dropped += 0 if notice.tries else len(notice.sequences)
             tried = replace(notice, tries=notice.tries + 1)
             await self._state.transact([StateWrite(key, tried.fields())])
             after_ms = getattr(error, "retry_after", 0.0) * 1_000 if isinstance(error, TailraceError) else 0
             return delay_ms(BACKOFF, tried.tries, round(after_ms))
+        tally.delivered += len(notice.sequences)
         await self._state.transact([StateWrite(key, None)])
         return None
 

@@ -34,6 +34,7 @@ from tailrace.ports import Batch, Clock, Failed, Failure, FailureKind, Outcome, 
 from tailrace.runtime.parking import Parker
 from tailrace.runtime.reading import SharedReads
 from tailrace.runtime.settle import Settler
+from tailrace.runtime.tally import Tally
 from tailrace.telemetry import PointReached, pass_by
 
 
@@ -42,7 +43,8 @@ class Driver:
 
     def __init__(
         self, machine: ShardMachine, reads: SharedReads, sink: Sink, settler: Settler, parker: Parker, clock: Clock, *,
-        shard: Shard, stream: StreamRef, mapping_id: str, reached: PointReached = pass_by,
+        shard: Shard, stream: StreamRef, mapping_id: str, reached: PointReached = pass_by, tally: Tally | None = None,
+        has_destination: bool = False,
     ) -> None:  # fmt: skip
         self.machine = machine
         self.shard = shard
@@ -54,6 +56,8 @@ class Driver:
         self._clock = clock
         self._stream = stream
         self._mapping_id = mapping_id
+        self._tally = tally or Tally()
+        self._has_destination = has_destination
         self._reached = reached
         self._inputs: asyncio.Queue[Completion] = asyncio.Queue()
         self._reading: asyncio.Task[None] | None = None
@@ -115,6 +119,7 @@ class Driver:
             self.tell(ReadFailed(_failure(error)))
             return
         self._reached("read.done")
+        self._tally.polled += len(done.records)
         self.tell(done)
 
     async def _invoke(self, command: Invoke) -> None:
@@ -153,6 +158,7 @@ class Driver:
         except PortError as error:
             self.tell(CheckpointFailed(_failure(error)))
         else:
+            self._tally.settled(command.settled, has_destination=self._has_destination)
             self.tell(CheckpointDone())
 
     async def _wake(self, at_ms: int) -> None:

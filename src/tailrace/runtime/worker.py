@@ -30,6 +30,7 @@ from tailrace.runtime.recursion import Guards
 from tailrace.runtime.redriver import Progress, Redriver, Request
 from tailrace.runtime.rows import state_write
 from tailrace.runtime.settle import Place, Settler, load_checkpoint, load_start
+from tailrace.runtime.tally import Tallies
 from tailrace.runtime.timed import TimedSink
 from tailrace.streams.record import ChangeRecord
 from tailrace.telemetry import PointReached, pass_by
@@ -77,11 +78,15 @@ class Worker:
         self, app: App, *, state: StateStore, clock: Clock, source_of: Callable[[str], Source],
         sink_of: Callable[[Handler], Sink], owner: str, discovery_ms: int, renewal_ms: int,
         code_version: str = "", reached: PointReached = pass_by, ended: Callable[[], Awaitable[None]] | None = None,
+        tallies: Tallies | None = None,
     ) -> None:  # fmt: skip
         self.app = app
         self._state = state
         self._clock = clock
-        self.sinks = {mapping.id: TimedSink(sink_of(mapping), clock) for mapping in app.mappings}
+        self.tallies = tallies or Tallies()
+        self.sinks = {
+            each.id: TimedSink(sink_of(each), clock, self.tallies.of(each.id)) for each in app.mappings
+        }
         """Every handler's sink, and how long its attempts take."""
         self._owner = owner
         self._discovery_ms = discovery_ms
@@ -341,7 +346,8 @@ class Worker:
         parker = Parker(self._state, place, lease, self._clock, self._code_version, self._reached)
         driver = Driver(
             ShardMachine(handler.settings.reading(stream.arn, stream.view_type, stream.region)), table.reads, self.guards.around(handler, self.sinks[handler.id]), settler, parker, self._clock,
-            shard=shard, stream=stream, mapping_id=handler.id, reached=self._reached,
+            shard=shard, stream=stream, mapping_id=handler.id, reached=self._reached, tally=self.tallies.of(handler.id),
+            has_destination=announced is not None,
         )  # fmt: skip
         self._drivers[handler.id, shard.shard_id] = (driver, table.name)
         if handler.id in self._paused:

@@ -19,6 +19,7 @@ from tailrace.errors import ApiError, TailraceError
 from tailrace.leases.checkpoint import checkpoint_key, checkpoint_write
 from tailrace.leases.rows import key_of
 from tailrace.ports import Failed, StateWrite, StreamRef
+from tailrace.runtime.tally import Tallies
 from tailrace.runtime.worker import Worker
 from tailrace.server import lambda_routes as routes
 from tailrace.server.lambda_functions import Configured, Functions, ProcessLike
@@ -51,6 +52,8 @@ class LambdaService:
     ) -> None:  # fmt: skip
         self.engine = engine
         self.functions = Functions(engine, functions, runner)
+        self.invoked = Tallies()
+        """What direct invocations came to, by function."""
         self.flushed = flushed
         self._use = use
         self._worker = worker
@@ -96,8 +99,8 @@ class LambdaService:
         """What came of its last batch: of this run, else of those before it. Source: semantics §2.1 (LastProcessingResult)."""
         worker = self._worker()
         sink = None if worker is None else worker.sinks.get(mapping.uuid)
-        if sink is not None and sink.last is not None:
-            return PROBLEM if isinstance(sink.last, Failed) else OK
+        if sink is not None and sink.tally.last is not None:
+            return PROBLEM if isinstance(sink.tally.last, Failed) else OK
         rows = self.engine.state_query(key_of("ledger", APP, mapping.uuid, ""))
         return OK if any(row.fields["totals"].get("handled") for row in rows) else NOTHING_YET
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import orjson
 
-from tailrace.telemetry import METRICS, Metric
+from tailrace.runtime.tally import Tally
+from tailrace.telemetry import AWS_METRICS, METRICS, AwsMetric, Metric
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric as Family
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tailrace.server.scrape import Response
 
 Labels: TypeAlias = tuple[str, ...]
+COUNTED: Final = {each.metric: each for each in AWS_METRICS}
 
 STUCK_AGE_MS: Final = 60_000
 STUCK_STILLNESS_MS: Final = 60_000
@@ -58,20 +60,20 @@ class HandlerTotals:
     durations: Durations = Durations()
     parked_keys: int = 0
     parked_oldest_ms: int = 0
-    destination_failures: int = 0
-    destination_dropped: int = 0
     own_changes: int = 0
+    tally: Tally = field(default_factory=Tally)
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """A node at one moment. `commit_error`: why the last commit failed, None when it did not."""
+    """A node at one moment. `commit_error`: why the last commit failed, None when it did not; `functions`: those that were invoked directly."""
 
     version: str
     progress: Sequence[ShardProgress] = ()
     handlers: Sequence[HandlerTotals] = ()
     requests: Mapping[tuple[str, str], int] = field(default_factory=dict)
     shards: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    functions: Mapping[str, Tally] = field(default_factory=dict)
     commits: int = 0
     commit_error: str | None = None
     retention_ms: int = 86_400_000
@@ -154,6 +156,8 @@ def families(observed: Observed) -> Iterator["Family"]:
             histogram = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
             for each in observed.handlers:
                 histogram.add_metric([each.handler], each.durations.buckets, each.durations.seconds)
+            for name, tally in observed.functions.items():
+                histogram.add_metric([name], tally.buckets(), tally.total_ms / 1_000)
             yield histogram
             continue
         family = (CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily)(
@@ -179,10 +183,6 @@ def samples(metric: Metric, observed: Observed) -> Iterator[tuple[Labels, float]
                 yield from (((each.handler, outcome), count) for outcome, count in each.settled.items())
         case "tailrace_duplicates_suppressed_total":
             yield from (((each.handler,), each.duplicates) for each in observed.handlers)
-        case "tailrace_destination_failures_total":
-            yield from (((each.handler,), each.destination_failures) for each in observed.handlers)
-        case "tailrace_destination_dropped_total":
-            yield from (((each.handler,), each.destination_dropped) for each in observed.handlers)
         case "tailrace_own_changes_total":
             yield from (((each.handler,), each.own_changes) for each in observed.handlers)
         case "tailrace_parked_keys":
@@ -199,6 +199,18 @@ def samples(metric: Metric, observed: Observed) -> Iterator[tuple[Labels, float]
             yield from observed.shards.items()
         case "tailrace_build_info":
             yield (observed.version,), 1
+        case name:
+            yield from counted(COUNTED[name], observed)
+
+
+def counted(metric: AwsMetric, observed: Observed) -> Iterator[tuple[Labels, float]]:
+    """The numbers of the handlers' tallies; of functions that are invoked directly too, where AWS counts by function."""
+    unit = 1_000 if metric.unit == "Milliseconds" else 1
+    for each in observed.handlers:
+        yield (each.handler,), getattr(each.tally, metric.member) / unit
+    if metric.dimension == "FunctionName":
+        for name, tally in observed.functions.items():
+            yield (name,), getattr(tally, metric.member) / unit
 
 
 def worst_ages(observed: Observed) -> dict[tuple[str, str], int | None]:

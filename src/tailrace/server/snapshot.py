@@ -4,8 +4,9 @@ Rules of this file: it gathers, `observe` decides and words. Progress counts for
 not run cannot be stuck. Called by `compose.Node` for each scrape.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
+from tailrace.runtime.tally import Tally
 from tailrace.server.control import Subject
 from tailrace.server.http import HttpServer
 from tailrace.server.letters import kept
@@ -14,7 +15,12 @@ from tailrace.server.progress import MappingName, positions, tables, totals
 from tailrace.server.verbs import live_status, mappings, table_value
 
 
-def observed(subject: Subject, http: HttpServer, version: str) -> Observed:
+def observed(
+    subject: Subject,
+    http: HttpServer,
+    version: str,
+    functions: Callable[[], Mapping[str, Tally]] | None = None,
+) -> Observed:
     """A node at this moment."""
     return Observed(
         version=version,
@@ -22,6 +28,7 @@ def observed(subject: Subject, http: HttpServer, version: str) -> Observed:
         handlers=[handler_totals(subject, mapping) for mapping in mappings(subject)],
         requests=http.requests,
         shards=shard_counts(subject),
+        functions={} if functions is None else functions(),
         commits=http.turns.commits,
         commit_error=http.turns.commit_error,
         retention_ms=subject.engine.settings.retention_ms,
@@ -52,7 +59,7 @@ def handler_totals(subject: Subject, mapping: MappingName) -> HandlerTotals:
     there = kept(subject.engine, mapping.app, mapping.handler)
     now_ms = subject.clock.now().wall_ms
     sink = None if subject.worker is None else subject.worker.sinks.get(mapping.handler)
-    courier = getattr(subject.worker, "courier", None)
+    tally = Tally() if sink is None else sink.tally
     guards = getattr(subject.worker, "guards", None)
     return HandlerTotals(
         handler=mapping.handler,
@@ -61,11 +68,10 @@ def handler_totals(subject: Subject, mapping: MappingName) -> HandlerTotals:
         duplicates=0 if sink is None else sink.suppressed,
         dead_letters=there.discarded + there.parked,
         parked_keys=there.parked_keys,
-        destination_failures=0 if courier is None else courier.failed[mapping.handler],
-        destination_dropped=0 if courier is None else courier.dropped[mapping.handler],
         own_changes=0 if guards is None else guards.own.get(mapping.handler, 0),
         parked_oldest_ms=0 if there.oldest_parked_ms is None else max(0, now_ms - there.oldest_parked_ms),
-        durations=Durations() if sink is None else Durations(sink.buckets(), sink.total_ms / 1_000),
+        durations=Durations(tally.buckets(), tally.total_ms / 1_000),
+        tally=tally,
     )
 
 

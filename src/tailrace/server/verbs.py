@@ -28,6 +28,7 @@ from tailrace.server.handlers import is_paused, pause_reason
 from tailrace.server.letters import kept
 from tailrace.server.progress import MappingName, known_mappings, positions, tables, totals
 from tailrace.server.remembered import remember_time
+from tailrace.telemetry import AWS_METRICS
 
 __all__ = [
     "audit_verbs",
@@ -115,6 +116,7 @@ def handler_value(subject: Subject, mapping: MappingName) -> dict[str, Any]:
         "paused": is_paused(engine, mapping.app, mapping.handler),
         "pause_reason": pause_reason(engine, mapping.app, mapping.handler),
         "settled": settled,
+        "aws_metrics": aws_metrics(subject, mapping.handler),
         "dead_letters": there.discarded + there.parked,
         "parked_keys": there.parked_keys,
         "parked_changes": there.parked,
@@ -123,6 +125,14 @@ def handler_value(subject: Subject, mapping: MappingName) -> dict[str, Any]:
         "last_progress_ms": min(moved, default=None),
         "shards": shards,
     }
+
+
+def aws_metrics(subject: Subject, handler: str) -> dict[str, int] | None:
+    """What AWS's metrics would say of a handler since the start, by their names and in their units; None when it does not run here."""
+    sink = None if subject.worker is None else subject.worker.sinks.get(handler)
+    if sink is None:
+        return None
+    return {each.name: getattr(sink.tally, each.member) for each in AWS_METRICS}
 
 
 def live_status(subject: Subject, mapping: MappingName) -> Iterator[Status]:

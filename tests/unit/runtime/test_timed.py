@@ -31,9 +31,9 @@ def test_attempts_are_counted_under_every_bound_that_they_keep() -> None:
     sink = TimedSink(Slow(clock, 0, 5, 6, 70_000), clock)
     for _ in range(4):
         assert asyncio.run(sink.write(BATCH)) == Written()
-    counts = dict(sink.buckets())
+    counts = dict(sink.tally.buckets())
     assert (counts["0.001"], counts["0.005"], counts["0.01"], counts["60"], counts["+Inf"]) == (1, 2, 3, 3, 4)
-    assert sink.total_ms == 70_011
+    assert (sink.tally.total_ms, sink.tally.invocations, sink.tally.errors) == (70_011, 4, 0)
 
 
 def test_a_failure_takes_its_time_and_is_raised() -> None:
@@ -41,4 +41,5 @@ def test_a_failure_takes_its_time_and_is_raised() -> None:
     sink = TimedSink(Slow(clock, -20), clock)
     with pytest.raises(ValueError, match="no"):
         asyncio.run(sink.write(BATCH))
-    assert (sink.total_ms, dict(sink.buckets())["0.025"]) == (20, 1.0)
+    assert (sink.tally.total_ms, dict(sink.tally.buckets())["0.025"]) == (20, 1.0)
+    assert (sink.tally.invocations, sink.tally.errors, sink.tally.concurrent) == (1, 1, 0)

@@ -186,12 +186,11 @@ def test_a_destination_that_fails_loses_nothing_and_is_told_later() -> None:
     with world:
         world.put(app.tables["orders"], {"id": "a"})
         world.settle()
-        courier = world._running[0].worker.courier
-        assert courier is not None
-        assert (courier.failed["note"], courier.dropped["note"]) == (1, 1)
+        tally = world._running[0].worker.tallies.of("note")
+        assert (tally.undelivered, tally.dropped, tally.delivered) == (1, 1, 0)
         assert len(app.dlq("note")) == 1
         world.advance("1m")
-        assert (courier.failed["note"], courier.dropped["note"]) == (3, 1)
+        assert (tally.undelivered, tally.dropped, tally.delivered) == (3, 1, 1)
         assert len(kept.documents) == 1
         assert len(app.dlq("note")) == 1  # told is not forgotten
 

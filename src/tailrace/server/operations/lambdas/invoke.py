@@ -111,6 +111,8 @@ async def _answered(service: LambdaService, asked: Invocation, *, tail: bool = F
     arn = function_arn(settings.region, settings.account, function.name)
     captured = Captured() if tail else None
     started_ms = clock.now().monotonic_ms
+    tally = service.invoked.of(function.name)
+    tally.concurrent += 1
     said: dict[str, Any] | None = None
     answer = b""
     try:
@@ -121,12 +123,17 @@ async def _answered(service: LambdaService, asked: Invocation, *, tail: bool = F
         raise
     except Exception as error:  # whatever says that the function failed: its words are the answer
         said = error_of(error)
+        tally.errors += 1
+    finally:
+        took_ms = clock.now().monotonic_ms - started_ms
+        tally.concurrent -= 1
+        tally.invocations += 1
+        tally.took(took_ms)
     headers = dict(VERSION)
     if said is not None:
         answer = orjson.dumps(said)
         headers["X-Amz-Function-Error"] = "Unhandled"
     if captured is not None:
-        took_ms = clock.now().monotonic_ms - started_ms
         memory_size = function.settings.memory_mb
         log = log_of(asked.request_id, captured.printed, took_ms, memory_size, captured.memory_mb, said)
         headers["X-Amz-Log-Result"] = b64encode(log).decode()

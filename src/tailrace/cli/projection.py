@@ -1,4 +1,4 @@
-"""`tailrace projection ls|show|verify|rebuild|swap`: what projections say, whether it is right, and another build of one.
+"""`tailrace projection ls|show|verify|rebuild|swap|drop`: what projections say, whether it is right, and another build of one.
 
 Rules of this file: options and output; the `projection` verbs do it. What is only read is answered without a server too. Registered in `main`.
 """
@@ -209,3 +209,25 @@ def swap(name: str, force: bool, dry_run: bool, directory: Path, as_json: bool) 
         click.echo(f"{name} is served from build {answer['build']}; removed: {removed}")
     if answer["not_ready"]:
         click.echo(click.style(f"  it is not ready: {printable(answer['not_ready'])}", fg="yellow"))
+
+
+@projection.command()
+@click.argument("name")
+@dry_run
+@options.options(options.data, options.as_json)
+def drop(name: str, dry_run: bool, directory: Path, as_json: bool) -> None:
+    """Forget the projection NAME, which the app does not declare any more: its rows, checkpoints and dead letters.
+
+    Rows in a table or a DuckDB file stay there.
+
+    \b
+    Example: tailrace projection drop sales --dry-run
+    Next:    tailrace dev app.py
+    """
+    answer = ask(directory, "projection.drop", {"projection": name, "dry_run": dry_run})
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    click.echo(f"{name}: {answer['rows']} rows {'would go' if dry_run else 'are gone'}")
+    for place in answer["left"]:
+        click.echo(f"  rows in {printable(place)} stay there")

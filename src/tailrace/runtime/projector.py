@@ -12,9 +12,10 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any, Final, Protocol
 
-from tailrace.app.projection import Projection
+from tailrace.app.projection import Projection, mapping_id
 from tailrace.deadletters.head import head_prefix
 from tailrace.errors import PortError
 from tailrace.leases.rows import key_of
@@ -32,7 +33,8 @@ LOOK_MS: Final = 1_000
 """How often a build that is filled asks whether it has caught up, and how long a failing store is left alone."""
 STUCK_LOOK_MS: Final = 60_000
 """How often one asks that cannot be served because some items failed."""
-FORGETTING_MS: Final = 3_600_000
+FORGETTING_MS: Final = 86_400_000 // BUCKETS
+"""One bucket after the other is looked through for tombstones, all of them in a day: every row has to be read for it."""
 SLICE: Final = 50
 OWN: Final = ("checkpoint", "ledger", "head", "parked", "deadletter", "passed", "outbox", "pause")
 """What delivery keeps under a mapping's id; its `mapping` row goes last."""
@@ -72,7 +74,7 @@ class Projector:
         self._state = state
         self._clock = clock
         self._busy: set[str] = set()
-        self._locks = {each.id: asyncio.Lock() for each in projections}
+        self._locks = {each.mapping_id: asyncio.Lock() for each in projections}
         self._group: asyncio.TaskGroup | None = None
 
     @property
@@ -103,7 +105,7 @@ class Projector:
 
     def is_bringing_up(self, projection: Projection) -> bool:
         """Whether its newest build is on its way."""
-        return self._locks[projection.id].locked()
+        return self._locks[projection.mapping_id].locked()
 
     async def rebuild(self, projection: Projection) -> Build:
         """Begin another build of the version beside the one there is. Raises: StoreError."""
@@ -120,7 +122,7 @@ class Projector:
     # ---- bringing up -------------------------------------------------------------------------------------------------
 
     async def _bring_up(self, projection: Projection) -> None:
-        async with self._locks[projection.id]:
+        async with self._locks[projection.mapping_id]:
             is_begun = False
             while True:
                 try:
@@ -219,13 +221,10 @@ class Projector:
             ):  # rows in another place stay there: its owner knows what to do with them
                 await remove_rows(self.builds.store(projection, build.name))
             await self.builds.forget(build)
-        for mapping in await self._mappings_of(projection):
-            if int(mapping.rpartition("@v")[2]) not in declared:
-                await self._forget_mapping(mapping)
-
-    async def _mappings_of(self, projection: Projection) -> list[str]:
-        rows = await self._state.query(key_of("mapping", self._app, f"{projection.id}@v"))
-        return [str(row.fields["id"]) for row in rows]
+        current = {mapping_id(projection.id, version) for version in declared}
+        for row in await self._state.query(key_of("mapping", self._app, f"{projection.id}@v")):
+            if row.fields["id"] not in current:
+                await self._forget_mapping(str(row.fields["id"]))
 
     async def _forget_mapping(self, id: str) -> None:
         for kind in OWN:
@@ -263,13 +262,18 @@ class Projector:
         return any(outcome == "trimmed" and last > since for _, last, _, outcome in ranges)
 
     async def _forget(self) -> None:
-        while True:
+        for number in cycle(range(BUCKETS)):
             await self._clock.sleep_until(self._clock.now().monotonic_ms + FORGETTING_MS)
             for projection in self.projections:
-                with suppress(PortError):  # the next hour tries again
+                with suppress(PortError):  # tomorrow tries again
                     for _, store in await self.builds.current(projection):
                         await forget_tombstones(
-                            store, self._state, self._app, projection.mapping_id, self._clock.now().wall_ms
+                            store,
+                            self._state,
+                            self._app,
+                            projection.mapping_id,
+                            number,
+                            self._clock.now().wall_ms,
                         )
 
 

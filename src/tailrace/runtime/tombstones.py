@@ -5,7 +5,6 @@ back, and the item has neither parked changes nor dead letters; and only if it i
 and then.
 """
 
-import asyncio
 from collections.abc import Sequence
 
 from tailrace.deadletters.entry import deadletter_prefix, read_deadletter
@@ -13,32 +12,30 @@ from tailrace.deadletters.head import head_prefix
 from tailrace.errors import StateConflict
 from tailrace.leases.checkpoint import MARK_AGE_MS
 from tailrace.ports import ProjectionStore, StateStore
-from tailrace.projections.rows import BUCKETS, RowChange
+from tailrace.projections.rows import RowChange
 
 SLICE = 50
 
 
 async def forget_tombstones(
-    store: ProjectionStore, state: StateStore, app: str, mapping_id: str, now_ms: int
+    store: ProjectionStore, state: StateStore, app: str, mapping_id: str, number: int, now_ms: int
 ) -> int:
-    """Remove what has expired of one build. Returns: how many rows. Raises: StoreError, Unavailable."""
-    kept = {str(row.fields["key"]) for row in await state.query(head_prefix(app, mapping_id))}
-    for row in await state.query(deadletter_prefix(app, mapping_id)):
-        kept.add(read_deadletter(row.fields).record.key.hex())
+    """Remove what has expired of one bucket of a build. Returns: how many rows. Raises: StoreError, Unavailable."""
     before_ms = now_ms - MARK_AGE_MS
-    removed = 0
-    for number in range(BUCKETS):
-        found = [
-            RowChange(each, None)
-            for each in await store.bucket(number)
-            if each.image is None and each.at_ms < before_ms and each.key not in kept
-        ]
-        removed += await _remove_all(store, found)
-        await asyncio.sleep(0)
-    empty = [
-        RowChange(each, None) for each in await store.groups() if each.count == 0 and each.at_ms < before_ms
+    found = [
+        RowChange(each, None)
+        for each in await store.bucket(number)
+        if each.image is None and each.at_ms < before_ms
     ]
-    return removed + await _remove_all(store, empty)
+    if found:
+        kept = {str(row.fields["key"]) for row in await state.query(head_prefix(app, mapping_id))}
+        for row in await state.query(deadletter_prefix(app, mapping_id)):
+            kept.add(read_deadletter(row.fields).record.key.hex())
+        found = [each for each in found if each.row.key not in kept]
+    if number == 0:  # groups are in no bucket: once in each round
+        groups = await store.groups()
+        found += [RowChange(each, None) for each in groups if each.count == 0 and each.at_ms < before_ms]
+    return await _remove_all(store, found)
 
 
 async def _remove_all(store: ProjectionStore, changes: Sequence[RowChange]) -> int:

@@ -57,13 +57,13 @@ class Verdict:
             self.differences.append(difference)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Suspect:
-    """An item whose row is not as the table has it."""
+    """An item whose row is not as the table has it. Shape: `sequence` is the row's, None without one."""
 
     keys: Item
     image: Item | None
-    row: AppliedItem | None
+    sequence: int | None
 
 
 async def verify(
@@ -80,12 +80,15 @@ async def verify(
         some = dict(list(suspects.items())[start : start + PAGE])
         now = {row.key: row for row in await store.items(list(some))}
         for key, suspect in some.items():
-            if now.get(key) != suspect.row:
+            row = now.get(key)
+            if (None if row is None else row.sequence) != suspect.sequence:
                 continue  # it was on its way and has arrived
+            found = None if row is None else row.image
+            if found == suspect.image:
+                continue
             if not is_settled and key not in parked:
                 verdict.in_flight += 1
                 continue
-            found = None if suspect.row is None else suspect.row.image
             reason = f"parked: tailrace dlq redrive {projection.mapping_id}" if key in parked else ""
             verdict.differs(
                 Difference("item", orjson.dumps(suspect.keys).decode(), suspect.image, found, reason)
@@ -96,10 +99,7 @@ async def verify(
 async def _suspects(
     verdict: Verdict, projector: Projector, projection: Projection, store: ProjectionStore
 ) -> tuple[dict[str, _Suspect], int]:
-    rows: dict[str, AppliedItem] = {}
-    for number in range(BUCKETS):
-        rows.update({row.key: row for row in await store.bucket(number)})
-        await asyncio.sleep(0)
+    rows = await _seen(store)
     suspects: dict[str, _Suspect] = {}
     after: Mapping[str, Any] | None = None
     while True:
@@ -108,17 +108,32 @@ async def _suspects(
             if not projection.is_of(keys):
                 continue
             verdict.items += 1
-            row = rows.pop(key, None)
-            if row is None or row.image != image:
-                suspects[key] = _Suspect(keys, image, row)
+            sequence, content = rows.pop(key, (None, None))
+            if content != _content(image):
+                suspects[key] = _Suspect(keys, image, sequence)
         await asyncio.sleep(0)
         if (after := page.after) is None:
             break
-    for key, row in rows.items():
-        if row.image is not None:
-            keys = {name: row.image[name] for name in key_names(projection.table)}
-            suspects[key] = _Suspect(keys, None, row)
+    for key in [key for key, (_, content) in rows.items() if content is not None]:
+        for row in await store.items([key]):
+            if row.image is not None:
+                keys = {name: row.image[name] for name in key_names(projection.table)}
+                suspects[key] = _Suspect(keys, None, row.sequence)
     return suspects, page.position
+
+
+async def _seen(store: ProjectionStore) -> dict[str, tuple[int | None, int | None]]:
+    """Item → its row's sequence number and what its image hashes to, which is small enough to hold for all of them."""
+    found: dict[str, tuple[int | None, int | None]] = {}
+    for number in range(BUCKETS):
+        for row in await store.bucket(number):
+            found[row.key] = (row.sequence, None if row.image is None else _content(row.image))
+        await asyncio.sleep(0)
+    return found
+
+
+def _content(image: Item) -> int:
+    return hash(orjson.dumps(image, option=orjson.OPT_SORT_KEYS))
 
 
 async def _settled(projector: Projector, projection: Projection, clock: Clock, position: int) -> bool:

@@ -19,6 +19,7 @@ from tailrace.mapping.commands import Completion, LeaseLost, Pause, Released, Re
 from tailrace.mapping.reader import Budget
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Clock, Shard, Sink, Source, StateStore, StateWrite, StreamRef
+from tailrace.projections.builds import served_key
 from tailrace.runtime.courier import Courier
 from tailrace.runtime.driver import Driver
 from tailrace.runtime.forgetting import forget_leases, forget_shards
@@ -210,9 +211,15 @@ class Worker:
         }
         for row in await self._state.query(key_of("mapping", self.app.name, "")):
             name = str(row.fields["id"])
-            if name.rpartition("@v")[0] in projections:
+            projection = name.rpartition("@v")[0]
+            if projection in projections:
                 continue  # an earlier version: what it has not handled the new one reads from the table's items
             if name not in known and not row.fields.get("only_counts"):
+                if projection and await self._state.get(served_key(self.app.name, projection)) is not None:
+                    raise SettingsError(
+                        f"app {self.app.name!r} has rows of a projection {projection!r} that it no longer declares",
+                        hint=f"tailrace projection drop {projection}, or declare it again under its old name, id={projection!r}",
+                    )
                 raise SettingsError(
                     f"app {self.app.name!r} has checkpoints of a handler {name!r} that it no longer declares: what it "
                     "has not handled would be forgotten",

@@ -4,6 +4,7 @@ Rules of this file: what is only read is read from the rows, so that it answers 
 needs the function, or changes something, needs the running app. Registered by `verbs`.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
@@ -11,15 +12,24 @@ from tailrace.app.projection import Projection
 from tailrace.deadletters.head import head_prefix
 from tailrace.errors import TailraceError
 from tailrace.leases.rows import key_of
-from tailrace.ports import ProjectionStore
+from tailrace.ports import ProjectionStore, StateWrite
 from tailrace.projections.builds import Build, builds_prefix, read_build, read_served, served_key
-from tailrace.projections.rows import Group, build_name, group_key, groups_prefix, read_group_row
-from tailrace.runtime.projector import Projector
+from tailrace.projections.rows import (
+    BUCKETS,
+    Group,
+    build_name,
+    group_key,
+    groups_prefix,
+    items_prefix,
+    read_group_row,
+)
+from tailrace.runtime.projector import OWN, Projector
 from tailrace.runtime.verifying import verify
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.letters import kept
 from tailrace.server.progress import words_of
 
+SLICE = 500
 STATE = "state"
 """Where rows are kept that can be read without the app."""
 
@@ -210,3 +220,51 @@ async def projection_swap(subject: Subject, arguments: Arguments) -> AsyncGenera
     if not answer["dry_run"]:
         await projector.swap(projection, build.name)
     yield {**answer, "not_ready": why}
+
+
+@verb("projection.drop", changes=True, works_offline=True)
+async def projection_drop(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
+    """Arguments: projection, dry_run. Forgets a projection that no app here declares any more, with its mappings; in slices."""
+    found = named(subject, arguments)
+    if found.projector is not None:
+        raise TailraceError(
+            f"{found.id!r} is declared by the app that runs here.",
+            hint="remove it from the app, then drop it",
+        )
+    rows = 0
+    for prefix in own_prefixes(subject, found):
+        rows += await _remove(subject, prefix, dry_run=bool(arguments.get("dry_run")))
+    yield {
+        "projection": found.id, "rows": rows, "dry_run": bool(arguments.get("dry_run")),
+        "left": sorted({each.into for each in found.builds if each.into != STATE}),
+    }  # fmt: skip
+
+
+def own_prefixes(subject: Subject, found: Named) -> list[str]:
+    """The rows of a projection in the state: items and groups, mappings, and last what names it, so that a drop can be repeated."""
+    engine = subject.engine
+    names = [build_name(found.id, each.name) for each in found.builds]
+    mappings = [row.fields["id"] for row in engine.state_query(key_of("mapping", found.app, f"{found.id}@v"))]
+    prefixes = [items_prefix(found.app, name, number) for name in names for number in range(BUCKETS)]
+    prefixes += [groups_prefix(found.app, name) for name in names]
+    for mapping in mappings:
+        prefixes += [key_of(kind, found.app, mapping, "") for kind in OWN]
+        prefixes += [key_of(kind, found.app, mapping) for kind in ("pause", "mapping")]
+    return [*prefixes, builds_prefix(found.app, found.id), served_key(found.app, found.id)]
+
+
+async def _remove(subject: Subject, prefix: str, *, dry_run: bool) -> int:
+    """The rows below a prefix that ends in `/`, or the one row of that key."""
+    engine = subject.engine
+    if not prefix.endswith("/"):
+        keys = [prefix] if engine.state_get(prefix) is not None else []
+    else:
+        keys = [row.key for row in engine.state_query(prefix)]
+    if dry_run:
+        return len(keys)
+    for start in range(0, len(keys), SLICE):
+        engine.state_transact([StateWrite(key, None) for key in keys[start : start + SLICE]])
+        if subject.flushed is not None:
+            await subject.flushed()
+        await asyncio.sleep(0)
+    return len(keys)

@@ -25,6 +25,7 @@ from tailrace.ports import ItemWrite, StateStore
 from tailrace.projections.rows import AppliedItem, Group, ProjectedRow, RowChange, bucket_of
 from tailrace.sinks.dynamodb_table import for_boto3
 from tailrace.values.types import AttributeValue, Item
+from tailrace.values.wire import read_item
 
 ROWS_AT_ONCE: Final = 99
 """TransactWriteItems takes a hundred actions."""
@@ -81,7 +82,7 @@ class RemoteRows:
     async def get(self, table: str, key: Item) -> Item | None:
         """One item. Raises: StoreError."""
         answer = await self._call("get_item", TableName=table, Key=key, ConsistentRead=True)
-        return None if "Item" not in answer else from_boto3(answer["Item"])
+        return None if "Item" not in answer else read_item(from_boto3(answer["Item"]))
 
     async def query(self, table: str, name: str, value: str) -> list[Item]:
         """All items of one partition. Raises: StoreError."""
@@ -92,7 +93,7 @@ class RemoteRows:
         found: list[Item] = []
         while True:
             answer = await self._call("query", **asked)
-            found += [from_boto3(each) for each in answer["Items"]]
+            found += [read_item(from_boto3(each)) for each in answer["Items"]]
             if "LastEvaluatedKey" not in answer:
                 return found
             asked["ExclusiveStartKey"] = answer["LastEvaluatedKey"]

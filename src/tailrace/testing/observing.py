@@ -113,6 +113,9 @@ class ObservingSink:
         """What the sink says."""
         notes, table = self._deliveries, batch.stream.table
         fresh = [record for record in batch.records if not self._is_marked(record, table)]
+        if self._mapping.kind == "projection":  # it ignores what it has applied
+            applied = {change.record.sequence for change in notes.delivered}
+            fresh = [record for record in fresh if record.sequence not in applied]
         for record in batch.records:
             notes.called.pop(record.sequence, None)
         notes.attempts.update(record.sequence for record in batch.records)

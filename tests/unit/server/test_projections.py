@@ -1,12 +1,15 @@
 """The `projection` verbs, asked in a world: what is there, whether it is right, rebuilding, swapping."""
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from tailrace.errors import TailraceError
+from tailrace import App, Change
+from tailrace.errors import SettingsError, TailraceError
 from tailrace.ports import StateWrite
+from tailrace.server.control import Subject, find_verb
 from tailrace.testing import World
 from tests.unit.sinks.test_projected import Orders
 
@@ -153,3 +156,56 @@ def test_a_swap_to_what_failed_needs_force(world: World, orders: Orders) -> None
         ask(world, "swap", projection="sales")
     ask(world, "swap", projection="sales", force=True)
     assert dict(world.projected("sales").items()) == {"NL": Decimal(5), "BE": Decimal(7)}
+
+
+def test_a_projection_that_is_declared_no_more_stops_the_start_until_it_is_dropped(
+    world: World, orders: Orders
+) -> None:
+    with pytest.raises(TailraceError, match="'sales' is declared by the app that runs here"):
+        ask(world, "drop", projection="sales")
+    world.kill()
+    without = App("shop")
+    orders_of_it = without.table("orders", pk="id")
+
+    @without.on(orders_of_it)
+    def seen(change: Change) -> None: ...
+
+    with pytest.raises(
+        SettingsError, match="has rows of a projection 'sales' that it no longer declares"
+    ) as refused:
+        world.use(without)
+    assert (
+        refused.value.hint
+        == "tailrace projection drop sales, or declare it again under its old name, id='sales'"
+    )
+    (planned,) = drop(world, dry_run=True)
+    assert world.engine.state_query("projection")
+    (dropped,) = drop(world, dry_run=False)
+    assert dropped["rows"] == planned["rows"] > 5
+    assert world.engine.state_query("projection") == []
+    assert world.engine.state_query("mapping/shop/sales") == []
+    world.use(without)
+    world.settle()
+    assert world.delivered(seen) == ["o1", "o2", "o3"]
+
+
+def drop(world: World, *, dry_run: bool) -> list[Any]:
+    """As the command line asks without a server."""
+    subject = Subject(world.engine, world.clock, is_offline=True)
+
+    async def collect() -> list[Any]:
+        asked = find_verb("projection.drop").run(subject, {"projection": "sales", "dry_run": dry_run})
+        return [value async for value in asked]
+
+    return asyncio.run(collect())
+
+
+def test_an_applied_change_counts_as_delivered_once(world: World) -> None:
+    made = Orders()
+    world.use(made.app)
+    with world.faults(duplicates=0.9, seed=1):
+        for name in ("o1", "o2", "o3"):
+            world.put(made.Order(id=name))
+        world.settle()
+    assert world.struck
+    assert world.delivered(made.sales) == ["o1", "o2", "o3"]

@@ -170,7 +170,7 @@ def test_tombstones_go_when_nothing_can_bring_the_item_back(world: World, orders
     assert len(world.engine.state_query("projection-item/")) == 1
     world.advance("47h")
     assert len(world.engine.state_query("projection-item/")) == 1
-    world.advance("3h")
+    world.advance("26h")
     assert world.engine.state_query("projection-item/") == []
     assert world.engine.state_query("projection-group/") == []
 

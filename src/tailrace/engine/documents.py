@@ -23,6 +23,8 @@ FIRST_TABLE: Final = 16
 VERSION: Final = 1
 IndexStatus: TypeAlias = Literal["CREATING", "ACTIVE", "DELETING"]
 Busy: TypeAlias = Literal["CREATING", "UPDATING", "DELETING"]
+DELAYS_MS: Final[dict[Busy, int]] = {"CREATING": 5_000, "UPDATING": 4_000, "DELETING": 3_000}
+"""What AWS takes, about. Source: semantics §1.2 for UPDATING; the others are of the same order."""
 DocumentT = TypeVar("DocumentT")
 
 

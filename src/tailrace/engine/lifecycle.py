@@ -16,7 +16,7 @@ import msgspec
 from tailrace.engine import table_settings
 from tailrace.engine.catalog import Catalog, Table
 from tailrace.engine.description import describe
-from tailrace.engine.documents import Busy, TableDocument
+from tailrace.engine.documents import DELAYS_MS, Busy, TableDocument
 from tailrace.engine.index_lifecycle import IndexLifecycle
 from tailrace.engine.lineage import Lineage
 from tailrace.engine.settings import EngineSettings
@@ -26,8 +26,6 @@ from tailrace.tables.definition import TableChange, TableDefinition, check_chang
 from tailrace.tables.index_rules import IndexUpdates
 from tailrace.tables.limits import LIST_PAGE, TABLES
 
-DELAYS_MS: Final[dict[Busy, int]] = {"CREATING": 5_000, "UPDATING": 4_000, "DELETING": 3_000}
-"""What AWS takes, about. Source: semantics §1.2 for UPDATING; the others are of the same order."""
 IN_USE: Final[dict[Busy, str]] = {
     "CREATING": "Table is being created",
     "UPDATING": "Table is being updated",

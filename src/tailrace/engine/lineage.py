@@ -11,7 +11,7 @@ import msgspec
 
 from tailrace.engine.catalog import NEVER_MS, Catalog, Stream
 from tailrace.engine.committer import Committer
-from tailrace.engine.documents import StreamDocument, TableDocument
+from tailrace.engine.documents import DELAYS_MS, StreamDocument, TableDocument
 from tailrace.engine.sequences import Sequences
 from tailrace.engine.settings import EngineSettings
 from tailrace.engine.trimming import Trimming
@@ -225,15 +225,16 @@ class Lineage:
         return sorted(found, key=lambda stream: stream.document.created_ms)
 
     def status(self, stream: Stream) -> str:
-        """AWS's StreamStatus: what its table waits for shows here too."""
+        """AWS's StreamStatus: while its table waits for the stream, the stream is not there yet, or not gone yet."""
         document = stream.document
         is_off = document.disabled_ms is not None
         table = self._catalog.tables.get(document.table)
         is_waiting = (
             table is not None
-            and table.schema.number == document.table_number
-            and table.document.busy is not None
             and table.document.label == document.label
+            and (busy := table.document.busy) is not None
+            and (document.disabled_ms or document.created_ms)
+            >= table.document.busy_until_ms - DELAYS_MS[busy]
         )
         if is_waiting:
             return "DISABLING" if is_off else "ENABLING"

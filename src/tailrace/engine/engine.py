@@ -45,6 +45,7 @@ from tailrace.ports import (
     StreamRef,
 )
 from tailrace.streams.envelopes import log_row
+from tailrace.streams.iterators import Start
 from tailrace.streams.record import ViewType, change_record
 from tailrace.tables.definition import TableChange, TableDefinition
 from tailrace.tables.indexes import Index
@@ -334,11 +335,9 @@ class Engine:
         """DescribeStream; `filter` is ShardFilter. Returns: AWS's StreamDescription. Raises: ApiError."""
         return self._streams.describe(arn, limit, start_shard_id, filter)
 
-    def get_shard_iterator(
-        self, arn: str, shard_id: str, iterator_type: str, sequence_number: str | None = None
-    ) -> str:
+    def get_shard_iterator(self, arn: str, shard_id: str, start: Start) -> str:
         """GetShardIterator. Returns: the token. Raises: ApiError."""
-        return self._streams.iterator(arn, shard_id, iterator_type, sequence_number)
+        return self._streams.iterator(arn, shard_id, start)
 
     def get_records(self, token: str, limit: int | None = None) -> RecordsPage:
         """GetRecords. Returns: (records, next token or None, view type). Raises: ApiError."""

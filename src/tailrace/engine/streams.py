@@ -7,7 +7,7 @@ Source: semantics §1.1, §1.5–1.7.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, assert_never
 
 from tailrace.engine.catalog import Catalog, Stream
 from tailrace.engine.committer import Committer
@@ -19,9 +19,9 @@ from tailrace.errors import ApiError, validation_error
 from tailrace.ports import Clock, LogRow, Page, StreamRef
 from tailrace.streams.arns import parse_stream_arn
 from tailrace.streams.envelopes import read_log_row
-from tailrace.streams.iterators import Iterator, read_token
+from tailrace.streams.iterators import Iterator, Start, read_token
 from tailrace.streams.record import ChangeRecord, ViewType
-from tailrace.streams.sequence import SequenceNumber
+from tailrace.streams.sequence import SequenceNumber, is_older_than_any
 from tailrace.streams.shards import Shard, children
 from tailrace.tables.limits import LIST_PAGE, RECORDS_PAGE, RECORDS_PAGE_BYTES
 
@@ -29,7 +29,11 @@ READ_BYTES: Final = 8 * 1024 * 1024
 """Most that one read of a shard holds in memory, about."""
 FIRST_ROWS: Final = 100
 TRIMMED: Final = "The operation attempted to read past the oldest stream record in a shard."
-BY_NUMBER: Final = ("AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER")
+FUTURE: Final = (
+    "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. "
+    "timestampInMillis: {}, currentTimestampInMillis: {}"
+)
+"""Kinesis' words: DynamoDB's were not captured [U]."""
 
 
 class RecordsPage(NamedTuple):
@@ -194,33 +198,37 @@ class StreamReader:
 
     # ---- iterators and pages -----------------------------------------------------------------------------------
 
-    def iterator(self, arn: str, shard_id: str, iterator_type: str, sequence_number: str | None) -> str:
+    def iterator(self, arn: str, shard_id: str, start: Start) -> str:
         """GetShardIterator. Raises: ApiError."""
-        is_by_number = iterator_type in BY_NUMBER
-        if is_by_number and sequence_number is None:
-            raise validation_error(
-                f"SequenceNumber must be specified when ShardIteratorType is {iterator_type}"
-            )
-        if not is_by_number and sequence_number is not None:
-            raise validation_error(
-                f"SequenceNumber must not be specified when ShardIteratorType is {iterator_type}"
-            )
         stream = self._stream(arn)
         now = self._clock.now()
         shard = self._shard(stream, shard_id, now.wall_ms)
-        match iterator_type:
+        return Iterator(arn, shard_id, self._after(shard, start, now.wall_ms), now.wall_ms).token()
+
+    def _after(self, shard: Shard, start: Start, wall_ms: int) -> int:
+        match start.kind:
             case "TRIM_HORIZON":
-                after = 0
+                return 0
             case "LATEST":
-                after = self._sequences.last if shard.ending is None else shard.ending
-            case _:
-                assert sequence_number is not None
-                after = int(SequenceNumber.from_wire(sequence_number))
-                if iterator_type == "AT_SEQUENCE_NUMBER":
-                    after -= 1
-                if after < self._trimming.through(shard.number, now.wall_ms):
+                return self._sequences.last if shard.ending is None else shard.ending
+            case "AT_TIMESTAMP":
+                assert start.timestamp_ms is not None
+                if start.timestamp_ms > wall_ms:
+                    raise validation_error(FUTURE.format(start.timestamp_ms, wall_ms))
+                after = self._trimming.last_before(shard.number, start.timestamp_ms)
+                return 0 if after <= self._trimming.through(shard.number, wall_ms) else after
+            case "AT_SEQUENCE_NUMBER" | "AFTER_SEQUENCE_NUMBER":
+                assert start.sequence_number is not None
+                if is_older_than_any(start.sequence_number):
                     raise ApiError("TrimmedDataAccessException", TRIMMED)
-        return Iterator(arn, shard_id, after, now.wall_ms).token()
+                after = int(SequenceNumber.from_wire(start.sequence_number))
+                if start.kind == "AT_SEQUENCE_NUMBER":
+                    after -= 1
+                if after < self._trimming.through(shard.number, wall_ms):
+                    raise ApiError("TrimmedDataAccessException", TRIMMED)
+                return after
+            case _:
+                assert_never(start.kind)
 
     def _shard(self, stream: Stream, shard_id: str, wall_ms: int) -> Shard:
         for shard in self._lineage.readable_shards(stream, wall_ms):

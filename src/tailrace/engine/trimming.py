@@ -51,19 +51,25 @@ class Trimming:
 
     def through(self, shard: int, wall_ms: int) -> int:
         """The last record that is gone now, 0 for none. About sixty small reads, and only when there is something new."""
-        known = self.known(shard)
-        rows = self._committer.read_durable_log(shard, known, 1)
-        if not rows or not self.is_gone(rows[0], wall_ms):
-            return known
+        gone = self.last_before(shard, wall_ms - self._retention_ms)
+        if gone > self.known(shard):
+            self._through[shard] = gone
+        return gone
+
+    def last_before(self, shard: int, moment_ms: int) -> int:
+        """The last record that was written before a moment; without one that is left, the last known to be gone."""
+        low = self.known(shard)
+        rows = self._committer.read_durable_log(shard, low, 1)
+        if not rows or created_ms(rows[0]) >= moment_ms:
+            return low
         low, high = rows[0].sequence, (1 << 63) - 1
         while low < high:
             middle = (low + high) // 2
             rows = self._committer.read_durable_log(shard, middle, 1)
-            if rows and self.is_gone(rows[0], wall_ms):
+            if rows and created_ms(rows[0]) < moment_ms:
                 low = rows[0].sequence
             else:
                 high = middle
-        self._through[shard] = low
         return low
 
     def last(self, shard: Shard) -> int:

@@ -33,6 +33,11 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """A point in time: seconds since the epoch, perhaps with a fraction."""
+
+
+@dataclass(frozen=True, slots=True)
 class Flag:
     """A boolean."""
 
@@ -80,7 +85,7 @@ class Anything:
     """A member that is accepted and not looked into."""
 
 
-Shape: TypeAlias = Text | Whole | Flag | Many | Mapped | Structure | Values | AnyValue | Anything
+Shape: TypeAlias = Text | Whole | Moment | Flag | Many | Mapped | Structure | Values | AnyValue | Anything
 
 
 @dataclass(frozen=True, slots=True)

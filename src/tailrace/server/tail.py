@@ -17,7 +17,7 @@ from tailrace.ports import StreamRef
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.streams.arns import label_of
 from tailrace.streams.envelopes import event_id
-from tailrace.streams.iterators import read_token
+from tailrace.streams.iterators import Start, read_token
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import Shard
 
@@ -58,7 +58,7 @@ class Follower:
         if stream is None:
             return
         for shard in self._engine.shards_of(stream.arn):
-            token = self._engine.get_shard_iterator(stream.arn, shard.shard_id, "LATEST")
+            token = self._engine.get_shard_iterator(stream.arn, shard.shard_id, Start("LATEST"))
             latest = read_token(token, self._engine.clock.now()).after
             self._floor = max(self._floor, latest)
 

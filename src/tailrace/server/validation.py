@@ -17,6 +17,7 @@ from tailrace.server.shapes import (
     Input,
     Many,
     Mapped,
+    Moment,
     Shape,
     Structure,
     Text,
@@ -124,6 +125,8 @@ def predicate(shape: Shape) -> Predicate:
             low = -(2**63) if minimum is None else minimum
             high = 2**63 if maximum is None else maximum
             return lambda value: type(value) is int and low <= value <= high
+        case Moment():
+            return lambda value: type(value) in (int, float)
         case Flag():
             return lambda value: type(value) is bool
         case Values() | AnyValue():
@@ -196,6 +199,11 @@ def read_types(shape: Shape, value: Any, *, is_element: bool = False) -> Any:
             if isinstance(value, bool | str):
                 raise _not_convertible(value, kind)
             return int(value)
+        case Moment():
+            _refuse_collections(value, "Date")
+            if isinstance(value, bool | str):
+                raise _not_convertible(value, "Date")
+            return value
         case Flag():
             return read_boolean(value)
         case Many(of):
@@ -356,7 +364,7 @@ def violations(shape: Shape, value: Any, path: str) -> Iterator[str]:
                 yield from violations(of, one, f"{path}.{index}.member")
         case Mapped():
             yield from _map_violations(shape, value, path)
-        case Flag() | Values() | AnyValue() | Anything():
+        case Moment() | Flag() | Values() | AnyValue() | Anything():
             return
         case _:
             assert_never(shape)

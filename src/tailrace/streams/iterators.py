@@ -6,8 +6,9 @@ version and a checksum, so that garbage is told from age. Layout: docs/formats/t
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final, Self
+from typing import Final, Literal, Self, TypeAlias
 
 import msgspec
 
@@ -18,6 +19,22 @@ from tailrace.streams.moment import Now
 FORMAT: Final = 1
 LIFE_MS: Final = 900_000
 CHECKSUM_BYTES: Final = 8
+StartKind: TypeAlias = Literal[
+    "TRIM_HORIZON", "LATEST", "AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER", "AT_TIMESTAMP"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where in a shard a client wants to begin.
+
+    Shape:   `sequence_number`, as it stands on the wire, with AT_ and AFTER_SEQUENCE_NUMBER and only with them;
+             `timestamp_ms` with AT_TIMESTAMP and only with it.
+    """
+
+    kind: StartKind
+    sequence_number: str | None = None
+    timestamp_ms: int | None = None
 
 
 class Iterator(msgspec.Struct, frozen=True, array_like=True):

@@ -44,6 +44,15 @@ class SequenceNumber(int):
         return cls(digits)
 
 
+def is_older_than_any(text: str) -> bool:
+    """Whether a number on the wire is smaller than every number that was ever issued.
+
+    >>> is_older_than_any("000000000000000000001"), is_older_than_any(SequenceNumber(0).wire)
+    (True, False)
+    """
+    return text.isascii() and text.isdigit() and int(text) < int(SequenceNumber(0).wire)
+
+
 def following(last: int, wall_ms: int) -> int:
     """The number after `last`: never smaller than the clock's, always greater than the last one."""
     return max(last + 1, wall_ms << CLOCK_BITS)

@@ -12,8 +12,7 @@ from typing import Final
 
 from tailrace.app.app import App
 from tailrace.app.app import Mapping as Handler
-from tailrace.errors import PortError, SettingsError, SourceError, StateConflict
-from tailrace.leases.lease import Lease, lease_key, release, renew, take
+from tailrace.errors import PortError, SettingsError, SourceError
 from tailrace.leases.rows import VERSION, key_of
 from tailrace.mapping.commands import Completion, LeaseLost, Pause, Released, Resume
 from tailrace.mapping.reader import Budget
@@ -22,14 +21,14 @@ from tailrace.ports import Clock, Shard, Sink, Source, StateStore, StateWrite, S
 from tailrace.projections.builds import served_key
 from tailrace.runtime.courier import Courier
 from tailrace.runtime.driver import Driver
-from tailrace.runtime.forgetting import forget_leases, forget_shards
+from tailrace.runtime.forgetting import forget_shards
+from tailrace.runtime.leasing import Leasing
 from tailrace.runtime.marks import forget_marks
 from tailrace.runtime.parking import Parker
 from tailrace.runtime.projector import Projector
 from tailrace.runtime.reading import SharedReads
 from tailrace.runtime.recursion import Guards
 from tailrace.runtime.redriver import Progress, Redriver, Request
-from tailrace.runtime.rows import state_write
 from tailrace.runtime.settle import Place, Settler, load_checkpoint, load_start
 from tailrace.runtime.tally import Tallies
 from tailrace.runtime.timed import TimedSink
@@ -89,16 +88,15 @@ class Worker:
             each.id: TimedSink(sink_of(each), clock, self.tallies.of(each.id)) for each in app.mappings
         }
         """Every handler's sink, and how long its attempts take."""
-        self._owner = owner
         self._discovery_ms = discovery_ms
-        self._renewal_ms = renewal_ms
         self._code_version = code_version
         self._reached = reached
         self._ended = ended
         budget = Budget(READ_BUDGET_BYTES)
         names = dict.fromkeys(mapping.table.name for mapping in app.mappings)
         self._tables = [self._table(name, source_of(name), budget) for name in names]
-        self._leases: dict[tuple[str, str], Lease] = {}
+        self.leases = Leasing(app.name, state, clock, owner, renewal_ms, self._lost, reached)
+        """One a shard."""
         self._drivers: dict[tuple[str, str], tuple[Driver, str]] = {}
         self._look = asyncio.Event()
         self._is_stopping = False
@@ -247,7 +245,7 @@ class Worker:
             telling = None if courier is None else tasks.create_task(courier.run(), name="courier")
             projector = self.projector
             projecting = None if projector is None else tasks.create_task(projector.run(), name="projector")
-            renewing = tasks.create_task(self._renew())
+            renewing = tasks.create_task(self.leases.renew())
             forgetting = tasks.create_task(self._forget(), name="forgetting")
             looking = tasks.create_task(self._look_now_and_then())
             await self._load_pauses()
@@ -272,7 +270,7 @@ class Worker:
                 if beside is not None:
                     beside.cancel()
             looking.cancel()
-        await self._release()
+        await self.leases.release()
 
     async def _load_pauses(self) -> None:
         """Learn what is paused before anything begins."""
@@ -346,7 +344,7 @@ class Worker:
         if checkpoint.finished:
             await self._finished(table, handler, stream, shard)
             return
-        lease = await self._lease(stream, shard)
+        lease = await self.leases.of(stream, shard)
         start = await load_start(self._state, place, shard)
         announced = None if self.courier is None else self.courier.announced(handler.id)
         settler = Settler(self._state, place, lease, self._code_version, self._reached, announced)
@@ -373,27 +371,8 @@ class Worker:
     async def _finished(self, table: _Table, handler: Handler, stream: StreamRef, shard: Shard) -> None:
         table.finished.add((handler.id, shard.shard_id))
         self._look.set()
-        place = (stream.label, shard.shard_id)
         if all((each.id, shard.shard_id) in table.finished for each in table.handlers):
-            lease = self._leases.pop(place, None)
-            if lease is not None:  # or it would be renewed for ever
-                with suppress(PortError):
-                    await self._state.transact([state_write(release(lease))])
-
-    # ---- leases ------------------------------------------------------------------------------------------------------
-
-    async def _lease(self, stream: StreamRef, shard: Shard) -> Lease:
-        place = (stream.label, shard.shard_id)
-        held = self._leases.get(place)
-        if held is not None:
-            return held
-        key = lease_key(self.app.name, stream.label, shard.shard_id)
-        row = await self._state.get(key)
-        lease, write = take(key, None if row is None else row.fields, self._owner)
-        await self._state.transact([state_write(write)])
-        self._leases[place] = lease
-        self._reached("lease.taken")
-        return lease
+            await self.leases.give_back(stream, shard)
 
     async def _forget(self) -> None:
         while True:
@@ -404,52 +383,9 @@ class Worker:
                     for handler in table.handlers:
                         await forget_marks(self._state, self.app.name, handler.id, self._clock.now().wall_ms)
                         await forget_shards(self._state, self.app.name, handler.id, present)
-                    await self._forget_leases(present)
+                    await self.leases.forget(present)
 
-    async def _forget_leases(self, present: list[tuple[StreamRef, list[Shard]]]) -> None:
-        """Leases of shards of these streams that have vanished, and that nobody holds."""
-        known = {
-            lease_key(self.app.name, stream.label, shard.shard_id)
-            for stream, shards in present
-            for shard in shards
-        }
-        for stream, _ in present:
-            await forget_leases(self._state, lease_key(self.app.name, stream.label, ""), known)
-
-    async def _renew(self) -> None:
-        while True:
-            await self._clock.sleep_until(self._clock.now().monotonic_ms + self._renewal_ms)
-            for place in list(self._leases):
-                lease = self._leases.get(place)
-                if lease is not None:
-                    await self._renew_one(place, lease)
-
-    async def _renew_one(self, place: tuple[str, str], lease: Lease) -> None:
-        renewed, write = renew(lease)
-        lost = False
-        try:
-            await self._state.transact([state_write(write)])
-        except StateConflict:
-            lost = True
-        except PortError:
-            return  # the store is failing: checkpoints say so, and the next round tries again
-        if place not in self._leases:
-            return  # its shard was finished meanwhile, and the lease given back: there is nothing to keep or to lose
-        if lost:
-            self._lost(place)
-        else:
-            self._leases[place] = renewed
-
-    def _lost(self, place: tuple[str, str]) -> None:
-        del self._leases[place]
+    def _lost(self, lost: str) -> None:
         for (_, shard_id), (driver, _table) in self._drivers.items():
-            if shard_id == place[1]:
+            if shard_id == lost:
                 driver.tell(LeaseLost())
-
-    async def _release(self) -> None:
-        for place, lease in list(self._leases.items()):
-            try:
-                await self._state.transact([state_write(release(lease))])
-            except PortError:
-                continue  # it is somebody else's, or the store is gone: either way it is not ours any more
-            del self._leases[place]

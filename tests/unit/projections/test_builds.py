@@ -25,7 +25,9 @@ from tailrace.projections.rows import (
 
 
 def test_a_build_comes_back_as_it_was() -> None:
-    build = Build("sales", "2.1", "state", False, 7, {"pk": {"S": "a"}}, 3, 1, (("aa", "ValueError: no"),), 9, 4)
+    build = Build(
+        "sales", "2.1", "state", False, 7, {"pk": {"S": "a"}}, 3, 1, (("aa", "ValueError: no"),), 9, 4
+    )
     assert read_build(build_fields(build)) == build
     assert (build.version, build.number) == (2, 1)
     assert read_served(served_fields("sales", "orders", "2.1")) == "2.1"

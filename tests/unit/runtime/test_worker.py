@@ -84,17 +84,19 @@ def test_a_shard_that_is_finished_while_leases_are_renewed_is_no_lost_lease() ->
     with World(shop.app, seed=1, shards=2) as world:
         world.settle()
         worker = world._running[0].worker
-        transact, vanished = worker._state.transact, list(worker._leases)[1]
+        transact, vanished = worker._state.transact, list(worker.leases.held)[1]
 
         async def vanish_first(writes: Any) -> None:
-            if vanished in worker._leases:  # what finishing the shard does, and an hour later forgetting it
-                lease = worker._leases.pop(vanished)
+            if (
+                vanished in worker.leases.held
+            ):  # what finishing the shard does, and an hour later forgetting it
+                lease = worker.leases.held.pop(vanished)
                 await transact([StateWrite(lease.key, None)])
             await transact(writes)
 
         worker._state.transact = vanish_first  # type: ignore[method-assign]
         world.advance("2h")
-        assert vanished not in worker._leases
+        assert vanished not in worker.leases.held
         assert [lease["counter"] > 5 for lease in leases(world)] == [True]
 
 

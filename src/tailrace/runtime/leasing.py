@@ -1,0 +1,102 @@
+"""The leases that a worker holds: one an app and shard, taken with a new epoch at each start, renewed while it lives.
+
+Rules of this file: transitions are leases/lease.py's; a lease that somebody else has taken is told to whoever reads the shard, and is no longer ours. Made by
+runtime/worker.py.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeAlias
+
+from tailrace.errors import PortError, StateConflict
+from tailrace.leases.lease import Lease, lease_key, release, renew, take
+from tailrace.ports import Clock, Shard, StateStore, StreamRef
+from tailrace.runtime.forgetting import forget_leases
+from tailrace.runtime.rows import state_write
+from tailrace.telemetry import PointReached
+
+Held: TypeAlias = tuple[str, str]
+"""A stream's label and a shard's id."""
+
+
+class Leasing:
+    """The leases of one worker. Shape: `lost` is told the shard whose lease somebody else has taken."""
+
+    def __init__(
+        self, app: str, state: StateStore, clock: Clock, owner: str, renewal_ms: int, lost: Callable[[str], None],
+        reached: PointReached,
+    ) -> None:  # fmt: skip
+        self.held: dict[Held, Lease] = {}
+        self._app = app
+        self._state = state
+        self._clock = clock
+        self._owner = owner
+        self._renewal_ms = renewal_ms
+        self._lost = lost
+        self._reached = reached
+
+    async def of(self, stream: StreamRef, shard: Shard) -> Lease:
+        """The lease of a shard, taken when it is not held yet. Raises: StateConflict, StoreError."""
+        place = (stream.label, shard.shard_id)
+        held = self.held.get(place)
+        if held is not None:
+            return held
+        key = lease_key(self._app, stream.label, shard.shard_id)
+        row = await self._state.get(key)
+        lease, write = take(key, None if row is None else row.fields, self._owner)
+        await self._state.transact([state_write(write)])
+        self.held[place] = lease
+        self._reached("lease.taken")
+        return lease
+
+    async def give_back(self, stream: StreamRef, shard: Shard) -> None:
+        """Nobody reads the shard any more: or its lease would be renewed for ever."""
+        lease = self.held.pop((stream.label, shard.shard_id), None)
+        if lease is not None:
+            with suppress(PortError):
+                await self._state.transact([state_write(release(lease))])
+
+    async def renew(self) -> None:
+        """Renew all of them now and then, until cancelled."""
+        while True:
+            await self._clock.sleep_until(self._clock.now().monotonic_ms + self._renewal_ms)
+            for place in list(self.held):
+                lease = self.held.get(place)
+                if lease is not None:
+                    await self._renew_one(place, lease)
+
+    async def _renew_one(self, place: Held, lease: Lease) -> None:
+        renewed, write = renew(lease)
+        lost = False
+        try:
+            await self._state.transact([state_write(write)])
+        except StateConflict:
+            lost = True
+        except PortError:
+            return  # the store is failing: checkpoints say so, and the next round tries again
+        if place not in self.held:
+            return  # its shard was finished meanwhile, and the lease given back: there is nothing to keep or to lose
+        if lost:
+            del self.held[place]
+            self._lost(place[1])
+        else:
+            self.held[place] = renewed
+
+    async def release(self) -> None:
+        """Give all of them back."""
+        for place, lease in list(self.held.items()):
+            try:
+                await self._state.transact([state_write(release(lease))])
+            except PortError:
+                continue  # it is somebody else's, or the store is gone: either way it is not ours any more
+            del self.held[place]
+
+    async def forget(self, present: list[tuple[StreamRef, list[Shard]]]) -> None:
+        """Remove leases of shards of these streams that have vanished, and that nobody holds. Raises: StoreError."""
+        known = {
+            lease_key(self._app, stream.label, shard.shard_id)
+            for stream, shards in present
+            for shard in shards
+        }
+        for stream, _ in present:
+            await forget_leases(self._state, lease_key(self._app, stream.label, ""), known)

@@ -1,11 +1,14 @@
 """The commands about projections, beside a running server and without one: real processes, killed and started again."""
 
 import json
+import runpy
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from tailrace import connect
 from tests.crash.node import Node, free_port
 
 APP = """
@@ -86,6 +89,10 @@ def test_a_projection_lives_through_a_kill_a_version_and_a_person(tmp_path: Path
     node = begun(tmp_path, 2)
     try:
         wait_for(tmp_path, {"BE": 36, "NL": 104, "FR": 10})
+        app = runpy.run_path(str(tmp_path / "app.py"))["app"]
+        connect(app, tmp_path / "data")
+        assert dict(app.projected("sales")) == {"BE": 36, "NL": 104, "FR": 10}
+        assert (app.projected("sales")["FR"], app.projected("sales").count("BE")) == (Decimal(10), 1)
         (build,) = asked(tmp_path, "ls")
         assert (build["build"], build["served"], build["handler"]) == ("2", True, "sales@v2")
     finally:

@@ -304,7 +304,9 @@ class App:
     def projected(self, projection: Callable[..., Any] | str) -> Projected:
         """What a projection says now, by the keys of its groups: `app.projected(sales)["NL"]`. Raises: SettingsError."""
         return Projected(
-            self._asked("projected"), projection_named(self.name, self._mappings.values(), projection)
+            self._asked("projected"),
+            self.name,
+            projection_named(self.name, self._mappings.values(), projection),
         )
 
     def _asked(self, word: str) -> Ask:

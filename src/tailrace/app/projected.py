@@ -17,8 +17,9 @@ class Projected(Mapping[Any, Any]):
     Shape:   a key is what `by` gives: a value, a tuple for several fields, None without `by`.
     """
 
-    def __init__(self, ask: Ask, projection: Projection) -> None:
+    def __init__(self, ask: Ask, app: str, projection: Projection) -> None:
         self._ask = ask
+        self._name = f"{app}/{projection.id}"
         self._projection = projection
 
     def __repr__(self) -> str:
@@ -62,6 +63,6 @@ class Projected(Mapping[Any, Any]):
         return groups
 
     def _answer(self, keys: list[str] | None) -> Mapping[str, Any]:
-        (answer,) = self._ask("projection.read", {"projection": self._projection.id, "keys": keys})
+        (answer,) = self._ask("projection.read", {"projection": self._name, "keys": keys})
         found: Mapping[str, Any] = answer
         return found

@@ -5,7 +5,7 @@ The part of `World` that a test reads.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,15 @@ class Running:
     app: App
     worker: Worker
     task: asyncio.Task[None]
+
+    def is_asked(self, arguments: Mapping[str, Any]) -> bool:
+        """Whether a verb with these arguments is about a handler or a projection of this app."""
+        names = {mapping.projection.id for mapping in self.app.mappings if mapping.projection is not None}
+        asked = arguments.get("projection")
+        return arguments.get("handler") in self.worker.sinks or asked in {
+            *names,
+            *(f"{self.app.name}/{each}" for each in names),
+        }
 
 
 class Questions:

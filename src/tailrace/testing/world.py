@@ -444,10 +444,7 @@ class World(Items, Questions):
 
     async def _answers(self, name: str, arguments: Mapping[str, Any]) -> list[Any]:
         asked = find_verb(name)
-        app = next(
-            (each for each in self._running if arguments.get("handler") in each.worker.sinks),
-            self._running[0],
-        )
+        app = next((each for each in self._running if each.is_asked(arguments)), self._running[0])
         subject = Subject(self.engine, self.clock, app.worker, flushed=self._joined)
         note(self.engine, asked.name, arguments, asked.changes)
 

@@ -209,3 +209,43 @@ def test_an_applied_change_counts_as_delivered_once(world: World) -> None:
         world.settle()
     assert world.struck
     assert world.delivered(made.sales) == ["o1", "o2", "o3"]
+
+
+def test_each_app_is_asked_about_its_own_projection(world: World, orders: Orders) -> None:
+    other = App("other")
+    lines = other.table("lines", pk="id")
+
+    @other.projection(lines, id="sales")
+    def count(total: int, line: dict[str, Any], sign: int) -> int:
+        return total + sign
+
+    world.use(other)
+    world.put(lines, {"id": "l1"})
+    world.settle()
+    assert dict(other.projected(count)) == {None: 1}
+    assert orders.app.projected("sales")["BE"] == 7
+    with pytest.raises(
+        TailraceError, match="Several projections are called 'sales': other/sales, shop/sales"
+    ):
+        ask(world, "verify", projection="sales")
+    assert ask(world, "verify", projection="other/sales")["items"] == 1
+
+
+def test_no_order_of_changes_that_share_a_group_breaks_it(world: World) -> None:
+    made = Orders(concurrency=4, batch_size=1)
+    world.use(made.app)
+    world.put(made.Order(id="o1", total=Decimal(1)))
+    world.settle()
+
+    def write() -> None:
+        world.update(made.Order, id="o1", total=Decimal(2))
+        world.put(made.Order(id="o2", total=Decimal(4)))
+        world.update(made.Order, id="o1", country="BE")
+
+    explored = world.explore(write, check=lambda: check(world), schedules=150, faults={"duplicates": 0.2})
+    assert dict(world.projected("sales")) == {"NL": Decimal(4), "BE": Decimal(2)}
+    assert explored
+
+
+def check(world: World) -> None:
+    assert dict(world.projected("sales")) == {"NL": Decimal(4), "BE": Decimal(2)}

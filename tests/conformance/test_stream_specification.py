@@ -98,7 +98,6 @@ def test_a_view_type_is_changed_by_off_and_on(api: Conformance, clock: ManualClo
             "1 validation error detected: Value null at 'streamSpecification.streamEnabled' failed to satisfy constraint: "
             "Member must not be null",
         ),
-        ({"StreamEnabled": "true", "StreamViewType": "KEYS_ONLY"}, "STRING_VALUE cannot be converted to Boolean"),
         ([], "Unrecognized collection type class com.amazonaws.dynamodb.v20120810.StreamSpecification"),
     ],
 )  # fmt: skip

@@ -5,11 +5,16 @@ Source: semantics §6.11.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from tailrace.engine.documents import IndexDocument, TableDocument
 from tailrace.engine.table_settings import warm_floor
 from tailrace.tables.options import ON_DEMAND_WARM, describe_options
+
+TOLD_LAST: Final = (
+    "TableName", "TableStatus", "ProvisionedThroughput", "TableSizeBytes", "ItemCount", "TableArn", "TableId",
+    "DeletionProtectionEnabled", "BillingModeSummary",
+)  # fmt: skip
 
 
 def describe(
@@ -61,6 +66,11 @@ def describe(
     floor = warm_floor(definition)
     answer |= describe_options(definition.options, kms=kms, floor=floor, is_new=status == "CREATING")
     return answer
+
+
+def leaving(description: Mapping[str, Any]) -> dict[str, Any]:
+    """What DeleteTable answers: keys, indexes and the stream are not told any more. Source: AWS API Reference, DeleteTable."""
+    return {name: value for name, value in description.items() if name in TOLD_LAST}
 
 
 def _on_demand(document: TableDocument, *, is_active: bool) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from tailrace.tables.definition import BillingMode
 from tailrace.tables.index_rules import ONE_AT_A_TIME, IndexUpdates, create_from
 from tailrace.tables.indexes import EntryChange, IndexDefinition
 from tailrace.tables.schema import INVALID
+from tailrace.tables.throughput import UNITS_REFUSED
 from tailrace.values.size import size_bytes
 
 DELAY_MS: Final = 4_000
@@ -125,9 +126,7 @@ class IndexLifecycle:
         units = (updates.throughput or {}).get(name)
         if units is not None:
             if mode == "PAY_PER_REQUEST":
-                raise validation_error(
-                    f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"
-                )
+                raise validation_error(UNITS_REFUSED)
             if units == (definition.read_units, definition.write_units):
                 raise validation_error(SAME_THROUGHPUT.format(name, *units))
             definition = replace(definition, read_units=units[0], write_units=units[1])

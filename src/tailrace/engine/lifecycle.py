@@ -15,7 +15,7 @@ import msgspec
 
 from tailrace.engine import table_settings
 from tailrace.engine.catalog import Catalog, Table
-from tailrace.engine.description import describe
+from tailrace.engine.description import describe, leaving
 from tailrace.engine.documents import DELAYS_MS, Busy, TableDocument
 from tailrace.engine.index_lifecycle import IndexLifecycle
 from tailrace.engine.lineage import Lineage
@@ -221,7 +221,7 @@ class Lifecycle:
         if table.document.definition.deletion_protection:
             raise validation_error(PROTECTED)
         wall_ms = self._clock.now().wall_ms
-        answer = self._description(table, "DELETING")
+        answer = leaving(self._description(table, "DELETING"))
         if table.stream is not None:
             self._lineage.disable(table.stream, wall_ms)
             table.stream = None

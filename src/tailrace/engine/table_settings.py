@@ -13,7 +13,7 @@ from tailrace.engine.documents import TableDocument
 from tailrace.errors import validation_error
 from tailrace.tables.definition import SAME_THROUGHPUT, TableChange, TableDefinition
 from tailrace.tables.options import ON_DEMAND_WARM, apply_options, check_encryption
-from tailrace.tables.schema import INVALID
+from tailrace.tables.throughput import UNITS_MISSING, UNITS_REFUSED
 
 
 def changed(document: TableDocument, change: TableChange, wall_ms: int) -> TableDocument:
@@ -55,17 +55,13 @@ def _rebilled(document: TableDocument, change: TableChange, wall_ms: int) -> Tab
     mode = change.billing_mode or definition.billing_mode
     if mode == "PAY_PER_REQUEST":
         if change.throughput is not None:
-            raise validation_error(
-                f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"
-            )
+            raise validation_error(UNITS_REFUSED)
         if definition.billing_mode != mode:
             document = msgspec.structs.replace(document, on_demand_ms=wall_ms)
         return redefined(document, billing_mode=mode, read_units=0, write_units=0)
     if change.throughput is None:
         if definition.billing_mode != mode:
-            raise validation_error(
-                f"{INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"
-            )
+            raise validation_error(UNITS_MISSING)
         return document
     before = definition.read_units, definition.write_units
     if definition.billing_mode == mode:

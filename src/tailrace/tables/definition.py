@@ -21,7 +21,7 @@ from tailrace.tables.options import (
     read_options,
 )
 from tailrace.tables.schema import INVALID, KeyType
-from tailrace.tables.throughput import check_units
+from tailrace.tables.throughput import UNITS_MISSING, UNITS_REFUSED, check_units
 
 BillingMode: TypeAlias = Literal["PROVISIONED", "PAY_PER_REQUEST"]
 NOTHING_TO_DO: Final = (
@@ -131,14 +131,10 @@ def _billing(payload: Mapping[str, Any]) -> tuple[BillingMode, int, int]:
     throughput = payload.get("ProvisionedThroughput")
     if payload.get("BillingMode") == "PAY_PER_REQUEST":
         if throughput is not None:
-            raise validation_error(
-                f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"
-            )
+            raise validation_error(UNITS_REFUSED)
         return "PAY_PER_REQUEST", 0, 0
     if throughput is None:
-        raise validation_error(
-            f"{INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"
-        )
+        raise validation_error(UNITS_MISSING)
     return "PROVISIONED", *check_units(throughput)
 
 
@@ -197,9 +193,7 @@ def read_change(payload: Mapping[str, Any]) -> TableChange:
         raise validation_error(f"{INVALID}You cannot create or delete index while changing stream status")
     mode: BillingMode | None = payload.get("BillingMode")
     if mode == "PAY_PER_REQUEST" and throughput is not None:
-        raise validation_error(
-            f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"
-        )
+        raise validation_error(UNITS_REFUSED)
     change = TableChange(
         stream_enabled=None if stream is None else bool(stream["StreamEnabled"]),
         stream_view=None if stream is None else stream.get("StreamViewType"),

@@ -20,6 +20,7 @@ from tailrace.tables.limits import (
     PROJECTED_ATTRIBUTES,
 )
 from tailrace.tables.schema import INVALID, KeyType
+from tailrace.tables.throughput import UNITS_MISSING, UNITS_REFUSED, check_units
 
 ONE_UPDATE: Final = (
     f"{INVALID}One of GlobalSecondaryIndexUpdate.Update, GlobalSecondaryIndexUpdate.Create, "
@@ -28,8 +29,6 @@ ONE_UPDATE: Final = (
 ONE_AT_A_TIME: Final = (
     "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table"
 )
-THROUGHPUT_MISSING: Final = f"{INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"
-THROUGHPUT_REFUSED: Final = f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"
 Members = Mapping[str, Any]
 Types = Mapping[str, KeyType]
 
@@ -115,9 +114,11 @@ def read_global(members: Members, types: Types, *, on_demand: bool) -> IndexDefi
         )
     throughput: Members | None = members.get("ProvisionedThroughput")
     if on_demand and throughput is not None:
-        raise validation_error(THROUGHPUT_REFUSED)
+        raise validation_error(UNITS_REFUSED)
     if not on_demand and throughput is None:
-        raise validation_error(THROUGHPUT_MISSING)
+        raise validation_error(UNITS_MISSING)
+    if throughput is not None:
+        check_units(throughput, members["IndexName"])
     return _define(members, "GLOBAL", hashes, ranges)
 
 
@@ -224,7 +225,7 @@ def read_index_updates(payload: Members) -> IndexUpdates | None:
         created[0] if created else None,
         deleted[0] if deleted else None,
         {
-            name: (one["ReadCapacityUnits"], one["WriteCapacityUnits"])
+            name: check_units(one, name)
             for name, members in changes.items()
             if (one := members.get("ProvisionedThroughput")) is not None
         },

@@ -10,12 +10,15 @@ import msgspec
 
 from tailrace.errors import ApiError, validation_error
 from tailrace.streams.dates import DAY_MS, moment
+from tailrace.tables.schema import INVALID
 
 MOST_UNITS: Final = 1_000_000_000_000
 """A figure above it is no throughput at all, whatever the quota."""
 TABLE_UNITS: Final = 40_000
 ACCOUNT_UNITS: Final = 80_000
 """AWS's default quotas. Told by DescribeLimits and not enforced: quotas are raised by asking."""
+UNITS_MISSING: Final = f"{INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"
+UNITS_REFUSED: Final = f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"
 FREE_DECREASES: Final = 4
 DECREASE_MS: Final = 3_600_000
 WEEKDAYS: Final = ("Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday")
@@ -62,11 +65,12 @@ class ThroughputHistory(msgspec.Struct, frozen=True):
         return answer
 
 
-def check_units(throughput: Mapping[str, int]) -> tuple[int, int]:
-    """(reads, writes) of a ProvisionedThroughput. Raises: ApiError (ValidationException)."""
+def check_units(throughput: Mapping[str, int], index: str | None = None) -> tuple[int, int]:
+    """(reads, writes) of a ProvisionedThroughput, of a table or one of its indexes. Raises: ApiError (ValidationException)."""
     for name in ("ReadCapacityUnits", "WriteCapacityUnits"):
         if throughput[name] > MOST_UNITS:
-            raise validation_error(f"Given value {throughput[name]} for {name} is out of bounds")
+            where = "" if index is None else f" for index {index}"
+            raise validation_error(f"Given value {throughput[name]} for {name} is out of bounds{where}")
     return throughput["ReadCapacityUnits"], throughput["WriteCapacityUnits"]
 
 

@@ -271,7 +271,7 @@ class App:
         def register(function: Handler) -> Handler:
             name: str = id or str(getattr(function, "__qualname__", "projection"))
             declared = declared_by(name, function)
-            if target is None and (not isinstance(declared.item, type) or declared.item is dict):
+            if target is None and (not isinstance(declared.item, type) or declared.item in (dict, Any)):
                 raise SettingsError(
                     f"{declared.place}: say of what: @app.projection(orders, …), or an entity as its second parameter, order: Order"
                 )

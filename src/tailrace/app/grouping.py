@@ -38,13 +38,14 @@ SCALARS: Final = frozenset(("S", "N", "B", "BOOL", "NULL"))
 class Grouping:
     """How an item's group is found, and how its key is written.
 
-    Shape:   `words` for people; `columns` are the names and the attribute kinds of the key's values, for who keeps it in columns.
+    Shape:   `words` for people; `function` is the user's, when `by` is one; `columns` are the names and the attribute kinds of the key's values, for who keeps it in columns.
     """
 
     words: str
     read: Callable[[Any], Any]
     codec: Codec
     columns: tuple[Column, ...] = ()
+    function: Callable[[Any], Any] | None = None
 
     def key_of(self, item: Any) -> str:
         """The key of an item's group. Raises: what the user's function raises, TypeError for what is no key."""
@@ -153,7 +154,7 @@ def _function(place: str, by: Callable[[Any], Any]) -> Grouping:
             f"{place}: by={words}{place_of(by)} is called with one argument, the item, and takes {len(wanted)}"
         )
     codec = _returned(by)
-    return Grouping(words, by, codec, (("key", codec.kinds),))
+    return Grouping(words, by, codec, (("key", codec.kinds),), by)
 
 
 def _returned(by: Callable[[Any], Any]) -> Codec:

@@ -18,6 +18,7 @@ import orjson
 from tailrace.app.codec import MISFITS, Codec, UnknownAnnotation, codec_of
 from tailrace.app.depends import GIVEN, hints_of, place_of
 from tailrace.app.entity import Entity
+from tailrace.app.fingerprint import fingerprint
 from tailrace.app.grouping import Grouping, grouping_of
 from tailrace.app.models import model_codec
 from tailrace.app.plain import to_plain_item
@@ -55,6 +56,12 @@ class Projection:
     def mapping_id(self) -> str:
         """The id of its mapping: another version is another mapping."""
         return mapping_id(self.id, self.version)
+
+    @property
+    def fingerprint(self) -> str:
+        """What says whether a build was made by this very function."""
+        functions = (self.function,) if self.by.function is None else (self.function, self.by.function)
+        return fingerprint(functions, self.by.words, self.initial)
 
     def group_of(self, image: Item) -> str:
         """The key of an image's group. Raises: what the user's code raises, ItemError, TypeError."""
@@ -141,7 +148,7 @@ def check_target(declared: Declared, changes: Changes) -> None:
             "stream='NEW_AND_OLD_IMAGES' or 'NEW_IMAGE'"
         )
     of = dict if changes.entity is None else changes.entity.cls
-    if isinstance(item, type) and item is not of and item is not object:
+    if isinstance(item, type) and item is not Any and not issubclass(of, item):
         raise SettingsError(
             f"{place}: it is declared on {changes.entity or changes.table.name!r}, whose items are {of.__qualname__}, and wants "
             f"{item.__qualname__}: let both name the same"

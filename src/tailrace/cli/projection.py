@@ -59,6 +59,10 @@ def ls(directory: Path, as_json: bool) -> None:
     for text in aligned(rows) if answer else ["No projection is known here."]:
         click.echo(text)
     for each in answer:
+        if each["changed"]:
+            name = printable(each["projection"])
+            text = f"  {name} {each['build']}: its function is another than the one it was built by; raise its version, or"
+            click.echo(click.style(f"{text} tailrace projection rebuild {name}", fg="yellow"))
         for key, error in each["failed"][:3]:
             click.echo(f"  {printable(each['projection'])} {each['build']}: item {key}: {printable(error)}")
 

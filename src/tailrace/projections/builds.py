@@ -21,7 +21,7 @@ class Build:
 
     Shape:   `name` is the version, with a number after a rebuild ("2", "2.1"); `into` says where its rows are, for people; `since` and `position`
              are the sequence numbers at which the first and the last of the table's items were read; `after` where the next one to be read follows; `failed` are
-             (key, error) of items that the function failed on.
+             (key, error) of items that the function failed on; `code` is the fingerprint of the function that it is made by.
     """
 
     projection: str
@@ -35,6 +35,7 @@ class Build:
     failed: tuple[tuple[str, str], ...] = ()
     begun_ms: int = 0
     since: int = 0
+    code: str = ""
 
     @property
     def version(self) -> int:
@@ -106,7 +107,7 @@ def build_fields(build: Build) -> dict[str, Any]:
         "v": VERSION, "projection": build.projection, "name": build.name, "into": build.into, "is_filled": build.is_filled,
         "position": build.position, "after": build.after, "filled": build.filled, "failures": build.failures,
         "failed": [list(each) for each in build.failed], "begun_ms": build.begun_ms,
-        "since": build.since,
+        "since": build.since, "code": build.code,
     }  # fmt: skip
 
 
@@ -116,5 +117,5 @@ def read_build(fields: Mapping[str, Any]) -> Build:
     return Build(
         row["projection"], row["name"], row["into"], row["is_filled"], row["position"], row["after"], row["filled"],
         row["failures"], tuple((key, error) for key, error in row["failed"]), row["begun_ms"],
-        row["since"],
+        row["since"], row["code"],
     )  # fmt: skip

@@ -79,7 +79,13 @@ class Builds:
         """One more build of a projection; the first of all is served at once. Raises: StoreError."""
         known = self._known[projection.id]
         name = next_name(projection.version, list(known.builds.values()))
-        build = Build(projection.id, name, place_words(projection), begun_ms=self._clock.now().wall_ms)
+        build = Build(
+            projection.id,
+            name,
+            place_words(projection),
+            begun_ms=self._clock.now().wall_ms,
+            code=projection.fingerprint,
+        )
         writes = [StateWrite(build_key(self.app, projection.id, name), build_fields(build))]
         if known.served is None:
             writes.append(self._serving(projection, name))

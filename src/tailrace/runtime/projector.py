@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import Any, Final, Protocol
 
+from tailrace.app.fingerprint import is_changed
 from tailrace.app.projection import Projection, mapping_id
 from tailrace.deadletters.head import head_prefix
 from tailrace.errors import PortError
@@ -140,6 +141,11 @@ class Projector:
         """As far as it goes now. Returns: whether there is nothing left to do."""
         known = await self.builds.known(projection)
         build = known.of_version(projection.version)[-1]
+        if not is_again and build.is_filled and is_changed(build.code, projection.fingerprint):
+            _log.warning(
+                "projection %s: its function is another than the one that build %s was made by, and its version is the same: raise the "
+                "version, or tailrace projection rebuild %s", projection.id, build.name, projection.id,
+            )  # fmt: skip
         if build.failures and not is_again:  # a start may have brought code that does not fail
             build = build.begun_again()
         build = await self._fill(projection, build)

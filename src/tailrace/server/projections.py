@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
+from tailrace.app.fingerprint import is_changed
 from tailrace.app.projection import Projection
 from tailrace.deadletters.head import head_prefix
 from tailrace.errors import TailraceError
@@ -51,7 +52,7 @@ class Named:
         """Of the running app, when it is this one's."""
         worker = self.subject.worker
         found = None if worker is None or worker.app.name != self.app else worker.projector
-        return found if found is not None and self._declared(found) else None
+        return found if found is not None and self.declared_in(found) else None
 
     def declared(self) -> tuple[Projector, Projection]:
         """The running app's projector, and the projection as it is declared, in its highest version. Raises: TailraceError."""
@@ -61,9 +62,10 @@ class Named:
                 f"This needs the function of {self.id!r}, and no app that declares it runs here.",
                 hint="tailrace dev app.py",
             )
-        return projector, max(self._declared(projector), key=lambda each: each.version)
+        return projector, max(self.declared_in(projector), key=lambda each: each.version)
 
-    def _declared(self, projector: Projector) -> list[Projection]:
+    def declared_in(self, projector: Projector) -> list[Projection]:
+        """Its versions that an app declares."""
         return [each for each in projector.projections if each.id == self.id]
 
     def build(self, name: str | None) -> Build:
@@ -127,12 +129,17 @@ def build_value(each: Named, build: Build) -> dict[str, Any]:
     """One build, for people and programs."""
     mapping = f"{each.id}@v{build.version}"
     there = kept(each.subject.engine, each.app, mapping)
-    is_stopped = each.subject.engine.state_get(key_of("mapping", each.app, mapping)) is None
+    projector = each.projector
+    declared = (
+        []
+        if projector is None
+        else [one for one in each.declared_in(projector) if one.version == build.version]
+    )
     return {
         "projection": each.id, "app": each.app, "table": each.table, "build": build.name, "handler": mapping,
         "served": build.name == each.served, "filled": build.is_filled, "items": build.filled, "into": build.into,
         "failures": build.failures, "failed": [list(one) for one in build.failed], "parked_keys": there.parked_keys,
-        "known": not is_stopped,
+        "changed": any(is_changed(build.code, one.fingerprint) for one in declared),
     }  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """What a projection's declaration says, and what is refused where it is loaded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -107,6 +107,19 @@ def test_a_state_may_be_a_dataclass_and_is_made_anew_for_each_group() -> None:
     assert found.state.decode(first) == Stats(1, Decimal(0), ["o1"])
     assert found.state.decode(found.folded(None, [(order(), 1)])) == Stats(1, Decimal(0), ["o1"])
     assert found.folded(first, [(order(), -1)]) == found.initial
+
+
+def test_an_item_may_be_taken_as_something_wider() -> None:
+    def of_any(total: int, item: Any, sign: int) -> int:
+        return total + sign
+
+    def of_a_mapping(total: int, item: Mapping[str, Any], sign: int) -> int:
+        return total + sign
+
+    assert declared(of_any, Order).entity is not None
+    assert declared(of_a_mapping, plain).entity is None
+    with pytest.raises(SettingsError, match="say of what"):
+        declared(of_any)
 
 
 def test_an_initial_state_may_be_given_as_a_value_or_made() -> None:

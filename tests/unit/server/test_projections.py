@@ -249,3 +249,30 @@ def test_no_order_of_changes_that_share_a_group_breaks_it(world: World) -> None:
 
 def check(world: World) -> None:
     assert dict(world.projected("sales")) == {"NL": Decimal(4), "BE": Decimal(2)}
+
+
+def test_a_function_that_changed_without_its_version_is_warned_of(
+    world: World, orders: Orders, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.kill()
+    world.use(Orders().app)
+    world.settle()
+    assert not caplog.records
+    assert not ask(world, "ls")[0]["changed"]
+    world.kill()
+    other = Orders()
+    changed = App("shop")
+    changed.tables = other.app.tables
+
+    @changed.projection(other.Order, by=other.Order.country, id="sales")
+    def sales(total: Decimal, order: Any, sign: int) -> Decimal:
+        return total + 2 * sign * order.total
+
+    world.use(changed)
+    world.settle()
+    assert "its function is another than the one that build 1 was made by" in caplog.text
+    assert ask(world, "ls")[0]["changed"]
+    ask(world, "rebuild", projection="sales")
+    world.settle()
+    assert not ask(world, "ls")[0]["changed"]
+    assert changed.projected(sales)["BE"] == 14

@@ -7,6 +7,7 @@ request, by `server.dispatch`. Source: semantics §6.1.
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, Final, TypeAlias, assert_never
 
 from tailrace.errors import CORAL, ApiError, validation_error
@@ -81,12 +82,10 @@ def compile_input(given: Input) -> Check:
 def check_slowly(given: Input, payload: Payload) -> Payload:
     """The same with words. Raises: ApiError."""
     cleaned: Payload = read_types(given.structure, payload)
-    errors = list(violations(given.structure, cleaned, ""))
+    errors = list(islice(violations(given.structure, cleaned, ""), MOST_ERRORS))
     if errors:
         plural = "s" if len(errors) > 1 else ""
-        raise validation_error(
-            f"{len(errors)} validation error{plural} detected: {'; '.join(errors[:MOST_ERRORS])}"
-        )
+        raise validation_error(f"{len(errors)} validation error{plural} detected: {'; '.join(errors)}")
     refuse_mixture(given.structure, cleaned)
     for name, harmless in given.refused.items():
         value = cleaned.get(name)

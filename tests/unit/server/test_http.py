@@ -79,6 +79,13 @@ def test_health_routes_and_everything_else(client: Client) -> None:
     assert client.ask(LIST.replace(b"application/x-amz-json-1.0", b"text/plain"))[0] == 404
 
 
+def test_what_is_no_operation_has_an_identity_and_a_checksum_too(client: Client) -> None:
+    for target in (b"GET /", b"DELETE /", b"POST /other"):
+        _, headers, body = client.ask(target + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert headers["x-amz-crc32"] == str(crc32(body))
+        assert len(headers["x-amzn-requestid"]) == 52
+
+
 def test_head_is_answered_without_a_body(client: Client) -> None:
     client.send(b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n" + LIST)
     data = b""

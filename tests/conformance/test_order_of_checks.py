@@ -145,7 +145,32 @@ SCAN: list[Rung] = [
 ]  # fmt: skip
 SCAN_BASE = {"TableName": "things"}
 
+QUERY: list[Rung] = [
+    (
+        {"AttributesToGet": ["a"], "ExclusiveStartKey": {"pk": {"NULL": False}}},
+        f"{BOTH}Non-expression parameters: {{AttributesToGet}} Expression parameters: {{ProjectionExpression, FilterExpression, KeyConditionExpression}}",
+    ),
+    ({"ExclusiveStartKey": {"pk": {"NULL": False}}, "ExpressionAttributeNames": {}}, f"The provided starting key is invalid: {INVALID}{NULLS}"),
+    ({"ExpressionAttributeNames": {}, "KeyConditionExpression": "a ="}, "ExpressionAttributeNames must not be empty"),
+    ({"KeyConditionExpression": "a =", "FilterExpression": "a <"}, 'Invalid KeyConditionExpression: Syntax error; token: "<EOF>", near: "="'),
+    ({"FilterExpression": "a <", "ProjectionExpression": "a,"}, 'Invalid FilterExpression: Syntax error; token: "<EOF>", near: "<"'),
+    ({"ProjectionExpression": "a,"}, 'Invalid ProjectionExpression: Syntax error; token: "<EOF>", near: ","'),
+    (
+        {"KeyConditionExpression": "pk <> :p", "ExpressionAttributeNames": {"#a": "a"}, "TableName": "nothing"},
+        "Value provided in ExpressionAttributeNames unused in expressions: keys: {#a}",
+    ),
+    ({"KeyConditionExpression": "pk <> :p", "TableName": "nothing"}, "Invalid operator used in KeyConditionExpression: <>"),
+    ({"TableName": "nothing", "KeyConditionExpression": "sk = :p"}, NOT_FOUND),
+    ({"IndexName": "nothing", "KeyConditionExpression": "sk = :p"}, "The table does not have the specified index: nothing"),
+    ({"KeyConditionExpression": "sk = :p"}, "Query condition missed key schema element: pk"),
+]  # fmt: skip
+QUERY_BASE = {
+    "TableName": "things", "KeyConditionExpression": "pk = :p", "FilterExpression": "a > b", "ProjectionExpression": "a",
+    "ExpressionAttributeValues": {":p": {"S": "p"}},
+}  # fmt: skip
+
 LADDERS = {
+    "Query": (QUERY_BASE, QUERY),
     "PutItem": (PUT_BASE, PUT),
     "UpdateItem": (UPDATE_BASE, UPDATE),
     "GetItem": (GET_BASE, GET),
@@ -184,3 +209,15 @@ def test_duplicates_of_a_batch_are_told_before_its_table_is_looked_for(things: C
     )
     request = {"RequestItems": {"nothing": {"Keys": [key("a")]}}}
     assert things.refusal("BatchGetItem", **request) == ("ResourceNotFoundException", NOT_FOUND)
+
+
+def test_what_an_operation_does_not_take_is_not_looked_at(things: Conformance) -> None:
+    values = {"ExpressionAttributeValues": {":a": {"NULL": False}}, "Nonsense": 1}
+    request = {
+        "TableName": "things",
+        "Key": key("p"),
+        "ProjectionExpression": "#a",
+        "ExpressionAttributeNames": {"#a": "a"},
+    }
+    assert things.raw("GetItem", {**request, **values}) == (200, {})
+    assert things.raw("GetItem", {"TableName": "things", "Key": key("p"), **values}) == (200, {})

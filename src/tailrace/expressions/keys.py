@@ -110,15 +110,26 @@ def _plan(text: str, names: Names, hash_names: tuple[str, ...], range_names: tup
     return match_keys(node.conditions if isinstance(node, And) else (node,), hash_names, range_names)
 
 
+def check_key_condition(text: str, placeholders: Placeholders) -> None:
+    """What is wrong with a key condition whatever the key; its placeholders are all defined. Raises: ApiError."""
+    names = placeholders.chosen(parse_condition_text(text, KIND).names)
+    node = parse_condition_text(text, KIND, names).node
+    _by_name(node.conditions if isinstance(node, And) else (node,))
+
+
 def match_keys(parts: Sequence[Node], hash_names: tuple[str, ...], range_names: tuple[str, ...]) -> KeyPlan:
     """Conditions that must all hold, matched with the keys. Raises: ApiError."""
+    return _matched(_by_name(parts), hash_names, range_names)
+
+
+def _by_name(parts: Sequence[Node]) -> dict[str, One]:
     found: dict[str, One] = {}
     for part in parts:
         name, condition = _one(part)
         if name in found:
             raise validation_error("KeyConditionExpressions must only contain one condition per key")
         found[name] = condition
-    return _matched(found, hash_names, range_names)
+    return found
 
 
 def _matched(
@@ -171,10 +182,10 @@ def _one(node: Node) -> tuple[str, One]:
         case Function(name) if name != "begins_with":
             _bad_operator(name)
         case Function(_, operands):
+            _require_path(operands[0], "begins_with")
             return _name(operands), One("begins_with", _value(operands[1]))
         case Between(operand, low, high):
-            if not isinstance(operand, Path):
-                _bad_condition("BETWEEN operator must have the key attribute as its first operand")
+            _require_path(operand, "BETWEEN")
             return _name((operand, low, high)), One("BETWEEN", _value(low), _value(high))
         case Compare(operator, left, right):
             name = _name((left, right))
@@ -183,6 +194,11 @@ def _one(node: Node) -> tuple[str, One]:
             return name, One(FLIPPED[operator], _value(left))
         case And():
             raise AssertionError("an And holds no And")
+
+
+def _require_path(operand: Operand, operator: str) -> None:
+    if not isinstance(operand, Path):
+        _bad_condition(f"{operator} operator must have the key attribute as its first operand")
 
 
 def _name(operands: tuple[Operand, ...]) -> str:

@@ -13,6 +13,7 @@ import msgspec
 
 from tailrace.errors import ApiError, validation_error
 from tailrace.expressions.checks import (
+    SECTION_TYPES,
     action_literals,
     check_action,
     have_kinds,
@@ -163,8 +164,8 @@ def _paths_in(action: Action) -> Iterator[Path]:
 
 def _check(parsed: ParsedUpdate, values: Values | None) -> None:
     check_apart([action.path for action in parsed.actions], KIND)
-    for action in parsed.actions:
-        check_action(action, values)
+    for action in sorted(parsed.actions, key=lambda action: action.section not in SECTION_TYPES):
+        check_action(action, values)  # of ADD and DELETE first
     if parsed.misuse is not None:
         raise invalid(KIND, parsed.misuse)
 

@@ -72,7 +72,9 @@ def read_placeholders(payload: Payload, *expressions: str) -> Placeholders:
     try:
         if names is not None:
             _check_names(names)
-        return Placeholders(names, None if raw is None else _read_values(raw))
+        if raw is None or expressions == ("ProjectionExpression",):  # which takes none
+            return Placeholders(names)
+        return Placeholders(names, _read_values(raw))
     except ApiError:
         _refuse_sooner(payload, expressions)
         raise
@@ -83,7 +85,7 @@ def _refuse_lonely(payload: Payload, expressions: Sequence[str]) -> None:
     if "ExpressionAttributeNames" in payload and not any(name in payload for name in expressions):
         raise validation_error("ExpressionAttributeNames can only be specified when using expressions")
     taking = [name for name in expressions if name != "ProjectionExpression"]
-    if "ExpressionAttributeValues" in payload and not any(name in payload for name in taking):
+    if taking and "ExpressionAttributeValues" in payload and not any(name in payload for name in taking):
         verb = "is" if len(taking) == 1 else "are"
         raise validation_error(
             "ExpressionAttributeValues can only be specified when using expressions: "

@@ -196,6 +196,7 @@ def test_a_wrong_update_is_refused_in_awss_words(text: str, message: str) -> Non
         ("SET m.b = :s, m[1] = :t, a = :s, a = :t", f"{OVERLAP}path one: [a], path two: [a]"),
         ("ADD a :s SET m.b = :s, m[1] = :t", f"{CONFLICT}path one: [m, b], path two: [m, [1]]"),
         ("SET n = size(n) ADD a :s", f"{OPERAND}operator: ADD, operand type: STRING"),
+        ("SET n = if_not_exists(n) ADD a :s", f"{OPERAND}operator: ADD, operand type: STRING"),
         ("SET a = foo(", 'Syntax error; token: "<EOF>", near: "("'),
     ],
 )  # fmt: skip

@@ -12,8 +12,9 @@ from typing import Final
 
 from tailrace.engine.engine import Engine
 from tailrace.engine.query import QueryRequest
-from tailrace.errors import validation_error
-from tailrace.expressions.keys import KeyCondition, parse_key_condition
+from tailrace.errors import ApiError, validation_error
+from tailrace.expressions.condition import bind
+from tailrace.expressions.keys import KIND, KeyCondition, check_key_condition, parse_key_condition
 from tailrace.expressions.legacy import read_key_conditions
 from tailrace.expressions.placeholders import Placeholders
 from tailrace.server.capacity import is_wanted
@@ -73,11 +74,19 @@ def query(engine: Engine, payload: Payload) -> Result:
         raise validation_error(
             "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request."
         )
-    projection = read_projection(payload, placeholders)
-    condition = read_filter(payload, placeholders, "QueryFilter")
-    index = read_index(engine, payload)
-    key = engine.schema(payload["TableName"]) if index is None else index
-    key_condition = read_key_condition(payload, placeholders, key)
+    try:
+        condition = read_filter(payload, placeholders, "QueryFilter")
+        projection = read_projection(payload, placeholders)
+    except ApiError:
+        _judge_key_condition(payload, placeholders, whole=False)
+        raise
+    try:
+        index = read_index(engine, payload)
+        key = engine.schema(payload["TableName"]) if index is None else index
+        key_condition = read_key_condition(payload, placeholders, key)
+    except ApiError:
+        _judge_key_condition(payload, placeholders, whole=True)
+        raise
     placeholders.check_all_used()
     refuse_key_paths(engine, payload, projection, condition)
     fetches = index is not None and fetches_items(payload, index, projection, condition)
@@ -89,6 +98,18 @@ def query(engine: Engine, payload: Payload) -> Result:
         )
     )  # fmt: skip
     return page_bytes(payload, page, counts, index)
+
+
+def _judge_key_condition(payload: Payload, placeholders: Placeholders, *, whole: bool) -> None:
+    """What AWS says of a KeyConditionExpression before it looks at the other expressions, or (`whole`) for the table and its
+    key. Raises: ApiError.
+    """
+    text = payload.get("KeyConditionExpression")
+    if text is not None:
+        bind(text, placeholders, KIND)
+        if whole:
+            placeholders.check_all_used()
+            check_key_condition(text, placeholders)
 
 
 def read_key_condition(

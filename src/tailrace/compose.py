@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tailrace.app.function_settings import NamedFunction
     from tailrace.ports import Clock, Sink, StateStore
     from tailrace.runtime.around import Around
+    from tailrace.runtime.builds import Builds
     from tailrace.runtime.tally import Tallies
     from tailrace.runtime.worker import Worker
     from tailrace.server.lambda_service import LambdaService
@@ -147,22 +148,21 @@ def build_worker(
     overrides: "Mapping[Callable[..., Any], Callable[..., Any]] | None" = None,
     in_processes: bool = False,
     tallies: "Tallies | None" = None,
+    changes: bool = False,
 ) -> "Worker":
     """A worker for the app on this engine; what it saves is durable when `flushed` returns.
 
-    Shape:   `overrides` stand for providers of Depends; `in_processes` gives functions processes of their own; `tallies` go on being counted.
+    Shape:   `overrides` stand for providers of Depends; `in_processes` gives functions processes of their own; `tallies` go on being counted; the app `changes`
+             when it will be told to declare something else.
     """
     from tailrace.functions.runners import Runners
     from tailrace.runtime.around import Around
     from tailrace.runtime.builds import Builds
     from tailrace.runtime.dependencies import Dependencies
-    from tailrace.runtime.projector import Projector
     from tailrace.runtime.worker import Worker
-    from tailrace.server.progress import MappingName, oldest_of
     from tailrace.sinks.making import SinkMaker
     from tailrace.sinks.projection_places import ProjectionPlaces
     from tailrace.sources.embedded import EmbeddedSource
-    from tailrace.sources.embedded_items import EmbeddedItems
     from tailrace.stores.dynamodb import DynamoDbStateStore
 
     around = around or Around()
@@ -185,14 +185,26 @@ def build_worker(
         sink_of=lambda mapping: around.sink(mapping, maker.make(mapping)),
         owner=owner, reached=reached, discovery_ms=discovery_ms, renewal_ms=renewal_ms, ended=end, tallies=tallies,
     )  # fmt: skip
-    _add_dead_letters(worker, app, state, engine, maker.make)
+    worker.withdrawn = runners.withdraw
+    _add_dead_letters(worker, app, state, engine, maker.make, changes=changes)
+    _add_projector(worker, app, builds, state, engine, flushed)
+    return worker
+
+
+def _add_projector(
+    worker: "Worker", app: "App", builds: "Builds", state: "StateStore", engine: Engine, flushed: Callable[[], Awaitable[None]],
+) -> None:  # fmt: skip
+    """Who brings up the builds of projections."""
+    from tailrace.runtime.projector import Projector
+    from tailrace.server.progress import MappingName, oldest_of
+    from tailrace.sources.embedded_items import EmbeddedItems
+
     projections = [mapping.projection for mapping in app.mappings if mapping.projection is not None]
     if projections:
         worker.projector = Projector(
             app.name, projections, builds, items=EmbeddedItems(engine, flushed), state=state, clock=engine.clock,
             oldest=lambda each: oldest_of(engine, MappingName(app.name, each.mapping_id, each.table.name)),
         )  # fmt: skip
-    return worker
 
 
 def _add_dead_letters(
@@ -201,27 +213,42 @@ def _add_dead_letters(
     state: "StateStore",
     engine: Engine,
     sink_of: "Callable[[Handler, str], Sink]",
+    *,
+    changes: bool,
 ) -> None:
     """Who puts dead letters back, and who tells destinations of them."""
     from tailrace.runtime.courier import Courier
     from tailrace.runtime.redriver import Redriver
     from tailrace.sinks.destinations import destination_of
 
-    handlers = {mapping.id: mapping for mapping in app.mappings}
+    def handler_of(name: str) -> "Handler":
+        (found,) = [each for each in app.mappings if each.id == name]
+        return found
+
     worker.redriver = Redriver(
         app.name,
         state,
         engine.clock,
         worker,
         worker.sinks,
-        lambda handler, run: sink_of(handlers[handler], run),
+        lambda handler, run: sink_of(handler_of(handler), run),
     )
-    destinations = {
-        each.id: destination_of(each.destination) if isinstance(each.destination, str) else each.destination
-        for each in app.mappings
-        if each.destination is not None
-    }
-    if destinations:
+    destinations: dict[str, Any] = {}
+    functions: dict[str, str] = {}
+
+    def declared() -> None:
+        for kept in (destinations, functions):
+            kept.clear()
+        for each in app.mappings:
+            if each.destination is not None:
+                is_arn = isinstance(each.destination, str)
+                destinations[each.id] = destination_of(each.destination) if is_arn else each.destination
+            if each.function_name:
+                functions[each.id] = each.function_name
+
+    declared()
+    worker.declared = declared
+    if destinations or changes:
         worker.courier = Courier(
             app.name,
             state,
@@ -229,7 +256,7 @@ def _add_dead_letters(
             destinations,
             worker.stream_of,
             engine.settings.account,
-            {each.id: each.function_name for each in app.mappings if each.function_name},
+            functions,
             worker.tallies,
         )
 
@@ -342,9 +369,10 @@ class Node:
         await self._lambdas.start()
 
     async def _use(self, app: "App") -> None:
-        """Hand over to the event source mappings of this app; with none there is no worker."""
-        await self._stop_worker()
-        if app.mappings:  # unchecked: one that is disabled is declared no longer on purpose
+        """Run the event source mappings that this app declares now; before there is one, there is no worker."""
+        if self._worker is not None:
+            await self._worker.change()
+        elif app.mappings:  # unchecked: one that is disabled is declared no longer on purpose
             await self._start_worker(app, checked=False)
 
     def _observed(self) -> "Observed":
@@ -375,6 +403,7 @@ class Node:
             reached=self.reached,
             in_processes=True,
             tallies=self._tallies,
+            changes=not checked,
         )
         if checked:
             await worker.check()

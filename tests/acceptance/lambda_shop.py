@@ -34,6 +34,13 @@ def talk(event, context):
     return {"region": os.environ.get("PLACE"), "timeout": context.get_remaining_time_in_millis() // 1000,
             "custom": context.client_context and context.client_context.custom}
 
+def linger(event, context):
+    import time
+    with open(os.path.join(os.path.dirname(__file__), "lingered"), "a") as file:
+        print(os.getpid(), file=file)
+    while not os.path.exists(os.path.join(os.path.dirname(__file__), "go")):
+        time.sleep(0.02)
+
 def sleep(event, context):
     print("sleeping", flush=True)
     import time
@@ -47,7 +54,7 @@ ORDERS = {
 }  # fmt: skip
 
 
-NAMES = ("tally", "echo", "fail", "talk", "sleep")
+NAMES = ("tally", "echo", "fail", "talk", "linger", "sleep")
 
 
 class Shop:

@@ -84,6 +84,36 @@ def test_latest_begins_behind_what_was_written(shop: Shop, stream: str) -> None:
     until(lambda: shop.state(uuid), "gone")
 
 
+def test_a_change_of_one_mapping_does_not_touch_the_others(shop: Shop, stream: str) -> None:
+    def made(function: str) -> str:
+        given = {"EventSourceArn": stream, "FunctionName": function, "StartingPosition": "LATEST"}
+        return str(shop.client.create_event_source_mapping(**given)["UUID"])
+
+    def lingered() -> list[str]:
+        file = shop.output.with_name("lingered")
+        return file.read_text().split() if file.exists() else []
+
+    shop.client.update_function_configuration(FunctionName="linger", Timeout=60)
+    lingering, quick = made("linger"), made("tally")
+    until(lambda: (shop.state(lingering), shop.state(quick)), ("Enabled", "Enabled"))
+    before = shop.lines()
+    shop.put("first")
+    until(lambda: (shop.lines(), len(lingered())), ([*before, "first"], 1))
+    shop.client.update_event_source_mapping(UUID=quick, BatchSize=3)  # while the other's function runs
+    until(lambda: shop.state(quick), "Enabled")
+    other = made("echo")
+    until(lambda: shop.state(other), "Enabled")
+    shop.put("second")
+    until(shop.lines, [*before, "first", "second"])
+    assert len(lingered()) == 1  # nobody waited for that function
+    shop.output.with_name("go").touch()
+    until(lambda: len(lingered()), 2)
+    assert len(set(lingered())) == 1  # and its process was not ended
+    for uuid in (lingering, quick, other):
+        shop.client.delete_event_source_mapping(UUID=uuid)
+    until(lambda: [shop.state(uuid) for uuid in (lingering, quick, other)], ["gone"] * 3)
+
+
 NO_ARN = "arn:aws:dynamodb:us-east-1:000000000000:table/nothing/stream/2026-01-01T00:00:00.000"
 
 

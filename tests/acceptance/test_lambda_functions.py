@@ -102,7 +102,7 @@ def test_a_function_that_the_command_line_does_not_name_is_refused_with_the_opti
     code, words, status = refused(shop.client.create_function, **{**GIVEN, "FunctionName": "unheard"})
     assert (code, status) == (INVALID, 400)
     assert "start the server with --function unheard=module:attribute" in words
-    assert "It was started with: echo, fail, sleep, talk, tally." in words
+    assert "It was started with: echo, fail, linger, sleep, talk, tally." in words
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,10 @@ class App:
             )
         )
 
+    def withdraw(self, handler: str) -> None:
+        """Take back what was declared under this id: a worker that is told to `change` drains it."""
+        self._mappings.pop(handler, None)
+
     def dlq(self, handler: Callable[..., Any] | str) -> DeadLetters:
         """The dead letters and parked changes of a handler: `app.dlq(receipt).where(error="SMTP*").redrive(rate="10/s")`.
 

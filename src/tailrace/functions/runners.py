@@ -41,6 +41,12 @@ class Runners:
             )  # fmt: skip
         return InlineRunner(mapping.target, mapping.function_name, mapping.function, self._clock)
 
+    async def withdraw(self, mapping_id: str) -> None:
+        """End the processes of one mapping, which runs no more."""
+        runner = self._processes.pop(mapping_id, None)
+        if runner is not None:
+            await runner.close()
+
     async def close(self) -> None:
         """End every process."""
         for runner in self._processes.values():

@@ -18,13 +18,17 @@ class SharedReads:
                position, in order, as from the source itself.
     """
 
-    def __init__(self, source: Source, budget: Budget, mappings: int) -> None:
+    def __init__(self, source: Source, budget: Budget, mappings: int = 1) -> None:
         self._source = source
         self._budget = budget
         self._is_shared = mappings > 1
         self._readers: dict[int, ShardReader] = {}
         self._outstanding: dict[tuple[int, Reading], tuple[int, asyncio.Future[None]]] = {}
         """Each with the position that it reads after."""
+
+    def share(self) -> None:
+        """There are several mappings from now on."""
+        self._is_shared = True
 
     async def read(self, mapping_id: str, shard: Shard, after: int, limit: int) -> ReadDone:
         """Records after a position; waits while there are none and the shard is open. Raises: SourceError."""

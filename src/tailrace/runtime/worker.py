@@ -5,7 +5,7 @@ item stay in order. One lease an app and shard, taken with a new epoch at each s
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -70,6 +70,10 @@ class _Table:
     begun: set[tuple[str, str]] = field(default_factory=set)
     finished: set[tuple[str, str]] = field(default_factory=set)
 
+    def runs(self, handler: Handler) -> bool:
+        """Whether it was not withdrawn."""
+        return any(each is handler for each in self.handlers)
+
 
 class Worker:
     """Runs the handlers of one app until it is stopped."""
@@ -84,38 +88,40 @@ class Worker:
         self._state = state
         self._clock = clock
         self.tallies = tallies or Tallies()
-        self.sinks = {
-            each.id: TimedSink(sink_of(each), clock, self.tallies.of(each.id)) for each in app.mappings
-        }
-        """Every handler's sink, and how long its attempts take."""
         self._discovery_ms = discovery_ms
         self._code_version = code_version
         self._reached = reached
         self._ended = ended
-        budget = Budget(READ_BUDGET_BYTES)
-        names = dict.fromkeys(mapping.table.name for mapping in app.mappings)
-        self._tables = [self._table(name, source_of(name), budget) for name in names]
+        self._source_of = source_of
+        self._sink_of = sink_of
+        self._budget = Budget(READ_BUDGET_BYTES)
+        self.sinks: dict[str, TimedSink] = {}
+        """Every handler's sink, and the tally of its attempts."""
+        self._tables: list[_Table] = []
+        for mapping in app.mappings:
+            self._declare(mapping)
         self.leases = Leasing(app.name, state, clock, owner, renewal_ms, self._lost, reached)
         """One a shard."""
         self._drivers: dict[tuple[str, str], tuple[Driver, str]] = {}
         self._look = asyncio.Event()
+        self._left = asyncio.Event()
         self._is_stopping = False
         self._paused: set[str] = set()
         self.guards = Guards(app.name, state, clock, lambda each: self.set_paused(each, paused=True))
         """What stops a handler that calls itself."""
         self._has_begun = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
-        self._redriving: set[asyncio.Task[None]] = set()
+        self._redriving: dict[asyncio.Task[None], str] = {}
         self.courier: Courier | None = None
         """Tells on-failure destinations; set by whoever made the worker."""
         self.projector: Projector | None = None
         """Brings up the builds of projections; set by whoever made the worker."""
         self.redriver: Redriver | None = None
         """Puts dead letters back; set by whoever made the worker."""
-
-    def _table(self, name: str, source: Source, budget: Budget) -> _Table:
-        handlers = [each for each in self.app.mappings if each.table.name == name]
-        return _Table(name, source, SharedReads(source, budget, len(handlers)), handlers)
+        self.declared: Callable[[], None] | None = None
+        """Told when the app declares something else; set by whoever made the worker."""
+        self.withdrawn: Callable[[str], Awaitable[None]] | None = None
+        """Told of each mapping that has ended because it is no longer declared; set by whoever made the worker."""
 
     # ---- what others may see -------------------------------------------------------------------------------------
 
@@ -163,9 +169,11 @@ class Worker:
         await self._has_begun.wait()
 
     async def stream_of(self, mapping_id: str) -> StreamRef:
-        """The stream of a mapping's table. Raises: SourceError."""
-        (table,) = [each for each in self._tables if mapping_id in (handler.id for handler in each.handlers)]
-        return await table.source.stream()
+        """The stream of a mapping's table. Raises: SourceError, also for a mapping that was withdrawn."""
+        for table in self._tables:
+            if any(handler.id == mapping_id for handler in table.handlers):
+                return await table.source.stream()
+        raise SourceError(f"{mapping_id!r} runs no more")
 
     def redrive(self, request: Request, progress: Progress) -> asyncio.Task[None]:
         """Carry out a request beside everything else, once the worker has `begun`; `stop` ends it, and the next start goes on with it."""
@@ -180,14 +188,14 @@ class Worker:
                 progress.stopped = str(error)
 
         task = self._group.create_task(carry_out(), name=f"redrive {request.id}")
-        self._redriving.add(task)
-        task.add_done_callback(self._redriving.discard)
+        self._redriving[task] = request.handler
+        task.add_done_callback(self._redriving.pop)
         return task
 
-    async def _go_on_redriving(self) -> None:
+    async def _go_on_redriving(self, handlers: Container[str]) -> None:
         if self.redriver is not None:
             for request in await self.redriver.pending():
-                if request.handler in self.sinks:
+                if request.handler in handlers:
                     self.redrive(request, Progress())
 
     def set_paused(self, mapping_id: str, *, paused: bool) -> None:
@@ -254,7 +262,7 @@ class Worker:
                 for table in self._tables:
                     await self._discover(table, tasks)
                 if not self._has_begun.is_set():
-                    await self._go_on_redriving()
+                    await self._go_on_redriving(self.sinks)
                     self._has_begun.set()
                 await self._look.wait()
             for task in self._redriving:
@@ -291,6 +299,57 @@ class Worker:
             await self._clock.sleep_until(self._clock.now().monotonic_ms + self._discovery_ms)
             self._look.set()
 
+    # ---- what it runs ------------------------------------------------------------------------------------------------
+
+    async def change(self) -> None:
+        """Run what the app declares now. A mapping that is the same object goes on untouched.
+
+        Guarantee: when it returns, what is no longer declared has ended and is saved; what is new begins soon after.
+        Raises:  StoreError.
+        """
+        wanted = {each.id: each for each in self.app.mappings}
+        gone = [each for table in self._tables for each in table.handlers if wanted.get(each.id) is not each]
+        for handler in gone:
+            await self._withdraw(handler)
+        running = {each.id for table in self._tables for each in table.handlers}
+        added = [each for each in wanted.values() if each.id not in running]
+        for handler in added:
+            self._declare(handler)
+        if self.declared is not None:
+            self.declared()
+        await self._go_on_redriving({each.id for each in added})
+        self._look.set()
+
+    def _declare(self, handler: Handler) -> None:
+        self.sinks[handler.id] = TimedSink(self._sink_of(handler), self._clock, self.tallies.of(handler.id))
+        for table in self._tables:
+            if table.name == handler.table.name:
+                table.handlers = [*table.handlers, handler]
+                table.reads.share()
+                return
+        source = self._source_of(handler.table.name)
+        self._tables = [
+            *self._tables, _Table(handler.table.name, source, SharedReads(source, self._budget), [handler])
+        ]  # fmt: skip
+
+    async def _withdraw(self, handler: Handler) -> None:
+        """Drain one mapping; the others do not notice."""
+        (table,) = [each for each in self._tables if each.runs(handler)]
+        table.handlers = [each for each in table.handlers if each is not handler]
+        for task, mapping_id in list(self._redriving.items()):
+            if mapping_id == handler.id:
+                task.cancel()
+        for driver in self._drivers_of(handler.id):
+            driver.stop()
+        while self._drivers_of(handler.id):
+            self._left.clear()
+            await self._left.wait()
+        table.begun = {place for place in table.begun if place[0] != handler.id}
+        table.finished = {place for place in table.finished if place[0] != handler.id}
+        del self.sinks[handler.id]
+        if self.withdrawn is not None:
+            await self.withdrawn(handler.id)
+
     # ---- shards ------------------------------------------------------------------------------------------------------
 
     async def _discover(self, table: _Table, tasks: asyncio.TaskGroup) -> None:
@@ -308,7 +367,7 @@ class Worker:
                     has_parent = shard.parent_id in present or parent in table.begun
                     is_waiting = handler.id in waiting or (has_parent and parent not in table.finished)
                     place = (handler.id, shard.shard_id)
-                    if place in table.begun or is_waiting or self._is_stopping:
+                    if place in table.begun or is_waiting or self._is_stopping or not table.runs(handler):
                         continue
                     table.begun.add(place)
                     try:
@@ -349,6 +408,9 @@ class Worker:
         announced = None if self.courier is None else self.courier.announced(handler.id)
         settler = Settler(self._state, place, lease, self._code_version, self._reached, announced)
         parker = Parker(self._state, place, lease, self._clock, self._code_version, self._reached)
+        if not table.runs(handler):
+            table.begun.discard((handler.id, shard.shard_id))  # it was withdrawn meanwhile
+            return
         driver = Driver(
             ShardMachine(handler.settings.reading(stream.arn, stream.view_type, stream.region)), table.reads, self.guards.around(handler, self.sinks[handler.id]), settler, parker, self._clock,
             shard=shard, stream=stream, mapping_id=handler.id, reached=self._reached, tally=self.tallies.of(handler.id),
@@ -359,9 +421,12 @@ class Worker:
             driver.tell(Pause())
 
         async def run() -> None:
-            is_finished = await driver.run(start)
-            del self._drivers[handler.id, shard.shard_id]
-            table.reads.leave(handler.id, shard)
+            try:
+                is_finished = await driver.run(start)
+            finally:
+                del self._drivers[handler.id, shard.shard_id]
+                table.reads.leave(handler.id, shard)
+                self._left.set()
             if is_finished:
                 await self._finished(table, handler, stream, shard)
             self._look.set()

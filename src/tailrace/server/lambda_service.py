@@ -1,6 +1,6 @@
 """Lambda's API of a server: the functions it was started with, the mappings people make, and the worker that runs them.
 
-Theory of operation: a mapping is a row; whoever changes one hands over to a worker of all enabled ones, which go on at their checkpoints. Until
+Theory of operation: a mapping is a row; whoever changes one lets the worker drain it and begin it again at its checkpoint, and the others go on untouched. Until
 that has happened the mapping's state says so (Creating, Updating, Disabling, …). A change that a crash interrupts is carried out by the next start.
 Rules of this file: rows are durable before an answer leaves; hand-overs follow one another. Made by `compose.Node`, called by `server.connection`.
 """
@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
+import orjson
+
 from tailrace.app.app import App
 from tailrace.app.function_settings import CodePlace, FunctionSettings, NamedFunction
 from tailrace.app.table import Table
@@ -19,6 +21,7 @@ from tailrace.errors import ApiError, TailraceError
 from tailrace.leases.checkpoint import checkpoint_key, checkpoint_write
 from tailrace.leases.rows import key_of
 from tailrace.ports import Failed, StateWrite, StreamRef
+from tailrace.runtime.recursion import generations_key, pause_key
 from tailrace.runtime.tally import Tallies
 from tailrace.runtime.worker import Worker
 from tailrace.server import lambda_routes as routes
@@ -56,6 +59,9 @@ class LambdaService:
         """What direct invocations came to, by function."""
         self.flushed = flushed
         self._use = use
+        self._app = App(APP)
+        self._declared: dict[str, bytes] = {}
+        """What of a mapping its worker must know, as it was declared."""
         self._worker = worker
         self._operations = routes.lambda_operations()
         self._under_way: dict[str, str] = {}
@@ -176,7 +182,8 @@ class LambdaService:
             told = dict(self._under_way)
             mappings = self.mappings()
             try:
-                await self._use(self._app([each for each in mappings if not each.deleting]))
+                self._declare([each for each in mappings if not each.deleting])
+                await self._use(self._app)
             except TailraceError:
                 LOG.exception("the event source mappings could not be started")
             gone = [write for each in mappings if each.deleting for write in self._rows_of(each)]
@@ -194,32 +201,55 @@ class LambdaService:
             for kind in ("checkpoint", "ledger")
             for row in self.engine.state_query(key_of(kind, APP, mapping.uuid, ""))
         ]
-        return [StateWrite(key, None) for key in (mapping.key, *kept)]
+        paused = (pause_key(APP, mapping.uuid), generations_key(APP, mapping.uuid))
+        return [StateWrite(key, None) for key in (mapping.key, *kept, *paused)]
 
-    def _app(self, mappings: list[EventSourceMapping]) -> App:
-        app = App(APP)
+    def _declare(self, mappings: list[EventSourceMapping]) -> None:
+        """Let the app declare what is enabled; a mapping of which nothing has changed stays the same object, and goes on untouched."""
+        wanted: dict[str, tuple[EventSourceMapping, bytes]] = {}
         for each in mappings:
-            function, table = self.functions.get(each.function), self._table(app, each)
-            if not each.enabled or function is None or table is None or filter_criteria_error(each.settings):
-                continue
-            app.function(
-                function.code, table, id=each.uuid, name=each.function, **for_machine(each.settings), **function.configured.given,
-                DestinationConfig=each.settings["DestinationConfig"],
-            )  # fmt: skip
-        return app
+            known = self._known(each)
+            if known is not None:
+                wanted[each.uuid] = (each, known)
+        for uuid in [
+            uuid for uuid, known in self._declared.items() if uuid not in wanted or wanted[uuid][1] != known
+        ]:
+            self._app.withdraw(uuid)
+            del self._declared[uuid]
+        for uuid, (each, known) in wanted.items():
+            if uuid not in self._declared:
+                function = self.functions[each.function]
+                self._app.function(
+                    function.code, self._table(each), id=uuid, name=each.function, **for_machine(each.settings),
+                    **function.configured.given, DestinationConfig=each.settings["DestinationConfig"],
+                )  # fmt: skip
+                self._declared[uuid] = known
 
-    def _table(self, app: App, mapping: EventSourceMapping) -> Table | None:
-        """The mapping's table as it is now; None when its stream is off, which is what a mapping of AWS's waits for too."""
+    def _known(self, mapping: EventSourceMapping) -> bytes | None:
+        """Everything that decides how a mapping runs; None when it does not: its stream is off (a mapping of AWS's waits then too) or its function gone."""
+        function = self.functions.get(mapping.function)
+        if not mapping.enabled or function is None or filter_criteria_error(mapping.settings):
+            return None
         try:
             stream = self.engine.stream_of(mapping.table)
             schema = self.engine.schema(mapping.table)
         except ApiError:
             return None
-        found = app.tables.get(mapping.table)
-        return found or app.table(
-            schema.name, pk=schema.hash_name, sk=schema.range_name, pk_type=schema.hash_type,
-            sk_type=schema.range_type or "S", stream=stream.view_type,
+        keys = (schema.hash_name, schema.hash_type, schema.range_name, schema.range_type, stream.view_type)
+        return orjson.dumps([mapping.function, function.configured.given, dict(mapping.settings), keys])
+
+    def _table(self, mapping: EventSourceMapping) -> Table:
+        """The mapping's table as it is now."""
+        schema, stream = self.engine.schema(mapping.table), self.engine.stream_of(mapping.table)
+        wanted = Table(
+            schema.name, schema.hash_name, schema.range_name, schema.hash_type, schema.range_type or "S", None, stream.view_type,
         )  # fmt: skip
+        found = self._app.tables.get(mapping.table)
+        if (
+            found is None or found != wanted
+        ):  # made anew under its name: those on the old one are withdrawn by now
+            found = self._app.tables[mapping.table] = wanted
+        return found
 
 
 def deleted(mapping: EventSourceMapping) -> EventSourceMapping:

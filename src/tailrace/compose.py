@@ -9,7 +9,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -19,8 +19,9 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.clocks.system import SystemClock
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.engine.state import EngineStateStore
-from tailrace.errors import SettingsError, StoreError
+from tailrace.errors import SettingsError
 from tailrace.leases.lease import LEASE_DURATION_MS
+from tailrace.server.housekeeping import fill_indexes, housekeep
 from tailrace.server.http import HttpServer, HttpSettings
 from tailrace.server.joining import Joined
 from tailrace.server.turns import Turns
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from tailrace.server.observe import Observed
 
 CRASH_AT: Final = "TAILRACE_CRASH_AT"
-HOUSEKEEPING_MS: Final = 5_000
 DISCOVERY_MS: Final = 1_000
 """How often a worker looks for streams that no finished shard has announced."""
 RENEWAL_MS: Final = LEASE_DURATION_MS // 3
@@ -259,36 +259,6 @@ def _add_dead_letters(
             functions,
             worker.tallies,
         )
-
-
-async def housekeep(
-    engine: Engine, flushed: Callable[[], Awaitable[None]], every_ms: int = HOUSEKEEPING_MS
-) -> None:
-    """Trim, roll over and remove, now and then, in slices; until it is cancelled."""
-    clock = engine.clock
-    while True:
-        for _ in engine.housekeeping():
-            if engine.committer.is_dirty:
-                with suppress(StoreError):  # readiness and the log say so; the next round tries again
-                    await flushed()
-            await asyncio.sleep(0)
-        await clock.sleep_until(clock.now().monotonic_ms + every_ms)
-
-
-async def fill_indexes(engine: Engine, flushed: Callable[[], Awaitable[None]]) -> None:
-    """Fill new indexes as soon as there are some, and those that an earlier process began; until it is cancelled."""
-    work = asyncio.Event()
-    work.set()
-    engine.on_index_work(work.set)
-    while True:
-        await work.wait()
-        work.clear()
-        for _ in engine.fill_indexes():
-            with suppress(
-                StoreError
-            ):  # readiness and the log say so; housekeeping goes on where the last slice held
-                await flushed()
-            await asyncio.sleep(0)
 
 
 # ---- a node ------------------------------------------------------------------------------------------------------------

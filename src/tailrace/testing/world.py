@@ -21,11 +21,12 @@ from tailrace.app.item import entity_of
 from tailrace.app.retry import milliseconds
 from tailrace.app.table import Table
 from tailrace.clocks.manual import ManualClock
-from tailrace.compose import build_worker, create_tables, housekeep
+from tailrace.compose import build_worker, create_tables
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.errors import ApiError, SettingsError, TailraceError
 from tailrace.server.audit import note
 from tailrace.server.control import Subject, find_verb
+from tailrace.server.housekeeping import housekeep
 from tailrace.server.joining import Joined
 from tailrace.server.turns import Turns
 from tailrace.stores.memory import MemoryStore

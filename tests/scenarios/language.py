@@ -1,13 +1,15 @@
 """The language of the scenario files: one instruction a line, played against the real machine with a scripted sink.
 
     settings [lambda] NAME=VALUE ...   the mapping's settings; `lambda`: AWS's defaults, AWS's names allowed
-    records 1 2 3 [key=a] [partition=0] [event=INSERT]   written now; a record's key is its own unless given
+    records 1 2 3 [key=a] [partition=0] [ago=3s]   written now (or that long ago); a record's key is its own unless given
     start · stop · pause · resume · lose-lease · close   unasked inputs; close: the shard gets no further record
     trim 7                             records up to 7 are gone from the stream
     crash [hold=invokes]               forget the machine, start a new one from the last saved checkpoint
     fail 2 [times=3]                   a batch with record 2 raises        | timeout 2: it times out
     partial 2 [times=3]                ReportBatchItemFailures names 2     | refuse 2 4: exactly these are refused
     throttle | unavailable [times=3] [after=500]   the sink refuses every batch; `after`: it asks for that many ms
+    fail-final [times=1]               the final invoke of a tumbling window raises
+    stateless 2 [times=1]              a batch with record 2 is answered without a state  | grow 2: with a state of more than 1 MB
     heal                               forget all failures of the sink
     fail-reads times=2 · fail-checkpoints times=2 · fail-parks times=2
     hold invokes|checkpoints|parks · release [invokes|checkpoints|parks] [3]   answers wait · only that of the batch with record 3
@@ -16,7 +18,8 @@
     advance 5s | 300ms                 time passes; the machine is woken when it asked for it
     status                             what a person would see
 
-Rules of this file: the trace shows effects only (invokes, answers, checkpoints, waiting), each with its time in seconds.
+Rules of this file: the trace shows effects only (invokes, answers, checkpoints, waiting), each with its time in seconds. In a tumbling window
+the scripted function keeps the records it accepted as its state (windows.py).
 """
 
 from collections import deque
@@ -55,6 +58,7 @@ from tailrace.mapping.settings import Backoff, BreakerSettings, MappingSettings
 from tailrace.mapping.shard import ShardMachine
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
+from tests.scenarios import windows
 
 WALL_MS = 1_000_000_000
 
@@ -71,7 +75,9 @@ class Fault:
     def outcome(self, batch: list[int]) -> Outcome | None:
         """What the sink answers because of this fault; None: it does not concern the batch."""
         hit = [index for index, number in enumerate(batch) if number in self.records]
-        if self.times == 0 or (self.records and not hit):
+        if self.verb in SPOILING or self.times == 0 or (self.records and not hit):
+            return None
+        if self.verb == "fail-final" and batch:
             return None
         self.times = None if self.times is None else self.times - 1
         match self.verb:
@@ -80,9 +86,16 @@ class Fault:
             case "refuse":
                 return Failed({index: Failure(error="refused") for index in hit})
             case verb:
-                kinds = {"fail": "RECORD", "throttle": "THROTTLED"}
+                kinds = {"fail": "RECORD", "fail-final": "RECORD", "throttle": "THROTTLED"}
                 kind = FailureKind[kinds.get(verb, verb.upper())]
                 return Failed(whole=Failure(kind, verb, retry_after_ms=self.after_ms))
+
+    def concerns(self, verb: str, batch: list[int]) -> bool:
+        """Whether this fault, of that verb, spoils the state of this batch; it is used up by that."""
+        if self.verb != verb or self.times == 0 or not self.records.intersection(batch):
+            return False
+        self.times = None if self.times is None else self.times - 1
+        return True
 
 
 @dataclass(slots=True)
@@ -183,13 +196,15 @@ class World:
             return
         if isinstance(command, Invoke):
             lane = f" lane {command.lane}" if self.settings.parallelization_factor > 1 else ""
+            inside = "" if command.window is None else windows.told(command.window, WALL_MS)
             self.say(
-                f"invoke {numbers(command.records)}{lane} request {command.request} attempt {command.attempt}"
+                f"invoke {numbers(command.records)}{lane}{inside} request {command.request} attempt {command.attempt}"
             )
             return
         at = command.checkpoint
         above = "".join(f" and {first}-{last}" for first, last in at.ranges)
-        self.say(f"checkpoint {at.watermark}{above}{' finished' if at.finished else ''}")
+        inside = "" if at.window is None else windows.kept(at.window, WALL_MS)
+        self.say(f"checkpoint {at.watermark}{above}{inside}{' finished' if at.finished else ''}")
         for each in command.settled:
             if each.outcome != "handled":
                 self.say(f"    {each.outcome} {each.first}-{each.last} ({each.count})")
@@ -198,14 +213,28 @@ class World:
                 f"    dead letter {entry.record.sequence}: {entry.condition} after {entry.attempts} attempts"
             )
 
+        for lost in command.windows:
+            self.say(
+                f"    given up{windows.told(lost.window, WALL_MS)}: {lost.condition} after {lost.attempts} attempts"
+            )
+
+    def invoked(self, command: Invoke) -> None:
+        batch = [record.sequence for record in command.records]
+        outcomes = (fault.outcome(batch) for fault in self.faults)
+        outcome = next((each for each in outcomes if each is not None), Written())
+        self.say(f"    {describe(outcome, batch)}") if outcome != Written() else None
+        if command.window is not None:
+            grows = any(fault.concerns("grow", batch) for fault in self.faults)
+            if any(fault.concerns("stateless", batch) for fault in self.faults):
+                self.say("    answers without a state")
+            else:
+                outcome = windows.with_state(outcome, command.window, batch, grows=grows)
+        self.queue.append(InvokeDone(command.id, outcome))
+
     def answer(self, command: Command) -> None:
         match command:
             case Invoke():
-                batch = [record.sequence for record in command.records]
-                outcomes = (fault.outcome(batch) for fault in self.faults)
-                outcome = next((each for each in outcomes if each is not None), Written())
-                self.say(f"    {describe(outcome, batch)}") if outcome != Written() else None
-                self.queue.append(InvokeDone(command.id, outcome))
+                self.invoked(command)
             case Park() if self.failing.get("parks", 0) > 0:
                 self.failing["parks"] -= 1
                 self.say("    the parking fails")
@@ -237,9 +266,10 @@ class World:
             number = int(name)
             key = options.get("key", name)
             partition = int(options.get("partition", number))
+            created_ms = self.now.wall_ms - milliseconds(options.get("ago", "0ms"))
             self.log.append(
                 ChangeRecord(
-                    sequence=number, shard=1, event_name="MODIFY", created_ms=self.now.wall_ms, size_bytes=100,
+                    sequence=number, shard=1, event_name="MODIFY", created_ms=created_ms, size_bytes=100,
                     partition=partition, key=key.encode(), keys=b"{}", new=b"x" * int(options.get("bytes", 10)),
                 )
             )  # fmt: skip
@@ -304,7 +334,8 @@ class World:
 
 
 KINDS = {Invoke: "invokes", SaveCheckpoint: "checkpoints", Park: "parks"}
-FAULTS = ("fail", "timeout", "partial", "refuse", "throttle", "unavailable")
+SPOILING = ("stateless", "grow")
+FAULTS = ("fail", "timeout", "partial", "refuse", "throttle", "unavailable", "fail-final", *SPOILING)
 Instruction = Callable[[World, list[str], dict[str, str]], None]
 
 

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tailrace.mapping.commands import GivenUp
+from tailrace.mapping.commands import Condition, GivenUp, GivenUpWindow
 from tailrace.mapping.outcomes import Failure
 from tailrace.mapping.settings import INFINITE, MappingSettings
+from tailrace.mapping.window import WindowInvoke
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
 
@@ -22,7 +23,8 @@ ENVELOPE_BYTES: Final = 600
 class Work:
     """One batch until it is settled.
 
-    Shape:   `attempts` used up; `outages` in a row; not before `ready_ms`. An unchanged batch keeps its `request`.
+    Shape:   `attempts` used up; `outages` in a row; not before `ready_ms`. An unchanged batch keeps its `request`. `window` is what its
+             last attempt was told of its tumbling window; without records it is the window's final invoke.
     Units:   ready_ms monotonic; first and last failure since the epoch.
     """
 
@@ -35,6 +37,12 @@ class Work:
     first_failure_ms: int = 0
     last_failure_ms: int = 0
     is_probe: bool = False
+    window: WindowInvoke | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it is the final invoke of a window: the only batch without records."""
+        return self.window is not None and self.window.is_final
 
     def failed(self, failure: Failure, now: Now) -> None:
         """Note a failure; whether it uses up an attempt is decided in retry.py."""
@@ -47,10 +55,24 @@ class Work:
         return [
             GivenUp(
                 record, "RetryAttemptsExhausted", self.attempts, self.failure, self.first_failure_ms, self.last_failure_ms,
-                self.request,
+                self.request, self.window,
             )
             for record in self.records
         ]  # fmt: skip
+
+    def final_given_up(self, condition: Condition) -> GivenUpWindow:
+        """The final invoke of a window, given up."""
+        assert self.window is not None
+        return GivenUpWindow(
+            self.window, condition, self.attempts, self.failure, self.first_failure_ms, self.last_failure_ms, self.request
+        )  # fmt: skip
+
+    def final_is_too_old(self, settings: MappingSettings, now: Now) -> bool:
+        """Whether a final invoke is beyond the age limit, which counts from the end of its window."""
+        oldest = oldest_allowed_ms(settings, now)
+        return (
+            oldest is not None and self.window is not None and self.is_final and self.window.end_ms < oldest
+        )
 
     def take_over_age(self, settings: MappingSettings, now: Now) -> list[GivenUp]:
         """Remove the records beyond the age limit, and only those, from the batch."""
@@ -65,7 +87,11 @@ class Work:
         """When this batch needs a look: its back-off has passed, or a record in it becomes too old before that."""
         if settings.maximum_record_age_ms == INFINITE:
             return self.ready_ms
-        created = min(record.created_ms for record in self.records)
+        created = (
+            self.window.end_ms
+            if self.window is not None and self.is_final
+            else min(record.created_ms for record in self.records)
+        )
         expires_in = created + settings.maximum_record_age_ms + 1 - now.wall_ms
         return min(self.ready_ms, now.monotonic_ms + max(expires_in, 0))
 
@@ -82,6 +108,7 @@ def too_old(record: ChangeRecord, work: Work | None = None) -> GivenUp:
         work.first_failure_ms,
         work.last_failure_ms,
         work.request,
+        work.window,
     )
 
 
@@ -96,10 +123,12 @@ def payload_bytes(record: ChangeRecord) -> int:
     return ENVELOPE_BYTES + len(record.keys) + len(record.old or b"") + len(record.new or b"")
 
 
-def fitting(records: Sequence[ChangeRecord], settings: MappingSettings, limit: int) -> tuple[int, bool]:
-    """How many of the first records make one batch, and whether it is full. One record always fits."""
+def fitting(
+    records: Sequence[ChangeRecord], settings: MappingSettings, limit: int, state_bytes: int = 0
+) -> tuple[int, bool]:
+    """How many of the first records make one batch beside a window's state, and whether it is full. One record always fits."""
     count = min(len(records), limit)
-    total = 0
+    total = state_bytes
     for index in range(count):
         total += payload_bytes(records[index])
         if total > settings.batch_bytes:

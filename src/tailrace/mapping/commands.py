@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from tailrace.mapping.outcomes import Failure, Outcome
+from tailrace.mapping.window import WindowInvoke, WindowState
 from tailrace.streams.record import ChangeRecord
 
 SettledAs: TypeAlias = Literal["handled", "filtered", "parked", "discarded", "dropped", "trimmed"]
@@ -23,12 +24,14 @@ class Checkpoint:
 
     Shape:   all records up to and including `watermark` are settled, and so are those inside `ranges` (pairs of
              sequence numbers, inclusive, ascending, disjoint, above the watermark). `finished`: the shard is closed
-             and every record of it is settled, so its children may be read.
+             and every record of it is settled, so its children may be read. `window`: the tumbling window that the shard
+             is in, with the state that these settled records have led to.
     """
 
     watermark: int = 0
     ranges: tuple[tuple[int, int], ...] = ()
     finished: bool = False
+    window: WindowState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Settled:
 class GivenUp:
     """A record that will not be tried again, whole, and why.
 
-    Shape:   `request` is that of its last batch; 0: it was never in one. Units: *_ms since the epoch.
+    Shape:   `request` is that of its last batch; 0: it was never in one. `window`: what that was told. Units: *_ms since the epoch.
     """
 
     record: ChangeRecord
@@ -55,6 +58,20 @@ class GivenUp:
     first_failure_ms: int
     last_failure_ms: int
     request: int = 0
+    window: WindowInvoke | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUpWindow:
+    """A final invoke that will not be tried again, with the state it would have delivered. It has no record. Units: as GivenUp."""
+
+    window: WindowInvoke
+    condition: Condition
+    attempts: int
+    failure: Failure | None
+    first_failure_ms: int
+    last_failure_ms: int
+    request: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +97,17 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Invoke:
-    """Hand these records to the sink, in this order. `request` stays the same when an unchanged batch is retried."""
+    """Hand these records to the sink, in this order. `request` stays the same when an unchanged batch is retried.
+
+    Shape:   `window`: with tumbling windows, what the function is told of its one; only its final invoke has no records.
+    """
 
     id: int
     records: Sequence[ChangeRecord]
     attempt: int
     lane: int
     request: int
+    window: WindowInvoke | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +134,7 @@ class SaveCheckpoint:
     settled: tuple[Settled, ...]
     given_up: tuple[GivenUp, ...]
     passed: tuple[tuple[bytes, int], ...] = ()
+    windows: tuple[GivenUpWindow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

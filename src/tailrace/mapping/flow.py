@@ -61,7 +61,7 @@ class Numbers:
     def invoke(self, work: Work, lane: int) -> Invoke:
         """The command for one attempt of this batch."""
         self._id += 1
-        return Invoke(self._id, work.records, work.attempts + 1, lane, work.request)
+        return Invoke(self._id, work.records, work.attempts + 1, lane, work.request, work.window)
 
 
 def failure_of(outcome: Outcome, size: int) -> Failed | FailedFrom | None:

@@ -1,19 +1,21 @@
 """Order as AWS Lambda keeps it: a shard is split into lanes by partition key, a failing batch blocks its lane.
 
 Rules of this file: at most one batch of a lane is at the sink; what a failed batch left over (`_stack`, the next one on
-top, so bisecting goes depth first) is sent before anything new. Source: semantics §2.3 to §2.7. Called by shard.py.
+top, so bisecting goes depth first) is sent before anything new. With tumbling windows a shard is one lane, and the window's state
+moves together with what it was made of. Source: semantics §2.3 to §2.7, §2.9. Called by shard.py.
 """
 
 from collections.abc import Sequence
 
 from tailrace.mapping.batch import Window, Work, fitting, oldest_allowed_ms, too_old
 from tailrace.mapping.breaker import Breaker
-from tailrace.mapping.commands import Invoke
+from tailrace.mapping.commands import Condition, GivenUp, Invoke
 from tailrace.mapping.flow import Allowance, Numbers, failure_of, lowest
-from tailrace.mapping.outcomes import FailedFrom, Failure, Outcome
+from tailrace.mapping.outcomes import FailedFrom, Failure, Outcome, Written
 from tailrace.mapping.retry import OUTAGES, GiveUp, Retry, Split, after_failure, delay_ms
 from tailrace.mapping.settings import INFINITE, MappingSettings
 from tailrace.mapping.settlement import Settlement
+from tailrace.mapping.window import TumblingWindow, judged
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
 
@@ -21,7 +23,9 @@ from tailrace.streams.record import ChangeRecord
 class Lane:
     """One lane: records that wait, batches to be sent again, the batch at the sink."""
 
-    __slots__ = ("_breaker", "_numbers", "_settings", "_settlement", "_stack", "at_sink", "pending", "window")
+    __slots__ = (
+        "_breaker", "_numbers", "_settings", "_settlement", "_stack", "at_sink", "pending", "tumbling", "window",
+    )  # fmt: skip
 
     def __init__(
         self, settings: MappingSettings, settlement: Settlement, breaker: Breaker, numbers: Numbers
@@ -34,6 +38,11 @@ class Lane:
         self.pending: list[ChangeRecord] = []
         self.at_sink: Work | None = None
         self.window = Window(settings)
+        self.tumbling: TumblingWindow | None = None
+        if settings.tumbling_window_ms:
+            self.tumbling = TumblingWindow(
+                settings.tumbling_window_ms, settings.tumbling_idle_ms, settlement.window
+            )
 
     @property
     def is_failing(self) -> bool:
@@ -41,32 +50,68 @@ class Lane:
         return bool(self._stack)
 
     @property
+    def owes_final(self) -> bool:
+        """Whether a tumbling window is open."""
+        return self.tumbling is not None and self.tumbling.is_open
+
+    @property
     def is_idle(self) -> bool:
         """Whether there is nothing to send, or a batch is at the sink."""
-        return self.at_sink is not None or not (self.pending or self._stack)
+        return self.at_sink is not None or not (self.pending or self._stack or self.owes_final)
 
     def next(self, now: Now, *, is_last: bool) -> Work | None:
         """The batch to send now. Records that became too old are discarded on the way."""
         if self.is_idle:
             return None
+        work = self._next(now, is_last=is_last)
+        if work is not None and self.tumbling is not None and not work.is_final:
+            work.window = self.tumbling.told(work.records)
+        return work
+
+    def _next(self, now: Now, *, is_last: bool) -> Work | None:
+        if self.tumbling is not None and self.tumbling.is_oversized and not self._is_at_final:
+            return self._final(self.tumbling)
         while self._stack:
             work = self._stack[-1]
-            size = len(work.records)
-            self._settlement.give_up(work.take_over_age(self._settings, now))
-            if not work.records:
+            if not self._takes_over_age(work, now):
                 self._stack.pop()
                 continue
-            if len(work.records) < size:
-                work.request = self._numbers.request()
             if work.ready_ms > now.monotonic_ms:
                 return None
             return self._stack.pop()
         return self._fresh(now, is_last=is_last)
 
+    @property
+    def _is_at_final(self) -> bool:
+        return bool(self._stack) and self._stack[-1].is_final
+
+    def _takes_over_age(self, work: Work, now: Now) -> bool:
+        """Discard what is too old of a batch that is to be sent again; returns whether anything is left of it."""
+        if work.is_final:
+            if not work.final_is_too_old(self._settings, now):
+                return True
+            self._final_done(work, "RecordAgeExceeded")
+            return False
+        over = work.take_over_age(self._settings, now)
+        if over:
+            self._give_up(over)
+            work.request = self._numbers.request()
+        return bool(work.records)
+
+    def _final(self, tumbling: TumblingWindow) -> Work:
+        """The final invoke of the open window: a batch without records."""
+        return Work([], self._numbers.request(), window=tumbling.told([]))
+
     def _fresh(self, now: Now, *, is_last: bool) -> Work | None:
         if self._settings.maximum_record_age_ms != INFINITE:
             self._discard_old(now)
-        count, is_full = fitting(self.pending, self._settings, self._settings.batch_size)
+        limit, state_bytes = self._settings.batch_size, 0
+        if self.tumbling is not None:
+            if self.tumbling.is_over(self.pending, now, is_last=is_last):
+                return self._final(self.tumbling)
+            if self.pending:
+                limit, state_bytes = self.tumbling.leading(self.pending, limit), self.tumbling.state_bytes
+        count, is_full = fitting(self.pending, self._settings, limit, state_bytes)
         if not count:
             self.window.close()
             return None
@@ -90,20 +135,45 @@ class Lane:
         work, self.at_sink = self.at_sink, None
         assert work is not None
         is_probe, work.is_probe = work.is_probe, False
+        outcome = outcome if self.tumbling is None else judged(outcome)
         failed = failure_of(outcome, len(work.records))
         if failed is None:
             self._breaker.succeeded(work.records, is_probe=is_probe)
-            self._settlement.settle(work.records, "handled")
+            if work.is_final:
+                self._final_done(work)
+            else:
+                self._handled(work.records, outcome)
             return
         match lowest(failed):
             case FailedFrom(index, failure) if index > 0:
                 self._breaker.failed(None, failure, now, is_probe=is_probe)
-                self._settlement.settle(work.records[:index], "handled")
+                self._handled(work.records[:index], outcome)
                 self._send_rest(work.records[index:], failure, now)
             case FailedFrom(_, failure):
                 self._failed(work, failure, now, is_probe=is_probe)
             case Failure() as failure:
                 self._failed(work, failure, now, is_probe=is_probe)
+
+    def _handled(self, records: Sequence[ChangeRecord], outcome: Outcome) -> None:
+        """The function accepted these; the state that it made of them is saved with them."""
+        if self.tumbling is not None and isinstance(outcome, Written | FailedFrom):
+            self.tumbling.accepted(outcome.state)
+            self._settlement.window = self.tumbling.current
+        self._settlement.settle(records, "handled")
+
+    def _give_up(self, entries: Sequence[GivenUp]) -> None:
+        """Records that a batch was tried with are discarded; their window stays open with the state of the last success."""
+        if self.tumbling is not None:
+            self._settlement.window = self.tumbling.current
+        self._settlement.give_up(entries)
+
+    def _final_done(self, work: Work, given_up: Condition | None = None) -> None:
+        """The window is closed: its final invoke succeeded, or will not be tried again."""
+        assert self.tumbling is not None
+        if given_up is not None:
+            self._settlement.give_up_window(work.final_given_up(given_up))
+        self.tumbling.close()
+        self._settlement.window = self.tumbling.current
 
     def _send_rest(self, records: Sequence[ChangeRecord], failure: Failure, now: Now) -> None:
         """Progress was made: the rest, whole, is a new batch with a fresh budget, sent at once unless the sink is out."""
@@ -136,13 +206,20 @@ class Lane:
                 self._stack.append(Work(work.records[:size], self._numbers.request()))
             case GiveUp():
                 work.attempts += 1
-                self._settlement.give_up(work.exhausted())
+                if work.is_final:
+                    self._final_done(work, "RetryAttemptsExhausted")
+                else:
+                    self._give_up(work.exhausted())
 
     def wake_ms(self, now: Now) -> int | None:
         """When this lane needs a look."""
         if self.at_sink is not None:
             return None
-        return self._stack[-1].wake_ms(self._settings, now) if self._stack else self.window.wake_ms
+        if self._stack:
+            return self._stack[-1].wake_ms(self._settings, now)
+        if self.tumbling is not None and not self.pending:
+            return self.tumbling.wake_ms(now)
+        return self.window.wake_ms
 
 
 class LaneFlow:
@@ -175,11 +252,23 @@ class LaneFlow:
             return f"{self.buffered} records wait behind the failing batch of lane {failing[0]}"
         return None
 
+    @property
+    def owes_final(self) -> bool:
+        """Whether a tumbling window is open: it is closed before the shard is finished."""
+        return self._lanes[0].owes_final
+
+    def not_heard(self) -> None:
+        """The source has failed: that nothing comes does not mean that there is nothing."""
+        if self._lanes[0].tumbling is not None:
+            self._lanes[0].tumbling.not_heard()
+
     def add(self, records: Sequence[ChangeRecord]) -> None:
         """Take records in reading order."""
         lanes = self._lanes
         if len(lanes) == 1:
             lanes[0].pending.extend(records)
+            if lanes[0].tumbling is not None:
+                lanes[0].tumbling.heard()
             return
         for record in records:
             lanes[record.partition % len(lanes)].pending.append(record)

@@ -27,9 +27,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Every record of the batch was accepted."""
+    """Every record of the batch was accepted. Shape: `state` is the JSON object that a function returned for its tumbling window."""
 
     outputs: tuple[object, ...] = ()
+    state: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,14 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class FailedFrom:
-    """Everything before `index` was accepted, everything from it on is to be sent again (Lambda's lowest number)."""
+    """Everything before `index` was accepted, everything from it on is to be sent again (Lambda's lowest number).
+
+    Shape:   `state` as in Written: of the records that were accepted.
+    """
 
     index: int
     failure: Failure = Failure()
+    state: bytes | None = None
 
 
 Outcome: TypeAlias = Written | Failed | FailedFrom

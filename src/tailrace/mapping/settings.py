@@ -94,6 +94,10 @@ class MappingSettings:
     filters: tuple[Pattern, ...] = ()
     """What FilterCriteria say: a record passes when one of them matches, or when there are none."""
     max_ranges: int = 4_096
+    tumbling_window_ms: int = 0
+    """Windows of the records' own time, whose state a function carries on; 0: none. Only with one lane."""
+    tumbling_idle_ms: int = 2_000
+    """How long after its end, and after the source was last heard, the window of a shard without news is closed."""
     max_generations: int = 16
     """How many of its own changes in one line of descent a handler is called for, before it is paused as a loop."""
 
@@ -110,6 +114,21 @@ class MappingSettings:
             _within(name, getattr(self, name), lowest, highest)
         if self.maximum_record_age_ms != INFINITE:
             _within("maximum_record_age_ms", self.maximum_record_age_ms, 60_000, 604_800_000, "-1, or ")
+        if self.tumbling_window_ms:
+            self._check_window()
+
+    def _check_window(self) -> None:
+        """Source: semantics §2.9 ("Not with ParallelizationFactor >1 and not with filters")."""
+        for name, is_wrong, reason in (
+            ("order='key'", self.order != "lane", "windows belong to functions"),
+            (f"ParallelizationFactor {self.parallelization_factor}", self.parallelization_factor > 1, "a tumbling window needs ParallelizationFactor 1"),
+            ("FilterCriteria", bool(self.filters), "a tumbling window takes every record"),
+        ):  # fmt: skip
+            if is_wrong:
+                seconds = self.tumbling_window_ms // 1_000
+                raise SettingsError(
+                    f"TumblingWindowInSeconds: {seconds} is not allowed with {name}; {reason}"
+                )
 
     @property
     def capacity(self) -> int:
@@ -170,6 +189,8 @@ BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
     "buffer_bytes": (1, 1 << 40),
     "checkpoint_interval_ms": (0, 3_600_000),
     "max_ranges": (1, 1_000_000),
+    "tumbling_window_ms": (0, 900_000),
+    "tumbling_idle_ms": (0, 3_600_000),
     "max_generations": (1, 1_000_000),
 }
 AWS_NAMES: Final[Mapping[str, str]] = {
@@ -180,6 +201,7 @@ AWS_NAMES: Final[Mapping[str, str]] = {
     "MaximumRecordAgeInSeconds": "maximum_record_age_ms",
     "BisectBatchOnFunctionError": "bisect_batch_on_function_error",
     "FunctionResponseTypes": "report_batch_item_failures",
+    "TumblingWindowInSeconds": "tumbling_window_ms",
 }
 
 

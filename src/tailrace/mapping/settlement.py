@@ -6,10 +6,17 @@ by the two flows.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, get_args
 
-from tailrace.mapping.commands import Checkpoint, GivenUp, SaveCheckpoint, Settled, SettledAs
+from tailrace.mapping.commands import (
+    Checkpoint,
+    GivenUp,
+    GivenUpWindow,
+    SaveCheckpoint,
+    Settled,
+    SettledAs,
+)  # fmt: skip
 from tailrace.mapping.watermark import Watermark
 from tailrace.streams.record import ChangeRecord
 
@@ -25,6 +32,7 @@ class _Saving:
     reports: list[Report]
     given_up: list[GivenUp]
     passed: dict[bytes, int]
+    windows: list[GivenUpWindow]
     unsaved: int
 
 
@@ -32,11 +40,13 @@ class Settlement:
     """Watermark, totals, and what is not saved yet.
 
     Shape:   `totals` counts records by outcome since the start of this machine; `unsaved` counts those that no durable
-             checkpoint covers; `open_bytes` is what the records weigh that were read and are not settled.
+             checkpoint covers; `open_bytes` is what the records weigh that were read and are not settled; `window` is the tumbling
+             window that the settled records have led to.
     """
 
     __slots__ = (
-        "_given_up", "_passed", "_reports", "_saved", "_saving", "open_bytes", "totals", "unsaved", "watched", "watermark",
+        "_given_up", "_passed", "_reports", "_saved", "_saving", "_windows", "open_bytes", "totals", "unsaved", "watched",
+        "watermark", "window",
     )  # fmt: skip
 
     def __init__(self, checkpoint: Checkpoint, watched: Iterable[tuple[bytes, int]] = ()) -> None:
@@ -50,6 +60,8 @@ class Settlement:
         self._passed: dict[bytes, int] = {}
         self._saved = checkpoint
         self._saving: _Saving | None = None
+        self._windows: list[GivenUpWindow] = []
+        self.window = checkpoint.window
 
     def read(self, records: Sequence[ChangeRecord], next_after: int) -> Sequence[ChangeRecord]:
         """Take note of records in reading order; returns those that are not settled yet."""
@@ -87,6 +99,10 @@ class Settlement:
             self._passed[entry.record.key] = self.watched.setdefault(entry.record.key, 0)
         self.settle([entry.record for entry in given_up], "discarded")
 
+    def give_up_window(self, given_up: GivenUpWindow) -> None:
+        """This final invoke will not be tried again; what it would have delivered goes into the next checkpoint's transaction."""
+        self._windows.append(given_up)
+
     def lost_to_trim(self, first: int, last: int) -> None:
         """Nobody can say how many records there were: the source had trimmed them before they were read."""
         place = self.watermark.end
@@ -106,6 +122,7 @@ class Settlement:
         return (
             bool(self._reports)
             or self.watermark.value != self._saved.watermark
+            or self.window != self._saved.window
             or finished != self._saved.finished
         )
 
@@ -114,13 +131,16 @@ class Settlement:
         reports = self._merged(self._reports)
         given_up = sorted(self._given_up, key=lambda entry: entry.record.sequence)
         command = SaveCheckpoint(
-            self.watermark.checkpoint(finished=finished),
+            replace(self.watermark.checkpoint(finished=finished), window=self.window),
             tuple(Settled(first, last, end - start, outcome) for start, end, first, last, outcome in reports),
             tuple(given_up),
             tuple(self._passed.items()),
+            tuple(self._windows),
         )
-        self._saving = _Saving(command.checkpoint, reports, given_up, self._passed, self.unsaved)
-        self._reports, self._given_up, self._passed = [], [], {}
+        self._saving = _Saving(
+            command.checkpoint, reports, given_up, self._passed, self._windows, self.unsaved
+        )
+        self._reports, self._given_up, self._passed, self._windows = [], [], {}, []
         return command
 
     def _merged(self, reports: list[Report]) -> list[Report]:
@@ -142,4 +162,5 @@ class Settlement:
             self._reports = self._saving.reports + self._reports
             self._given_up = self._saving.given_up + self._given_up
             self._passed = {**self._saving.passed, **self._passed}
+            self._windows = self._saving.windows + self._windows
             self._saving = None

@@ -157,7 +157,11 @@ class ShardMachine:
     @property
     def is_finished(self) -> bool:
         """The shard is closed and every record of it is settled."""
-        return self._closed and self._settlement.watermark.is_complete
+        return self._closed and self._settlement.watermark.is_complete and not self._owes_final
+
+    @property
+    def _owes_final(self) -> bool:
+        return isinstance(self._flow, LaneFlow) and self._flow.owes_final
 
     @property
     def blocked(self) -> str | None:
@@ -216,6 +220,8 @@ class ShardMachine:
             case ReadFailed(failure):
                 self._reading = False
                 self._source.failed(failure, now)
+                if isinstance(self._flow, LaneFlow):
+                    self._flow.not_heard()
             case CheckpointFailed(failure):
                 self._checkpoint_failed(failure, now)
             case ParkDone(id, is_free):
@@ -252,6 +258,8 @@ class ShardMachine:
         self._phase = "running"
         self._saved_ms = now.monotonic_ms
         self._settlement = Settlement(start.checkpoint, start.passed)
+        if not self._settings.tumbling_window_ms:
+            self._settlement.window = None  # it had windows once: what is left of the last one is forgotten
         self._parking = Parking(self._settings, self._settlement, start.parked)
         self._flow = self._make_flow()
         self._closed = start.checkpoint.finished
@@ -384,7 +392,7 @@ class ShardMachine:
             return None
         if not self._breaker.is_open:
             return self._flow.wake_ms(now)
-        if self._breaker.probing or not self.unsettled:
+        if self._breaker.probing or not (self.unsettled or self._owes_final):
             return None
         ready_ms = self._breaker.ready_ms
         return ready_ms if ready_ms > now.monotonic_ms else self._flow.wake_ms(now)

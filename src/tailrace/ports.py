@@ -16,6 +16,7 @@ from tailrace.projections.rows import AppliedItem, Group, RowChange
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord, ViewType
 from tailrace.streams.shards import Shard
+from tailrace.streams.windows import WindowInvoke
 
 __all__ = [
     "ALWAYS",
@@ -113,7 +114,8 @@ class Batch:
     """Records for a sink: one shard, in order.
 
     Shape:   `values` is what a handler returned for each of them, for the sink of a handler (`app.sink(audit, …)`); None when the
-             records themselves are to be written.
+             records themselves are to be written. `window`: what a function is told of its tumbling window; only its final invoke
+             has no records.
     """
 
     records: Sequence[ChangeRecord]
@@ -124,6 +126,7 @@ class Batch:
     request: str = ""
     deadline_ms: int | None = None
     values: Sequence[object] | None = None
+    window: WindowInvoke | None = None
 
 
 class Sink(Protocol):

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from tailrace.mapping.outcomes import FailedFrom, Outcome, Written
-from tailrace.mapping.window import STATE_BYTES, WindowInvoke, WindowState
+from tailrace.mapping.window import STATE_BYTES, WindowState
+from tailrace.streams.windows import WindowInvoke
 
 
 def with_state(outcome: Outcome, window: WindowInvoke, batch: list[int], *, grows: bool) -> Outcome:

@@ -12,6 +12,7 @@ import orjson
 from tailrace.streams.arns import label_of
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.sequence import SequenceNumber
+from tailrace.streams.windows import WindowInvoke
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +28,15 @@ class Told:
     at_ms: int
     is_unhandled: bool = True
     executed_version: str = "$LATEST"
+    window: WindowInvoke | None = None
 
 
 def document(told: Told, records: Sequence[ChangeRecord]) -> dict[str, object]:
-    """The document as JSON members in AWS's order. RecordAgeExceeded has no responseContext, and counts at least one invoke."""
+    """The document as JSON members in AWS's order. RecordAgeExceeded has no responseContext, and counts at least one invoke.
+
+    Shape:   without records (the final invoke of a window) the batch is only the shard and the stream; where AWS has `timeWindowInfo` is
+             not known: it is the last member here.
+    """
     is_age = told.condition == "RecordAgeExceeded"
     members: dict[str, object] = {
         "requestContext": {
@@ -50,14 +56,22 @@ def document(told: Told, records: Sequence[ChangeRecord]) -> dict[str, object]:
     members["timestamp"] = f"{label_of(told.at_ms)}Z"
     members["DDBStreamBatchInfo"] = {
         "shardId": told.shard_id,
+        **(_range(records) if records else {}),
+        "streamArn": told.stream_arn,
+    }
+    if told.window is not None:
+        members["timeWindowInfo"] = told.window.span
+    return members
+
+
+def _range(records: Sequence[ChangeRecord]) -> dict[str, object]:
+    return {
         "startSequenceNumber": SequenceNumber(records[0].sequence).wire,
         "endSequenceNumber": SequenceNumber(records[-1].sequence).wire,
         "approximateArrivalOfFirstRecord": _seconds(records[0].created_ms),
         "approximateArrivalOfLastRecord": _seconds(records[-1].created_ms),
         "batchSize": len(records),
-        "streamArn": told.stream_arn,
     }
-    return members
 
 
 def queue_body(told: Told, records: Sequence[ChangeRecord]) -> bytes:

@@ -1,20 +1,29 @@
 """What an on-failure destination is told: a notice about one batch that was given up, kept until it is delivered.
 
-Rules of this file: a layout over one row, format 1, docs/formats/state.md; the letters hold the records. Written in the transaction
-of the checkpoint that passes them. Called by runtime/courier.py. Source: semantics §2.8.
+Rules of this file: a layout over one row, format 1 (2 with a tumbling window), docs/formats/state.md; the letters hold the records. Written in
+the transaction of the checkpoint that passes them. Called by runtime/courier.py. Source: semantics §2.8.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from tailrace.leases.rows import VERSION, key_of, readable
 from tailrace.streams.sequence import DIGITS
+from tailrace.streams.windows import WindowInvoke
+
+WITH_WINDOW: Final = 2
+"""The format of a notice about a batch in a tumbling window."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One batch given up. Shape: `sequences` ascending; `attempts` really made; `at_ms` since the epoch."""
+    """One batch given up.
+
+    Shape:   `sequences` ascending; `attempts` really made. The final invoke of a window has no records: `is_unhandled` (as in Told)
+             and `shard`, the shard's number, are said by the letters of others.
+    Units:   at_ms since the epoch.
+    """
 
     handler: str
     shard_id: str
@@ -24,14 +33,23 @@ class Notice:
     request: int
     at_ms: int
     tries: int = 0
+    window: WindowInvoke | None = None
+    is_unhandled: bool = False
+    shard: int = 0
 
     def fields(self) -> dict[str, Any]:
         """Its row."""
-        return {
+        fields: dict[str, Any] = {
             "v": VERSION, "handler": self.handler, "shard_id": self.shard_id, "sequences": list(self.sequences),
             "condition": self.condition, "attempts": self.attempts, "request": self.request, "at_ms": self.at_ms,
             "tries": self.tries,
         }  # fmt: skip
+        if (window := self.window) is not None:
+            fields |= {
+                "v": WITH_WINDOW, "unhandled": self.is_unhandled, "shard": self.shard,
+                "window": [window.start_ms, window.end_ms, window.state.decode(), window.is_final, window.is_early],
+            }  # fmt: skip
+        return fields
 
 
 def outbox_prefix(app: str) -> str:
@@ -40,14 +58,24 @@ def outbox_prefix(app: str) -> str:
 
 
 def outbox_key(app: str, notice: Notice) -> str:
-    """The row of one notice: by its first record, so that writing it again changes nothing."""
-    return key_of("outbox", app, notice.handler, f"{notice.sequences[0]:0{DIGITS}d}")
+    """The row of one notice: by its first record, or by its window, so that writing it again changes nothing."""
+    name = (
+        f"{notice.sequences[0]:0{DIGITS}d}"
+        if notice.sequences
+        else f"window-{notice.shard_id}-{notice.request}-{notice.at_ms}"
+    )
+    return key_of("outbox", app, notice.handler, name)
 
 
 def read_notice(fields: Mapping[str, Any]) -> Notice:
     """The notice behind a row. Raises: StoreError when its format is not known."""
-    row = readable(fields, "notice")
+    row = readable(fields, "notice", WITH_WINDOW)
+    window = None
+    if "window" in row:
+        start_ms, end_ms, state, is_final, is_early = row["window"]
+        window = WindowInvoke(start_ms, end_ms, state.encode(), is_final, is_early)
     return Notice(
         row["handler"], row["shard_id"], tuple(row["sequences"]), row["condition"], row["attempts"], row["request"],
-        row["at_ms"], row["tries"],
+        row["at_ms"], row["tries"], window, row.get("unhandled", False),
+        row.get("shard", 0),
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """Rows that delivery leaves behind: checkpoints, the ledger of settlement, marks.
 
-Rules of this file: layouts only, format 1, documented in docs/formats/state.md. The checkpoint, the ledger and the dead letters of one
+Rules of this file: layouts only, format 1 (2 for a checkpoint inside a tumbling window, which an older version must not
+pass over), documented in docs/formats/state.md. The checkpoint, the ledger and the dead letters of one
 SaveCheckpoint are one transaction, fenced by the lease. Called by runtime/settle.py and by `why`.
 """
 
@@ -10,10 +11,13 @@ from typing import Any, Final
 from tailrace.leases.rows import VERSION, Guard, RowWrite, key_of, readable
 from tailrace.streams.shards import HASHES
 
+WITH_WINDOW: Final = 2
+"""The format of a checkpoint with a tumbling window."""
 MAX_LEDGER_RANGES: Final = 100
 """How many ranges a ledger row names: it is written with every checkpoint, so it must stay a few kilobytes."""
 
 Range = tuple[int, int]
+Window = tuple[int, int, str | None]
 EVERY_HASH: Final[Range] = (0, HASHES - 1)
 EARLIER: Final = "earlier"
 """In place of a shard's id (and of a label): the ledger of all shards that are forgotten."""
@@ -32,15 +36,20 @@ def checkpoint_write(
     *,
     finished: bool,
     hashes: Range = EVERY_HASH,
+    window: Window | None = None,
 ) -> RowWrite:
     """A checkpoint. `epoch` says under which lease it was saved; the fence itself is a check of the lease's row.
 
-    Shape:   `hashes` are the shard's, so that its descendants are known when the shard is not listed any more.
+    Shape:   `hashes` are the shard's, so that its descendants are known when the shard is not listed any more. `window` is
+             the tumbling window that the shard is in: start and end in milliseconds since the epoch, the state as JSON text, or
+             None for one that was closed.
     """
-    fields = {
+    fields: dict[str, Any] = {
         "v": VERSION, "epoch": epoch, "watermark": watermark, "ranges": [list(each) for each in ranges], "finished": finished,
         "hashes": f"{hashes[0]:016x}-{hashes[1]:016x}",
     }  # fmt: skip
+    if window is not None:
+        fields |= {"v": WITH_WINDOW, "window": list(window)}
     return RowWrite(key, fields)
 
 
@@ -48,8 +57,14 @@ def read_checkpoint(fields: Mapping[str, Any] | None) -> tuple[int, tuple[Range,
     """(watermark, ranges, finished); a mapping that never saved one begins at 0. Raises: StoreError."""
     if fields is None:
         return 0, (), False
-    row = readable(fields, "checkpoint")
+    row = readable(fields, "checkpoint", WITH_WINDOW)
     return row["watermark"], tuple((first, last) for first, last in row["ranges"]), row["finished"]
+
+
+def window_of(fields: Mapping[str, Any]) -> Window | None:
+    """The tumbling window of a checkpoint; None: there never was one."""
+    window = fields.get("window")
+    return None if window is None else (window[0], window[1], window[2])
 
 
 def hashes_of(fields: Mapping[str, Any]) -> Range:

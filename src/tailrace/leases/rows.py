@@ -40,11 +40,12 @@ class RowCheck:
     guard: Guard
 
 
-def readable(fields: Mapping[str, Any], what: str) -> Mapping[str, Any]:
-    """The fields of a row whose format this version knows. Raises: StoreError."""
-    if fields.get("v") != VERSION:
+def readable(fields: Mapping[str, Any], what: str, newest: int = VERSION) -> Mapping[str, Any]:
+    """The fields of a row whose format this version knows: 1, up to the newest one of its kind. Raises: StoreError."""
+    if fields.get("v") not in range(1, newest + 1):
+        known = newest if newest == 1 else f"1 to {newest}"
         raise StoreError(
-            f"This {what} has format {fields.get('v')!r}; this version reads {VERSION}.",
+            f"This {what} has format {fields.get('v')!r}; this version reads {known}.",
             hint="install the version of tailrace that wrote it",
         )
     return fields

@@ -11,9 +11,9 @@ from typing import Final
 from tailrace.mapping.commands import Condition, GivenUp, GivenUpWindow
 from tailrace.mapping.outcomes import Failure
 from tailrace.mapping.settings import INFINITE, MappingSettings
-from tailrace.mapping.window import WindowInvoke
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.windows import WindowInvoke
 
 ENVELOPE_BYTES: Final = 600
 """What the event JSON adds to the keys and images of one record: names, ARN, region. Generous, so that 6 MB hold."""

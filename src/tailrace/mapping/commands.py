@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from tailrace.mapping.outcomes import Failure, Outcome
-from tailrace.mapping.window import WindowInvoke, WindowState
+from tailrace.mapping.window import WindowState
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.windows import WindowInvoke
 
 SettledAs: TypeAlias = Literal["handled", "filtered", "parked", "discarded", "dropped", "trimmed"]
 Condition: TypeAlias = Literal["RetryAttemptsExhausted", "RecordAgeExceeded", "KeyParked"]

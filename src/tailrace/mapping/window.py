@@ -15,10 +15,10 @@ from typing import Final
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Outcome, Written
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.windows import EMPTY_STATE, WindowInvoke
 
 STATE_BYTES: Final = 1_048_576
 """A state of more bytes of JSON ends its window early. Source: semantics §2.9 ("over 1 MB")."""
-EMPTY: Final = b"{}"
 NO_STATE: Final = (
     'the function answered without a state; with TumblingWindowInSeconds it returns {"state": {...}}'
 )
@@ -35,17 +35,6 @@ class WindowState:
     start_ms: int
     end_ms: int
     state: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class WindowInvoke:
-    """What one invocation is told of its window. Units: as WindowState."""
-
-    start_ms: int
-    end_ms: int
-    state: bytes = EMPTY
-    is_final: bool = False
-    is_early: bool = False
 
 
 class TumblingWindow:
@@ -125,12 +114,12 @@ class TumblingWindow:
         current = self._of(records[0]) if records else self.current
         assert current is not None
         if current.state is None:
-            current = replace(current, state=EMPTY)
+            current = replace(current, state=EMPTY_STATE)
         self.current = current
         return WindowInvoke(
             current.start_ms,
             current.end_ms,
-            current.state or EMPTY,
+            current.state or EMPTY_STATE,
             not records,
             not records and self.is_oversized,
         )

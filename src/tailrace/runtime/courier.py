@@ -15,13 +15,14 @@ from tailrace.deadletters.document import Told, object_body, object_name, queue_
 from tailrace.deadletters.entry import DeadLetter, deadletter_key, read_deadletter
 from tailrace.deadletters.notice import Notice, outbox_key, outbox_prefix, read_notice
 from tailrace.errors import PortError, TailraceError
-from tailrace.mapping.commands import GivenUp
+from tailrace.mapping.commands import GivenUp, GivenUpWindow
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import Backoff
 from tailrace.ports import Clock, StateStore, StateWrite, StreamRef
 from tailrace.runtime.settle import Place
 from tailrace.runtime.tally import Tallies
 from tailrace.streams.envelopes import lambda_event
+from tailrace.streams.windows import in_window
 
 BACKOFF: Final = Backoff(1_000, 2.0, 300_000)
 
@@ -46,6 +47,8 @@ class FailureDocument:
     def object(self) -> bytes:
         """With the whole event."""
         event = lambda_event(self._records, self._stream.arn, self._stream.view_type, self._stream.region)
+        if self._told.window is not None:
+            event = in_window(event, self._told.window, self._told.shard_id, self._stream.arn)
         return object_body(self._told, self._records, event)
 
     @property
@@ -86,8 +89,10 @@ class Courier:
         """Itself, for a handler that has a destination."""
         return self if handler in self._destinations else None
 
-    def rows(self, place: Place, given_up: Sequence[GivenUp]) -> list[StateWrite]:
-        """One notice for each batch that was given up."""
+    def rows(
+        self, place: Place, given_up: Sequence[GivenUp], windows: Sequence[GivenUpWindow] = ()
+    ) -> list[StateWrite]:
+        """One notice for each batch that was given up, and for each final invoke of a window."""
         groups: dict[tuple[int, str], list[GivenUp]] = {}
         for entry in given_up:
             groups.setdefault((entry.request, entry.condition), []).append(entry)
@@ -95,9 +100,16 @@ class Courier:
         notices = [
             Notice(
                 place.mapping_id, place.shard_id, tuple(entry.record.sequence for entry in entries), condition,
-                entries[0].attempts, request, at_ms,
+                entries[0].attempts, request, at_ms, window=entries[0].window,
             )
             for (request, condition), entries in groups.items()
+        ]  # fmt: skip
+        notices += [
+            Notice(
+                place.mapping_id, place.shard_id, (), lost.condition, lost.attempts, lost.request, at_ms, window=lost.window,
+                is_unhandled=bool(lost.failure and lost.failure.traceback), shard=place.shard_number,
+            )
+            for lost in windows
         ]  # fmt: skip
         return [StateWrite(outbox_key(self._app, notice), notice.fields()) for notice in notices]
 
@@ -142,7 +154,7 @@ class Courier:
     async def _deliver(self, key: str, notice: Notice) -> int | None:
         """Deliver one; how long to wait after a failure. Whatever a destination of the user's raises, it is a failure."""
         letters = await self._letters(notice)
-        if not letters:
+        if not letters and notice.sequences:
             await self._state.transact(
                 [StateWrite(key, None)]
             )  # put back or dropped meanwhile: nothing was lost
@@ -170,12 +182,13 @@ class Courier:
         return [read_deadletter(row.fields) for row in found if row is not None]
 
     def _document(self, notice: Notice, letters: Sequence[DeadLetter], stream: StreamRef) -> FailureDocument:
-        number = letters[0].record.shard
+        number = letters[0].record.shard if letters else notice.shard
         told = Told(
             request_id=uuid_of(f"{notice.handler}/{notice.shard_id}/{number:x}-{notice.request:x}"),
             function_arn=f"arn:aws:lambda:{stream.region}:{self._account}:function:{self._functions.get(notice.handler, notice.handler)}",
             condition=notice.condition, invoke_count=notice.attempts, shard_id=notice.shard_id, stream_arn=stream.arn,
-            at_ms=notice.at_ms, is_unhandled=bool(letters[0].traceback),
+            at_ms=notice.at_ms, is_unhandled=bool(letters[0].traceback) if letters else notice.is_unhandled,
+            window=notice.window,
         )  # fmt: skip
         return FailureDocument(told, letters, stream, uuid_of(f"{self._app}/{notice.handler}"))
 

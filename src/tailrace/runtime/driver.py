@@ -125,7 +125,7 @@ class Driver:
     async def _invoke(self, command: Invoke) -> None:
         batch = Batch(
             command.records, self._mapping_id, self._stream, self.shard.shard_id, command.attempt,
-            f"{self.shard.number:x}-{command.request:x}",
+            f"{self.shard.number:x}-{command.request:x}", window=command.window,
         )  # fmt: skip
         self._reached("invoke.begun")
         self.tell(InvokeDone(command.id, await self._outcome(batch)))

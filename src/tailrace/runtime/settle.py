@@ -10,11 +10,13 @@ from typing import Any, Protocol
 
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
 from tailrace.deadletters.head import head_prefix, read_head
+from tailrace.deadletters.lost_window import LostWindow, lost_window_key
 from tailrace.deadletters.passed import passed_prefix, passed_write, read_passed
 from tailrace.errors import LeaseLost, StateConflict
 from tailrace.leases.checkpoint import (
     EVERY_HASH,
     Range,
+    Window,
     checkpoint_key,
     checkpoint_write,
     hashes_of,
@@ -22,10 +24,19 @@ from tailrace.leases.checkpoint import (
     ledger_key,
     overlaps,
     read_checkpoint,
+    window_of,
 )  # fmt: skip
 from tailrace.leases.lease import Lease
 from tailrace.leases.rows import key_of
-from tailrace.mapping.commands import Checkpoint, GivenUp, ParkedHead, SaveCheckpoint, Start
+from tailrace.mapping.commands import (
+    Checkpoint,
+    GivenUp,
+    GivenUpWindow,
+    ParkedHead,
+    SaveCheckpoint,
+    Start,
+)  # fmt: skip
+from tailrace.mapping.window import WindowState
 from tailrace.ports import Shard, StateStore, StateWrite
 from tailrace.runtime.rows import state_check, state_write
 from tailrace.streams.envelopes import event_id
@@ -42,6 +53,7 @@ class Place:
     stream_label: str
     shard_id: str
     hashes: Range = EVERY_HASH
+    shard_number: int = 0
 
     @property
     def checkpoint_key(self) -> str:
@@ -85,13 +97,21 @@ async def load_checkpoint(state: StateStore, place: Place, shard: Shard) -> Chec
     """
     row = await state.get(place.checkpoint_key)
     if row is not None:
-        return Checkpoint(*read_checkpoint(row.fields))
+        return Checkpoint(*read_checkpoint(row.fields), window=_window(row.fields))
     if await _has_followed(state, place, shard.parent_id):
         return Checkpoint(shard.starting - 1)
     reached = await _reached_before(state, place, shard)
     if reached is None:
         return Checkpoint()
     return Checkpoint(reached if reached < shard.before else shard.starting - 1)
+
+
+def _window(fields: Mapping[str, Any]) -> WindowState | None:
+    found = window_of(fields)
+    if found is None:
+        return None
+    start_ms, end_ms, state = found
+    return WindowState(start_ms, end_ms, None if state is None else state.encode())
 
 
 async def _has_followed(state: StateStore, place: Place, parent_id: str | None) -> bool:
@@ -113,7 +133,9 @@ async def _reached_before(state: StateStore, place: Place, shard: Shard) -> int 
 class Announced(Protocol):
     """Whoever tells an on-failure destination of what was given up: runtime/courier.py."""
 
-    def rows(self, place: Place, given_up: Sequence[GivenUp]) -> list[StateWrite]:
+    def rows(
+        self, place: Place, given_up: Sequence[GivenUp], windows: Sequence[GivenUpWindow] = ()
+    ) -> list[StateWrite]:
         """What is to be told, as rows of the same transaction."""
 
     def wake(self) -> None:
@@ -151,7 +173,7 @@ class Settler:
         checkpoint = command.checkpoint
         saved = checkpoint_write(
             self._place.checkpoint_key, self._lease.epoch, checkpoint.watermark, checkpoint.ranges,
-            finished=checkpoint.finished, hashes=self._place.hashes,
+            finished=checkpoint.finished, hashes=self._place.hashes, window=_kept(checkpoint.window),
         )  # fmt: skip
         self._reached("checkpoint.begun")
         try:
@@ -165,7 +187,7 @@ class Settler:
             raise LeaseLost(f"another worker has taken {self._lease.key}") from error
         self._ledger = ledger
         self._reached("checkpoint.done")
-        if self._announced is not None and command.given_up:
+        if self._announced is not None and (command.given_up or command.windows):
             self._announced.wake()
 
     def _dead_letters(self, command: SaveCheckpoint) -> list[StateWrite]:
@@ -184,8 +206,31 @@ class Settler:
                 state_write(passed_write(place.app, place.mapping_id, key, last))
                 for key, last in command.passed
             ),
-            *([] if self._announced is None else self._announced.rows(place, command.given_up)),
+            *(lost_window_write(place, lost, self._code_version) for lost in command.windows),
+            *(
+                []
+                if self._announced is None
+                else self._announced.rows(place, command.given_up, command.windows)
+            ),
         ]
+
+
+def _kept(window: WindowState | None) -> Window | None:
+    if window is None:
+        return None
+    return window.start_ms, window.end_ms, None if window.state is None else window.state.decode()
+
+
+def lost_window_write(place: Place, lost: GivenUpWindow, code_version: str) -> StateWrite:
+    """The row of a window whose final invoke was given up, with the state that was for it."""
+    window, failure = lost.window, lost.failure
+    found = LostWindow(
+        shard_id=place.shard_id, handler=place.mapping_id, start_ms=window.start_ms, end_ms=window.end_ms,
+        state=window.state.decode(), is_early=window.is_early, condition=lost.condition, attempts=lost.attempts,
+        error=failure.error if failure else "", traceback=failure.traceback if failure else "",
+        first_failure_ms=lost.first_failure_ms, last_failure_ms=lost.last_failure_ms, code_version=code_version,
+    )  # fmt: skip
+    return StateWrite(lost_window_key(place.app, found), found.fields())
 
 
 def letter_of(place: Place, given_up: GivenUp, code_version: str) -> DeadLetter:

@@ -397,8 +397,9 @@ class Worker:
         self, table: _Table, handler: Handler, stream: StreamRef, shard: Shard, tasks: asyncio.TaskGroup
     ) -> None:
         place = Place(
-            self.app.name, handler.id, table.name, stream.label, shard.shard_id, (shard.first, shard.last)
-        )
+            self.app.name, handler.id, table.name, stream.label, shard.shard_id, (shard.first, shard.last),
+            shard.number,
+        )  # fmt: skip
         checkpoint = await load_checkpoint(self._state, place, shard)
         if checkpoint.finished:
             await self._finished(table, handler, stream, shard)

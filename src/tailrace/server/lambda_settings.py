@@ -42,7 +42,6 @@ OTHER_SOURCES: Final = (
 """For SQS, Kafka, MQ and DocumentDB."""
 OURS: Final = frozenset(SETTINGS) - {
     "DestinationConfig",
-    "TumblingWindowInSeconds",
     "KMSKeyArn",
     "MetricsConfig",
 }
@@ -62,8 +61,6 @@ def read_settings(payload: Mapping[str, Any], before: Mapping[str, Any] = DEFAUL
     violations = Violations()
     _check_members(given, violations)
     violations.refuse()
-    if given.get("TumblingWindowInSeconds"):
-        raise invalid("Tailrace does not emulate TumblingWindowInSeconds of event source mappings.")
     settings = {**before, **given}
     if "DestinationConfig" in given:
         settings["DestinationConfig"] = {"OnFailure": _destination(given["DestinationConfig"])}
@@ -124,27 +121,12 @@ def _check_whole(settings: Mapping[str, Any]) -> None:
         each for each in settings.get("MetricsConfig", {}).get("Metrics", ()) if each != "EventCount"
     ]:
         raise invalid(f"MetricsConfig: {refused[0]} is not allowed; of a DynamoDB stream there is EventCount")
-    if settings["TumblingWindowInSeconds"]:
-        _check_window(settings)
     try:
         destination_arn(settings["DestinationConfig"])
         MappingSettings.for_lambda("checked", **for_machine(settings))
     except SettingsError as error:
         said = str(error.args[0])
         raise invalid(INVALID if INVALID in said else said) from error
-
-
-def _check_window(settings: Mapping[str, Any]) -> None:
-    seconds = settings["TumblingWindowInSeconds"]
-    if settings["ParallelizationFactor"] > 1:
-        raise invalid(
-            f"TumblingWindowInSeconds: {seconds} is not allowed with ParallelizationFactor {settings['ParallelizationFactor']}; "
-            "a tumbling window needs ParallelizationFactor 1"
-        )
-    if "FilterCriteria" in settings:
-        raise invalid(
-            f"TumblingWindowInSeconds: {seconds} is not allowed with FilterCriteria; a tumbling window takes every record"
-        )
 
 
 def for_machine(settings: Mapping[str, Any]) -> dict[str, Any]:

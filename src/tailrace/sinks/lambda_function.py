@@ -6,7 +6,7 @@ Rules of this file: the answer is read as an event source mapping reads it. What
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, Final, Protocol
@@ -15,12 +15,14 @@ import orjson
 
 from tailrace.app.app import Mapping
 from tailrace.app.function_settings import FunctionSettings
+from tailrace.mapping.window import judged
 from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, Outcome, Written
 from tailrace.runtime.causing import CAUSE, Causes
 from tailrace.sinks.calling import RAISED, call, failure_of, is_ours
 from tailrace.streams.ancestry import trace_id
 from tailrace.streams.envelopes import lambda_event
 from tailrace.streams.sequence import SequenceNumber
+from tailrace.streams.windows import WindowInvoke, in_window
 from tailrace.telemetry import PointReached, pass_by
 
 REPORTED: Final = "batchItemFailures"
@@ -97,14 +99,33 @@ class LambdaSink:
         self._runner = runner
         self._name = mapping.function_name
         self._reports = mapping.settings.report_batch_item_failures
+        self._window_ms = mapping.settings.tumbling_window_ms
         self._account = account
         self._causes = causes or Causes(mapping.id)
         self._reached = reached
 
     async def write(self, batch: Batch) -> Outcome:
         """Invoke the function with the whole batch."""
+        if self._window_ms and batch.window is None:
+            return await self._in_own_window(batch)
+        return await self._invoke(batch)
+
+    async def _in_own_window(self, batch: Batch) -> Outcome:
+        """A change put back out of the dead letters: its window is over, so it is alone in another one, which ends with it."""
+        first_ms = batch.records[0].created_ms
+        start_ms = first_ms - first_ms % self._window_ms
+        window = WindowInvoke(start_ms, start_ms + self._window_ms)
+        outcome = judged(await self._invoke(replace(batch, window=window)))
+        if not isinstance(outcome, Written) or outcome.state is None:
+            return outcome
+        final = replace(window, state=outcome.state, is_final=True)
+        return judged(await self._invoke(replace(batch, records=(), window=final)))
+
+    async def _invoke(self, batch: Batch) -> Outcome:
         stream = batch.stream
         event = lambda_event(batch.records, stream.arn, stream.view_type, stream.region)
+        if batch.window is not None:
+            event = in_window(event, batch.window, batch.shard_id, stream.arn)
         request = request_id(f"{batch.mapping_id}/{batch.shard_id}/{batch.request}")
         cause = self._causes.of_batch(batch.records)
         CAUSE.set(cause)
@@ -118,7 +139,9 @@ class LambdaSink:
                 raise
             return Failed(whole=failure_of(error))
         self._reached("invoke.done")
-        return outcome_of(orjson.loads(answer), batch) if self._reports else Written()
+        said = orjson.loads(answer)
+        outcome = outcome_of(said, batch) if self._reports else Written()
+        return outcome if batch.window is None else _with_state(outcome, said)
 
 
 def function_arn(region: str, account: str, name: str) -> str:
@@ -155,6 +178,14 @@ def _number(value: object) -> float:
     if isinstance(value, Decimal):
         return float(value)
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+def _with_state(outcome: Outcome, answer: Any) -> Outcome:
+    """The outcome with the state that the answer holds. Source: semantics §2.9."""
+    state = answer.get("state") if isinstance(answer, dict) else None
+    if isinstance(state, dict) and isinstance(outcome, Written | FailedFrom):
+        return replace(outcome, state=orjson.dumps(state))
+    return outcome
 
 
 def outcome_of(answer: Any, batch: Batch) -> Outcome:

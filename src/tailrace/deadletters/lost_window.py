@@ -1,0 +1,54 @@
+"""A tumbling window whose final invoke was given up: the state that it would have delivered, kept whole.
+
+Rules of this file: a pure layout over one row, format 1, docs/formats/state.md. A final invoke has no record, so it can be no dead letter; its
+state is all that is left of the window. Written in the transaction of the checkpoint that closes the window. Called by runtime/settle.py.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tailrace.deadletters.entry import MAX_TEXT
+from tailrace.leases.rows import VERSION, key_of, readable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostWindow:
+    """One window. Shape: `state` is JSON text, `condition` Lambda's word. Units: *_ms since the epoch."""
+
+    shard_id: str
+    handler: str
+    start_ms: int
+    end_ms: int
+    state: str
+    is_early: bool
+    condition: str
+    attempts: int
+    error: str
+    traceback: str
+    first_failure_ms: int
+    last_failure_ms: int
+    code_version: str
+
+    def fields(self) -> dict[str, Any]:
+        """Its row."""
+        texts = {"error": self.error[-MAX_TEXT:], "traceback": self.traceback[-MAX_TEXT:]}
+        return {"v": VERSION, **asdict(self), **texts}
+
+
+def lost_window_key(app: str, window: LostWindow) -> str:
+    """The row of one window. One that is opened again may be lost again: the moment tells them apart."""
+    name = f"{window.start_ms:015d}-{window.last_failure_ms:015d}"
+    return key_of("lost-window", app, window.handler, window.shard_id, name)
+
+
+def lost_window_prefix(app: str, handler: str) -> str:
+    """What the rows of all lost windows of a handler start with."""
+    return key_of("lost-window", app, handler, "")
+
+
+def read_lost_window(fields: Mapping[str, Any]) -> LostWindow:
+    """The window behind a row. Raises: StoreError when its format is not known."""
+    row = dict(readable(fields, "lost window"))
+    del row["v"]
+    return LostWindow(**row)

@@ -20,6 +20,14 @@ def tally(event, context):
         for record in event["Records"]:
             file.write(record["dynamodb"]["Keys"]["id"]["S"] + "\\n")
 
+def windows(event, context):
+    seen = event["state"].get("seen", [])
+    names = [record["dynamodb"]["Keys"]["id"]["S"] for record in event["Records"]]
+    with open(os.path.join(os.path.dirname(__file__), "output"), "a") as file:
+        for name in names or ["final"]:
+            file.write(json.dumps([name, seen]) + "\\n")
+    return {"state": {"seen": seen + names}}
+
 def echo(event, context):
     return {"event": event, "name": context.function_name}
 
@@ -60,10 +68,10 @@ NAMES = ("tally", "echo", "fail", "talk", "linger", "sleep")
 class Shop:
     """A server with functions, and clients of it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, more: tuple[str, ...] = ()) -> None:
         (directory / "functions.py").write_text(FUNCTIONS)
         self.output = directory / "output"
-        options = [f"--function={name}=functions:{name}" for name in NAMES]
+        options = [f"--function={name}=functions:{name}" for name in (*NAMES, *more)]
         self.node = Node(directory, free_port(), ("serve", *options))
         self.start()
 

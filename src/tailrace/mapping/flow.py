@@ -40,6 +40,12 @@ class Flow(Protocol):
     def finish(self, id: int, outcome: Outcome, now: Now) -> None:
         """The sink answered for this Invoke."""
 
+    def hold(self, key: bytes) -> bool:
+        """Keep a key from the sink until release(); False when a batch has a change of it."""
+
+    def release(self, key: bytes) -> None:
+        """Whoever held the key is done."""
+
     def wake_ms(self, now: Now) -> int | None:
         """The next time at which start() could find more than now."""
 

@@ -5,7 +5,7 @@ top, so bisecting goes depth first) is sent before anything new. With tumbling w
 moves together with what it was made of. Source: semantics §2.3 to §2.7, §2.9. Called by shard.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from tailrace.mapping.batch import Window, Work, fitting, oldest_allowed_ms, too_old
 from tailrace.mapping.breaker import Breaker
@@ -24,13 +24,14 @@ class Lane:
     """One lane: records that wait, batches to be sent again, the batch at the sink."""
 
     __slots__ = (
-        "_breaker", "_numbers", "_settings", "_settlement", "_stack", "at_sink", "pending", "tumbling", "window",
+        "_breaker", "_held", "_numbers", "_settings", "_settlement", "_stack", "at_sink", "pending", "tumbling", "window",
     )  # fmt: skip
 
     def __init__(
-        self, settings: MappingSettings, settlement: Settlement, breaker: Breaker, numbers: Numbers
-    ) -> None:
+        self, settings: MappingSettings, settlement: Settlement, breaker: Breaker, numbers: Numbers, held: Set[bytes]
+    ) -> None:  # fmt: skip
         self._settings = settings
+        self._held = held
         self._settlement = settlement
         self._breaker = breaker
         self._numbers = numbers
@@ -111,6 +112,9 @@ class Lane:
                 return self._final(self.tumbling)
             if self.pending:
                 limit, state_bytes = self.tumbling.leading(self.pending, limit), self.tumbling.state_bytes
+        if self._held:
+            held = (index for index, record in enumerate(self.pending[:limit]) if record.key in self._held)
+            limit = next(held, limit)
         count, is_full = fitting(self.pending, self._settings, limit, state_bytes)
         if not count:
             self.window.close()
@@ -211,6 +215,11 @@ class Lane:
                 else:
                     self._give_up(work.exhausted())
 
+    def has_in_a_batch(self, key: bytes) -> bool:
+        """Whether the batch at the sink, or one that is to be sent again, has a change of this key."""
+        batches = self._stack if self.at_sink is None else [*self._stack, self.at_sink]
+        return any(record.key == key for work in batches for record in work.records)
+
     def wake_ms(self, now: Now) -> int | None:
         """When this lane needs a look."""
         if self.at_sink is not None:
@@ -229,8 +238,10 @@ class LaneFlow:
         self._breaker = breaker
         self._numbers = Numbers()
         self._capacity = settings.capacity
+        self._held: set[bytes] = set()
         self._lanes = [
-            Lane(settings, settlement, breaker, self._numbers) for _ in range(settings.parallelization_factor)
+            Lane(settings, settlement, breaker, self._numbers, self._held)
+            for _ in range(settings.parallelization_factor)
         ]
         self._at_sink: dict[int, Lane] = {}
 
@@ -293,6 +304,17 @@ class LaneFlow:
     def finish(self, id: int, outcome: Outcome, now: Now) -> None:
         """The sink answered for this Invoke."""
         self._at_sink.pop(id).finish(outcome, now)
+
+    def hold(self, key: bytes) -> bool:
+        """Keep a key from the function for the redriver: its lane waits before the next change of it."""
+        if key in self._held or any(lane.has_in_a_batch(key) for lane in self._lanes):
+            return False
+        self._held.add(key)
+        return True
+
+    def release(self, key: bytes) -> None:
+        """The redriver is done with it."""
+        self._held.discard(key)
 
     def wake_ms(self, now: Now) -> int | None:
         """The earliest time of any lane."""

@@ -182,7 +182,7 @@ class ShardMachine:
 
     def hold(self, key: bytes) -> bool:
         """Keep a key from the sink for the redriver, until Released; False when a change of it is on its way."""
-        return isinstance(self._flow, KeyFlow) and self._flow.hold(key)
+        return self._flow.hold(key)
 
     def last_passed(self, key: bytes) -> int:
         """The last change of a key with dead letters that was handled; 0: none."""
@@ -243,8 +243,7 @@ class ShardMachine:
             case Redriven(key, sequence):
                 self._free(self._parking.redriven(key, sequence))
             case Released(key):
-                if isinstance(self._flow, KeyFlow):
-                    self._flow.release(key)
+                self._flow.release(key)
             case _:
                 assert_never(completion)
 

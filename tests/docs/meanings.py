@@ -33,6 +33,8 @@ MAPPING: Final = {
     "accepts": "The filter; what it refuses is settled as filtered.",
     "filters": "event patterns (`FilterCriteria` as `read_filter_criteria` reads them): a record passes when one matches, or when there are none",
     "max_ranges": "How many settled ranges one checkpoint keeps above its watermark; at the bound reading waits.",
+    "tumbling_window_ms": "Length of a function's tumbling windows (1 to 900 seconds); 0: none.",
+    "tumbling_idle_ms": "How long after its end, and after the last answer of the source, the window of a shard without news is closed.",
     "max_generations": "How many changes of its own, one caused by the other, a handler is called for before it is paused as a loop.",
 }
 ENGINE: Final = {

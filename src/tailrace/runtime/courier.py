@@ -106,7 +106,9 @@ class Courier:
         ]  # fmt: skip
         notices += [
             Notice(
-                place.mapping_id, place.shard_id, (), lost.condition, lost.attempts, lost.request, at_ms, window=lost.window,
+                place.mapping_id, place.shard_id, (), lost.condition, lost.attempts, lost.request,
+                lost.last_failure_ms,  # and not now: the row of a checkpoint that is saved again is the same row
+                window=lost.window,
                 is_unhandled=bool(lost.failure and lost.failure.traceback), shard=place.shard_number,
             )
             for lost in windows

@@ -6,6 +6,7 @@ from tailrace.errors import StoreError
 from tailrace.leases.checkpoint import (
     EVERY_HASH,
     MAX_LEDGER_RANGES,
+    Window,
     checkpoint_write,
     hashes_of,
     ledger_after,
@@ -15,6 +16,7 @@ from tailrace.leases.checkpoint import (
     outcome_of,
     overlaps,
     read_checkpoint,
+    window_of,
 )  # fmt: skip
 from tailrace.leases.rows import Guard
 
@@ -25,6 +27,23 @@ def test_a_checkpoint_is_read_back() -> None:
     assert write.fields["v"] == 1
     assert read_checkpoint(write.fields) == (40, ((50, 60), (70, 70)), False)
     assert read_checkpoint(None) == (0, (), False)
+
+
+@pytest.mark.parametrize("window", [(0, 60_000, '{"count":3}'), (0, 60_000, None)])
+def test_a_checkpoint_keeps_its_tumbling_window_in_a_format_that_older_versions_refuse(
+    window: Window,
+) -> None:
+    write = checkpoint_write("k", 3, 40, (), finished=False, window=window)
+    assert write.fields is not None
+    assert write.fields["v"] == 2
+    assert read_checkpoint(write.fields) == (40, (), False)
+    assert window_of(write.fields) == window
+
+
+def test_a_checkpoint_without_a_window_has_none() -> None:
+    fields = checkpoint_write("k", 3, 40, (), finished=False).fields
+    assert fields is not None
+    assert window_of(fields) is None
 
 
 def test_a_checkpoint_of_another_format_is_refused() -> None:

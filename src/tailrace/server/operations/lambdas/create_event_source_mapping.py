@@ -2,7 +2,7 @@
 
 Behaviour:     answers 202 in the state Creating; the mapping is a row, and runs again after a restart. LATEST begins behind everything written before
                the answer. KMSKeyArn and MetricsConfig are kept and shown: the row is not encrypted, and events are counted without being asked.
-Limits:        semantics §2.1; five filters; 50 tags.
+Limits:        semantics §2.1, §2.9; five filters; 50 tags.
 Not emulated:  sources other than DynamoDB streams, versions and aliases, permissions. A
                stream that is switched off and on is followed under its new ARN; on AWS that needs a new mapping.
 Source:        AWS API Reference, CreateEventSourceMapping; semantics §2.1, §2.2.

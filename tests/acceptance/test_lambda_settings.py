@@ -120,6 +120,10 @@ FIRST = "1 validation error detected: Value "
         ({"MaximumRetryAttempts": 10_001}, VALIDATION, outside(10_001, "maximumRetryAttempts", "less than or equal to 10000")),
         ({"TumblingWindowInSeconds": -1}, VALIDATION, outside(-1, "tumblingWindowInSeconds", "greater than or equal to 0")),
         ({"TumblingWindowInSeconds": 901}, VALIDATION, outside(901, "tumblingWindowInSeconds", "less than or equal to 900")),
+        ({"TumblingWindowInSeconds": 900, "ParallelizationFactor": 2}, INVALID,
+         "TumblingWindowInSeconds: 900 is not allowed with ParallelizationFactor 2; a tumbling window needs ParallelizationFactor 1"),
+        ({"TumblingWindowInSeconds": 1, "FilterCriteria": {"Filters": [{"Pattern": "{}"}]}}, INVALID,
+         "TumblingWindowInSeconds: 1 is not allowed with FilterCriteria; a tumbling window takes every record"),
         ({"BatchSize": 0, "ParallelizationFactor": 11}, VALIDATION,
          "2 validation errors detected: Value '0' at 'batchSize' failed to satisfy constraint: Member must have value greater than or equal "
          "to 1; Value '11' at 'parallelizationFactor' failed to satisfy constraint: Member must have value less than or equal to 10"),

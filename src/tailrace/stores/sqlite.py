@@ -236,6 +236,7 @@ class SqliteStore:
         """Move the log into the database and give everything back; a commit under way ends first. Repeatable."""
         # Closing a connection that another thread is writing through would kill the process.
         with self._committing:
+            self._end_reads()  # the log cannot be moved under our own reads, and ten seconds were waited for it
             if self._mover is not None:
                 self._mover.close()
                 self._mover = None

@@ -429,12 +429,20 @@ def test_a_commit_ends_the_reads_of_its_turn_and_what_it_wrote_is_read_after_it(
         assert not is_reading(store)
 
 
-def test_a_store_that_is_closed_before_the_turn_ends_is_closed(path: Path) -> None:
+def test_a_store_that_is_closed_before_the_turn_ends_is_closed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     turn: list[Callable[[], None]] = []
     store = SqliteStore(path)
     store.share_reads(turn.append)
+    store.commit(group(0))
     store.get(TABLE, b"a")
+    mover = store._mover
+    assert mover is not None
+    close, read_meanwhile = mover.close, []
+    monkeypatch.setattr(mover, "close", lambda: (read_meanwhile.append(is_reading(store)), close()))
     store.close()
+    assert read_meanwhile == [False]  # the log cannot be moved under a reader: it was waited for, ten seconds
     turn.pop()()
 
 

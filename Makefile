@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 KILLS ?= 100
 SEEDS ?= 10000
+JOBS ?= 2
 LOCK := $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help venv test check lint types imports demo year fresh crash simulate scenarios bench clients pyright conformance lock format clean
+.PHONY: help venv test check lint types imports demo year fresh crash simulate seek scenarios bench clients pyright conformance lock format clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -25,11 +26,12 @@ $(VENV)/ready: requirements/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# The processes of the tests must name the same cases, hence one order of sets in all of them.
 test: venv  ## what CI runs: tests, import contracts, tidy test, strict types; under ten minutes
 	@echo "· lint";            $(BIN)/ruff check --quiet src tests examples bench
 	@echo "· types";           $(BIN)/mypy
 	@echo "· import contracts"; $(BIN)/lint-imports --no-cache | tail -n 4
-	@echo "· tests";           $(BIN)/python -m pytest
+	@echo "· tests";           PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: venv lint test  ## format, lint, types, imports, docs, tests
 
@@ -63,6 +65,9 @@ crash: venv  ## KILLS hard kills of real processes at every named point
 
 simulate: venv  ## SEEDS seeded runs of the delivery machine under faults
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+seek: venv  ## every property with new draws, in place of the same ones that `make test` takes
+	@HYPOTHESIS_PROFILE=seek $(BIN)/python -m pytest -n $(JOBS) tests/properties
 
 scenarios: venv  ## golden traces; REWRITE=1 rewrites them
 	@REWRITE=$(REWRITE) $(BIN)/python -m pytest tests/scenarios

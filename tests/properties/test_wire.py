@@ -138,7 +138,9 @@ def payloads(entry: Operation) -> st.SearchStrategy[Any]:
     if entry.name == "Query":
         condition = {"KeyConditionExpression": "pk = :v", "ExpressionAttributeValues": {":v": {"S": "pk"}}}
         bare = bare.map(lambda payload: {**payload, **condition})
-    return bare | right | st.builds(lambda good, bad: {**good, **bad}, right, wrong) | anything
+    mixed = st.builds(lambda good, bad: {**good, **bad}, right, wrong)
+    # Bare ones half of the time: with one in four, the rarest right request came about once in a run, or not at all.
+    return st.integers(0, 5).flatmap(lambda which: (bare, bare, bare, right, mixed, anything)[which])
 
 
 @pytest.fixture(scope="module")

@@ -88,9 +88,9 @@ def test_a_compressed_request_is_read(served: Served, name: str, write: Any) -> 
     [
         ("gzip", b"{}"),
         ("br", b"{}"),
-        ("gzip", gzip.compress(b"{}")[:-6]),
+        ("gzip", gzip.compress(b"{}", mtime=0)[:-6]),
         ("deflate", b""),
-        ("gzip, br", gzip.compress(b"{}")),
+        ("gzip, br", gzip.compress(b"{}", mtime=0)),
     ],
 )
 def test_what_is_not_so_encoded_is_a_serialization_error_and_the_connection_goes_on(

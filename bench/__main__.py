@@ -30,6 +30,7 @@ def groups(quick: bool) -> dict[str, Callable[[], Figures]]:
         "full": lambda: http_figures.full_sync_figures(seconds),
         "streams": http_figures.stream_figures,
         "start": lambda: process_figures.start_figures(3 if quick else 7),
+        "world": lambda: process_figures.world_figures(5 if quick else 25),
         "import": lambda: process_figures.import_figures(5 if quick else 15),
         "delivery": lambda: delivery_figures.figures(quick),
         "types": lambda: typed_figures.figures(quick),

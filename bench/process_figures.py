@@ -26,6 +26,23 @@ def import_figures(runs: int) -> Iterator[tuple[str, float]]:
     yield "import tailrace", (_seconds("import tailrace", runs) - _seconds("pass", runs)) * 1000
 
 
+def world_figures(runs: int) -> Iterator[tuple[str, float]]:
+    """A test world with one handler, made in a process that has made one before: what each test pays."""
+    from tailrace import App
+    from tailrace.testing import World
+
+    app = App("bench")
+    app.batch(app.table("things", pk="id"), id="handler")(lambda changes: None)
+    World(app).close()
+    taken = []
+    for _ in range(runs):
+        begun = time.perf_counter()
+        world = World(app)
+        taken.append(time.perf_counter() - begun)
+        world.close()
+    yield "start of a test world", statistics.median(taken) * 1000
+
+
 def _seconds(program: str, runs: int) -> float:
     taken = []
     for _ in range(runs):

@@ -49,6 +49,7 @@ TARGETS = (
     ),
     Target("start of serve to the first answer", "s", 0.35, "lower"),
     Target("import tailrace", "ms", 60, "lower"),
+    Target("start of a test world", "ms", 50, "lower"),
     Target("simulation", "steps/s", 20_000),
 )
 BY_NAME = {target.name: target for target in TARGETS}

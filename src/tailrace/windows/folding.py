@@ -1,0 +1,82 @@
+"""One change and what is known of its item → the rows to write.
+
+Theory of operation: of each item one contribution counts, that of its last change. A newer change takes the old contribution out of its window
+and puts the new one in; an older one, or the same again, changes nothing. So what is in a window does not depend on how often changes come, nor
+on what else comes between them. Both panes are noted as touched, with the change's number as the stamp: whoever closes windows takes such
+a note away only if it still has the stamp that was read.
+Rules of this file: pure; conditions are guards of the rows. Called by runtime/windowing.py.
+"""
+
+from dataclasses import dataclass, field
+
+from tailrace.leases.rows import VERSION, Guard, RowWrite
+from tailrace.windows.rows import (
+    Contribution,
+    Owner,
+    contribution_fields,
+    day_key,
+    item_key,
+    member_key,
+    touched_key,
+)
+from tailrace.windows.shapes import Shape, pane_of
+
+
+@dataclass(slots=True)
+class Folded:
+    """What a change comes to. Shape: `touched` are (pane, group); no writes: it was applied before, or overtaken."""
+
+    writes: list[RowWrite] = field(default_factory=list)
+    touched: list[tuple[int, str]] = field(default_factory=list)
+
+
+def fold(
+    owner: Owner, shape: Shape, before: Contribution | None, after: Contribution, horizon_ms: int, now_ms: int
+) -> Folded:
+    """Apply a change. Units: what ended before `horizon_ms` is closed for good; `now_ms` says when the item may be forgotten."""
+    found = Folded()
+    if before is not None and after.sequence <= before.sequence:
+        return found
+    if before is not None and before.image is not None:
+        _take_out(found, owner, shape, before, after.sequence, horizon_ms)
+    if after.image is not None:
+        pane = pane_of(shape, after.at_ms)
+        fields = contribution_fields(after)
+        found.writes.append(RowWrite(member_key(owner, after.group, pane, after.key), fields))
+        _touch(found, owner, shape, after, after.sequence)
+    else:  # a tombstone, to be forgotten with the day on which it came
+        found.writes.append(
+            RowWrite(day_key(owner, now_ms, "item", after.key), {"v": VERSION, "key": after.key})
+        )
+    guard = Guard("absent") if before is None else Guard("equals", "sequence", before.sequence)
+    slim = Contribution(
+        after.key, after.sequence, after.group, after.at_ms, None if after.image is None else {}
+    )
+    found.writes.append(RowWrite(item_key(owner, after.key), contribution_fields(slim), guard))
+    return found
+
+
+def is_closed_for_good(shape: Shape, at_ms: int, horizon_ms: int) -> bool:
+    """Whether the last window of an event ended before the horizon: nothing is known of it any more."""
+    return pane_of(shape, at_ms) + shape.last_end_ms <= horizon_ms
+
+
+def _take_out(
+    found: Folded, owner: Owner, shape: Shape, old: Contribution, stamp: int, horizon_ms: int
+) -> None:
+    found.writes.append(RowWrite(member_key(owner, old.group, pane_of(shape, old.at_ms), old.key), None))
+    if not is_closed_for_good(shape, old.at_ms, horizon_ms):
+        _touch(found, owner, shape, old, stamp)
+
+
+def _touch(found: Folded, owner: Owner, shape: Shape, row: Contribution, stamp: int) -> None:
+    pane = pane_of(shape, row.at_ms)
+    fields = {"v": VERSION, "pane": pane, "group": row.group, "stamp": stamp}
+    found.writes.append(RowWrite(touched_key(owner, row.group, pane), fields))
+    found.writes.append(
+        RowWrite(
+            day_key(owner, row.at_ms, "pane", str(pane), row.group),
+            {"v": VERSION, "pane": pane, "group": row.group},
+        )
+    )
+    found.touched.append((pane, row.group))

@@ -1,0 +1,109 @@
+"""Rows of windows: one for each item, with what it contributes now, one for each contribution, by group and pane, and what was told.
+
+Rules of this file: layouts only, format 1, documented in docs/formats/windows.md. Times are written with fifteen digits, so that rows sort by
+them. Called by folding.py and runtime/windowing.py.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tailrace.leases.rows import VERSION, key_of, readable
+from tailrace.values.types import Item
+
+DIGITS: Final = 15
+LATEST_MS: Final = 10**DIGITS - 1
+DAY_MS: Final = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose rows they are."""
+
+    app: str
+    mapping_id: str
+
+    def key(self, kind: str, *words: str) -> str:
+        """The key of a row, or the beginning of several."""
+        return key_of(f"window-{kind}", self.app, self.mapping_id, *words)
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one item contributes: its last applied image, at its time, to its group.
+
+    Shape:   `key` is the item's, hex; `group` the JSON text of the group's key; `image` None contributes nothing: the item was removed, or came too
+             late, and a late duplicate must not bring it back.
+    Units:   at_ms since the epoch.
+    """
+
+    key: str
+    sequence: int
+    group: str = ""
+    at_ms: int = 0
+    image: Item | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was told of one window last: the digest of what was in it, how often it was told, and the digest of what came of it."""
+
+    start_ms: int
+    end_ms: int
+    revision: int
+    digest: str
+    value: str = ""
+
+
+def digits(time_ms: int) -> str:
+    """A time inside a key."""
+    return f"{time_ms:0{DIGITS}d}"
+
+
+def item_key(owner: Owner, key: str) -> str:
+    """The row of one item."""
+    return owner.key("item", key)
+
+
+def member_key(owner: Owner, group: str, pane: int, key: str) -> str:
+    """The row of one contribution; without a key, what those of a pane begin with."""
+    return owner.key("member", group, digits(pane), key)
+
+
+def touched_key(owner: Owner, group: str, pane: int) -> str:
+    """The row that says that something changed in a pane of a group."""
+    return owner.key("touched", digits(pane), group)
+
+
+def told_key(owner: Owner, group: str, start_ms: int | None) -> str:
+    """The row of what was told of a window; without a start, what those of a group begin with."""
+    return owner.key("told", group, "" if start_ms is None else digits(start_ms))
+
+
+def day_key(owner: Owner, time_ms: int, *words: str) -> str:
+    """The row that says what there is to forget of a day; without words, what those of the day begin with."""
+    return owner.key("day", f"{time_ms // DAY_MS:06d}", *(words or ("",)))
+
+
+def contribution_fields(row: Contribution) -> dict[str, Any]:
+    """The fields of an item's row, and of a member's."""
+    return {"v": VERSION, "key": row.key, "sequence": row.sequence, "group": row.group, "at_ms": row.at_ms, "image": row.image}  # fmt: skip
+
+
+def read_contribution(fields: Mapping[str, Any]) -> Contribution:
+    """The same, read. Raises: StoreError for a format of another version."""
+    row = readable(fields, "window")
+    return Contribution(row["key"], row["sequence"], row["group"], row["at_ms"], row["image"])
+
+
+def told_fields(row: Told) -> dict[str, Any]:
+    """The fields of a window's row."""
+    return {
+        "v": VERSION, "start_ms": row.start_ms, "end_ms": row.end_ms, "revision": row.revision, "digest": row.digest, "value": row.value,
+    }  # fmt: skip
+
+
+def read_told(fields: Mapping[str, Any]) -> Told:
+    """The same, read. Raises: StoreError for a format of another version."""
+    row = readable(fields, "window")
+    return Told(row["start_ms"], row["end_ms"], row["revision"], row["digest"], row["value"])

@@ -1,0 +1,84 @@
+"""One change and its item's row → the rows to write, in a table."""
+
+from typing import Any
+
+import pytest
+
+from tailrace.leases.rows import Guard
+from tailrace.windows.folding import fold, is_closed_for_good
+from tailrace.windows.rows import (
+    LATEST_MS,
+    Contribution,
+    Owner,
+    contribution_fields,
+    digits,
+    member_key,
+    read_contribution,
+)
+from tailrace.windows.shapes import Fixed, Session
+
+OWNER = Owner("shop", "spike")
+SHAPE = Fixed(60_000, 60_000)
+NOW_MS = 10_000_000
+
+
+def at(sequence: int, at_ms: int | None, group: str = "NL") -> Contribution:
+    if at_ms is None:
+        return Contribution("6b", sequence)
+    return Contribution("6b", sequence, group, at_ms, {"n": {"N": str(sequence)}})
+
+
+def kinds(before: Contribution | None, after: Contribution, horizon_ms: int = 0) -> list[tuple[str, bool]]:
+    """The kinds of the rows that are written, and whether they are put."""
+    found = fold(OWNER, SHAPE, before, after, horizon_ms, NOW_MS)
+    return [
+        (write.key.split("/")[0].removeprefix("window-"), write.fields is not None) for write in found.writes
+    ]
+
+
+IN = [("member", True), ("touched", True), ("day", True)]
+OUT = [("member", False), ("touched", True), ("day", True)]
+CASES: list[tuple[str, Contribution | None, Contribution, list[tuple[str, bool]]]] = [
+    ("the first change goes in", None, at(1, 5), [*IN, ("item", True)]),
+    ("a newer one takes the old one out and goes in", at(1, 5), at(2, 70_000), [*OUT, *IN, ("item", True)]),
+    ("the same again changes nothing", at(2, 5), at(2, 5), []),
+    ("an older one changes nothing", at(2, 5), at(1, 90_000), []),
+    ("a removal takes it out and leaves a tombstone", at(1, 5), at(2, None), [*OUT, ("day", True), ("item", True)]),
+    ("a late duplicate of a removed item changes nothing", at(2, None), at(1, 5), []),
+    ("an item that comes back goes in", at(2, None), at(3, 5), [*IN, ("item", True)]),
+    ("a removal of nothing leaves a tombstone", None, at(1, None), [("day", True), ("item", True)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after", "written"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])  # fmt: skip
+def test_what_a_change_writes(before: Any, after: Contribution, written: list[tuple[str, bool]]) -> None:
+    assert kinds(before, after) == written
+
+
+def test_the_items_row_is_written_on_the_condition_that_it_is_as_it_was() -> None:
+    first = fold(OWNER, SHAPE, None, at(1, 5), 0, NOW_MS).writes[-1]
+    assert first.guard == Guard("absent")
+    second = fold(OWNER, SHAPE, at(1, 5), at(2, 5), 0, NOW_MS).writes[-1]
+    assert second.guard == Guard("equals", "sequence", 1)
+
+
+def test_both_groups_are_touched_when_an_item_changes_its_group() -> None:
+    found = fold(OWNER, SHAPE, at(1, 5, "NL"), at(2, 5, "BE"), 0, NOW_MS)
+    assert found.touched == [(0, "NL"), (0, "BE")]
+
+
+def test_what_is_closed_for_good_is_taken_out_silently() -> None:
+    assert kinds(at(1, 5), at(2, 90_000), horizon_ms=60_000) == [("member", False), *IN, ("item", True)]
+
+
+@pytest.mark.parametrize(("horizon_ms", "closed"), [(59_999, False), (60_000, True)])
+def test_a_window_is_closed_for_good_when_its_end_has_passed(horizon_ms: int, closed: bool) -> None:
+    assert is_closed_for_good(SHAPE, 5, horizon_ms) is closed
+    assert is_closed_for_good(Session(30_000), 5, horizon_ms) is closed
+
+
+def test_rows_sort_by_time_and_read_back() -> None:
+    keys = [member_key(OWNER, "NL", pane, "6b") for pane in (0, 9, 10, 1_767_225_600_000, LATEST_MS)]
+    assert keys == sorted(keys)
+    assert len(digits(LATEST_MS)) == len(digits(0))
+    assert read_contribution(contribution_fields(at(3, 5))) == at(3, 5)

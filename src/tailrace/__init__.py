@@ -14,18 +14,19 @@ if TYPE_CHECKING:
     from tailrace.app.on_failure import Discard, Drop, Park
     from tailrace.app.predicates import by_ttl, changed, new, old
     from tailrace.app.retry import Retry
+    from tailrace.app.window import Window
     from tailrace.cli.client import connect
     from tailrace.errors import Throttled, Unavailable
 
 __all__ = [
     "App", "Attribute", "Batch", "Change", "Depends", "Discard", "Drop", "Epoch", "Item", "Park", "Retry", "Throttled",
-    "Unavailable", "__version__", "by_ttl", "changed", "connect", "new", "old",
+    "Unavailable", "Window", "__version__", "by_ttl", "changed", "connect", "new", "old",
 ]  # fmt: skip
 __version__ = "0.1.0"
 
 _PLACES = {
     "App": "app.app", "Attribute": "app.codec", "Batch": "app.change", "Change": "app.change", "Depends": "app.depends",
-    "Epoch": "app.codec", "Item": "app.item", "Retry": "app.retry", "Throttled": "errors", "Unavailable": "errors",
+    "Epoch": "app.codec", "Item": "app.item", "Retry": "app.retry", "Throttled": "errors", "Unavailable": "errors", "Window": "app.window",
     **dict.fromkeys(("by_ttl", "changed", "new", "old"), "app.predicates"),
     "connect": "cli.client",
     **dict.fromkeys(("Discard", "Drop", "Park"), "app.on_failure"),

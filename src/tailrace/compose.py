@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
     from tailrace.ports import Clock, Sink, StateStore
     from tailrace.runtime.around import Around
     from tailrace.runtime.builds import Builds
+    from tailrace.runtime.dependencies import Dependencies
     from tailrace.runtime.tally import Tallies
+    from tailrace.runtime.windowing import Windows
     from tailrace.runtime.worker import Worker
     from tailrace.server.lambda_service import LambdaService
     from tailrace.server.observe import Observed
@@ -159,6 +162,7 @@ def build_worker(
     from tailrace.runtime.around import Around
     from tailrace.runtime.builds import Builds
     from tailrace.runtime.dependencies import Dependencies
+    from tailrace.runtime.window_changes import WindowChanges
     from tailrace.runtime.worker import Worker
     from tailrace.sinks.making import SinkMaker
     from tailrace.sinks.projection_places import ProjectionPlaces
@@ -177,18 +181,37 @@ def build_worker(
         await runners.close()
 
     builds = Builds(app.name, state, engine.clock, ProjectionPlaces(app, state, effects_state, engine))
+    windows = _windows_of(app, needed, engine, state)
     maker = SinkMaker(
-        app, effects_state, engine.clock, engine.settings.account, needed, runners.of, around, reached, builds
-    )
+        app, effects_state, engine.clock, engine.settings.account, needed, runners.of, around, reached, builds,
+        {name: WindowChanges(each, state, engine.clock) for name, each in windows.items()},
+    )  # fmt: skip
     worker = Worker(
         app, state=state, clock=engine.clock, source_of=lambda table: around.source(EmbeddedSource(engine, table)),
         sink_of=lambda mapping: around.sink(mapping, maker.make(mapping)),
         owner=owner, reached=reached, discovery_ms=discovery_ms, renewal_ms=renewal_ms, ended=end, tallies=tallies,
     )  # fmt: skip
     worker.withdrawn = runners.withdraw
+    worker.windows = list(windows.values())
     _add_dead_letters(worker, app, state, engine, maker.make, changes=changes)
     _add_projector(worker, app, builds, state, engine, flushed)
     return worker
+
+
+def _windows_of(
+    app: "App", needed: "Dependencies", engine: Engine, state: "StateStore"
+) -> "dict[str, Windows]":
+    """Who keeps the windows of each mapping that has them, by the mapping's id."""
+    from tailrace.server.progress import MappingName, settled_until
+    from tailrace.sinks.windowed import windows_of
+
+    return {
+        mapping.id: windows_of(
+            app.name, mapping, mapping.window, target=mapping.target, needed=needed, account=engine.settings.account, state=state,
+            clock=engine.clock, watermark=partial(settled_until, engine, MappingName(app.name, mapping.id, mapping.table.name)),
+        )
+        for mapping in app.mappings if mapping.window is not None
+    }  # fmt: skip
 
 
 def _add_projector(

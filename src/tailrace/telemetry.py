@@ -85,6 +85,18 @@ METRICS: Final = (
         ("handler",),
         "changes that a handler was called for and had caused itself; at max_generations in one line it is paused",
     ),
+    Metric(
+        "tailrace_open_windows",
+        "gauge",
+        ("handler",),
+        "parts of time and keys with changes that a window has still to tell",
+    ),
+    Metric(
+        "tailrace_late_changes_total",
+        "counter",
+        ("handler",),
+        "changes that came after their window was closed for good",
+    ),
     Metric("tailrace_dead_letters", "gauge", ("handler",), "changes given up and kept"),
     Metric(
         "tailrace_invocations_total",

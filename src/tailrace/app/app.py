@@ -15,7 +15,7 @@ from tailrace.app.depends import check_cycles, place_of, signature_of
 from tailrace.app.destination_config import destination_arn
 from tailrace.app.entity import Entity
 from tailrace.app.explain import Explanation, explain
-from tailrace.app.filtering import Filter
+from tailrace.app.filtering import Filter, filter_of
 from tailrace.app.function_settings import NAMES as FUNCTION_NAMES
 from tailrace.app.function_settings import FunctionSettings, function_named
 from tailrace.app.item import ENTITY, declare
@@ -29,6 +29,7 @@ from tailrace.app.sinking import check_sink_shape, check_snapshot, check_takes_s
 from tailrace.app.table import EVENTS, Changes, KeyType, Table
 from tailrace.app.timeout import check_timeout, is_async
 from tailrace.app.unmatched import Unmatched, unmatched_id
+from tailrace.app.window import check_window, window_plan
 from tailrace.errors import SettingsError
 from tailrace.mapping.settings import MappingSettings
 from tailrace.ports import Sink
@@ -153,7 +154,7 @@ class App:
         called = function_named(function) if isinstance(function, str) else function
         own_id: str = id or str(getattr(called, "__qualname__", "function"))
         changes = self._changes(target)
-        accepts = _accepts(changes, None)
+        accepts = filter_of(changes, None)
         destination = destination_arn(settings.pop("DestinationConfig", None))
         own = FunctionSettings.read({each: settings.pop(each) for each in FUNCTION_NAMES if each in settings})
         chosen = MappingSettings.for_lambda(own_id, accepts=accepts, **settings)
@@ -281,16 +282,8 @@ class App:
                 )
             changes = self._changes(declared.item if target is None else target)
             found = projection_of(
-                declared,
-                changes,
-                function,
-                id=name,
-                version=version,
-                by=by,
-                initial=initial,
-                into=into,
-                swap=swap,
-            )
+                declared, changes, function, id=name, version=version, by=by, initial=initial, into=into, swap=swap,
+            )  # fmt: skip
             chosen = self._settings(
                 declared.place, found.mapping_id, changes, None, retry or Retry(), on_failure,
                 {"batch_size": batch_size, "concurrency": concurrency, **settings},
@@ -302,6 +295,57 @@ class App:
                 )
             )  # fmt: skip
             return function
+
+        return register
+
+    def window(
+        self, target: Target, *, every: str | None = None, length: str | None = None, gap: str | None = None, by: Any = None, at: Any = None,
+        lateness: str = "0s", keep: str = "24h", retry: Retry | None = None, batch_size: int = 100, timeout: float | None = None,
+        id: str | None = None, on_failure: Policy = Park.key, **settings: Any,
+    ) -> Callable[[Handler], Handler]:  # fmt: skip
+        """Call the handler with what happened in each window of event time, once it is over; what it returns goes to its sink.
+
+        Shape:   `every="1m"` is tumbling, with `length="5m"` sliding, `gap="30m"` is sessions. `by` is a field, several, or a function of the item;
+                 `at` the item's time (a field, or a function), else that of the change. A window is told `lateness` after its end, and
+                 again, as a correction, whenever a later change alters it, until `keep` has passed. Further settings: MappingSettings.
+        Raises:  SettingsError.
+        """
+        changes = self._changes(target)
+
+        def register(handler: Handler) -> Handler:
+            name: str = id or str(getattr(handler, "__qualname__", "window"))
+            place = f"window {name!r}{place_of(handler)}"
+            signature = signature_of(name, handler, "window")
+            check_window(place, signature.given, changes)
+            check_cycles(name, signature.dependencies)
+            check_timeout(name, handler, timeout)
+            plan = window_plan(
+                place,
+                changes,
+                every=every,
+                length=length,
+                gap=gap,
+                by=by,
+                at=at,
+                lateness=lateness,
+                keep=keep,
+            )
+            chosen = self._settings(
+                place,
+                name,
+                changes,
+                None,
+                retry or Retry(),
+                on_failure,
+                {"batch_size": batch_size, **settings},
+            )
+            self._add(
+                Mapping(
+                    name, changes.table, "window", handler, chosen, timeout, entity=changes.entity,
+                    dependencies=signature.dependencies, destination=_destination(on_failure), window=plan,
+                )
+            )  # fmt: skip
+            return handler
 
         return register
 
@@ -411,9 +455,9 @@ class App:
         try:
             return MappingSettings(
                 name, maximum_retry_attempts=retry.retries, backoff=retry.settings(),
-                accepts=_accepts(changes, where), **settings_of(on_failure), **settings,
+                accepts=filter_of(changes, where), **settings_of(on_failure), **settings,
             )  # fmt: skip
-        except TypeError as error:
+        except (SettingsError, TypeError) as error:
             raise SettingsError(f"{place}: {error}") from error
 
     def _add(self, mapping: Mapping) -> None:
@@ -434,18 +478,6 @@ class App:
 
 def _destination(on_failure: Policy) -> Any:
     return on_failure.to if isinstance(on_failure, Discard) else None
-
-
-def _accepts(changes: Changes, where: Where | None) -> Filter | None:
-    """Which records reach the handler; None: all of them."""
-    if (
-        where is None
-        and changes.entity is None
-        and not changes.unmatched
-        and len(set(changes.events)) == len(EVENTS)
-    ):
-        return None
-    return Filter(changes, where)
 
 
 def _check_names(name: str, settings: Collection[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tailrace.app.change import Change
 from tailrace.app.predicates import Predicate, compiled
-from tailrace.app.table import Changes
+from tailrace.app.table import EVENTS, Changes
 from tailrace.streams.record import ChangeRecord
 
 MOST_KEPT: Final = 10_000
@@ -83,3 +83,15 @@ class Filter:
         verdict = bool(self._where(change))
         self._doubtful.discard(sequence)
         return verdict
+
+
+def filter_of(changes: Changes, where: Predicate | Callable[[Change[Any]], bool] | None) -> Filter | None:
+    """Which records reach the handler; None: all of them."""
+    if (
+        where is None
+        and changes.entity is None
+        and not changes.unmatched
+        and len(set(changes.events)) == len(EVENTS)
+    ):
+        return None
+    return Filter(changes, where)

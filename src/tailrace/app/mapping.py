@@ -15,11 +15,12 @@ from tailrace.app.function_settings import FunctionSettings
 from tailrace.app.predicates import Predicate
 from tailrace.app.projection import Projection
 from tailrace.app.table import Changes, Table
+from tailrace.app.window import WindowPlan
 from tailrace.errors import SettingsError
 from tailrace.mapping.settings import MappingSettings
 from tailrace.ports import Sink
 
-Kind: TypeAlias = Literal["on", "batch", "function", "sink", "projection"]
+Kind: TypeAlias = Literal["on", "batch", "function", "sink", "projection", "window"]
 Target: TypeAlias = Table | Changes | Entity[Any] | type[Any]
 """What a handler is declared on: a table, an entity, or some kinds of changes of one."""
 Where: TypeAlias = Predicate | Callable[[Change[Any]], bool]
@@ -51,6 +52,7 @@ class Mapping:
     enrich: Callable[..., Any] | None = None
     function: FunctionSettings = PLAIN_FUNCTION
     projection: Projection | None = None
+    window: WindowPlan | None = None
     only_counts: bool = False
     """Ours, for what fits no entity: it may come and go with the typed handlers."""
 

@@ -26,7 +26,7 @@ def check_snapshot(snapshot: bool) -> None:
 
 def check_takes_sink(id: str, kind: str, *, has_sink: bool, once: bool) -> None:
     """Require a handler whose returned values can go to a sink. Raises: SettingsError."""
-    if kind != "on":
+    if kind not in ("on", "window"):
         raise SettingsError(
             f"sink: {id!r} is no handler of single changes, so it has no output for each of them"
         )

@@ -52,6 +52,8 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
     for handler in answer["handlers"]:
         if handler.get("paused"):
             yield from _paused(handler)
+        if late := (handler.get("windows") or {}).get("late"):
+            yield from _late(handler, late)
         for shard in handler["shards"]:
             if shard["blocked"]:
                 yield click.style(
@@ -69,6 +71,15 @@ def _paused(handler: Mapping[str, Any]) -> Iterator[str]:
     reason = handler["pause_reason"]
     yield click.style(f"{name} is paused" if reason is None else printable(reason), fg="yellow")
     yield f"  {click.style('next:', fg='cyan')} tailrace resume {name}"
+
+
+def _late(handler: Mapping[str, Any], late: int) -> Iterator[str]:
+    many = "1 change" if late == 1 else f"{late} changes"
+    yield click.style(
+        f"{printable(handler['handler'])}: {many} since the start came after the window was closed for good, and are in none",
+        fg="yellow",
+    )
+    yield f"  {click.style('next:', fg='cyan')} give the window a longer keep="
 
 
 def _tables(tables: list[Mapping[str, Any]]) -> Iterator[str]:

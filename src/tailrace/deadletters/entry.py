@@ -16,6 +16,8 @@ from tailrace.streams.record import ChangeRecord
 from tailrace.streams.sequence import DIGITS
 
 VERSION: Final = 1
+WINDOW_SHARD: Final = "window"
+"""In place of a shard's id: the letter is of a window's result, not of a change."""
 MAX_TEXT: Final = 16_000
 """Characters of an error or traceback that are kept: their ends say most, and a row must stay writable."""
 
@@ -47,6 +49,11 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     def is_waiting(self) -> bool:
         """Whether it never failed: it only waits behind a parked change of its key."""
         return self.condition == "KeyParked"
+
+    @property
+    def is_of_window(self) -> bool:
+        """Whether it is a window whose handler failed; its record stands for the window and is of no item."""
+        return self.shard_id == WINDOW_SHARD
 
 
 def deadletter_key(app: str, mapping_id: str, sequence: int) -> str:

@@ -32,6 +32,7 @@ from tailrace.runtime.redriver import Progress, Redriver, Request
 from tailrace.runtime.settle import Place, Settler, load_checkpoint, load_start
 from tailrace.runtime.tally import Tallies
 from tailrace.runtime.timed import TimedSink
+from tailrace.runtime.windowing import Windows
 from tailrace.streams.record import ChangeRecord
 from tailrace.telemetry import PointReached, pass_by
 
@@ -116,6 +117,8 @@ class Worker:
         """Tells on-failure destinations; set by whoever made the worker."""
         self.projector: Projector | None = None
         """Brings up the builds of projections; set by whoever made the worker."""
+        self.windows: Sequence[Windows] = ()
+        """The windows of each window handler; set by whoever made the worker."""
         self.redriver: Redriver | None = None
         """Puts dead letters back; set by whoever made the worker."""
         self.declared: Callable[[], None] | None = None
@@ -253,6 +256,7 @@ class Worker:
             telling = None if courier is None else tasks.create_task(courier.run(), name="courier")
             projector = self.projector
             projecting = None if projector is None else tasks.create_task(projector.run(), name="projector")
+            closing = [tasks.create_task(each.run(), name="windows") for each in self.windows]
             renewing = tasks.create_task(self.leases.renew())
             forgetting = tasks.create_task(self._forget(), name="forgetting")
             looking = tasks.create_task(self._look_now_and_then())
@@ -274,7 +278,7 @@ class Worker:
                 await self._look.wait()
             renewing.cancel()
             forgetting.cancel()
-            for beside in (telling, projecting):
+            for beside in (telling, projecting, *closing):
                 if beside is not None:
                     beside.cancel()
             looking.cancel()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tailrace.runtime.projector import Projector
     from tailrace.runtime.redriver import Progress, Request
     from tailrace.runtime.timed import TimedSink
+    from tailrace.runtime.windowing import Windows
     from tailrace.runtime.worker import Status
 
 VERSION: Final = 1
@@ -45,6 +46,7 @@ class Running(Protocol):
 
     app: "App"
     projector: "Projector | None"
+    windows: "Sequence[Windows]"
 
     def status(self) -> Sequence["Status"]:
         """One entry a mapping and shard."""

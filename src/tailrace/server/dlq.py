@@ -95,6 +95,11 @@ async def dlq_diff(subject: Subject, arguments: Arguments) -> AsyncGenerator[obj
     """Arguments: event_id, handler. Answers the letter beside the item as it is now."""
     mapping, letter = find(subject, arguments)
     table = letter.table or mapping.table
+    if letter.is_of_window:
+        raise TailraceError(
+            "This is a window whose handler failed: there is no item beside it. Put back, it is told as it is then.",
+            hint=f"tailrace dlq redrive {mapping.handler}",
+        )
     try:
         now = subject.engine.get(table, image(letter.record.keys) or {})
     except ApiError as error:

@@ -61,6 +61,8 @@ class HandlerTotals:
     parked_keys: int = 0
     parked_oldest_ms: int = 0
     own_changes: int = 0
+    open_windows: int = 0
+    late_changes: int = 0
     tally: Tally = field(default_factory=Tally)
 
 
@@ -185,6 +187,10 @@ def samples(metric: Metric, observed: Observed) -> Iterator[tuple[Labels, float]
             yield from (((each.handler,), each.duplicates) for each in observed.handlers)
         case "tailrace_own_changes_total":
             yield from (((each.handler,), each.own_changes) for each in observed.handlers)
+        case "tailrace_open_windows":
+            yield from (((each.handler,), each.open_windows) for each in observed.handlers)
+        case "tailrace_late_changes_total":
+            yield from (((each.handler,), each.late_changes) for each in observed.handlers)
         case "tailrace_parked_keys":
             yield from (((each.handler,), each.parked_keys) for each in observed.handlers)
         case "tailrace_parked_oldest_seconds":

@@ -17,6 +17,7 @@ from tailrace.leases.checkpoint import Range, checkpoint_key, read_checkpoint
 from tailrace.leases.rows import key_of
 from tailrace.ports import StreamRef
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.sequence import CLOCK_BITS
 from tailrace.streams.shards import Shard
 
 OUTCOMES: Final = ("handled", "filtered", "parked", "discarded", "dropped", "trimmed")
@@ -108,6 +109,12 @@ def oldest_of(engine: Engine, mapping: MappingName) -> int | None:
     """The sequence number of a handler's first change that is not settled, in any shard; None when all are."""
     found = (each.oldest.sequence for each in positions(engine, [mapping]) if each.oldest is not None)
     return min(found, default=None)
+
+
+def settled_until(engine: Engine, mapping: MappingName) -> int:
+    """The time before which a handler has settled every change, in all shards. Units: ms since the epoch."""
+    now_ms, oldest = engine.clock.now().wall_ms, oldest_of(engine, mapping)
+    return now_ms if oldest is None else min(now_ms, oldest >> CLOCK_BITS)
 
 
 def oldest_unsettled(

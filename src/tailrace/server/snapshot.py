@@ -12,7 +12,7 @@ from tailrace.server.http import HttpServer
 from tailrace.server.letters import kept
 from tailrace.server.observe import Durations, HandlerTotals, Observed, ShardProgress
 from tailrace.server.progress import MappingName, positions, tables, totals
-from tailrace.server.verbs import live_status, mappings, table_value
+from tailrace.server.verbs import live_status, mappings, table_value, windows_of
 
 
 def observed(
@@ -60,6 +60,7 @@ def handler_totals(subject: Subject, mapping: MappingName) -> HandlerTotals:
     now_ms = subject.clock.now().wall_ms
     sink = None if subject.worker is None else subject.worker.sinks.get(mapping.handler)
     tally = Tally() if sink is None else sink.tally
+    windows = windows_of(subject, mapping.handler)
     guards = getattr(subject.worker, "guards", None)
     return HandlerTotals(
         handler=mapping.handler,
@@ -69,6 +70,8 @@ def handler_totals(subject: Subject, mapping: MappingName) -> HandlerTotals:
         dead_letters=there.discarded + there.parked,
         parked_keys=there.parked_keys,
         own_changes=0 if guards is None else guards.own.get(mapping.handler, 0),
+        open_windows=0 if windows is None else windows.open,
+        late_changes=0 if windows is None else windows.late,
         parked_oldest_ms=0 if there.oldest_parked_ms is None else max(0, now_ms - there.oldest_parked_ms),
         durations=Durations(tally.buckets(), tally.total_ms / 1_000),
         tally=tally,

@@ -10,6 +10,7 @@ from typing import Any
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
 from tailrace.errors import TailraceError
+from tailrace.runtime.windowing import Windows
 from tailrace.runtime.worker import Status
 from tailrace.server import (
     audit_verbs,
@@ -117,6 +118,7 @@ def handler_value(subject: Subject, mapping: MappingName) -> dict[str, Any]:
         "pause_reason": pause_reason(engine, mapping.app, mapping.handler),
         "settled": settled,
         "aws_metrics": aws_metrics(subject, mapping.handler),
+        "windows": windows_value(subject, mapping.handler),
         "dead_letters": there.discarded + there.parked,
         "parked_keys": there.parked_keys,
         "parked_changes": there.parked,
@@ -133,6 +135,18 @@ def aws_metrics(subject: Subject, handler: str) -> dict[str, int] | None:
     if sink is None:
         return None
     return {each.name: getattr(sink.tally, each.member) for each in AWS_METRICS}
+
+
+def windows_value(subject: Subject, handler: str) -> dict[str, int] | None:
+    """The windows of a handler: panes with something still to tell, and changes that came too late for any; None without windows, or when it does not run."""
+    windows = windows_of(subject, handler)
+    return None if windows is None else {"open": windows.open, "late": windows.late}
+
+
+def windows_of(subject: Subject, handler: str) -> Windows | None:
+    """The windows of a handler that runs here."""
+    found = [] if subject.worker is None else subject.worker.windows
+    return next((each for each in found if each.owner.mapping_id == handler), None)
 
 
 def live_status(subject: Subject, mapping: MappingName) -> Iterator[Status]:

@@ -4,6 +4,7 @@ Rules of this file: it only puts parts together. Called by `compose` for a worke
 """
 
 from collections.abc import Callable
+from collections.abc import Mapping as Names
 from dataclasses import dataclass, replace
 
 from tailrace.app.app import App, Mapping
@@ -14,16 +15,18 @@ from tailrace.runtime.builds import Builds
 from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.effects import LIVE, Effects
 from tailrace.runtime.recursion import ancestor_name
+from tailrace.runtime.window_changes import WindowChanges
 from tailrace.sinks.function import BatchSink, HandlerSink
 from tailrace.sinks.lambda_function import LambdaSink, Runner
 from tailrace.sinks.projected import ProjectionSink
 from tailrace.sinks.streamed import StreamedSink
+from tailrace.sinks.windowed import WindowSink
 from tailrace.telemetry import PointReached
 
 
 @dataclass(frozen=True, slots=True)
 class SinkMaker:
-    """Everything that sinks share. Shape: `state` keeps marks; `runner_of` gives what runs a function."""
+    """Everything that sinks share. Shape: `state` keeps marks; `runner_of` gives what runs a function; `changes` are those of windows."""
 
     app: App
     state: StateStore
@@ -34,6 +37,7 @@ class SinkMaker:
     around: Around
     reached: PointReached
     builds: Builds
+    changes: Names[str, WindowChanges]
 
     def make(self, mapping: Mapping, run_id: str = LIVE) -> Sink:
         """The sink of one mapping."""
@@ -65,6 +69,8 @@ class SinkMaker:
                 if mapping.projection is None:
                     raise InternalError(f"{mapping.id!r} is a projection without one")
                 return ProjectionSink(mapping.projection, self.builds, self.clock, self.reached)
+            case "window":
+                return WindowSink(self.changes[mapping.id], self.reached)
 
 
 def mark_name(app: App, mapping: Mapping) -> str:

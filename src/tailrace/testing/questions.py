@@ -84,6 +84,15 @@ class Questions:
         """What handlers never saw, because it was trimmed before they came to it."""
         return [Lost(name.handler, *gap) for name in self._mappings() for gap in gaps(self.engine, name)]
 
+    def late(self, window: Callable[..., Any] | str) -> int:
+        """How many changes came after their window was closed for good, and are in none. Raises: SettingsError when it is no window."""
+        app, mapping = self._named(window)
+        worker = next(each.worker for each in self._running if each.app is app)
+        found = [each.late for each in worker.windows if each.owner.mapping_id == mapping.id]
+        if not found:
+            raise SettingsError(f"{mapping.id!r} is no window: only changes of a window come too late")
+        return found[0]
+
     def delivered(self, handler: Callable[..., Any] | str) -> list[Any]:
         """The keys of the changes whose effect a handler applied, in that order; a change twice if it had its effect twice.
 
@@ -108,7 +117,7 @@ class Questions:
         letters.sort(key=lambda letter: letter.record.sequence)
         return [
             Discarded(
-                Change(letter.record, mapping.table.name, mapping.entity), letter.condition, letter.attempts, letter.error,
+                Change(letter.record, mapping.table.name, None if letter.is_of_window else mapping.entity), letter.condition, letter.attempts, letter.error,
                 letter.traceback,
             )
             for letter in letters
@@ -159,7 +168,8 @@ class Questions:
             running.worker.projector is not None and running.worker.projector.is_busy
             for running in self._running
         )
-        return not is_busy and not is_building and not self._open_positions()
+        is_closing = any(each.is_busy for running in self._running for each in running.worker.windows)
+        return not (is_busy or is_building or is_closing or self._open_positions())
 
     def _unsettled(self, words: str) -> str:
         lines = [f"not settled after {words} (seed {self.seed}):"]

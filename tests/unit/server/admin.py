@@ -36,6 +36,7 @@ class FixedWorker:
         self.app = App("app")
         self.said = said
         self.sinks = sinks or {}
+        self.windows = ()
 
     def status(self) -> Sequence[Status]:
         return self.said

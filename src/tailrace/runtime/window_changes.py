@@ -1,0 +1,116 @@
+"""Folding the changes of a batch into the windows of a handler: what each item contributes, and what was touched by it.
+
+Rules of this file: some changes in one transaction, each item's row on the condition that it still is as it was read; a lost condition means that
+another worker was faster, and everything is read again. What comes too late for every window is counted and said once. Called by sinks/windowed.py.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from tailrace.errors import SettingsError, StateConflict
+from tailrace.leases.rows import RowWrite
+from tailrace.ports import Clock, StateStore
+from tailrace.runtime.rows import state_write
+from tailrace.runtime.windowing import Windows
+from tailrace.streams.record import ChangeRecord, image
+from tailrace.windows.folding import fold, is_closed_for_good
+from tailrace.windows.rows import Contribution, item_key, read_contribution
+
+LOG: Final = logging.getLogger("tailrace.windows")
+AT_ONCE: Final = 20
+"""Changes in one transaction: each has up to nine rows."""
+TRIES: Final = 8
+RAISED: Final = (Exception, SystemExit)
+"""What the user's code may raise without stopping us."""
+Failures = dict[int, BaseException]
+
+
+class WindowChanges:
+    """The changes of one handler's items. Shape: `ignored` counts those that were applied before, or overtaken."""
+
+    def __init__(self, windows: Windows, state: StateStore, clock: Clock) -> None:
+        self.windows = windows
+        self._state = state
+        self._clock = clock
+        self.ignored = 0
+
+    async def apply(self, records: Sequence[ChangeRecord]) -> Failures:
+        """Fold these in, in order. Returns: what failed, by index; later changes of such an item are left out. Raises: StoreError."""
+        failures: Failures = {}
+        failed: set[bytes] = set()
+        found: list[Contribution] = []
+        for index, record in enumerate(records):
+            if record.key in failed:
+                continue
+            try:
+                found.append(self._contribution(record))
+            except RAISED as error:
+                failures[index] = error
+                failed.add(record.key)
+        horizon_ms = self.windows.horizon_ms()
+        for start in range(0, len(found), AT_ONCE):
+            await self._commit(found[start : start + AT_ONCE], horizon_ms)
+        return failures
+
+    def _contribution(self, record: ChangeRecord) -> Contribution:
+        key = record.key.hex()
+        if record.event_name == "REMOVE":
+            return Contribution(key, record.sequence)
+        found = image(record.new)
+        if found is None:
+            raise SettingsError("a window needs the new image: the stream's view type has none")
+        plan = self.windows.plan
+        group, at_ms = plan.place_of(found, record.created_ms)
+        return Contribution(key, record.sequence, group, at_ms, found)
+
+    async def _commit(self, changes: Sequence[Contribution], horizon_ms: int) -> None:
+        for _ in range(TRIES):
+            try:
+                await self._try_commit(changes, horizon_ms)
+            except StateConflict:
+                continue
+            return
+        raise StateConflict(f"{TRIES} times somebody else changed the same items first; nothing was written")
+
+    async def _try_commit(self, changes: Sequence[Contribution], horizon_ms: int) -> None:
+        windows, now_ms = self.windows, self._clock.now().wall_ms
+        known: dict[str, Contribution | None] = {}
+        writes: dict[str, RowWrite] = {}
+        touched: dict[tuple[int, str], int] = {}
+        late = ignored = 0
+        for change in changes:
+            if change.key not in known:
+                row = await self._state.get(item_key(windows.owner, change.key))
+                known[change.key] = None if row is None else read_contribution(row.fields)
+            if change.image is not None and is_closed_for_good(windows.plan.shape, change.at_ms, horizon_ms):
+                change, late = Contribution(change.key, change.sequence), late + 1
+            folded = fold(windows.owner, windows.plan.shape, known[change.key], change, horizon_ms, now_ms)
+            ignored += not folded.writes
+            if folded.writes:
+                known[change.key] = change
+            _merge(writes, folded.writes)
+            touched.update(dict.fromkeys(folded.touched, change.sequence))
+        if writes:
+            await self._state.transact([state_write(write) for write in writes.values()])
+        self.ignored += ignored
+        self._tell_late(late)
+        for touch, stamp in touched.items():
+            windows.touch([touch], stamp)
+
+    def _tell_late(self, late: int) -> None:
+        if late and not self.windows.late:
+            LOG.warning(
+                "%s: a change came after its window was closed for good, and is in no window; how many there were is in `tailrace status`. "
+                "keep= says how long a window is corrected",
+                self.windows.owner.mapping_id,
+            )  # fmt: skip
+        self.windows.late += late
+
+
+def _merge(writes: dict[str, RowWrite], more: Sequence[RowWrite]) -> None:
+    """The last write of a row counts, under the first one's condition."""
+    for write in more:
+        before = writes.get(write.key)
+        guard = write.guard if before is None else before.guard
+        writes[write.key] = RowWrite(write.key, write.fields, guard)

@@ -1,0 +1,368 @@
+"""The windows of one handler as they run: changes are folded into rows, windows that are over are told.
+
+Theory of operation: a change and the note of what it touched are one transaction, before its checkpoint. A window is over when the low watermark of
+the mapping (every change made before it is settled, in every shard) has passed its end by `lateness`; then what is in it is read and told. What was
+told is kept as a digest: a window whose digest is another by then is told again, as a correction. So the last word on a window depends on the
+changes alone, not on their order, their repetitions or our deaths; a crash between telling and noting repeats one revision, under the same id.
+Rules of this file: everything may be cut off anywhere and is done again at the next start; the handler and its sink are behind `tell`. Made by
+compose, run by worker.py.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final
+
+from tailrace.app.window import WindowPlan
+from tailrace.errors import PortError, StateConflict
+from tailrace.mapping.retry import delay_ms
+from tailrace.mapping.settings import INFINITE, MappingSettings
+from tailrace.ports import Clock, Equals, Failure, FailureKind, StateRow, StateStore, StateWrite
+from tailrace.windows.rows import (
+    DAY_MS,
+    Contribution,
+    Owner,
+    Told,
+    day_key,
+    item_key,
+    member_key,
+    read_contribution,
+    read_told,
+    told_fields,
+    told_key,
+    touched_key,
+)
+from tailrace.windows.shapes import Fixed, Session, Span, pane_of
+
+LOOK_MS: Final = 1_000
+"""How often a window is looked at that is over by the clock while changes before its end are still on their way."""
+FORGETTING_MS: Final = 3_600_000
+LOOK_BACK_DAYS: Final = 400
+EMPTY: Final = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """One revision of one window, to be told. Shape: `before` is the digest of what its last revision came to."""
+
+    group: str
+    span: Span
+    members: Sequence[Contribution]
+    revision: int
+    before: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of telling: the digest of the handler's value, or why it failed."""
+
+    value: str = EMPTY
+    failure: Failure | None = None
+
+
+Tell = Callable[[Closing], Awaitable[Answer]]
+GiveUp = Callable[[Closing, Failure, int], StateWrite]
+Touch = tuple[int, str]
+"""A pane and a group."""
+
+
+@dataclass(slots=True)
+class _Retry:
+    """A window whose handler fails. Units: due_ms monotonic."""
+
+    touch: Touch
+    attempts: int = 0
+    due_ms: int = 0
+
+
+class Windows:
+    """One handler's windows.
+
+    Shape:   `watermark` gives the time before which every change is settled, in ms since the epoch; `tell` calls the handler and writes its
+             value; `give_up` makes the dead letter of a window whose handler has failed too often.
+    """
+
+    def __init__(
+        self, owner: Owner, plan: WindowPlan, settings: MappingSettings, *, state: StateStore, clock: Clock, watermark: Callable[[], int],
+        tell: Tell, give_up: GiveUp,
+    ) -> None:  # fmt: skip
+        self.owner = owner
+        self.plan = plan
+        self._settings = settings
+        self._state = state
+        self._clock = clock
+        self._watermark = watermark
+        self._tell = tell
+        self._give_up = give_up
+        self._touched: dict[Touch, int] = {}
+        self._next: dict[Touch, int | None] = {}
+        """When the next window of a touched pane ends, as far as it was looked at; None: only retries are left."""
+        self._retries: dict[tuple[str, int], _Retry] = {}
+        self._changed = asyncio.Event()
+        self._is_closing = False
+        self.late = 0
+        """Changes that came after every window of theirs was closed for good, since the start."""
+        self._forgotten_day: int | None = None
+
+    @property
+    def open(self) -> int:
+        """How many panes have changes that some window has still to tell."""
+        return len(self._touched)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a window is over and not yet told."""
+        return self._is_closing or bool(self._retries) or self._changed.is_set() or bool(self._due())
+
+    def touch(self, touched: Iterable[Touch], stamp: int) -> None:
+        """Something was changed durably in these panes."""
+        for each in touched:
+            self._touched[each] = stamp
+            self._next.pop(each, None)
+        self._changed.set()
+
+    def horizon_ms(self) -> int:
+        """What ended before is closed for good. Units: ms since the epoch."""
+        return self._watermark() - self.plan.delay_ms
+
+    # ---- life ------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Close what is over, for ever; until it is cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._close_for_ever(), name=f"windows of {self.owner.mapping_id}")
+            tasks.create_task(self._forget_for_ever(), name=f"forgetting windows of {self.owner.mapping_id}")
+
+    async def _close_for_ever(self) -> None:
+        is_loaded = False
+        while True:
+            self._changed.clear()
+            self._is_closing = True
+            try:
+                if not is_loaded:
+                    await self._load()
+                    is_loaded = True
+                await self._close()
+            except PortError:
+                pass  # the store or the source fails; checkpoints and readiness say so, and this is tried again
+            finally:
+                self._is_closing = False
+            await self._wait(self._next_ms() if is_loaded else self._clock.now().monotonic_ms + LOOK_MS)
+
+    async def _load(self) -> None:
+        for row in await self._state.query(self.owner.key("touched", "")):
+            touch = (int(row.fields["pane"]), str(row.fields["group"]))
+            self._touched.setdefault(touch, int(row.fields["stamp"]))
+
+    async def _wait(self, until_ms: int | None) -> None:
+        waiting: list[asyncio.Future[object]] = [asyncio.ensure_future(self._changed.wait())]
+        if until_ms is not None:
+            waiting.append(asyncio.ensure_future(self._sleep(until_ms)))
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waiting:
+                each.cancel()
+
+    async def _sleep(self, until_ms: int) -> object:
+        await self._clock.sleep_until(until_ms)
+        return None
+
+    def _next_ms(self) -> int | None:
+        """When to look again. Units: monotonic ms."""
+        now = self._clock.now()
+        times = [retry.due_ms for retry in self._retries.values()]
+        for touch in self._touched:
+            end_ms = self._next_end(touch)
+            if end_ms is not None:
+                left_ms = end_ms + self.plan.lateness_ms - now.wall_ms
+                times.append(now.monotonic_ms + (left_ms if left_ms > 0 else LOOK_MS))
+        return min(times, default=None)
+
+    def _next_end(self, touch: Touch) -> int | None:
+        """When the next window of a touched pane can end. Units: ms since the epoch."""
+        return self._next.get(touch, touch[0] + self.plan.shape.first_end_ms)
+
+    # ---- closing -----------------------------------------------------------------------------------------------------
+
+    def _due(self) -> list[Touch]:
+        """The touched panes with a window that is over."""
+        if not self._touched:
+            return []
+        passed_ms, now_ms = self._watermark() - self.plan.lateness_ms, self._clock.now().monotonic_ms
+        again = {retry.touch for retry in self._retries.values() if retry.due_ms <= now_ms}
+        ends = ((touch, self._next_end(touch)) for touch in self._touched)
+        return sorted(
+            touch for touch, end_ms in ends if touch in again or (end_ms is not None and end_ms <= passed_ms)
+        )
+
+    async def _close(self) -> None:
+        passed_ms = self._watermark() - self.plan.lateness_ms
+        told: dict[tuple[str, int], bool] = {}
+        for touch in self._due():
+            stamp = self._touched[touch]
+            is_done = await self._close_pane(touch, passed_ms, told)
+            if self._touched.get(touch) == stamp and is_done:
+                await self._leave(touch, stamp)
+
+    async def _close_pane(self, touch: Touch, passed_ms: int, told: dict[tuple[str, int], bool]) -> bool:
+        """Tell the windows of a pane that are over. Returns: whether all of them are over and told."""
+        pane, group = touch
+        is_done, next_ms = True, None
+        for span in await self._spans(pane, group):
+            if span.end_ms > passed_ms:
+                is_done, next_ms = False, span.end_ms
+                break
+            window = (group, span.start_ms)
+            if window not in told:
+                told[window] = await self._tell_one(touch, span)
+            is_done = is_done and told[window]
+        self._next[touch] = next_ms
+        return is_done
+
+    async def _spans(self, pane: int, group: str) -> list[Span]:
+        """The windows that a pane is in, the first to end first: those that are, and for sessions those that were told and are no more."""
+        shape = self.plan.shape
+        if isinstance(shape, Fixed):
+            return shape.spans_of(pane)
+        members = await self._near(shape, pane, group)
+        spans = {span.start_ms: span for span in shape.spans(each.at_ms for each in members)}
+        first = min([pane, *(pane_of(shape, each.at_ms) for each in members)]) - shape.gap_ms
+        last = max([pane, *(pane_of(shape, each.at_ms) for each in members)]) + 2 * shape.gap_ms
+        for row in await self._state.query(told_key(self.owner, group, None)):
+            was = read_told(row.fields)
+            if first <= was.start_ms < last and was.digest:
+                spans.setdefault(was.start_ms, Span(was.start_ms, was.end_ms))
+        return sorted(spans.values(), key=lambda span: (span.end_ms, span.start_ms))
+
+    async def _near(self, shape: Session, pane: int, group: str) -> list[Contribution]:
+        """The events of the sessions that touch a pane or its neighbours: panes are read on both sides until one is empty."""
+        found = await self._members(group, pane)
+        for step in (-shape.pane_ms, shape.pane_ms):
+            place = pane + step
+            while there := await self._members(group, place):
+                found += there
+                place += step
+        return found
+
+    async def _members(self, group: str, pane: int) -> list[Contribution]:
+        if pane < 0:
+            return []
+        rows = await self._state.query(member_key(self.owner, group, pane, ""))
+        return [read_contribution(row.fields) for row in rows]
+
+    async def _tell_one(self, touch: Touch, span: Span) -> bool:
+        """Tell one window if there is anything new. Returns: whether nothing is left to do about it."""
+        group = touch[1]
+        window = (group, span.start_ms)
+        retry = self._retries.get(window)
+        if retry is not None and retry.due_ms > self._clock.now().monotonic_ms:
+            return False
+        members = await self._inside(group, span)
+        digest, row = _digest(members), await self._state.get(told_key(self.owner, group, span.start_ms))
+        was = None if row is None else read_told(row.fields)
+        if digest == (EMPTY if was is None else was.digest):
+            self._retries.pop(window, None)
+            return True
+        closing = Closing(
+            group, span, members, 1 if was is None else was.revision + 1, EMPTY if was is None else was.value
+        )
+        answer = await self._tell(closing)
+        writes: list[StateWrite] = []
+        if answer.failure is not None:
+            attempts = self._failed(window, touch, answer.failure)
+            if attempts is None:
+                return False
+            writes.append(self._give_up(closing, answer.failure, attempts))
+        self._retries.pop(window, None)
+        fields = told_fields(Told(span.start_ms, span.end_ms, closing.revision, digest, answer.value))
+        await self._state.transact([*writes, StateWrite(told_key(self.owner, group, span.start_ms), fields)])
+        return True
+
+    async def tell_again(self, group: str, span: Span, revision: int) -> Failure | None:
+        """Tell a window whose dead letter is put back, as it is now. Raises: StoreError."""
+        closing = Closing(group, span, await self._inside(group, span), revision, EMPTY)
+        return (await self._tell(closing)).failure
+
+    async def _inside(self, group: str, span: Span) -> list[Contribution]:
+        shape = self.plan.shape
+        if isinstance(shape, Fixed):
+            found = [each for pane in shape.panes_of(span) for each in await self._members(group, pane)]
+        else:
+            found = await self._near(shape, pane_of(shape, span.start_ms), group)
+            if span not in shape.spans(each.at_ms for each in found):
+                return []  # it was told once, and other events have moved its bounds since: nothing is in it any more
+        inside = [each for each in found if span.start_ms <= each.at_ms < span.end_ms]
+        return sorted(inside, key=lambda each: (each.at_ms, each.key))
+
+    def _failed(self, window: tuple[str, int], touch: Touch, failure: Failure) -> int | None:
+        """Note a failure. Returns: how many attempts were made when there are no more; None to wait for the next one."""
+        retry = self._retries.setdefault(window, _Retry(touch))
+        retry.attempts += failure.kind in (FailureKind.RECORD, FailureKind.TIMEOUT)
+        most = self._settings.maximum_retry_attempts
+        if most != INFINITE and retry.attempts > most:
+            return retry.attempts
+        wait_ms = delay_ms(self._settings.backoff, max(1, retry.attempts), failure.retry_after_ms)
+        retry.due_ms = self._clock.now().monotonic_ms + wait_ms
+        return None
+
+    async def _leave(self, touch: Touch, stamp: int) -> None:
+        """Take the note of a pane away, unless it was touched again meanwhile."""
+        pane, group = touch
+        with suppress(StateConflict):
+            await self._state.transact([
+                StateWrite(touched_key(self.owner, group, pane), None, Equals("stamp", stamp))
+            ])  # fmt: skip
+        if self._touched.get(touch) == stamp:
+            del self._touched[touch]
+            self._next.pop(touch, None)
+
+    # ---- forgetting --------------------------------------------------------------------------------------------------
+
+    async def _forget_for_ever(self) -> None:
+        while True:
+            await self._clock.sleep_until(self._clock.now().monotonic_ms + FORGETTING_MS)
+            with suppress(PortError):  # the next hour tries again
+                await self.forget()
+
+    async def forget(self) -> None:
+        """Remove what is known of the days whose windows are closed for good. Raises: StoreError."""
+        last = (self.horizon_ms() - self.plan.shape.last_end_ms) // DAY_MS
+        first = last - LOOK_BACK_DAYS if self._forgotten_day is None else self._forgotten_day
+        for day in range(max(0, first), last):
+            for row in await self._state.query(day_key(self.owner, day * DAY_MS)):
+                await self._forget_one(row)
+            self._forgotten_day = day + 1
+
+    async def _forget_one(self, day: StateRow) -> None:
+        writes = [StateWrite(day.key, None)]
+        if "key" in day.fields:
+            row = await self._state.get(item_key(self.owner, str(day.fields["key"])))
+            if row is not None and row.fields["image"] is None:
+                writes.append(StateWrite(row.key, None, Equals("sequence", int(row.fields["sequence"]))))
+        else:
+            writes += await self._pane_rows(int(day.fields["pane"]), str(day.fields["group"]))
+        with suppress(StateConflict):  # it was changed this very moment: the next hour tries again
+            await self._state.transact(writes)
+
+    async def _pane_rows(self, pane: int, group: str) -> list[StateWrite]:
+        rows = await self._state.query(member_key(self.owner, group, pane, ""))
+        writes = [StateWrite(row.key, None) for row in rows]
+        for row in rows:
+            item = await self._state.get(item_key(self.owner, str(row.fields["key"])))
+            if item is not None and item.fields["sequence"] == row.fields["sequence"]:
+                writes.append(StateWrite(item.key, None, Equals("sequence", int(item.fields["sequence"]))))
+        for row in await self._state.query(told_key(self.owner, group, None)):
+            if pane <= row.fields["start_ms"] < pane + self.plan.shape.pane_ms:
+                writes.append(StateWrite(row.key, None))
+        return writes
+
+
+def _digest(members: Sequence[Contribution]) -> str:
+    """What is in a window, in a few letters; empty for nothing."""
+    if not members:
+        return EMPTY
+    text = " ".join(f"{each.key}:{each.sequence}" for each in members)
+    return blake2b(text.encode(), digest_size=12).hexdigest()

@@ -1,0 +1,171 @@
+"""The sink of a window handler, and what calls the handler when a window is over.
+
+Theory of operation: changes come here as to any sink and are folded into the windows; the handler is called by the windows, later. Its value goes to
+its sink as that of a record that stands for the window: its event id is that of the revision, its sequence number grows with the revisions, so
+that a sink that ignores repetitions, or keeps the newest, does so for windows. A window that is given up is a dead letter; put back,
+it comes here, and the window is told as it is then.
+Rules of this file: a value that a correction does not change is not written again. Declared by `@app.window`, made by sinks/making.py.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Any, Final
+
+import orjson
+
+from tailrace.app.mapping import Mapping
+from tailrace.app.window import Window, WindowPlan
+from tailrace.deadletters.entry import WINDOW_SHARD, DeadLetter, deadletter_fields, deadletter_key
+from tailrace.ports import Batch, Clock, Failed, Failure, Outcome, StateStore, StateWrite, StreamRef, Written
+from tailrace.runtime.dependencies import Dependencies
+from tailrace.runtime.window_changes import WindowChanges
+from tailrace.runtime.windowing import Answer, Closing, Windows
+from tailrace.sinks.calling import RAISED, call, failure_of, is_ours
+from tailrace.sinks.documents import to_json
+from tailrace.sinks.function import provided
+from tailrace.sinks.outputs import Outputs
+from tailrace.streams.envelopes import event_id
+from tailrace.streams.record import ChangeRecord
+from tailrace.streams.sequence import CLOCK_BITS
+from tailrace.telemetry import PointReached, pass_by
+from tailrace.windows.rows import Owner
+from tailrace.windows.shapes import Span
+
+SEQUENCE_BITS: Final = 62
+
+
+class WindowSink:
+    """One window handler's changes. Shape: `suppressed` counts changes that were applied before, or overtaken."""
+
+    def __init__(self, changes: WindowChanges, reached: PointReached = pass_by) -> None:
+        self._changes = changes
+        self._reached = reached
+
+    @property
+    def suppressed(self) -> int:
+        """Changes that were applied before."""
+        return self._changes.ignored
+
+    async def write(self, batch: Batch) -> Outcome:
+        """Fold the batch in, or tell the windows again whose dead letters it holds. Raises: StoreError."""
+        if batch.shard_id == WINDOW_SHARD:
+            failures = await self._tell_again(batch)
+        else:
+            failures = {
+                index: failure_of(error)
+                for index, error in (await self._changes.apply(batch.records)).items()
+            }
+        self._reached("invoke.done")
+        return Failed(failures) if failures else Written()
+
+    async def _tell_again(self, batch: Batch) -> dict[int, Failure]:
+        found: dict[int, Failure] = {}
+        for index, record in enumerate(batch.records):
+            keys = orjson.loads(record.keys)
+            span = Span(int(keys["start"]["N"]), int(keys["end"]["N"]))
+            failure = await self._changes.windows.tell_again(
+                keys["group"]["S"], span, int(keys["revision"]["N"])
+            )
+            if failure is not None:
+                found[index] = failure
+        return found
+
+
+class WindowTeller:
+    """Calls one handler with its windows, and writes what it returns."""
+
+    def __init__(
+        self,
+        mapping: Mapping,
+        plan: WindowPlan,
+        target: Callable[..., Any],
+        needed: Dependencies,
+        account: str,
+        clock: Clock,
+    ) -> None:
+        self._mapping = replace(mapping, target=target)
+        self._plan = plan
+        self._needed = needed
+        self._account = account
+        self._clock = clock
+        self._outputs = Outputs(mapping.id, mapping.sink)
+
+    async def tell(self, closing: Closing) -> Answer:
+        """One attempt: the handler, then its sink."""
+        record = record_of(self._mapping.id, closing)
+        try:
+            handler = await provided(self._mapping, self._needed)
+            value = await call(handler, self._window(closing, record), timeout_s=self._mapping.timeout_s)
+            digest = "" if value is None else blake2b(to_json(value), digest_size=12).hexdigest()
+            if value is not None and digest != closing.before:
+                failure = await self._write(record, value)
+                if failure is not None:
+                    return Answer(failure=failure)
+        except RAISED as error:
+            if is_ours(error):
+                raise
+            return Answer(failure=failure_of(error))
+        return Answer(digest)
+
+    async def _write(self, record: ChangeRecord, value: object) -> Failure | None:
+        name = self._plan.table.name
+        arn = f"arn:aws:dynamodb:us-east-1:{self._account}:table/{name}/window/{self._mapping.id}"
+        batch = Batch([record], self._mapping.id, StreamRef(arn, name, "window", "KEYS_ONLY"), WINDOW_SHARD)
+        return (await self._outputs.write(batch, {0: value})).get(0)
+
+    def _window(self, closing: Closing, record: ChangeRecord) -> Window[Any]:
+        plan = self._plan
+        items = tuple([plan.instance(each.image or {}) for each in closing.members])
+        start, end = (datetime.fromtimestamp(each / 1_000, UTC) for each in closing.span)
+        return Window(plan.by.value_of(closing.group), start, end, items, closing.revision, event_id(record))
+
+    def give_up(self, owner: Owner, closing: Closing, failure: Failure, attempts: int) -> StateWrite:
+        """The dead letter of a window."""
+        record = record_of(self._mapping.id, closing)
+        text = f"{record.key.decode()}/{closing.revision}".encode()
+        number = int.from_bytes(blake2b(text, digest_size=8).digest()) >> (64 - SEQUENCE_BITS)
+        now_ms = self._clock.now().wall_ms
+        letter = DeadLetter(
+            record=replace_sequence(record, number), event_id=event_id(record), shard_id=WINDOW_SHARD, handler=self._mapping.id,
+            condition="RetryAttemptsExhausted", attempts=attempts, error=failure.error, traceback=failure.traceback, first_failure_ms=now_ms,
+            last_failure_ms=now_ms, table=self._plan.table.name,
+        )  # fmt: skip
+        return StateWrite(deadletter_key(owner.app, owner.mapping_id, number), deadletter_fields(letter))
+
+
+def record_of(mapping_id: str, closing: Closing) -> ChangeRecord:
+    """The record that stands for one revision of a window.
+
+    Shape:   one number of a shard for each window, one sequence number for each revision: so the event id is the revision's.
+    """
+    span, revision = closing.span, closing.revision
+    keys = {
+        "window": {"S": mapping_id}, "group": {"S": closing.group}, "start": {"N": str(span.start_ms)}, "end": {"N": str(span.end_ms)},
+        "revision": {"N": str(revision)},
+    }  # fmt: skip
+    key = f"{mapping_id}/{closing.group}/{span.start_ms}".encode()
+    shard = int.from_bytes(blake2b(key, digest_size=6).digest())
+    sequence = (span.end_ms << CLOCK_BITS) + min(revision, (1 << CLOCK_BITS) - 1)
+    name = "INSERT" if revision == 1 else "MODIFY"
+    return ChangeRecord(sequence, shard, name, span.end_ms, 0, 0, key, orjson.dumps(keys))  # type: ignore[arg-type]
+
+
+def replace_sequence(record: ChangeRecord, sequence: int) -> ChangeRecord:
+    """The record under a number of its own: letters are kept by their numbers, and windows of many groups end at one moment."""
+    return ChangeRecord(
+        sequence, record.shard, record.event_name, record.created_ms, 0, 0, record.key, record.keys
+    )
+
+
+def windows_of(
+    app: str, mapping: Mapping, plan: WindowPlan, *, target: Callable[..., Any], needed: Dependencies, account: str, state: StateStore,
+    clock: Clock, watermark: Callable[[], int],
+) -> Windows:  # fmt: skip
+    """A handler's windows, put together."""
+    teller, owner = WindowTeller(mapping, plan, target, needed, account, clock), Owner(app, mapping.id)
+    return Windows(
+        owner, plan, mapping.settings, state=state, clock=clock, watermark=watermark, tell=teller.tell,
+        give_up=lambda closing, failure, attempts: teller.give_up(owner, closing, failure, attempts),
+    )  # fmt: skip

@@ -69,8 +69,9 @@ simulate: venv  ## SEEDS seeded runs of the delivery machine under faults
 seek: venv  ## every property with new draws, in place of the same ones that `make test` takes
 	@HYPOTHESIS_PROFILE=seek $(BIN)/python -m pytest -n $(JOBS) tests/properties
 
-scenarios: venv  ## golden traces; REWRITE=1 rewrites them
+scenarios: venv  ## golden traces, played and then printed as a page; ONLY=poison chooses, REWRITE=1 rewrites them
 	@REWRITE=$(REWRITE) $(BIN)/python -m pytest tests/scenarios
+	@$(BIN)/python -m tests.scenarios $(ONLY)
 
 conformance: venv  ## the engine against the specification, through boto3 and at the wire
 	@$(BIN)/python -m pytest tests/conformance

@@ -19,7 +19,8 @@
     status                             what a person would see
 
 Rules of this file: the trace shows effects only (invokes, answers, checkpoints, waiting), each with its time in seconds. In a tumbling window
-the scripted function keeps the records it accepted as its state (windows.py).
+the scripted function keeps the records it accepted as its state (windows.py). A script that begins with `function` or `handler` is of the other
+language (worlds.py), which plays a whole app.
 """
 
 from collections import deque
@@ -58,7 +59,7 @@ from tailrace.mapping.settings import Backoff, BreakerSettings, MappingSettings
 from tailrace.mapping.shard import ShardMachine
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
-from tests.scenarios import windows
+from tests.scenarios import windows, worlds
 
 WALL_MS = 1_000_000_000
 
@@ -439,9 +440,10 @@ def milliseconds(text: str) -> int:
 
 def play(script: str) -> str:
     """The trace of a scenario."""
+    lines = [told for line in script.splitlines() if (told := line.split("#")[0].strip())]
+    if lines[0].split()[0] in worlds.BEGINNINGS:
+        return worlds.play(lines)
     world = World()
-    for line in script.splitlines():
-        told = line.split("#")[0].strip()
-        if told:
-            world.run(told)
+    for line in lines:
+        world.run(line)
     return "\n".join(world.trace) + "\n"

@@ -17,6 +17,8 @@ from tailrace.streams.windows import WindowInvoke
 
 ENVELOPE_BYTES: Final = 600
 """What the event JSON adds to the keys and images of one record: names, ARN, region. Generous, so that 6 MB hold."""
+RETENTION_MS: Final = 86_400_000
+"""How long a stream keeps a record. A lane that fails longer gives it up; a restart could not read it again. Source: semantics §2.5, §2.7."""
 
 
 @dataclass(slots=True, eq=False)
@@ -69,15 +71,21 @@ class Work:
 
     def final_is_too_old(self, settings: MappingSettings, now: Now) -> bool:
         """Whether a final invoke is beyond the age limit, which counts from the end of its window."""
-        oldest = oldest_allowed_ms(settings, now)
+        longest = _longest_ms(settings)
         return (
-            oldest is not None and self.window is not None and self.is_final and self.window.end_ms < oldest
+            longest is not None
+            and self.window is not None
+            and self.is_final
+            and self.window.end_ms < now.wall_ms - longest
         )
 
     def take_over_age(self, settings: MappingSettings, now: Now) -> list[GivenUp]:
-        """Remove the records beyond the age limit, and only those, from the batch."""
-        oldest = oldest_allowed_ms(settings, now)
-        if oldest is None or not any(record.created_ms < oldest for record in self.records):
+        """Remove the records beyond the age limit, or beyond what the stream keeps, and only those, from a batch that has failed."""
+        longest = _longest_ms(settings)
+        if longest is None:
+            return []
+        oldest = now.wall_ms - longest
+        if not any(record.created_ms < oldest for record in self.records):
             return []
         over = [record for record in self.records if record.created_ms < oldest]
         self.records = [record for record in self.records if record.created_ms >= oldest]
@@ -85,14 +93,15 @@ class Work:
 
     def wake_ms(self, settings: MappingSettings, now: Now) -> int:
         """When this batch needs a look: its back-off has passed, or a record in it becomes too old before that."""
-        if settings.maximum_record_age_ms == INFINITE:
+        longest = _longest_ms(settings)
+        if longest is None:
             return self.ready_ms
         created = (
             self.window.end_ms
             if self.window is not None and self.is_final
             else min(record.created_ms for record in self.records)
         )
-        expires_in = created + settings.maximum_record_age_ms + 1 - now.wall_ms
+        expires_in = created + longest + 1 - now.wall_ms
         return min(self.ready_ms, now.monotonic_ms + max(expires_in, 0))
 
 
@@ -116,6 +125,14 @@ def oldest_allowed_ms(settings: MappingSettings, now: Now) -> int | None:
     """Records created before this are too old; None: none ever is. Source: semantics §2.7 (age = now − creation)."""
     age = settings.maximum_record_age_ms
     return None if age == INFINITE else now.wall_ms - age
+
+
+def _longest_ms(settings: MappingSettings) -> int | None:
+    """How old a record of a failing batch may become; None: as old as it gets. Keys have Park and Park.shard for that, lanes nothing."""
+    age = settings.maximum_record_age_ms
+    if settings.order == "key":
+        return None if age == INFINITE else age
+    return RETENTION_MS if age == INFINITE else min(age, RETENTION_MS)
 
 
 def payload_bytes(record: ChangeRecord) -> int:

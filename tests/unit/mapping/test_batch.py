@@ -2,7 +2,7 @@
 
 import pytest
 
-from tailrace.mapping.batch import ENVELOPE_BYTES, Window, Work, fitting, payload_bytes
+from tailrace.mapping.batch import ENVELOPE_BYTES, RETENTION_MS, Window, Work, fitting, payload_bytes
 from tailrace.mapping.outcomes import Failure
 from tailrace.mapping.settings import MappingSettings
 from tests.unit.mapping.records import WALL_MS, now, record, records
@@ -47,6 +47,28 @@ def test_an_old_record_is_looked_at_before_its_back_off_ends() -> None:
     work = Work([record(1, created_ms=WALL_MS - 59_000)], request=1, ready_ms=30_000)
     assert work.wake_ms(settings, now()) == 1_001
     assert work.wake_ms(MappingSettings("m"), now()) == 30_000
+
+
+@pytest.mark.parametrize(
+    ("maximum_ms", "created_ms", "is_taken"),
+    [
+        (-1, WALL_MS - RETENTION_MS, False), (-1, WALL_MS - RETENTION_MS - 1, True),
+        (604_800_000, WALL_MS - RETENTION_MS, False), (604_800_000, WALL_MS - RETENTION_MS - 1, True),
+        (60_000, WALL_MS - 60_000, False), (60_000, WALL_MS - 60_001, True),
+    ],
+)  # fmt: skip
+def test_a_lane_gives_up_what_fails_when_the_stream_keeps_it_no_more(
+    maximum_ms: int, created_ms: int, is_taken: bool
+) -> None:
+    settings = MappingSettings("m", order="lane", maximum_record_age_ms=maximum_ms)
+    work = Work([record(1, created_ms=created_ms)], request=1, ready_ms=30_000)
+    assert work.wake_ms(settings, now()) == (0 if is_taken else 1)
+    assert bool(work.take_over_age(settings, now())) is is_taken
+
+
+def test_a_key_holds_what_fails_as_long_as_its_policy_says() -> None:
+    work = Work([record(1, created_ms=WALL_MS - 2 * RETENTION_MS)], request=1)
+    assert work.take_over_age(MappingSettings("m", order="key"), now()) == []
 
 
 def test_failures_are_dated_first_and_last() -> None:

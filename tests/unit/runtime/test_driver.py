@@ -110,7 +110,7 @@ class Ground:
     """A driver and everything around it."""
 
     def __init__(self, source: Source, sink: Sink, settler: Saving, **settings: Any) -> None:
-        self.clock = ManualClock()
+        self.clock = ManualClock(1_700_000_000_000)  # when the records were written
         self.loop = SeededLoop(1, self.clock)
         self.points: list[str] = []
         self.parker = Parking()

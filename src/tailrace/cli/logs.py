@@ -32,15 +32,20 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """`12:00:01 info  message  handler=… attempt=…`, then the trace."""
+    """`12:00:01 info  message  attempt=…`, with the fields that the message does not say; then the trace, then what to do."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Render a record."""
         at = format_instant(round(record.created * 1_000))[11:19]
-        extra = "".join(f"  {name}={getattr(record, name)}" for name in EXTRA if hasattr(record, name))
+        message = record.getMessage()
+        fields = {name: str(getattr(record, name)) for name in EXTRA if hasattr(record, name)}
+        hint = fields.pop("hint", "")
+        extra = "".join(
+            f"  {name}={text}" for name, text in fields.items() if name == "attempt" or text not in message
+        )
         trace = trace_of(self, record)
-        line = f"{at} {record.levelname.lower():7} {record.getMessage()}{extra}"
-        return f"{line}\n{trace}" if trace else line
+        line = f"{at} {record.levelname.lower():7} {message}{extra}"
+        return "\n".join([line, *([trace] if trace else []), *([f"  next: {hint}"] if hint else [])])
 
 
 def trace_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:

@@ -30,7 +30,19 @@ from tailrace.mapping.commands import (
 )  # fmt: skip
 from tailrace.mapping.commands import LeaseLost as LeaseLostInput
 from tailrace.mapping.shard import ShardMachine
-from tailrace.ports import Batch, Clock, Failed, Failure, FailureKind, Outcome, Shard, Sink, StreamRef
+from tailrace.ports import (
+    Batch,
+    Clock,
+    Failed,
+    Failure,
+    FailureKind,
+    Outcome,
+    Shard,
+    Sink,
+    StreamRef,
+    Written,
+)
+from tailrace.runtime.failures import FailureLog
 from tailrace.runtime.parking import Parker
 from tailrace.runtime.reading import SharedReads
 from tailrace.runtime.settle import Settler
@@ -44,7 +56,7 @@ class Driver:
     def __init__(
         self, machine: ShardMachine, reads: SharedReads, sink: Sink, settler: Settler, parker: Parker, clock: Clock, *,
         shard: Shard, stream: StreamRef, mapping_id: str, reached: PointReached = pass_by, tally: Tally | None = None,
-        has_destination: bool = False,
+        has_destination: bool = False, table: str = "",
     ) -> None:  # fmt: skip
         self.machine = machine
         self.shard = shard
@@ -59,6 +71,7 @@ class Driver:
         self._tally = tally or Tally()
         self._has_destination = has_destination
         self._reached = reached
+        self._failures = FailureLog(mapping_id, table, shard.shard_id, clock)
         self._inputs: asyncio.Queue[Completion] = asyncio.Queue()
         self._reading: asyncio.Task[None] | None = None
         self._waking: asyncio.Task[None] | None = None
@@ -82,6 +95,8 @@ class Driver:
                     self.progress_ms = self._clock.now().monotonic_ms
                 if isinstance(completion, Stop | LeaseLostInput):
                     self._cancel(self._reading)
+                if self._failures.is_watching:
+                    self._failures.waits(self.machine.blocked)
                 for command in commands:
                     if isinstance(command, Stopped):
                         self._cancel(self._reading)
@@ -128,7 +143,10 @@ class Driver:
             f"{self.shard.number:x}-{command.request:x}", window=command.window,
         )  # fmt: skip
         self._reached("invoke.begun")
-        self.tell(InvokeDone(command.id, await self._outcome(batch)))
+        outcome = await self._outcome(batch)
+        if not isinstance(outcome, Written):
+            self._failures.failed(batch, outcome)
+        self.tell(InvokeDone(command.id, outcome))
 
     async def _outcome(self, batch: Batch) -> Outcome:
         try:
@@ -148,6 +166,8 @@ class Driver:
         except PortError as error:
             self.tell(ParkFailed(command.id, _failure(error)))
         else:
+            if not is_free:
+                self._failures.parked(command.entries)
             self.tell(ParkDone(command.id, is_free))
 
     async def _save(self, command: SaveCheckpoint) -> None:
@@ -158,6 +178,7 @@ class Driver:
         except PortError as error:
             self.tell(CheckpointFailed(_failure(error)))
         else:
+            self._failures.given_up(command.given_up, command.windows)
             self._tally.settled(command.settled, has_destination=self._has_destination)
             self.tell(CheckpointDone())
 

@@ -1,0 +1,159 @@
+"""What goes wrong with a handler in one shard, told in the log: the first failure of a change, what is given up, why a shard waits.
+
+Rules of this file: it tells and decides nothing. A failure is told with its trace when it is new, then each time its attempts have doubled, and once more when
+the change is parked or given up; at most so many lines a second, the others are counted in the next one. Called by runtime/driver.py.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from tailrace.mapping.commands import GivenUp, GivenUpWindow
+from tailrace.mapping.retry import OUTAGES
+from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, Outcome
+from tailrace.runtime.recursion import shown
+from tailrace.streams.envelopes import event_id
+from tailrace.streams.record import ChangeRecord
+
+LOG: Final = logging.getLogger("tailrace.handlers")
+LINES_A_SECOND: Final = 5
+"""What a terminal can still be read at, and what an outage must not drown."""
+FIRST_REPETITION: Final = 8
+"""Attempts 2 to 7 of a change say nothing new."""
+
+
+class FailureLog:
+    """The log of one mapping in one shard."""
+
+    def __init__(self, handler: str, table: str, shard_id: str, clock: Clock) -> None:
+        self._about = {"handler": handler, "table": table}
+        self._handler = handler
+        self._shard_id = shard_id
+        self._clock = clock
+        self._attempts = Limit(clock)
+        self._ends = Limit(clock)
+        self._blocked: str | None = None
+        self.is_watching = False
+        """Whether something has failed, so that the shard may wait."""
+
+    def failed(self, batch: Batch, outcome: Outcome) -> None:
+        """An attempt came to this."""
+        for record, failure in failures_of(batch, outcome):
+            self.is_watching = True
+            # During an outage one record at a time is tried, as its first attempt each time.
+            if self._blocked is None if failure.kind in OUTAGES else is_told(batch.attempt):
+                self._tell_failure(batch, record, failure)
+
+    def parked(self, entries: Sequence[GivenUp]) -> None:
+        """These are durably parked; those that only wait say nothing."""
+        for each in entries:
+            if each.failure is not None:
+                self._given_up(
+                    each, "parked", "its item waits, with its later changes; every other item goes on"
+                )
+
+    def given_up(self, letters: Sequence[GivenUp], windows: Sequence[GivenUpWindow]) -> None:
+        """These are dead letters now."""
+        for each in letters:
+            self._given_up(each, "given up", f"it is kept as a dead letter ({each.condition})")
+        for window in windows:
+            self._end(
+                f"{self._handler} was given up on the final call of its window after {window.attempts} attempts: {words_of(window.failure)}; its state is kept",
+                hint="tailrace dlq ls",
+            )
+
+    def waits(self, blocked: str | None) -> None:
+        """The shard waits for this reason, or for none; what has been told is not told again."""
+        before, self._blocked = self._blocked, blocked
+        if blocked is not None and blocked != before:
+            LOG.warning(
+                "%s waits in %s: %s", self._handler, self._shard_id, blocked,
+                extra={**self._about, "shard": self._shard_id, "hint": "tailrace status"},
+            )  # fmt: skip
+        if blocked is None and before is not None:
+            LOG.info(
+                "%s goes on in %s", self._handler, self._shard_id,
+                extra={**self._about, "shard": self._shard_id},
+            )  # fmt: skip
+
+    # ---- lines ------------------------------------------------------------------------------------------------------
+
+    def _tell_failure(self, batch: Batch, record: ChangeRecord | None, failure: Failure) -> None:
+        if not self._attempts.admits():
+            return
+        first = record or next(iter(batch.records), None)
+        what = "its window" if first is None else shown(first)
+        if record is None and len(batch.records) > 1:
+            what = f"{len(batch.records)} changes from {what} on"
+        LOG.warning(
+            "%s failed at %s: %s%s", self._handler, what, words_of(failure), self._attempts.others(),
+            extra={
+                **self._about, **({} if first is None else _identity(first)), "attempt": batch.attempt,
+                "trace": failure.traceback.rstrip() if batch.attempt == 1 else "",
+            },
+        )  # fmt: skip
+
+    def _given_up(self, each: GivenUp, verb: str, then: str) -> None:
+        self._end(
+            f"{self._handler}: {shown(each.record)} is {verb} after {each.attempts} attempts: {words_of(each.failure)}; {then}",
+            hint=f"tailrace dlq show {event_id(each.record)}", **_identity(each.record),
+        )  # fmt: skip
+
+    def _end(self, message: str, **extra: object) -> None:
+        if self._ends.admits():
+            LOG.error("%s%s", message, self._ends.others(), extra={**self._about, **extra})
+
+
+class Limit:
+    """Lets so many lines a second through, and counts the others."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._second = -1
+        self._told = 0
+        self._untold = 0
+
+    def admits(self) -> bool:
+        """Whether this second has room for another line."""
+        second = self._clock.now().monotonic_ms // 1_000
+        if second != self._second:
+            self._second, self._told = second, 0
+        self._told += 1
+        self._untold += self._told > LINES_A_SECOND
+        return self._told <= LINES_A_SECOND
+
+    def others(self) -> str:
+        """How many there were that have not been told, in words; told once."""
+        untold, self._untold = self._untold, 0
+        return f" (and {untold} more before that: tailrace dlq ls)" if untold else ""
+
+
+def failures_of(batch: Batch, outcome: Outcome) -> Iterator[tuple[ChangeRecord | None, Failure]]:
+    """Every failure of an attempt, with the record that it is of; None: of all."""
+    match outcome:
+        case Failed(failures, whole):
+            if whole is not None:
+                yield None, whole
+            for index, failure in failures.items():
+                yield batch.records[index], failure
+        case FailedFrom(index, failure):
+            yield batch.records[index], failure
+
+
+def is_told(attempt: int) -> bool:
+    """Whether this failure of the same records is worth a line: the first, and each time their number has doubled.
+
+    >>> [attempt for attempt in range(1, 70) if is_told(attempt)]
+    [1, 8, 16, 32, 64]
+    """
+    return attempt == 1 or (attempt >= FIRST_REPETITION and attempt & (attempt - 1) == 0)
+
+
+def words_of(failure: Failure | None) -> str:
+    """The first line of what went wrong."""
+    text = "" if failure is None else failure.error.strip().partition("\n")[0]
+    return text or "it was never called, or answered without a reason"
+
+
+def _identity(record: ChangeRecord) -> dict[str, str]:
+    return {"key": shown(record), "event_id": event_id(record)}

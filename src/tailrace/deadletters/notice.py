@@ -20,8 +20,8 @@ WITH_WINDOW: Final = 2
 class Notice:
     """One batch given up.
 
-    Shape:   `sequences` ascending; `attempts` really made. The final invoke of a window has no records: `is_unhandled` (as in Told)
-             and `shard`, the shard's number, are said by the letters of others.
+    Shape:   `sequences` ascending; `attempts` really made. The final invoke of a window has no records: `is_unhandled` (as in
+             Told) is said by the letters of others. `run` and `request` name the last batch; without a run the row is of an older version.
     Units:   at_ms since the epoch.
     """
 
@@ -33,20 +33,20 @@ class Notice:
     request: int
     at_ms: int
     tries: int = 0
+    run: str = ""
     window: WindowInvoke | None = None
     is_unhandled: bool = False
-    shard: int = 0
 
     def fields(self) -> dict[str, Any]:
         """Its row."""
         fields: dict[str, Any] = {
             "v": VERSION, "handler": self.handler, "shard_id": self.shard_id, "sequences": list(self.sequences),
             "condition": self.condition, "attempts": self.attempts, "request": self.request, "at_ms": self.at_ms,
-            "tries": self.tries,
+            "tries": self.tries, "run": self.run,
         }  # fmt: skip
         if (window := self.window) is not None:
             fields |= {
-                "v": WITH_WINDOW, "unhandled": self.is_unhandled, "shard": self.shard,
+                "v": WITH_WINDOW, "unhandled": self.is_unhandled,
                 "window": [window.start_ms, window.end_ms, window.state.decode(), window.is_final, window.is_early],
             }  # fmt: skip
         return fields
@@ -62,7 +62,7 @@ def outbox_key(app: str, notice: Notice) -> str:
     name = (
         f"{notice.sequences[0]:0{DIGITS}d}"
         if notice.sequences
-        else f"window-{notice.shard_id}-{notice.request}-{notice.at_ms}"
+        else f"window-{notice.shard_id}-{notice.run}-{notice.request}"
     )
     return key_of("outbox", app, notice.handler, name)
 
@@ -76,6 +76,5 @@ def read_notice(fields: Mapping[str, Any]) -> Notice:
         window = WindowInvoke(start_ms, end_ms, state.encode(), is_final, is_early)
     return Notice(
         row["handler"], row["shard_id"], tuple(row["sequences"]), row["condition"], row["attempts"], row["request"],
-        row["at_ms"], row["tries"], window, row.get("unhandled", False),
-        row.get("shard", 0),
+        row["at_ms"], row["tries"], row.get("run", ""), window, row.get("unhandled", False),
     )  # fmt: skip

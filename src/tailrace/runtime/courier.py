@@ -100,16 +100,14 @@ class Courier:
         notices = [
             Notice(
                 place.mapping_id, place.shard_id, tuple(entry.record.sequence for entry in entries), condition,
-                entries[0].attempts, request, at_ms, window=entries[0].window,
+                entries[0].attempts, request, at_ms, run=place.run, window=entries[0].window,
             )
             for (request, condition), entries in groups.items()
         ]  # fmt: skip
         notices += [
             Notice(
-                place.mapping_id, place.shard_id, (), lost.condition, lost.attempts, lost.request,
-                lost.last_failure_ms,  # and not now: the row of a checkpoint that is saved again is the same row
-                window=lost.window,
-                is_unhandled=bool(lost.failure and lost.failure.traceback), shard=place.shard_number,
+                place.mapping_id, place.shard_id, (), lost.condition, lost.attempts, lost.request, at_ms, run=place.run,
+                window=lost.window, is_unhandled=bool(lost.failure and lost.failure.traceback),
             )
             for lost in windows
         ]  # fmt: skip
@@ -184,9 +182,12 @@ class Courier:
         return [read_deadletter(row.fields) for row in found if row is not None]
 
     def _document(self, notice: Notice, letters: Sequence[DeadLetter], stream: StreamRef) -> FailureDocument:
-        number = letters[0].record.shard if letters else notice.shard
+        run = notice.run or f"{letters[0].record.shard:x}"
+        number = (
+            f"{notice.request:x}" if notice.request else f"0-{notice.sequences[0]:x}"
+        )  # it was never in a batch
         told = Told(
-            request_id=uuid_of(f"{notice.handler}/{notice.shard_id}/{number:x}-{notice.request:x}"),
+            request_id=uuid_of(f"{notice.handler}/{notice.shard_id}/{run}-{number}"),
             function_arn=f"arn:aws:lambda:{stream.region}:{self._account}:function:{self._functions.get(notice.handler, notice.handler)}",
             condition=notice.condition, invoke_count=notice.attempts, shard_id=notice.shard_id, stream_arn=stream.arn,
             at_ms=notice.at_ms, is_unhandled=bool(letters[0].traceback) if letters else notice.is_unhandled,

@@ -55,8 +55,8 @@ class Driver:
 
     def __init__(
         self, machine: ShardMachine, reads: SharedReads, sink: Sink, settler: Settler, parker: Parker, clock: Clock, *,
-        shard: Shard, stream: StreamRef, mapping_id: str, reached: PointReached = pass_by, tally: Tally | None = None,
-        has_destination: bool = False, table: str = "",
+        shard: Shard, stream: StreamRef, mapping_id: str, run: str = "", reached: PointReached = pass_by,
+        tally: Tally | None = None, has_destination: bool = False, table: str = "",
     ) -> None:  # fmt: skip
         self.machine = machine
         self.shard = shard
@@ -68,6 +68,7 @@ class Driver:
         self._clock = clock
         self._stream = stream
         self._mapping_id = mapping_id
+        self._run = run
         self._tally = tally or Tally()
         self._has_destination = has_destination
         self._reached = reached
@@ -140,7 +141,7 @@ class Driver:
     async def _invoke(self, command: Invoke) -> None:
         batch = Batch(
             command.records, self._mapping_id, self._stream, self.shard.shard_id, command.attempt,
-            f"{self.shard.number:x}-{command.request:x}", window=command.window,
+            f"{self._run}-{command.request:x}", window=command.window,
         )  # fmt: skip
         self._reached("invoke.begun")
         outcome = await self._outcome(batch)

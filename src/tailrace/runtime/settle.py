@@ -53,7 +53,8 @@ class Place:
     stream_label: str
     shard_id: str
     hashes: Range = EVERY_HASH
-    shard_number: int = 0
+    run: str = ""
+    """Names this run of the mapping over the shard, so that the requests of two runs have different ids."""
 
     @property
     def checkpoint_key(self) -> str:

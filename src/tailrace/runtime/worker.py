@@ -7,7 +7,7 @@ item stay in order. One lease an app and shard, taken with a new epoch at each s
 import asyncio
 from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tailrace.app.app import App
@@ -401,14 +401,14 @@ class Worker:
         self, table: _Table, handler: Handler, stream: StreamRef, shard: Shard, tasks: asyncio.TaskGroup
     ) -> None:
         place = Place(
-            self.app.name, handler.id, table.name, stream.label, shard.shard_id, (shard.first, shard.last),
-            shard.number,
-        )  # fmt: skip
+            self.app.name, handler.id, table.name, stream.label, shard.shard_id, (shard.first, shard.last)
+        )
         checkpoint = await load_checkpoint(self._state, place, shard)
         if checkpoint.finished:
             await self._finished(table, handler, stream, shard)
             return
         lease = await self.leases.of(stream, shard)
+        place = replace(place, run=f"{shard.number:x}-{lease.epoch:x}-{self._clock.now().wall_ms:x}")
         start = await load_start(self._state, place, shard)
         announced = None if self.courier is None else self.courier.announced(handler.id)
         settler = Settler(self._state, place, lease, self._code_version, self._reached, announced)
@@ -418,8 +418,8 @@ class Worker:
             return
         driver = Driver(
             ShardMachine(handler.settings.reading(stream.arn, stream.view_type, stream.region)), table.reads, self.guards.around(handler, self.sinks[handler.id]), settler, parker, self._clock,
-            shard=shard, stream=stream, mapping_id=handler.id, reached=self._reached, tally=self.tallies.of(handler.id),
-            has_destination=announced is not None, table=table.name,
+            shard=shard, stream=stream, mapping_id=handler.id, run=place.run, reached=self._reached,
+            tally=self.tallies.of(handler.id), has_destination=announced is not None, table=table.name,
         )  # fmt: skip
         self._drivers[handler.id, shard.shard_id] = (driver, table.name)
         if handler.id in self._paused:

@@ -14,6 +14,7 @@ from tailrace.errors import SettingsError, SinkError, Throttled, Unavailable
 from tailrace.sinks.aws import AwsAccess, client, refusal
 from tailrace.sinks.destinations import QUEUE_BYTES, destination_of
 from tailrace.testing import World
+from tests.unit.deadletters.documents import CASES, NAME, Made
 from tests.unit.sinks.moto_server import moto
 
 
@@ -64,6 +65,29 @@ def test_a_bucket_gets_the_object_with_the_event(access: AwsAccess) -> None:
     assert found["Key"] == Document().object_name
     there = s3.get_object(Bucket="failed", Key=found["Key"])
     assert (there["Body"].read(), there["ContentType"]) == (Document().object, "application/octet-stream")
+
+
+def test_aws_gets_every_failure_document_byte_for_byte(access: AwsAccess) -> None:
+    """The table of documents.py: each through a queue, a topic (heard by a queue) and a bucket of a real AWS client."""
+    sqs, sns, s3 = client("sqs", access), client("sns", access), client("s3", access)
+    urls = [sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("every", "heard")]
+    arns = [
+        sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        for url in urls
+    ]
+    topic = sns.create_topic(Name="every")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arns[1], Attributes={"RawMessageDelivery": "true"})
+    s3.create_bucket(Bucket="every")
+    for case in CASES:
+        made = Made(case)
+        for destination in (sinks.Sqs(arns[0], access), sinks.Sns(topic, access), sinks.S3("every", access)):
+            asyncio.run(destination.deliver(made))
+        for url in urls:
+            (message,) = sqs.receive_message(QueueUrl=url)["Messages"]
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            assert message["Body"] == case.message, case.why
+        there = s3.get_object(Bucket="every", Key=NAME)
+        assert (there["Body"].read(), there["ContentType"]) == (case.object, "application/octet-stream")
 
 
 def test_a_directory_gets_the_same_object_whole(tmp_path: Path) -> None:

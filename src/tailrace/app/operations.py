@@ -38,14 +38,15 @@ class DeadLetters:
         return DeadLetters(self._ask, self._handler, {**self._chosen, **more})
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
-        return iter(self._answer()["letters"])
+        for part in self._listed():
+            yield from part.get("letters", ())
 
     def __len__(self) -> int:
-        return len(self._answer()["letters"])
+        return int(next(self._listed())["count"])
 
     def groups(self) -> list[Mapping[str, Any]]:
         """Failures that look alike, the largest group first."""
-        found: list[Mapping[str, Any]] = self._answer()["groups"]
+        found: list[Mapping[str, Any]] = next(self._listed())["groups"]
         return found
 
     def show(self, event_id: str) -> Mapping[str, Any]:
@@ -74,8 +75,9 @@ class DeadLetters:
             "dlq.drop", {"where": self._chosen, "with_waiting": with_waiting, "dry_run": dry_run}
         )
 
-    def _answer(self) -> Mapping[str, Any]:
-        return self._last("dlq.ls", {"where": self._chosen})
+    def _listed(self) -> Iterator[Mapping[str, Any]]:
+        """Groups and the number of letters; then the letters, in pages."""
+        return iter(self._ask("dlq.ls", {"handler": self._handler, "where": self._chosen}))
 
     def _last(self, verb: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         last: Mapping[str, Any] = {}

@@ -4,7 +4,7 @@ Rules of this file: options and output; the answers are the `dlq` verbs'. Beside
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from tailrace.cli import options
 from tailrace.cli.changes import line, printable, shown
 from tailrace.cli.connection import answers, ask
 from tailrace.cli.durations import format_duration, format_instant, instant
-from tailrace.cli.status import aligned
+from tailrace.cli.status import aligned, aligned_pages
 from tailrace.cli.telling import Bar
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -61,11 +61,13 @@ def ls(handler: str | None, directory: Path, as_json: bool, **given: Any) -> Non
     Example: tailrace dlq ls receipt --error 'SMTP*'
     Next:    tailrace dlq show EVENT_ID
     """
-    answer = ask(directory, "dlq.ls", {"handler": handler, "where": chosen(**given)})
+    answer = answers(directory, "dlq.ls", {"handler": handler, "where": chosen(**given)})
+    first = next(answer)
     if as_json:
-        click.echo(json.dumps(answer))
+        for text in json_listed(first, answer):
+            click.echo(text, nl=False)
         return
-    for text in listed(answer):
+    for text in listed(first, answer):
         click.echo(text)
 
 
@@ -209,27 +211,39 @@ def outcome(last: Mapping[str, Any], verb: str) -> Iterator[str]:
                 yield click.style(f"stopped: {printable(last['stopped'])}", fg="yellow")
 
 
-def listed(answer: Mapping[str, Any]) -> Iterator[str]:
-    """Groups, then letters."""
-    if not answer["letters"]:
+def json_listed(first: Mapping[str, Any], pages: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """One JSON object in pieces: its letters may be more than memory holds."""
+    yield f'{json.dumps(first)[:-1]}, "letters": ['
+    comma = ""
+    for page in pages:
+        for each in page["letters"]:
+            yield comma + json.dumps(each)
+            comma = ", "
+    yield "]}\n"
+
+
+def listed(first: Mapping[str, Any], pages: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Groups, then letters as they come."""
+    if not first["count"]:
         yield "Nothing was given up."
         return
-    for group in answer["groups"]:
+    for group in first["groups"]:
         yield click.style(f"{group['count']} × {shown(printable(group['fingerprint']))}", bold=True)
         since = format_instant(group["first_failure_ms"])
         yield f"    {printable(group['handler'])}, from {since} to {format_instant(group['last_failure_ms'])}"
     yield ""
-    rows: list[tuple[str, ...]] = [("HANDLER", "ITEM", "CHANGE", "STATE", "ATTEMPTS", "EVENT ID")]
-    rows += [
-        (
-            printable(each["handler"]), f"{printable(each['table'])}/{printable(each['key'])}", each["event_name"],
-            each["state"] + (", overtaken" if each["overtaken_by"] else ""), str(each["attempts"]), each["event_id"],
-        )
-        for each in answer["letters"]
-    ]  # fmt: skip
-    yield from aligned(rows)
+    heading = ("HANDLER", "ITEM", "CHANGE", "STATE", "ATTEMPTS", "EVENT ID", "ERROR")
+    yield from aligned_pages(heading, ([_row(each) for each in page["letters"]] for page in pages))
     yield ""
     yield f"  {click.style('next:', fg='cyan')} tailrace dlq show EVENT_ID, tailrace dlq redrive HANDLER"
+
+
+def _row(each: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        printable(each["handler"]), f"{printable(each['table'])}/{printable(each['key'])}", each["event_name"],
+        each["state"] + (", overtaken" if each["overtaken_by"] else ""), str(each["attempts"]), each["event_id"],
+        shown(printable(each["error"].partition("\n")[0])),
+    )  # fmt: skip
 
 
 def head(letter: Mapping[str, Any]) -> Iterator[str]:

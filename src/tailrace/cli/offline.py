@@ -5,7 +5,7 @@ directory, because it costs the engine's imports. Called by `connection`.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,22 @@ def run_offline(directory: Path, name: str, arguments: Mapping[str, Any]) -> Ite
             f"No server runs on {directory}, so there is nothing to tell it.",
             hint=f"tailrace serve --data {directory}",
         )
-    yield from asyncio.run(_collect(directory, asked, arguments))
+    with asyncio.Runner() as runner:
+        values = _answers(directory, asked, arguments)
+        try:
+            while True:
+                yield runner.run(_following(values))
+        except StopAsyncIteration:
+            return
+        finally:
+            runner.run(values.aclose())
 
 
-async def _collect(directory: Path, asked: Verb, arguments: Mapping[str, Any]) -> list[Any]:
+async def _following(values: AsyncGenerator[Any, None]) -> Any:
+    return await anext(values)
+
+
+async def _answers(directory: Path, asked: Verb, arguments: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
     # Time stands still while the question is answered: the present, or where a manual clock was left.
     now_ms = SystemClock().now().wall_ms
     engine = open_engine(EngineOptions(directory=directory, clock="manual", clock_start_ms=now_ms))
@@ -36,6 +48,7 @@ async def _collect(directory: Path, asked: Verb, arguments: Mapping[str, Any]) -
         recall_time(engine)
         subject = Subject(engine, engine.clock, is_offline=True)
         note(engine, name=asked.name, arguments=arguments, changes=asked.changes)
-        return [value async for value in asked.run(subject, arguments)]
+        async for value in asked.run(subject, arguments):
+            yield value
     finally:
         engine.close()

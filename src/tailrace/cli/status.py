@@ -4,7 +4,7 @@ Rules of this file: options and output; the answer is the `status` verb's. Regis
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,20 @@ def _handler(handler: Mapping[str, Any]) -> tuple[str, ...]:
 
 def aligned(rows: list[tuple[str, ...]]) -> Iterator[str]:
     """Rows as columns; the first row is the heading."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for index, row in enumerate(rows):
-        text = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        yield click.style(text, bold=True) if index == 0 else text
+    return aligned_pages(rows[0], [rows[1:]])
+
+
+def aligned_pages(heading: tuple[str, ...], pages: Iterable[list[tuple[str, ...]]]) -> Iterator[str]:
+    """Rows as columns, a page at a time: each is at least as wide as those before it."""
+    widths = [len(cell) for cell in heading]
+    is_first = True
+    for page in pages:
+        widths = [max(width, *map(len, column)) for width, *column in zip(widths, *page, strict=True)]
+        if is_first:
+            yield click.style(_padded(heading, widths), bold=True)
+            is_first = False
+        yield from (_padded(row, widths) for row in page)
+
+
+def _padded(row: tuple[str, ...], widths: list[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

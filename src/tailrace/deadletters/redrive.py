@@ -83,13 +83,41 @@ def fingerprint(letter: DeadLetter) -> str:
     return f"{words} @{place}" if place else words
 
 
-def grouped(letters: Iterable[DeadLetter]) -> dict[str, list[DeadLetter]]:
-    """Letters by fingerprint, the largest group first; those that only wait belong to none."""
-    groups: dict[str, list[DeadLetter]] = {}
-    for letter in letters:
+@dataclass(slots=True)
+class Group:
+    """Failures that look alike. Shape: `error` as the first of them says it. Units: ms since the epoch."""
+
+    error: str
+    count: int = 0
+    first_failure_ms: int = 0
+    last_failure_ms: int = 0
+
+    def add(self, letter: DeadLetter) -> None:
+        """One more."""
+        first = letter.first_failure_ms
+        self.first_failure_ms = min(self.first_failure_ms, first) if self.count else first
+        self.last_failure_ms = max(self.last_failure_ms, letter.last_failure_ms)
+        self.count += 1
+
+
+class Groups:
+    """Letters by fingerprint; those that only wait belong to none. Nothing of a letter is kept but its group's numbers."""
+
+    def __init__(self, letters: Iterable[DeadLetter] = ()) -> None:
+        self.letters = 0
+        self._groups: dict[str, Group] = {}
+        for letter in letters:
+            self.add(letter)
+
+    def add(self, letter: DeadLetter) -> None:
+        """One more."""
+        self.letters += 1
         if not letter.is_waiting:
-            groups.setdefault(fingerprint(letter), []).append(letter)
-    return dict(sorted(groups.items(), key=lambda each: -len(each[1])))
+            self._groups.setdefault(fingerprint(letter), Group(letter.error)).add(letter)
+
+    def largest_first(self) -> list[tuple[str, Group]]:
+        """Fingerprints and their groups."""
+        return sorted(self._groups.items(), key=lambda each: -each[1].count)
 
 
 def judge(letter: DeadLetter, last_passed: int, *, even_if_overtaken: bool) -> Judgement:

@@ -399,6 +399,10 @@ class Engine:
         """Every row of state whose key begins with the prefix, in key order."""
         return self._state.query(prefix)
 
+    def state_rows(self, prefix: str, at_once: int) -> Iterator[StateRow]:
+        """The same one by one, so many in memory at once. What is written meanwhile may be among them or not."""
+        return self._state.rows(prefix, at_once)
+
     def state_last(self, prefix: str) -> StateRow | None:
         """The row of state with the highest key that begins with the prefix."""
         return self._state.last(prefix)

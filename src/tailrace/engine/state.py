@@ -4,7 +4,7 @@ Rules of this file: a row is a key of `/`-separated words and JSON fields (each 
 are all judged before anything is written. Called by `engine.engine`; the runtime uses `EngineStateStore`.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import orjson
@@ -43,14 +43,18 @@ class StateRows:
 
     def query(self, prefix: str) -> list[StateRow]:
         """Every row whose key begins with the prefix, in key order."""
+        return list(self.rows(prefix, ROWS))
+
+    def rows(self, prefix: str, at_once: int) -> Iterator[StateRow]:
+        """The same one by one, so many in memory at once. What is written meanwhile may be among them or not."""
         first = prefix.encode()
         last = following_prefix(first)
-        found: list[StateRow] = []
         while True:
-            rows = self._committer.query(STATE, first, last, ROWS)
-            found.extend(StateRow(key.decode(), orjson.loads(data)) for key, data in rows)
-            if len(rows) < ROWS:
-                return found
+            rows = self._committer.query(STATE, first, last, at_once)
+            for key, data in rows:
+                yield StateRow(key.decode(), orjson.loads(data))
+            if len(rows) < at_once:
+                return
             first = rows[-1][0] + b"\0"
 
     def last(self, prefix: str) -> StateRow | None:

@@ -10,14 +10,14 @@ from dataclasses import asdict
 from typing import Any
 
 from tailrace.deadletters.entry import DeadLetter
-from tailrace.deadletters.redrive import Choice, fingerprint, grouped, interval_ms, item_words, read_choice
+from tailrace.deadletters.redrive import Choice, Groups, fingerprint, interval_ms, item_words, read_choice
 from tailrace.engine.engine import Engine
 from tailrace.engine.state import EngineStateStore
 from tailrace.errors import ApiError, TailraceError
 from tailrace.runtime.redriver import Progress, Redriver, Request
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.handlers import declared, named
-from tailrace.server.letters import is_parked, letter_value, letters, overtaken_by
+from tailrace.server.letters import is_parked, letter_value, letters, overtaken_by, paged
 from tailrace.server.progress import MappingName
 from tailrace.server.tail import change_value
 from tailrace.streams.record import image
@@ -35,13 +35,9 @@ def choice_of(arguments: Arguments) -> Choice:
     return read_choice(where)
 
 
-def chosen(engine: Engine, mapping: MappingName, choice: Choice) -> list[DeadLetter]:
-    """The letters of a handler that are meant; what only waits is there when its key is."""
-    return [
-        letter
-        for letter in letters(engine, mapping.app, mapping.handler)
-        if (choice.takes_waiting(letter) if letter.is_waiting else choice.takes(letter))
-    ]
+def is_meant(choice: Choice, letter: DeadLetter) -> bool:
+    """Whether a letter is meant; what only waits is when its key is."""
+    return choice.takes_waiting(letter) if letter.is_waiting else choice.takes(letter)
 
 
 def entry_value(engine: Engine, mapping: MappingName, letter: DeadLetter) -> dict[str, Any]:
@@ -63,37 +59,45 @@ def entry_value(engine: Engine, mapping: MappingName, letter: DeadLetter) -> dic
 
 @verb("dlq.ls")
 async def dlq_ls(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
-    """Arguments: handler (None: all), where. Answers the letters, and the groups that look alike."""
-    choice = choice_of(arguments)
+    """Arguments: handler (None: all), where. Answers the groups that look alike and how many letters there are, then the letters in pages."""
+    choice, engine = choice_of(arguments), subject.engine
     mappings = declared(subject) if arguments.get("handler") is None else [named(subject, arguments)]
-    entries: list[dict[str, Any]] = []
     groups: list[dict[str, Any]] = []
+    count = 0
     for mapping in mappings:
-        found = chosen(subject.engine, mapping, choice)
-        entries += [entry_value(subject.engine, mapping, letter) for letter in found]
+        found = await _grouped(engine, mapping, choice)
         groups += [
-            {
-                "handler": mapping.handler, "fingerprint": words, "count": len(each),
-                "first_failure_ms": min(letter.first_failure_ms for letter in each),
-                "last_failure_ms": max(letter.last_failure_ms for letter in each), "error": each[0].error,
-            }
-            for words, each in grouped(found).items()
-        ]  # fmt: skip
-        await asyncio.sleep(0)
-    yield {"letters": entries, "groups": groups}
+            {"handler": mapping.handler, "fingerprint": words, **asdict(group)}
+            for words, group in found.largest_first()
+        ]
+        count += found.letters
+    yield {"groups": groups, "count": count}
+    for mapping in mappings:
+        async for page in paged(letters(engine, mapping.app, mapping.handler)):
+            if values := [entry_value(engine, mapping, each) for each in page if is_meant(choice, each)]:
+                yield {"letters": values}
+
+
+async def _grouped(engine: Engine, mapping: MappingName, choice: Choice) -> Groups:
+    groups = Groups()
+    async for page in paged(letters(engine, mapping.app, mapping.handler)):
+        for letter in page:
+            if is_meant(choice, letter):
+                groups.add(letter)
+    return groups
 
 
 @verb("dlq.show")
 async def dlq_show(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
     """Arguments: event_id, handler (None: whichever has it). Answers the whole letter, and what waits behind it."""
-    mapping, letter = find(subject, arguments)
+    mapping, letter = await find(subject, arguments)
     yield {**whole(subject.engine, mapping, letter), "behind": behind(subject.engine, mapping, letter)}
 
 
 @verb("dlq.diff")
 async def dlq_diff(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
     """Arguments: event_id, handler. Answers the letter beside the item as it is now."""
-    mapping, letter = find(subject, arguments)
+    mapping, letter = await find(subject, arguments)
     table = letter.table or mapping.table
     if letter.is_of_window:
         raise TailraceError(
@@ -127,21 +131,20 @@ def behind(engine: Engine, mapping: MappingName, letter: DeadLetter) -> list[dic
     """The later changes of the item that wait behind a parked one."""
     return [
         change_value(each.record, each.table or mapping.table, each.shard_id)
-        for each in letters(engine, mapping.app, mapping.handler)
-        if each.record.key == letter.record.key
-        and each.record.sequence > letter.record.sequence
-        and each.is_waiting
+        for each in letters(engine, mapping.app, mapping.handler, letter.record.key)
+        if each.record.sequence > letter.record.sequence and each.is_waiting
     ]
 
 
-def find(subject: Subject, arguments: Arguments) -> tuple[MappingName, DeadLetter]:
+async def find(subject: Subject, arguments: Arguments) -> tuple[MappingName, DeadLetter]:
     """The letter that is meant. Raises: TailraceError."""
     wanted = arguments.get("event_id")
     mappings = declared(subject) if arguments.get("handler") is None else [named(subject, arguments)]
     found = [
         (mapping, letter)
         for mapping in mappings
-        for letter in letters(subject.engine, mapping.app, mapping.handler)
+        async for page in paged(letters(subject.engine, mapping.app, mapping.handler))
+        for letter in page
         if letter.event_id == wanted
     ]
     if not found:

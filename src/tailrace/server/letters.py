@@ -4,9 +4,11 @@ Rules of this file: it only reads. A parked key's changes are told oldest first,
 `why`, `status`, metrics and the test world.
 """
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from tailrace.deadletters.entry import (
     DeadLetter,
@@ -20,6 +22,9 @@ from tailrace.deadletters.head import Head, head_prefix, read_head
 from tailrace.deadletters.passed import passed_key, read_passed
 from tailrace.engine.engine import Engine
 from tailrace.streams.record import ChangeRecord
+
+PAGE: Final = 100
+"""Letters in memory at once: each may hold two images of 400 KB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +54,24 @@ def heads(engine: Engine, app: str, handler: str) -> list[Head]:
     return [read_head(app, handler, row.fields) for row in rows]
 
 
-def letters(engine: Engine, app: str, handler: str) -> Iterator[DeadLetter]:
-    """Everything that is kept of a handler: parked keys, then what was discarded."""
-    for prefix in (parked_prefix(app, handler), deadletter_prefix(app, handler)):
-        for row in engine.state_query(prefix):
+def letters(engine: Engine, app: str, handler: str, key: bytes | None = None) -> Iterator[DeadLetter]:
+    """Everything that is kept of a handler: parked keys, then what was discarded. Of one item: what is parked.
+
+    Guarantee: a page of it is in memory at once, and it goes on where it was when something is written meanwhile.
+    """
+    prefixes = [parked_prefix(app, handler, key)]
+    if key is None:
+        prefixes.append(deadletter_prefix(app, handler))
+    for prefix in prefixes:
+        for row in engine.state_rows(prefix, PAGE):
             yield read_deadletter(row.fields)
+
+
+async def paged(found: Iterator[DeadLetter]) -> AsyncIterator[list[DeadLetter]]:
+    """A page at a time; between two pages whoever else waits for this loop has his turn."""
+    while page := list(islice(found, PAGE)):
+        yield page
+        await asyncio.sleep(0)
 
 
 def letter_of(engine: Engine, app: str, handler: str, record: ChangeRecord) -> DeadLetter | None:

@@ -16,7 +16,7 @@ from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError, TailraceError
 from tailrace.leases.checkpoint import Range, checkpoint_key, ledger_key, outcome_of, read_checkpoint
 from tailrace.server.control import Arguments, Subject, verb
-from tailrace.server.letters import is_parked, letter_of, letter_value
+from tailrace.server.letters import PAGE, is_parked, letter_of, letter_value, paged
 from tailrace.server.progress import MappingName, known_mappings, streams, tables
 from tailrace.server.tail import change_value
 from tailrace.server.targets import EventTarget, KeyTarget, read_target
@@ -72,9 +72,10 @@ async def find_event(engine: Engine, wanted: str) -> Found:
         for record in engine.read_shard(shard, sequence - 1, 1).records:
             if event_id(record) == wanted:
                 return Found(record, table, label, shard)
-    for letter in dead_letters(engine):
-        if letter.event_id == wanted:
-            return found_letter(engine, letter)
+    async for page in paged(dead_letters(engine)):
+        for letter in page:
+            if letter.event_id == wanted:
+                return found_letter(engine, letter)
     raise TailraceError(
         f"No change has the event id {wanted}: a stream keeps its changes for 24 hours.",
         hint="tailrace tail TABLE --from-start --json   (shows those that are kept)",
@@ -126,7 +127,7 @@ async def records_of(engine: Engine, shard: Shard) -> AsyncIterator[ChangeRecord
 def dead_letters(engine: Engine) -> Iterator[DeadLetter]:
     """Every dead letter of every handler."""
     for prefix in ("deadletter/", "parked/"):
-        for row in engine.state_query(prefix):
+        for row in engine.state_rows(prefix, PAGE):
             yield read_deadletter(row.fields)
 
 

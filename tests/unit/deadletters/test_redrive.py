@@ -6,8 +6,8 @@ import pytest
 from tailrace.deadletters.entry import DeadLetter
 from tailrace.deadletters.redrive import (
     Choice,
+    Groups,
     fingerprint,
-    grouped,
     interval_ms,
     item_words,
     judge,
@@ -65,8 +65,12 @@ def test_a_fingerprint_leaves_out_what_varies_and_names_the_place() -> None:
 
 
 def test_the_largest_group_comes_first_and_what_waits_is_in_none() -> None:
-    groups = grouped([letter("A: 1"), letter("B: 1"), letter("B: 2"), letter("", condition="KeyParked")])
-    assert [(words, len(each)) for words, each in groups.items()] == [("B: #", 2), ("A: #", 1)]
+    groups = Groups([letter("A: 1"), letter("B: 1"), letter("B: 2"), letter("", condition="KeyParked")])
+    assert [(words, each.count, each.error) for words, each in groups.largest_first()] == [
+        ("B: #", 2, "B: 1"),
+        ("A: #", 1, "A: 1"),
+    ]
+    assert groups.letters == 4
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,7 @@ def build_worker(
     Shape:   `overrides` stand for providers of Depends; `in_processes` gives functions processes of their own; `tallies` go on being counted; the app `changes`
              when it will be told to declare something else.
     """
+    from tailrace.app.code_version import code_version
     from tailrace.functions.runners import Runners
     from tailrace.runtime.around import Around
     from tailrace.runtime.builds import Builds
@@ -190,6 +191,7 @@ def build_worker(
         app, state=state, clock=engine.clock, source_of=lambda table: around.source(EmbeddedSource(engine, table)),
         sink_of=lambda mapping: around.sink(mapping, maker.make(mapping)),
         owner=owner, reached=reached, discovery_ms=discovery_ms, renewal_ms=renewal_ms, ended=end, tallies=tallies,
+        code_version_of=code_version,
     )  # fmt: skip
     worker.withdrawn = runners.withdraw
     worker.windows = list(windows.values())

@@ -25,6 +25,7 @@ class Refusal:
     error: str
     traceback: str = ""
     is_outage: bool = False
+    code_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,4 +167,5 @@ def tried_again(letter: DeadLetter, refusal: Refusal, now_ms: int) -> DeadLetter
         letter, attempts=letter.attempts + (not refusal.is_outage), error=refusal.error, traceback=refusal.traceback,
         condition="RetryAttemptsExhausted" if letter.is_waiting else letter.condition,
         first_failure_ms=letter.first_failure_ms or now_ms, last_failure_ms=now_ms,
+        code_version=refusal.code_version or letter.code_version,
     )  # fmt: skip

@@ -68,6 +68,9 @@ class Live(Protocol):
     async def stream_of(self, mapping_id: str) -> StreamRef:
         """The stream of a mapping's table."""
 
+    def code_version(self, mapping_id: str) -> str:
+        """The version of its handler's code."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -275,7 +278,8 @@ class Redriver:
             return None
         if failure.kind in OUTAGES:
             progress.stopped = f"{request.handler} cannot be reached: {failure.error}"
-        return Refusal(failure.error, failure.traceback, failure.kind in OUTAGES)
+        code = self._live.code_version(request.handler)
+        return Refusal(failure.error, failure.traceback, failure.kind in OUTAGES, code)
 
     async def _keep_the_rate(self, interval: float) -> None:
         now_ms = self._clock.now().monotonic_ms

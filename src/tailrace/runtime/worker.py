@@ -82,7 +82,7 @@ class Worker:
     def __init__(
         self, app: App, *, state: StateStore, clock: Clock, source_of: Callable[[str], Source],
         sink_of: Callable[[Handler], Sink], owner: str, discovery_ms: int, renewal_ms: int,
-        code_version: str = "", reached: PointReached = pass_by, ended: Callable[[], Awaitable[None]] | None = None,
+        code_version_of: Callable[[Handler], str] = lambda _: "", reached: PointReached = pass_by, ended: Callable[[], Awaitable[None]] | None = None,
         tallies: Tallies | None = None,
     ) -> None:  # fmt: skip
         self.app = app
@@ -90,7 +90,8 @@ class Worker:
         self._clock = clock
         self.tallies = tallies or Tallies()
         self._discovery_ms = discovery_ms
-        self._code_version = code_version
+        self._code_version_of = code_version_of
+        self._code_versions: dict[str, str] = {}
         self._reached = reached
         self._ended = ended
         self._source_of = source_of
@@ -177,6 +178,10 @@ class Worker:
             if any(handler.id == mapping_id for handler in table.handlers):
                 return await table.source.stream()
         raise SourceError(f"{mapping_id!r} runs no more")
+
+    def code_version(self, mapping_id: str) -> str:
+        """The version of a handler's code that runs here."""
+        return self._code_versions.get(mapping_id, "")
 
     def redrive(self, request: Request, progress: Progress) -> asyncio.Task[None]:
         """Carry out a request beside everything else, once the worker has `begun`; `stop` ends it, and the next start goes on with it."""
@@ -325,6 +330,7 @@ class Worker:
         self._look.set()
 
     def _declare(self, handler: Handler) -> None:
+        self._code_versions[handler.id] = self._code_version_of(handler)
         self.sinks[handler.id] = TimedSink(self._sink_of(handler), self._clock, self.tallies.of(handler.id))
         for table in self._tables:
             if table.name == handler.table.name:
@@ -411,8 +417,9 @@ class Worker:
         place = replace(place, run=f"{shard.number:x}-{lease.epoch:x}-{self._clock.now().wall_ms:x}")
         start = await load_start(self._state, place, shard)
         announced = None if self.courier is None else self.courier.announced(handler.id)
-        settler = Settler(self._state, place, lease, self._code_version, self._reached, announced)
-        parker = Parker(self._state, place, lease, self._clock, self._code_version, self._reached)
+        code = self.code_version(handler.id)
+        settler = Settler(self._state, place, lease, code, self._reached, announced)
+        parker = Parker(self._state, place, lease, self._clock, code, self._reached)
         if not table.runs(handler):
             table.begun.discard((handler.id, shard.shard_id))  # it was withdrawn meanwhile
             return

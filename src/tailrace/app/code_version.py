@@ -1,0 +1,72 @@
+"""Which version of its code a handler is. A dead letter says it, so that one sees whether it failed before the repair or after it.
+
+Rules of this file: it is the content of the files in which the handler and its helpers of one declaration (transform, enrich) stand, not of what they
+import; whoever deploys knows better and says so: `TAILRACE_CODE_VERSION`. It never raises. Called by `compose` when an app starts.
+"""
+
+import inspect
+import os
+from collections.abc import Callable
+from functools import lru_cache
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from tailrace.app.fingerprint import fingerprint
+from tailrace.app.function_settings import NamedFunction
+from tailrace.app.mapping import Mapping
+
+SAID: Final = "TAILRACE_CODE_VERSION"
+DIGITS: Final = 12
+
+
+def code_version(mapping: Mapping) -> str:
+    """What the environment says; else twelve hexadecimal digits that change when a file of the handler does; "" when no function is the user's."""
+    if said := os.environ.get(SAID):
+        return said
+    every = (mapping.target, mapping.transform, mapping.enrich)
+    functions = tuple(each for each in every if callable(each) and not _is_ours(each))
+    files = sorted({file for each in functions if (file := _file_of(each)) is not None})
+    if files:
+        return sha256("".join(map(_digest_of, files)).encode()).hexdigest()[:DIGITS]
+    if not functions:
+        return ""
+    return sha256(fingerprint(functions).encode()).hexdigest()[
+        :DIGITS
+    ]  # typed in at a prompt, or made by a program
+
+
+def _is_ours(function: Callable[..., Any]) -> bool:
+    if isinstance(function, NamedFunction):
+        return False
+    module = getattr(inspect.unwrap(function), "__module__", None) or type(function).__module__
+    return str(module).partition(".")[0] == "tailrace"
+
+
+def _file_of(function: Callable[..., Any]) -> Path | None:
+    try:
+        if isinstance(function, NamedFunction):
+            spec = find_spec(function.code.module)
+            name = None if spec is None else spec.origin
+        else:
+            name = inspect.getsourcefile(inspect.unwrap(function))
+    except (
+        Exception
+    ):  # a package that raises while it is looked into, or no function at all: then it has no file
+        return None
+    path = Path(name or "")
+    return path.resolve() if path.is_file() else None
+
+
+def _digest_of(path: Path) -> str:
+    try:
+        found = path.stat()
+        return _digest(path, found.st_mtime_ns, found.st_size)
+    except OSError:
+        return ""
+
+
+@lru_cache(maxsize=256)
+def _digest(path: Path, modified_ns: int, size: int) -> str:
+    return sha256(path.read_bytes()).hexdigest()

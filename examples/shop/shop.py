@@ -1,4 +1,4 @@
-"""A shop on one table: typed entities, predicates, dependencies, a projection, a batch. `tailrace dev examples/shop/shop.py`.
+"""A shop on one table: typed entities, predicates, dependencies, a projection, a window, a batch. `tailrace dev examples/shop/shop.py`.
 
 Rules of this file: the normative form of the API: what is written here is how an application is written, and it is checked
 by mypy --strict and pyright. Tested by test_shop.py beside it.
@@ -9,7 +9,22 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from tailrace import App, Batch, Change, Depends, Epoch, Item, Park, Retry, by_ttl, changed, new, old, sinks
+from tailrace import (
+    App,
+    Batch,
+    Change,
+    Depends,
+    Epoch,
+    Item,
+    Park,
+    Retry,
+    Window,
+    by_ttl,
+    changed,
+    new,
+    old,
+    sinks,
+)
 
 app = App("shop")
 shop = app.table("shop", pk="pk", sk="sk", ttl="expires_at")
@@ -84,6 +99,17 @@ def cheaper(change: Change[Order]) -> None:
 def sales(total: Decimal, order: Order, sign: int) -> Decimal:
     """What is sold in each country. The old image comes with −1, under its old country; the new one with +1."""
     return total + sign * order.total
+
+
+@app.window(Order, every="1m", by=Order.country, at=Order.placed_at, lateness="5m")
+def spike(window: Window[Order]) -> dict[str, object] | None:
+    """Tell of a minute in which a country placed ten orders or more; what is returned goes to this handler's sink."""
+    if len(window) < 10:
+        return None
+    return {"country": window.key, "minute": window.start, "orders": len(window)}
+
+
+app.sink(spike, sinks.EventBridge(bus="ops", detail_type="OrderSpike"))
 
 
 SOLD: Counter[str] = Counter()

@@ -79,6 +79,22 @@ def test_sales_follow_the_orders_of_each_country(world: World) -> None:
     assert dict(app.projected(sales)) == dict(world.projected(sales))
 
 
+def test_a_minute_with_many_orders_is_told_and_told_again_when_one_comes_late(
+    world: World, events: list[dict[str, Any]]
+) -> None:
+    world.use(app)
+    minute = world.moment
+    for number in range(12):
+        world.put(Order(id=f"o{number}", country="NL" if number else "BE", placed_at=minute))
+    world.advance("5m")
+    assert events == []
+    world.advance("2m")
+    world.put(Order(id="late", placed_at=minute))
+    world.settle()
+    assert [event["DetailType"] for event in events] == ["OrderSpike", "OrderSpike"]
+    assert [json.loads(event["Detail"])["orders"] for event in events] == [11, 12]
+
+
 def test_lines_are_tallied(world: World) -> None:
     world.use(app)
     for number, sku in enumerate(("pen", "ink", "pen"), start=1):

@@ -454,6 +454,22 @@ def test_dev_reloads_a_saved_app_and_keeps_serving_when_it_is_broken(start: Star
     assert running.stop()[0] == 0
 
 
+def test_an_app_that_keeps_a_duckdb_file_ends_without_a_word(start: Start, tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+    file = tmp_path / "shop.duckdb"
+    app.write_text(
+        "import duckdb\nfrom tailrace import App, sinks\n"
+        f"app = App('shop')\norders = app.table('orders', pk='id')\nmirror = sinks.DuckDB({str(file)!r}, 'orders')\napp.sink(orders, mirror)\n"
+    )
+    server = start("dev", str(app), "--no-reload", "--data", str(tmp_path / "data"))
+    server.put("orders", "o1")
+    eventually(
+        lambda: "o1" in tailrace("sql", "select id from orders", "--data", str(tmp_path / "data")).stdout
+    )
+    code, _, err = server.stop()
+    assert (code, err) == (0, "")
+
+
 def test_an_app_that_cannot_be_loaded_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("import not_there_at_all")
     (tmp_path / "empty.py").write_text("")

@@ -1,6 +1,7 @@
 """When something happened, for windows: `at=Order.placed_at`, an attribute's name, a function of the item, or the time of the change.
 
-Rules of this file: a datetime without a zone is UTC; a number counts seconds since 1970. An item without a time is in no window, and says so.
+Rules of this file: a datetime without a zone is UTC; a number counts seconds since 1970; an item whose time is None happened when it was changed last. What
+is no time is a failure of that item.
 Called by window.py.
 """
 
@@ -29,13 +30,9 @@ class EventTime:
 
     def of(self, item: Any, changed_ms: int) -> int:
         """The time of an item. Units: ms since the epoch. Raises: what the user's function raises, ValueError, TypeError."""
-        if self.read is None:
-            return changed_ms
-        value = self.read(item)
+        value = None if self.read is None else self.read(item)
         if value is None:
-            raise ValueError(
-                f"at={self.words} is None: an item without its time is in no window; give it one, or let at= be a function that does"
-            )
+            return changed_ms
         found = _milliseconds(self.words, value)
         if not 0 <= found < LATEST_MS:
             raise ValueError(f"at={self.words}: {value!r} lies before 1970 or too far ahead")

@@ -129,6 +129,7 @@ async def run_until_stopped(
         await _until(stopping, beside)
     finally:
         await node.stop()
+        gc.unfreeze()  # what is frozen is never taken apart, and extension modules (DuckDB's) complain of that at the exit
     if not serving.as_json:
         click.echo(
             "drained: every request is answered, every checkpoint saved, the data directory free", err=True

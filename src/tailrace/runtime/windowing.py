@@ -203,12 +203,17 @@ class Windows:
         told: dict[tuple[str, int], bool] = {}
         for touch in self._due():
             stamp = self._touched[touch]
-            is_done = await self._close_pane(touch, passed_ms, told)
-            if self._touched.get(touch) == stamp and is_done:
+            is_done, next_ms = await self._close_pane(touch, passed_ms, told)
+            if self._touched.get(touch) != stamp:
+                continue  # it was changed meanwhile, and is looked at again
+            self._next[touch] = next_ms
+            if is_done:
                 await self._leave(touch, stamp)
 
-    async def _close_pane(self, touch: Touch, passed_ms: int, told: dict[tuple[str, int], bool]) -> bool:
-        """Tell the windows of a pane that are over. Returns: whether all of them are over and told."""
+    async def _close_pane(
+        self, touch: Touch, passed_ms: int, told: dict[tuple[str, int], bool]
+    ) -> tuple[bool, int | None]:
+        """Tell the windows of a pane that are over. Returns: whether all of them are over and told; when the next one ends."""
         pane, group = touch
         is_done, next_ms = True, None
         for span in await self._spans(pane, group):
@@ -219,8 +224,7 @@ class Windows:
             if window not in told:
                 told[window] = await self._tell_one(touch, span)
             is_done = is_done and told[window]
-        self._next[touch] = next_ms
-        return is_done
+        return is_done, next_ms
 
     async def _spans(self, pane: int, group: str) -> list[Span]:
         """The windows that a pane is in, the first to end first: those that are, and for sessions those that were told and are no more."""

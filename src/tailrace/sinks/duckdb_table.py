@@ -41,7 +41,8 @@ class DuckDB:
     """A table in a DuckDB file.
 
     Shape:   `path` is the file, made when it is not there; `table` the table's name, made with the first item. Numbers are DECIMAL(38,9), texts
-             VARCHAR, lists, maps and sets JSON. With a transform that returns dictionaries those are the rows.
+             VARCHAR, lists, maps and sets JSON. With a transform that returns dictionaries those are the rows, with the key of what they
+             come from unless they have their own.
     """
 
     path: str | Path
@@ -73,7 +74,7 @@ class DuckDB:
             value = batch.values[place]
             if not isinstance(value, Mapping):
                 raise SinkError(f"sinks.DuckDB writes dictionaries, not {type(value).__name__}")
-            return dict(value)
+            return {**to_plain_item(image(record.keys) or {}), **value}
         if record.event_name == "REMOVE":
             return None
         found = image(record.new)

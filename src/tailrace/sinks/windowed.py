@@ -14,8 +14,10 @@ from hashlib import blake2b
 from typing import Any, Final
 
 import orjson
+from msgspec import structs
 
 from tailrace.app.mapping import Mapping
+from tailrace.app.plain import to_plain_item
 from tailrace.app.window import Window, WindowPlan
 from tailrace.deadletters.entry import WINDOW_SHARD, DeadLetter, deadletter_fields, deadletter_key
 from tailrace.ports import Batch, Clock, Failed, Failure, Outcome, StateStore, StateWrite, StreamRef, Written
@@ -27,7 +29,7 @@ from tailrace.sinks.documents import to_json
 from tailrace.sinks.function import provided
 from tailrace.sinks.outputs import Outputs
 from tailrace.streams.envelopes import event_id
-from tailrace.streams.record import ChangeRecord
+from tailrace.streams.record import ChangeRecord, EventName
 from tailrace.streams.sequence import CLOCK_BITS
 from tailrace.telemetry import PointReached, pass_by
 from tailrace.windows.rows import Owner
@@ -63,11 +65,8 @@ class WindowSink:
     async def _tell_again(self, batch: Batch) -> dict[int, Failure]:
         found: dict[int, Failure] = {}
         for index, record in enumerate(batch.records):
-            keys = orjson.loads(record.keys)
-            span = Span(int(keys["start"]["N"]), int(keys["end"]["N"]))
-            failure = await self._changes.windows.tell_again(
-                keys["group"]["S"], span, int(keys["revision"]["N"])
-            )
+            group, span, revision = _read(record)
+            failure = await self._changes.windows.tell_again(group, span, revision)
             if failure is not None:
                 found[index] = failure
         return found
@@ -127,8 +126,8 @@ class WindowTeller:
         text = f"{record.key.decode()}/{closing.revision}".encode()
         number = int.from_bytes(blake2b(text, digest_size=8).digest()) >> (64 - SEQUENCE_BITS)
         now_ms = self._clock.now().wall_ms
-        letter = DeadLetter(
-            record=replace_sequence(record, number), event_id=event_id(record), shard_id=WINDOW_SHARD, handler=self._mapping.id,
+        letter = DeadLetter(  # letters are kept by their numbers, and windows of many keys begin at one moment
+            record=structs.replace(record, sequence=number), event_id=event_id(record), shard_id=WINDOW_SHARD, handler=self._mapping.id,
             condition="RetryAttemptsExhausted", attempts=attempts, error=failure.error, traceback=failure.traceback, first_failure_ms=now_ms,
             last_failure_ms=now_ms, table=self._plan.table.name,
         )  # fmt: skip
@@ -138,25 +137,43 @@ class WindowTeller:
 def record_of(mapping_id: str, closing: Closing) -> ChangeRecord:
     """The record that stands for one revision of a window.
 
-    Shape:   one number of a shard for each window, one sequence number for each revision: so the event id is the revision's.
+    Shape:   its keys are the window's `key` and `start`, as a sink that keeps rows wants them; its image says which window exactly. One number of a
+             shard for each window, one sequence number for each revision: so the event id is the revision's.
     """
-    span, revision = closing.span, closing.revision
-    keys = {
-        "window": {"S": mapping_id}, "group": {"S": closing.group}, "start": {"N": str(span.start_ms)}, "end": {"N": str(span.end_ms)},
-        "revision": {"N": str(revision)},
-    }  # fmt: skip
-    key = f"{mapping_id}/{closing.group}/{span.start_ms}".encode()
-    shard = int.from_bytes(blake2b(key, digest_size=6).digest())
-    sequence = (span.end_ms << CLOCK_BITS) + min(revision, (1 << CLOCK_BITS) - 1)
-    name = "INSERT" if revision == 1 else "MODIFY"
-    return ChangeRecord(sequence, shard, name, span.end_ms, 0, 0, key, orjson.dumps(keys))  # type: ignore[arg-type]
-
-
-def replace_sequence(record: ChangeRecord, sequence: int) -> ChangeRecord:
-    """The record under a number of its own: letters are kept by their numbers, and windows of many groups end at one moment."""
-    return ChangeRecord(
-        sequence, record.shard, record.event_name, record.created_ms, 0, 0, record.key, record.keys
+    group, span, revision = closing.group, closing.span, closing.revision
+    start = (
+        datetime.fromtimestamp(span.start_ms / 1_000, UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
     )
+    keys = {"key": {"S": _words(group)}, "start": {"S": start}}
+    window = {
+        "group": {"S": group}, "start_ms": {"N": str(span.start_ms)}, "end_ms": {"N": str(span.end_ms)}, "revision": {"N": str(revision)},
+    }  # fmt: skip
+    key = f"{mapping_id}/{group}/{span.start_ms}".encode()
+    shard = int.from_bytes(blake2b(key, digest_size=6).digest())
+    sequence = (max(0, span.start_ms) << CLOCK_BITS) + min(revision, (1 << CLOCK_BITS) - 1)
+    name: EventName = "INSERT" if revision == 1 else "MODIFY"
+    return ChangeRecord(
+        sequence, shard, name, span.end_ms, 0, 0, key, orjson.dumps(keys), None, orjson.dumps(window)
+    )
+
+
+def _read(record: ChangeRecord) -> tuple[str, Span, int]:
+    """The window that such a record stands for."""
+    window: dict[str, dict[str, str]] = orjson.loads(record.new or b"{}")
+    span = Span(int(window["start_ms"]["N"]), int(window["end_ms"]["N"]))
+    return window["group"]["S"], span, int(window["revision"]["N"])
+
+
+def _words(group: str) -> str:
+    """A group's key as one text: a text is itself, anything else its JSON.
+
+    >>> _words('{"S":"NL"}'), _words('{"L":[{"S":"NL"},{"N":"3"}]}'), _words('{"NULL":true}')
+    ('NL', '["NL",3]', 'null')
+    """
+    value = to_plain_item({"key": orjson.loads(group)})["key"]
+    return value if isinstance(value, str) else to_json(value).decode()
 
 
 def windows_of(

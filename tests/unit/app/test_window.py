@@ -106,7 +106,6 @@ def test_a_table_without_entities_gives_plain_items_and_names_attributes() -> No
 @pytest.mark.parametrize(
     ("at", "error", "words"),
     [
-        (Order.placed, ValueError, "is None: an item without its time is in no window"),
         (lambda order: datetime(1969, 12, 31, tzinfo=UTC), ValueError, "lies before 1970 or too far ahead"),
         (lambda order: 10**13, ValueError, "lies before 1970 or too far ahead"),
         (lambda order: True, TypeError, "is no time: a datetime, or seconds since 1970"),
@@ -114,10 +113,15 @@ def test_a_table_without_entities_gives_plain_items_and_names_attributes() -> No
         (lambda order: "yesterday", ValueError, "yesterday"),
     ],
 )
-def test_an_item_without_a_time_says_so(at: Any, error: type[Exception], words: str) -> None:
-    without = {name: value for name, value in IMAGE.items() if name != "placed"}
+def test_what_is_no_time_says_so(at: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
-        declared(every="1m", at=at).place_of(without, 77)
+        declared(every="1m", at=at).place_of(IMAGE, 77)
+
+
+@pytest.mark.parametrize("at", [Order.placed, "placed", lambda order: order.placed])
+def test_an_item_without_a_time_happened_when_it_was_changed_last(at: Any) -> None:
+    without = {name: value for name, value in IMAGE.items() if name != "placed"}
+    assert declared(every="1m", at=at).place_of(without, 77)[1] == 77
 
 
 def of_lines(window: Window[Line]) -> None: ...

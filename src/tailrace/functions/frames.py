@@ -23,6 +23,10 @@ class Frame(NamedTuple):
         return LENGTHS.pack(len(head), len(self.body)) + head + self.body
 
 
+LOADED: Final = Frame({"loaded": True})
+"""What a process says before its first answer, when its function is loaded; when it cannot be, that is the answer."""
+
+
 def decode(head: bytes, body: bytes) -> Frame:
     """A message of its two parts."""
     return Frame(orjson.loads(head), body)

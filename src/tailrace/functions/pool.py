@@ -17,26 +17,23 @@ import orjson
 from tailrace.app.function_settings import CodePlace, FunctionSettings
 from tailrace.functions.frames import LENGTHS, Frame, decode
 from tailrace.functions.printing import printing_to
-from tailrace.sinks.calling import TimedOut
+from tailrace.sinks.calling import FailedElsewhere, TimedOut
 from tailrace.sinks.lambda_function import Captured
 
 IDLE_S: Final = 300.0
 START_S: Final = 10.0
-"""What the first invocation of a process may take longer: Lambda's own limit of an initialisation."""
+"""What loading a function may take before its time-out begins: Lambda's own limit of an initialisation."""
 PAYLOAD_BYTES: Final = 6 << 20
 """An event and an answer. Source: semantics §2.4."""
 
 
-class FunctionError(Exception):
+class FunctionError(FailedElsewhere):
     """A function failed. Shape: its error as Lambda tells it."""
 
     def __init__(self, error_type: str, message: str, trace: tuple[str, ...] = ()) -> None:
-        super().__init__(f"{error_type}: {message}")
+        super().__init__(f"{error_type}: {message}", trace)
         self.error_type = error_type
         self.message = message
-        self.trace = trace
-        if trace:
-            self.add_note("".join(f"{line}\n" for line in trace))
 
 
 class ProcessRunner:
@@ -73,13 +70,16 @@ class ProcessRunner:
         allowed_s = self._settings.timeout_s + (START_S if process in self._fresh else 0)
         self._fresh.discard(process)
         try:
-            async with asyncio.timeout(allowed_s):
+            async with asyncio.timeout(allowed_s) as limit:
                 answer = await _exchange(process, Frame(head, event))
-        except TimeoutError as error:
+                if answer.head.get("loaded"):
+                    limit.reschedule(asyncio.get_running_loop().time() + self._settings.timeout_s)
+                    answer = await _received(process)
+        except TimeoutError:
             await self._kill(process)
             raise TimedOut(
                 f"RequestId: {request_id} Error: Task timed out after {self._settings.timeout_s:.2f} seconds"
-            ) from error
+            ) from None
         except (asyncio.IncompleteReadError, BrokenPipeError, ConnectionResetError) as error:
             code = await self._ended(process)
             raise FunctionError(
@@ -144,6 +144,7 @@ class ProcessRunner:
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{self._name}",
             "AWS_LAMBDA_LOG_STREAM_NAME": "local",
+            "TZ": ":UTC",
             "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
             "AWS_REGION": self._region,
             "AWS_DEFAULT_REGION": self._region,
@@ -185,9 +186,13 @@ def _end(process: Process) -> None:
 
 async def _exchange(process: Process, frame: Frame) -> Frame:
     assert process.stdin is not None
-    assert process.stdout is not None
     process.stdin.write(frame.encode())
     await process.stdin.drain()
+    return await _received(process)
+
+
+async def _received(process: Process) -> Frame:
+    assert process.stdout is not None
     head, body = LENGTHS.unpack(await process.stdout.readexactly(LENGTHS.size))
     return decode(await process.stdout.readexactly(head), await process.stdout.readexactly(body))
 

@@ -1,8 +1,8 @@
 """The program of a function's process: `python -m tailrace.functions.process MODULE ATTRIBUTE [FILE]`.
 
 Theory of operation: it reads frames from its standard input and answers on what was its standard output; whatever the function prints goes to
-standard error instead. The function is imported at the first frame, so that what is wrong with it is an answer. At the end of the input, which is
-also the death of the node, it ends.
+standard error instead. The function is imported at the first frame, so that what is wrong with it is an answer; that it is loaded is told before the
+first answer, because its time-out begins then. At the end of the input, which is also the death of the node, it ends.
 Rules of this file: errors have the types and words of Lambda's Python runtime. Started by pool.py. Source: awslambdaric's behaviour.
 """
 
@@ -19,12 +19,13 @@ from typing import Any, BinaryIO, Final
 import orjson
 
 from tailrace.clocks.system import SystemClock
-from tailrace.functions.frames import LENGTHS, Frame, decode
+from tailrace.functions.frames import LENGTHS, LOADED, Frame, decode
 from tailrace.functions.printing import memory_mb, printed_to
 from tailrace.sinks.lambda_function import LambdaContext, MarshalError, marshalled
 
 Handler = Callable[[Any, LambdaContext], Any]
 CLOCK: Final = SystemClock()
+CLIENT: Final = ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name")
 
 
 class InitError(Exception):
@@ -45,7 +46,9 @@ def main(arguments: list[str]) -> int:
         file = frame.head.get("log")
         with printed_to(file):
             try:
-                handler = handler or load(module, attribute, *place)
+                if handler is None:
+                    handler = load(module, attribute, *place)
+                    answers.write(LOADED.encode())
             except InitError as error:
                 answer = failed(error.kind, str(error))
             except Exception as error:  # its module raises while it is loaded: that is an answer too
@@ -141,7 +144,9 @@ def client_context_of(given: dict[str, Any] | None) -> SimpleNamespace | None:
     if given is None:
         return None
     client = given.get("client")
-    shown = SimpleNamespace(**client) if isinstance(client, dict) else None
+    shown = (
+        SimpleNamespace(**{name: client.get(name) for name in CLIENT}) if isinstance(client, dict) else None
+    )
     return SimpleNamespace(client=shown, custom=given.get("custom"), env=given.get("env"))
 
 

@@ -54,6 +54,20 @@ class TimedOut(Exception):
     """A handler did not answer within its time-out."""
 
 
+class FailedElsewhere(Exception):
+    """A handler failed in another process. Shape: `trace` is its own lines, as Python prints them; the words are those of its error."""
+
+    def __init__(self, words: str, trace: tuple[str, ...] = ()) -> None:
+        super().__init__(words)
+        self.trace = trace
+
+    @property
+    def told(self) -> str:
+        """What Python would have printed there."""
+        heading = ("Traceback (most recent call last):",) if self.trace else ()
+        return "".join(f"{line}\n" for line in (*heading, *self.trace, str(self)))
+
+
 def is_ours(error: BaseException) -> bool:
     """Whether a CancelledError is meant for our own task rather than raised by the handler."""
     task = asyncio.current_task()
@@ -73,6 +87,8 @@ def failure_of(error: BaseException) -> Failure:
         and frames.tb_frame.f_code.co_filename.startswith(OURS)
     ):
         frames = frames.tb_next
+    if isinstance(error, TimedOut):
+        frames = None  # where we waited; where an `async def` handler did is in its cause
     text = "".join(format_exception(type(error), error, frames))
     match error:
         case SinkOutage():
@@ -80,6 +96,8 @@ def failure_of(error: BaseException) -> Failure:
             return Failure(kind, _words(error), text, round(error.retry_after * 1_000))
         case TimedOut():
             return Failure(FailureKind.TIMEOUT, str(error), text)
+        case FailedElsewhere():
+            return Failure(FailureKind.RECORD, str(error), error.told)
     return Failure(FailureKind.RECORD, _words(error), text)
 
 

@@ -5,6 +5,7 @@ Rules of this file: the answer is read as an event source mapping reads it. What
 """
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -29,9 +30,20 @@ REPORTED: Final = "batchItemFailures"
 TOTAL_FAILURE: Final = "the function answered batchItemFailures that name no record of the batch"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
+class CognitoIdentity:
+    """Who an app's user is, as Lambda tells a function that Cognito did not authorise: nobody."""
+
+    cognito_identity_id: str | None = None
+    cognito_identity_pool_id: str | None = None
+
+
+@dataclass
 class LambdaContext:
-    """The `context` of an invocation. Source: AWS Lambda Developer Guide, "context object in Python"."""
+    """The `context` of an invocation; as on Lambda, whoever wraps a handler may hang things on it.
+
+    Source:  AWS Lambda Developer Guide, "context object in Python"; awslambdaric.
+    """
 
     function_name: str
     aws_request_id: str
@@ -40,8 +52,9 @@ class LambdaContext:
     function_version: str = "$LATEST"
     memory_limit_in_mb: str = "128"
     log_stream_name: str = "local"
-    identity: None = None
+    identity: CognitoIdentity = field(default_factory=CognitoIdentity)
     client_context: Any = None
+    tenant_id: str | None = None
 
     @property
     def log_group_name(self) -> str:
@@ -51,6 +64,10 @@ class LambdaContext:
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until the time-out."""
         return self._remaining_ms()
+
+    def log(self, message: object) -> None:
+        """Print it, without a line's end."""
+        sys.stdout.write(str(message))
 
 
 @dataclass(slots=True)

@@ -1,0 +1,12 @@
+"""A module that takes longer to load than its function may run."""
+
+import time
+from typing import Any
+
+time.sleep(1.2)
+
+
+def remaining(event: Any, context: Any) -> int:
+    """What is left of its second. Units: milliseconds."""
+    left: int = context.get_remaining_time_in_millis()
+    return left

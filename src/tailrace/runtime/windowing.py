@@ -11,8 +11,9 @@ compose, run by worker.py.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
+from heapq import heappop, heappush
 from typing import Final
 
 from tailrace.app.window import WindowPlan
@@ -70,9 +71,9 @@ Touch = tuple[int, str]
 
 @dataclass(slots=True)
 class _Retry:
-    """A window whose handler fails. Units: due_ms monotonic."""
+    """A window whose handler fails. Shape: `touches` are the panes that wait for it. Units: due_ms monotonic."""
 
-    touch: Touch
+    touches: set[Touch] = field(default_factory=set)
     attempts: int = 0
     due_ms: int = 0
 
@@ -99,6 +100,9 @@ class Windows:
         self._touched: dict[Touch, int] = {}
         self._next: dict[Touch, int | None] = {}
         """When the next window of a touched pane ends, as far as it was looked at; None: only retries are left."""
+        self._ends: list[tuple[int, Touch]] = []
+        """A heap of these times, the ones that are no longer true among them."""
+        self._version = 0
         self._retries: dict[tuple[str, int], _Retry] = {}
         self._changed = asyncio.Event()
         self._is_closing = False
@@ -114,14 +118,23 @@ class Windows:
     @property
     def is_busy(self) -> bool:
         """Whether a window is over and not yet told."""
-        return self._is_closing or bool(self._retries) or self._changed.is_set() or bool(self._due())
+        first = self._first()
+        is_over = first is not None and first[0] <= self._passed_ms()
+        return self._is_closing or bool(self._retries) or self._changed.is_set() or is_over
 
     def touch(self, touched: Iterable[Touch], stamp: int) -> None:
         """Something was changed durably in these panes."""
         for each in touched:
+            if each not in self._touched or each in self._next:
+                self._look_at(each)
             self._touched[each] = stamp
-            self._next.pop(each, None)
+        self._version += 1
         self._changed.set()
+
+    def _look_at(self, touch: Touch) -> None:
+        """Look at all the windows of a pane, when the first of them can have ended."""
+        self._next.pop(touch, None)
+        heappush(self._ends, (touch[0] + self.plan.shape.first_end_ms, touch))
 
     def horizon_ms(self) -> int:
         """What ended before is closed for good. Units: ms since the epoch."""
@@ -154,7 +167,8 @@ class Windows:
     async def _load(self) -> None:
         for row in await self._state.query(self.owner.key("touched", "")):
             touch = (int(row.fields["pane"]), str(row.fields["group"]))
-            self._touched.setdefault(touch, int(row.fields["stamp"]))
+            if touch not in self._touched:
+                self.touch([touch], int(row.fields["stamp"]))
 
     async def _wait(self, until_ms: int | None) -> None:
         waiting: list[asyncio.Future[object]] = [asyncio.ensure_future(self._changed.wait())]
@@ -174,44 +188,52 @@ class Windows:
         """When to look again. Units: monotonic ms."""
         now = self._clock.now()
         times = [retry.due_ms for retry in self._retries.values()]
-        for touch in self._touched:
-            end_ms = self._next_end(touch)
-            if end_ms is not None:
-                left_ms = end_ms + self.plan.lateness_ms - now.wall_ms
-                times.append(now.monotonic_ms + (left_ms if left_ms > 0 else LOOK_MS))
+        if first := self._first():
+            left_ms = first[0] + self.plan.lateness_ms - now.wall_ms
+            times.append(now.monotonic_ms + (left_ms if left_ms > 0 else LOOK_MS))
         return min(times, default=None)
 
-    def _next_end(self, touch: Touch) -> int | None:
-        """When the next window of a touched pane can end. Units: ms since the epoch."""
-        return self._next.get(touch, touch[0] + self.plan.shape.first_end_ms)
+    def _first(self) -> tuple[int, Touch] | None:
+        """The window that can end first of all: when, and a touched pane of it. Units: ms since the epoch."""
+        while self._ends:
+            end_ms, touch = self._ends[0]
+            if touch in self._touched and end_ms == self._next.get(
+                touch, touch[0] + self.plan.shape.first_end_ms
+            ):
+                return self._ends[0]
+            heappop(self._ends)
+        return None
+
+    def _passed_ms(self) -> int:
+        """What ended before is over. Units: ms since the epoch."""
+        return self._watermark() - self.plan.lateness_ms
 
     # ---- closing -----------------------------------------------------------------------------------------------------
 
-    def _due(self) -> list[Touch]:
-        """The touched panes with a window that is over."""
-        if not self._touched:
-            return []
-        passed_ms, now_ms = self._watermark() - self.plan.lateness_ms, self._clock.now().monotonic_ms
-        again = {retry.touch for retry in self._retries.values() if retry.due_ms <= now_ms}
-        ends = ((touch, self._next_end(touch)) for touch in self._touched)
-        return sorted(
-            touch for touch, end_ms in ends if touch in again or (end_ms is not None and end_ms <= passed_ms)
-        )
-
     async def _close(self) -> None:
-        passed_ms = self._watermark() - self.plan.lateness_ms
-        told: dict[tuple[str, int], bool] = {}
-        for touch in self._due():
-            stamp = self._touched[touch]
-            is_done, next_ms = await self._close_pane(touch, passed_ms, told)
-            if self._touched.get(touch) != stamp:
-                continue  # it was changed meanwhile, and is looked at again
-            self._next[touch] = next_ms
-            if is_done:
-                await self._leave(touch, stamp)
+        told: dict[tuple[str, int], int] = {}
+        passed_ms, now_ms = self._passed_ms(), self._clock.now().monotonic_ms
+        due = [retry.touches for retry in self._retries.values() if retry.due_ms <= now_ms]
+        for touch in sorted(set().union(*due)):
+            await self._close_touched(touch, passed_ms, told)
+        while (first := self._first()) is not None and first[0] <= passed_ms:
+            await self._close_touched(first[1], passed_ms, told)
+
+    async def _close_touched(self, touch: Touch, passed_ms: int, told: dict[tuple[str, int], int]) -> None:
+        stamp = self._touched.get(touch)
+        if stamp is None:
+            return
+        is_done, next_ms = await self._close_pane(touch, passed_ms, told)
+        if self._touched.get(touch) != stamp:
+            return  # it was changed meanwhile, and is looked at again
+        self._next[touch] = next_ms
+        if next_ms is not None:
+            heappush(self._ends, (next_ms, touch))
+        if is_done:
+            await self._leave(touch, stamp)
 
     async def _close_pane(
-        self, touch: Touch, passed_ms: int, told: dict[tuple[str, int], bool]
+        self, touch: Touch, passed_ms: int, told: dict[tuple[str, int], int]
     ) -> tuple[bool, int | None]:
         """Tell the windows of a pane that are over. Returns: whether all of them are over and told; when the next one ends."""
         pane, group = touch
@@ -220,10 +242,13 @@ class Windows:
             if span.end_ms > passed_ms:
                 is_done, next_ms = False, span.end_ms
                 break
-            window = (group, span.start_ms)
-            if window not in told:
-                told[window] = await self._tell_one(touch, span)
-            is_done = is_done and told[window]
+            window, version = (group, span.start_ms), self._version
+            if told.get(window) == version:
+                continue  # by another pane of it, and nothing has changed since
+            if await self._tell_one(touch, span):
+                told[window] = version
+            else:
+                is_done = False
         return is_done, next_ms
 
     async def _spans(self, pane: int, group: str) -> list[Span]:
@@ -263,12 +288,13 @@ class Windows:
         window = (group, span.start_ms)
         retry = self._retries.get(window)
         if retry is not None and retry.due_ms > self._clock.now().monotonic_ms:
+            retry.touches.add(touch)
             return False
         members = await self._inside(group, span)
         digest, row = _digest(members), await self._state.get(told_key(self.owner, group, span.start_ms))
         was = None if row is None else read_told(row.fields)
         if digest == (EMPTY if was is None else was.digest):
-            self._retries.pop(window, None)
+            self._end_retries(window)
             return True
         closing = Closing(
             group, span, members, 1 if was is None else was.revision + 1, EMPTY if was is None else was.value
@@ -280,10 +306,17 @@ class Windows:
             if attempts is None:
                 return False
             writes.append(self._give_up(closing, answer.failure, attempts))
-        self._retries.pop(window, None)
+        self._end_retries(window)
         fields = told_fields(Told(span.start_ms, span.end_ms, closing.revision, digest, answer.value))
         await self._state.transact([*writes, StateWrite(told_key(self.owner, group, span.start_ms), fields)])
         return True
+
+    def _end_retries(self, window: tuple[str, int]) -> None:
+        """Nothing waits for this window any more: the panes that did are looked at again."""
+        retry = self._retries.pop(window, None)
+        for touch in () if retry is None else retry.touches:
+            if touch in self._touched:
+                self._look_at(touch)
 
     async def tell_again(self, group: str, span: Span, revision: int) -> Failure | None:
         """Tell a window whose dead letter is put back, as it is now. Raises: StoreError."""
@@ -303,7 +336,8 @@ class Windows:
 
     def _failed(self, window: tuple[str, int], touch: Touch, failure: Failure) -> int | None:
         """Note a failure. Returns: how many attempts were made when there are no more; None to wait for the next one."""
-        retry = self._retries.setdefault(window, _Retry(touch))
+        retry = self._retries.setdefault(window, _Retry())
+        retry.touches.add(touch)
         retry.attempts += failure.kind in (FailureKind.RECORD, FailureKind.TIMEOUT)
         most = self._settings.maximum_retry_attempts
         if most != INFINITE and retry.attempts > most:

@@ -246,6 +246,24 @@ def test_a_handler_that_fails_is_tried_again_and_then_a_dead_letter_that_can_be_
     assert world.dead_letters(orders.spike) == []
 
 
+def test_when_a_window_is_told_at_last_no_pane_of_it_waits_any_more(world: World, begin: Begin) -> None:
+    orders = begin(Orders(length="3m", retry=Retry(5, "1s..5s")))
+    failures = iter(range(4))
+
+    def fail_at_first() -> None:
+        if next(failures, None) is not None:
+            raise ValueError("not yet")
+
+    orders.breaks = fail_at_first
+    for minute in range(3):
+        world.put(orders.order(f"o{minute}", 60 * minute))
+    world.advance("10m")
+    assert [(minute, len(ids)) for _, minute, _, ids in sorted(orders.new())] == [
+        (-2, 1), (-1, 2), (0, 3), (1, 2), (2, 1),
+    ]  # fmt: skip
+    assert [row for row in rows(world) if row.startswith("window-touched")] == []
+
+
 def test_an_item_whose_time_cannot_be_read_is_parked_and_the_others_go_on(world: World, begin: Begin) -> None:
     def broken(order: Any) -> datetime:
         if order.id == "bad":

@@ -87,4 +87,6 @@ def _details(handler: Mapping[str, Any]) -> str:
         parts.append(f"{behind} changes before it are not settled" if behind else "it is the next one")
     if (lag := handler.get("waiting_ms")) is not None:
         parts.append(f"for {format_duration(lag)}")
+    if handler.get("is_gone"):
+        parts.append("since then put back or dropped (tailrace audit)")
     return ": " + ", ".join(parts) if parts else ""

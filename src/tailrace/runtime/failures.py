@@ -40,8 +40,8 @@ class FailureLog:
         """An attempt came to this."""
         for record, failure in failures_of(batch, outcome):
             self.is_watching = True
-            # During an outage one record at a time is tried, as its first attempt each time.
-            if self._blocked is None if failure.kind in OUTAGES else is_told(batch.attempt):
+            # While the shard waits, one record at a time is tried, as its first attempt each time.
+            if self._blocked is None and (failure.kind in OUTAGES or is_told(batch.attempt)):
                 self._tell_failure(batch, record, failure)
 
     def parked(self, entries: Sequence[GivenUp]) -> None:

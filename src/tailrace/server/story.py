@@ -172,6 +172,8 @@ def chapter(engine: Engine, mapping: MappingName, found: Found) -> dict[str, Any
         return {"handler": mapping.handler, "app": mapping.app, "state": kept_as, **letter_value(letter)}
     state = outcome_of(sequence, watermark, ranges, engine.state_get(ledger_key(*where)))
     told: dict[str, Any] = {"handler": mapping.handler, "app": mapping.app, "state": state}
+    if state in ("parked", "discarded"):
+        told["is_gone"] = True  # the ledger has it and no letter does: somebody put it back, or dropped it
     if state == "waiting":
         told["before_it"] = _unsettled_before(engine, found, watermark, ranges)
         told["waiting_ms"] = max(0, engine.clock.now().wall_ms - found.record.created_ms)

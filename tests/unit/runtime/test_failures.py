@@ -55,10 +55,13 @@ def test_what_fails_again_is_told_when_its_attempts_have_doubled(caplog: pytest.
     assert [vars(each)["attempt"] for each in caplog.records] == [1, 8, 16]
 
 
-def test_an_outage_is_told_once_until_the_shard_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("kind", [FailureKind.UNAVAILABLE, FailureKind.RECORD])
+def test_an_outage_is_told_once_until_the_shard_goes_on(
+    kind: FailureKind, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     log = FailureLog("note", "orders", "shardId-1", ManualClock())
-    away = Failed(whole=Failure(FailureKind.UNAVAILABLE, "no connection"))
+    away = Failed(whole=Failure(kind, "no connection"))
     for _ in range(3):
         log.failed(batch(), away)
         log.waits("the sink is failing")

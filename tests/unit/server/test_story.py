@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from tailrace.cli.why import lines
 from tailrace.errors import TailraceError
+from tailrace.streams.envelopes import event_id
 from tests.unit.server.admin import FixedWorker, Ground, live
 
 
@@ -70,6 +72,18 @@ def test_each_handler_has_its_own_end(ground: Ground) -> None:
     assert told["discards"]["attempts"] == 6
     assert told["discards"]["error"] == "SMTPError: no"
     assert told["waits"]["before_it"] == 3
+
+
+def test_what_somebody_has_put_back_or_dropped_since_is_told_so(ground: Ground) -> None:
+    last = ground.records()[-1]
+    ground.settle("parks", last.sequence, [(last.sequence, last.sequence, 1, "parked")])
+    (change,) = ground.ask("why", what=event_id(last))["changes"]
+    (told,) = [each for each in change["handlers"] if each["handler"] == "parks"]
+    assert (told["state"], told["is_gone"]) == ("parked", True)
+    assert any("put back or dropped" in line for line in lines({"changes": [change], "older": 0}))
+    ground.give_up("parks", last)
+    (change,) = ground.ask("why", what=event_id(last))["changes"]
+    assert not any("put back or dropped" in line for line in lines({"changes": [change], "older": 0}))
 
 
 def test_a_handler_that_has_not_begun_waits(ground: Ground) -> None:

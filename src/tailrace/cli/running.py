@@ -173,11 +173,11 @@ def port_failure(error: OSError, host: str, port: int) -> BaseException:
         case errno.EADDRINUSE:
             return CommandFailure(
                 f"Port {port} of {host} is taken by another process.",
-                hint="tailrace serve --port 0   (any free port), or end the other process",
+                hint="the same command with --port 0 (any free port), or end the other process",
             )
         case errno.EACCES | errno.EADDRNOTAVAIL:
             return CommandFailure(
-                f"{host}:{port} cannot be listened on: {error.strerror}.", hint="tailrace serve --port 8000"
+                f"{host}:{port} cannot be listened on: {error.strerror}.", hint="the same command with --port 8000"
             )
         case _:
             return error

@@ -1,0 +1,112 @@
+"""`app.transactions`: what handlers record is committed in another DynamoDB, with its marks, exactly once; the stream is the embedded engine's."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import EndpointConnectionError
+
+from tailrace.app.app import App
+from tailrace.app.change import Change
+from tailrace.app.retry import Retry
+from tailrace.stores.dynamodb import DynamoDbStateStore
+from tailrace.testing import World
+from tests.serving import serving
+
+KEYS = [{"AttributeName": "id", "AttributeType": "S"}]
+
+
+class Away:
+    """A client whose endpoint cannot be reached while `is_away`."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.is_away = False
+
+    def __getattr__(self, name: str) -> Any:
+        if self.is_away and name == "transact_write_items":
+            raise EndpointConnectionError(endpoint_url="http://far")
+        return getattr(self._client, name)
+
+
+@pytest.fixture(scope="module")
+def far() -> Iterator[Away]:
+    """The other DynamoDB, which no clock of a world moves."""
+    with serving() as served:
+        client: Any = boto3.client(
+            "dynamodb", endpoint_url=f"http://127.0.0.1:{served.port}", region_name="us-east-1",
+            aws_access_key_id="any", aws_secret_access_key="any", config=Config(retries={"total_max_attempts": 1}),
+        )  # fmt: skip
+        DynamoDbStateStore(client, "marks").create()
+        yield Away(client)
+
+
+def counting(far: Away, table: str) -> tuple[App, Any]:
+    """An app that adds up orders in a table of the other DynamoDB."""
+    far.create_table(
+        TableName=table, BillingMode="PAY_PER_REQUEST", AttributeDefinitions=KEYS,
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+    )  # fmt: skip
+    app = App(f"shop-{table}")
+    orders = app.table("orders", pk="id")
+    app.transactions(far, "marks")
+
+    @app.on(orders, id="count", retry=Retry(2, backoff="1s..2s"))
+    def count(change: Change) -> None:
+        assert change.new is not None
+        change.transaction.update(
+            table, {"id": "all"}, "ADD orders :one, cents :cents",
+            values={":one": 1, ":cents": change.new["cents"]},
+        )  # fmt: skip
+        if change.new.get("is_wrong"):
+            change.transaction.update(
+                table, {"id": "all"}, "SET orders = orders + nothing"
+            )  # one item twice: refused
+
+    return app, orders
+
+
+def counted(far: Away, table: str) -> tuple[int, int]:
+    item = far.get_item(TableName=table, Key={"id": {"S": "all"}}, ConsistentRead=True).get("Item", {})
+    return int(item.get("orders", {"N": "0"})["N"]), int(item.get("cents", {"N": "0"})["N"])
+
+
+def test_each_change_counts_once_whatever_is_repeated_and_whoever_dies(far: Away) -> None:
+    app, orders = counting(far, "once")
+    with World(app, seed=3) as world:
+        with world.faults(duplicates=0.5, crash="anywhere", seed=3):
+            for number in range(30):
+                world.put(orders, {"id": f"o{number % 7}", "cents": number})
+            world.settle()
+        assert world.get("orders", {"id": "o1"})["cents"] == 29
+        assert world.gaps() == []
+    assert counted(far, "once") == (30, sum(range(30)))
+
+
+def test_an_endpoint_that_is_away_pauses_and_uses_up_no_attempt(far: Away) -> None:
+    app, orders = counting(far, "away")
+    with World(app) as world:
+        far.is_away = True
+        for number in range(5):
+            world.put(orders, {"id": f"o{number}", "cents": 10})
+        world.advance("10m")
+        assert counted(far, "away") == (0, 0)
+        assert len(world.dlq("count")) == 0
+        far.is_away = False
+        world.settle()
+        assert world.lag() == 0
+    assert counted(far, "away") == (5, 50)
+
+
+def test_a_transaction_that_is_refused_there_changes_nothing_and_is_the_changes_fault(far: Away) -> None:
+    app, orders = counting(far, "refused")
+    with World(app) as world:
+        world.put(orders, {"id": "good", "cents": 1})
+        world.put(orders, {"id": "bad", "cents": 1, "is_wrong": True})
+        world.settle()
+        (letter,) = world.dlq("count")
+        assert (letter["key"], letter["attempts"], letter["state"]) == ("bad", 3, "parked")
+        assert "ValidationException" in letter["error"]
+    assert counted(far, "refused") == (1, 1)

@@ -281,25 +281,30 @@ class KeyFlow:
         """Settle what was accepted; each failing key steps aside with its first failed record."""
         is_probe, work.is_probe = work.is_probe, False
         accepted: list[ChangeRecord] = []
-        heads: dict[bytes, tuple[ChangeRecord, Failure]] = {}
+        heads: dict[bytes, tuple[ChangeRecord, Failure, list[ChangeRecord]]] = {}
+        since: list[ChangeRecord] = []
         later: list[ChangeRecord] = []
         for index, record in enumerate(work.records):
             if record.key in heads:
                 later.append(record)
             elif index in failures:
-                heads[record.key] = (record, failures[index])
+                heads[record.key] = (record, failures[index], since)
+                since = []
             else:
                 accepted.append(record)
+                since.append(record)
         self._settlement.settle(accepted, "handled")
-        self._breaker.succeeded(accepted, is_probe=False)
         self._held.retrying.update(heads)
         self._held.move_behind(later)
         self._to_front(self._held.settle(accepted))
-        for key, (record, failure) in heads.items():
+        for key, (record, failure, before) in heads.items():
+            # In their order: a few failures at the end of a long run would look like nothing but failures.
+            self._breaker.succeeded(before, is_probe=False)
             self._breaker.failed(key, failure, now, is_probe=is_probe)
             is_probe = is_probe and self._breaker.is_open
             head = work if is_alone else Work([record], self._numbers.request())
             self._work_failed(head, failure, now, is_probe=is_probe)
+        self._breaker.succeeded(since, is_probe=False)
 
     def _whole_failed(self, work: Work, stack: Stack, failure: Failure, now: Now) -> None:
         is_probe, work.is_probe = work.is_probe, False

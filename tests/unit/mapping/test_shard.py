@@ -200,3 +200,15 @@ def test_steps_are_counted_per_batch_never_per_record(settings: MappingSettings)
                     waiting.append(CheckpointDone())  # type: ignore[arg-type]
     assert (machine.is_finished, machine.watermark, batches) == (True, 10_000, 100)
     assert steps <= 230
+
+
+@pytest.mark.parametrize(("one_in", "is_outage"), [(3, False), (2, True)])
+def test_a_third_of_a_long_batch_that_fails_is_no_outage_and_half_of_it_is(
+    one_in: int, is_outage: bool
+) -> None:
+    machine = begun(MappingSettings("m", order="key", batch_size=100, backoff=Backoff(60_000)))
+    commands = machine.step(ReadDone(records(*range(1, 101)), 100), now())
+    (invoke,) = [each for each in commands if isinstance(each, Invoke)]
+    failures = {index: Failure(error="no") for index in range(0, 100, one_in)}
+    machine.step(InvokeDone(invoke.id, Failed(failures)), now())
+    assert (machine.blocked is not None) is is_outage

@@ -62,4 +62,5 @@ def set_up(log_format: Literal["text", "json"], stream: TextIO | None = None) ->
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for name in ("asyncio", "botocore", "boto3", "urllib3"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -177,7 +177,8 @@ def port_failure(error: OSError, host: str, port: int) -> BaseException:
             )
         case errno.EACCES | errno.EADDRNOTAVAIL:
             return CommandFailure(
-                f"{host}:{port} cannot be listened on: {error.strerror}.", hint="the same command with --port 8000"
+                f"{host}:{port} cannot be listened on: {error.strerror}.",
+                hint="the same command with --port 8000",
             )
         case _:
             return error

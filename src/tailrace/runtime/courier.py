@@ -6,6 +6,7 @@ metrics would: there the notice would be lost. Made by compose, run by runtime/w
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
@@ -19,11 +20,13 @@ from tailrace.mapping.commands import GivenUp, GivenUpWindow
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import Backoff
 from tailrace.ports import Clock, StateStore, StateWrite, StreamRef
+from tailrace.runtime.failures import named
 from tailrace.runtime.settle import Place
 from tailrace.runtime.tally import Tallies
 from tailrace.streams.envelopes import lambda_event
 from tailrace.streams.windows import in_window
 
+LOG: Final = logging.getLogger("tailrace.handlers")
 BACKOFF: Final = Backoff(1_000, 2.0, 300_000)
 
 
@@ -84,6 +87,7 @@ class Courier:
         self._account = account
         self._functions = functions or {}
         self._news = asyncio.Event()
+        self._away: set[str] = set()
 
     def announced(self, handler: str) -> "Courier | None":
         """Itself, for a handler that has a destination."""
@@ -166,13 +170,28 @@ class Courier:
         except Exception as error:  # a destination may be the user's own code
             tally.undelivered += 1
             tally.dropped += 0 if notice.tries else len(notice.sequences)
+            self._told_failure(notice.handler, error)
             tried = replace(notice, tries=notice.tries + 1)
             await self._state.transact([StateWrite(key, tried.fields())])
             after_ms = getattr(error, "retry_after", 0.0) * 1_000 if isinstance(error, TailraceError) else 0
             return delay_ms(BACKOFF, tried.tries, round(after_ms))
         tally.delivered += len(notice.sequences)
+        if notice.handler in self._away:
+            self._away.remove(notice.handler)
+            LOG.info("the on-failure destination of %s accepts again", self._named(notice.handler))
         await self._state.transact([StateWrite(key, None)])
         return None
+
+    def _told_failure(self, handler: str, error: Exception) -> None:
+        if handler not in self._away:
+            self._away.add(handler)
+            LOG.warning(
+                "the on-failure destination of %s fails: %s: %s; it is asked again, and the dead letters stay", self._named(handler),
+                type(error).__name__, error, extra={"handler": handler, "hint": "tailrace dlq ls"},
+            )  # fmt: skip
+
+    def _named(self, handler: str) -> str:
+        return named(handler, self._functions.get(handler, ""))
 
     async def _letters(self, notice: Notice) -> list[DeadLetter]:
         found = [

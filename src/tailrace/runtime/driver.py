@@ -56,7 +56,7 @@ class Driver:
     def __init__(
         self, machine: ShardMachine, reads: SharedReads, sink: Sink, settler: Settler, parker: Parker, clock: Clock, *,
         shard: Shard, stream: StreamRef, mapping_id: str, run: str = "", reached: PointReached = pass_by,
-        tally: Tally | None = None, has_destination: bool = False, table: str = "",
+        tally: Tally | None = None, has_destination: bool = False, table: str = "", name: str = "",
     ) -> None:  # fmt: skip
         self.machine = machine
         self.shard = shard
@@ -72,7 +72,7 @@ class Driver:
         self._tally = tally or Tally()
         self._has_destination = has_destination
         self._reached = reached
-        self._failures = FailureLog(mapping_id, table, shard.shard_id, clock)
+        self._failures = FailureLog(mapping_id, table, shard.shard_id, clock, name)
         self._inputs: asyncio.Queue[Completion] = asyncio.Queue()
         self._reading: asyncio.Task[None] | None = None
         self._waking: asyncio.Task[None] | None = None

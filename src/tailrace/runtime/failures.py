@@ -23,11 +23,11 @@ FIRST_REPETITION: Final = 8
 
 
 class FailureLog:
-    """The log of one mapping in one shard."""
+    """The log of one mapping in one shard. Shape: `name` is what people call a function whose mapping has an id of its own."""
 
-    def __init__(self, handler: str, table: str, shard_id: str, clock: Clock) -> None:
+    def __init__(self, handler: str, table: str, shard_id: str, clock: Clock, name: str = "") -> None:
         self._about = {"handler": handler, "table": table}
-        self._handler = handler
+        self._handler = named(handler, name)
         self._shard_id = shard_id
         self._clock = clock
         self._attempts = Limit(clock)
@@ -138,6 +138,15 @@ def failures_of(batch: Batch, outcome: Outcome) -> Iterator[tuple[ChangeRecord |
                 yield batch.records[index], failure
         case FailedFrom(index, failure):
             yield batch.records[index], failure
+
+
+def named(handler: str, function: str) -> str:
+    """A handler as people know it: the function of a mapping that Lambda's API has given a number for a name.
+
+    >>> named("note", "note"), named("1f0c", "tally"), named("mail", "")
+    ('note', 'tally (1f0c)', 'mail')
+    """
+    return f"{function} ({handler})" if function and function != handler else handler
 
 
 def is_told(attempt: int) -> bool:

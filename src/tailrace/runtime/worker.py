@@ -426,7 +426,7 @@ class Worker:
         driver = Driver(
             ShardMachine(handler.settings.reading(stream.arn, stream.view_type, stream.region)), table.reads, self.guards.around(handler, self.sinks[handler.id]), settler, parker, self._clock,
             shard=shard, stream=stream, mapping_id=handler.id, run=place.run, reached=self._reached,
-            tally=self.tallies.of(handler.id), has_destination=announced is not None, table=table.name,
+            tally=self.tallies.of(handler.id), has_destination=announced is not None, table=table.name, name=handler.function_name,
         )  # fmt: skip
         self._drivers[handler.id, shard.shard_id] = (driver, table.name)
         if handler.id in self._paused:

@@ -204,7 +204,8 @@ def test_what_is_given_up_is_told_once_with_the_whole_event() -> None:
     assert name.startswith("aws/lambda/")
 
 
-def test_a_destination_that_fails_loses_nothing_and_is_told_later() -> None:
+def test_a_destination_that_fails_loses_nothing_and_is_told_later(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "tailrace.handlers")
     kept = Flaky(3)
     app, world = failing(kept)
     with world:
@@ -217,6 +218,11 @@ def test_a_destination_that_fails_loses_nothing_and_is_told_later() -> None:
         assert (tally.undelivered, tally.dropped, tally.delivered) == (3, 1, 1)
         assert len(kept.documents) == 1
         assert len(app.dlq("note")) == 1  # told is not forgotten
+    lines = [each.getMessage() for each in caplog.records if "destination" in each.getMessage()]
+    assert lines == [
+        "the on-failure destination of note fails: SinkError: access denied; it is asked again, and the dead letters stay",
+        "the on-failure destination of note accepts again",
+    ]
 
 
 def test_a_restart_tells_what_was_not_told() -> None:

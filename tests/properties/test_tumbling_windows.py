@@ -84,7 +84,9 @@ class Watched(World):
             self.settled += numbers
             self.handled += numbers if each.outcome == "handled" else []
         window = command.checkpoint.window
-        assert not (command.checkpoint.finished and window and window.state is not None), "finished, a window open"
+        assert not (command.checkpoint.finished and window and window.state is not None), (
+            "finished, a window open"
+        )
         self.judge(window)
 
     def judge(self, window: WindowState | None) -> None:

@@ -62,6 +62,21 @@ class FailureLog:
                 hint="tailrace dlq ls",
             )
 
+    def result_failed(self, window: str, failure: Failure, attempt: int) -> None:
+        """The handler of an event-time window failed."""
+        if is_told(attempt) and self._attempts.admits():
+            LOG.warning(
+                "%s failed at %s: %s%s", self._handler, window, words_of(failure), self._attempts.others(),
+                extra={**self._about, "attempt": attempt, "trace": failure.traceback.rstrip() if attempt == 1 else ""},
+            )  # fmt: skip
+
+    def result_given_up(self, window: str, failure: Failure, attempts: int) -> None:
+        """The handler of an event-time window has failed too often."""
+        self._end(
+            f"{self._handler}: {window} is given up after {attempts} attempts: {words_of(failure)}; it is kept as a dead letter, and told anew when it changes",
+            hint=f"tailrace dlq redrive {self._handler}",
+        )  # fmt: skip
+
     def waits(self, blocked: str | None) -> None:
         """The shard waits for this reason, or for none; what has been told is not told again."""
         before, self._blocked = self._blocked, blocked

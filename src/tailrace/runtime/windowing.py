@@ -12,15 +12,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from hashlib import blake2b
 from heapq import heappop, heappush
 from typing import Final
 
 from tailrace.app.window import WindowPlan
+from tailrace.deadletters.entry import WINDOW_SHARD
 from tailrace.errors import PortError, StateConflict
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import INFINITE, MappingSettings
 from tailrace.ports import Clock, Equals, Failure, FailureKind, StateRow, StateStore, StateWrite
+from tailrace.runtime.failures import FailureLog
 from tailrace.windows.rows import (
     DAY_MS,
     Contribution,
@@ -71,10 +74,11 @@ Touch = tuple[int, str]
 
 @dataclass(slots=True)
 class _Retry:
-    """A window whose handler fails. Shape: `touches` are the panes that wait for it. Units: due_ms monotonic."""
+    """A window whose handler fails. Shape: `touches` are the panes that wait for it; `tries` counts those in an outage too. Units: due_ms monotonic."""
 
     touches: set[Touch] = field(default_factory=set)
     attempts: int = 0
+    tries: int = 0
     due_ms: int = 0
 
 
@@ -97,6 +101,7 @@ class Windows:
         self._watermark = watermark
         self._tell = tell
         self._give_up = give_up
+        self._failures = FailureLog(owner.mapping_id, plan.table.name, WINDOW_SHARD, clock)
         self._touched: dict[Touch, int] = {}
         self._next: dict[Touch, int | None] = {}
         """When the next window of a touched pane ends, as far as it was looked at; None: only retries are left."""
@@ -302,9 +307,10 @@ class Windows:
         answer = await self._tell(closing)
         writes: list[StateWrite] = []
         if answer.failure is not None:
-            attempts = self._failed(window, touch, answer.failure)
+            attempts = self._failed(closing, touch, answer.failure)
             if attempts is None:
                 return False
+            self._failures.result_given_up(self._words(closing), answer.failure, attempts)
             writes.append(self._give_up(closing, answer.failure, attempts))
         self._end_retries(window)
         fields = told_fields(Told(span.start_ms, span.end_ms, closing.revision, digest, answer.value))
@@ -334,17 +340,25 @@ class Windows:
         inside = [each for each in found if span.start_ms <= each.at_ms < span.end_ms]
         return sorted(inside, key=lambda each: (each.at_ms, each.key))
 
-    def _failed(self, window: tuple[str, int], touch: Touch, failure: Failure) -> int | None:
+    def _failed(self, closing: Closing, touch: Touch, failure: Failure) -> int | None:
         """Note a failure. Returns: how many attempts were made when there are no more; None to wait for the next one."""
-        retry = self._retries.setdefault(window, _Retry())
+        retry = self._retries.setdefault((closing.group, closing.span.start_ms), _Retry())
+        retry.tries += 1
         retry.touches.add(touch)
         retry.attempts += failure.kind in (FailureKind.RECORD, FailureKind.TIMEOUT)
         most = self._settings.maximum_retry_attempts
         if most != INFINITE and retry.attempts > most:
             return retry.attempts
+        self._failures.result_failed(self._words(closing), failure, retry.tries)
         wait_ms = delay_ms(self._settings.backoff, max(1, retry.attempts), failure.retry_after_ms)
         retry.due_ms = self._clock.now().monotonic_ms + wait_ms
         return None
+
+    def _words(self, closing: Closing) -> str:
+        start, end = (datetime.fromtimestamp(each / 1_000, UTC) for each in closing.span)
+        key = self.plan.by.value_of(closing.group)
+        of = "" if key is None else f" of {key!r}"
+        return f"its window {start:%Y-%m-%d %H:%M:%S} to {end:%H:%M:%S}{of}"
 
     async def _leave(self, touch: Touch, stamp: int) -> None:
         """Take the note of a pane away, unless it was touched again meanwhile."""

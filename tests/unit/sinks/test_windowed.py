@@ -218,7 +218,7 @@ def test_sliding_windows_tell_an_item_in_each_of_them(world: World, begin: Begin
 
 
 def test_a_handler_that_fails_is_tried_again_and_then_a_dead_letter_that_can_be_put_back(
-    world: World, begin: Begin
+    world: World, begin: Begin, caplog: pytest.LogCaptureFixture
 ) -> None:
     orders = begin(Orders(retry=Retry(2, "1s..5s")))
     tries: list[None] = []
@@ -235,6 +235,13 @@ def test_a_handler_that_fails_is_tried_again_and_then_a_dead_letter_that_can_be_
     letters = sorted(world.dead_letters(orders.spike), key=lambda each: str(each.change.key))
     assert [(letter.change.key, letter.error) for letter in letters] == [
         ((country, "2026-01-01T00:00:00.000Z"), "ValueError: the spike is broken") for country in ("BE", "NL")
+    ]
+    name = "Orders.__init__.<locals>.spike"
+    of_the_netherlands = [each.getMessage() for each in caplog.records if "of 'NL'" in each.getMessage()]
+    assert of_the_netherlands == [
+        f"{name} failed at its window 2026-01-01 00:00:00 to 00:01:00 of 'NL': ValueError: the spike is broken",
+        f"{name}: its window 2026-01-01 00:00:00 to 00:01:00 of 'NL' is given up after 3 attempts: ValueError: the spike is broken; "
+        "it is kept as a dead letter, and told anew when it changes",
     ]
     orders.breaks = lambda: None
     world.put(orders.order("c", 2))

@@ -22,28 +22,23 @@ from tailrace.deadletters.entry import WINDOW_SHARD
 from tailrace.errors import PortError, StateConflict
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import INFINITE, MappingSettings
-from tailrace.ports import Clock, Equals, Failure, FailureKind, StateRow, StateStore, StateWrite
+from tailrace.ports import Clock, Equals, Failure, FailureKind, StateStore, StateWrite
 from tailrace.runtime.failures import FailureLog
+from tailrace.runtime.window_contents import WindowContents
+from tailrace.runtime.window_forgetting import Forgetting
 from tailrace.windows.rows import (
-    DAY_MS,
     Contribution,
     Owner,
     Told,
-    day_key,
-    item_key,
-    member_key,
-    read_contribution,
     read_told,
     told_fields,
     told_key,
     touched_key,
 )
-from tailrace.windows.shapes import Fixed, Session, Span, pane_of
+from tailrace.windows.shapes import Span
 
 LOOK_MS: Final = 1_000
 """How often a window is looked at that is over by the clock while changes before its end are still on their way."""
-FORGETTING_MS: Final = 3_600_000
-LOOK_BACK_DAYS: Final = 400
 EMPTY: Final = ""
 
 
@@ -101,6 +96,8 @@ class Windows:
         self._watermark = watermark
         self._tell = tell
         self._give_up = give_up
+        self._contents = WindowContents(owner, plan.shape, state)
+        self._forgetting = Forgetting(owner, plan.shape, self._contents, state, clock)
         self._failures = FailureLog(owner.mapping_id, plan.table.name, WINDOW_SHARD, clock)
         self._touched: dict[Touch, int] = {}
         self._next: dict[Touch, int | None] = {}
@@ -113,7 +110,6 @@ class Windows:
         self._is_closing = False
         self.late = 0
         """Changes that came after every window of theirs was closed for good, since the start."""
-        self._forgotten_day: int | None = None
 
     @property
     def open(self) -> int:
@@ -168,6 +164,11 @@ class Windows:
             finally:
                 self._is_closing = False
             await self._wait(self._next_ms() if is_loaded else self._clock.now().monotonic_ms + LOOK_MS)
+
+    async def _forget_for_ever(self) -> None:
+        while True:
+            await self._forgetting.wait()
+            await self._forgetting.forget(self.horizon_ms())
 
     async def _load(self) -> None:
         for row in await self._state.query(self.owner.key("touched", "")):
@@ -243,7 +244,7 @@ class Windows:
         """Tell the windows of a pane that are over. Returns: whether all of them are over and told; when the next one ends."""
         pane, group = touch
         is_done, next_ms = True, None
-        for span in await self._spans(pane, group):
+        for span in await self._contents.spans(pane, group):
             if span.end_ms > passed_ms:
                 is_done, next_ms = False, span.end_ms
                 break
@@ -256,37 +257,6 @@ class Windows:
                 is_done = False
         return is_done, next_ms
 
-    async def _spans(self, pane: int, group: str) -> list[Span]:
-        """The windows that a pane is in, the first to end first: those that are, and for sessions those that were told and are no more."""
-        shape = self.plan.shape
-        if isinstance(shape, Fixed):
-            return shape.spans_of(pane)
-        members = await self._near(shape, pane, group)
-        spans = {span.start_ms: span for span in shape.spans(each.at_ms for each in members)}
-        first = min([pane, *(pane_of(shape, each.at_ms) for each in members)]) - shape.gap_ms
-        last = max([pane, *(pane_of(shape, each.at_ms) for each in members)]) + 2 * shape.gap_ms
-        for row in await self._state.query(told_key(self.owner, group, None)):
-            was = read_told(row.fields)
-            if first <= was.start_ms < last and was.digest:
-                spans.setdefault(was.start_ms, Span(was.start_ms, was.end_ms))
-        return sorted(spans.values(), key=lambda span: (span.end_ms, span.start_ms))
-
-    async def _near(self, shape: Session, pane: int, group: str) -> list[Contribution]:
-        """The events of the sessions that touch a pane or its neighbours: panes are read on both sides until one is empty."""
-        found = await self._members(group, pane)
-        for step in (-shape.pane_ms, shape.pane_ms):
-            place = pane + step
-            while there := await self._members(group, place):
-                found += there
-                place += step
-        return found
-
-    async def _members(self, group: str, pane: int) -> list[Contribution]:
-        if pane < 0:
-            return []
-        rows = await self._state.query(member_key(self.owner, group, pane, ""))
-        return [read_contribution(row.fields) for row in rows]
-
     async def _tell_one(self, touch: Touch, span: Span) -> bool:
         """Tell one window if there is anything new. Returns: whether nothing is left to do about it."""
         group = touch[1]
@@ -295,7 +265,7 @@ class Windows:
         if retry is not None and retry.due_ms > self._clock.now().monotonic_ms:
             retry.touches.add(touch)
             return False
-        members = await self._inside(group, span)
+        members = await self._contents.inside(group, span)
         digest, row = _digest(members), await self._state.get(told_key(self.owner, group, span.start_ms))
         was = None if row is None else read_told(row.fields)
         if digest == (EMPTY if was is None else was.digest):
@@ -326,19 +296,8 @@ class Windows:
 
     async def tell_again(self, group: str, span: Span, revision: int) -> Failure | None:
         """Tell a window whose dead letter is put back, as it is now. Raises: StoreError."""
-        closing = Closing(group, span, await self._inside(group, span), revision, EMPTY)
+        closing = Closing(group, span, await self._contents.inside(group, span), revision, EMPTY)
         return (await self._tell(closing)).failure
-
-    async def _inside(self, group: str, span: Span) -> list[Contribution]:
-        shape = self.plan.shape
-        if isinstance(shape, Fixed):
-            found = [each for pane in shape.panes_of(span) for each in await self._members(group, pane)]
-        else:
-            found = await self._near(shape, pane_of(shape, span.start_ms), group)
-            if span not in shape.spans(each.at_ms for each in found):
-                return []  # it was told once, and other events have moved its bounds since: nothing is in it any more
-        inside = [each for each in found if span.start_ms <= each.at_ms < span.end_ms]
-        return sorted(inside, key=lambda each: (each.at_ms, each.key))
 
     def _failed(self, closing: Closing, touch: Touch, failure: Failure) -> int | None:
         """Note a failure. Returns: how many attempts were made when there are no more; None to wait for the next one."""
@@ -370,46 +329,6 @@ class Windows:
         if self._touched.get(touch) == stamp:
             del self._touched[touch]
             self._next.pop(touch, None)
-
-    # ---- forgetting --------------------------------------------------------------------------------------------------
-
-    async def _forget_for_ever(self) -> None:
-        while True:
-            await self._clock.sleep_until(self._clock.now().monotonic_ms + FORGETTING_MS)
-            with suppress(PortError):  # the next hour tries again
-                await self.forget()
-
-    async def forget(self) -> None:
-        """Remove what is known of the days whose windows are closed for good. Raises: StoreError."""
-        last = (self.horizon_ms() - self.plan.shape.last_end_ms) // DAY_MS
-        first = last - LOOK_BACK_DAYS if self._forgotten_day is None else self._forgotten_day
-        for day in range(max(0, first), last):
-            for row in await self._state.query(day_key(self.owner, day * DAY_MS)):
-                await self._forget_one(row)
-            self._forgotten_day = day + 1
-
-    async def _forget_one(self, day: StateRow) -> None:
-        writes = [StateWrite(day.key, None)]
-        if "key" in day.fields:
-            row = await self._state.get(item_key(self.owner, str(day.fields["key"])))
-            if row is not None and row.fields["image"] is None:
-                writes.append(StateWrite(row.key, None, Equals("sequence", int(row.fields["sequence"]))))
-        else:
-            writes += await self._pane_rows(int(day.fields["pane"]), str(day.fields["group"]))
-        with suppress(StateConflict):  # it was changed this very moment: the next hour tries again
-            await self._state.transact(writes)
-
-    async def _pane_rows(self, pane: int, group: str) -> list[StateWrite]:
-        rows = await self._state.query(member_key(self.owner, group, pane, ""))
-        writes = [StateWrite(row.key, None) for row in rows]
-        for row in rows:
-            item = await self._state.get(item_key(self.owner, str(row.fields["key"])))
-            if item is not None and item.fields["sequence"] == row.fields["sequence"]:
-                writes.append(StateWrite(item.key, None, Equals("sequence", int(item.fields["sequence"]))))
-        for row in await self._state.query(told_key(self.owner, group, None)):
-            if pane <= row.fields["start_ms"] < pane + self.plan.shape.pane_ms:
-                writes.append(StateWrite(row.key, None))
-        return writes
 
 
 def _digest(members: Sequence[Contribution]) -> str:

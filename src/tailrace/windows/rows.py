@@ -7,6 +7,7 @@ them. Called by folding.py and runtime/windowing.py.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from zlib import crc32
 
 from tailrace.leases.rows import VERSION, key_of, readable
 from tailrace.values.types import Item
@@ -14,6 +15,8 @@ from tailrace.values.types import Item
 DIGITS: Final = 15
 LATEST_MS: Final = 10**DIGITS - 1
 DAY_MS: Final = 86_400_000
+SLICES: Final = 256
+"""Parts of a day that are forgotten one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +84,14 @@ def told_key(owner: Owner, group: str, start_ms: int | None) -> str:
 
 
 def day_key(owner: Owner, time_ms: int, *words: str) -> str:
-    """The row that says what there is to forget of a day; without words, what those of the day begin with."""
-    return owner.key("day", f"{time_ms // DAY_MS:06d}", *(words or ("",)))
+    """The row that says what there is to forget of a day."""
+    number = crc32("/".join(words).encode()) % SLICES
+    return f"{day_prefix(owner, time_ms // DAY_MS, number)}{key_of(*words)}"
+
+
+def day_prefix(owner: Owner, day: int, number: int) -> str:
+    """What the rows of one slice of a day begin with."""
+    return owner.key("day", f"{day:06d}", f"{number:02x}", "")
 
 
 def contribution_fields(row: Contribution) -> dict[str, Any]:

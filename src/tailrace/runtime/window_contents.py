@@ -1,0 +1,79 @@
+"""What is in a window, read: which windows a pane is in, which items are in a window, what was told between two times.
+
+Rules of this file: it reads the rows and changes nothing. A fixed window is read as its panes; a session by reading panes on both sides until
+one is empty. Called by windowing.py and window_forgetting.py.
+"""
+
+from itertools import takewhile
+
+from tailrace.ports import StateRow, StateStore
+from tailrace.windows.rows import (
+    Contribution,
+    Owner,
+    digits,
+    member_key,
+    read_contribution,
+    read_told,
+    told_key,
+)
+from tailrace.windows.shapes import Fixed, Session, Shape, Span, pane_of
+
+
+class WindowContents:
+    """The rows of one handler's windows."""
+
+    def __init__(self, owner: Owner, shape: Shape, state: StateStore) -> None:
+        self._owner = owner
+        self._shape = shape
+        self._state = state
+
+    async def spans(self, pane: int, group: str) -> list[Span]:
+        """The windows that a pane is in, the first to end first: those that are, and for sessions those that were told and are no more."""
+        shape = self._shape
+        if isinstance(shape, Fixed):
+            return shape.spans_of(pane)
+        members = await self._near(shape, pane, group)
+        found = {span.start_ms: span for span in shape.spans(each.at_ms for each in members)}
+        panes = [pane, *(pane_of(shape, each.at_ms) for each in members)]
+        for row in await self.told_between(group, min(panes) - shape.gap_ms, max(panes) + 2 * shape.gap_ms):
+            was = read_told(row.fields)
+            if was.digest:
+                found.setdefault(was.start_ms, Span(was.start_ms, was.end_ms))
+        return sorted(found.values(), key=lambda span: (span.end_ms, span.start_ms))
+
+    async def inside(self, group: str, span: Span) -> list[Contribution]:
+        """What is in a window, by time."""
+        shape = self._shape
+        if isinstance(shape, Fixed):
+            found = [each for pane in shape.panes_of(span) for each in await self.members(group, pane)]
+        else:
+            found = await self._near(shape, pane_of(shape, span.start_ms), group)
+            if span not in shape.spans(each.at_ms for each in found):
+                return []  # it was told once, and other events have moved its bounds since: nothing is in it any more
+        inside = [each for each in found if span.start_ms <= each.at_ms < span.end_ms]
+        return sorted(inside, key=lambda each: (each.at_ms, each.key))
+
+    async def members(self, group: str, pane: int) -> list[Contribution]:
+        """What is in a pane."""
+        if pane < 0:
+            return []
+        rows = await self._state.query(member_key(self._owner, group, pane, ""))
+        return [read_contribution(row.fields) for row in rows]
+
+    async def told_between(self, group: str, first_ms: int, last_ms: int) -> list[StateRow]:
+        """The rows of the windows that were told and begin at `first_ms` or later, before `last_ms`."""
+        first_ms = max(0, first_ms)
+        pairs = zip(digits(first_ms), digits(max(first_ms, last_ms - 1)), strict=True)
+        same = "".join(first for first, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        rows = await self._state.query(told_key(self._owner, group, None) + same)
+        return [row for row in rows if first_ms <= row.fields["start_ms"] < last_ms]
+
+    async def _near(self, shape: Session, pane: int, group: str) -> list[Contribution]:
+        """The events of the sessions that touch a pane or its neighbours: panes are read on both sides until one is empty."""
+        found = await self.members(group, pane)
+        for step in (-shape.pane_ms, shape.pane_ms):
+            place = pane + step
+            while there := await self.members(group, place):
+                found += there
+                place += step
+        return found

@@ -1,0 +1,73 @@
+"""Forgetting the windows that are closed for good, by the day, in slices.
+
+Theory of operation: whatever is written is noted under the day that it belongs to, in one of 256 slices. When the last window of a day is closed for
+good, the day is gone through once: panes with what is in them and what was told of them, and tombstones of items.
+Rules of this file: a row goes only as it was read; what was changed this moment is left to the next hour. Run by windowing.py.
+"""
+
+from contextlib import suppress
+from typing import Final
+
+from tailrace.errors import PortError, StateConflict
+from tailrace.ports import Clock, Equals, StateRow, StateStore, StateWrite
+from tailrace.runtime.window_contents import WindowContents
+from tailrace.windows.rows import DAY_MS, SLICES, Owner, day_prefix, item_key, member_key
+from tailrace.windows.shapes import Shape
+
+EVERY_MS: Final = 3_600_000
+LOOK_BACK_DAYS: Final = 400
+"""What a worker that was away looks through when it starts: more than the longest `keep`."""
+
+
+class Forgetting:
+    """Takes the rows of one handler's windows away."""
+
+    def __init__(
+        self, owner: Owner, shape: Shape, contents: WindowContents, state: StateStore, clock: Clock
+    ) -> None:
+        self._owner = owner
+        self._shape = shape
+        self._contents = contents
+        self._state = state
+        self._clock = clock
+        self._next_day: int | None = None
+
+    async def wait(self) -> None:
+        """Let an hour pass."""
+        await self._clock.sleep_until(self._clock.now().monotonic_ms + EVERY_MS)
+
+    async def forget(self, horizon_ms: int) -> None:
+        """Remove what is known of the days whose windows all ended before the horizon."""
+        last = (horizon_ms - self._shape.last_end_ms) // DAY_MS
+        first = last - LOOK_BACK_DAYS if self._next_day is None else self._next_day
+        with suppress(PortError):  # the next hour goes on where this one stopped
+            for day in range(max(0, first), last):
+                for number in range(SLICES):
+                    for row in await self._state.query(day_prefix(self._owner, day, number)):
+                        await self._forget_one(row)
+                self._next_day = day + 1
+
+    async def _forget_one(self, noted: StateRow) -> None:
+        writes = [StateWrite(noted.key, None)]
+        if "key" in noted.fields:
+            row = await self._state.get(item_key(self._owner, str(noted.fields["key"])))
+            if row is not None and row.fields["image"] is None:
+                writes.append(_removal(row))
+        else:
+            writes += await self._rows_of_pane(int(noted.fields["pane"]), str(noted.fields["group"]))
+        with suppress(StateConflict):
+            await self._state.transact(writes)
+
+    async def _rows_of_pane(self, pane: int, group: str) -> list[StateWrite]:
+        rows = await self._state.query(member_key(self._owner, group, pane, ""))
+        told = await self._contents.told_between(group, pane, pane + self._shape.pane_ms)
+        writes = [StateWrite(row.key, None) for row in (*rows, *told)]
+        for row in rows:
+            item = await self._state.get(item_key(self._owner, str(row.fields["key"])))
+            if item is not None and item.fields["sequence"] == row.fields["sequence"]:
+                writes.append(_removal(item))
+        return writes
+
+
+def _removal(row: StateRow) -> StateWrite:
+    return StateWrite(row.key, None, Equals("sequence", int(row.fields["sequence"])))

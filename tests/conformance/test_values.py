@@ -1,0 +1,155 @@
+"""What is wrong with an attribute value, in every place where one may stand; numbers and sets as they come back. Source: semantics §6.3, §6.5."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.conformance.client import Conformance, key
+
+Value = dict[str, Any]
+INVALID = "One or more parameter values were invalid: "
+WRONG: list[tuple[Value, str]] = [
+    ({}, "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"),
+    ({"S": None}, "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"),
+    ({"Q": "x"}, "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"),
+    ({"S": "a", "N": "1"}, "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"),
+    ({"N": ""}, "The parameter cannot be converted to a numeric value"),
+    ({"N": "1,5"}, "The parameter cannot be converted to a numeric value: 1,5"),
+    ({"NS": ["1", "x"]}, "The parameter cannot be converted to a numeric value: x"),
+    ({"N": "1" * 39}, "Attempting to store more than 38 significant digits in a Number"),
+    ({"NS": ["1" * 39]}, "Attempting to store more than 38 significant digits in a Number"),
+    ({"N": "1E126"}, "Number overflow. Attempting to store a number with magnitude larger than supported range"),
+    ({"N": "1E-131"}, "Number underflow. Attempting to store a number with magnitude smaller than supported range"),
+    ({"NULL": False}, f"{INVALID}Null attribute value types must have the value of true"),
+    ({"SS": []}, f"{INVALID}An string set  may not be empty"),
+    ({"NS": []}, f"{INVALID}An number set  may not be empty"),
+    ({"BS": []}, f"{INVALID}Binary sets should not be empty"),
+    ({"SS": ["a", "b", "a"]}, f"{INVALID}Input collection [a, b, a] contains duplicates."),
+    ({"NS": ["1", "2", "1.0"]}, "Input collection contains duplicates"),
+    ({"BS": ["AA==", "AA=="]}, f"{INVALID}Input collection [AA==, AA==]of type BS contains duplicates."),
+]  # fmt: skip
+UNPREFIXED = (
+    "contains duplicates",
+    "number set",
+    "numeric value",
+    "significant digits",
+    "number with magnitude",
+)
+
+
+def as_start(text: str) -> str:
+    return (
+        text if any(part in text for part in UNPREFIXED) else f"The provided starting key is invalid: {text}"
+    )
+
+
+def as_value(text: str) -> str:
+    return f"ExpressionAttributeValues contains invalid value: {text} for key :v"
+
+
+def itself(text: str) -> str:
+    return text
+
+
+Build = Callable[[Value], dict[str, Any]]
+T = {"TableName": "things"}
+SETTING = {**T, "Key": key("p"), "UpdateExpression": "SET a = :v"}
+PLACES: dict[str, tuple[str, Build, Callable[[str], str]]] = {
+    "an item": ("PutItem", lambda value: {**T, "Item": {**key("p"), "a": value}}, itself),
+    "a list": ("PutItem", lambda value: {**T, "Item": {**key("p"), "a": {"L": [{"S": "x"}, value]}}}, itself),
+    "a map": ("PutItem", lambda value: {**T, "Item": {**key("p"), "a": {"M": {"x": {"S": "x"}, "y": value}}}}, itself),
+    "a key to get": ("GetItem", lambda value: {**T, "Key": {**key("p"), "sk": value}}, itself),
+    "a key to delete": ("DeleteItem", lambda value: {**T, "Key": {**key("p"), "sk": value}}, itself),
+    "a key to update": ("UpdateItem", lambda value: {**T, "Key": {**key("p"), "sk": value}}, itself),
+    "an update": ("UpdateItem", lambda value: {**SETTING, "ExpressionAttributeValues": {":v": value}}, as_value),
+    "a condition": (
+        "PutItem",
+        lambda value: {**T, "Item": key("p"), "ConditionExpression": "a = :v", "ExpressionAttributeValues": {":v": value}},
+        as_value,
+    ),
+    "a filter": ("Scan", lambda value: {**T, "FilterExpression": "a = :v", "ExpressionAttributeValues": {":v": value}}, as_value),
+    "a key condition": ("Query", lambda value: {**T, "KeyConditionExpression": "pk = :v", "ExpressionAttributeValues": {":v": value}}, as_value),
+    "a starting key": ("Scan", lambda value: {**T, "ExclusiveStartKey": {**key("p"), "sk": value}}, as_start),
+    "a batch's put": ("BatchWriteItem", lambda value: {"RequestItems": {"things": [{"PutRequest": {"Item": {**key("p"), "a": value}}}]}}, itself),
+    "a batch's delete": ("BatchWriteItem", lambda value: {"RequestItems": {"things": [{"DeleteRequest": {"Key": {**key("p"), "sk": value}}}]}}, itself),
+    "a batch's key": ("BatchGetItem", lambda value: {"RequestItems": {"things": {"Keys": [{**key("p"), "sk": value}]}}}, itself),
+    "a transaction's put": ("TransactWriteItems", lambda value: {"TransactItems": [{"Put": {**T, "Item": {**key("p"), "a": value}}}]}, itself),
+    "a transaction's update": ("TransactWriteItems", lambda value: {"TransactItems": [{"Update": {**SETTING, "ExpressionAttributeValues": {":v": value}}}]}, as_value),
+    "a transaction's key": ("TransactGetItems", lambda value: {"TransactItems": [{"Get": {**T, "Key": {**key("p"), "sk": value}}}]}, itself),
+    "a legacy update": ("UpdateItem", lambda value: {**T, "Key": key("p"), "AttributeUpdates": {"a": {"Value": value, "Action": "PUT"}}}, itself),
+    "a legacy condition": ("PutItem", lambda value: {**T, "Item": key("p"), "Expected": {"a": {"Value": value}}}, itself),
+    "a legacy filter": ("Scan", lambda value: {**T, "ScanFilter": {"a": {"ComparisonOperator": "EQ", "AttributeValueList": [value]}}}, itself),
+    "a legacy key condition": ("Query", lambda value: {**T, "KeyConditions": {"pk": {"ComparisonOperator": "EQ", "AttributeValueList": [value]}}}, itself),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_wrong_value_is_refused_wherever_it_stands(things: Conformance, place: str) -> None:
+    operation, build, telling = PLACES[place]
+    for value, text in WRONG:
+        status, answer = things.raw(operation, build(value))
+        kind = "com.amazon.coral.validate#ValidationException"
+        assert (status, answer) == (400, {"__type": kind, "message": telling(text)}), value
+    assert things.raw("Scan", T)[1]["Count"] == 0
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_wrong_json_type_is_refused_wherever_it_stands(things: Conformance, place: str) -> None:
+    operation, build, _ = PLACES[place]
+    for value, text in (
+        ({"S": 1}, "NUMBER_VALUE cannot be converted to String"),
+        ({"N": 1.5}, "DECIMAL_VALUE cannot be converted to String"),
+        ({"B": "?"}, "Base64 encoded length is expected a multiple of 4 bytes but found: 1"),
+        ({"BOOL": "perhaps"}, "Unexpected token received from parser"),
+        ({"SS": {"a": "b"}}, "Start of structure or map found where not expected"),
+        ({"L": "x"}, "Unexpected field type"),
+    ):
+        status, answer = things.raw(operation, build(value))
+        kind = "com.amazon.coral.service#SerializationException"
+        assert (status, answer) == (400, {"__type": kind, "Message": text}), value
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        ({"N": "1.0"}, {"N": "1"}), ({"N": "1E2"}, {"N": "100"}), ({"N": "-0"}, {"N": "0"}), ({"N": "+007.50"}, {"N": "7.5"}),
+        ({"N": "1e-5"}, {"N": "0.00001"}), ({"N": "1E39"}, {"N": "1" + "0" * 39}), ({"N": ".5"}, {"N": "0.5"}),
+        ({"NS": ["2", "1.0", "-3"]}, {"NS": ["-3", "1", "2"]}), ({"SS": ["b", "a"]}, {"SS": ["a", "b"]}),
+        ({"L": [{"N": "1.0"}]}, {"L": [{"N": "1"}]}), ({"M": {"a": {"N": "01"}}}, {"M": {"a": {"N": "1"}}}),
+        ({"S": "a", "N": None}, {"S": "a"}),
+    ],
+)  # fmt: skip
+def test_a_value_comes_back_in_its_one_form(things: Conformance, sent: Value, stored: Value) -> None:
+    for operation, build, _ in (
+        PLACES["an item"],
+        PLACES["an update"],
+        PLACES["a batch's put"],
+        PLACES["a transaction's update"],
+    ):
+        assert things.raw(operation, build(sent))[0] == 200
+        found = things.raw("GetItem", {**T, "Key": key("p")})[1]["Item"]["a"]
+        ((kind, content),) = found.items()
+        assert {kind: sorted(content) if kind.endswith("S") and kind != "S" else content} == {
+            kind: sorted(one) if kind.endswith("S") and kind != "S" else one for kind, one in stored.items()
+        }
+        things.raw("DeleteItem", {**T, "Key": key("p")})
+
+
+@pytest.mark.parametrize(("stored", "asked"), [("1", "1.0"), ("100", "1E2"), ("0", "-0.00"), ("0.5", ".50")])
+def test_a_number_is_found_however_it_is_written(api: Conformance, stored: str, asked: str) -> None:
+    api.dynamodb.create_table(
+        TableName="numbers", BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "n", "AttributeType": "N"}], KeySchema=[{"AttributeName": "n", "KeyType": "HASH"}],
+    )  # fmt: skip
+    api.raw("PutItem", {"TableName": "numbers", "Item": {"n": {"N": asked}}})
+    assert api.raw("GetItem", {"TableName": "numbers", "Key": {"n": {"N": stored}}})[1] == {
+        "Item": {"n": {"N": stored}}
+    }
+    query = {"KeyConditionExpression": "n = :n", "ExpressionAttributeValues": {":n": {"N": asked}}}
+    assert api.raw("Query", {"TableName": "numbers", **query})[1]["Count"] == 1
+    twice = {"numbers": {"Keys": [{"n": {"N": asked}}, {"n": {"N": stored}}]}}
+    assert (
+        api.raw("BatchGetItem", {"RequestItems": twice})[1]["message"]
+        == "Provided list of item keys contains duplicates"
+    )

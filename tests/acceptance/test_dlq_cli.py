@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tailrace import connect
+from tailrace.app.loading import load_app
 from tests.crash.node import Node, free_port
 
 APP = """
@@ -121,7 +123,15 @@ def test_what_is_dropped_without_a_server_is_gone(directory: Path) -> None:
     node = begun(directory)
     put(node, "bad")
     wait_for(directory, 1)
+    app = load_app(str(directory / "app.py"))
+    connect(app, directory / "data")
+    assert [each["key"] for each in app.dlq("note").where(error="ValueError*")] == [
+        "bad"
+    ]  # from Python, beside the server
     assert node.stop() == 0
+    for letter in app.dlq("note"):  # and without it; one question inside another
+        assert app.dlq("note").show(letter["event_id"])["new"]["id"] == {"S": "bad"}
+    assert len(app.dlq("note")) == app.dlq("note").groups()[0]["count"] == 1
     assert asked(directory, "dlq", "drop", "note", "--all", "--dry-run")["parked_changes"] == 1
     assert asked(directory, "dlq", "drop", "note", "--all")["done"] == 1
     assert asked(directory, "dlq", "ls")["letters"] == []

@@ -15,4 +15,4 @@ if TYPE_CHECKING:
 def connect(app: "App", data: Path | str = ".tailrace") -> None:
     """Let `app.dlq` and what follows it ask this data directory. Raises: nothing; the first question may."""
     directory = Path(data)
-    app.bind(lambda verb, arguments: answers(directory, verb, arguments))
+    app.bind(lambda verb, arguments: answers(directory, verb, arguments, is_nested=True))

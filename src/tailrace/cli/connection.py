@@ -30,16 +30,21 @@ def ask(directory: Path, verb: str, arguments: Mapping[str, object] | None = Non
 
 
 def answers(
-    directory: Path, verb: str, arguments: Mapping[str, object] | None = None, *, endless: bool = False
-) -> Iterator[Any]:
-    """Every value that a verb answers, as they come; `endless` ones may be far apart. Raises: CommandFailure."""
+    directory: Path, verb: str, arguments: Mapping[str, object] | None = None, *, endless: bool = False,
+    is_nested: bool = False,
+) -> Iterator[Any]:  # fmt: skip
+    """Every value that a verb answers, as they come; `endless` ones may be far apart. Raises: CommandFailure.
+
+    Shape:   `is_nested`: the next question may come before the last value of this one, so a directory that is opened for it is closed first.
+    """
     if not directory.is_dir():
         raise CommandFailure(
             f"There is no data directory {directory}.", hint=f"tailrace serve --data {directory}"
         )
     connection = connect(directory)
     if connection is None:
-        yield from _offline(directory, verb, arguments or {})
+        values = _offline(directory, verb, arguments or {})
+        yield from (list(values) if is_nested else values)
         return
     with connection:
         connection.settimeout(None if endless else ANSWER_S)

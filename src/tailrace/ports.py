@@ -292,8 +292,8 @@ class StateStore(Protocol):
     async def get(self, key: str) -> StateRow | None:
         """One row."""
 
-    async def query(self, prefix: str) -> list[StateRow]:
-        """Every row whose key starts with the prefix, in key order."""
+    async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
+        """Every row whose key starts with the prefix and comes after `after`, in key order; at most `limit` of them."""
 
     async def transact(self, writes: Sequence[StateWrite | StateCheck | ItemWrite]) -> None:
         """All of it, durably, or nothing. Raises: StateConflict(index) when a condition does not hold."""

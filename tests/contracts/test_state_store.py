@@ -71,15 +71,25 @@ class GetsOnlyOnce(SharesItsRows):
         self._given.clear()
 
 
+class BeginsPagesAtTheirKey(MemoryStateStore):
+    async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
+        return [row for row in await super().query(prefix) if row.key >= after][:limit]
+
+
+class ForgetsTheLimit(MemoryStateStore):
+    async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
+        return await super().query(prefix, after=after)
+
+
 class MatchesWholeWords(MemoryStateStore):
-    async def query(self, prefix: str) -> list[StateRow]:
-        rows = await super().query(prefix)
+    async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
+        rows = await super().query(prefix, after=after, limit=limit)
         return [row for row in rows if prefix.endswith("/") or row.key[len(prefix) :][:1] in ("", "/")]
 
 
 class AnswersOnePage(MemoryStateStore):
-    async def query(self, prefix: str) -> list[StateRow]:
-        return (await super().query(prefix))[:1_000]
+    async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
+        return (await super().query(prefix, after=after, limit=limit))[:1_000]
 
 
 class ComparesOrEqual(MemoryStateStore):
@@ -146,6 +156,8 @@ CANARIES: list[tuple[Callable[[], StateStore], Callable[..., object]]] = [
     (MergesFields, state.rows_are_kept_as_they_are),
     (GetsOnlyOnce, state.what_is_given_is_a_copy),
     (MatchesWholeWords, state.queries_follow_the_prefix),
+    (BeginsPagesAtTheirKey, state.queries_come_in_pages),
+    (ForgetsTheLimit, state.queries_come_in_pages),
     (AnswersOnePage, state.queries_have_no_end),
     (ComparesOrEqual, state.conditions_are_judged),
     (ComparesAsText, state.conditions_are_judged),

@@ -395,9 +395,9 @@ class Engine:
         """The fields of one row of state."""
         return self._state.get(key)
 
-    def state_query(self, prefix: str) -> list[StateRow]:
-        """Every row of state whose key begins with the prefix, in key order."""
-        return self._state.query(prefix)
+    def state_query(self, prefix: str, after: str = "", limit: int | None = None) -> list[StateRow]:
+        """Every row of state whose key begins with the prefix and comes after `after`, in key order; at most `limit` of them."""
+        return self._state.query(prefix, after, limit)
 
     def state_rows(self, prefix: str, at_once: int) -> Iterator[StateRow]:
         """The same one by one, so many in memory at once. What is written meanwhile may be among them or not."""

@@ -5,6 +5,7 @@ are all judged before anything is written. Called by `engine.engine`; the runtim
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, Protocol
 
 import orjson
@@ -41,14 +42,16 @@ class StateRows:
         fields: Fields = orjson.loads(data)
         return fields
 
-    def query(self, prefix: str) -> list[StateRow]:
-        """Every row whose key begins with the prefix, in key order."""
-        return list(self.rows(prefix, ROWS))
+    def query(self, prefix: str, after: str = "", limit: int | None = None) -> list[StateRow]:
+        """Every row whose key begins with the prefix and comes after `after`, in key order; at most `limit` of them."""
+        return list(islice(self.rows(prefix, ROWS if limit is None else limit, after), limit))
 
-    def rows(self, prefix: str, at_once: int) -> Iterator[StateRow]:
+    def rows(self, prefix: str, at_once: int, after: str = "") -> Iterator[StateRow]:
         """The same one by one, so many in memory at once. What is written meanwhile may be among them or not."""
         first = prefix.encode()
         last = following_prefix(first)
+        if after:
+            first = max(first, after.encode() + b"\0")
         while True:
             rows = self._committer.query(STATE, first, last, at_once)
             for key, data in rows:
@@ -96,7 +99,7 @@ class StateOwner(Protocol):
     def state_get(self, key: str) -> Fields | None:
         """The fields of one row."""
 
-    def state_query(self, prefix: str) -> list[StateRow]:
+    def state_query(self, prefix: str, after: str = "", limit: int | None = None) -> list[StateRow]:
         """Rows by prefix."""
 
     def state_transact(self, writes: Sequence[Write]) -> None:
@@ -118,9 +121,9 @@ class EngineStateStore:
         fields = self._engine.state_get(key)
         return None if fields is None else StateRow(key, fields)
 
-    async def query(self, prefix: str) -> list[StateRow]:
-        """Every row whose key starts with the prefix, in key order."""
-        return self._engine.state_query(prefix)
+    async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
+        """Every row whose key starts with the prefix and comes after `after`, in key order; at most `limit` of them."""
+        return self._engine.state_query(prefix, after, limit)
 
     async def transact(self, writes: Sequence[Write]) -> None:
         """All of it, durably, or nothing. Raises: StateConflict, StoreError, ApiError for items."""

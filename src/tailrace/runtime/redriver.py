@@ -5,7 +5,8 @@ first, so that a redrive goes on after a restart. A rate is kept by the clock of
 (compose), called by the `dlq` verbs.
 """
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -46,6 +47,7 @@ from tailrace.ports import (
     Failure,
     Outcome,
     Sink,
+    StateRow,
     StateStore,
     StateWrite,
     StreamRef,
@@ -54,6 +56,8 @@ from tailrace.runtime.rows import state_write
 from tailrace.streams.record import ChangeRecord
 
 EVERYTHING: Final = Choice()
+PAGE: Final = 100
+"""Letters in memory at once: each may hold two images of 400 KB."""
 
 
 class Live(Protocol):
@@ -107,6 +111,16 @@ def read_request(fields: Mapping[str, Any]) -> Request:
 
 
 @dataclass(slots=True)
+class Plan:
+    """What is to be put back: parked keys, which hold `changes` changes, and discarded changes by their sequence numbers, `overtaken` ones among them."""
+
+    keys: list[bytes] = field(default_factory=list)
+    changes: int = 0
+    letters: list[int] = field(default_factory=list)
+    overtaken: int = 0
+
+
+@dataclass(slots=True)
 class Progress:
     """How far a redrive is: changes by what came of them. `total` is what was chosen when it began."""
 
@@ -147,36 +161,65 @@ class Redriver:
 
     async def carry_out(self, request: Request, progress: Progress) -> None:
         """Do it, and forget the request. Raises: StoreError."""
-        keys, letters = await self.chosen(request)
-        progress.total = sum(len(found) for _, found in keys) + len(letters)
+        plan = await self.plan(request)
+        progress.total = plan.changes + len(plan.letters)
         interval = interval_ms(request.rate)
-        for key, _ in keys:
+        for key in plan.keys:
             await self._one(request, key, self._key_steps(request, key), interval, progress)
-        for letter in letters:
+        for sequence in plan.letters:
+            row = await self._state.get(deadletter_key(self._app, request.handler, sequence))
             if progress.stopped:
                 break
+            if row is None:
+                continue  # somebody else has put it back
             steps = put_back_letter(
-                self._app, letter, self._wall_ms, even_if_overtaken=request.even_if_overtaken or request.drop
-            )
+                self._app, read_deadletter(row.fields), self._wall_ms,
+                even_if_overtaken=request.even_if_overtaken or request.drop,
+            )  # fmt: skip
             await self._one(request, None, steps, interval, progress)
         await self._state.transact([StateWrite(request_prefix(self._app) + request.id, None)])
 
-    async def chosen(self, request: Request) -> tuple[list[tuple[bytes, list[DeadLetter]]], list[DeadLetter]]:
-        """The parked keys, each with its letters, and the discarded changes that a request means."""
-        keys: list[tuple[bytes, list[DeadLetter]]] = []
-        for row in await self._state.query(head_prefix(self._app, request.handler)):
-            head = read_head(self._app, request.handler, row.fields)
-            found = [
-                read_deadletter(each.fields)
-                for each in await self._state.query(parked_prefix(self._app, request.handler, head.key))
-            ]
-            if any(request.choice.takes(letter) for letter in found if not letter.is_waiting) or (
-                found and found[0].is_waiting and request.choice.takes_waiting(found[0])
-            ):
-                keys.append((head.key, found))
-        rows = await self._state.query(deadletter_prefix(self._app, request.handler))
-        letters = [read_deadletter(each.fields) for each in rows]
-        return keys, [letter for letter in letters if request.choice.takes(letter)]
+    async def plan(self, request: Request) -> "Plan":
+        """What a request means now. Raises: StoreError."""
+        plan = Plan()
+        async for row in self._rows(head_prefix(self._app, request.handler)):
+            key = read_head(self._app, request.handler, row.fields).key
+            if (count := await self._meant(request, key)) is not None:
+                plan.keys.append(key)
+                plan.changes += count
+        async for row in self._rows(deadletter_prefix(self._app, request.handler)):
+            letter = read_deadletter(row.fields)
+            if request.choice.takes(letter):
+                plan.letters.append(letter.record.sequence)
+                passed = await self._state.get(passed_key(self._app, request.handler, letter.record.key))
+                plan.overtaken += (
+                    read_passed(None if passed is None else passed.fields) > letter.record.sequence
+                )
+        return plan
+
+    async def _meant(self, request: Request, key: bytes) -> int | None:
+        """How many changes of a parked key wait; None: it is not meant."""
+        count, is_meant = 0, False
+        async for row in self._rows(parked_prefix(self._app, request.handler, key)):
+            letter = read_deadletter(row.fields)
+            if not letter.is_waiting:
+                is_meant = is_meant or request.choice.takes(letter)
+            elif count == 0:
+                is_meant = request.choice.takes_waiting(letter)
+            count += 1
+        return count if is_meant else None
+
+    async def _rows(self, prefix: str) -> AsyncIterator[StateRow]:
+        """Rows a page at a time; between two pages others have their turn."""
+        after = ""
+        while True:
+            rows = await self._state.query(prefix, after=after, limit=PAGE)
+            for row in rows:
+                yield row
+            if len(rows) < PAGE:
+                return
+            after = rows[-1].key
+            await asyncio.sleep(0)
 
     def _key_steps(self, request: Request, key: bytes) -> Redriving:
         if not request.drop or request.with_waiting:
@@ -226,7 +269,7 @@ class Redriver:
             case ReadHead(key):
                 return await self._head(request.handler, key)
             case ReadOldest(key):
-                rows = await self._state.query(parked_prefix(self._app, request.handler, key))
+                rows = await self._state.query(parked_prefix(self._app, request.handler, key), limit=1)
                 return read_deadletter(rows[0].fields) if rows else None
             case ReadLetter(sequence):
                 row = await self._state.get(deadletter_key(self._app, request.handler, sequence))

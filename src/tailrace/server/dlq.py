@@ -184,17 +184,17 @@ async def _carry_out(subject: Subject, arguments: Arguments, *, drop: bool) -> A
         bool(arguments.get("even_if_overtaken")), drop, bool(arguments.get("with_waiting")),
     )  # fmt: skip
     redriver = redriver_of(subject, mapping.app)
-    keys, single = await redriver.chosen(request)
+    meant = await redriver.plan(request)
     plan = {
         "handler": mapping.handler,
-        "parked_keys": len(keys),
-        "parked_changes": sum(len(found) for _, found in keys),
-        "discarded": len(single),
-        "overtaken": sum(overtaken_by(subject.engine, mapping.app, letter) is not None for letter in single),
+        "parked_keys": len(meant.keys),
+        "parked_changes": meant.changes,
+        "discarded": len(meant.letters),
+        "overtaken": meant.overtaken,
         "dry_run": bool(arguments.get("dry_run")),
     }
     yield {**plan, "state": "planned"}
-    if arguments.get("dry_run") or not (keys or single):
+    if arguments.get("dry_run") or not (meant.keys or meant.letters):
         return
     if not is_running(subject, mapping):
         if drop:

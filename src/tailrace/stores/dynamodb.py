@@ -64,21 +64,29 @@ class DynamoDbStateStore:
         item = answer.get("Item")
         return None if item is None else StateRow(key, _fields(item))
 
-    async def query(self, prefix: str) -> list[StateRow]:
-        """Every row whose key starts with the prefix, in key order. One without a whole first word reads the whole table."""
+    async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
+        """Every row whose key starts with the prefix and comes after `after`, in key order; at most `limit` of them.
+
+        One without a whole first word reads the whole table.
+        """
         word, slash, rest = prefix.partition("/")
         asked: dict[str, Any] = {"TableName": self._table, "ConsistentRead": True}
         if slash:
             asked["KeyConditionExpression"] = "pk = :pk AND begins_with(sk, :sk)"
             asked["ExpressionAttributeValues"] = {":pk": {"S": word}, ":sk": {"S": f"/{rest}"}}
+            if after > prefix and after.startswith(prefix):
+                asked["ExclusiveStartKey"] = _key(after)
+            if limit is not None:
+                asked["Limit"] = limit
         found: list[StateRow] = []
         while True:
             page = await self._call("query" if slash else "scan", **asked)
             found += [StateRow(_name(item), _fields(item)) for item in page["Items"]]
-            if "LastEvaluatedKey" not in page:
+            if "LastEvaluatedKey" not in page or (slash and limit is not None and len(found) >= limit):
                 break
             asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
-        return sorted((row for row in found if row.key.startswith(prefix)), key=lambda row: row.key)
+        wanted = (row for row in found if row.key.startswith(prefix) and row.key > after)
+        return sorted(wanted, key=lambda row: row.key)[:limit]
 
     async def transact(self, writes: Sequence[Write]) -> None:
         """All of it, or nothing. Raises: StateConflict, ApiError for a user's item, StoreError."""

@@ -123,10 +123,10 @@ class MemoryStateStore:
         fields = self._fields(key)
         return None if fields is None else StateRow(key, fields)
 
-    async def query(self, prefix: str) -> list[StateRow]:
-        """Every row whose key starts with the prefix, in key order."""
-        keys = sorted(key for key in self._rows if key.startswith(prefix))
-        return [StateRow(key, orjson.loads(self._rows[key])) for key in keys]
+    async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
+        """Every row whose key starts with the prefix and comes after `after`, in key order; at most `limit` of them."""
+        keys = sorted(key for key in self._rows if key.startswith(prefix) and key > after)
+        return [StateRow(key, orjson.loads(self._rows[key])) for key in keys[:limit]]
 
     async def transact(self, writes: Sequence[StateWrite | StateCheck | ItemWrite]) -> None:
         """All of it or nothing. Raises: StateConflict; SettingsError for a write to a table, which has no place here."""

@@ -205,9 +205,9 @@ class FaultyState:
         self._throttle()
         return await self._state.get(key)
 
-    async def query(self, prefix: str) -> list[StateRow]:
-        """Every row whose key starts with the prefix."""
-        return await self._state.query(prefix)
+    async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
+        """Rows by prefix."""
+        return await self._state.query(prefix, after=after, limit=limit)
 
     async def transact(self, writes: Sequence[StateWrite | StateCheck | ItemWrite]) -> None:
         """All of it or nothing."""

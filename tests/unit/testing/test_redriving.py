@@ -6,6 +6,7 @@ import pytest
 
 from tailrace import App, Change, Discard, Drop, Park, Retry
 from tailrace.errors import SettingsError, TailraceError, Throttled
+from tailrace.runtime import redriver
 from tailrace.testing import World
 
 
@@ -213,6 +214,25 @@ def test_a_discarded_change_that_was_not_overtaken_is_put_back() -> None:
         ground.mended = True
         assert ground.app.dlq(ground.note).redrive()["done"] == 1
         assert ground.seen == [("a", 1)]
+
+
+@pytest.mark.parametrize("policy", [Park.key, Discard()])
+def test_a_redrive_of_more_than_a_page_is_whole_and_in_order(
+    policy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redriver, "PAGE", 2)
+    ground = Ground(on_failure=policy)
+    with ground.world:
+        for n in range(1, 4):
+            for number in range(7):
+                ground.put(f"a{number}", n, bad=True)
+        ground.world.advance("10m")  # nothing but failures is an outage at first
+        plan = ground.app.dlq(ground.note).redrive(dry_run=True)
+        assert plan["parked_changes"] + plan["discarded"] == len(ground.app.dlq(ground.note)) == 21
+        ground.mended = True
+        done = ground.app.dlq(ground.note).redrive()
+        assert (done["done"], done["failed"], done["busy"]) == (21, 0, 0)
+        assert all(ground.of(f"a{number}") == [1, 2, 3] for number in range(7))
 
 
 def test_drop_keeps_nothing_and_must_be_spelled_out() -> None:

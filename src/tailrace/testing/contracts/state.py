@@ -97,6 +97,18 @@ async def queries_follow_the_prefix(store: StateStore) -> None:
         same(await store.query(prefix), expected, f"query({prefix!r})")
 
 
+async def queries_come_in_pages(store: StateStore) -> None:
+    """A query gives the rows after a key, at most as many as were asked for, as a page of the whole."""
+    keys = sorted(["lease/a", "lease/b", "lease/b/1", "lease/c", "lease/ü", "leases", "mark/a"])
+    await store.transact([StateWrite(key, {"v": 1}) for key in keys])
+    for prefix in ("lease/", "lease", ""):
+        for after in ("", "lease/", "lease/b", "lease/bb", "lease/ü", "zz"):
+            for limit in (1, 2, 100):
+                expected = [key for key in keys if key.startswith(prefix) and key > after][:limit]
+                found = [row.key for row in await store.query(prefix, after=after, limit=limit)]
+                same(found, expected, f"query({prefix!r}, after={after!r}, limit={limit})")
+
+
 async def queries_have_no_end(store: StateStore) -> None:
     """A query gives all rows, however many there are."""
     keys = [f"many/{index:05d}" for index in range(2_500)]
@@ -167,6 +179,6 @@ async def _conflict(store: StateStore, writes: Sequence[Write]) -> int | None:
 
 
 RULES: Final[tuple[Callable[[StateStore], Awaitable[None]], ...]] = (
-    rows_are_kept_as_they_are, what_is_given_is_a_copy, queries_follow_the_prefix, queries_have_no_end, conditions_are_judged,
+    rows_are_kept_as_they_are, what_is_given_is_a_copy, queries_follow_the_prefix, queries_come_in_pages, queries_have_no_end, conditions_are_judged,
     transactions_are_all_or_nothing, one_of_many_takers_wins,
 )  # fmt: skip

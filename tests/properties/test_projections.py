@@ -155,7 +155,7 @@ OPERATIONS = st.lists(
         st.tuples(st.just("put"), st.integers(0, 4), st.sampled_from(GROUPS), st.integers(0, 9)),
         st.tuples(st.just("update"), st.integers(0, 4), st.sampled_from(GROUPS), st.integers(0, 9)),
         st.tuples(st.just("delete"), st.integers(0, 4), st.just(""), st.just(0)),
-        st.tuples(st.sampled_from(("settle", "restart", "split", "6h", "30h", "rebuild")), st.just(0), st.just(""), st.just(0)),
+        st.tuples(st.sampled_from(("settle", "restart", "kill", "split", "6h", "30h", "rebuild")), st.just(0), st.just(""), st.just(0)),
     ),
     max_size=25,
 )  # fmt: skip
@@ -180,17 +180,22 @@ def test_in_the_world_too(operations: list[tuple[str, int, str, int]], seed: int
                         world.settle()
                     case "restart":
                         world.restart()
+                    case "kill":  # nobody reads from here on, for more than a day perhaps, until a restart
+                        world.kill()
                     case "split" if (
                         number == 0 and len(world.engine.shards_of(world.engine.stream_of("orders").arn)) < 4
                     ):
                         world.split("orders")
-                    case "rebuild":
+                    case "rebuild" if world._running:
                         world.settle()
                         with suppress(TailraceError):  # throttled by a fault, or one is under way
                             world._ask("projection.rebuild", {"projection": "sales"})
                     case "6h" | "30h":
                         world.advance(verb)
+            world.restart()
             world.settle()
+        world.advance("2m")  # what the stream lost is noticed within a minute
+        world.settle()
         expected: dict[str, Decimal] = {}
         for order in world.scan(Order):
             expected[order.country] = expected.get(order.country, Decimal(0)) + order.total

@@ -16,9 +16,10 @@ from tailrace.mapping.outcomes import Failed, FailedFrom, FailureKind, Outcome
 from tailrace.mapping.settings import INFINITE
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
-from tailrace.testing.simulation import APP, MAPPING, Run
+from tailrace.testing.simulation import Run
 from tailrace.testing.simulation_plan import Plan, is_wanted
 from tailrace.testing.simulation_roles import Worker
+from tailrace.testing.simulation_rows import APP, MAPPING
 
 CHECKERS = (
     "nothing is lost",
@@ -36,6 +37,7 @@ CHECKERS = (
     "what is put back comes in its order",
     "parking is bounded",
     "what no filter lets through is never handed over",
+    "what is trimmed unread is named",
 )
 
 
@@ -104,7 +106,7 @@ class Checkers:
     # ---- what happened ---------------------------------------------------------------------------------------------
 
     def started(self, worker: Worker, checkpoint: Checkpoint) -> None:
-        heads = {} if self.run is None else {head.key: head.first for head in self.run.heads()}
+        heads = {} if self.run is None else {head.key: head.first for head in self.run.rows.heads()}
         self.seen[worker.name] = Seen(checkpoint, heads=heads)
 
     def begun(self, worker: Worker, invoke: Invoke, now: Now) -> None:
@@ -209,7 +211,7 @@ class Checkers:
             self.parked_ever.add(entry.record.sequence)
             if entry.condition != "KeyParked":
                 self._by_the_policy(seen, entry, is_parked=True)
-        heads = self.run.heads()
+        heads = self.run.rows.heads()
         most = max((head.count for head in heads), default=0)
         if len(heads) > self.settings.max_keys or most > self.settings.max_per_key + 1:
             self.wrong("parking is bounded", f"{len(heads)} keys, {most} changes of one")
@@ -347,8 +349,17 @@ class Checkers:
                 is_there = is_there or sequence in self.dropped
                 if not is_there and sequence > run.trimmed[shard_id]:
                     self.wrong("nothing is lost", f"record {sequence}")
+                elif not is_there:
+                    self._is_named(run, shard_id, sequence)
             if not run.trimmed[shard_id]:
                 self._balances(run, shard_id, dead)
+
+    def _is_named(self, run: Run, shard_id: str, sequence: int) -> None:
+        ledger = run.rows.get(f"ledger/{shard_id}", {})
+        gaps = [(first, last) for first, last, _, outcome in ledger.get("ranges", ()) if outcome == "trimmed"]
+        is_named = any(first <= sequence <= last for first, last in gaps)
+        if not is_named and sequence >= ledger.get("detail_from", 0):
+            self.wrong("what is trimmed unread is named", f"record {sequence}, but {gaps}")
 
     def _balances(self, run: Run, shard_id: str, dead: set[int]) -> None:
         totals = run.rows.get(f"ledger/{shard_id}", {}).get("totals", {})

@@ -23,7 +23,7 @@ from tailrace.mapping.watermark import Watermark
 from tests.simulation.campaign import run_seed
 from tests.simulation.checkers import CHECKERS
 
-SEEDS = range(120)
+SEEDS = range(600)
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 
@@ -137,6 +137,15 @@ def a_filter_finds_nothing_in_the_body(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(filters, "matches", lambda _fields, _event: False)
 
 
+def a_gap_is_passed_over_in_silence(patch: pytest.MonkeyPatch) -> None:
+    right = ShardMachine._read_done
+
+    def wrong(self: ShardMachine, done: ReadDone) -> None:
+        right(self, replace(done, trimmed=False))
+
+    patch.setattr(ShardMachine, "_read_done", wrong)
+
+
 CANARIES: dict[str, Plant] = {
     "nothing is lost": a_read_skips_its_last_record,
     "the order of a key is kept": what_waited_comes_back_at_the_end,
@@ -153,6 +162,7 @@ CANARIES: dict[str, Plant] = {
     "what is put back comes in its order": nothing_is_ever_overtaken,
     "parking is bounded": there_is_always_room_to_park,
     "what no filter lets through is never handed over": a_filter_asks_only_the_head,
+    "what is trimmed unread is named": a_gap_is_passed_over_in_silence,
 }
 
 

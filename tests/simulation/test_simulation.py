@@ -5,14 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.__main__ import ENOUGH
 from tests.simulation.campaign import EXPECTED, Report, campaign, run_seed
-
-SEEDS = 600
-"""Enough for the rarest fault, a key that is free again meanwhile: about one seed in 300 meets it."""
 
 
 def test_six_hundred_seeds_hold_and_try_everything() -> None:
-    report = campaign(0, SEEDS)
+    report = campaign(0, ENOUGH)
     assert report.violations == []
     assert report.zeros == []
 

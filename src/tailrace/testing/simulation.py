@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Callable
 from heapq import heappop, heappush
 from random import Random
-from typing import Any, get_args
+from typing import get_args
 
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
-from tailrace.deadletters.head import Head, head_key, head_prefix, parked, read_head
+from tailrace.deadletters.head import head_key, parked, read_head
 from tailrace.deadletters.passed import passed_write
 from tailrace.leases import checkpoint as rows
 from tailrace.leases import lease as leases
-from tailrace.leases.rows import Guard, RowCheck, RowWrite
+from tailrace.leases.rows import RowWrite
 from tailrace.mapping.commands import (
     Checkpoint,
     CheckpointDone,
@@ -45,20 +45,21 @@ from tailrace.mapping.commands import (
     Wake,
     Woken,
 )  # fmt: skip
-from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
+from tailrace.mapping.outcomes import Failure, FailureKind
 from tailrace.mapping.shard import ShardMachine
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
-from tailrace.testing.simulation_plan import WALL_MS, Fault, Plan, ShardPlan
+from tailrace.testing.simulation_plan import CRASH_POINTS, RARE_POINTS, WALL_MS, Fault, Plan, ShardPlan
 from tailrace.testing.simulation_roles import Observer, Worker
+from tailrace.testing.simulation_rows import APP, MAPPING, Conflict, Rows
+from tailrace.testing.simulation_sink import HANG_MS, SimulatedSink
 
-APP, MAPPING = "app", "simulated"
 PATIENCE_MS = 1_200_000
 """How long after the last fault everything must be finished."""
-
-
-class Conflict(Exception):
-    """A guard did not hold."""
+ITERATOR_MS = 20_000
+"""How long an iterator lives: AWS's quarter of an hour, in the measure of these runs."""
+REPEATED_RATE = 0.01
+"""How often a source repeats records that it has given already."""
 
 
 class Run:
@@ -71,13 +72,13 @@ class Run:
         self.passed: Counter[type] = Counter()
         self.random = Random(made.seed ^ 0x5EED)
         self.observer = observer
-        self.rows: dict[str, dict[str, Any]] = {}
+        self.rows = Rows()
+        self.sink = SimulatedSink(made, self.random)
         self.log: dict[str, list[ChangeRecord]] = {shard.shard_id: [] for shard in made.shards}
         self.trimmed: dict[str, int] = {shard.shard_id: 0 for shard in made.shards}
         self.time_ms = 0
         self.wall_step_ms = 0
         self.steps = 0
-        self.outage_ms: dict[FailureKind, int] = {}
         self.redrivers = 0
         """How many redrives are at work."""
         self.workers: list[Worker] = []
@@ -120,12 +121,7 @@ class Run:
     def is_over(self) -> bool:
         """Every shard is finished and nobody works any more."""
         is_read = len(self.finished) == len(self.log) and not any(worker.is_alive for worker in self.workers)
-        return is_read and not self.redrivers and not self.heads()
-
-    def heads(self) -> list[Head]:
-        """Every key that is parked now."""
-        prefix = head_prefix(APP, MAPPING)
-        return [read_head(APP, MAPPING, row) for key, row in self.rows.items() if key.startswith(prefix)]
+        return is_read and not self.redrivers and not self.rows.heads()
 
     # ---- workers ---------------------------------------------------------------------------------------------------
 
@@ -136,10 +132,10 @@ class Run:
         self._names += 1
         key = leases.lease_key("app", "label", shard.shard_id)
         lease, write = leases.take(key, self.rows.get(key), f"worker-{self._names}")
-        self.transact([write])
+        self.rows.transact([write])
         watermark, ranges, finished = rows.read_checkpoint(self.rows.get(f"checkpoint/{shard.shard_id}"))
         checkpoint = Checkpoint(watermark, ranges, finished)
-        heads = tuple(ParkedHead(each.key, each.first, each.tail, each.count) for each in self.heads())
+        heads = tuple(ParkedHead(each.key, each.first, each.tail, each.count) for each in self.rows.heads())
         watched = tuple(
             (bytes.fromhex(row["key"]), row["sequence"])
             for key, row in self.rows.items()
@@ -158,7 +154,7 @@ class Run:
             return
         worker.lease, write = leases.renew(worker.lease)
         try:
-            self.transact([write])
+            self.rows.transact([write])
         except Conflict:
             self.lose(worker)
         else:
@@ -178,14 +174,21 @@ class Run:
         for command in worker.machine.step(completion, self.now):
             self.passed[type(command)] += 1
             self.carry_out(worker, command)
+            if self.dies_at(worker, "step") or not worker.is_alive:
+                return
 
     def carry_out(self, worker: Worker, command: Command) -> None:
         """What a driver would do."""
+        if self.dies_at(worker, type(command).__name__):
+            return
         match command:
             case Invoke():
                 worker.at_sink[command.id] = command
                 self.observer.begun(worker, command, self.now)
-                self.after(self.latency(), lambda: self.answer(worker, command))
+                hangs = self.sink.hangs(self.time_ms)
+                self.after(
+                    HANG_MS if hangs else self.latency(), lambda: self.answer(worker, command, hangs=hangs)
+                )
             case Park():
                 self.after(self.latency(), lambda: self.park(worker, command))
             case SaveCheckpoint():
@@ -202,10 +205,16 @@ class Run:
 
     def latency(self) -> int:
         """How long a port takes."""
-        if self.random.random() < 0.01 and self.time_ms < self.plan.heal_ms:
-            self.counts["fault slow"] += 1
-            return self.random.randrange(1, 20_000)
-        return 1 + int(self.random.random() * self.plan.latency_ms)
+        return self.sink.latency(self.time_ms)
+
+    def dies_at(self, worker: Worker, point: str) -> bool:
+        """Whether the worker dies here, where a fault has told it to."""
+        if worker.dies_at != point:
+            return False
+        worker.dies_at = ""
+        self.counts[f"fault crash-{point}"] += 1
+        self.crash(worker)
+        return True
 
     def wake(self, worker: Worker, at_ms: int) -> None:
         """Woken, unless a newer Wake replaced this one."""
@@ -251,7 +260,7 @@ class Run:
         """Answer a read, or let it wait for the next record."""
         if worker.read is not read or not worker.is_alive:
             return
-        if self.port_fails("read-failure"):
+        if self.port_fails("read-failure") or self.has_expired(worker):
             worker.read = None
             self.step(worker, ReadFailed(Failure()))
             return
@@ -262,9 +271,22 @@ class Run:
         closed = self.time_ms >= shard.closed_ms and first + len(page) == len(log)
         is_trimmed = read.after < horizon and bisect_right(log, read.after, key=_sequence) < first
         if page or closed or is_trimmed:
-            worker.read = None
+            worker.read, worker.iterator_ms = None, self.time_ms
             next_after = page[-1].sequence if page else max(read.after, horizon)
+            self.counts["fault trim-overtakes"] += is_trimmed
+            self.counts["fault close-in-flight"] += closed and bool(worker.at_sink)
+            if page and first and not is_trimmed and self.random.random() < REPEATED_RATE:
+                self.counts["fault repeated-records"] += 1
+                page = log[max(0, first - 3) : first] + page
             self.step(worker, ReadDone(page, next_after, closed, is_trimmed))
+
+    def has_expired(self, worker: Worker) -> bool:
+        """Whether the worker's iterator is too old; it takes another one then."""
+        if self.time_ms - worker.iterator_ms <= ITERATOR_MS or self.time_ms >= self.plan.heal_ms:
+            return False
+        worker.iterator_ms = self.time_ms
+        self.counts["fault iterator-expiry"] += 1
+        return True
 
     def port_fails(self, kind: str) -> bool:
         """Draw whether a port fails now."""
@@ -275,40 +297,17 @@ class Run:
 
     # ---- the sink --------------------------------------------------------------------------------------------------
 
-    def answer(self, worker: Worker, invoke: Invoke) -> None:
+    def answer(self, worker: Worker, invoke: Invoke, *, hangs: bool) -> None:
         """The sink has worked on a batch; whether anybody still listens is another question."""
         if worker.at_sink.pop(invoke.id, None) is None:
             return
-        accepted, outcome = self.judge(list(invoke.records))
+        batch = list(invoke.records)
+        accepted, outcome = (
+            self.sink.killed(batch, self.time_ms) if hangs else self.sink.answer(batch, self.time_ms)
+        )
         self.observer.answered(worker, invoke, accepted, outcome)
-        self.step(worker, InvokeDone(invoke.id, outcome))
-
-    def judge(self, batch: list[ChangeRecord]) -> tuple[list[ChangeRecord], Outcome]:
-        """What the sink accepts, and what it says."""
-        for kind, until_ms in self.outage_ms.items():
-            if self.time_ms < min(until_ms, self.plan.heal_ms):
-                return [], Failed(whole=Failure(kind, "outage", retry_after_ms=self.random.choice((0, 700))))
-        refused = {index for index, record in enumerate(batch) if self.refuses(record)}
-        if not refused:
-            return batch, Written()
-        failure = Failure(self.plan.trouble_kind, "refused")
-        self.counts["fault time-out"] += failure.kind is FailureKind.TIMEOUT
-        if self.plan.style == "whole":
-            return [], Failed(whole=failure)
-        if self.plan.style == "partial":
-            return batch[: min(refused)], FailedFrom(min(refused), failure)
-        stuck = {batch[index].key: index for index in sorted(refused, reverse=True)}
-        accepted = [record for index, record in enumerate(batch) if index < stuck.get(record.key, len(batch))]
-        return accepted, Failed(dict.fromkeys(stuck.values(), failure))
-
-    def refuses(self, record: ChangeRecord) -> bool:
-        """Whether this record fails now."""
-        left = self.plan.troubles.get(record.sequence, 0)
-        if not left or self.time_ms >= self.plan.heal_ms:
-            return False
-        if left > 0:
-            self.plan.troubles[record.sequence] = left - 1
-        return True
+        if not self.dies_at(worker, "InvokeDone"):
+            self.step(worker, InvokeDone(invoke.id, outcome))
 
     # ---- durable state ---------------------------------------------------------------------------------------------
 
@@ -327,14 +326,15 @@ class Run:
             self.step(worker, ParkDone(command.id, is_free=True))
             return
         try:
-            self.transact([worker.lease.fence, *parked(APP, MAPPING, head, letters, self.now.wall_ms)])
+            self.rows.transact([worker.lease.fence, *parked(APP, MAPPING, head, letters, self.now.wall_ms)])
         except Conflict:
             self.lose(worker)
             self.step(worker, ParkFailed(command.id, Failure()))
             return
         self.counts["fault parked-behind"] += head is not None
         self.observer.parked(worker, command)
-        self.step(worker, ParkDone(command.id))
+        if not self.dies_at(worker, "ParkDone"):
+            self.step(worker, ParkDone(command.id))
 
     def save(self, worker: Worker, command: SaveCheckpoint) -> None:
         """One transaction: fence, checkpoint, ledger, dead letters."""
@@ -358,36 +358,15 @@ class Run:
             f"checkpoint/{shard_id}", worker.lease.epoch, at.watermark, at.ranges, finished=at.finished
         )
         try:
-            self.transact([worker.lease.fence, checkpoint, RowWrite(f"ledger/{shard_id}", ledger), *dead])
+            self.rows.transact(
+                [worker.lease.fence, checkpoint, RowWrite(f"ledger/{shard_id}", ledger), *dead]
+            )
         except Conflict:
             self.lose(worker)
             return
         self.observer.saved(worker, command)
-        self.step(worker, CheckpointDone())
-
-    def transact(self, writes: list[RowWrite | RowCheck]) -> None:
-        """All or nothing. Raises: Conflict."""
-        if not all(self.holds(write.key, write.guard) for write in writes):
-            raise Conflict
-        for write in writes:
-            if isinstance(write, RowWrite):
-                if write.fields is None:
-                    self.rows.pop(write.key, None)
-                else:
-                    self.rows[write.key] = dict(write.fields)
-
-    def holds(self, key: str, guard: Guard) -> bool:
-        """Whether a guard holds of the present row."""
-        row = self.rows.get(key)
-        match guard.demand:
-            case "always":
-                return True
-            case "absent":
-                return row is None
-            case "equals":
-                return row is not None and bool(row[guard.field] == guard.value)
-            case "absent_or_less":
-                return row is None or bool(row[guard.field] < guard.value)
+        if not self.dies_at(worker, "CheckpointDone"):
+            self.step(worker, CheckpointDone())
 
     # ---- faults ----------------------------------------------------------------------------------------------------
 
@@ -397,12 +376,14 @@ class Run:
         alive = [worker for worker in self.workers if worker.is_alive]
         match fault.kind:
             case "outage":
-                self.outage_ms[FailureKind.UNAVAILABLE] = self.time_ms + fault.length_ms
+                self.sink.begin_outage(FailureKind.UNAVAILABLE, self.time_ms + fault.length_ms)
             case "throttle":
-                self.outage_ms[FailureKind.THROTTLED] = self.time_ms + fault.length_ms
+                self.sink.begin_outage(FailureKind.THROTTLED, self.time_ms + fault.length_ms)
             case "clock-step":
                 self.observer.clock_steps(self.now)
-                self.wall_step_ms += self.random.choice((-90_000, -1_000, 1_000, 90_000))
+                step_ms = self.random.choice((-90_000, -1_000, 1_000, 90_000))
+                self.counts["fault clock-forward" if step_ms > 0 else "fault clock-back"] += 1
+                self.wall_step_ms += step_ms
             case "trim":
                 for shard_id, log in self.log.items():
                     if log:
@@ -416,7 +397,7 @@ class Run:
     def redrive_what_is_left(self) -> None:
         """After the faults, until nothing is parked any more."""
         if not self.is_over:
-            heads = {head.key for head in self.heads()}
+            heads = {head.key for head in self.rows.heads()}
             if heads:
                 self.begin_redrive(self)
             for worker in list(self.workers):
@@ -429,7 +410,8 @@ class Run:
         """A fault of one worker."""
         match kind:
             case "crash":
-                self.crash(worker)
+                worker.dies_at = self.random.choice((*CRASH_POINTS, *RARE_POINTS))
+                self.dies_at(worker, "now")
             case "theft":
                 self.open(worker.shard)
             case "stop":
@@ -444,7 +426,7 @@ class Run:
         for invoke in worker.at_sink.values():
             self.counts["fault in-flight-at-crash"] += 1
             if self.random.random() < 0.5:
-                accepted, outcome = self.judge(list(invoke.records))
+                accepted, outcome = self.sink.judge(list(invoke.records), self.time_ms)
                 self.observer.answered(worker, invoke, accepted, outcome)
         worker.at_sink.clear()
         self.observer.ended(worker, "crashed")

@@ -19,11 +19,19 @@ FAULTS: Final = (
     "crash", "theft", "stop", "pause", "clock-step", "outage", "throttle", "redrive", "trim",
 )  # fmt: skip
 """Faults that have a moment; those of ports, records and latencies are drawn while the run goes on."""
+CRASH_POINTS: Final = (
+    "now", "step", "Read", "Invoke", "InvokeDone", "Park", "ParkDone", "SaveCheckpoint", "CheckpointDone",
+)  # fmt: skip
+"""Where a worker dies: between two steps, in the middle of one, before it carries out a command, before its machine hears the answer."""
+RARE_POINTS: Final = 3 * ("Park", "ParkDone")
+"""Points that few runs pass, more often."""
 DRAWN_FAULTS: Final = (
     "read-failure", "checkpoint-failure", "poison", "flaky", "time-out", "slow", "filtered", "shard-closed", "child-shard",
     "lease-lost", "in-flight-at-crash", "park-failure", "parked-at-start", "parked-behind", "free-meanwhile",
     "redriven", "redriven-lost", "redriven-late", "redrive-refused", "redrive-crash", "redrive-rival", "redrive-conflict",
     "redrive-overtaken", "redrive-letter", "redrive-busy",
+    "duplicate", "answer-lost", "hanging", "hanging-after-effect", "repeated-records", "iterator-expiry", "trim-overtakes",
+    "close-in-flight", "clock-forward", "clock-back", *(f"crash-{point}" for point in CRASH_POINTS),
 )  # fmt: skip
 WALL_MS: Final = 1_700_000_000_000
 FILTERS: Final = read_filter_criteria({

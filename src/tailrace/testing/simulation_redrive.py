@@ -33,9 +33,10 @@ from tailrace.deadletters.redriving import (
 )  # fmt: skip
 from tailrace.mapping.commands import Redriven, Released
 from tailrace.mapping.outcomes import Failed, Written
-from tailrace.testing.simulation import APP, MAPPING, Conflict, Run
+from tailrace.testing.simulation import Run
 from tailrace.testing.simulation_plan import plan
 from tailrace.testing.simulation_roles import Observer, Worker
+from tailrace.testing.simulation_rows import APP, MAPPING, Conflict
 
 
 class Redriver:
@@ -52,7 +53,7 @@ class Redriver:
     def begin(self) -> None:
         """Choose, and go on step by step."""
         run = self._run
-        keys = [head.key for head in run.heads()]
+        keys = [head.key for head in run.rows.heads()]
         self._work = [(key, put_back_key(key, self._name, lambda: run.now.wall_ms)) for key in keys]
         if run.random.random() < 0.5 and run.plan.settings.order == "key":
             prefix = deadletter_prefix(APP, MAPPING)
@@ -136,7 +137,7 @@ class Redriver:
                 return self._deliver(letter)
             case Write(rows):
                 try:
-                    run.transact(list(rows))
+                    run.rows.transact(list(rows))
                 except Conflict:
                     run.counts["fault redrive-conflict"] += 1
                     return False
@@ -153,7 +154,7 @@ class Redriver:
         return True
 
     def _deliver(self, letter: DeadLetter) -> Refusal | None:
-        accepted, outcome = self._run.judge([letter.record])
+        accepted, outcome = self._run.sink.judge([letter.record], self._run.time_ms)
         self._run.observer.put_back(letter.record, accepted=bool(accepted))
         if outcome == Written():
             return None

@@ -69,4 +69,7 @@ class Worker:
     is_alive: bool = True
     read: Read | None = None
     wake_ms: int = -1
+    iterator_ms: int = 0
+    dies_at: str = ""
+    """Where a fault lets it die; "": nowhere."""
     at_sink: dict[int, Invoke] = field(default_factory=dict)

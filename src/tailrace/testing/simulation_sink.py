@@ -1,0 +1,95 @@
+"""The sink of a simulated world: what it accepts, what it refuses, when it is out, and how long it takes.
+
+Rules of this file: it answers a batch, now; when the answer arrives, and whether anybody still listens, is simulation.py's matter. Every
+fault that happens here is counted. Called by simulation.py and simulation_redrive.py.
+"""
+
+from collections.abc import Sequence
+from random import Random
+from typing import Final
+
+from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
+from tailrace.streams.record import ChangeRecord
+from tailrace.testing.simulation_plan import Plan
+
+HANG_MS: Final = 15_000
+"""After so long a handler that hangs is killed: the time-out of a function in a process."""
+HANG_RATE: Final = 0.004
+LOST_ANSWER_RATE: Final = 0.004
+
+
+class SimulatedSink:
+    """One sink for all workers."""
+
+    def __init__(self, made: Plan, random: Random) -> None:
+        self._plan = made
+        self._random = random
+        self._outage_ms: dict[FailureKind, int] = {}
+        self._left = dict(made.troubles)
+        self._accepted: set[int] = set()
+
+    def begin_outage(self, kind: FailureKind, until_ms: int) -> None:
+        """Every batch is refused until then."""
+        self._outage_ms[kind] = until_ms
+
+    def latency(self, time_ms: int) -> int:
+        """How long a port takes."""
+        if time_ms < self._plan.heal_ms and self._random.random() < 0.01:
+            self._plan.counts["fault slow"] += 1
+            return self._random.randrange(1, 20_000)
+        return 1 + int(self._random.random() * self._plan.latency_ms)
+
+    def hangs(self, time_ms: int) -> bool:
+        """Whether a batch hangs until it is killed at its time-out."""
+        return time_ms < self._plan.heal_ms and self._random.random() < HANG_RATE
+
+    def killed(self, batch: list[ChangeRecord], time_ms: int) -> tuple[list[ChangeRecord], Outcome]:
+        """A batch that hung is killed; it may have had its effect before, but nobody knows."""
+        self._plan.counts["fault hanging"] += 1
+        if self._random.random() < 0.5:
+            self.judge(batch, time_ms)
+            self._plan.counts["fault hanging-after-effect"] += 1
+        return [], Failed(whole=Failure(FailureKind.TIMEOUT, "killed at its time-out"))
+
+    def answer(self, batch: list[ChangeRecord], time_ms: int) -> tuple[list[ChangeRecord], Outcome]:
+        """What the sink accepts as far as anybody is told, and what it says. An answer may be lost on its way."""
+        accepted, outcome = self.judge(batch, time_ms)
+        if accepted and time_ms < self._plan.heal_ms and self._random.random() < LOST_ANSWER_RATE:
+            self._plan.counts["fault answer-lost"] += 1
+            return [], Failed(whole=Failure(self._plan.trouble_kind, "the answer was lost"))
+        return accepted, outcome
+
+    def judge(self, batch: list[ChangeRecord], time_ms: int) -> tuple[list[ChangeRecord], Outcome]:
+        """What the sink accepts, and what it says."""
+        for kind, until_ms in self._outage_ms.items():
+            if time_ms < min(until_ms, self._plan.heal_ms):
+                failure = Failure(kind, "outage", retry_after_ms=self._random.choice((0, 700)))
+                return [], Failed(whole=failure)
+        refused = {index for index, record in enumerate(batch) if self._refuses(record, time_ms)}
+        accepted, outcome = self._verdict(batch, refused) if refused else (batch, Written())
+        self._note(accepted)
+        return accepted, outcome
+
+    def _verdict(self, batch: list[ChangeRecord], refused: set[int]) -> tuple[list[ChangeRecord], Outcome]:
+        failure = Failure(self._plan.trouble_kind, "refused")
+        self._plan.counts["fault time-out"] += failure.kind is FailureKind.TIMEOUT
+        if self._plan.style == "whole":
+            return [], Failed(whole=failure)
+        if self._plan.style == "partial":
+            return batch[: min(refused)], FailedFrom(min(refused), failure)
+        stuck = {batch[index].key: index for index in sorted(refused, reverse=True)}
+        accepted = [record for index, record in enumerate(batch) if index < stuck.get(record.key, len(batch))]
+        return accepted, Failed(dict.fromkeys(stuck.values(), failure))
+
+    def _note(self, accepted: Sequence[ChangeRecord]) -> None:
+        sequences = {record.sequence for record in accepted}
+        self._plan.counts["fault duplicate"] += len(sequences & self._accepted)
+        self._accepted |= sequences
+
+    def _refuses(self, record: ChangeRecord, time_ms: int) -> bool:
+        left = self._left.get(record.sequence, 0)
+        if not left or time_ms >= self._plan.heal_ms:
+            return False
+        if left > 0:
+            self._left[record.sequence] = left - 1
+        return True

@@ -5,8 +5,10 @@ this runs the engine, the worker, the sinks and the marks. More seeds: `python -
 """
 
 import asyncio
+import json
 import sys
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
@@ -14,13 +16,34 @@ from typing import Any
 import pytest
 
 from tailrace import App, Batch, Change, Discard, Retry
+from tailrace.deadletters.notice import Notice
 from tailrace.leases.rows import Guard, RowWrite
-from tailrace.ports import Page, Shard
+from tailrace.ports import Page, Shard, StateWrite
 from tailrace.runtime import effects
+from tailrace.runtime.courier import Courier, FailureDocument
 from tailrace.sources.embedded import EmbeddedSource
 from tailrace.testing import World
 
 KEYS = [f"o{number}" for number in range(12)]
+
+
+@dataclass
+class FlakyDestination:
+    """Fails at about every second document. Shape: `told` has the event ids of the records it has heard of."""
+
+    random: Random
+    told: set[str] = field(default_factory=set)
+    failed: int = 0
+
+    async def deliver(self, failure: FailureDocument) -> None:
+        """Take it, or not; sometimes it has taken it and says that it has not."""
+        is_failing = self.random.random() < 0.5
+        if not is_failing or self.random.random() < 0.2:
+            for record in json.loads(json.loads(failure.object)["payload"])["Records"]:
+                self.told.add(record["eventID"])
+        if is_failing:
+            self.failed += 1
+            raise OSError("the destination is out of order")
 
 
 @dataclass
@@ -35,6 +58,7 @@ class Drawn:
 
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
+        self.destination = FlakyDestination(Random(self.seed))
         self.poison = {self.random.choice(KEYS)} if self.random.random() < 0.7 else set()
         self.orders = self.app.table("orders", pk="id")
         self.totals = self.app.table("totals", pk="id", stream=None)
@@ -87,7 +111,7 @@ class Drawn:
                     self.totals, {"id": f"b{change.key}"}, "ADD n :one", values={":one": 1}
                 )
 
-        @app.on(orders, id="discards", on_failure=Discard(), **self.settings())
+        @app.on(orders, id="discards", on_failure=Discard(to=self.destination), **self.settings())
         def discards(change: Change) -> None:
             self.see("discards", change)
             self.refuse(change)
@@ -130,6 +154,7 @@ class Drawn:
                 if self.random.random() < 0.3:
                     world.advance(self.random.choice(("1m", "5h")))
             world.settle(within="72h")
+        world.advance("1h")  # a destination that fails is asked again
         return world
 
     def check(self, world: World) -> None:
@@ -143,6 +168,8 @@ class Drawn:
                 assert found >= count, f"{handler} lost changes of {key}: {found} of {count}"
                 if handler.__name__ in ("once", "counted"):
                     assert found == count, f"{handler} applied {key} {found} times instead of {count}"
+        kept = {letter.change.event_id for letter in world.dead_letters("discards")}
+        assert self.destination.told >= kept, "a dead letter that its destination was never told of"
         for place, seen in self.first.items():
             assert seen == sorted(seen), f"out of order: {place}"
         for key, count in self.written.items():
@@ -190,6 +217,27 @@ def test_marks_that_always_hold_are_caught(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(effects, "mark_write", unconditional)
     assert broken_worlds()
+
+
+def test_a_courier_that_forgets_what_a_destination_refused_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def forgetting(courier: Courier, key: str, notice: Notice) -> None:
+        letters = await courier._letters(notice)
+        document = courier._document(notice, letters, await courier._stream_of(notice.handler))
+        with suppress(OSError):
+            await courier._destinations[notice.handler].deliver(document)
+        await courier._state.transact([StateWrite(key, None)])
+
+    monkeypatch.setattr(Courier, "_deliver", forgetting)
+    assert broken_worlds()
+
+
+def test_the_drawn_worlds_have_destinations_that_fail() -> None:
+    failed = 0
+    for seed in range(6):
+        drawn = Drawn(seed)
+        with drawn.play():
+            failed += drawn.destination.failed
+    assert failed > 10
 
 
 if __name__ == "__main__":

@@ -57,4 +57,7 @@ def key_of(kind: str, *words: str) -> str:
     >>> key_of("lease", "my/app", "shard-1")
     'lease/my%2Fapp/shard-1'
     """
+    plain = "/".join((kind, *words))
+    if plain.count("/") == len(words) and "%" not in plain:
+        return plain  # nothing to escape, as nearly always: a tenth of a simulation went into looking
     return "/".join([kind, *(word.replace("%", "%25").replace("/", "%2F") for word in words)])

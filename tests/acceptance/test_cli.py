@@ -202,7 +202,7 @@ def test_a_taken_port_is_one_message(tmp_path: Path) -> None:
         answer = tailrace("serve", "--port", str(port), "--data", str(tmp_path / "data"))
     assert answer.returncode == 1
     assert f"Port {port}" in answer.stderr
-    assert "next: tailrace serve --port 0" in answer.stderr
+    assert "next: the same command with --port 0 (any free port)" in answer.stderr
     assert "Traceback" not in answer.stderr
 
 

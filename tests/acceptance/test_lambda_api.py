@@ -7,7 +7,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.acceptance.lambda_shop import NAMES, Shop, refused, until
+from tests.acceptance.lambda_shop import NAMES, ORDERS, Shop, refused, until
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,26 @@ def test_latest_begins_behind_what_was_written(shop: Shop, stream: str) -> None:
     )["UUID"]
     shop.put("new")
     until(shop.lines, [*before, "new"])
+    shop.client.delete_event_source_mapping(UUID=uuid)
+    until(lambda: shop.state(uuid), "gone")
+
+
+@pytest.mark.parametrize("position", ["TRIM_HORIZON", "LATEST"])
+def test_a_mapping_reads_nothing_of_the_streams_before_its_own(shop: Shop, position: str) -> None:
+    name = f"again-{position.replace('_', '-')}"
+    shop.tables.create_table(**{**ORDERS, "TableName": name})
+    shop.tables.put_item(TableName=name, Item={"id": {"S": f"{name}-before"}})
+    for specification in ({"StreamEnabled": False}, ORDERS["StreamSpecification"]):
+        shop.tables.update_table(TableName=name, StreamSpecification=specification)
+    arn = shop.tables.describe_table(TableName=name)["Table"]["LatestStreamArn"]
+    lines = shop.lines()
+    shop.tables.put_item(TableName=name, Item={"id": {"S": f"{name}-old"}})
+    uuid = shop.client.create_event_source_mapping(
+        EventSourceArn=arn, FunctionName="tally", StartingPosition=position
+    )["UUID"]
+    shop.tables.put_item(TableName=name, Item={"id": {"S": f"{name}-new"}})
+    old = [f"{name}-old"] if position == "TRIM_HORIZON" else []
+    until(shop.lines, [*lines, *old, f"{name}-new"])
     shop.client.delete_event_source_mapping(UUID=uuid)
     until(lambda: shop.state(uuid), "gone")
 

@@ -20,7 +20,7 @@ from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError, TailraceError
 from tailrace.leases.checkpoint import checkpoint_key, checkpoint_write
 from tailrace.leases.rows import key_of
-from tailrace.ports import Failed, StateWrite, StreamRef
+from tailrace.ports import Failed, Shard, StateWrite, StreamRef
 from tailrace.runtime.recursion import generations_key, pause_key
 from tailrace.runtime.tally import Tallies
 from tailrace.runtime.worker import Worker
@@ -141,18 +141,22 @@ class LambdaService:
         await self.flushed()
         self._start_task(self._carry_out(), self._handing_over)
 
-    def latest(self, mapping: EventSourceMapping, stream: StreamRef) -> list[StateWrite]:
-        """Checkpoints at the end of every shard that there is. Source: semantics §2.3 (LATEST)."""
-        now = self.engine.last_sequence
-        writes = []
-        for shard in self.engine.shards_of(stream.arn):
-            key = checkpoint_key(APP, mapping.uuid, stream.label, shard.shard_id)
-            row = checkpoint_write(
-                key, 0, now if shard.ending is None else shard.ending, (), finished=shard.ending is not None,
-                hashes=(shard.first, shard.last),
-            )  # fmt: skip
-            writes.append(StateWrite(row.key, row.fields))
-        return writes
+    def beginning(self, mapping: EventSourceMapping, stream: StreamRef) -> list[StateWrite]:
+        """Checkpoints behind what a new mapping does not read: earlier streams of the table and, with LATEST, what its own holds. Source: semantics §2.3."""
+        passed = self.engine.earlier_streams_of(mapping.table)
+        if mapping.position == "LATEST":
+            passed.append(stream)
+        return [
+            self._behind(mapping, each, shard) for each in passed for shard in self.engine.shards_of(each.arn)
+        ]
+
+    def _behind(self, mapping: EventSourceMapping, stream: StreamRef, shard: Shard) -> StateWrite:
+        row = checkpoint_write(
+            checkpoint_key(APP, mapping.uuid, stream.label, shard.shard_id), 0,
+            self.engine.last_sequence if shard.ending is None else shard.ending, (),
+            finished=shard.ending is not None, hashes=(shard.first, shard.last),
+        )  # fmt: skip
+        return StateWrite(row.key, row.fields)
 
     # ---- the worker ------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """CreateEventSourceMapping: run a function for the changes of a table's stream.
 
 Behaviour:     answers 202 in the state Creating; the mapping is a row, and runs again after a restart. LATEST begins behind everything written before
-               the answer. KMSKeyArn and MetricsConfig are kept and shown: the row is not encrypted, and events are counted without being asked.
+               the answer; earlier streams of the table are not read, whatever the position. KMSKeyArn and MetricsConfig are kept and shown: the row is not encrypted, and events are counted without being asked.
 Limits:        semantics §2.1, §2.9; five filters; 50 tags.
 Not emulated:  sources other than DynamoDB streams, versions and aliases, permissions. A
                stream that is switched off and on is followed under its new ARN; on AWS that needs a new mapping.
@@ -46,8 +46,7 @@ async def create_event_source_mapping(service: LambdaService, ask: Ask) -> Told:
         service.new_uuid(f"{arn}/{name}"), name, arn, stream.table, position, enabled, settings,
         service.engine.clock.now().wall_ms, tags=tags(payload.get("Tags") or {}),
     )  # fmt: skip
-    begins = service.latest(made, stream) if position == "LATEST" else []
-    return Told(202, orjson.dumps(await service.save(made, "Creating", *begins)))
+    return Told(202, orjson.dumps(await service.save(made, "Creating", *service.beginning(made, stream))))
 
 
 def _check_members(payload: Mapping[str, Any]) -> None:

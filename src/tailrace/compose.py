@@ -191,7 +191,7 @@ def build_worker(
         app, state=state, clock=engine.clock, source_of=lambda table: around.source(EmbeddedSource(engine, table)),
         sink_of=lambda mapping: around.sink(mapping, maker.make(mapping)),
         owner=owner, reached=reached, discovery_ms=discovery_ms, renewal_ms=renewal_ms, ended=end, tallies=tallies,
-        code_version_of=code_version,
+        code_version_of=code_version, last_sequence=lambda: engine.last_sequence,
     )  # fmt: skip
     worker.withdrawn = runners.withdraw
     worker.windows = list(windows.values())

@@ -35,6 +35,7 @@ MAPPING: Final = {
     "max_ranges": "How many settled ranges one checkpoint keeps above its watermark; at the bound reading waits.",
     "tumbling_window_ms": "Length of a function's tumbling windows (1 to 900 seconds); 0: none.",
     "tumbling_idle_ms": "How long after its end, and after the last answer of the source, the window of a shard without news is closed.",
+    "starts_at_end": '`StartingPosition="LATEST"` of a function: a new mapping begins behind what the stream holds.',
     "max_generations": "How many changes of its own, one caused by the other, a handler is called for before it is paused as a loop.",
 }
 ENGINE: Final = {

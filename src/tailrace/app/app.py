@@ -24,7 +24,7 @@ from tailrace.app.on_failure import Discard, Park, Policy, settings_of
 from tailrace.app.operations import Ask, DeadLetters
 from tailrace.app.projected import Projected
 from tailrace.app.projection import UNSET, Swap, declared_by, projection_of
-from tailrace.app.retry import Retry
+from tailrace.app.retry import Retry, check_retry
 from tailrace.app.sinking import check_sink_shape, check_snapshot, check_takes_sink, sink_id
 from tailrace.app.table import EVENTS, Changes, KeyType, Table
 from tailrace.app.timeout import check_timeout, is_async
@@ -37,7 +37,7 @@ from tailrace.streams.record import ViewType
 
 SETTINGS: Final = {field.name for field in fields(MappingSettings)} - {
     "id", "order", "accepts", "maximum_retry_attempts", "backoff", "report_batch_item_failures", "parallelization_factor",
-    "on_failure", "max_keys", "max_per_key",
+    "on_failure", "max_keys", "max_per_key", "starts_at_end",
 }  # fmt: skip
 """What a handler may set by keyword, beside what has a word of its own (`retry=`, `where=`, `on_failure=`)."""
 T = TypeVar("T")
@@ -453,6 +453,7 @@ class App:
     ) -> MappingSettings:  # fmt: skip
         _check_names(name, settings)
         try:
+            check_retry(retry)
             return MappingSettings(
                 name, maximum_retry_attempts=retry.retries, backoff=retry.settings(),
                 accepts=filter_of(changes, where), **settings_of(on_failure), **settings,

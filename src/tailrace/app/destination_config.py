@@ -34,21 +34,22 @@ def destination_arn(given: Any) -> str | None:
             raise SettingsError(f"DestinationConfig: {given!r} is not allowed; it is {FORM}")
     match failure:
         case {"Destination": str(arn), **rest} if not rest:
-            return _checked(arn)
+            check_arn("DestinationConfig", arn)
+            return arn
         case dict() if not failure:
             return None
         case _:
             raise SettingsError(f"DestinationConfig: {given!r} is not allowed; it is {FORM}")
 
 
-def _checked(arn: str) -> str:
+def check_arn(name: str, arn: str) -> None:
+    """Require a destination that Lambda takes. Raises: SettingsError."""
     if len(arn) > LONGEST or not ARN(arn):
         raise SettingsError(
-            f"DestinationConfig: {arn!r} is not allowed; it is the ARN of an SQS queue, an SNS topic or an S3 bucket, "
+            f"{name}: {arn!r} is not allowed; it is the ARN of an SQS queue, an SNS topic or an S3 bucket, "
             f"of at most {LONGEST} letters"
         )
     if arn.endswith(".fifo"):
         raise SettingsError(
-            f"DestinationConfig: {arn!r} is not allowed; a FIFO queue or topic is no on-failure destination on AWS either"
+            f"{name}: {arn!r} is not allowed; a FIFO queue or topic is no on-failure destination on AWS either"
         )
-    return arn

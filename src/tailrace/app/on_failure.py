@@ -7,6 +7,7 @@ spelled out. Used by app.py, `explain` and compose.
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, TypeAlias
 
+from tailrace.app.destination_config import check_arn
 from tailrace.errors import SettingsError
 from tailrace.mapping.settings import BOUNDS, OnFailure
 
@@ -49,10 +50,22 @@ Park.key = Park()
 class Discard:
     """The change is kept as a dead letter, and its key goes on without it; `to` is told, as Lambda's on-failure destination.
 
-    Shape:   `to` is a destination of `tailrace.sinks` (Sqs, Sns, S3, Directory), or None.
+    Shape:   `to` is a destination of `tailrace.sinks` (Sqs, Sns, S3, Directory), the ARN of a queue, topic or bucket, or None.
     """
 
     to: Any = None
+
+    def __post_init__(self) -> None:
+        match self.to:
+            case None:
+                return
+            case str() as arn:
+                check_arn("Discard: to", arn)
+            case other if not callable(getattr(other, "deliver", None)):
+                raise SettingsError(
+                    f"Discard: to: {other!r} is not allowed; it is a destination of tailrace.sinks (Sqs, Sns, S3, Directory), an ARN, or "
+                    "anything with `async def deliver(self, failure)`"
+                )
 
 
 @dataclass(frozen=True, slots=True)

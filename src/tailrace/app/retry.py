@@ -50,4 +50,15 @@ class Retry:
             raise SettingsError(
                 f"backoff: {self.backoff!r} is not allowed; write the first wait and the longest, as in 1s..5m"
             )
-        return Backoff(milliseconds(first), self.factor, milliseconds(longest))
+        found = Backoff(milliseconds(first), self.factor, milliseconds(longest))
+        if found.base_ms > found.cap_ms:
+            raise SettingsError(
+                f"backoff: {self.backoff!r} is not allowed; the first wait is longer than the longest"
+            )
+        return found
+
+
+def check_retry(given: object) -> None:
+    """Require a Retry. Raises: SettingsError."""
+    if not isinstance(given, Retry):
+        raise SettingsError(f'retry: {given!r} is not allowed; write Retry(5) or Retry(5, backoff="1s..5m")')

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from tailrace.leases.rows import VERSION, Guard, RowWrite, key_of, readable
-from tailrace.streams.shards import HASHES
+from tailrace.streams.shards import HASHES, Shard
 
 WITH_WINDOW: Final = 2
 """The format of a checkpoint with a tumbling window."""
@@ -51,6 +51,14 @@ def checkpoint_write(
     if window is not None:
         fields |= {"v": WITH_WINDOW, "window": list(window)}
     return RowWrite(key, fields)
+
+
+def behind(key: str, shard: Shard, last_sequence: int) -> RowWrite:
+    """The checkpoint of a mapping that reads nothing of what a shard holds now. Source: semantics §2.3 (LATEST)."""
+    end = last_sequence if shard.ending is None else shard.ending
+    return checkpoint_write(
+        key, 0, end, (), finished=shard.ending is not None, hashes=(shard.first, shard.last)
+    )
 
 
 def read_checkpoint(fields: Mapping[str, Any] | None) -> tuple[int, tuple[Range, ...], bool]:

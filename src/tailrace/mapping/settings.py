@@ -98,6 +98,8 @@ class MappingSettings:
     """Windows of the records' own time, whose state a function carries on; 0: none. Only with one lane."""
     tumbling_idle_ms: int = 2_000
     """How long after its end, and after the source was last heard, the window of a shard without news is closed."""
+    starts_at_end: bool = False
+    """A new mapping begins behind what the stream holds (LATEST), not with its oldest record (TRIM_HORIZON)."""
     max_generations: int = 16
     """How many of its own changes in one line of descent a handler is called for, before it is paused as a loop."""
 
@@ -169,7 +171,7 @@ class MappingSettings:
             ours = _from_aws(name, value) if name in AWS_NAMES else {name: value}
             if not ours.keys() <= known:
                 raise SettingsError(
-                    f"{name}: no such setting; there are {', '.join(sorted((*AWS_NAMES, 'FilterCriteria')))}"
+                    f"{name}: no such setting; there are {', '.join(sorted((*AWS_NAMES, *OTHERS)))}"
                 )
             values.update(ours)
         return cls(id, **values)
@@ -202,7 +204,11 @@ AWS_NAMES: Final[Mapping[str, str]] = {
     "BisectBatchOnFunctionError": "bisect_batch_on_function_error",
     "FunctionResponseTypes": "report_batch_item_failures",
     "TumblingWindowInSeconds": "tumbling_window_ms",
+    "StartingPosition": "starts_at_end",
 }
+POSITIONS: Final = ("TRIM_HORIZON", "LATEST")
+OTHERS: Final = ("FilterCriteria", "DestinationConfig", "Timeout", "MemorySize", "Environment")
+"""What a function is given besides, and others read."""
 
 
 def _from_aws(name: str, value: object) -> dict[str, object]:
@@ -219,6 +225,12 @@ def _from_aws(name: str, value: object) -> dict[str, object]:
                 f"{name}: {value!r} is not allowed; it is [] or [{'ReportBatchItemFailures'!r}]"
             )
         value = bool(value)
+    elif name == "StartingPosition":
+        if value not in POSITIONS:
+            raise SettingsError(
+                f"{name}: {value!r} is not allowed; of a DynamoDB stream it is 'TRIM_HORIZON' or 'LATEST'"
+            )
+        value = value == "LATEST"
     elif name == "BisectBatchOnFunctionError":
         if not isinstance(value, bool):
             raise SettingsError(f"{name}: {value!r} is not allowed; it is true or false")

@@ -13,6 +13,7 @@ from typing import Final
 from tailrace.app.app import App
 from tailrace.app.app import Mapping as Handler
 from tailrace.errors import PortError, SettingsError, SourceError
+from tailrace.leases.checkpoint import behind, checkpoint_key
 from tailrace.leases.rows import VERSION, key_of
 from tailrace.mapping.commands import Completion, LeaseLost, Pause, Released, Resume
 from tailrace.mapping.reader import Budget
@@ -82,7 +83,7 @@ class Worker:
     def __init__(
         self, app: App, *, state: StateStore, clock: Clock, source_of: Callable[[str], Source],
         sink_of: Callable[[Handler], Sink], owner: str, discovery_ms: int, renewal_ms: int,
-        code_version_of: Callable[[Handler], str] = lambda _: "", reached: PointReached = pass_by, ended: Callable[[], Awaitable[None]] | None = None,
+        last_sequence: Callable[[], int] = lambda: 0, code_version_of: Callable[[Handler], str] = lambda _: "", reached: PointReached = pass_by, ended: Callable[[], Awaitable[None]] | None = None,
         tallies: Tallies | None = None,
     ) -> None:  # fmt: skip
         self.app = app
@@ -90,6 +91,7 @@ class Worker:
         self._clock = clock
         self.tallies = tallies or Tallies()
         self._discovery_ms = discovery_ms
+        self._last_sequence = last_sequence
         self._code_version_of = code_version_of
         self._code_versions: dict[str, str] = {}
         self._reached = reached
@@ -218,13 +220,15 @@ class Worker:
     # ---- life ------------------------------------------------------------------------------------------------------
 
     async def check(self) -> None:
-        """Make sure that no handler has lost its name. Raises: SettingsError (architecture §5.12), StoreError."""
+        """Make sure that no handler has lost its name, and write down the new ones. Raises: SettingsError (architecture §5.12), StoreError."""
+        begun: set[str] = set()
         known = {mapping.id for mapping in self.app.mappings}
         projections = {
             mapping.projection.id for mapping in self.app.mappings if mapping.projection is not None
         }
         for row in await self._state.query(key_of("mapping", self.app.name, "")):
             name = str(row.fields["id"])
+            begun.add(name)
             projection = name.rpartition("@v")[0]
             if projection in projections:
                 continue  # an earlier version: what it has not handled the new one reads from the table's items
@@ -244,7 +248,22 @@ class Worker:
                        {"v": VERSION, "id": mapping.id, "table": mapping.table.name,
                         **({"only_counts": True} if mapping.only_counts else {})})
             for mapping in self.app.mappings
+        ] + [
+            each for table in self._tables for handler in table.handlers
+            if handler.settings.starts_at_end and handler.id not in begun
+            for each in await self._behind(table, handler)
         ])  # fmt: skip
+
+    async def _behind(self, table: _Table, handler: Handler) -> list[StateWrite]:
+        """Checkpoints behind everything that the table's streams hold."""
+        followed = await self._followed(table)
+        places = [
+            (checkpoint_key(self.app.name, handler.id, stream.label, shard.shard_id), shard)
+            for stream, shards in followed
+            for shard in shards
+        ]
+        rows = [behind(key, shard, self._last_sequence()) for key, shard in places]
+        return [StateWrite(row.key, row.fields) for row in rows]
 
     async def run(self) -> None:
         """Run until `stop`. Raises: what a driver raises that is no failure of a handler; what cleaning up raises."""

@@ -18,7 +18,7 @@ from tailrace.app.function_settings import CodePlace, FunctionSettings, NamedFun
 from tailrace.app.table import Table
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError, TailraceError
-from tailrace.leases.checkpoint import checkpoint_key, checkpoint_write
+from tailrace.leases.checkpoint import behind, checkpoint_key
 from tailrace.leases.rows import key_of
 from tailrace.ports import Failed, Shard, StateWrite, StreamRef
 from tailrace.runtime.recursion import generations_key, pause_key
@@ -151,11 +151,8 @@ class LambdaService:
         ]
 
     def _behind(self, mapping: EventSourceMapping, stream: StreamRef, shard: Shard) -> StateWrite:
-        row = checkpoint_write(
-            checkpoint_key(APP, mapping.uuid, stream.label, shard.shard_id), 0,
-            self.engine.last_sequence if shard.ending is None else shard.ending, (),
-            finished=shard.ending is not None, hashes=(shard.first, shard.last),
-        )  # fmt: skip
+        key = checkpoint_key(APP, mapping.uuid, stream.label, shard.shard_id)
+        row = behind(key, shard, self.engine.last_sequence)
         return StateWrite(row.key, row.fields)
 
     # ---- the worker ------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tailrace import App, Batch, Change, Retry
+from tailrace import App, Batch, Change, Discard, Retry
 from tailrace.app.app import Mapping
 from tailrace.app.filtering import Filter
 from tailrace.app.table import Changes, Table
@@ -119,6 +119,12 @@ REFUSED: list[tuple[str, Callable[[App, Any], object], str]] = [
     ("a back-off that is none", lambda app, orders: Retry(backoff="1s"), "1s..5m"),
     ("a duration that is none", lambda app, orders: Retry(backoff="1..2"), "no duration"),
     ("fewer retries than none", lambda app, orders: Retry(-2), "retries: -2"),
+    ("a number for a retry", lambda app, orders: app.on(orders, retry=5)(handler), "retry: 5 is not allowed; write Retry"),  # type: ignore[arg-type]
+    ("a first wait beyond the longest", lambda app, orders: Retry(backoff="5m..1s"), "the first wait is longer than the longest"),
+    ("a destination that is none", lambda app, orders: Discard(to="late"), "Discard: to: 'late' is not allowed; it is the ARN of"),
+    ("a FIFO queue for a destination", lambda app, orders: Discard(to="arn:aws:sqs:us-east-1:1:q.fifo"), "FIFO"),
+    ("a destination that cannot deliver", lambda app, orders: Discard(to=5), "async def deliver"),
+    ("a position of Kinesis", lambda app, orders: app.function(lambda_handler, orders, StartingPosition="AT_TIMESTAMP"), "StartingPosition"),
     ("half a retry", lambda app, orders: Retry(1.5), "retries: 1.5"),  # type: ignore[arg-type]
 ]  # fmt: skip
 

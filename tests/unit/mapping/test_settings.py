@@ -84,7 +84,8 @@ def test_the_names_of_aws_are_read_in_their_units() -> None:
         ({"MaximumRecordAgeInSeconds": 59}, "MaximumRecordAgeInSeconds: 59 is not allowed; it is -1, or a whole number from 60 to 604800"),
         ({"FunctionResponseTypes": ["Other"]}, "FunctionResponseTypes: ['Other'] is not allowed"),
         ({"BisectBatchOnFunctionError": "yes"}, "BisectBatchOnFunctionError: 'yes' is not allowed; it is true or false"),
-        ({"BatchSizes": 3}, "BatchSizes: no such setting; there are BatchSize, "),
+        ({"StartingPosition": "AT_TIMESTAMP"}, "StartingPosition: 'AT_TIMESTAMP' is not allowed; of a DynamoDB stream it is 'TRIM_HORIZON' or 'LATEST'"),
+        ({"BatchSizes": 3}, "BatchSizes: no such setting; there are BatchSize, BisectBatchOnFunctionError, DestinationConfig, Environment, "),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_refused_in_the_name_of_aws(values: dict[str, Any], text: str) -> None:

@@ -1,6 +1,7 @@
 """What is wrong with an app is refused when it is loaded, in words that name the handler and say how to fix it: a test for each refusal."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -8,9 +9,10 @@ from typing import Annotated, Any
 
 import pytest
 
-from tailrace import App, Attribute, Batch, Change, Depends, Item, by_ttl, changed, new, old
+from tailrace import App, Attribute, Batch, Change, Depends, Item, Park, by_ttl, changed, new, old, sinks
+from tailrace.app.item import entity_of
 from tailrace.app.table import Table
-from tailrace.errors import SettingsError
+from tailrace.errors import ItemError, SettingsError
 
 app = App("shop")
 shop = app.table("shop", pk="pk", sk="sk")
@@ -28,6 +30,12 @@ class Order(Item, table=shop, pk="ORDER#{id}", sk="META"):
     colour: Colour = Colour.RED
 
 
+class Line(Item, table=shop, pk="ORDER#{order}", sk="{kind}#{number:04}"):
+    order: str
+    kind: str
+    number: int
+
+
 class Customer(Item, table=shop, pk="CUSTOMER#{id}", sk="META"):
     id: str
     name: str = ""
@@ -35,6 +43,11 @@ class Customer(Item, table=shop, pk="CUSTOMER#{id}", sk="META"):
 
 class Loose(Item):
     x: int = 0
+
+
+@dataclass
+class Twin:
+    id: str
 
 
 def handler(change: Change[Order]) -> None: ...
@@ -160,6 +173,19 @@ HANDLERS: list[tuple[str, Callable[[], object], str]] = [
     ("a back-fill", lambda: app.sink(Order, Sink(), snapshot=True), "snapshot=True does not work yet.*24 hours"),
     ("a second sink", lambda: [app.sink(sunk, Sink()), app.sink(sunk, Sink())], "has a sink already"),
     ("a sink of a batch", lambda: app.sink(batched, Sink()), "no handler of single changes"),
+    ("a handler that Python cannot read", lambda: app.on(shop)(min), "handler 'min'.*: its signature cannot be read"),
+    ("a dependency in place of a type", lambda: app.on(Order)(bare), r"mail: write Annotated\[the type, Depends\(provider\)\]"),
+    ("an entity twice", lambda: [app.entity(Twin, shop, pk="TWIN#{id}", sk="META"), app.entity(Twin, shop, pk="T#{id}", sk="META")],
+     "Twin is declared twice in table 'shop'"),
+    ("dead letters of no handler", lambda: app.dlq(print), "dlq: <built-in function print> is no handler of app 'shop'"),
+    ("dead letters of one of two", lambda: app.dlq(double), "is several handlers of app 'shop'"),
+    ("a projection that Python cannot read", lambda: app.projection()(min), "projection 'min'.*: its signature cannot be read"),
+    ("a state that is not there", lambda: app.projection()(stateless), "projection 'stateless'"),
+    ("a projection without data", lambda: app.projected("nothing"), "projected: app 'shop' is declared and not connected to any data"),
+    ("no room to park", lambda: Park(max_keys=0), "Park: max_keys: 0 is not allowed; it is a whole number from 1 to"),
+    ("a truth value as a bound", lambda: Park(max_per_key=True), "Park: max_per_key: True is not allowed"),
+    ("a webhook of no place", lambda: sinks.Webhook("shop.example"), "'shop.example' is not allowed; it begins with https:// or http://"),
+    ("a secret that is none", lambda: sinks.Webhook("https://shop.example", secret="whsec_?"), "no base64"),
     ("a sink of one of two", lambda: app.sink(double, Sink()), "declared 2 times: name one by its id: 'two', 'one'"),
 ]  # fmt: skip
 
@@ -168,6 +194,8 @@ def only_mail(mail: Annotated[str, Depends(mailer)]) -> None: ...
 def two(change: Change[Order], mail: str) -> None: ...
 def by_default(change: Change[Order], mail: str = Depends(mailer)) -> None: ...  # type: ignore[assignment]
 def unprovided(change: Change[Order], mail: Annotated[str, Depends]) -> None: ...
+def bare(change: Change[Order], mail: Depends(mailer)) -> None: ...  # type: ignore[valid-type]
+def stateless(total: "NotThere", order: Order, sign: int) -> Any: ...  # type: ignore[name-defined]  # noqa: F821
 def deep(change: Change[Order], mail: Annotated[str, Depends(first_of_two)]) -> None: ...
 def endless(change: Change[Order], mail: Annotated[str, Depends(wants_itself)]) -> None: ...
 def unknown_name(change: Change[Order], mail: "Annotated[Nowhere, Depends(mailer)]") -> None: ...  # type: ignore[name-defined]  # noqa: F821
@@ -210,6 +238,8 @@ PREDICATES: list[tuple[str, Callable[[], object], str]] = [
     ("and", lambda: (new(Order.status) == "a") and (new(Order.total) > 1), "write & for and"),
     ("brackets that are missing", lambda: new(Order.status) == "a" & changed(Order.total), "brackets"),  # type: ignore[operator]
     ("a comparison without brackets", lambda: changed(Order.status) & new(Order.status) == "a", "brackets"),  # type: ignore[operator]
+    ("brackets that are missing around or", lambda: new(Order.status) == "a" | changed(Order.total), "brackets"),  # type: ignore[operator]
+    ("one of the values before", lambda: new(Order.status).in_(old(Order.status)), "is no constant"),  # type: ignore[arg-type]
     ("a value of another type", lambda: new(Order.total) > "100", "Order.total is Decimal, and '100' is no value of it"),  # type: ignore[operator]
     ("a float", lambda: new(Order.total) == 0.1, r"write Decimal\('0.1'\)"),  # type: ignore[arg-type]
     ("a number for a text", lambda: new(Order.status) == 5, "Order.status is str, and 5 is no value of it"),
@@ -231,6 +261,21 @@ PREDICATES: list[tuple[str, Callable[[], object], str]] = [
 def test_a_wrong_predicate_is_refused_where_it_is_written(declare: Callable[[], object], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         declare()
+
+
+KEYS: list[tuple[str, Callable[[], object], str]] = [
+    ("a part that is missing", lambda: entity_of(Order).key_item({}), "Order: id= is missing: the key ORDER#{id}, META is made of it"),
+    ("a part that is none", lambda: entity_of(Order).key_item({"id": 5}), "Order"),
+    ("a part that ends its place", lambda: entity_of(Line).key_item({"order": "a", "kind": "x#1", "number": 3}), "Line"),
+    ("a value that is none", lambda: entity_of(Order).model.attribute_value("total", "ten"), r"Order\.total: "),
+    ("a number that is too long", lambda: entity_of(Order).model.attribute_value("total", Decimal("1" * 39)), r"Order\.total: .*38 significant digits"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "words"), [each[1:] for each in KEYS], ids=[each[0] for each in KEYS])
+def test_a_value_that_has_no_place_is_refused_with_its_field(make: Callable[[], object], words: str) -> None:
+    with pytest.raises(ItemError, match=words):
+        make()
 
 
 def test_a_field_that_is_not_there_is_an_attribute_error_with_the_nearest_one() -> None:

@@ -88,12 +88,8 @@ class Calls:
             self.failed(index, failure)
 
 
-class HandlerSink:
-    """`@app.on`: the handler is called for one change at a time, in order.
-
-    Guarantee: changes of one item one after the other, each with its transaction committed before the next one's call;
-               after a failure the later ones of that item in the batch are not attempted.
-    """
+class Prepared:
+    """What the sinks of handlers have in common: the handler, what it needs, where its effects and values go."""
 
     def __init__(
         self,
@@ -116,6 +112,14 @@ class HandlerSink:
     def suppressed(self) -> int:
         """Transactions that were applied before, by this worker or by one before it."""
         return self._effects.suppressed
+
+
+class HandlerSink(Prepared):
+    """`@app.on`: the handler is called for one change at a time, in order.
+
+    Guarantee: changes of one item one after the other, each with its transaction committed before the next one's call;
+               after a failure the later ones of that item in the batch are not attempted.
+    """
 
     async def write(self, batch: Batch) -> Outcome:
         """Call the handler for every record."""
@@ -165,29 +169,8 @@ class HandlerSink:
                 calls.succeeded(each, value)
 
 
-class BatchSink:
+class BatchSink(Prepared):
     """`@app.batch`: the handler is called with the whole batch, so a failure is the whole batch's."""
-
-    def __init__(
-        self,
-        mapping: Mapping,
-        effects: Effects,
-        reached: PointReached = pass_by,
-        needed: Dependencies | None = None,
-    ) -> None:
-        self._mapping = mapping
-        self._needed = needed or Dependencies()
-        self._timeout_s = mapping.timeout_s
-        self._filter = filter_of(mapping)
-        self._effects = effects
-        self._causes = effects.causes
-        self._outputs = Outputs(mapping.id, mapping.sink)
-        self._reached = reached
-
-    @property
-    def suppressed(self) -> int:
-        """Transactions that were applied before, by this worker or by one before it."""
-        return self._effects.suppressed
 
     async def write(self, batch: Batch) -> Outcome:
         """Call the handler once."""

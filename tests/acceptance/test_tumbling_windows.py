@@ -103,13 +103,16 @@ def test_a_final_invoke_that_is_given_up_keeps_its_state_and_is_told(monkeypatch
     with world:
         put(app, world, "a")
         world.advance("5m")
-        rows = world.loop.run_until_complete(world._running[0].worker._state.query("lost-window/"))
+        (lost,) = app.dlq("count").windows()
+        assert app.dlq("count").where(key="a").windows() == [], "a choice among changes is none of windows"
+        assert len(app.dlq("count")) == 0
         put(app, world, "b")
-    (row,) = rows
-    assert (row.fields["state"], row.fields["attempts"], row.fields["condition"]) == (
-        '{"count":1}', 2, "RetryAttemptsExhausted",
-    )  # fmt: skip
-    assert "not now" in row.fields["traceback"]
+    assert (lost["state"], lost["attempts"], lost["condition"]) == (
+        '{"count":1}',
+        2,
+        "RetryAttemptsExhausted",
+    )
+    assert "not now" in lost["traceback"]
     assert counting.told()[-1] == (1, {}, False), "the next window begins anew"
     ((message, whole),) = kept.documents
     final = counting.events[1]

@@ -49,6 +49,10 @@ class DeadLetters:
         found: list[Mapping[str, Any]] = next(self._listed())["groups"]
         return found
 
+    def windows(self) -> list[Mapping[str, Any]]:
+        """Tumbling windows that a function was given up on in their final invoke, each with the state that it would have been given."""
+        return [each for part in self._listed() for each in part.get("windows", ())]
+
     def show(self, event_id: str) -> Mapping[str, Any]:
         """One of them whole, with what waits behind it. Raises: TailraceError."""
         return self._last("dlq.show", {"event_id": event_id})

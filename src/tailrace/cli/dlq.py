@@ -212,30 +212,60 @@ def outcome(last: Mapping[str, Any], verb: str) -> Iterator[str]:
 
 
 def json_listed(first: Mapping[str, Any], pages: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """One JSON object in pieces: its letters may be more than memory holds."""
+    """One JSON object in pieces: its letters may be more than memory holds. The windows come last."""
     yield f'{json.dumps(first)[:-1]}, "letters": ['
-    comma = ""
+    comma, is_at_windows = "", False
     for page in pages:
-        for each in page["letters"]:
+        if "windows" in page and not is_at_windows:
+            yield '], "windows": ['
+            comma, is_at_windows = "", True
+        for each in page.get("letters", ()) or page.get("windows", ()):
             yield comma + json.dumps(each)
             comma = ", "
-    yield "]}\n"
+    yield "]}\n" if is_at_windows else '], "windows": []}\n'
 
 
 def listed(first: Mapping[str, Any], pages: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Groups, then letters as they come."""
-    if not first["count"]:
+    if not first["count"] and not first["lost_windows"]:
         yield "Nothing was given up."
         return
+    windows: list[str] = []
+    if first["count"]:
+        yield from _letters(first, pages, windows)
+    else:
+        windows += [text for page in pages for each in page["windows"] for text in _window(each)]
+    yield from windows
+
+
+def _letters(
+    first: Mapping[str, Any], pages: Iterable[Mapping[str, Any]], windows: list[str]
+) -> Iterator[str]:
+    """Groups and letters; what is said of windows is kept for later."""
     for group in first["groups"]:
         yield click.style(f"{group['count']} × {shown(printable(group['fingerprint']))}", bold=True)
         since = format_instant(group["first_failure_ms"])
         yield f"    {printable(group['handler'])}, from {since} to {format_instant(group['last_failure_ms'])}"
     yield ""
     heading = ("HANDLER", "ITEM", "CHANGE", "STATE", "ATTEMPTS", "EVENT ID", "ERROR")
-    yield from aligned_pages(heading, ([_row(each) for each in page["letters"]] for page in pages))
+    yield from aligned_pages(heading, _rows(pages, windows))
     yield ""
     yield f"  {click.style('next:', fg='cyan')} tailrace dlq show EVENT_ID, tailrace dlq redrive HANDLER"
+
+
+def _rows(pages: Iterable[Mapping[str, Any]], windows: list[str]) -> Iterator[list[tuple[str, ...]]]:
+    for page in pages:
+        if "letters" in page:
+            yield [_row(each) for each in page["letters"]]
+        windows += [text for each in page.get("windows", ()) for text in _window(each)]
+
+
+def _window(each: Mapping[str, Any]) -> Iterator[str]:
+    """A tumbling window whose final invoke was given up."""
+    span = f"{format_instant(each['start_ms'])} to {format_instant(each['end_ms'])}"
+    yield f"{printable(each['handler'])}: the final call of the window from {span} was given up after {each['attempts']} attempts ({each['condition']})"
+    yield f"    {shown(printable(each['error'].partition(chr(10))[0]))}; in {each['shard_id']}"
+    yield f"    the state it would have been given: {shown(printable(each['state']))}"
 
 
 def _row(each: Mapping[str, Any]) -> tuple[str, ...]:

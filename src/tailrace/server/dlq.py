@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tailrace.deadletters.entry import DeadLetter
+from tailrace.deadletters.lost_window import lost_window_prefix, read_lost_window
 from tailrace.deadletters.redrive import Choice, Groups, fingerprint, interval_ms, item_words, read_choice
 from tailrace.engine.engine import Engine
 from tailrace.engine.state import EngineStateStore
@@ -59,7 +60,10 @@ def entry_value(engine: Engine, mapping: MappingName, letter: DeadLetter) -> dic
 
 @verb("dlq.ls")
 async def dlq_ls(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
-    """Arguments: handler (None: all), where. Answers the groups that look alike and how many letters there are, then the letters in pages."""
+    """Arguments: handler (None: all), where. Answers the groups that look alike and how many letters there are, then the letters in pages.
+
+    The windows that a function was given up on in their final invoke come last, one by one, unless `where` chooses among changes.
+    """
     choice, engine = choice_of(arguments), subject.engine
     mappings = declared(subject) if arguments.get("handler") is None else [named(subject, arguments)]
     groups: list[dict[str, Any]] = []
@@ -71,11 +75,16 @@ async def dlq_ls(subject: Subject, arguments: Arguments) -> AsyncGenerator[objec
             for words, group in found.largest_first()
         ]
         count += found.letters
-    yield {"groups": groups, "count": count}
+    windowed = [] if arguments.get("where") else mappings
+    lost = sum(engine.state_count(lost_window_prefix(each.app, each.handler)) for each in windowed)
+    yield {"groups": groups, "count": count, "lost_windows": lost}
     for mapping in mappings:
         async for page in paged(letters(engine, mapping.app, mapping.handler)):
             if values := [entry_value(engine, mapping, each) for each in page if is_meant(choice, each)]:
                 yield {"letters": values}
+    for mapping in windowed:
+        for row in engine.state_rows(lost_window_prefix(mapping.app, mapping.handler), 1):
+            yield {"windows": [asdict(read_lost_window(row.fields))]}
 
 
 async def _grouped(engine: Engine, mapping: MappingName, choice: Choice) -> Groups:

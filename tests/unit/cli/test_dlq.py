@@ -1,0 +1,48 @@
+"""`tailrace dlq ls` in words and as JSON, with letters, windows, both and nothing."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tailrace.cli.dlq import json_listed, listed
+
+LETTER = {
+    "handler": "count", "table": "orders", "key": "a", "event_name": "INSERT", "state": "discarded", "overtaken_by": None,
+    "attempts": 2, "event_id": "4f0c", "error": "ValueError: no",
+}  # fmt: skip
+WINDOW = {
+    "handler": "count", "shard_id": "shardId-1", "start_ms": 1_767_225_600_000, "end_ms": 1_767_225_660_000, "state": '{"count":3}',
+    "attempts": 2, "condition": "RetryAttemptsExhausted", "error": "ValueError: not now\nmore",
+}  # fmt: skip
+GROUP = {
+    "count": 1, "fingerprint": "ValueError: no", "handler": "count", "first_failure_ms": 1_767_225_600_000,
+    "last_failure_ms": 1_767_225_600_000,
+}  # fmt: skip
+
+
+def parts(letters: int, windows: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What the verb answers."""
+    first = {"groups": [GROUP] * letters, "count": letters, "lost_windows": windows}
+    return first, [{"letters": [LETTER]}] * letters + [{"windows": [WINDOW]}] * windows
+
+
+@pytest.mark.parametrize(("letters", "windows"), [(0, 0), (1, 0), (0, 2), (2, 1)])
+def test_json_holds_letters_and_windows(letters: int, windows: int) -> None:
+    found = json.loads("".join(json_listed(*parts(letters, windows))))
+    assert (found["letters"], found["windows"]) == ([LETTER] * letters, [WINDOW] * windows)
+    assert (found["count"], found["lost_windows"]) == (letters, windows)
+
+
+@pytest.mark.parametrize(("letters", "windows"), [(1, 0), (0, 2), (2, 1)])
+def test_a_list_tells_letters_then_windows(letters: int, windows: int) -> None:
+    text = "\n".join(listed(*parts(letters, windows)))
+    assert text.count("4f0c") == letters
+    assert text.count("orders/a") == letters
+    assert text.count("the final call of the window from 2026-01-01") == windows
+    assert text.count("ValueError: not now; in shardId-1") == windows
+    assert text.count('the state it would have been given: {"count":3}') == windows
+
+
+def test_nothing_is_said_to_be_nothing() -> None:
+    assert list(listed(*parts(0, 0))) == ["Nothing was given up."]

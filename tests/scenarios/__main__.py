@@ -20,6 +20,16 @@ What happens to a change on its way to a handler or a Lambda function: scenes, a
 A scene has three parts. What it shows, in words; what is done to the world, line by line; and, with the time in seconds, what came of it.
 Changes are numbered in the order in which they were written, so [1 2 3] is a batch of the first three.
 
+What is done:
+
+  settings, function, handler         what reads the changes, with its settings: those of AWS in AWS's words, `backoff=first,factor,longest` in ms
+  records 1 2 3 key=a ago=5s          changes are written, of one item or each of its own, now or some time ago
+  fail 2 times=3, raise with=2        a call with change 2 fails, three times or always; timeout, partial, throttle, unavailable likewise
+  start, stop, pause, resume, crash   of the process that reads; `hold` and `release` make answers wait
+  heal, redrive a, advance 5s         the handler is mended; what was given up is put back; time passes
+
+What came of it:
+
   invoke [1 2] request 4 attempt 1    the handler or function is called with these changes. An unchanged batch keeps its request
   fails, raises, times out, …         what the handler did, below its invoke; when nothing is said, it accepted the batch
   waits until 3.000                   nothing more can be done before that time

@@ -98,6 +98,8 @@ class Driver:
                     self._cancel(self._reading)
                 if self._failures.is_watching:
                     self._failures.waits(self.machine.blocked)
+                    if isinstance(completion, CheckpointDone):
+                        self._failures.moved()
                 for command in commands:
                     if isinstance(command, Stopped):
                         self._cancel(self._reading)

@@ -5,6 +5,7 @@ the change is parked or given up; at most so many lines a second, the others are
 """
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -16,6 +17,7 @@ from tailrace.streams.envelopes import event_id
 from tailrace.streams.record import ChangeRecord
 
 LOG: Final = logging.getLogger("tailrace.handlers")
+NUMBER: Final = re.compile(r"[\d,]*\d")
 LINES_A_SECOND: Final = 5
 """What a terminal can still be read at, and what an outage must not drown."""
 FIRST_REPETITION: Final = 8
@@ -33,6 +35,7 @@ class FailureLog:
         self._attempts = Limit(clock)
         self._ends = Limit(clock)
         self._blocked: str | None = None
+        self._is_free = True
         self.is_watching = False
         """Whether something has failed, so that the shard may wait."""
 
@@ -78,14 +81,20 @@ class FailureLog:
         )  # fmt: skip
 
     def waits(self, blocked: str | None) -> None:
-        """The shard waits for this reason, or for none; what has been told is not told again."""
-        before, self._blocked = self._blocked, blocked
-        if blocked is not None and blocked != before:
-            LOG.warning(
-                "%s waits in %s: %s", self._handler, self._shard_id, blocked,
-                extra={**self._about, "shard": self._shard_id, "hint": "tailrace status"},
-            )  # fmt: skip
-        if blocked is None and before is not None:
+        """The shard waits for this reason, or for none; what has been told is not told again before it moved."""
+        self._is_free = blocked is None
+        if blocked is None or (self._blocked is not None and alike(blocked) == alike(self._blocked)):
+            return
+        self._blocked = blocked
+        LOG.warning(
+            "%s waits in %s: %s", self._handler, self._shard_id, blocked,
+            extra={**self._about, "shard": self._shard_id, "hint": "tailrace status"},
+        )  # fmt: skip
+
+    def moved(self) -> None:
+        """The checkpoint has moved: while one attempt follows the other, a shard that waits looks free in between."""
+        if self._blocked is not None and self._is_free:
+            self._blocked = None
             LOG.info(
                 "%s goes on in %s", self._handler, self._shard_id,
                 extra={**self._about, "shard": self._shard_id},
@@ -171,6 +180,15 @@ def is_told(attempt: int) -> bool:
     [1, 8, 16, 32, 64]
     """
     return attempt == 1 or (attempt >= FIRST_REPETITION and attempt & (attempt - 1) == 0)
+
+
+def alike(blocked: str) -> str:
+    """A reason without its numbers, which grow while it stays the same.
+
+    >>> alike("100 keys are parked, and max_keys is 100")
+    '# keys are parked, and max_keys is #'
+    """
+    return NUMBER.sub("#", blocked)
 
 
 def words_of(failure: Failure | None) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from tailrace.app.app import App
 from tailrace.app.change import Change
+from tailrace.app.on_failure import Park
 from tailrace.app.retry import Retry
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import Unavailable
@@ -66,7 +67,10 @@ def test_an_outage_is_told_once_until_the_shard_goes_on(
         log.failed(batch(), away)
         log.waits("the sink is failing")
     log.waits(None)
+    log.waits("the sink is failing")  # nothing had moved in between
     log.waits(None)
+    log.moved()
+    log.moved()
     assert told(caplog) == [
         "note failed at 2 changes from k1 on: no connection",
         "note waits in shardId-1: the sink is failing",
@@ -130,3 +134,27 @@ def test_an_outage_of_the_other_side_is_told_and_its_end(caplog: pytest.LogCaptu
     assert "the sink is failing" in lines[-2]
     assert lines[-1].startswith("note goes on in shardId-")
     assert 3 <= len(lines) <= 8  # not one a probe
+
+
+def test_a_change_that_holds_its_shard_is_told_once_however_often_it_is_tried(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+    wrong = [True]
+
+    @app.on(orders, id="note", on_failure=Park.shard, retry=Retry(1, backoff="1s..2s"))
+    def note(change: Change) -> None:
+        if wrong[0]:
+            raise ValueError("no")
+
+    with World(app) as world:
+        world.put(orders, {"id": "bad"})
+        world.advance("10s")
+        world.put(orders, {"id": "behind"})
+        world.advance("1m")
+        wrong[0] = False
+        world.settle()
+    waits = [line for line in told(caplog) if " in shardId-" in line]
+    assert [line.split(" in ")[0] for line in waits] == ["note waits", "note goes on"]

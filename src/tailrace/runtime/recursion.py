@@ -2,24 +2,55 @@
 
 Theory of operation: every change knows which handlers it descends from, and how often (streams/ancestry.py). A handler that is called for a change of its
 own is warned about once and counted: one that settles is legal. At `max_generations` of its own in one line of descent the mapping pauses: the change is not
-handed over and not passed, so nothing is lost, and a row says why. `tailrace resume` lets the line go on for as many generations again.
+handed over and not passed, so nothing is lost, and a row says why. `tailrace resume` lets the line go on for as many generations again. Where several
+handlers answer each change with one, their lines multiply long before one of them is that long, so it also pauses when far more changes
+descend from its own than came from elsewhere.
 Rules of this file: it stops before the handler is called, durably before the machine hears of it. One guard a mapping, asked by its drivers; made by
 runtime/worker.py. Source: issue 4; Lambda Developer Guide, "recursive loop detection" (16, and not for DynamoDB).
 """
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 
 import orjson
 
 from tailrace.app.app import Mapping as Handler
 from tailrace.leases.rows import VERSION, key_of
 from tailrace.ports import Batch, Clock, Failed, Failure, FailureKind, Outcome, Sink, StateStore, StateWrite
-from tailrace.streams.ancestry import times
+from tailrace.streams.ancestry import repeats, times
 from tailrace.streams.record import ChangeRecord
 
+Own: TypeAlias = tuple[int, ChangeRecord]
+"""A change that its handler made itself, and the how manieth of its own it is in its line."""
 LOG: Final = logging.getLogger("tailrace.handlers")
+DEEP: Final = 4
+"""From this generation on a change counts for the width of its lines: what settles has settled by then."""
+WIDTH: Final = 64
+"""So many deep changes for each of `max_generations`, and half of `WIDTH` for each change from elsewhere, are no loop yet."""
+
+
+@dataclass(slots=True)
+class Lines:
+    """The lines of descent of one handler. Shape: changes that come from outside of any loop, and deep ones of its own, each counted once: up to `newest`."""
+
+    outside: int = 0
+    deep: int = 0
+    newest: int = 0
+
+    def add(self, records: Sequence[ChangeRecord], generations: Mapping[int, int]) -> None:
+        """It is called for these; `generations` of its own changes by sequence number."""
+        for record in records:
+            if record.sequence > self.newest:
+                self.newest = record.sequence
+                generation = generations.get(record.sequence, 0)
+                self.outside += generation == 0 and not repeats(record.ancestry)
+                self.deep += generation >= DEEP
+
+    def multiply(self, bound: int) -> bool:
+        """Whether far more descend from its own changes than came from elsewhere."""
+        return self.deep > WIDTH * bound + WIDTH // 2 * self.outside
 
 
 def ancestor_name(app: str, handler: str) -> str:
@@ -48,6 +79,7 @@ class Guards:
         self._allowed: dict[str, int] = {}
         self._stopped: dict[str, int] = {}
         self.own: dict[str, int] = {}
+        self._lines: dict[str, Lines] = {}
 
     async def load(self) -> list[str]:
         """The mappings that are paused, whoever did it; what was allowed beyond the bound is known from now on. Raises: StoreError."""
@@ -61,6 +93,7 @@ class Guards:
 
     def resumed(self, handler: Handler) -> None:
         """Somebody has let it go on: for as many generations as before."""
+        self._lines.pop(handler.id, None)
         stopped = self._stopped.pop(handler.id, None)
         if stopped is not None:
             self._allowed[handler.id] = stopped + handler.settings.max_generations
@@ -83,12 +116,28 @@ class Guards:
             )  # fmt: skip
         self.own[handler.id] = self.own.get(handler.id, 0) + count
 
+    def multiply(self, handler: Handler, records: Sequence[ChangeRecord], own: Sequence[Own]) -> bool:
+        """Whether its own changes multiply, now that it is called for these."""
+        lines = self._lines.get(handler.id)
+        if lines is None:
+            if not own:
+                return False  # it has never been called for a change of its own
+            lines = self._lines[handler.id] = Lines()
+        lines.add(records, {record.sequence: generation for generation, record in own})
+        return lines.multiply(handler.settings.max_generations)
+
     async def stop(self, handler: Handler, record: ChangeRecord, generation: int) -> str:
         """Pause a mapping, durably. Returns: why. Raises: StoreError."""
         bound = handler.settings.max_generations
+        lines = self._lines.get(handler.id, Lines())
+        what = (
+            f"the change of {shown(record)} is number {generation} in one line of its own changes"
+            if generation >= self.allowed(handler)
+            else f"{lines.deep:,} changes descend from its own by {DEEP} steps or more, for {lines.outside:,} that came from elsewhere"
+        )
         reason = (
-            f"{handler.id} writes to {handler.table.name}, which it reads, and each write calls it again: the change of {shown(record)} is number "
-            f"{generation} in one line of its own changes. It is paused before that change; nothing is lost"
+            f"{handler.id} writes to {handler.table.name}, which it reads, and each write calls it again: {what}. "
+            f"It is paused before {'that change' if generation >= self.allowed(handler) else f'the change of {shown(record)}'}; nothing is lost"
         )
         row = pause_row(handler.id, self._clock.now().wall_ms, reason, generation, bound)
         await self._state.transact([StateWrite(pause_key(self._app, handler.id), row)])
@@ -143,18 +192,19 @@ class GuardedSink:
 
     async def write(self, batch: Batch) -> Outcome:
         """What the sink says; UNAVAILABLE, which uses up no attempt, when the mapping was stopped. Raises: PortError."""
-        found = [record for record in batch.records if record.ancestry]
-        if found and (stopped := await self._judged(found)) is not None:
+        own = [
+            (generation, record)
+            for record in batch.records
+            if record.ancestry and (generation := times(record.ancestry, self._name))
+        ]
+        multiply = self._guards.multiply(self._handler, batch.records, own)
+        if own and (stopped := await self._judged(own, multiply=multiply)) is not None:
             return stopped
         return await self._sink.write(batch)
 
-    async def _judged(self, records: Sequence[ChangeRecord]) -> Outcome | None:
-        own = [(times(record.ancestry, self._name), record) for record in records]
-        own = [(generation, record) for generation, record in own if generation]
-        if not own:
-            return None
+    async def _judged(self, own: Sequence[Own], *, multiply: bool) -> Outcome | None:
         generation, record = max(own, key=lambda each: each[0])
-        if generation < self._guards.allowed(self._handler):
+        if generation < self._guards.allowed(self._handler) and not multiply:
             self._guards.count(self._handler, record, len(own))
             return None
         reason = await self._guards.stop(self._handler, record, generation)

@@ -41,6 +41,15 @@ def times(ancestry: str, handler: str) -> int:
     return _read(ancestry).get(_escaped(handler), 0) if ancestry else 0
 
 
+def repeats(ancestry: str) -> bool:
+    """Whether a handler is twice among the ancestors of a change: a pipeline has each once.
+
+    >>> repeats("receipt:1,audit:1"), repeats("receipt:1,audit:2")
+    (False, True)
+    """
+    return any(count > 1 for count in _read(ancestry).values())
+
+
 def descended(ancestry: str, handler: str) -> str:
     """The ancestry of what a handler writes in answer to a change.
 

@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 
 from tailrace import App, Batch, Change, Retry
+from tailrace.runtime import recursion
+from tailrace.runtime.recursion import Lines
 from tailrace.testing import World
+from tests.unit.mapping.records import record
 
 BOUND = 16
 
@@ -212,3 +215,50 @@ def test_a_dead_letter_remembers_what_it_descends_from() -> None:
         world.dlq(handle).redrive()
         world.advance("10m")
         assert seen == [0, 1, 2]
+
+
+def test_handlers_whose_changes_multiply_are_stopped_long_before_one_line_is_that_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recursion, "WIDTH", 4)
+    app, calls = App("shop"), [0]
+    orders = app.table("orders", pk="id")
+    for name in (
+        "left",
+        "right",
+        "middle",
+    ):  # three answers to each change: 3 ** 16 changes before a line has sixteen of one
+
+        @app.on(orders, id=name)
+        def answer(change: Change, name: str = name) -> None:
+            calls[0] += 1
+            change.transaction.update(orders, {"id": change.key}, "ADD n :one", values={":one": 1})
+
+    with World(app, seed=1) as world:
+        world.put(orders, {"id": "o1", "n": 0})
+        world.advance("1m")
+        (worker,) = [running.worker for running in world._running]
+        assert all(each.paused for each in worker.status())
+        reasons = [row.fields["reason"] for row in world.engine.state_query("pause/")]
+        assert all("descend from its own by 4 steps or more, for " in reason for reason in reasons)
+        assert calls[0] < 10_000
+        assert world.lag() > 0  # and nothing is lost
+
+
+def test_a_line_that_settles_is_no_loop_however_many_there_are() -> None:
+    lines = Lines()
+    for root in range(10_000):  # six steps each: the changes of generations 4 and 5 are deep
+        made = [record(root * 10 + generation + 1) for generation in range(6)]
+        lines.add(made, {each.sequence: generation for generation, each in enumerate(made)})
+        assert not lines.multiply(BOUND)
+    assert (lines.outside, lines.deep) == (10_000, 20_000)
+
+
+def test_what_is_tried_again_is_counted_once() -> None:
+    lines = Lines()
+    deep = [record(sequence) for sequence in range(1, 1_026)]
+    for _ in range(3):
+        lines.add(deep[:-1], {each.sequence: 4 for each in deep})
+    assert (lines.deep, lines.multiply(BOUND)) == (1_024, False)
+    lines.add(deep, {each.sequence: 4 for each in deep})
+    assert (lines.deep, lines.multiply(BOUND)) == (1_025, True)

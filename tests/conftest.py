@@ -1,7 +1,8 @@
 """What holds for every test.
 
 Rules of this file: the environment of a test run must not change what is tested. A run in the background may have been
-started with SIGINT ignored, and children inherit that: then Ctrl-C, which the tests send to them, would do nothing.
+started with SIGINT ignored, and children inherit that: then Ctrl-C, which the tests send to them, would do nothing. Nor may the account of whoever
+runs them: a sink of an example must not reach a real bus, and says another thing where there are credentials.
 
 Properties draw the same examples in every run, so that a change fails for what it changed and not for a draw that it met
 first; `HYPOTHESIS_PROFILE=seek` draws new ones (`make seek`).
@@ -13,6 +14,14 @@ import signal
 from hypothesis import settings
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+for name in [each for each in os.environ if each.startswith("AWS_") and each != "AWS_CA_BUNDLE"]:
+    del os.environ[name]
+os.environ |= {
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 
 settings.register_profile("same", derandomize=True)
 settings.register_profile("seek", print_blob=True)

@@ -178,23 +178,31 @@ class StreamReader:
 
     def newest_created_ms(self) -> int:
         """When the newest record of any open shard was written, so that times never go back over a restart."""
-        newest = 0
+        newest = last = 0
         for stream in self._catalog.streams.values():
             for shard in stream.open_shards:
-                newest = max(newest, shard.created_ms, self._last_created_ms(shard))
+                newest = max(newest, shard.created_ms)
+                row = self._last_row(shard, last)
+                if row is not None:
+                    last, newest = row.sequence, max(newest, created_ms(row))
         return newest
 
-    def _last_created_ms(self, shard: Shard) -> int:
+    def _last_row(self, shard: Shard, after: int) -> LogRow | None:
+        """The newest record of a shard, if its number is above `after`: numbers are the whole engine's, so most of a thousand shards are asked once."""
+        rows = self._committer.read_durable_log(shard.number, after, 1)
+        found = rows[0] if rows else None
+        if found is None:
+            return None
         # The store reads upwards only: bisect for the last number that has a record after it.
-        low, high, newest = shard.starting - 1, self._sequences.last, 0
+        low, high = found.sequence, self._sequences.last
         while low < high:
             middle = (low + high) // 2
             rows = self._committer.read_durable_log(shard.number, middle, 1)
             if rows:
-                low, newest = rows[0].sequence, created_ms(rows[0])
+                found, low = rows[0], rows[0].sequence
             else:
                 high = middle
-        return newest
+        return found
 
     # ---- iterators and pages -----------------------------------------------------------------------------------
 

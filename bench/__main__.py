@@ -35,6 +35,7 @@ def groups(quick: bool) -> dict[str, Callable[[], Figures]]:
         "delivery": lambda: delivery_figures.figures(quick),
         "types": lambda: typed_figures.figures(quick),
         "simulation": lambda: delivery_figures.simulation_figures(quick),
+        "tables": lambda: http_figures.table_figures(100 if quick else 1_000),
         "growth": lambda: http_figures.growth_figures(100_000 if quick else 1_000_000),
     }
 

@@ -7,6 +7,7 @@ keys. Each operation runs against Tailrace, the limit and the peers with the ver
 import itertools
 import statistics
 from collections.abc import Iterator
+from tempfile import TemporaryDirectory
 
 from bench.load import Load, Requests, request, run
 from bench.serving import Server, limit, tailrace
@@ -33,10 +34,10 @@ def key(number: int) -> dict[str, dict[str, str]]:
     return {"pk": {"S": f"customer#{number:09d}"}, "sk": {"S": "profile"}}
 
 
-def create_table() -> bytes:
+def create_table(name: str = TABLE) -> bytes:
     """The table of every figure here."""
     return request("CreateTable", {
-        "TableName": TABLE, "BillingMode": "PAY_PER_REQUEST",
+        "TableName": name, "BillingMode": "PAY_PER_REQUEST",
         "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "S"}],
         "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
         "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
@@ -174,6 +175,21 @@ def stream_figures() -> Iterator[tuple[str, float]]:
         if records != 50_000:
             raise RuntimeError(f"the stream holds {records} records, not 50,000")
         yield "GetRecords over HTTP", records / taken
+
+
+def table_figures(tables: int) -> Iterator[tuple[str, float]]:
+    """What a thousand tables with streams cost: a put beside them, and the next start."""
+    with TemporaryDirectory(prefix="tailrace-bench-") as directory:
+        with tailrace("--data", directory) as server:
+            port, alone = server.port, server.started_in
+            checked(run(port, lambda _: iter([create_table()]), 1), "CreateTable")
+            before = rate(port, puts(1_000_000), 16, 3, "PutItem")
+            made = run(port, lambda _: (create_table(f"beside{number}") for number in range(tables)), 1)
+            checked(made, "CreateTable")
+            after = rate(port, puts(2_000_000), 16, 3, "PutItem")
+        with tailrace("--data", directory) as server:
+            yield "PutItem beside 1,000 tables, against none", before / after
+            yield "start with 1,000 tables, against none", server.started_in / alone
 
 
 def growth_figures(items: int) -> Iterator[tuple[str, float]]:

@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 from tailrace.deadletters.entry import deadletter_key
 from tailrace.deadletters.head import head_key
 from tailrace.mapping.commands import Checkpoint, GivenUp, Invoke, Park, SaveCheckpoint
-from tailrace.mapping.outcomes import Failed, FailedFrom, FailureKind, Outcome
+from tailrace.mapping.outcomes import Failed, FailedFrom, FailureKind, Outcome, Written
 from tailrace.mapping.settings import INFINITE
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.windows import WindowInvoke
 from tailrace.testing.simulation import Run
 from tailrace.testing.simulation_plan import Plan, is_wanted
 from tailrace.testing.simulation_roles import Worker
 from tailrace.testing.simulation_rows import APP, MAPPING
+from tailrace.testing.simulation_windows import records_of
 
 CHECKERS = (
     "nothing is lost",
@@ -38,6 +40,8 @@ CHECKERS = (
     "parking is bounded",
     "what no filter lets through is never handed over",
     "what is trimmed unread is named",
+    "a window has what its checkpoint covers",
+    "a window counts a record once",
 )
 
 
@@ -58,6 +62,10 @@ class Seen:
     cover: set[int] = field(default_factory=set)
     heads: dict[bytes, int] = field(default_factory=dict)
     """The first parked change of each key when it began: every earlier one of the key was settled before that was parked."""
+    closed: set[int] = field(default_factory=set)
+    """What was in the windows whose final invoke it heard the end of, or gave up."""
+    saving_closed: set[int] = field(default_factory=set)
+    """The same when its last checkpoint was made."""
 
 
 class Checkers:
@@ -90,6 +98,8 @@ class Checkers:
         self.accepted: set[int] = set()
         self.durable: dict[str, Checkpoint] = {}
         self.durable_cover: dict[str, set[int]] = defaultdict(set)
+        self.closed: set[int] = set()
+        """What was in the windows that a durable checkpoint has closed."""
         self.epochs: dict[tuple[str, int], int] = {}
         self.latest_wall_ms = 0
         self.horizon: dict[str, int] = {}
@@ -121,6 +131,17 @@ class Checkers:
             if not self.is_wanted(record):
                 self.wrong("what no filter lets through is never handed over", f"record {record.sequence}")
         self._in_order(worker, seen, invoke)
+        if invoke.window is not None:
+            self._counted_once(invoke, invoke.window)
+
+    def _counted_once(self, invoke: Invoke, window: WindowInvoke) -> None:
+        """A state has no record twice, and none of those that it is handed with."""
+        told = [*records_of(window.state), *(record.sequence for record in invoke.records)]
+        if len(set(told)) != len(told):
+            self.wrong("a window counts a record once", f"{sorted(told)}")
+        late = [record.sequence for record in invoke.records if record.created_ms >= window.end_ms]
+        if late:
+            self.wrong("a window counts a record once", f"{late} are of a later window")
 
     def _one_at_a_time(self, seen: Seen, invoke: Invoke) -> None:
         is_lane = self.settings.order == "lane"
@@ -198,6 +219,8 @@ class Checkers:
         self.accepted.update(record.sequence for record in accepted)
         if worker.is_alive:
             seen.accepted.update(record.sequence for record in accepted)
+            if invoke.window is not None and invoke.window.is_final and isinstance(outcome, Written):
+                seen.closed.update(records_of(invoke.window.state))
         for kind, refused in failures_of(invoke, outcome):
             if kind in (FailureKind.RECORD, FailureKind.TIMEOUT):
                 seen.failures.update(record.sequence for record in refused)
@@ -211,7 +234,7 @@ class Checkers:
             self.parked_ever.add(entry.record.sequence)
             if entry.condition != "KeyParked":
                 self._by_the_policy(seen, entry, is_parked=True)
-        heads = self.run.rows.heads()
+        heads = [head for head in self.run.rows.heads() if worker.shard.has(head.partition)]
         most = max((head.count for head in heads), default=0)
         if len(heads) > self.settings.max_keys or most > self.settings.max_per_key + 1:
             self.wrong("parking is bounded", f"{len(heads)} keys, {most} changes of one")
@@ -262,6 +285,31 @@ class Checkers:
             else:
                 text = f"{sequence} at {save.checkpoint.watermark}"
                 self.wrong("a checkpoint covers only what is settled", text)
+        if self.settings.tumbling_window_ms:
+            self._window_has(worker, seen, save)
+
+    def _window_has(self, worker: Worker, seen: Seen, save: SaveCheckpoint) -> None:
+        """What a checkpoint covers is in its window, or in one that was closed; and its window has nothing else."""
+        assert self.run is not None
+        shard_id, window = worker.shard.shard_id, save.checkpoint.window
+        for each in save.windows:
+            seen.closed.update(records_of(each.window.state))
+        seen.saving_closed = set(seen.closed)
+        state = set() if window is None or window.state is None else set(records_of(window.state))
+        given_up = {entry.record.sequence for entry in save.given_up}
+        handled = {
+            sequence
+            for sequence in seen.cover - given_up
+            if sequence > self.horizon.get(shard_id, 0)
+            and deadletter_key(APP, MAPPING, sequence) not in self.run.rows
+        }
+        checker = "a window has what its checkpoint covers"
+        if lost := handled - state - seen.closed - self.closed:
+            self.wrong(checker, f"{sorted(lost)} at {save.checkpoint.watermark}")
+        if early := state - seen.cover:
+            self.wrong(checker, f"{sorted(early)} beyond {save.checkpoint.watermark}")
+        if save.checkpoint.finished and state:
+            self.wrong(checker, f"{shard_id} is finished with an open window")
 
     def _is_before_parked(self, record: ChangeRecord) -> bool:
         """Whether a later change of its key is parked: then a restart need not deliver it again."""
@@ -319,6 +367,7 @@ class Checkers:
             self.wrong("a checkpoint never goes back", f"{before} then {save.checkpoint}")
         self.durable[shard_id] = save.checkpoint
         self.durable_cover[shard_id] = cover
+        self.closed |= self.seen[worker.name].saving_closed
 
     def clock_steps(self, now: Now) -> None:
         self.latest_wall_ms = max(self.latest_wall_ms, now.wall_ms)
@@ -394,6 +443,8 @@ def failures_of(invoke: Invoke, outcome: Outcome) -> Iterator[tuple[FailureKind,
     match outcome:
         case FailedFrom(index, failure):
             yield failure.kind, list(invoke.records[index:])
+        case Written(state=None) if invoke.window is not None:
+            yield FailureKind.RECORD, list(invoke.records)
         case Failed(failures, whole):
             if whole is not None:
                 yield whole.kind, list(invoke.records)

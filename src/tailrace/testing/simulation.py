@@ -8,6 +8,7 @@ here; whoever judges is an Observer and sees effects only (what reached the sink
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from heapq import heappop, heappush
 from random import Random
 from typing import get_args
@@ -53,6 +54,7 @@ from tailrace.testing.simulation_plan import CRASH_POINTS, RARE_POINTS, WALL_MS,
 from tailrace.testing.simulation_roles import Observer, Worker
 from tailrace.testing.simulation_rows import APP, MAPPING, Conflict, Rows
 from tailrace.testing.simulation_sink import HANG_MS, SimulatedSink
+from tailrace.testing.simulation_windows import WindowFunction, window_of, window_row
 
 PATIENCE_MS = 1_200_000
 """How long after the last fault everything must be finished."""
@@ -74,6 +76,7 @@ class Run:
         self.observer = observer
         self.rows = Rows()
         self.sink = SimulatedSink(made, self.random)
+        self.function = WindowFunction(made, self.random)
         self.log: dict[str, list[ChangeRecord]] = {shard.shard_id: [] for shard in made.shards}
         self.trimmed: dict[str, int] = {shard.shard_id: 0 for shard in made.shards}
         self.time_ms = 0
@@ -134,8 +137,16 @@ class Run:
         lease, write = leases.take(key, self.rows.get(key), f"worker-{self._names}")
         self.rows.transact([write])
         watermark, ranges, finished = rows.read_checkpoint(self.rows.get(f"checkpoint/{shard.shard_id}"))
-        checkpoint = Checkpoint(watermark, ranges, finished)
-        heads = tuple(ParkedHead(each.key, each.first, each.tail, each.count) for each in self.rows.heads())
+        checkpoint = Checkpoint(
+            watermark, ranges, finished, window_of(self.rows.get(f"checkpoint/{shard.shard_id}"))
+        )
+        heads = tuple(
+            ParkedHead(each.key, each.first, each.tail, each.count)
+            for each in self.rows.heads()
+            if shard.has(each.partition)
+        )
+        if len(self.log) > 2 and shard.parent and f"checkpoint/{shard.shard_id}" not in self.rows:
+            self.counts["fault parked-at-reshard"] += len(heads)
         watched = tuple(
             (bytes.fromhex(row["key"]), row["sequence"])
             for key, row in self.rows.items()
@@ -228,9 +239,9 @@ class Run:
         self.observer.ended(worker, "finished" if finished else "stopped")
         if finished:
             self.finished.add(worker.shard.shard_id)
-            following = self.plan.shards.index(worker.shard) + 1
-            if following < len(self.plan.shards) and not self.working_on(self.plan.shards[following]):
-                self.after(1, lambda: self.open_once(self.plan.shards[following]))
+            for child in self.plan.shards:
+                if child.parent == worker.shard.shard_id:
+                    self.after(1, partial(self.open_once, child))
         else:
             self.after(self.random.randrange(1, 2_000), lambda: self.open_once(worker.shard))
 
@@ -305,6 +316,8 @@ class Run:
         accepted, outcome = (
             self.sink.killed(batch, self.time_ms) if hangs else self.sink.answer(batch, self.time_ms)
         )
+        if invoke.window is not None:
+            accepted, outcome = self.function.answer(invoke.window, accepted, outcome, self.time_ms)
         self.observer.answered(worker, invoke, accepted, outcome)
         if not self.dies_at(worker, "InvokeDone"):
             self.step(worker, InvokeDone(invoke.id, outcome))
@@ -355,8 +368,9 @@ class Run:
             *(passed_write(APP, MAPPING, key, last) for key, last in command.passed),
         ]
         checkpoint = rows.checkpoint_write(
-            f"checkpoint/{shard_id}", worker.lease.epoch, at.watermark, at.ranges, finished=at.finished
-        )
+            f"checkpoint/{shard_id}", worker.lease.epoch, at.watermark, at.ranges, finished=at.finished,
+            window=window_row(at.window),
+        )  # fmt: skip
         try:
             self.rows.transact(
                 [worker.lease.fence, checkpoint, RowWrite(f"ledger/{shard_id}", ledger), *dead]
@@ -364,6 +378,7 @@ class Run:
         except Conflict:
             self.lose(worker)
             return
+        self.counts["fault window-lost"] += len(command.windows)
         self.observer.saved(worker, command)
         if not self.dies_at(worker, "CheckpointDone"):
             self.step(worker, CheckpointDone())
@@ -427,6 +442,8 @@ class Run:
             self.counts["fault in-flight-at-crash"] += 1
             if self.random.random() < 0.5:
                 accepted, outcome = self.sink.judge(list(invoke.records), self.time_ms)
+                if invoke.window is not None:
+                    accepted, outcome = self.function.answer(invoke.window, accepted, outcome, self.time_ms)
                 self.observer.answered(worker, invoke, accepted, outcome)
         worker.at_sink.clear()
         self.observer.ended(worker, "crashed")

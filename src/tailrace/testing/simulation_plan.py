@@ -13,6 +13,7 @@ from tailrace.mapping.filters import read_filter_criteria
 from tailrace.mapping.outcomes import FailureKind
 from tailrace.mapping.settings import INFINITE, Backoff, BreakerSettings, MappingSettings
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.shards import HASHES
 
 Style: TypeAlias = Literal["vector", "whole", "partial"]
 FAULTS: Final = (
@@ -31,7 +32,9 @@ DRAWN_FAULTS: Final = (
     "redriven", "redriven-lost", "redriven-late", "redrive-refused", "redrive-crash", "redrive-rival", "redrive-conflict",
     "redrive-overtaken", "redrive-letter", "redrive-busy",
     "duplicate", "answer-lost", "hanging", "hanging-after-effect", "repeated-records", "iterator-expiry", "trim-overtakes",
-    "close-in-flight", "clock-forward", "clock-back", *(f"crash-{point}" for point in CRASH_POINTS),
+    "close-in-flight", "clock-forward", "clock-back", "rollover", "reshard", "parked-at-reshard",
+    "window-final", "window-early", "window-lost", "window-final-refused", "window-no-state",
+    *(f"crash-{point}" for point in CRASH_POINTS),
 )  # fmt: skip
 WALL_MS: Final = 1_700_000_000_000
 FILTERS: Final = read_filter_criteria({
@@ -54,11 +57,21 @@ class Fault:
 
 @dataclass(slots=True)
 class ShardPlan:
-    """The records of one shard, by the time they are written, and when it is closed."""
+    """The records of one shard, by the time they are written, and when it is closed.
+
+    Shape:   read once its parent is finished ("": it has none); its keys have partitions from `first` to `last`.
+    """
 
     shard_id: str
     writes: list[tuple[int, ChangeRecord]]
     closed_ms: int
+    parent: str = ""
+    first: int = 0
+    last: int = HASHES - 1
+
+    def has(self, partition: int) -> bool:
+        """Whether the changes of this partition are in it."""
+        return self.first <= partition <= self.last
 
 
 @dataclass(slots=True)
@@ -105,6 +118,10 @@ def plan(seed: int) -> Plan:
         latency_ms=random.choice((1, 20, 400)), port_failures=random.choice((0.0, 0.0, 0.05, 0.2)),
     )  # fmt: skip
     made.settings = replace(made.settings, **_later_settings(random))
+    if len(shards) > 1 and random.random() < 0.5:
+        _split(random, shards)
+    if made.settings.order == "lane" and random.random() < 0.3:
+        _with_windows(random, made)
     _count(made)
     return made
 
@@ -112,6 +129,25 @@ def plan(seed: int) -> Plan:
 def _later_settings(random: Random) -> dict[str, Any]:
     """What was added after seeds had become known by name: drawn last, so that each seed keeps the rest of its plan."""
     return {"buffer_bytes": random.choice((1, 2_000, *5 * (1 << 27,)))}
+
+
+def _split(random: Random, shards: list[ShardPlan]) -> None:
+    """Two children in place of one, each with its part of the keys."""
+    child = shards.pop()
+    border = random.choice((1, 1, 2, 5))
+    for number, (first, last) in enumerate(((0, border - 1), (border, HASHES - 1)), 1):
+        writes = [each for each in child.writes if first <= each[1].partition <= last]
+        shards.append(ShardPlan(f"shard-{number}", writes, child.closed_ms, child.parent, first, last))
+
+
+def _with_windows(random: Random, made: Plan) -> None:
+    """Tumbling windows: one lane, no filters, and a function that says from where on it failed."""
+    made.settings = replace(
+        made.settings, tumbling_window_ms=random.choice((1_000, 5_000, 60_000)), tumbling_idle_ms=random.choice((0, 2_000)),
+        parallelization_factor=1, filters=(), accepts=None,
+    )  # fmt: skip
+    if made.style == "vector":
+        made.style = "partial"
 
 
 def _settings(random: Random) -> MappingSettings:
@@ -169,7 +205,8 @@ def _shards(random: Random, span_ms: int) -> tuple[list[ShardPlan], dict[int, in
                 troubles[sequence] = -1
             elif drawn < poison + flaky:
                 troubles[sequence] = random.choice((1, 2, 3))
-        shards.append(ShardPlan(f"shard-{number}", writes, span_ms + number * 10))
+        parent = f"shard-{number - 1}" if number else ""
+        shards.append(ShardPlan(f"shard-{number}", writes, span_ms + number * 10, parent))
     return shards, troubles
 
 
@@ -185,6 +222,8 @@ def _count(made: Plan) -> None:
     )
     counts["fault shard-closed"] += len(made.shards)
     counts["fault child-shard"] += len(made.shards) - 1
+    counts["fault rollover"] += len(made.shards) == 2
+    counts["fault reshard"] += len(made.shards) == 3
 
 
 BRANCHES: Final[dict[str, Any]] = {
@@ -218,5 +257,6 @@ BRANCHES: Final[dict[str, Any]] = {
     "breaker set": lambda s: s.breaker is not None,
     "filters set": lambda s: bool(s.filters),
     "max_ranges small": lambda s: s.max_ranges < 4_096,
+    "tumbling_window_ms>0": lambda s: s.tumbling_window_ms > 0,
 }
 """What a campaign must have tried of each setting: name → test."""

@@ -33,6 +33,7 @@ from tailrace.deadletters.redriving import (
 )  # fmt: skip
 from tailrace.mapping.commands import Redriven, Released
 from tailrace.mapping.outcomes import Failed, Written
+from tailrace.streams.record import ChangeRecord
 from tailrace.testing.simulation import Run
 from tailrace.testing.simulation_plan import plan
 from tailrace.testing.simulation_roles import Observer, Worker
@@ -143,14 +144,16 @@ class Redriver:
                     return False
                 return True
             case Hold(letter):
-                return self._hold(letter.record.key)
+                return self._hold(letter.record)
 
-    def _hold(self, key: bytes) -> bool:
+    def _hold(self, record: ChangeRecord) -> bool:
         """Only beside one living machine, as the runtime does: the key's shard is read here and nowhere else."""
-        alive = [worker for worker in self._run.workers if worker.is_alive]
-        if len(alive) != 1 or not alive[0].machine.hold(key):
+        alive = [
+            worker for worker in self._run.workers if worker.is_alive and worker.shard.has(record.partition)
+        ]
+        if len(alive) != 1 or not alive[0].machine.hold(record.key):
             return False
-        self._held.append((alive[0], key))
+        self._held.append((alive[0], record.key))
         return True
 
     def _deliver(self, letter: DeadLetter) -> Refusal | None:

@@ -1,0 +1,85 @@
+"""A function with tumbling windows in a simulated world: its state is the list of the records that it accepted.
+
+Rules of this file: whoever judges can read in every state which records it was made of, so nothing here hides one. It refuses final
+invokes, forgets its state, and lets it outgrow the limit, each counted. Called by simulation.py.
+"""
+
+from collections.abc import Mapping
+from random import Random
+from typing import Any, Final
+
+import orjson
+
+from tailrace.leases import checkpoint as rows
+from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Outcome, Written
+from tailrace.mapping.window import STATE_BYTES, WindowState
+from tailrace.streams.record import ChangeRecord
+from tailrace.streams.windows import WindowInvoke
+from tailrace.testing.simulation_plan import Plan
+
+REFUSED_FINALS: Final = 0.2
+NO_STATES: Final = 0.01
+OVERSIZED: Final = 0.003
+PADDING: Final = "x" * STATE_BYTES
+
+
+class WindowFunction:
+    """One function for all workers."""
+
+    def __init__(self, made: Plan, random: Random) -> None:
+        self._plan = made
+        self._random = random
+
+    def answer(
+        self, window: WindowInvoke, accepted: list[ChangeRecord], outcome: Outcome, time_ms: int
+    ) -> tuple[list[ChangeRecord], Outcome]:
+        """What the sink said, as a function with windows says it: with its new state."""
+        is_faulty = time_ms < self._plan.heal_ms
+        if isinstance(outcome, Failed) or (isinstance(outcome, FailedFrom) and not outcome.index):
+            return accepted, outcome
+        if window.is_final:
+            return accepted, self._final(window, is_faulty=is_faulty)
+        if is_faulty and self._random.random() < NO_STATES:
+            self._plan.counts["fault window-no-state"] += 1
+            return [], Written()
+        is_oversized = is_faulty and self._random.random() < OVERSIZED
+        state = state_of(
+            [*records_of(window.state), *(record.sequence for record in accepted)], is_oversized=is_oversized
+        )
+        if isinstance(outcome, FailedFrom):
+            return accepted, FailedFrom(outcome.index, outcome.failure, state)
+        return accepted, Written(state=state)
+
+    def _final(self, window: WindowInvoke, *, is_faulty: bool) -> Outcome:
+        if is_faulty and self._random.random() < REFUSED_FINALS:
+            self._plan.counts["fault window-final-refused"] += 1
+            return Failed(whole=Failure(self._plan.trouble_kind, "refused"))
+        self._plan.counts["fault window-early" if window.is_early else "fault window-final"] += 1
+        return Written(state=b"{}")
+
+
+def state_of(sequences: list[int], *, is_oversized: bool = False) -> bytes:
+    """The state after these records."""
+    return orjson.dumps({"records": sequences, "padding": PADDING if is_oversized else ""})
+
+
+def records_of(state: bytes) -> list[int]:
+    """The records that led to a state."""
+    found: list[int] = orjson.loads(state).get("records", [])
+    return found
+
+
+def window_row(window: WindowState | None) -> rows.Window | None:
+    """A window as a checkpoint's row has it."""
+    if window is None:
+        return None
+    return window.start_ms, window.end_ms, None if window.state is None else window.state.decode()
+
+
+def window_of(row: Mapping[str, Any] | None) -> WindowState | None:
+    """The window of a checkpoint's row."""
+    found = None if row is None else rows.window_of(row)
+    if found is None:
+        return None
+    start_ms, end_ms, state = found
+    return WindowState(start_ms, end_ms, None if state is None else state.encode())

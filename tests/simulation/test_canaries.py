@@ -14,12 +14,14 @@ from tailrace.leases import lease
 from tailrace.mapping import filters, keys, lane
 from tailrace.mapping.commands import Checkpoint, GivenUp, ReadDone, Start
 from tailrace.mapping.keys import KeyFlow
+from tailrace.mapping.lane import Lane
 from tailrace.mapping.parking import Parking
 from tailrace.mapping.retry import Decision, after_failure
 from tailrace.mapping.settings import INFINITE, MappingSettings
 from tailrace.mapping.settlement import Settlement
 from tailrace.mapping.shard import ShardMachine
 from tailrace.mapping.watermark import Watermark
+from tailrace.mapping.window import TumblingWindow
 from tests.simulation.campaign import run_seed
 from tests.simulation.checkers import CHECKERS
 
@@ -146,6 +148,21 @@ def a_gap_is_passed_over_in_silence(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ShardMachine, "_read_done", wrong)
 
 
+def a_checkpoint_keeps_an_older_window(patch: pytest.MonkeyPatch) -> None:
+    right = Lane._handled
+
+    def wrong(self: Lane, *arguments: Any) -> None:
+        window = self._settlement.window
+        right(self, *arguments)
+        self._settlement.window = window
+
+    patch.setattr(Lane, "_handled", wrong)
+
+
+def a_batch_goes_over_the_end_of_its_window(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(TumblingWindow, "leading", lambda _self, _records, limit: limit)
+
+
 CANARIES: dict[str, Plant] = {
     "nothing is lost": a_read_skips_its_last_record,
     "the order of a key is kept": what_waited_comes_back_at_the_end,
@@ -163,21 +180,24 @@ CANARIES: dict[str, Plant] = {
     "parking is bounded": there_is_always_room_to_park,
     "what no filter lets through is never handed over": a_filter_asks_only_the_head,
     "what is trimmed unread is named": a_gap_is_passed_over_in_silence,
+    "a window has what its checkpoint covers": a_checkpoint_keeps_an_older_window,
+    "a window counts a record once": a_batch_goes_over_the_end_of_its_window,
 }
 
 
 @pytest.mark.parametrize("checker", CANARIES)
 def test_the_checker_notices_its_planted_bug(checker: str, monkeypatch: pytest.MonkeyPatch) -> None:
     CANARIES[checker](monkeypatch)
-    _notices(checker)
+    notices(checker)
 
 
 def test_a_filter_that_refuses_too_much_loses_records(monkeypatch: pytest.MonkeyPatch) -> None:
     a_filter_finds_nothing_in_the_body(monkeypatch)
-    _notices("nothing is lost")
+    notices("nothing is lost")
 
 
-def _notices(checker: str) -> None:
+def notices(checker: str) -> None:
+    """Whether some seed has this checker complain."""
     for seed in SEEDS:
         _, violations = run_seed(seed)
         if checker in (name for name, _ in violations):

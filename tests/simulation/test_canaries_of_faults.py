@@ -1,0 +1,95 @@
+"""A planted bug for every kind of fault: one that only this fault brings to light, and the checker that notices it.
+
+Rules of this file: as in test_canaries.py, the production code is patched. That each fault occurs is the report's matter (campaign.EXPECTED).
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tailrace.mapping import batch, flow, keys, lane
+from tailrace.mapping.commands import Command, Completion, ReadDone, ReadFailed
+from tailrace.mapping.outcomes import Failed, Failure, FailureKind, Outcome
+from tailrace.mapping.retry import Decision, after_failure
+from tailrace.mapping.settings import INFINITE, MappingSettings
+from tailrace.mapping.shard import ShardMachine
+from tailrace.streams.moment import Now
+from tests.simulation.test_canaries import Plant, notices
+
+
+def a_killed_batch_counts_as_done(patch: pytest.MonkeyPatch) -> None:
+    right = flow.failure_of
+
+    def wrong(outcome: Outcome, size: int) -> Any:
+        is_killed = isinstance(outcome, Failed) and outcome.whole is not None
+        if is_killed and outcome.whole.kind is FailureKind.TIMEOUT:  # type: ignore[union-attr]
+            return None
+        return right(outcome, size)
+
+    patch.setattr(lane, "failure_of", wrong)
+    patch.setattr(keys, "failure_of", wrong)
+
+
+def an_outage_uses_attempts_up(patch: pytest.MonkeyPatch) -> None:
+    def wrong(settings: MappingSettings, failure: Failure, **named: Any) -> Decision:
+        if failure.kind in (FailureKind.UNAVAILABLE, FailureKind.THROTTLED):
+            failure = replace(failure, kind=FailureKind.RECORD)
+        return after_failure(settings, failure, **named)
+
+    patch.setattr(lane, "after_failure", wrong)
+    patch.setattr(keys, "after_failure", wrong)
+
+
+def an_iterator_that_expired_is_the_end(patch: pytest.MonkeyPatch) -> None:
+    right = ShardMachine.step
+
+    def wrong(self: ShardMachine, completion: Completion, now: Now) -> list[Command]:
+        return [] if isinstance(completion, ReadFailed) else right(self, completion, now)
+
+    patch.setattr(ShardMachine, "step", wrong)
+
+
+def a_page_that_begins_with_known_records_is_known(patch: pytest.MonkeyPatch) -> None:
+    right = ShardMachine._read_done
+
+    def wrong(self: ShardMachine, done: ReadDone) -> None:
+        is_known = done.records and done.records[0].sequence <= self._settlement.watermark.position
+        right(self, replace(done, records=()) if is_known else done)
+
+    patch.setattr(ShardMachine, "_read_done", wrong)
+
+
+def the_clock_of_the_age_limit_is_ahead(patch: pytest.MonkeyPatch) -> None:
+    def wrong(settings: MappingSettings, now: Now) -> int | None:
+        age = settings.maximum_record_age_ms
+        return None if age == INFINITE else now.wall_ms + 90_000 - age
+
+    for module in (batch, keys, lane):
+        patch.setattr(module, "oldest_allowed_ms", wrong)
+
+
+def a_closed_shard_is_finished_at_once(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ShardMachine, "is_finished", property(lambda self: self._closed))
+
+
+def a_finished_shard_owes_no_final_invoke(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ShardMachine, "_owes_final", False)
+
+
+CANARIES: dict[str, tuple[Plant, str]] = {
+    "hanging": (a_killed_batch_counts_as_done, "a checkpoint covers only what is settled"),
+    "outage": (an_outage_uses_attempts_up, "what is given up is a dead letter by the policy"),
+    "iterator-expiry": (an_iterator_that_expired_is_the_end, "progress once the faults stop"),
+    "repeated-records": (a_page_that_begins_with_known_records_is_known, "nothing is lost"),
+    "close-in-flight": (a_closed_shard_is_finished_at_once, "nothing is lost"),
+    "rollover": (a_finished_shard_owes_no_final_invoke, "a window has what its checkpoint covers"),
+    "clock-step": (the_clock_of_the_age_limit_is_ahead, "what is given up is a dead letter by the policy"),
+}
+
+
+@pytest.mark.parametrize("fault", CANARIES)
+def test_the_planted_bug_of_a_fault_is_noticed(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant, checker = CANARIES[fault]
+    plant(monkeypatch)
+    notices(checker)

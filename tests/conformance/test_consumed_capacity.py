@@ -1,10 +1,11 @@
-"""ReturnConsumedCapacity through boto3: the figures of semantics §6.7, for tables without indexes."""
+"""ReturnConsumedCapacity through boto3: the figures of semantics §6.7, and their form on the wire."""
 
 from typing import Any
 
 import pytest
 
 from tests.conformance.client import Conformance, key
+from tests.conformance.indexed import songs
 
 KILOBYTE = "x" * 1_024
 
@@ -81,3 +82,18 @@ def test_batches_tell_each_table(things: Conformance) -> None:
         ReturnConsumedCapacity="TOTAL",
     )
     assert read["ConsumedCapacity"] == [{"TableName": "things", "CapacityUnits": 2.0}]
+
+
+@pytest.mark.parametrize(("index", "member"), [("byGenre", "Global"), ("byYear", "Local")])
+def test_a_page_of_an_index_costs_its_table_zero_units_written_as_a_double(
+    api: Conformance, index: str, member: str
+) -> None:
+    api.dynamodb.create_table(**songs())
+    told = api.dynamodb.scan(TableName="songs", IndexName=index, ReturnConsumedCapacity="INDEXES")[
+        "ConsumedCapacity"
+    ]
+    assert told == {
+        "TableName": "songs", "CapacityUnits": 0.5, "Table": {"CapacityUnits": 0.0},
+        f"{member}SecondaryIndexes": {index: {"CapacityUnits": 0.5}},
+    }  # fmt: skip
+    assert type(told["Table"]["CapacityUnits"]) is float

@@ -245,7 +245,7 @@ def page_bytes(payload: Payload, page: ItemPage, counts: bool, index: Index | No
     if page.last_key is not None:
         tail += b',"LastEvaluatedKey":' + orjson.dumps(page.last_key)
     if capacity.is_wanted(payload):
-        cost = capacity.Cost(sum(capacity.read_units(size, payload) for size in page.fetched_bytes))
+        cost = capacity.Cost(sum((capacity.read_units(size, payload) for size in page.fetched_bytes), 0.0))
         units = capacity.read_units(page.scanned_bytes, payload)
         if index is None:
             cost.table = units

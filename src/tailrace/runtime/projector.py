@@ -25,13 +25,14 @@ from tailrace.projections.builds import Build
 from tailrace.projections.folding import Step
 from tailrace.projections.rows import BUCKETS, AppliedItem, Group, RowChange
 from tailrace.runtime.builds import Builds, place_words
-from tailrace.runtime.projecting import apply_steps
+from tailrace.runtime.projecting import Contended, apply_steps
 from tailrace.runtime.tombstones import forget_tombstones
 from tailrace.values.types import Item
 
 PAGE: Final = 100
 LOOK_MS: Final = 1_000
 """How often a build that is filled asks whether it has caught up, and how long a failing store is left alone."""
+CONTENDED_MS: Final = 20
 STUCK_LOOK_MS: Final = 60_000
 """How often one asks that cannot be served because some items failed."""
 FORGETTING_MS: Final = 86_400_000 // BUCKETS
@@ -207,6 +208,10 @@ class Projector:
                 if projection.is_of(keys)
             ]
             applied = await apply_steps(store, projection, steps)
+            while any(isinstance(error, Contended) for error in applied.failures.values()):
+                # Delivery was faster each time. Nothing is wrong with these items: those that are applied are ignored this time.
+                await self._clock.sleep_until(self._clock.now().monotonic_ms + CONTENDED_MS)
+                applied = await apply_steps(store, projection, steps)
             failed = [(steps[index].key, _words(error)) for index, error in applied.failures.items()]
             build = build.with_page(page.position, page.after, len(steps) - len(failed), failed)
             await self.builds.save(build)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from tailrace import connect
 from tailrace.app.loading import load_app
 from tests.crash.node import Node, free_port
+
+PATIENCE_S = 40.0
 
 APP = """
 from pathlib import Path
@@ -59,7 +62,8 @@ def put(node: Node, key: str) -> None:
 
 
 def wait_for(directory: Path, letters: int) -> list[dict[str, Any]]:
-    for _ in range(50):
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
         found: list[dict[str, Any]] = asked(directory, "dlq", "ls")["letters"]
         if len(found) == letters:
             return found

@@ -4,6 +4,7 @@ import json
 import runpy
 import subprocess
 import sys
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from tailrace import connect
 from tests.crash.node import Node, free_port
 
+PATIENCE_S = 40.0
 APP = """
 from decimal import Decimal
 from typing import Any
@@ -54,7 +56,8 @@ def put(node: Node, key: str, country: str, total: int) -> None:
 
 
 def wait_for(directory: Path, expected: dict[str, int]) -> None:
-    for _ in range(50):
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
         groups = asked(directory, "show", "sales")["groups"]
         found = {json.loads(each["key"])["S"]: int(each["state"]["N"]) for each in groups}
         if found == expected:

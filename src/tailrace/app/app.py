@@ -145,14 +145,14 @@ class App:
     ) -> None:
         """Run a Lambda function `handler(event, context)` with an event source mapping of AWS's own settings.
 
-        Shape:   `function` is the callable or "module:attribute" (also "module.attribute"); settings by AWS's names, with
+        Shape:   `function` is the callable or "module:attribute" (also "module.attribute"), which is what runs; settings by AWS's names, with
                  AWS's defaults: `BatchSize=100, BisectBatchOnFunctionError=True, …`, and of the function itself `Timeout=3,
                  MemorySize=128, Environment={"Variables": {…}}`. `DestinationConfig={"OnFailure": {"Destination": ARN}}` is
                  told of what was given up. `name` is the function's, when it is not that of the mapping.
         Raises:  SettingsError.
         """
-        called = function_named(function) if isinstance(function, str) else function
-        own_id: str = id or str(getattr(called, "__qualname__", "function"))
+        called, code = function_named(function) if isinstance(function, str) else (function, None)
+        own_id: str = id or (code.attribute if code else str(getattr(called, "__qualname__", "function")))
         changes = self._changes(target)
         accepts = filter_of(changes, None)
         destination = destination_arn(settings.pop("DestinationConfig", None))
@@ -169,6 +169,7 @@ class App:
                 entity=changes.entity,
                 destination=destination,
                 function=own,
+                code=code,
             )
         )
 

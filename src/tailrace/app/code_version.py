@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import sha256
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,8 +47,7 @@ def _is_ours(function: Callable[..., Any]) -> bool:
 def _file_of(function: Callable[..., Any]) -> Path | None:
     try:
         if isinstance(function, NamedFunction):
-            spec = find_spec(function.code.module)
-            name = None if spec is None else spec.origin
+            name = _origin(function.code.module)
         else:
             name = inspect.getsourcefile(inspect.unwrap(function))
     except (
@@ -57,6 +56,18 @@ def _file_of(function: Callable[..., Any]) -> Path | None:
         return None
     path = Path(name or "")
     return path.resolve() if path.is_file() else None
+
+
+def _origin(module: str) -> str | None:
+    """The file of a module, which is not imported, nor are its packages: their code is not for this process."""
+    whole, path = "", None
+    for part in module.split("."):
+        whole = f"{whole}.{part}" if whole else part
+        spec = PathFinder.find_spec(whole, path)
+        if spec is None:
+            return None
+        path = spec.submodule_search_locations
+    return spec.origin if spec is not None else None
 
 
 def _digest_of(path: Path) -> str:

@@ -4,11 +4,12 @@ Rules of this file: AWS's names, ranges and defaults (a time-out of 3 s among th
 sinks/lambda_function.py. Source: AWS Lambda API Reference, CreateFunction.
 """
 
-import inspect
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from operator import attrgetter
 from typing import Any, Final
 
 from tailrace.errors import SettingsError
@@ -51,7 +52,7 @@ class CodePlace:
 
 
 class NamedFunction:
-    """A function by its name, whose module could not be loaded here: it is loaded where it is called, in its own environment."""
+    """A function by its name, whose module is not loaded here: it is loaded where it is called, in its own environment."""
 
     def __init__(self, module: str, attribute: str) -> None:
         self.code = CodePlace(module, attribute)
@@ -59,44 +60,82 @@ class NamedFunction:
 
     def __call__(self, event: Any, context: Any) -> Any:
         """Load it and call it. Raises: whatever loading it raises."""
-        return getattr(import_module(self.code.module), self.code.attribute)(event, context)
+        return attrgetter(self.code.attribute)(import_module(self.code.module))(event, context)
 
 
-def function_named(text: str) -> Callable[..., Any]:
-    """The function behind "module:attribute", or "module.attribute" as Lambda writes handlers.
+def split_name(text: str) -> tuple[str, str]:
+    """The module and the attribute of "module:attribute", or of "module.attribute" as Lambda writes handlers.
 
-    Shape:   a module that fails while it is loaded (it may need the environment of its function) gives a NamedFunction.
-    Raises:  SettingsError for what is not there.
+    >>> split_name("orders.handlers:tally"), split_name("orders.handlers.tally")
+    (('orders.handlers', 'tally'), ('orders.handlers', 'tally'))
     """
     module, colon, attribute = text.partition(":")
     if not colon:
         module, _, attribute = text.rpartition(".")
+    return module, attribute
+
+
+def function_named(text: str) -> tuple[Callable[..., Any], CodePlace]:
+    """The function behind a name as `split_name` reads it, and the place that the name says, whatever the function calls itself.
+
+    Shape:   a module that fails while it is loaded (it may need the environment of its function) gives a NamedFunction.
+    Raises:  SettingsError for what is not there.
+    """
+    module, attribute = split_name(text)
     try:
-        found = getattr(import_module(module), attribute)
+        found = attrgetter(attribute)(import_module(module))
     except (ImportError, AttributeError, ValueError) as error:
         raise SettingsError(
             f"function {text!r} cannot be loaded: {error}; write 'module:attribute'"
         ) from error
     except Exception:  # the user's module wants what only the function's own process has
-        return NamedFunction(module, attribute)
+        named = NamedFunction(module, attribute)
+        return named, named.code
     if not callable(found):
         raise SettingsError(f"function {text!r} is no function but {found!r}")
-    loaded: Callable[..., Any] = found
-    return loaded
+    return found, CodePlace(module, attribute, _file_of(sys.modules.get(module)))
 
 
 def place_of_code(function: Callable[..., Any]) -> CodePlace | None:
-    """Where a process of its own finds this function; None for what only this process has (a lambda, a function in a function)."""
+    """Where a process of its own finds this very function; None for what only this process has (a lambda, a function in a function).
+
+    What a function says of itself is believed only where exactly it stands under that name: a decorator with `functools.wraps` says the
+    name of what it wraps. Else it is looked for under the names of the modules that are loaded, as a callable object is.
+    """
     if isinstance(function, NamedFunction):
         return function.code
-    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
-    if not isinstance(module, str) or not name or "<" in name:
-        return None
-    try:
-        file = inspect.getsourcefile(inspect.unwrap(function)) or ""
-    except TypeError:
-        file = ""
-    return CodePlace(module, name, file)
+    own = getattr(function, "__module__", None)
+    said = getattr(function, "__qualname__", "")
+    modules = dict(sys.modules)
+    if (
+        isinstance(own, str)
+        and isinstance(said, str)
+        and own in modules
+        and _is_at(modules[own], said, function)
+    ):
+        return CodePlace(own, said, _file_of(modules[own]))
+    names = sorted(name for name in modules if not name.startswith(_NOT_THEIRS))
+    for name in sorted(names, key=lambda name: name != own):
+        for attribute, value in list(getattr(modules[name], "__dict__", {}).items()):
+            if value is function:
+                return CodePlace(name, attribute, _file_of(modules[name]))
+    return None
+
+
+_NOT_THEIRS: Final = ("__main__", "__mp_main__", "tailrace.", "_pytest.")
+"""Modules that hold functions of others: another process has another `__main__`."""
+
+
+def _is_at(module: Any, attribute: str, function: Callable[..., Any]) -> bool:
+    found = module
+    for name in attribute.split("."):
+        found = getattr(found, name, None)
+    return found is function
+
+
+def _file_of(module: Any) -> str:
+    file = getattr(module, "__file__", None)
+    return file if isinstance(file, str) else ""
 
 
 def _whole(name: str, value: object, lowest: int, highest: int) -> int:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 from tailrace.app.change import Change
 from tailrace.app.depends import Depends
 from tailrace.app.entity import Entity
-from tailrace.app.function_settings import FunctionSettings
+from tailrace.app.function_settings import CodePlace, FunctionSettings
 from tailrace.app.predicates import Predicate
 from tailrace.app.projection import Projection
 from tailrace.app.table import Changes, Table
@@ -33,7 +33,7 @@ class Mapping:
 
     Shape:   `target` is what is called; `timeout_s` bounds one call of a coroutine; `dependencies` by parameter; `sink` gets
              what the handler returns, or, of the kind "sink", the changes themselves after `transform` and `enrich`; `destination` is
-             told of what was given up, of a function by its ARN.
+             told of what was given up, of a function by its ARN; `code` is where a function's name says that it stands.
     """
 
     id: str
@@ -51,6 +51,7 @@ class Mapping:
     transform: Callable[..., Any] | None = None
     enrich: Callable[..., Any] | None = None
     function: FunctionSettings = PLAIN_FUNCTION
+    code: CodePlace | None = None
     projection: Projection | None = None
     window: WindowPlan | None = None
     only_counts: bool = False

@@ -60,8 +60,8 @@ def read_functions(given: tuple[str, ...]) -> "dict[str, NamedFunction]":
     """The functions that were named. Raises: CommandFailure for what is no NAME=module:attribute, or is not there."""
     if not given:
         return {}
-    from tailrace.app.function_settings import NamedFunction, function_named
-    from tailrace.errors import SettingsError
+    from tailrace.app.function_settings import NamedFunction
+    from tailrace.functions.checking import missing
 
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
@@ -74,13 +74,13 @@ def read_functions(given: tuple[str, ...]) -> "dict[str, NamedFunction]":
                 f"--function {text}: a function is NAME=module:attribute, with a name of its own.",
                 hint="tailrace serve --function tally=orders.handlers:tally",
             )
-        try:
-            function_named(place)
-        except SettingsError as error:
-            raise CommandFailure(
-                f"--function {text}: {error.args[0]}", hint="start it where the module can be imported"
-            ) from error
         found[name] = NamedFunction(module, attribute)
+    wrong = missing([text.partition("=")[2] for text in given])
+    for text in given:
+        if (words := wrong.get(text.partition("=")[2])) is not None:
+            raise CommandFailure(
+                f"--function {text}: {words}", hint="start it where the module can be imported"
+            )
     return found
 
 

@@ -1,7 +1,7 @@
 """The processes of one function: as many as invocations run at once, each killed at the function's time-out.
 
 Theory of operation: an invocation takes an idle process or starts one, writes a frame and waits for the answer. A process that does not answer in time is
-killed and gone; so is one that ends by itself. What idles for long is ended. A process ends with its standard input, so none outlives the node.
+killed and gone; so is one that ends by itself. The time-out runs from when the loaded function is called; a start has a bound of its own. What idles for long is ended. A process ends with its standard input, so none outlives the node.
 Rules of this file: nothing here retries; a failure is told in Lambda's words. Made by `compose`, called by sinks/lambda_function.py.
 """
 
@@ -15,14 +15,15 @@ from typing import Any, Final
 import orjson
 
 from tailrace.app.function_settings import CodePlace, FunctionSettings
+from tailrace.errors import Unavailable
 from tailrace.functions.frames import LENGTHS, Frame, decode
 from tailrace.functions.printing import printing_to
 from tailrace.sinks.calling import FailedElsewhere, TimedOut
 from tailrace.sinks.lambda_function import Captured
 
 IDLE_S: Final = 300.0
-START_S: Final = 10.0
-"""What loading a function may take before its time-out begins: Lambda's own limit of an initialisation."""
+START_S: Final = 120.0
+"""What starting a process and loading its function may take. Lambda gives its INIT phase 10 s on a machine of its own; here many start at once."""
 PAYLOAD_BYTES: Final = 6 << 20
 """An event and an answer. Source: semantics §2.4."""
 
@@ -34,6 +35,12 @@ class FunctionError(FailedElsewhere):
         super().__init__(f"{error_type}: {message}", trace)
         self.error_type = error_type
         self.message = message
+
+
+class SlowStart(Unavailable):
+    """A function's process was not ready within the bound of a start. Its handler was not called, so no attempt is used."""
+
+    error_type = "Sandbox.InitTimedout"
 
 
 class ProcessRunner:
@@ -55,7 +62,7 @@ class ProcessRunner:
         self, event: bytes, request_id: str, arn: str, trace: str = "", captured: Captured | None = None,
         client: Mapping[str, Any] | None = None,
     ) -> bytes:  # fmt: skip
-        """The answer as JSON. Raises: FunctionError, TimedOut."""
+        """The answer as JSON. Raises: FunctionError, TimedOut, SlowStart."""
         head = {
             "request_id": request_id, "arn": arn, "timeout_ms": self._settings.timeout_s * 1_000, "trace": trace, "client": client,
         }  # fmt: skip
@@ -67,16 +74,22 @@ class ProcessRunner:
     async def _invoke(self, head: dict[str, Any], event: bytes, captured: Captured | None = None) -> bytes:
         request_id = head["request_id"]
         process = await self._taken()
-        allowed_s = self._settings.timeout_s + (START_S if process in self._fresh else 0)
+        is_loading = process in self._fresh
         self._fresh.discard(process)
         try:
-            async with asyncio.timeout(allowed_s) as limit:
+            async with asyncio.timeout(START_S if is_loading else self._settings.timeout_s) as limit:
                 answer = await _exchange(process, Frame(head, event))
                 if answer.head.get("loaded"):
+                    is_loading = False
                     limit.reschedule(asyncio.get_running_loop().time() + self._settings.timeout_s)
                     answer = await _received(process)
         except TimeoutError:
             await self._kill(process)
+            if is_loading:
+                raise SlowStart(
+                    f"RequestId: {request_id} Error: the function {self._name} did not start within {START_S:g} s: "
+                    f"its module {self._code.module} was still being loaded (Lambda's INIT phase)"
+                ) from None
             raise TimedOut(
                 f"RequestId: {request_id} Error: Task timed out after {self._settings.timeout_s:.2f} seconds"
             ) from None

@@ -1,7 +1,7 @@
 """Who runs each function of an app: processes of its own on a node, this process in a test world.
 
-Rules of this file: one runner a mapping, kept as long as the worker. What no other process can find (a lambda, a function inside a function) runs
-here, and is told so once. Made by `compose`.
+Rules of this file: one runner a mapping, kept as long as the worker. A function runs as what its name says, never as what it
+calls itself. What no other process can find (a lambda, a function inside a function) runs here, and is told so once. Made by `compose`.
 """
 
 import logging
@@ -28,15 +28,15 @@ class Runners:
         """The runner of a function."""
         if mapping.id in self._processes:
             return self._processes[mapping.id]
-        code = place_of_code(mapping.target) if self._in_processes else None
+        code = (mapping.code or place_of_code(mapping.target)) if self._in_processes else None
         if code is not None:
             made = ProcessRunner(mapping.function_name, code, mapping.function)
             self._processes[mapping.id] = made
             return made
         if self._in_processes:
             LOG.warning(
-                "function %s is no name in a module, so it runs in this process and its time-out of %s s is not enforced: "
-                "define it with def at the top of a module",
+                "function %s stands under no name of a module, so it runs in this process and its time-out of %s s is not enforced: "
+                "define it at the top of a module, or name it, app.function('module:attribute', …)",
                 mapping.id, mapping.function.timeout_s,
             )  # fmt: skip
         return InlineRunner(mapping.target, mapping.function_name, mapping.function, self._clock)

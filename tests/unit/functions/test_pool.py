@@ -12,7 +12,8 @@ import pytest
 
 from tailrace.app.function_settings import CodePlace, FunctionSettings, place_of_code
 from tailrace.functions import pool
-from tailrace.functions.pool import FunctionError, ProcessRunner
+from tailrace.functions.pool import FunctionError, ProcessRunner, SlowStart
+from tailrace.ports import FailureKind
 from tailrace.sinks.calling import TimedOut, failure_of
 from tests.unit.functions import handlers
 
@@ -131,7 +132,7 @@ def test_an_error_has_the_users_lines_only() -> None:
 def test_a_function_that_hangs_is_killed_at_its_time_out_and_the_next_one_answers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pool, "START_S", 3_600.0)  # its time-out counts from when it is loaded
+    monkeypatch.setattr(pool, "START_S", 3_600.0)  # however slow the machine is
 
     async def use(runner: ProcessRunner) -> None:
         for _ in range(2):
@@ -186,3 +187,21 @@ def test_a_process_ends_with_whoever_started_it() -> None:
 def test_what_no_other_process_can_find_has_no_place(function: Any) -> None:
     code = place_of_code(function)
     assert code is None or code.module == "builtins"
+
+
+def test_a_slow_start_is_no_time_out_and_uses_no_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "START_S", 0.0)  # what a busy machine does to the bound
+
+    async def use(runner: ProcessRunner) -> BaseException:
+        with pytest.raises(SlowStart) as caught:
+            await runner.invoke(b"{}", "r", ARN)
+        monkeypatch.setattr(pool, "START_S", 3_600.0)
+        assert json.loads(await runner.invoke(b'{"Records": []}', "r", ARN))["calls"] == 1
+        return caught.value
+
+    error = using(handlers.tally, use)
+    failure = failure_of(error)
+    assert failure.kind is FailureKind.UNAVAILABLE
+    assert "timed out" not in failure.error
+    assert "did not start within" in failure.error
+    assert "tests.unit.functions.handlers" in failure.error

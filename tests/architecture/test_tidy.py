@@ -24,6 +24,7 @@ CANARIES = {
     "function_sizes": ("engine/engine.py", "def long() -> None:\n" + "    x = 1\n" * 60),
     "vague_names": ("engine/utils.py", ""),
     "world_questions": ("engine/engine.py", "import time\nnow = time.monotonic()\n"),
+    "times_in_numbers": ("engine/engine.py", "made_ms = record.sequence >> 20\n"),
     "prints": ("engine/engine.py", "print('here')\n"),
     "broad_excepts": ("engine/engine.py", "try:\n    pass\nexcept (ValueError, Exception):\n    pass\n"),
     "operation_headers": ("server/operations/dynamodb/put_item.py", '"""PutItem.\n\nBehaviour: puts.\n"""\n'),
@@ -55,6 +56,20 @@ def test_the_rule_finds_what_is_planted(rule: str) -> None:
 )
 def test_every_way_to_ask_for_time_or_chance_is_found(text: str) -> None:
     assert list(tidy.world_questions({"engine/engine.py": text}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from tailrace.streams.sequence import CLOCK_BITS\n",
+        "from tailrace.streams import sequence\nx = number >> sequence.CLOCK_BITS\n",
+        "number >>= 20\n",
+        "made_ms = sequence // 2**20\n",
+        "made_ms, rest = divmod(sequence, 1 << 20)\n",
+    ],
+)
+def test_every_way_to_read_a_time_out_of_a_sequence_number_is_found(text: str) -> None:
+    assert list(tidy.times_in_numbers({"engine/engine.py": text}))
 
 
 @pytest.mark.parametrize("path", ["clocks/system.py", "cli/demo.py", "testing/loop.py", "compose.py"])

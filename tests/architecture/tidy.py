@@ -80,6 +80,50 @@ def _asked(node: ast.AST) -> Iterator[str]:
             return
 
 
+CLOCK_OF_NUMBERS: Final = "streams/sequence.py"
+
+
+def times_in_numbers(sources: Sources) -> Iterator[str]:
+    """After a restart sequence numbers run up to an hour ahead of the clock: a record carries `created_ms`."""
+    for path, text in sources.items():
+        if path == CLOCK_OF_NUMBERS:
+            continue
+        for node in ast.walk(ast.parse(text)):
+            if _reads_a_time(node):
+                yield f"{path}:{getattr(node, 'lineno', 0)} reads a time out of a sequence number: use created_ms of its record"
+
+
+def _reads_a_time(node: ast.AST) -> bool:
+    match node:
+        case ast.Name(id="CLOCK_BITS") | ast.Attribute(attr="CLOCK_BITS") | ast.alias(name="CLOCK_BITS"):
+            return True
+        case ast.BinOp(op=ast.RShift(), right=bits) | ast.AugAssign(op=ast.RShift(), value=bits):
+            return _value(bits) == 20
+        case ast.BinOp(op=ast.FloorDiv() | ast.Div(), right=divisor):
+            return _value(divisor) == 1 << 20 and "sequence" in ast.unparse(node)
+        case ast.Call(func=ast.Name(id="divmod"), args=[_, divisor]):
+            return _value(divisor) == 1 << 20
+        case _:
+            return False
+
+
+def _value(node: ast.expr) -> int | None:
+    """The value of a constant that is written as one, or as a power of two."""
+    match node:
+        case ast.Constant(value=int(value)):
+            return value
+        case ast.BinOp(
+            left=ast.Constant(value=int(left)), op=ast.LShift(), right=ast.Constant(value=int(right))
+        ):
+            return left << right
+        case ast.BinOp(
+            left=ast.Constant(value=int(left)), op=ast.Pow(), right=ast.Constant(value=int(right))
+        ):
+            return int(left**right)
+        case _:
+            return None
+
+
 def prints(sources: Sources) -> Iterator[str]:
     """Only the command line speaks to people."""
     for path, text in sources.items():
@@ -202,7 +246,7 @@ def _is_overload(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) ->
 RULES: Final = {
     rule.__name__: rule
     for rule in (
-        module_sizes, function_sizes, vague_names, world_questions, prints, broad_excepts, operation_headers,
-        module_docstrings, public_docstrings,
+        module_sizes, function_sizes, vague_names, world_questions, times_in_numbers, prints, broad_excepts,
+        operation_headers, module_docstrings, public_docstrings,
     )
 }  # fmt: skip

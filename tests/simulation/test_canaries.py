@@ -22,6 +22,7 @@ from tailrace.mapping.settlement import Settlement
 from tailrace.mapping.shard import ShardMachine
 from tailrace.mapping.watermark import Watermark
 from tailrace.mapping.window import TumblingWindow
+from tailrace.streams.moment import Now
 from tests.simulation.campaign import run_seed
 from tests.simulation.checkers import CHECKERS
 
@@ -32,8 +33,8 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 def a_read_skips_its_last_record(patch: pytest.MonkeyPatch) -> None:
     right = ShardMachine._read_done
 
-    def wrong(self: ShardMachine, done: ReadDone) -> None:
-        right(self, replace(done, records=done.records[:-1]) if len(done.records) > 1 else done)
+    def wrong(self: ShardMachine, done: ReadDone, now: Now) -> None:
+        right(self, replace(done, records=done.records[:-1]) if len(done.records) > 1 else done, now)
 
     patch.setattr(ShardMachine, "_read_done", wrong)
 
@@ -142,8 +143,8 @@ def a_filter_finds_nothing_in_the_body(patch: pytest.MonkeyPatch) -> None:
 def a_gap_is_passed_over_in_silence(patch: pytest.MonkeyPatch) -> None:
     right = ShardMachine._read_done
 
-    def wrong(self: ShardMachine, done: ReadDone) -> None:
-        right(self, replace(done, trimmed=False))
+    def wrong(self: ShardMachine, done: ReadDone, now: Now) -> None:
+        right(self, replace(done, trimmed=False), now)
 
     patch.setattr(ShardMachine, "_read_done", wrong)
 

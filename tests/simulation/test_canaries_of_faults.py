@@ -53,9 +53,9 @@ def an_iterator_that_expired_is_the_end(patch: pytest.MonkeyPatch) -> None:
 def a_page_that_begins_with_known_records_is_known(patch: pytest.MonkeyPatch) -> None:
     right = ShardMachine._read_done
 
-    def wrong(self: ShardMachine, done: ReadDone) -> None:
+    def wrong(self: ShardMachine, done: ReadDone, now: Now) -> None:
         is_known = done.records and done.records[0].sequence <= self._settlement.watermark.position
-        right(self, replace(done, records=()) if is_known else done)
+        right(self, replace(done, records=()) if is_known else done, now)
 
     patch.setattr(ShardMachine, "_read_done", wrong)
 

@@ -37,7 +37,9 @@ def gaps(handler: str | None, directory: Path, as_json: bool) -> None:
     else:
         rows: list[tuple[str, ...]] = [("HANDLER", "TABLE", "SHARD", "FROM", "UNTIL", "FIRST", "LAST")]
         for each in answer:
-            times = (format_instant(each["from_ms"]), format_instant(each["until_ms"]))
+            times = [
+                "?" if time is None else format_instant(time) for time in (each["from_ms"], each["until_ms"])
+            ]
             rows.append(
                 (printable(each["handler"]), printable(each["table"]), each["shard"], *times, each["first"], each["last"])
             )  # fmt: skip

@@ -120,6 +120,13 @@ class Committer:
         """Whether the shard has advanced, or was closed, by something that is not durable yet."""
         return shard in self._group.advanced or (self._flying is not None and shard in self._flying.advanced)
 
+    def first_pending(self, shard: int) -> LogRow | None:
+        """The oldest record of a shard that is not durable yet."""
+        for group in (self._flying, self._group):
+            if group is not None and (rows := group.log.get(shard)):
+                return rows[0]
+        return None
+
     # ---- adding to the group ---------------------------------------------------------------------------------
 
     @property

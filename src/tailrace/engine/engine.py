@@ -30,7 +30,7 @@ from tailrace.engine.state import StateRows
 from tailrace.engine.streams import RecordsPage, StreamReader
 from tailrace.engine.time_to_live import TimeToLive
 from tailrace.engine.transact import KeyOf, Place, Transactions, read_all
-from tailrace.engine.trimming import Trimming
+from tailrace.engine.trimming import Trimming, created_ms
 from tailrace.errors import SettingsError, validation_error
 from tailrace.ports import (
     Clock,
@@ -377,6 +377,11 @@ class Engine:
     def read_shard(self, shard: Shard, after: int, limit: int) -> Page:
         """Durable records with sequence > after; `closed` once the shard has ended with them. Raises: StoreError."""
         return self._streams.read(shard, after, limit)
+
+    def pending_since(self, shard: Shard) -> int | None:
+        """When the oldest record of a shard that is not durable yet was written. Units: ms since the epoch; None: all is durable."""
+        row = self._committer.first_pending(shard.number)
+        return None if row is None else created_ms(row)
 
     # ---- the group -----------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ MAX_LEDGER_RANGES: Final = 100
 Range = tuple[int, int]
 Window = tuple[int, int, str | None]
 EVERY_HASH: Final[Range] = (0, HASHES - 1)
+NO_TIMES: Final[Mapping[str, Sequence[int]]] = {}
 EARLIER: Final = "earlier"
 """In place of a shard's id (and of a label): the ledger of all shards that are forgotten."""
 
@@ -37,17 +38,21 @@ def checkpoint_write(
     finished: bool,
     hashes: Range = EVERY_HASH,
     window: Window | None = None,
+    created_ms: int = 0,
 ) -> RowWrite:
     """A checkpoint. `epoch` says under which lease it was saved; the fence itself is a check of the lease's row.
 
     Shape:   `hashes` are the shard's, so that its descendants are known when the shard is not listed any more. `window` is
              the tumbling window that the shard is in: start and end in milliseconds since the epoch, the state as JSON text, or
              None for one that was closed.
+    Units:   created_ms since the epoch, when the last record at or below the watermark was written; 0: not known.
     """
     fields: dict[str, Any] = {
         "v": VERSION, "epoch": epoch, "watermark": watermark, "ranges": [list(each) for each in ranges], "finished": finished,
         "hashes": f"{hashes[0]:016x}-{hashes[1]:016x}",
     }  # fmt: skip
+    if created_ms:
+        fields["created_ms"] = created_ms
     if window is not None:
         fields |= {"v": WITH_WINDOW, "window": list(window)}
     return RowWrite(key, fields)
@@ -67,6 +72,11 @@ def read_checkpoint(fields: Mapping[str, Any] | None) -> tuple[int, tuple[Range,
         return 0, (), False
     row = readable(fields, "checkpoint", WITH_WINDOW)
     return row["watermark"], tuple((first, last) for first, last in row["ranges"]), row["finished"]
+
+
+def created_of(fields: Mapping[str, Any]) -> int:
+    """When the last record at or below the watermark was written; 0: not known. Units: ms since the epoch."""
+    return int(fields.get("created_ms", 0))
 
 
 def window_of(fields: Mapping[str, Any]) -> Window | None:
@@ -95,12 +105,15 @@ def ledger_key(app: str, mapping_id: str, stream_label: str, shard_id: str) -> s
 
 
 def ledger_after(
-    fields: Mapping[str, Any] | None, settled: Iterable[tuple[int, int, int, str]]
+    fields: Mapping[str, Any] | None,
+    settled: Iterable[tuple[int, int, int, str]],
+    times: Mapping[str, Sequence[int]] = NO_TIMES,
 ) -> dict[str, Any]:
     """The ledger after these runs of records: (first, last, count, outcome), as a checkpoint reports them.
 
     Shape:   `totals` by outcome since ever; `ranges` [first, last, count, outcome] of what was not handled, ascending; below
-             `detail_from` ranges were dropped to keep the row small (the totals were not).
+             `detail_from` ranges were dropped to keep the row small (the totals were not). `times` of what was trimmed, by its first
+             number: when it had been written, [from, until] in milliseconds since the epoch.
     """
     before = readable(fields, "ledger") if fields is not None else {}
     totals = dict(before.get("totals", {}))
@@ -114,13 +127,16 @@ def ledger_after(
     if len(ranges) > MAX_LEDGER_RANGES:
         detail_from = ranges[-MAX_LEDGER_RANGES][0]
         ranges = ranges[-MAX_LEDGER_RANGES:]
-    return {"v": VERSION, "totals": totals, "ranges": ranges, "detail_from": detail_from}
+    row = {"v": VERSION, "totals": totals, "ranges": ranges, "detail_from": detail_from}
+    known = {**before.get("times", {}), **times}
+    kept = {str(first): known[str(first)] for first, *_ in ranges if str(first) in known}
+    return {**row, "times": kept} if kept else row
 
 
 def ledger_merged(fields: Mapping[str, Any] | None, other: Mapping[str, Any]) -> dict[str, Any]:
     """One ledger for what stood in two: totals are added, ranges stand side by side."""
     more = readable(other, "ledger")
-    merged = ledger_after(fields, [tuple(each) for each in more["ranges"]])
+    merged = ledger_after(fields, [tuple(each) for each in more["ranges"]], more.get("times", NO_TIMES))
     totals = dict(readable(fields, "ledger")["totals"]) if fields is not None else {}
     for outcome, count in more["totals"].items():
         totals[outcome] = totals.get(outcome, 0) + count

@@ -6,7 +6,7 @@ what must be durable before what. At most one Read, one SaveCheckpoint and one W
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from tailrace.mapping.outcomes import Failure, Outcome
@@ -27,22 +27,30 @@ class Checkpoint:
              sequence numbers, inclusive, ascending, disjoint, above the watermark). `finished`: the shard is closed
              and every record of it is settled, so its children may be read. `window`: the tumbling window that the shard
              is in, with the state that these settled records have led to.
+    Units:   created_ms since the epoch, when the last record at or below the watermark was written; 0: not known. It says nothing
+             that the watermark does not, and makes no two checkpoints different.
     """
 
     watermark: int = 0
     ranges: tuple[tuple[int, int], ...] = ()
     finished: bool = False
     window: WindowState | None = None
+    created_ms: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A run of records, in reading order, that came to the same end since the last checkpoint."""
+    """A run of records, in reading order, that came to the same end since the last checkpoint.
+
+    Units:   from_ms, until_ms since the epoch, of what was trimmed: all of it was written between them; 0: not known.
+    """
 
     first: int
     last: int
     count: int
     outcome: SettledAs
+    from_ms: int = 0
+    until_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

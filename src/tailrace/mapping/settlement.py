@@ -45,7 +45,7 @@ class Settlement:
     """
 
     __slots__ = (
-        "_given_up", "_passed", "_reports", "_saved", "_saving", "_windows", "open_bytes", "totals", "unsaved", "watched",
+        "_given_up", "_lost_between", "_passed", "_reports", "_saved", "_saving", "_windows", "open_bytes", "totals", "unsaved", "watched",
         "watermark", "window",
     )  # fmt: skip
 
@@ -58,6 +58,8 @@ class Settlement:
         self._reports: list[Report] = []
         self._given_up: list[GivenUp] = []
         self._passed: dict[bytes, int] = {}
+        self._lost_between: dict[int, tuple[int, int]] = {}
+        """When what was trimmed had been written, by its first number."""
         self._saved = checkpoint
         self._saving: _Saving | None = None
         self._windows: list[GivenUpWindow] = []
@@ -103,9 +105,13 @@ class Settlement:
         """This final invoke will not be tried again; what it would have delivered goes into the next checkpoint's transaction."""
         self._windows.append(given_up)
 
-    def lost_to_trim(self, first: int, last: int) -> None:
-        """Nobody can say how many records there were: the source had trimmed them before they were read."""
+    def lost_to_trim(self, first: int, last: int, until_ms: int) -> None:
+        """Nobody can say how many records there were: the source had trimmed them before they were read.
+
+        Units:   until_ms since the epoch: none of them was written later.
+        """
         place = self.watermark.end
+        self._lost_between[first] = (self.watermark.read_ms, until_ms)
         self._reports.append((place, place, first, last, "trimmed"))
 
     def _report(self, report: Report) -> None:
@@ -132,7 +138,7 @@ class Settlement:
         given_up = sorted(self._given_up, key=lambda entry: entry.record.sequence)
         command = SaveCheckpoint(
             replace(self.watermark.checkpoint(finished=finished), window=self.window),
-            tuple(Settled(first, last, end - start, outcome) for start, end, first, last, outcome in reports),
+            tuple(self._settled(report) for report in reports),
             tuple(given_up),
             tuple(self._passed.items()),
             tuple(self._windows),
@@ -142,6 +148,13 @@ class Settlement:
         )
         self._reports, self._given_up, self._passed, self._windows = [], [], {}, []
         return command
+
+    def _settled(self, report: Report) -> Settled:
+        start, end, first, last, outcome = report
+        if outcome != "trimmed":
+            return Settled(first, last, end - start, outcome)
+        times = [times for number, times in self._lost_between.items() if first <= number <= last]
+        return Settled(first, last, 0, outcome, min(times)[0], max(until for _, until in times))
 
     def _merged(self, reports: list[Report]) -> list[Report]:
         self._reports = []
@@ -154,6 +167,8 @@ class Settlement:
         if self._saving is not None:
             self._saved = self._saving.checkpoint
             self.unsaved -= self._saving.unsaved
+            if not any(report[4] == "trimmed" for report in self._reports):
+                self._lost_between.clear()
             self._saving = None
 
     def not_saved(self) -> None:

@@ -212,7 +212,7 @@ class ShardMachine:
             case InvokeDone(id, outcome):
                 self._flow.finish(id, outcome, now)
             case ReadDone():
-                self._read_done(completion)
+                self._read_done(completion, now)
             case CheckpointDone():
                 self._checkpoint_done(now)
             case Woken():
@@ -269,7 +269,7 @@ class ShardMachine:
         elif self._phase == "running":
             self._phase = "stopping"
 
-    def _read_done(self, done: ReadDone) -> None:
+    def _read_done(self, done: ReadDone, now: Now) -> None:
         if not self._reading or self._phase != "running":
             return
         self._reading = False
@@ -280,7 +280,8 @@ class ShardMachine:
             records = [record for record in records if record.sequence > before]
         if done.trimmed:
             last = records[0].sequence - 1 if records else done.next_after
-            settlement.lost_to_trim(before + 1, max(before + 1, last))
+            until_ms = records[0].created_ms if records else now.wall_ms
+            settlement.lost_to_trim(before + 1, max(before + 1, last), until_ms)
         fresh = settlement.read(records, done.next_after)
         accepts = self._settings.accepts
         if accepts is not None and fresh:

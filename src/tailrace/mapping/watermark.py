@@ -19,12 +19,17 @@ class Watermark:
              them has the ordinal `_base`; `_starts`/`_ends` are the settled spans of ordinals, half open, disjoint and
              never touching; `_restored` are ranges of the checkpoint at the start, kept until the watermark
              has passed them (their records may be trimmed meanwhile and never be read again).
+    Units:   created_ms, read_ms since the epoch: when the last record at or below the watermark, and the last one read, were
+             written; 0: not known.
     """
 
-    __slots__ = ("_base", "_created_ms", "_ends", "_restored", "_sequences", "_starts", "position", "value")
+    __slots__ = (
+        "_base", "_created_ms", "_ends", "_restored", "_sequences", "_starts", "created_ms", "position", "read_ms", "value",
+    )  # fmt: skip
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.value = self.position = checkpoint.watermark
+        self.created_ms = self.read_ms = checkpoint.created_ms
         self._base = 0
         self._sequences: list[int] = []
         self._created_ms: list[int] = []
@@ -65,6 +70,8 @@ class Watermark:
         """Take note of records in reading order; returns those that are not settled yet."""
         self._sequences.extend([record.sequence for record in records])
         self._created_ms.extend([record.created_ms for record in records])
+        if records:
+            self.read_ms = records[-1].created_ms
         fresh = records
         if self._restored and records and self._restored[-1][1] > self.position:
             settled, fresh = self._split_restored(records)
@@ -140,6 +147,7 @@ class Watermark:
             end = self._ends.pop(0)
             del self._starts[0]
             self.value = self._sequences[end - 1 - self._base]
+            self.created_ms = self._created_ms[end - 1 - self._base]
             del self._sequences[: end - self._base]
             del self._created_ms[: end - self._base]
             self._base = end
@@ -154,7 +162,7 @@ class Watermark:
         ranges = [(self.sequence(start), self.sequence(end - 1)) for start, end in spans]
         if self._restored:
             ranges = _union(ranges + [(max(first, self.value + 1), last) for first, last in self._restored])
-        return Checkpoint(self.value, tuple(ranges), finished)
+        return Checkpoint(self.value, tuple(ranges), finished, created_ms=self.created_ms)
 
 
 def _union(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:

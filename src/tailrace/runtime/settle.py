@@ -19,6 +19,7 @@ from tailrace.leases.checkpoint import (
     Window,
     checkpoint_key,
     checkpoint_write,
+    created_of,
     hashes_of,
     ledger_after,
     ledger_key,
@@ -98,13 +99,14 @@ async def load_checkpoint(state: StateStore, place: Place, shard: Shard) -> Chec
     """
     row = await state.get(place.checkpoint_key)
     if row is not None:
-        return Checkpoint(*read_checkpoint(row.fields), window=_window(row.fields))
+        return Checkpoint(*read_checkpoint(row.fields), _window(row.fields), created_of(row.fields))
+    whole = Checkpoint(shard.starting - 1, created_ms=shard.created_ms)
     if await _has_followed(state, place, shard.parent_id):
-        return Checkpoint(shard.starting - 1)
+        return whole
     reached = await _reached_before(state, place, shard)
     if reached is None:
         return Checkpoint()
-    return Checkpoint(reached if reached < shard.before else shard.starting - 1)
+    return reached if reached.watermark < shard.before else whole
 
 
 def _window(fields: Mapping[str, Any]) -> WindowState | None:
@@ -123,12 +125,17 @@ async def _has_followed(state: StateStore, place: Place, parent_id: str | None) 
     return row is not None and read_checkpoint(row.fields)[2]
 
 
-async def _reached_before(state: StateStore, place: Place, shard: Shard) -> int | None:
+async def _reached_before(state: StateStore, place: Place, shard: Shard) -> Checkpoint | None:
     """How far the mapping has come in what went before the shard, also in streams that were switched off; None: nowhere."""
     rows = await state.query(key_of("checkpoint", place.app, place.mapping_id, ""))
     hashes = (shard.first, shard.last)
-    marks = [read_checkpoint(row.fields)[0] for row in rows if overlaps(hashes_of(row.fields), hashes)]
-    return max((mark for mark in marks if mark < shard.starting), default=None)
+    marks = [
+        Checkpoint(read_checkpoint(row.fields)[0], created_ms=created_of(row.fields))
+        for row in rows
+        if overlaps(hashes_of(row.fields), hashes)
+    ]
+    before = [mark for mark in marks if mark.watermark < shard.starting]
+    return max(before, key=lambda mark: mark.watermark, default=None)
 
 
 class Announced(Protocol):
@@ -170,11 +177,13 @@ class Settler:
             row = await self._state.get(self._place.ledger_key)
             self._ledger, self._has_ledger = (None if row is None else row.fields), True
         settled = [(each.first, each.last, each.count, each.outcome) for each in command.settled]
-        ledger = ledger_after(self._ledger, settled)
+        times = {str(each.first): (each.from_ms, each.until_ms) for each in command.settled if each.until_ms}
+        ledger = ledger_after(self._ledger, settled, times)
         checkpoint = command.checkpoint
         saved = checkpoint_write(
             self._place.checkpoint_key, self._lease.epoch, checkpoint.watermark, checkpoint.ranges,
             finished=checkpoint.finished, hashes=self._place.hashes, window=_kept(checkpoint.window),
+            created_ms=checkpoint.created_ms,
         )  # fmt: skip
         self._reached("checkpoint.begun")
         try:

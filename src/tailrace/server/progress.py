@@ -17,7 +17,6 @@ from tailrace.leases.checkpoint import Range, checkpoint_key, read_checkpoint
 from tailrace.leases.rows import key_of
 from tailrace.ports import StreamRef
 from tailrace.streams.record import ChangeRecord
-from tailrace.streams.sequence import CLOCK_BITS
 from tailrace.streams.shards import Shard
 
 OUTCOMES: Final = ("handled", "filtered", "parked", "discarded", "dropped", "trimmed")
@@ -112,9 +111,18 @@ def oldest_of(engine: Engine, mapping: MappingName) -> int | None:
 
 
 def settled_until(engine: Engine, mapping: MappingName) -> int:
-    """The time before which a handler has settled every change, in all shards. Units: ms since the epoch."""
-    now_ms, oldest = engine.clock.now().wall_ms, oldest_of(engine, mapping)
-    return now_ms if oldest is None else min(now_ms, oldest >> CLOCK_BITS)
+    """The time before which a handler has settled every change, in all shards. Units: ms since the epoch.
+
+    Guarantee: where nothing is open it is the present, unless something was written that is not durable yet: that was written
+               before now, and nobody has handled it.
+    """
+    times = [engine.clock.now().wall_ms]
+    for each in positions(engine, [mapping]):
+        if each.oldest is not None:
+            times.append(each.oldest.created_ms)
+        elif (pending_ms := engine.pending_since(each.shard)) is not None:
+            times.append(pending_ms)
+    return min(times)
 
 
 def oldest_unsettled(

@@ -30,12 +30,12 @@ from tailrace.sinks.function import provided
 from tailrace.sinks.outputs import Outputs
 from tailrace.streams.envelopes import event_id
 from tailrace.streams.record import ChangeRecord, EventName
-from tailrace.streams.sequence import CLOCK_BITS
 from tailrace.telemetry import PointReached, pass_by
 from tailrace.windows.rows import Owner
 from tailrace.windows.shapes import Span
 
 SEQUENCE_BITS: Final = 62
+REVISION_BITS: Final = 20
 
 
 class WindowSink:
@@ -152,7 +152,7 @@ def record_of(mapping_id: str, closing: Closing) -> ChangeRecord:
     }  # fmt: skip
     key = f"{mapping_id}/{group}/{span.start_ms}".encode()
     shard = int.from_bytes(blake2b(key, digest_size=6).digest())
-    sequence = (max(0, span.start_ms) << CLOCK_BITS) + min(revision, (1 << CLOCK_BITS) - 1)
+    sequence = (max(0, span.start_ms) << REVISION_BITS) + min(revision, (1 << REVISION_BITS) - 1)
     name: EventName = "INSERT" if revision == 1 else "MODIFY"
     return ChangeRecord(
         sequence, shard, name, span.end_ms, 0, 0, key, orjson.dumps(keys), None, orjson.dumps(window)

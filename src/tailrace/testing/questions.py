@@ -27,12 +27,18 @@ from tailrace.testing.observing import Observer
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Records that a handler never saw, because they were trimmed before. Shape: sequence numbers, inclusive."""
+    """Records that a handler never saw, because they were trimmed before.
+
+    Shape:   sequence numbers, inclusive.
+    Units:   from_ms, until_ms since the epoch: all of them were written between the two; None: not known.
+    """
 
     handler: str
     shard_id: str
     first: int
     last: int
+    from_ms: int | None = None
+    until_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

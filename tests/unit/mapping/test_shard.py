@@ -119,13 +119,14 @@ def test_a_shard_that_vanished_without_saying_how_far_it_went_is_still_a_gap() -
     machine = begun(MappingSettings("m"), Checkpoint(5))
     (save, *_) = machine.step(ReadDone((), 5, closed=True, trimmed=True), now())
     assert isinstance(save, SaveCheckpoint)
-    assert save.settled == (Settled(6, 6, 0, "trimmed"),)
+    assert save.settled == (Settled(6, 6, 0, "trimmed", 0, now().wall_ms),)
 
 
 def test_trimmed_records_are_reported_as_a_gap() -> None:
-    machine = begun(MappingSettings("m"), Checkpoint(5))
-    (_, save, *_) = machine.step(ReadDone(records(90), 90, trimmed=True), now())
-    assert save == SaveCheckpoint(Checkpoint(5), (Settled(6, 89, 0, "trimmed"),), ())
+    machine = begun(MappingSettings("m"), Checkpoint(5, created_ms=1_000))
+    (lost,) = records(90)
+    (_, save, *_) = machine.step(ReadDone([lost], 90, trimmed=True), now())
+    assert save == SaveCheckpoint(Checkpoint(5), (Settled(6, 89, 0, "trimmed", 1_000, lost.created_ms),), ())
     machine.step(CheckpointDone(), now())
     (save, *_) = machine.step(InvokeDone(1, Written()), now())
     assert save == SaveCheckpoint(Checkpoint(90), (Settled(90, 90, 1, "handled"),), ())

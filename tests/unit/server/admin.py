@@ -76,6 +76,7 @@ class Ground:
         watermark: int,
         settled: Sequence[tuple[int, int, int, str]] = (),
         ranges: Sequence[tuple[int, int]] = (),
+        times: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         """Write what a worker would have saved in the first shard."""
         shard, label = self.shards()[0], self.engine.stream_of("shop").label
@@ -84,7 +85,7 @@ class Ground:
         fields: Mapping[str, Any] = {
             "v": 1, "epoch": 1, "watermark": watermark, "ranges": [list(each) for each in ranges], "finished": False,
         }  # fmt: skip
-        after = ledger_after(self.engine.state_get(ledger), settled)
+        after = ledger_after(self.engine.state_get(ledger), settled, times or {})
         self.engine.state_transact([StateWrite(checkpoint, fields), StateWrite(ledger, after)])
         self.engine.committer.flush()
 

@@ -20,7 +20,8 @@ def gapped() -> tuple[Ground, int]:
     ground.clock.advance(60_000)
     ground.put("o2")
     first, last = (record.sequence for record in ground.records())
-    ground.settle("mail", last, [(first, last - 1, 0, "trimmed"), (last, last, 1, "filtered")])
+    times = {str(first): (START_MS + 1_000, START_MS + 61_000)}
+    ground.settle("mail", last, [(first, last - 1, 0, "trimmed"), (last, last, 1, "filtered")], times=times)
     ground.settle("index", last, [(last, last, 1, "parked")])
     return ground, first
 
@@ -30,8 +31,21 @@ def test_a_gap_is_named_with_its_handler_its_numbers_and_its_time() -> None:
     (gap,) = ground.ask("gaps")
     assert (gap["handler"], gap["app"], gap["table"]) == ("mail", "app", "shop")
     assert gap["first"] == SequenceNumber(first).wire
-    assert gap["from_ms"] == START_MS + 1_000
-    assert START_MS + 1_000 <= gap["until_ms"] <= START_MS + 61_000
+    assert (gap["from_ms"], gap["until_ms"]) == (START_MS + 1_000, START_MS + 61_000)
+
+
+def test_a_gap_of_a_row_that_says_no_times_has_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ground = Ground()
+    ground.put("o1")
+    (record,) = ground.records()
+    ground.settle("mail", record.sequence, [(record.sequence, record.sequence, 0, "trimmed")])
+    (gap,) = ground.ask("gaps")
+    assert (gap["from_ms"], gap["until_ms"]) == (None, None)
+    answering(monkeypatch, ground)
+    assert run(["gaps"]) == 1
+    assert capsys.readouterr().out.splitlines()[1].split()[3:5] == ["?", "?"]
 
 
 def test_one_handler_may_be_asked_for() -> None:

@@ -84,6 +84,13 @@ def begin(world: World) -> Callable[[Orders], Orders]:
 Begin = Callable[[Orders], Orders]
 
 
+def paused(world: World, is_paused: bool) -> None:
+    """What `tailrace pause` and `resume` do to the one window of the one app."""
+    (running,) = world._running
+    (mapping,) = [each for each in running.app.mappings if each.window is not None]
+    running.worker.set_paused(mapping.id, paused=is_paused)
+
+
 def test_a_window_is_told_once_when_it_is_over(world: World, begin: Begin) -> None:
     orders = begin(Orders())
     for name, second in (("a", 0), ("b", 59), ("c", 60)):
@@ -197,6 +204,37 @@ def test_after_a_restart_windows_go_on_and_nothing_is_told_twice(world: World, b
     assert orders.new() == []
     world.advance("1m")
     assert orders.new() == [("NL", 1, 1, ["b"])]
+
+
+def test_what_waits_after_a_restart_is_not_late_although_numbers_run_ahead_of_the_clock(
+    world: World, begin: Begin
+) -> None:
+    orders = begin(Orders(keep="5m"))
+    world.put(orders.order("o1", 0))
+    world.settle()
+    world.restart()
+    paused(world, True)
+    world.put(orders.order("o2", 1))
+    world.advance("30m")
+    assert orders.new() == []
+    paused(world, False)
+    world.settle()
+    assert orders.new() == [("NL", 0, 1, ["o1", "o2"])]
+    assert world.late(orders.spike) == 0
+
+
+def test_a_window_is_not_over_while_a_change_from_before_its_end_waits(world: World, begin: Begin) -> None:
+    orders = begin(Orders(keep="0s"))
+    world.put(orders.order("a", 0))
+    world.settle()
+    paused(world, True)
+    world.put(orders.order("b", 59))
+    world.advance("10m")
+    assert orders.new() == []
+    paused(world, False)
+    world.advance("2s")
+    assert orders.new() == [("NL", 0, 1, ["a", "b"])]
+    assert world.late(orders.spike) == 0
 
 
 def test_a_session_ends_with_its_gap_and_two_that_meet_become_one(world: World, begin: Begin) -> None:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from tailrace.errors import SinkOutage
 from tailrace.ports import Batch, Failed, FailedFrom, Failure, FailureKind, Outcome, Sink, StreamRef, Written
 from tailrace.streams.record import ChangeRecord, change_record
-from tailrace.streams.sequence import CLOCK_BITS
+from tailrace.streams.sequence import following
 from tailrace.testing.contracts.rules import ContractBroken, finished, holds, run_async, same
 
 Refused = frozenset[int]
@@ -286,7 +286,7 @@ def _record(
     number: int, letter: str, old: bytes | None, new: bytes | None, by_ttl: bool = False
 ) -> ChangeRecord:
     return change_record(
-        sequence=(START_MS << CLOCK_BITS) + number, shard=1, created_ms=START_MS, partition=ord(letter), key=letter.encode(),
+        sequence=following(0, START_MS) + number, shard=1, created_ms=START_MS, partition=ord(letter), key=letter.encode(),
         keys={"pk": {"S": letter}}, old=old, new=new, size_bytes=9, keys_size=3, new_size=3, by_ttl=by_ttl,
     )  # fmt: skip
 

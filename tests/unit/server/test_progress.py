@@ -1,0 +1,62 @@
+"""The low watermark of a handler: every change made before it is settled, whatever sequence numbers say.
+
+Rules of this file: an engine in memory; what a worker would have saved is written by hand.
+"""
+
+from tailrace.engine.engine import Engine, EngineSettings
+from tailrace.server.progress import MappingName, settled_until
+from tailrace.tables.mutate import Put
+from tests.unit.server.admin import START_MS, Ground
+
+MAIL = MappingName("app", "mail", "shop")
+
+
+def test_where_nothing_is_open_everything_before_the_present_is_settled() -> None:
+    ground = Ground()
+    assert settled_until(ground.engine, MAIL) == START_MS + 1_000
+    ground.put("o1")
+    ground.settle("mail", ground.records()[-1].sequence)
+    ground.clock.advance(60_000)
+    assert settled_until(ground.engine, MAIL) == START_MS + 61_000
+
+
+def test_a_change_that_waits_holds_the_watermark_at_the_time_at_which_it_was_made() -> None:
+    ground = Ground(shards=4)
+    for name in "abcdefgh":
+        ground.put(name)
+        ground.clock.advance(1_000)
+    ground.clock.advance(60_000)
+    assert settled_until(ground.engine, MAIL) == START_MS + 1_000
+    first, *_ = ground.engine.read_shard(ground.shards()[0], 0, 100).records
+    ground.settle("mail", ground.engine.last_sequence)
+    others = [
+        r.created_ms for shard in ground.shards()[1:] for r in ground.engine.read_shard(shard, 0, 100).records
+    ]
+    assert settled_until(ground.engine, MAIL) == min(others)
+    assert min(others) != first.created_ms
+
+
+def test_the_watermark_is_a_time_also_after_a_restart_where_numbers_run_ahead() -> None:
+    ground = Ground()
+    ground.put("o1")
+    ground.settle("mail", ground.records()[-1].sequence)
+    ground.engine = Engine(ground.engine.committer.store, ground.clock, EngineSettings())
+    ground.clock.advance(1_000)
+    ground.put("o2")
+    ground.clock.advance(600_000)
+    assert settled_until(ground.engine, MAIL) == START_MS + 2_000
+
+
+def test_what_is_written_and_not_durable_yet_is_not_settled() -> None:
+    ground = Ground()
+    made_ms = ground.clock.now().wall_ms
+    ground.engine.put(Put("shop", {"pk": {"S": "o1"}}))
+    ground.clock.advance(5_000)
+    assert settled_until(ground.engine, MAIL) == made_ms
+    commit = ground.engine.committer.begin_flush()
+    assert commit is not None
+    assert settled_until(ground.engine, MAIL) == made_ms
+    ground.engine.committer.write(commit)
+    ground.engine.committer.finish_flush()
+    ground.settle("mail", ground.records()[-1].sequence)
+    assert settled_until(ground.engine, MAIL) == made_ms + 5_000

@@ -5,6 +5,7 @@ Rules of this file: no behaviour of its own beyond opening, joining and closing.
 """
 
 import asyncio
+import logging
 import os
 import signal
 from collections import Counter
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from tailrace.server.lambda_service import LambdaService
     from tailrace.server.observe import Observed
 
+_log = logging.getLogger("tailrace.server")
 CRASH_AT: Final = "TAILRACE_CRASH_AT"
 DISCOVERY_MS: Final = 1_000
 """How often a worker looks for streams that no finished shard has announced."""
@@ -74,6 +76,7 @@ class OpenEngine(Engine):
         try:
             self._store = SqliteStore(path, sync=options.sync, reached=reached)
             super().__init__(self._store, clock, options.settings, reached)
+            self.committer.pressure_s = self._store.pressure_s
         except BaseException:  # whatever it was, what is open is given back before it goes on
             self._give_back()
             raise
@@ -318,6 +321,10 @@ class Node:
         from tailrace.server.scrape import routes
 
         self.engine = open_engine(self._options, self.reached)
+        if self.engine.directory is not None and self.engine.directory.exposure is not None:
+            _log.warning(
+                self.engine.directory.exposure, extra={"hint": f"chmod 700 {self.engine.directory.path}"}
+            )
         try:
             if self._options.clock_start_ms is None:
                 recall_time(self.engine)

@@ -6,6 +6,7 @@ the one in flight. A commit that fails drops everything that is not durable, bot
 Called by `engine`; flushed by whoever owns the turn (server, test world, worker).
 """
 
+import logging
 from bisect import bisect_left, insort
 from collections.abc import Callable
 from typing import Final
@@ -16,6 +17,7 @@ from tailrace.telemetry import PointReached, pass_by
 
 Listener = Callable[[frozenset[int]], None]
 DURABLE: Final = "commit.done"
+_log = logging.getLogger("tailrace.store")
 
 
 class _Group:
@@ -77,6 +79,8 @@ class Committer:
         """How many commits have failed: who collected answers before one did knows that they are void."""
         self.before_commit: Callable[[], None] = _nothing
         """Asked once before each commit to add what is written once a group (counters)."""
+        self.pressure_s: Callable[[], float] = _no_pressure
+        """How long the next commit is to be held back at most, 0 for not at all; whoever owns the turn heeds it. Units: seconds."""
         self.after_failure: Callable[[], None] = _nothing
         """Called after everything not durable was dropped: the owner reloads what it keeps in memory."""
 
@@ -211,7 +215,10 @@ class Committer:
         if flying.advanced:
             advanced = frozenset(flying.advanced)
             for listener in tuple(self._listeners):
-                listener(advanced)
+                try:
+                    listener(advanced)
+                except Exception:  # what is committed is answered so, whoever fails to hear of it
+                    _log.exception("somebody who waits for new changes failed to hear of them")
 
     def on_commit(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with the shards that advanced or closed after each commit. Returns: the unsubscribe."""
@@ -226,3 +233,8 @@ class Committer:
 
 def _nothing() -> None:
     """Until the owner says what to do."""
+
+
+def _no_pressure() -> float:
+    """A store that asks for nothing."""
+    return 0.0

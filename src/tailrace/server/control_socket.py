@@ -52,7 +52,9 @@ def place_socket(directory: Path) -> Path:
             f"No socket fits: {path} is longer than {PATH_LIMIT} bytes.",
             hint="set TMPDIR to a directory with a short path",
         )
-    (directory / ELSEWHERE).write_text(json.dumps({"v": VERSION, "socket": str(path)}))
+    elsewhere = os.open(directory / ELSEWHERE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(elsewhere, "w") as stream:
+        json.dump({"v": VERSION, "socket": str(path)}, stream)
     return path
 
 
@@ -73,7 +75,11 @@ def listen(path: Path) -> socket.socket:
     """A bound socket that only its owner may open."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        listener.bind(str(path))
+        masked = os.umask(0o177)  # between binding and chmod others could connect
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(masked)
         path.chmod(0o600)
     except OSError as error:
         listener.close()

@@ -2,13 +2,13 @@
 
 Rules of this file: nothing leaves before what it tells is durable, reads included; a commit that fails turns every answer
 of its group into InternalServerError. With a writer thread (`sync full`) the next group collects while one is in
-flight. Driven by `server.connection`, owned by `server.http`.
+flight. A store whose log grows faster than it can be moved has its commits held back, never the loop. Driven by `server.connection`, owned by `server.http`.
 """
 
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tailrace.errors import StoreError
 from tailrace.telemetry import PointReached, pass_by
@@ -16,6 +16,9 @@ from tailrace.telemetry import PointReached, pass_by
 if TYPE_CHECKING:
     from tailrace.engine.engine import Engine
 
+LOOK_AGAIN_S: Final = 0.005
+"""How often a commit that is held back looks whether it may go."""
+TELL_EVERY_S: Final = 10.0
 _log = logging.getLogger("tailrace.server")
 
 
@@ -51,6 +54,9 @@ class Turns:
         self._writer = ThreadPoolExecutor(1, "tailrace-writer") if in_thread else None
         self._waiting: list[Answering] = []
         self._failures = 0
+        self._held_since: float | None = None
+        self._told_at = -TELL_EVERY_S
+        self._untold = 0
         self._flight: asyncio.Future[None] | None = None
 
     def add(self, connection: Answering) -> None:
@@ -76,19 +82,33 @@ class Turns:
     def _flush(self) -> None:
         if self._flight is not None:
             return  # its landing starts the next one
+        if self._is_held_back():
+            self._loop.call_later(LOOK_AGAIN_S, self._flush)
+            return
         waiting, self._waiting = self._waiting, []
         if self._writer is None:
             self._commit()
             self._send([(connection, connection.take()) for connection in waiting], self._failures)
             return
         group = [(connection, connection.take()) for connection in waiting]
+        before = self._failures
         commit = self._committer.begin_flush()
         if commit is None:
-            self._send(group, self._failures)
+            self._send(group, before)
             return
-        before = self._failures
         self._flight = self._loop.run_in_executor(self._writer, self._committer.write, commit)
         self._flight.add_done_callback(lambda flight: self._landed(group, before, flight))
+
+    def _is_held_back(self) -> bool:
+        """Whether this commit is to wait for the store's log; the loop goes on meanwhile, and the group grows."""
+        most_s = self._committer.pressure_s() if self._committer.is_dirty else 0.0
+        if most_s:
+            now = self._loop.time()
+            self._held_since = now if self._held_since is None else self._held_since
+            if now - self._held_since < most_s:
+                return True
+        self._held_since = None
+        return False
 
     def _commit(self) -> None:
         if not self._committer.is_dirty:
@@ -98,8 +118,7 @@ class Turns:
         except StoreError as error:
             self._note_failure(error)
         else:
-            self.commits += 1
-            self.commit_error = None
+            self._note_success()
 
     def _landed(
         self, group: list[tuple[Answering, list[bytes]]], before: int, flight: "asyncio.Future[None]"
@@ -110,15 +129,27 @@ class Turns:
         except StoreError as error:
             self._note_failure(error)
         else:
-            self.commits += 1
-            self.commit_error = None
+            self._note_success()
         self._send(group, before)
         if self._waiting:
             self._flush()
 
+    def _note_success(self) -> None:
+        self.commits += 1
+        if self.commit_error is not None:
+            self.commit_error, self._untold, self._told_at = None, 0, -TELL_EVERY_S
+            _log.info("commits succeed again")
+
     def _note_failure(self, error: StoreError) -> None:
+        """Tell of the first failure and then now and then: whoever retries would fill the log with one line."""
         self.commit_error = str(error.args[0])
-        _log.error("the commit failed", extra={"error": self.commit_error, "hint": error.hint})
+        now = self._loop.time()
+        if now - self._told_at < TELL_EVERY_S:
+            self._untold += 1
+            return
+        more = f" ({self._untold} more failed since this was said)" if self._untold else ""
+        self._untold, self._told_at = 0, now
+        _log.error("the commit failed%s", more, extra={"error": self.commit_error, "hint": error.hint})
 
     def _send(self, group: list[tuple[Answering, list[bytes]]], before: int) -> None:
         # Somebody else in this process may have flushed the group, and failed: then too its answers are void.

@@ -10,14 +10,19 @@ from pathlib import Path
 from typing import Final
 
 from tailrace.errors import StoreError
+from tailrace.stores.private import exposure, keep_private
 
 FORMAT: Final = "1"
 LOCK: Final = "lock"
 SOCKET: Final = "control.sock"
+FORMAT_FILE: Final = "format"
 
 
 class DataDirectory:
-    """An owned directory (mode 0700). Shape: `database`, `socket` are the paths of its parts."""
+    """An owned directory; a new one has mode 0700, and every file in it 0600.
+
+    Shape: `database`, `socket` are the paths of its parts; `exposure` says what others may do with a directory that was there before, None: nothing.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -26,6 +31,8 @@ class DataDirectory:
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock: int | None = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            for file in (LOCK, FORMAT_FILE):
+                keep_private(path / file)
         except OSError as error:
             raise StoreError(
                 f"the data directory {path} cannot be used: {error.strerror}",
@@ -34,6 +41,7 @@ class DataDirectory:
         try:
             self._take(self._lock)
             self._check_format()
+            self.exposure = exposure(path)
         except BaseException:  # whatever it was, what is open is given back before it goes on
             self.close()
             raise
@@ -54,7 +62,7 @@ class DataDirectory:
             pass  # the number is only for people; a full disk shows where it matters, at the first commit
 
     def _check_format(self) -> None:
-        file = self.path / "format"
+        file = self.path / FORMAT_FILE
         try:
             if not file.exists():
                 _write_durably(file, f"{FORMAT}\n")
@@ -79,6 +87,7 @@ class DataDirectory:
 def _write_durably(file: Path, text: str) -> None:
     """Write a file that is there whole or not at all, whenever the process is killed or the power fails."""
     new = file.with_name(f"{file.name}.new")
+    keep_private(new, make=True)
     with new.open("w") as stream:
         stream.write(text)
         stream.flush()

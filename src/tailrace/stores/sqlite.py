@@ -18,13 +18,17 @@ from typing import Final, Literal
 from tailrace.errors import StoreError
 from tailrace.ports import Commit, LogRow
 from tailrace.stores.layout import found_format, prepare
+from tailrace.stores.private import keep_private
 from tailrace.stores.wal import MOVE_BYTES, LogMover
 from tailrace.telemetry import PointReached, pass_by
 
 PAGE_BYTES: Final = 4_096
 CACHE_KIB: Final = 64 << 10
 """Measured with items of 300 bytes: 16 MiB served ten thousand of them as well, a million 1.2 times slower."""
-BUSY_MS: Final = 10_000
+BUSY_MS: Final = 250
+"""How long a commit waits for another process that is writing to the file, which none should: meanwhile the loop stands still."""
+OPENING_MS: Final = 10_000
+"""The same while the file is opened, when nobody is served yet."""
 GET: Final = "SELECT value FROM items WHERE key=?"
 RANGE: Final = "SELECT substr(key, 5), value FROM items WHERE key>=? AND key<? ORDER BY key LIMIT ?"
 RANGE_REVERSE: Final = (
@@ -62,6 +66,10 @@ class SqliteStore:
         self._begins_reads = (
             False  # whether the next read begins the transaction that the reads of its turn share
         )
+        if path is not None:
+            keep_private(path, make=True)
+            for suffix in ("-wal", "-shm"):  # of an owner that was killed; new ones are made as the file is
+                keep_private(path.with_name(path.name + suffix))
         try:
             self._writer = self._connect()
             prepare(self._writer, path)
@@ -69,6 +77,8 @@ class SqliteStore:
             self._get = self._reader.cursor().execute  # a cursor of its own a call would be a third of it
             if path is not None:
                 self._mover = LogMover(self._connect, Path(f"{path}-wal"))
+            for connection in (self._writer, self._reader):
+                connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
         except sqlite3.Error as error:
             self.close()
             raise self._failure(error) from error
@@ -82,7 +92,7 @@ class SqliteStore:
             isolation_level=None, check_same_thread=False, cached_statements=64,
         )  # fmt: skip
         self._connections.append(connection)
-        connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+        connection.execute(f"PRAGMA busy_timeout={OPENING_MS}")
         found_format(connection, self._path)  # before anything is written: the next pragma changes the file
         connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
         mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
@@ -230,13 +240,20 @@ class SqliteStore:
         try:
             yield
         finally:
-            self._writer.execute("PRAGMA synchronous=NORMAL")
+            with contextlib.suppress(
+                sqlite3.Error
+            ):  # the commit stands, and later ones are synced for nothing
+                self._writer.execute("PRAGMA synchronous=NORMAL")
+
+    def pressure_s(self) -> float:
+        """How long the next commit is to be held back at most, because the log cannot be moved as fast as it grows; 0: not at all."""
+        return 0.0 if self._mover is None else self._mover.pressure_s()
 
     def close(self) -> None:
         """Move the log into the database and give everything back; a commit under way ends first. Repeatable."""
         # Closing a connection that another thread is writing through would kill the process.
         with self._committing:
-            self._end_reads()  # the log cannot be moved under our own reads, and ten seconds were waited for it
+            self._end_reads()  # the log cannot be moved under our own reads
             if self._mover is not None:
                 self._mover.close()
                 self._mover = None

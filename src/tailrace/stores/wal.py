@@ -1,11 +1,14 @@
 """The write-ahead log of a SQLite file, kept small without making commits wait.
 
-Rules of this file: a thread of its own moves the log into the database while commits go on (a passive checkpoint takes no lock that
-a reader or the writer needs). Only beyond a bound does a commit move the log itself, which is the back-pressure. The
-thread ends with `close`. Called by `stores.sqlite`.
+Theory of operation: a thread of its own moves the log into the database while commits go on (a passive checkpoint takes no lock that a
+reader or the writer needs). SQLite begins the log anew with the first commit after all of it was moved. A fast writer never leaves that
+gap, and a reader elsewhere may keep the log from being moved at all: beyond a bound, `pressure_s` asks whoever commits to leave gaps.
+Rules of this file: nothing here waits on the thread of whoever commits, and nothing that fails here fails a commit: it has been made. The
+thread ends with `close`. Called by `stores.sqlite`; the pressure is heeded by `server.turns`.
 """
 
 import contextlib
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -15,13 +18,23 @@ from typing import Final
 MOVE_BYTES: Final = 8 << 20
 """A log that has grown by this much is worth moving: large enough that pages written twice are moved once."""
 MOST_BYTES: Final = 64 << 20
-"""Beyond this size a commit moves the log itself, so that a fast writer cannot fill the disk."""
+"""Beyond this size commits are held back, so that a fast writer cannot fill the disk."""
+GAP_S: Final = 0.25
+"""How long a commit is held back at most for a move to catch up: many times what moving the last few pages takes."""
+READER_S: Final = 0.05
+"""How long each commit is held back while a reader keeps the log at its bound; twice as long at twice the size."""
+MOST_S: Final = 1.0
+LOOK_S: Final = 0.2
+"""How often a log that a reader keeps is looked at again."""
+
+_log = logging.getLogger("tailrace.store")
 
 
 class LogMover:
-    """Looks at the log's size after each commit. Units: bytes.
+    """Looks at the log's size after each commit. Units: bytes, seconds.
 
-    Guarantee: after `committed` returned, the log is smaller than `most_bytes` plus what a reader kept from being moved.
+    Guarantee: whoever leaves the gaps that `pressure_s` asks for has a log below `most_bytes` plus one commit, and what a reader elsewhere
+               keeps from being moved. No call waits for a move, except `close`.
     """
 
     def __init__(
@@ -35,23 +48,31 @@ class LogMover:
         self._log = log
         self._move_bytes = move_bytes
         self._most_bytes = most_bytes
+        self._size = 0
         self._size_when_asked = 0
+        self._commits = 0
+        self._is_crowded = False
+        self._is_kept = False
+        """Whether a reader keeps the log from being moved."""
+        self._is_told = False
         self._wanted = threading.Event()
-        self._moving = threading.Lock()
         self._is_closing = False
         self._connection = connect()
+        self._connection.execute("PRAGMA busy_timeout=0")  # a move that cannot be made is made later
         self._thread = threading.Thread(target=self._run, name="tailrace-wal", daemon=True)
         self._thread.start()
 
     def committed(self) -> None:
-        """Ask for a move when the log has grown enough; beyond the bound, move it and wait."""
+        """Ask for a move when the log has grown enough. It never waits and never fails."""
+        self._commits += 1
         try:
             size = self._log.stat().st_size
-        except FileNotFoundError:
+        except OSError:  # no log yet, or the directory was taken away from us: the commit stands all the same
             return
+        self._size = size
         if size > self._most_bytes:
-            self._move("TRUNCATE")
-            self._size_when_asked = 0
+            self._is_crowded = True
+            self._wanted.set()
             return
         # SQLite begins the file anew once all of it was moved, and then cuts it to its size limit: it got smaller.
         self._size_when_asked = min(self._size_when_asked, size)
@@ -59,8 +80,16 @@ class LogMover:
             self._size_when_asked = size
             self._wanted.set()
 
+    def pressure_s(self) -> float:
+        """How long the next commit is to be held back at most; it may go as soon as this says 0."""
+        if not self._is_crowded:
+            return 0.0
+        if self._is_kept:
+            return min(MOST_S, READER_S * self._size / self._most_bytes)
+        return GAP_S
+
     def close(self) -> None:
-        """End the thread and move what is left."""
+        """End the thread and move what is left, unless a reader keeps it."""
         self._is_closing = True
         self._wanted.set()
         self._thread.join()
@@ -74,9 +103,39 @@ class LogMover:
             if self._is_closing:
                 return
             self._move("PASSIVE")
+            while self._is_crowded and not self._is_closing:
+                self._relieve()
 
-    def _move(self, mode: str) -> None:
+    def _relieve(self) -> None:
+        """One more move of a log beyond its bound. It is relieved when nothing was committed since the move began."""
+        before = self._commits
+        held, moved = self._move("PASSIVE")
+        self._is_kept = moved < held
+        if self._is_kept:
+            self._tell()
+            threading.Event().wait(LOOK_S)
+        elif self._commits == before:
+            self._is_crowded = False
+            if self._is_told:
+                self._is_told = False
+                _log.info("the write-ahead log %s is moved again: writes are as fast as before", self._log)
+
+    def _tell(self) -> None:
+        if self._is_told:
+            return
+        self._is_told = True
+        _log.warning(
+            "the write-ahead log %s has grown to %s MiB and cannot be moved: another process has been reading the database for long. "
+            "Writes are slowed down", self._log, self._size // (1 << 20),
+            extra={"hint": "end the read transaction in that process (a sqlite3 shell, a backup)"},
+        )  # fmt: skip
+
+    def _move(self, mode: str) -> tuple[int, int]:
+        """Pages in the log and those of them that are moved now."""
         # A busy or failing move costs nothing but a longer log: the next commits ask again, and one that finds the disk
         # full or broken says so itself.
-        with self._moving, contextlib.suppress(sqlite3.Error):
-            self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+        with contextlib.suppress(sqlite3.Error):
+            found = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+            (_, held, moved) = found[0]
+            return int(held), int(moved)
+        return 1, 0

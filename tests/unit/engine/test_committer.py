@@ -167,3 +167,20 @@ def test_after_a_failure_writing_goes_on() -> None:
     committer.put_row(TABLE, b"a", b"kept")
     committer.flush()
     assert store.get(TABLE, b"a") == b"kept"
+
+
+def test_who_fails_to_hear_of_a_commit_does_not_make_it_fail_and_the_others_hear(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    committer, heard = Committer(MemoryStore()), []
+
+    def fails(shards: frozenset[int]) -> None:
+        raise OSError("no room")
+
+    committer.on_commit(fails)
+    committer.on_commit(lambda shards: heard.append(shards))
+    committer.add_change(TABLE, b"a", b"1", LogRow(3, 1, b"", None, b"1"))
+    committer.flush()
+    assert committer.failures == 0
+    assert heard == [frozenset({3})]
+    assert "failed to hear" in caplog.text

@@ -340,6 +340,47 @@ def test_requests_of_one_turn_share_a_commit(sync: str) -> None:
         assert store.commits - before <= 5
 
 
+@pytest.mark.parametrize("sync", ["normal", "full"])
+def test_a_store_under_pressure_has_commits_held_back_and_the_loop_goes_on(sync: str) -> None:
+    store = FailingStore()
+    with serving(HttpSettings(sync=sync), store=store) as served, served.connect() as writer:  # type: ignore[arg-type]
+        assert writer.ask(CREATE)[0] == 200
+        pressed = [1e9]
+        served.engine.committer.pressure_s = lambda: pressed[0]
+        before = store.commits
+        writer.send(put("held"))
+        served.call(lambda: None)  # by now it has been read, or will be before what follows is answered
+        while not served.call(lambda: served.engine.committer.is_dirty):
+            pass
+        assert served.call(lambda: [served.server.turns._flush() for _ in range(3)]) == [None] * 3
+        assert store.commits == before, "nothing is committed, and the loop goes on"
+        pressed[0] = 0.0
+        assert writer.receive()[0] == 200
+        pressed[0] = 0.01
+        assert writer.ask(put("slow"))[0] == 200, "it is held back so long at most"
+
+
+def test_a_commit_that_fails_again_and_again_is_told_now_and_then_and_its_end_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "tailrace.server")
+    store = FailingStore()
+    with serving(store=store) as served, served.connect() as client:
+        assert client.ask(CREATE)[0] == 200
+        served.call(lambda: setattr(served.server.turns, "_told_at", served.loop.time() + 1e9 - 10))
+        store.is_failing = True
+        assert [client.ask(put("p"))[0] for _ in range(5)] == [500] * 5
+        assert [record.levelno for record in caplog.records] == []
+        served.call(lambda: setattr(served.server.turns, "_told_at", -1e9))
+        assert client.ask(put("p"))[0] == 500
+        store.is_failing = False
+        assert [client.ask(put("p"))[0] for _ in range(3)] == [200] * 3
+    assert [record.getMessage() for record in caplog.records] == [
+        "the commit failed (5 more failed since this was said)",
+        "commits succeed again",
+    ]
+
+
 def test_answers_are_void_when_somebody_else_fails_the_group() -> None:
     store = FailingStore()
     with serving(store=store) as served, served.connect() as client:

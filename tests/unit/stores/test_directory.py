@@ -47,6 +47,26 @@ def test_a_new_directory_is_its_owners_alone(tmp_path: Path) -> None:
         assert sorted(file.name for file in path.iterdir()) == ["format", "lock"]
 
 
+def test_a_directory_that_others_can_read_is_told_and_its_files_are_not_theirs(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.mkdir()
+    path.chmod(0o755)
+    (path / "format").write_text("1\n")
+    (path / "format").chmod(0o644)
+    masked = os.umask(0)
+    try:
+        with closing(DataDirectory(path)) as directory:
+            assert directory.exposure is not None
+            assert str(path) in directory.exposure
+            assert "0755" in directory.exposure
+            assert {stat.S_IMODE(file.stat().st_mode) for file in path.iterdir()} == {0o600}
+    finally:
+        os.umask(masked)
+    path.chmod(0o700)
+    with closing(DataDirectory(path)) as directory:
+        assert directory.exposure is None
+
+
 def test_a_second_owner_is_told_who_has_it_and_what_to_do(tmp_path: Path) -> None:
     with held_by_another_process(tmp_path) as process:
         assert is_owned(tmp_path)

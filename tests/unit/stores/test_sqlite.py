@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 
 from tailrace.errors import StoreError
 from tailrace.ports import Commit, LogRow, Row, Trim
+from tailrace.stores.private import keep_private
 from tailrace.stores.sqlite import SqliteStore
 from tailrace.stores.wal import MOST_BYTES
 
@@ -339,10 +341,57 @@ def test_the_log_stays_bounded_under_a_fast_writer(path: Path, sync: str) -> Non
     wal, largest = path.with_name("tailrace.db-wal"), 0
     with closing(SqliteStore(path, sync="full" if sync == "full" else "normal")) as store:
         for number in range(40):
+            while store.pressure_s():
+                time.sleep(0.001)
             store.commit(group(number, size=60_000))
             largest = max(largest, wal.stat().st_size)
         assert count(store) == (640, 640)
     assert MOST_BYTES // 2 < largest < MOST_BYTES + 8 * (1 << 20), f"{largest >> 20} MiB"
+
+
+@pytest.mark.parametrize("sync", ["normal", "full"])
+def test_a_directory_that_is_taken_away_fails_no_commit_that_was_made(
+    path: Path, sync: Literal["normal", "full"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(SqliteStore(path, sync=sync)) as store:
+        store.commit(group(0))
+
+        def refused(path: Path, **_: object) -> None:
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr(Path, "stat", refused)
+        store.commit(group(1))
+        monkeypatch.undo()
+        assert count(store) == (32, 32)
+
+
+def test_the_files_are_their_owners_alone_whatever_the_umask_and_whoever_made_them(path: Path) -> None:
+    path.touch(0o644)
+    path.chmod(0o644)
+    masked = os.umask(0)
+    try:
+        with closing(SqliteStore(path)) as store:
+            store.commit(group(0))
+            modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+    finally:
+        os.umask(masked)
+    assert modes == dict.fromkeys(("tailrace.db", "tailrace.db-wal", "tailrace.db-shm"), 0o600)
+
+
+def test_making_a_second_store_private_leaves_the_locks_of_the_first(path: Path) -> None:
+    with closing(SqliteStore(path)) as first:
+        first._writer.execute("BEGIN IMMEDIATE")
+        keep_private(path, make=True)
+        script = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
+        other = subprocess.run(
+            [sys.executable, "-c", script, str(path)],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        first._writer.execute("ROLLBACK")
+    assert "database is locked" in other.stderr
 
 
 def test_using_a_closed_store_is_an_error_not_a_crash(path: Path) -> None:

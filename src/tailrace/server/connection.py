@@ -15,6 +15,7 @@ import httptools
 from tailrace.errors import ApiError
 from tailrace.server.encoding import LEAST, TooLargeInside, accepted, decoded, encoded
 from tailrace.server.wire import (
+    BUSY,
     CONTENT_TYPES,
     JSON_1_0,
     JSON_PLAIN,
@@ -36,6 +37,8 @@ REST: Final = (b"/2015-03-31/", b"/2017-03-31/")
 IDENTITY: Final = b"identity"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 INTERNAL_ERROR: Final = error_body(internal_server_error())
+REFUSALS: Final = {413: TOO_LARGE, 503: BUSY}
+RETRY: Final = b"Retry-After: 1\r\n"
 TEXT: Final = b"text/plain; charset=utf-8"
 ALLOWED: Final = (
     b"Access-Control-Allow-Methods: POST, GET, OPTIONS\r\nAccess-Control-Max-Age: 172800\r\n"
@@ -61,15 +64,18 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._received: dict[bytes, bytes] = {}
         # The parser calls this once a header: a method of C, where one of ours would be a seventh of a GetItem.
-        self.on_header = self._received.__setitem__
-        self._parser = httptools.HttpRequestParser(self)
+        # The first of several lines of one name counts.
+        self.on_header = self._received.setdefault
+        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self._headers: dict[bytes, bytes] = {}
         self._names: tuple[bytes, ...] = ()
         self._lower_names: tuple[bytes, ...] = ()
+        self._are_twins = False  # names that differ in nothing but case
         self._url = b""
         self._parts: list[bytes] = []
         self._size = 0
-        self._unfinished = 0
+        self._piece = self._unfinished = self._beside = 0
+        self._held = 0  # what this connection has of the server's room for bodies
         self._in_headers = False
         self._in_body = False
         self._began = self._touched = self._paused_at = server.tick
@@ -90,28 +96,55 @@ class Connection(asyncio.Protocol):
         self._server.remember(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End; answers that still wait go nowhere."""
+        """End; answers that still wait go nowhere. Everything is given back at once: parser and connection hold each other."""
         self._is_last = True
         self._backlog.clear()
+        self._parts = []
+        self._answers = []
+        self._received.clear()
+        self._headers = {}
+        self._parser = None
+        self._hold(0)
         self._server.forget(self)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; whole requests are executed inside."""
-        if self._is_last:
+        parser = self._parser
+        if self._is_last or parser is None:
             return
         self._touched = self._server.tick
-        self._unfinished += len(data)
+        self._piece = len(data)
+        self._unfinished += self._piece
+        size = self._size
         try:
-            self._parser.feed_data(data)
+            parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._refuse(400)
             return
         # A header without an end never reaches a callback, so headers that are not complete are judged by what came.
         # Requests before this one in the same piece count too, hence the allowance of a piece.
-        if not self._in_headers:
-            self._unfinished = 0
-        elif self._unfinished > self._server.settings.header_bytes + len(data):
+        if self._in_headers:
+            if self._unfinished > self._server.settings.header_bytes + self._piece:
+                self._refuse(431)
+            return
+        self._unfinished = 0
+        if self._in_body:
+            self._judge_body(self._size == size)
+
+    def _judge_body(self, is_beside: bool) -> None:
+        """A body is not complete: what it holds counts against all bodies, what grows beside it (trailers) as headers do."""
+        self._beside = self._beside + self._piece if is_beside else 0
+        if self._beside > self._server.settings.header_bytes + self._piece:
             self._refuse(431)
+        elif not self._hold(self._size):
+            self._refuse(503)
+
+    def _hold(self, size: int) -> bool:
+        """Have so much of the server's room for bodies, in place of what was held. Returns: whether there is so much."""
+        server = self._server
+        server.held += size - self._held
+        self._held = size
+        return server.held <= server.settings.bodies_bytes
 
     def eof_received(self) -> bool:
         """The client sends nothing more, but may still read: answers that wait are sent first."""
@@ -119,6 +152,8 @@ class Connection(asyncio.Protocol):
             return False
         if self._in_headers or self._in_body:
             self._in_headers = self._in_body = False  # the rest of that request will never come
+            self._parts = []
+            self._hold(0)
         self._is_last = True
         return self._is_busy()
 
@@ -140,7 +175,8 @@ class Connection(asyncio.Protocol):
         self._received.clear()
         self._url = b""
         self._parts = []
-        self._size = 0
+        self._size = self._beside = 0
+        self._unfinished = self._piece  # at most all of this piece is of this request
         self._in_headers = True
         self._began = self._server.tick
 
@@ -159,7 +195,11 @@ class Connection(asyncio.Protocol):
         names = tuple(received)
         if names != self._names:  # a client sends the same names again and again
             self._names, self._lower_names = names, tuple(name.lower() for name in names)
+            self._are_twins = len(set(self._lower_names)) < len(names)
         headers = self._headers = dict(zip(self._lower_names, received.values(), strict=True))
+        if self._are_twins:
+            for name, value in reversed(tuple(zip(self._lower_names, received.values(), strict=True))):
+                headers[name] = value  # the first one counts
         if self._unfinished > self._server.settings.header_bytes and self._are_too_long(headers):
             self._refuse(431)
             return
@@ -183,21 +223,24 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Execute the request, or put it off while answers wait for a slow reader."""
         self._in_body = False
-        if self._is_last:
+        parser = self._parser
+        if self._is_last or parser is None:
             return
         parts = self._parts
         headers = self._headers
-        keep = self._parser.should_keep_alive() and not self._server.is_draining
-        if b"connection" in headers and self._parser.get_http_version() == "1.0":
+        keep = parser.should_keep_alive() and not self._server.is_draining
+        if b"connection" in headers and parser.get_http_version() == "1.0":
             keep = False
         request = Request(
-            self._parser.get_method(),
+            parser.get_method(),
             self._url,
             headers,
             parts[0] if len(parts) == 1 else b"".join(parts),
             keep,
         )
         self._parts = []
+        if self._held:
+            self._hold(0)
         if not keep:
             self._is_last = True
         if self._backlog or self._is_blocked():
@@ -326,14 +369,17 @@ class Connection(asyncio.Protocol):
         self._is_refused = self._is_last = True
         self._in_headers = self._in_body = False
         self._parts = []
+        self._hold(0)
         self._paused_at = self._server.tick
-        body = error_body(TOO_LARGE) if status == 413 else b""
+        refusal = REFUSALS.get(status)
+        body = b"" if refusal is None else error_body(refusal)
         self._server.dispatcher.count("-", str(status))
         answer = answer_bytes(
             status,
             body,
             request_id=self._server.ids.next() if body else b"",
             kind=JSON_1_0 if body else b"",
+            extra=RETRY if status == 503 else b"",
             closing=True,
         )
         if self._backlog:

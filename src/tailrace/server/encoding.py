@@ -14,6 +14,8 @@ LEAST: Final = 1_024
 LEVEL: Final = 1
 GZIP: Final = 16 + zlib.MAX_WBITS
 ENCODINGS: Final = {b"gzip": GZIP, b"deflate": zlib.MAX_WBITS}
+MOST_ENCODINGS: Final = 3
+"""A request encoded more often is refused before it is looked at."""
 
 
 class TooLargeInside(Exception):
@@ -28,9 +30,12 @@ def decoded(body: bytes, encoding: bytes, limit: int) -> bytes:
     >>> decoded(zlib.compress(b"{}"), b"deflate", 10)
     b'{}'
     """
-    for name in reversed(encoding.lower().replace(b" ", b"").split(b",")):
-        if name == b"identity" or not name:
-            continue
+    names = [
+        name for name in encoding.lower().replace(b" ", b"").split(b",") if name not in (b"", b"identity")
+    ]
+    if len(names) > MOST_ENCODINGS:
+        raise _not_so_encoded()
+    for name in reversed(names):
         bits = ENCODINGS.get(name.removeprefix(b"x-"))
         if bits is None:
             raise _not_so_encoded()

@@ -37,7 +37,7 @@ class HttpSettings:
              identities of two starts apart.
     Units:   seconds, bytes. `header_seconds` from the first byte of a request; `read_seconds` without a byte;
              `request_seconds` for a whole request; `write_seconds` for a client that does not read; `linger_seconds` for
-             one that was refused.
+             one that was refused. `bodies_bytes` bounds all bodies together that are not complete or not yet answered.
     """
 
     host: str = "127.0.0.1"
@@ -48,6 +48,7 @@ class HttpSettings:
     seed: bytes = b""
     header_bytes: int = 65_536
     body_bytes: int = BODY_LIMIT
+    bodies_bytes: int = 16 * BODY_LIMIT
     answer_bytes: int = 1_048_576
     header_seconds: float = 15.0
     read_seconds: float = 30.0
@@ -69,7 +70,8 @@ class HttpSettings:
 class HttpServer:
     """Serves an engine over HTTP.
 
-    Shape:   `requests` counts answers by (operation, status); `turns` knows the commits.
+    Shape:   `requests` counts answers by (operation, status); `turns` knows the commits. Units: `held` are the bytes of
+             all bodies that are not complete or not yet answered.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -89,6 +91,7 @@ class HttpServer:
         self.health = f"healthy: dynamodb.{engine.settings.region}.amazonaws.com ".encode()
         self.connections: set[Connection] = set()
         self.tick = 0.0
+        self.held = 0
         self.rest: Rest | None = None
         self.asked: set[asyncio.Task[None]] = set()
         self._engine = engine

@@ -29,6 +29,12 @@ NOT_FOUND_BODY: Final = b"<UnknownOperationException/>\n"
 TOO_LARGE: Final = ApiError(
     "RequestEntityTooLargeException", "Request body is too large.", status=413, prefix=CORAL
 )
+BUSY: Final = ApiError(
+    "ServiceUnavailable",
+    "Service is unavailable: too many large requests at once. Please retry.",
+    status=503,
+    prefix=CORAL,
+)
 CAPITAL_MESSAGE: Final = frozenset(("SerializationException", "TransactionCanceledException"))
 REASONS: Final = {
     200: b"OK", 201: b"Created", 202: b"Accepted", 204: b"No Content", 400: b"Bad Request", 403: b"Forbidden", 404: b"Not Found", 409: b"Conflict",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tailrace.errors import ApiError
-from tailrace.server.encoding import LEAST, TooLargeInside, accepted, decoded, encoded
+from tailrace.server.encoding import LEAST, MOST_ENCODINGS, TooLargeInside, accepted, decoded, encoded
 from tests.serving import Client, Served, request, serving
 
 CREATE = {
@@ -126,6 +126,18 @@ def test_encodings_one_after_the_other_are_taken_off_in_their_order() -> None:
     assert decoded(gzip.compress(zlib.compress(b"{}")), b"deflate, gzip", 100) == b"{}"
     with pytest.raises(ApiError):
         decoded(gzip.compress(zlib.compress(b"{}")), b"gzip, deflate", 100)
+
+
+def test_a_body_that_is_encoded_again_and_again_is_refused_before_it_is_looked_at(served: Served) -> None:
+    inner = b"{}"
+    for _ in range(MOST_ENCODINGS):
+        inner = gzip.compress(inner)
+    assert decoded(inner, b",".join([b"gzip"] * MOST_ENCODINGS), 1_000) == b"{}"
+    with Client(served.port) as client:
+        line = b"Content-Encoding: " + b", ".join([b"gzip"] * 200)
+        assert client.ask(changed(GET, gzip.compress(b"{}"), line))[0] == 400
+    with pytest.raises(ApiError):
+        decoded(gzip.compress(inner), b",".join([b"gzip"] * (MOST_ENCODINGS + 1)), 1_000)
 
 
 def test_what_is_compressed_is_what_it_was() -> None:

@@ -1,9 +1,14 @@
 """The HTTP server through real sockets: order, limits, time-outs, group commit."""
 
 import asyncio
+import contextlib
+import gc
 import json
 import logging
-from collections.abc import Iterator
+import socket
+import threading
+import weakref
+from collections.abc import Callable, Iterator
 from zlib import crc32
 
 import pytest
@@ -261,6 +266,94 @@ def test_no_connection_leaks(served: Served) -> None:
     with served.connect() as client:
         client.ask(LIST)
         assert served.call(lambda: len(served.server.connections)) <= 2
+
+
+# ---- memory and work -------------------------------------------------------------------------------------------
+
+
+def test_header_bytes_count_for_one_request_however_many_are_pipelined(client: Client) -> None:
+    client.send(put("p1"))
+    assert client.receive()[0] == 200
+    many = get("p1") * 3_000
+    sender = threading.Thread(target=client.send, args=(many,))
+    sender.start()
+    assert {client.receive()[0] for _ in range(3_000)} == {200}
+    sender.join()
+
+
+@pytest.mark.parametrize("second", ["Host", "host", "HOST"])
+def test_the_first_of_two_host_lines_counts(client: Client, second: str) -> None:
+    good, bad = "Host: localhost\r\n", f"{second}: evil.example\r\n"
+    first = LIST.replace(good.encode(), (good + bad).encode())
+    other = LIST.replace(good.encode(), (bad + good).encode())
+    assert [client.ask(first)[0], client.ask(other)[0], client.ask(LIST)[0]] == [200, 403, 200]
+
+
+def test_trailers_without_an_end_are_refused(client: Client) -> None:
+    head = chunked("ListTables", b"{}").removesuffix(b"\r\n")
+    client.send(head)
+    trailers = b"".join(b"x-%d: %b\r\n" % (number, b"y" * 1_000) for number in range(1_000))
+    client.send(trailers)
+    assert client.receive()[0] == 431
+    assert client.is_closed()
+
+
+def test_a_trailer_replaces_no_header(client: Client) -> None:
+    head = chunked("ListTables", b"{}").removesuffix(b"\r\n")
+    assert client.ask(head + b"Host: evil.example\r\n\r\n")[0] == 200
+
+
+def wait_for(served: Served, expected: int, size: Callable[[], int]) -> None:
+    """Until the server has taken in what was sent; each round takes a turn of its loop."""
+    while served.call(size) != expected:
+        pass
+
+
+def test_bodies_that_are_not_complete_share_one_bound_and_the_next_is_told_to_retry() -> None:
+    with serving(HttpSettings(bodies_bytes=900_000)) as served, contextlib.ExitStack() as stack:
+        started = request("PutItem", b" " * 600_000)[:-100_000]
+        head = started.index(b"\r\n\r\n") + 4
+        one, two, three = (stack.enter_context(served.connect()) for _ in range(3))
+        one.send(started)
+        wait_for(served, len(started) - head, lambda: served.server.held)
+        two.send(started)
+        status, headers, body = two.receive()
+        assert (status, headers["retry-after"], headers["connection"]) == (503, "1", "close")
+        assert json.loads(body)["__type"] == "com.amazon.coral.service#ServiceUnavailable"
+        assert three.ask(LIST)[0] == 200  # a small request needs no room
+        one.send(b" " * 100_000)
+        assert one.receive()[0] == 400
+        wait_for(served, 0, lambda: served.server.held)
+
+
+@pytest.mark.parametrize("is_half", [True, False])
+def test_an_aborted_upload_gives_its_room_back(is_half: bool) -> None:
+    with serving() as served, served.connect() as client:
+        client.send(request("PutItem", b" " * 600_000)[:-1])
+        while served.call(lambda: served.server.held) < 599_999:
+            pass
+        if is_half:
+            client.socket.shutdown(socket.SHUT_WR)
+        else:
+            client.socket.close()
+        wait_for(served, 0, lambda: len(served.server.connections))
+        assert served.call(lambda: served.server.held) == 0
+
+
+def test_a_connection_is_given_back_when_it_ends_without_a_collection_of_garbage() -> None:
+    with serving() as served:
+        gc.collect()
+        gc.disable()
+        try:
+            with served.connect() as client:
+                client.send(request("PutItem", b" " * 100_000)[:-1])
+                while served.call(lambda: served.server.held) < 99_999:
+                    pass
+                known = served.call(lambda: [weakref.ref(one) for one in served.server.connections])
+            wait_for(served, 0, lambda: len(served.server.connections))
+            wait_for(served, 0, lambda: sum(one() is not None for one in known))
+        finally:
+            gc.enable()
 
 
 # ---- time --------------------------------------------------------------------------------------------------------

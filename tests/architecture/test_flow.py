@@ -59,6 +59,7 @@ BESIDE = {
     "streams/": "sequence numbers, shards and rows of the log beside record",
     "engine/": "catalog, overlay, queries and state beside engine and committer",
     "mapping/": "the parts of the machine beside shard",
+    "rows/": "how keys of state are made",
     "leases/": "layouts of leases, checkpoints and the ledger",
     "runtime/": "effects and rows beside driver",
     "sinks/": "how a function is called, beside what one is given",

@@ -15,7 +15,7 @@ ROOT = PACKAGE.parents[1]
 LINT = Path(sys.executable).with_name("lint-imports")
 
 PURE = (
-    "errors.py", "telemetry.py", "values", "expressions", "streams", "tables", "mapping", "leases", "deadletters",
+    "errors.py", "telemetry.py", "values", "expressions", "streams", "tables", "rows", "mapping", "leases", "deadletters",
     "server/wire.py",
 )  # fmt: skip
 WORLD = {

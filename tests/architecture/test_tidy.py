@@ -29,6 +29,7 @@ CANARIES = {
     "broad_excepts": ("engine/engine.py", "try:\n    pass\nexcept (ValueError, Exception):\n    pass\n"),
     "operation_headers": ("server/operations/dynamodb/put_item.py", '"""PutItem.\n\nBehaviour: puts.\n"""\n'),
     "module_docstrings": ("engine/engine.py", "x = 1\n"),
+    "state_keys": ("engine/engine.py", "def key(app: str) -> str:\n    return f'checkpoint/{app}'\n"),
     "public_docstrings": ("engine/engine.py", "class Engine:\n    def put(self) -> None:\n        pass\n"),
 }
 
@@ -70,6 +71,20 @@ def test_every_way_to_ask_for_time_or_chance_is_found(text: str) -> None:
 )
 def test_every_way_to_read_a_time_out_of_a_sequence_number_is_found(text: str) -> None:
     assert list(tidy.times_in_numbers({"engine/engine.py": text}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "write = StateWrite(f'novel/{app}', {})\n",
+        "rows = self._engine.state_query('novel')\n",
+        "prefix = 'lost-window/'\n",
+        "from tailrace.rows.kinds import joined\n",
+        "novel = RowKind('novel', 'app')\n",
+    ],
+)
+def test_every_way_to_make_a_key_of_state_by_hand_is_found(text: str) -> None:
+    assert list(tidy.state_keys({"server/progress.py": text}))
 
 
 @pytest.mark.parametrize("path", ["clocks/system.py", "cli/demo.py", "testing/loop.py", "compose.py"])

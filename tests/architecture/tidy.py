@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from tailrace.rows.kinds import KINDS
+
 Sources = Mapping[str, str]
 
 MODULE_LINES: Final = 500
@@ -24,6 +26,15 @@ WALL_CLOCKS: Final = {
 }  # fmt: skip
 RANDOM_MODULES: Final = {"random", "secrets", "uuid"}
 OPERATION_HEADER: Final = ("Behaviour", "Limits", "Not emulated", "Source")
+MAY_NAME_ROWS: Final = ("rows/", "testing/contracts/")
+"""Where keys of state are made; and the public checks of a state store, whose rows are nobody's."""
+MAKE_KINDS: Final = {"joined", "of_mapping"}
+MAY_JOIN: Final = {"windows/rows.py"}
+"""Who may join words without a kind: the row of a day names another row behind its own words."""
+TAKE_KEYS: Final = {
+    "StateWrite", "StateCheck", "StateRow", "RowWrite", "RowCheck", "state_get", "state_query", "state_rows", "state_count",
+    "state_last",
+}  # fmt: skip
 ENTRY_MODULES: Final = {"__init__.py", "__main__.py", "cli/main.py", "testing/plugin.py"}
 """Modules that something outside the package calls: python, the console script, pytest."""
 
@@ -243,10 +254,37 @@ def _is_overload(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) ->
     )
 
 
+def state_keys(sources: Sources) -> Iterator[str]:
+    """The key of a row is made by its kind, or `mapping rename` and everything else that goes over kinds would not know the row."""
+    begins = re.compile(rf"(?:{'|'.join(map(re.escape, KINDS))})/")
+    for path, text in sources.items():
+        if path.startswith(MAY_NAME_ROWS):
+            continue
+        for node in ast.walk(ast.parse(text)):
+            match node:
+                case ast.Constant(value=str(words)) if begins.match(words):
+                    yield f"{path}:{node.lineno} makes a key by hand, {words!r}: use its kind of tailrace.rows.kinds"
+                case ast.Call(args=[ast.Constant(value=str()) | ast.JoinedStr(), *_]) if _takes_key(
+                    node.func
+                ):
+                    yield f"{path}:{node.lineno} makes a key by hand: register its kind in tailrace.rows.kinds"
+                case ast.Call(func=ast.Name(id="RowKind")):
+                    yield f"{path}:{node.lineno} makes a kind of its own: register it in tailrace.rows.kinds"
+                case ast.ImportFrom(module="tailrace.rows.kinds", names=names):
+                    if any(alias.name in MAKE_KINDS for alias in names) and path not in MAY_JOIN:
+                        yield f"{path}:{node.lineno} makes a key of its own: use a kind of tailrace.rows.kinds"
+                case _:
+                    pass
+
+
+def _takes_key(function: ast.expr) -> bool:
+    return ast.unparse(function).rpartition(".")[2] in TAKE_KEYS
+
+
 RULES: Final = {
     rule.__name__: rule
     for rule in (
         module_sizes, function_sizes, vague_names, world_questions, times_in_numbers, prints, broad_excepts,
-        operation_headers, module_docstrings, public_docstrings,
+        operation_headers, module_docstrings, public_docstrings, state_keys,
     )
 }  # fmt: skip

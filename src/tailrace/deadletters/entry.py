@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from tailrace.errors import StoreError
-from tailrace.leases.rows import key_of
+from tailrace.rows.kinds import DEADLETTER, PARKED
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.sequence import DIGITS
 
@@ -67,7 +67,7 @@ def deadletter_key(app: str, mapping_id: str, sequence: int) -> str:
 
 def deadletter_prefix(app: str, mapping_id: str) -> str:
     """What the rows of all dead letters of a mapping start with."""
-    return key_of("deadletter", app, mapping_id, "")
+    return DEADLETTER.prefix(app, mapping_id)
 
 
 def parked_key(app: str, mapping_id: str, key: bytes, sequence: int) -> str:
@@ -82,7 +82,7 @@ def parked_prefix(app: str, mapping_id: str, key: bytes | None = None) -> str:
     'parked/shop/mail/6f31/'
     """
     words = ("",) if key is None else (key.hex(), "")
-    return key_of("parked", app, mapping_id, *words)
+    return PARKED.key(app, mapping_id, *words)
 
 
 def deadletter_fields(letter: DeadLetter) -> dict[str, Any]:

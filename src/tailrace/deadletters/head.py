@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, parked_key
-from tailrace.leases.rows import VERSION, Guard, RowWrite, key_of, readable
+from tailrace.leases.rows import VERSION, Guard, RowWrite, readable
+from tailrace.rows.kinds import HEAD
 
 CLAIM_MS: Final = 30_000
 """How long a redriver that says nothing keeps a key: each change that it puts back renews its claim."""
@@ -58,7 +59,7 @@ def head_key(app: str, mapping_id: str, key: bytes) -> str:
 
 def head_prefix(app: str, mapping_id: str) -> str:
     """What the rows of all parked keys of a mapping start with."""
-    return key_of("head", app, mapping_id, "")
+    return HEAD.prefix(app, mapping_id)
 
 
 def read_head(app: str, mapping_id: str, fields: Mapping[str, Any]) -> Head:

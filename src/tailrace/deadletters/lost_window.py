@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tailrace.deadletters.entry import MAX_TEXT
-from tailrace.leases.rows import VERSION, key_of, readable
+from tailrace.leases.rows import VERSION, readable
+from tailrace.rows.kinds import LOST_WINDOW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +40,12 @@ class LostWindow:
 def lost_window_key(app: str, window: LostWindow) -> str:
     """The row of one window. One that is opened again may be lost again: the moment tells them apart."""
     name = f"{window.start_ms:015d}-{window.last_failure_ms:015d}"
-    return key_of("lost-window", app, window.handler, window.shard_id, name)
+    return LOST_WINDOW.key(app, window.handler, window.shard_id, name)
 
 
 def lost_window_prefix(app: str, handler: str) -> str:
     """What the rows of all lost windows of a handler start with."""
-    return key_of("lost-window", app, handler, "")
+    return LOST_WINDOW.prefix(app, handler)
 
 
 def read_lost_window(fields: Mapping[str, Any]) -> LostWindow:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tailrace.leases.rows import VERSION, key_of, readable
+from tailrace.leases.rows import VERSION, readable
+from tailrace.rows.kinds import OUTBOX
 from tailrace.streams.sequence import DIGITS
 from tailrace.streams.windows import WindowInvoke
 
@@ -54,7 +55,7 @@ class Notice:
 
 def outbox_prefix(app: str) -> str:
     """What the rows of an app's notices start with."""
-    return key_of("outbox", app, "")
+    return OUTBOX.prefix(app)
 
 
 def outbox_key(app: str, notice: Notice) -> str:
@@ -64,7 +65,7 @@ def outbox_key(app: str, notice: Notice) -> str:
         if notice.sequences
         else f"window-{notice.shard_id}-{notice.run}-{notice.request}"
     )
-    return key_of("outbox", app, notice.handler, name)
+    return OUTBOX.key(app, notice.handler, name)
 
 
 def read_notice(fields: Mapping[str, Any]) -> Notice:

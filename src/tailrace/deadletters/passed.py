@@ -7,12 +7,13 @@ judged by it alone, never by the item's present state. Called by runtime/settle.
 from collections.abc import Mapping
 from typing import Any
 
-from tailrace.leases.rows import VERSION, RowWrite, key_of, readable
+from tailrace.leases.rows import VERSION, RowWrite, readable
+from tailrace.rows.kinds import PASSED
 
 
 def passed_prefix(app: str, mapping_id: str) -> str:
     """What these rows of a mapping start with."""
-    return key_of("passed", app, mapping_id, "")
+    return PASSED.prefix(app, mapping_id)
 
 
 def passed_key(app: str, mapping_id: str, key: bytes) -> str:

@@ -8,7 +8,8 @@ SaveCheckpoint are one transaction, fenced by the lease. Called by runtime/settl
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from tailrace.leases.rows import VERSION, Guard, RowWrite, key_of, readable
+from tailrace.leases.rows import VERSION, Guard, RowWrite, readable
+from tailrace.rows.kinds import CHECKPOINT, LEDGER, MARK
 from tailrace.streams.shards import HASHES, Shard
 
 WITH_WINDOW: Final = 2
@@ -26,7 +27,7 @@ EARLIER: Final = "earlier"
 
 def checkpoint_key(app: str, mapping_id: str, stream_label: str, shard_id: str) -> str:
     """The row of one mapping's checkpoint in one shard."""
-    return key_of("checkpoint", app, mapping_id, stream_label, shard_id)
+    return CHECKPOINT.key(app, mapping_id, stream_label, shard_id)
 
 
 def checkpoint_write(
@@ -101,7 +102,7 @@ def overlaps(one: Range, other: Range) -> bool:
 
 def ledger_key(app: str, mapping_id: str, stream_label: str, shard_id: str) -> str:
     """The row of one mapping's ledger in one shard."""
-    return key_of("ledger", app, mapping_id, stream_label, shard_id)
+    return LEDGER.key(app, mapping_id, stream_label, shard_id)
 
 
 def ledger_after(
@@ -158,7 +159,7 @@ def outcome_of(
 
 def mark_key(mapping_id: str, run_id: str, table: str, key: bytes) -> str:
     """The row of one item's mark: what `change.transaction` of this mapping and run last applied for it."""
-    return key_of("mark", mapping_id, run_id, table, key.hex())
+    return MARK.key(mapping_id, run_id, table, key.hex())
 
 
 MARK_AGE_MS: Final = 172_800_000

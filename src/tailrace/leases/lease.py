@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tailrace.leases.rows import VERSION, Guard, RowCheck, RowWrite, key_of, readable
+from tailrace.leases.rows import VERSION, Guard, RowCheck, RowWrite, readable
+from tailrace.rows.kinds import LEASE
 
 LEASE_DURATION_MS: Final = 10_000
 """The KCL's failover time: so long a counter may stand still. Owners renew three times as often."""
@@ -44,7 +45,7 @@ class Sighting:
 
 def lease_key(app: str, stream_label: str, shard_id: str) -> str:
     """The row of one shard's lease in one app."""
-    return key_of("lease", app, stream_label, shard_id)
+    return LEASE.key(app, stream_label, shard_id)
 
 
 def take(key: str, fields: Mapping[str, Any] | None, owner: str) -> tuple[Lease, RowWrite]:

@@ -1,6 +1,6 @@
 """Rows of state as plain values: what a transition wants to write, and under which condition.
 
-Rules of this file: keys are `/`-separated words with the layout of docs/formats/state.md; every row carries `"v": 1`. The runtime turns
+Rules of this file: keys are made by `tailrace.rows`, layouts are those of docs/formats/state.md; every row carries `"v": 1`. The runtime turns
 a RowWrite into a StateWrite of the ports, which lie above this package.
 """
 
@@ -49,15 +49,3 @@ def readable(fields: Mapping[str, Any], what: str, newest: int = VERSION) -> Map
             hint="install the version of tailrace that wrote it",
         )
     return fields
-
-
-def key_of(kind: str, *words: str) -> str:
-    """A row's key. A `/` or `%` inside a word is escaped, so that no two names share a row or a prefix.
-
-    >>> key_of("lease", "my/app", "shard-1")
-    'lease/my%2Fapp/shard-1'
-    """
-    plain = "/".join((kind, *words))
-    if plain.count("/") == len(words) and "%" not in plain:
-        return plain  # nothing to escape, as nearly always: a tenth of a simulation went into looking
-    return "/".join([kind, *(word.replace("%", "%25").replace("/", "%2F") for word in words)])

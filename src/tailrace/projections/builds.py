@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from tailrace.leases.rows import VERSION, key_of, readable
+from tailrace.leases.rows import VERSION, readable
+from tailrace.rows.kinds import PROJECTION, PROJECTION_BUILD
 
 MOST_FAILED: Final = 20
 """So many items that could not be filled in are named; the others are counted."""
@@ -76,19 +77,17 @@ def next_name(version: int, present: Sequence[Build]) -> str:
 
 def build_key(app: str, projection: str, name: str) -> str:
     """The row of one build."""
-    return key_of("projection-build", app, projection, name)
+    return PROJECTION_BUILD.key(app, projection, name)
 
 
 def builds_prefix(app: str, projection: str = "") -> str:
     """Before the rows of an app's builds, or of one projection's."""
-    return (
-        key_of("projection-build", app, projection, "") if projection else key_of("projection-build", app, "")
-    )
+    return PROJECTION_BUILD.prefix(app, projection) if projection else PROJECTION_BUILD.prefix(app)
 
 
 def served_key(app: str, projection: str) -> str:
     """The row that says which build is served."""
-    return key_of("projection", app, projection)
+    return PROJECTION.key(app, projection)
 
 
 def served_fields(projection: str, table: str, build: str) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 from zlib import crc32
 
-from tailrace.leases.rows import VERSION, key_of, readable
+from tailrace.leases.rows import VERSION, readable
+from tailrace.rows.kinds import PROJECTION_GROUP, PROJECTION_ITEM
 from tailrace.values.types import AttributeValue, Item
 
 NOWHERE: Final = ""
@@ -106,22 +107,22 @@ def bucket_of(key: str) -> int:
 
 def items_prefix(app: str, name: str, bucket: int) -> str:
     """Before the rows of a build's items in one bucket."""
-    return key_of("projection-item", app, name, f"{bucket:02x}", "")
+    return PROJECTION_ITEM.prefix(app, name, f"{bucket:02x}")
 
 
 def item_key(app: str, name: str, key: str) -> str:
     """The row of one item."""
-    return key_of("projection-item", app, name, f"{bucket_of(key):02x}", key)
+    return PROJECTION_ITEM.key(app, name, f"{bucket_of(key):02x}", key)
 
 
 def groups_prefix(app: str, name: str) -> str:
     """Before the rows of a build's groups."""
-    return key_of("projection-group", app, name, "")
+    return PROJECTION_GROUP.prefix(app, name)
 
 
 def group_key(app: str, name: str, key: str) -> str:
     """The row of one group."""
-    return key_of("projection-group", app, name, key)
+    return PROJECTION_GROUP.key(app, name, key)
 
 
 def item_fields(row: AppliedItem) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from tailrace.leases.checkpoint import (
     ledger_merged,
     overlaps,
 )
-from tailrace.leases.rows import key_of
 from tailrace.ports import Absent, Equals, Shard, StateRow, StateStore, StateWrite, StreamRef
+from tailrace.rows.kinds import CHECKPOINT, LEDGER, words_of
 
 SLICE: Final = 20
 FOLDED: Final = "folded"
@@ -35,7 +35,7 @@ async def forget_shards(state: StateStore, app: str, mapping_id: str, followed: 
     """
     if not followed:
         return 0
-    rows = {row.key: row for row in await state.query(key_of("checkpoint", app, mapping_id, ""))}
+    rows = {row.key: row for row in await state.query(CHECKPOINT.prefix(app, mapping_id))}
     present = {
         checkpoint_key(app, mapping_id, stream.label, shard.shard_id): shard
         for stream, shards in followed
@@ -66,7 +66,7 @@ async def _fold(state: StateStore, app: str, mapping_id: str, rows: Sequence[Sta
     folded = 0 if merged is None else int(merged[FOLDED])
     writes: list[StateWrite] = []
     for row in rows:
-        key = "ledger" + row.key.removeprefix("checkpoint")
+        key = LEDGER.key(*words_of(row.key)[1:])
         ledger = await state.get(key)
         writes.append(StateWrite(row.key, None, Equals("watermark", row.fields["watermark"])))
         if ledger is not None:

@@ -11,8 +11,8 @@ from tailrace.deadletters.entry import deadletter_prefix, read_deadletter
 from tailrace.deadletters.head import head_prefix
 from tailrace.errors import StateConflict
 from tailrace.leases.checkpoint import mark_has_expired
-from tailrace.leases.rows import key_of
 from tailrace.ports import Equals, StateStore, StateWrite
+from tailrace.rows.kinds import MARK
 
 SLICE = 50
 
@@ -24,7 +24,7 @@ async def forget_marks(state: StateStore, app: str, mapping_id: str, now_ms: int
         kept.add(read_deadletter(row.fields).record.key.hex())
     removals = [
         StateWrite(row.key, None, Equals("sequence", row.fields["sequence"]))
-        for row in await state.query(key_of("mark", f"{app}.{mapping_id}", ""))
+        for row in await state.query(MARK.of_mapping(app, mapping_id) + "/")
         if mark_has_expired(row.fields, now_ms) and row.key.rsplit("/", 1)[1] not in kept
     ]
     for start in range(0, len(removals), SLICE):

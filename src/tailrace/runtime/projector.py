@@ -19,12 +19,13 @@ from tailrace.app.fingerprint import is_changed
 from tailrace.app.projection import Projection, mapping_id
 from tailrace.deadletters.head import head_prefix
 from tailrace.errors import PortError
-from tailrace.leases.rows import key_of
-from tailrace.ports import Clock, ProjectionStore, StateStore, StateWrite
+from tailrace.ports import Clock, ProjectionStore, StateStore
 from tailrace.projections.builds import Build
 from tailrace.projections.folding import Step
 from tailrace.projections.rows import BUCKETS, AppliedItem, Group, RowChange
+from tailrace.rows.kinds import LEDGER, MAPPING
 from tailrace.runtime.builds import Builds, place_words
+from tailrace.runtime.mapping_rows import forget_mapping
 from tailrace.runtime.projecting import Contended, apply_steps
 from tailrace.runtime.tombstones import forget_tombstones
 from tailrace.values.types import Item
@@ -38,7 +39,6 @@ STUCK_LOOK_MS: Final = 60_000
 FORGETTING_MS: Final = 86_400_000 // BUCKETS
 """One bucket after the other is looked through for tombstones, all of them in a day: every row has to be read for it."""
 SLICE: Final = 50
-OWN: Final = ("checkpoint", "ledger", "head", "parked", "deadletter", "passed", "outbox", "pause")
 """What delivery keeps under a mapping's id; its `mapping` row goes last."""
 
 _log = logging.getLogger("tailrace.projections")
@@ -233,22 +233,9 @@ class Projector:
                 await remove_rows(self.builds.store(projection, build.name))
             await self.builds.forget(build)
         current = {mapping_id(projection.id, version) for version in declared}
-        for row in await self._state.query(key_of("mapping", self._app, f"{projection.id}@v")):
+        for row in await self._state.query(MAPPING.key(self._app, f"{projection.id}@v")):
             if row.fields["id"] not in current:
-                await self._forget_mapping(str(row.fields["id"]))
-
-    async def _forget_mapping(self, id: str) -> None:
-        for kind in OWN:
-            whole = key_of(kind, self._app, id)
-            rows = [
-                row
-                for row in await self._state.query(whole)
-                if row.key == whole or row.key.startswith(f"{whole}/")
-            ]
-            for start in range(0, len(rows), SLICE):
-                await self._state.transact([StateWrite(row.key, None) for row in rows[start : start + SLICE]])
-                await asyncio.sleep(0)
-        await self._state.transact([StateWrite(key_of("mapping", self._app, id), None)])
+                await forget_mapping(self._state, self._app, str(row.fields["id"]))
 
     # ---- watching ----------------------------------------------------------------------------------------------------
 
@@ -268,7 +255,7 @@ class Projector:
     async def _has_gap(self, projection: Projection) -> bool:
         known = await self.builds.known(projection)
         since = known.of_version(projection.version)[-1].since
-        rows = await self._state.query(key_of("ledger", self._app, projection.mapping_id, ""))
+        rows = await self._state.query(LEDGER.prefix(self._app, projection.mapping_id))
         ranges = [each for row in rows for each in row.fields["ranges"]]
         return any(outcome == "trimmed" and last > since for _, last, _, outcome in ranges)
 

@@ -17,8 +17,9 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from tailrace.app.app import Mapping as Handler
-from tailrace.leases.rows import VERSION, key_of
+from tailrace.leases.rows import VERSION
 from tailrace.ports import Batch, Clock, Failed, Failure, FailureKind, Outcome, Sink, StateStore, StateWrite
+from tailrace.rows.kinds import GENERATIONS, PAUSE
 from tailrace.streams.ancestry import repeats, times
 from tailrace.streams.record import ChangeRecord
 
@@ -60,12 +61,12 @@ def ancestor_name(app: str, handler: str) -> str:
 
 def pause_key(app: str, handler: str) -> str:
     """The row of a mapping that is paused."""
-    return key_of("pause", app, handler)
+    return PAUSE.key(app, handler)
 
 
 def generations_key(app: str, handler: str) -> str:
     """The row of how far a mapping may go that was stopped and resumed."""
-    return key_of("generations", app, handler)
+    return GENERATIONS.key(app, handler)
 
 
 class Guards:
@@ -83,9 +84,9 @@ class Guards:
 
     async def load(self) -> list[str]:
         """The mappings that are paused, whoever did it; what was allowed beyond the bound is known from now on. Raises: StoreError."""
-        for row in await self._state.query(key_of("generations", self._app, "")):
+        for row in await self._state.query(GENERATIONS.prefix(self._app)):
             self._allowed[str(row.fields["id"])] = int(row.fields["allowed"])
-        paused = await self._state.query(key_of("pause", self._app, ""))
+        paused = await self._state.query(PAUSE.prefix(self._app))
         for row in paused:
             if "generation" in row.fields:
                 self._stopped[str(row.fields["id"])] = int(row.fields["generation"])

@@ -36,7 +36,7 @@ from tailrace.deadletters.redriving import (
     put_back_letter,
 )  # fmt: skip
 from tailrace.errors import StateConflict
-from tailrace.leases.rows import VERSION, key_of, readable
+from tailrace.leases.rows import VERSION, readable
 from tailrace.mapping.commands import Completion, Redriven, Released
 from tailrace.mapping.retry import OUTAGES
 from tailrace.ports import (
@@ -52,6 +52,7 @@ from tailrace.ports import (
     StateWrite,
     StreamRef,
 )
+from tailrace.rows.kinds import REDRIVE
 from tailrace.runtime.rows import state_write
 from tailrace.streams.record import ChangeRecord
 
@@ -94,11 +95,6 @@ class Request:
             "v": VERSION, "id": self.id, "handler": self.handler, "choice": self.choice.fields(), "rate": self.rate,
             "even_if_overtaken": self.even_if_overtaken, "drop": self.drop, "with_waiting": self.with_waiting,
         }  # fmt: skip
-
-
-def request_prefix(app: str) -> str:
-    """What the rows of an app's requests start with."""
-    return key_of("redrive", app, "")
 
 
 def read_request(fields: Mapping[str, Any]) -> Request:
@@ -153,11 +149,11 @@ class Redriver:
 
     async def note(self, request: Request) -> None:
         """Make the request durable: whoever runs the handler next carries it out."""
-        await self._state.transact([StateWrite(request_prefix(self._app) + request.id, request.fields())])
+        await self._state.transact([StateWrite(REDRIVE.key(self._app, request.id), request.fields())])
 
     async def pending(self) -> list[Request]:
         """Requests that are not finished, the oldest first."""
-        return [read_request(row.fields) for row in await self._state.query(request_prefix(self._app))]
+        return [read_request(row.fields) for row in await self._state.query(REDRIVE.prefix(self._app))]
 
     async def carry_out(self, request: Request, progress: Progress) -> None:
         """Do it, and forget the request. Raises: StoreError."""
@@ -177,7 +173,7 @@ class Redriver:
                 even_if_overtaken=request.even_if_overtaken or request.drop,
             )  # fmt: skip
             await self._one(request, None, steps, interval, progress)
-        await self._state.transact([StateWrite(request_prefix(self._app) + request.id, None)])
+        await self._state.transact([StateWrite(REDRIVE.key(self._app, request.id), None)])
 
     async def plan(self, request: Request) -> "Plan":
         """What a request means now. Raises: StoreError."""

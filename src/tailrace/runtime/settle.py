@@ -28,7 +28,6 @@ from tailrace.leases.checkpoint import (
     window_of,
 )  # fmt: skip
 from tailrace.leases.lease import Lease
-from tailrace.leases.rows import key_of
 from tailrace.mapping.commands import (
     Checkpoint,
     GivenUp,
@@ -39,6 +38,7 @@ from tailrace.mapping.commands import (
 )  # fmt: skip
 from tailrace.mapping.window import WindowState
 from tailrace.ports import Shard, StateStore, StateWrite
+from tailrace.rows.kinds import CHECKPOINT
 from tailrace.runtime.rows import state_check, state_write
 from tailrace.streams.envelopes import event_id
 from tailrace.telemetry import PointReached, pass_by
@@ -127,7 +127,7 @@ async def _has_followed(state: StateStore, place: Place, parent_id: str | None) 
 
 async def _reached_before(state: StateStore, place: Place, shard: Shard) -> Checkpoint | None:
     """How far the mapping has come in what went before the shard, also in streams that were switched off; None: nowhere."""
-    rows = await state.query(key_of("checkpoint", place.app, place.mapping_id, ""))
+    rows = await state.query(CHECKPOINT.prefix(place.app, place.mapping_id))
     hashes = (shard.first, shard.last)
     marks = [
         Checkpoint(read_checkpoint(row.fields)[0], created_ms=created_of(row.fields))

@@ -14,12 +14,13 @@ from tailrace.app.app import App
 from tailrace.app.app import Mapping as Handler
 from tailrace.errors import PortError, SettingsError, SourceError
 from tailrace.leases.checkpoint import behind, checkpoint_key
-from tailrace.leases.rows import VERSION, key_of
+from tailrace.leases.rows import VERSION
 from tailrace.mapping.commands import Completion, LeaseLost, Pause, Released, Resume
 from tailrace.mapping.reader import Budget
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Clock, Shard, Sink, Source, StateStore, StateWrite, StreamRef
 from tailrace.projections.builds import served_key
+from tailrace.rows.kinds import MAPPING
 from tailrace.runtime.courier import Courier
 from tailrace.runtime.driver import Driver
 from tailrace.runtime.forgetting import forget_shards
@@ -226,7 +227,7 @@ class Worker:
         projections = {
             mapping.projection.id for mapping in self.app.mappings if mapping.projection is not None
         }
-        for row in await self._state.query(key_of("mapping", self.app.name, "")):
+        for row in await self._state.query(MAPPING.prefix(self.app.name)):
             name = str(row.fields["id"])
             begun.add(name)
             projection = name.rpartition("@v")[0]
@@ -244,7 +245,7 @@ class Worker:
                     hint=f"tailrace mapping rename {name} NEW_NAME, or give the renamed handler its old name, id={name!r}",
                 )
         await self._state.transact([
-            StateWrite(key_of("mapping", self.app.name, mapping.id),
+            StateWrite(MAPPING.key(self.app.name, mapping.id),
                        {"v": VERSION, "id": mapping.id, "table": mapping.table.name,
                         **({"only_counts": True} if mapping.only_counts else {})})
             for mapping in self.app.mappings

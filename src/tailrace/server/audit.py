@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tailrace.engine.engine import Engine
-from tailrace.leases.rows import VERSION, key_of
+from tailrace.leases.rows import VERSION
 from tailrace.ports import StateWrite
+from tailrace.rows.kinds import AUDIT
 
-PREFIX: Final = "audit/"
+PREFIX: Final = AUDIT.prefix()
 KEPT: Final = 10_000
 UNRECORDED: Final = frozenset({"stop", "clock.advance", "clock.set"})
 """Their log line says it. A row of `stop` would be written while the store closes; a replay moves a manual clock a hundred thousand
@@ -36,7 +37,7 @@ def note(engine: Engine, name: str, arguments: Mapping[str, Any], changes: bool)
 
 
 def _key(number: int) -> str:
-    return key_of("audit", f"{number:012d}")
+    return AUDIT.key(f"{number:012d}")
 
 
 def _who() -> str:

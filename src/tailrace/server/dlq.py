@@ -15,6 +15,7 @@ from tailrace.deadletters.redrive import Choice, Groups, fingerprint, interval_m
 from tailrace.engine.engine import Engine
 from tailrace.engine.state import EngineStateStore
 from tailrace.errors import ApiError, TailraceError
+from tailrace.rows.kinds import AUDIT
 from tailrace.runtime.redriver import Progress, Redriver, Request
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.handlers import declared, named
@@ -189,7 +190,7 @@ async def _carry_out(subject: Subject, arguments: Arguments, *, drop: bool) -> A
     rate = arguments.get("rate")
     interval_ms(rate)
     request = Request(
-        f"{subject.clock.now().wall_ms}-{subject.engine.state_count('audit/')}", mapping.handler, choice, rate,
+        f"{subject.clock.now().wall_ms}-{subject.engine.state_count(AUDIT.prefix())}", mapping.handler, choice, rate,
         bool(arguments.get("even_if_overtaken")), drop, bool(arguments.get("with_waiting")),
     )  # fmt: skip
     redriver = redriver_of(subject, mapping.app)

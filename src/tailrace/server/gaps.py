@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Iterator
 from typing import NamedTuple
 
 from tailrace.engine.engine import Engine
-from tailrace.leases.rows import key_of
+from tailrace.rows.kinds import LEDGER, words_of
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.handlers import declared, named
 from tailrace.server.progress import MappingName
@@ -31,12 +31,12 @@ class Gap(NamedTuple):
 
 def gaps(engine: Engine, mapping: MappingName) -> Iterator[Gap]:
     """Every gap of a handler that its ledgers still name."""
-    for row in engine.state_query(key_of("ledger", mapping.app, mapping.handler, "")):
+    for row in engine.state_query(LEDGER.prefix(mapping.app, mapping.handler)):
         times = row.fields.get("times", {})
         for first, last, _, outcome in row.fields["ranges"]:
             if outcome == "trimmed":
                 from_ms, until_ms = times.get(str(first), (None, None))
-                yield Gap(row.key.rsplit("/", 1)[1], first, last, from_ms or None, until_ms or None)
+                yield Gap(words_of(row.key)[-1], first, last, from_ms or None, until_ms or None)
 
 
 @verb("gaps")

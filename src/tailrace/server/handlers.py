@@ -5,37 +5,25 @@ Registered by `verbs`.
 """
 
 from collections.abc import AsyncGenerator
-from typing import Any, Final
+from typing import Any
 
 from tailrace.engine.engine import Engine
 from tailrace.errors import TailraceError
-from tailrace.leases.rows import key_of
 from tailrace.ports import StateWrite
+from tailrace.rows.kinds import MAPPING, words_of
 from tailrace.runtime.recursion import pause_key, pause_row, resuming
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.letters import kept
-from tailrace.server.progress import MappingName, known_mappings, words_of
+from tailrace.server.mapping_rows import moves, rows_of
+from tailrace.server.progress import MappingName, known_mappings
 from tailrace.server.story import running
-
-MOVED: Final = (
-    "checkpoint",
-    "ledger",
-    "head",
-    "parked",
-    "deadletter",
-    "passed",
-    "pause",
-    "generations",
-    "mapping",
-)
-"""Rows that are kept under an app and a handler's id, in the order in which they are moved."""
 
 
 def declared(subject: Subject) -> list[MappingName]:
     """Every handler that runs, was ever declared or has saved a checkpoint."""
     found = dict.fromkeys(running(subject))
     found.update(dict.fromkeys(known_mappings(subject.engine)))
-    for row in subject.engine.state_query("mapping/"):
+    for row in subject.engine.state_query(MAPPING.prefix()):
         found[MappingName(words_of(row.key)[1], row.fields["id"], row.fields["table"])] = None
     return sorted(found, key=lambda each: (each.app, each.table, each.handler))
 
@@ -123,41 +111,14 @@ async def mapping_rename(subject: Subject, arguments: Arguments) -> AsyncGenerat
             f"{mapping.handler!r} or {to!r} runs now: what it saves would go to the wrong name.",
             hint="stop `tailrace dev`, rename, start it with the renamed handler",
         )
-    writes = moves(subject.engine, mapping, to)
+    if any(rows_of(subject.engine, mapping.app, to)):
+        raise TailraceError(
+            f"There is a handler {to!r} already, with checkpoints of its own.", hint="tailrace mapping ls"
+        )
+    writes = list(moves(subject.engine, mapping.app, mapping.handler, to))
     if not arguments.get("dry_run"):
         subject.engine.state_transact(writes)
         if subject.flushed is not None:
             await subject.flushed()
     moved = sum(write.fields is not None for write in writes)
     yield {"handler": mapping.handler, "to": to, "rows": moved, "dry_run": bool(arguments.get("dry_run"))}
-
-
-def moves(engine: Engine, mapping: MappingName, to: str) -> list[StateWrite]:
-    """Every row of a handler under its new id. Raises: TailraceError when that has rows of its own."""
-    writes: list[StateWrite] = []
-    for kind in MOVED:
-        if _rows(engine, kind, mapping.app, to):
-            raise TailraceError(
-                f"There is a handler {to!r} already, with checkpoints of its own.", hint="tailrace mapping ls"
-            )
-        for key, fields in _rows(engine, kind, mapping.app, mapping.handler):
-            changed = dict(fields)
-            for name in ("id", "handler"):
-                if name in changed:
-                    changed[name] = to
-            rest = key.removeprefix(key_of(kind, mapping.app, mapping.handler))
-            writes += [StateWrite(key, None), StateWrite(key_of(kind, mapping.app, to) + rest, changed)]
-    for row in engine.state_query(key_of("redrive", mapping.app, "")):
-        if row.fields["handler"] == mapping.handler:
-            writes.append(StateWrite(row.key, {**row.fields, "handler": to}))
-    old, new = (key_of("mark", f"{mapping.app}.{name}", "") for name in (mapping.handler, to))
-    for row in engine.state_query(old):
-        writes += [StateWrite(row.key, None), StateWrite(new + row.key.removeprefix(old), row.fields)]
-    return writes
-
-
-def _rows(engine: Engine, kind: str, app: str, handler: str) -> list[tuple[str, Any]]:
-    whole = key_of(kind, app, handler)
-    found = [(row.key, row.fields) for row in engine.state_query(f"{whole}/")]
-    alone = engine.state_get(whole)
-    return found if alone is None else [(whole, alone), *found]

@@ -13,9 +13,9 @@ from tailrace.app.function_settings import NAMES, CodePlace, FunctionSettings, N
 from tailrace.engine.engine import Engine
 from tailrace.leases.rows import VERSION, readable
 from tailrace.ports import StateWrite
+from tailrace.rows.kinds import FUNCTION
 from tailrace.sinks.lambda_function import Captured, Runner
 
-PREFIX: Final = "function/"
 DEFAULTS: Final[Mapping[str, Any]] = {
     "Timeout": 3, "MemorySize": 128, "Description": "", "PackageType": "Zip", "Architectures": ["x86_64"],
     "EphemeralStorage": {"Size": 512}, "TracingConfig": {"Mode": "PassThrough"},
@@ -52,7 +52,7 @@ class Configured:
     @property
     def key(self) -> str:
         """Its row."""
-        return PREFIX + self.name
+        return FUNCTION.key(self.name)
 
     def fields(self) -> dict[str, Any]:
         """The row's fields."""
@@ -114,7 +114,7 @@ class Functions(Mapping[str, Function]):
 
     def configured(self, name: str) -> Configured:
         """What is kept of a function that the command line named. Raises: StoreError."""
-        fields = self._engine.state_get(PREFIX + name)
+        fields = self._engine.state_get(FUNCTION.key(name))
         if fields is None:
             return Configured(name)
         row = dict(readable(fields, "function"))

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from tailrace.leases.rows import VERSION, readable
+from tailrace.rows.kinds import EVENT_SOURCE_MAPPING, words_of
 from tailrace.server.lambda_constraints import invalid, truth
 from tailrace.server.lambda_settings import OTHER_SOURCES, SETTINGS, filter_criteria_error, read_settings
 from tailrace.sinks.lambda_function import function_arn
 
 NOT_FOUND: Final = "The resource you requested does not exist."
 UNCHANGED: Final = "User action"
-PREFIX: Final = "esm/"
+PREFIX: Final = EVENT_SOURCE_MAPPING.prefix()
 CREATED_WITH: Final = ("EventSourceArn", "StartingPosition", "StartingPositionTimestamp", "Tags")
 """What CreateEventSourceMapping takes beside the settings and UpdateEventSourceMapping does not."""
 EITHER: Final = ("FunctionName", "Enabled", "UUID")
@@ -42,7 +43,7 @@ class EventSourceMapping:
     @property
     def key(self) -> str:
         """Its row."""
-        return PREFIX + self.uuid
+        return EVENT_SOURCE_MAPPING.key(self.uuid)
 
     def fields(self) -> dict[str, Any]:
         """The row's fields."""
@@ -57,7 +58,7 @@ def read_mapping(key: str, fields: Mapping[str, Any]) -> EventSourceMapping:
     """A mapping of its row. Raises: StoreError."""
     row = dict(readable(fields, "event source mapping"))
     del row["v"]
-    return EventSourceMapping(uuid=key.removeprefix(PREFIX), **row)
+    return EventSourceMapping(uuid=words_of(key)[1], **row)
 
 
 def document(

@@ -19,9 +19,9 @@ from tailrace.app.table import Table
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError, TailraceError
 from tailrace.leases.checkpoint import behind, checkpoint_key
-from tailrace.leases.rows import key_of
+from tailrace.leases.rows import VERSION
 from tailrace.ports import Failed, Shard, StateWrite, StreamRef
-from tailrace.runtime.recursion import generations_key, pause_key
+from tailrace.rows.kinds import EVENT_SOURCE_MAPPING, LEDGER, MAPPING
 from tailrace.runtime.tally import Tallies
 from tailrace.runtime.worker import Worker
 from tailrace.server import lambda_routes as routes
@@ -37,6 +37,7 @@ from tailrace.server.lambda_mappings import (
     read_mapping,
 )
 from tailrace.server.lambda_settings import filter_criteria_error, for_machine
+from tailrace.server.mapping_rows import rows_of
 from tailrace.server.wire import Headers, check_authentication, internal_server_error
 from tailrace.sinks.lambda_function import request_id
 
@@ -90,10 +91,10 @@ class LambdaService:
 
     def mapping(self, uuid: str) -> EventSourceMapping:
         """One of them. Raises: ApiError."""
-        row = self.engine.state_get(PREFIX + uuid)
+        row = self.engine.state_get(EVENT_SOURCE_MAPPING.key(uuid))
         if row is None:
             raise ApiError("ResourceNotFoundException", NOT_FOUND, status=404)
-        return read_mapping(PREFIX + uuid, row)
+        return read_mapping(EVENT_SOURCE_MAPPING.key(uuid), row)
 
     def document(self, mapping: EventSourceMapping) -> dict[str, Any]:
         """Its configuration and state."""
@@ -107,7 +108,7 @@ class LambdaService:
         sink = None if worker is None else worker.sinks.get(mapping.uuid)
         if sink is not None and sink.tally.last is not None:
             return PROBLEM if isinstance(sink.tally.last, Failed) else OK
-        rows = self.engine.state_query(key_of("ledger", APP, mapping.uuid, ""))
+        rows = self.engine.state_query(LEDGER.prefix(APP, mapping.uuid))
         return OK if any(row.fields["totals"].get("handled") for row in rows) else NOTHING_YET
 
     def check_unmapped(self, stream_arn: str, function: str) -> None:
@@ -196,14 +197,14 @@ class LambdaService:
                     del self._under_way[uuid]
 
     def _rows_of(self, mapping: EventSourceMapping) -> list[StateWrite]:
-        """Removing a mapping: its row and how far it had come; its dead letters are for people to drop."""
-        kept = [
-            row.key
-            for kind in ("checkpoint", "ledger")
-            for row in self.engine.state_query(key_of(kind, APP, mapping.uuid, ""))
-        ]
-        paused = (pause_key(APP, mapping.uuid), generations_key(APP, mapping.uuid))
-        return [StateWrite(key, None) for key in (mapping.key, *kept, *paused)]
+        """Removing a mapping: its row and its rows; its dead letters are for people to redrive or drop, who find it by a row that names it."""
+        rows = list(rows_of(self.engine, APP, mapping.uuid))
+        gone = [row.key for place, row in rows if not place.kind.outlives]
+        writes = [StateWrite(key, None) for key in (mapping.key, *gone)]
+        if len(gone) < len(rows):
+            named = {"v": VERSION, "id": mapping.uuid, "table": mapping.table}
+            writes.append(StateWrite(MAPPING.key(APP, mapping.uuid), named))
+        return writes
 
     def _declare(self, mappings: list[EventSourceMapping]) -> None:
         """Let the app declare what is enabled; a mapping of which nothing has changed stays the same object, and goes on untouched."""

@@ -14,8 +14,8 @@ from typing import Final
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError
 from tailrace.leases.checkpoint import Range, checkpoint_key, read_checkpoint
-from tailrace.leases.rows import key_of
 from tailrace.ports import StreamRef
+from tailrace.rows.kinds import CHECKPOINT, LEDGER, words_of
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import Shard
 
@@ -41,15 +41,6 @@ class Position:
     ranges: tuple[Range, ...]
     finished: bool
     oldest: ChangeRecord | None
-
-
-def words_of(key: str) -> list[str]:
-    """The words of a state row's key.
-
-    >>> words_of("checkpoint/my%2Fapp/mail")
-    ['checkpoint', 'my/app', 'mail']
-    """
-    return [word.replace("%2F", "/").replace("%25", "%") for word in key.split("/")]
 
 
 def streams(engine: Engine, table: str | None = None) -> Iterator[tuple[str, str, str]]:
@@ -78,7 +69,7 @@ def known_mappings(engine: Engine) -> list[MappingName]:
     """Every handler that has ever saved a checkpoint in a stream that can still be read."""
     table_of = {label: table for _, table, label in streams(engine)}
     found: dict[MappingName, None] = {}
-    for row in engine.state_query("checkpoint/"):
+    for row in engine.state_query(CHECKPOINT.prefix()):
         _, app, handler, label, _ = words_of(row.key)
         if label in table_of:
             found[MappingName(app, handler, table_of[label])] = None
@@ -144,7 +135,7 @@ def oldest_unsettled(
 def totals(engine: Engine, mapping: MappingName) -> dict[str, int]:
     """What came to which end in all shards of all streams, since the data directory exists: counts by outcome."""
     settled = dict.fromkeys(OUTCOMES, 0)
-    for row in engine.state_query(key_of("ledger", mapping.app, mapping.handler, "")):
+    for row in engine.state_query(LEDGER.prefix(mapping.app, mapping.handler)):
         counted: Mapping[str, int] = row.fields.get("totals", {})
         for outcome, count in counted.items():
             settled[outcome] = settled.get(outcome, 0) + count

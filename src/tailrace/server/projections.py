@@ -5,30 +5,29 @@ needs the function, or changes something, needs the running app. Registered by `
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from tailrace.app.fingerprint import is_changed
 from tailrace.app.projection import Projection
 from tailrace.deadletters.head import head_prefix
 from tailrace.errors import TailraceError
-from tailrace.leases.rows import key_of
 from tailrace.ports import ProjectionStore, StateWrite
 from tailrace.projections.builds import Build, builds_prefix, read_build, read_served, served_key
 from tailrace.projections.rows import (
-    BUCKETS,
     Group,
     build_name,
     group_key,
     groups_prefix,
-    items_prefix,
     read_group_row,
 )
-from tailrace.runtime.projector import OWN, Projector
+from tailrace.rows.kinds import MAPPING, PROJECTION, PROJECTION_GROUP, PROJECTION_ITEM, words_of
+from tailrace.runtime.projector import Projector
 from tailrace.runtime.verifying import verify
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.letters import kept
-from tailrace.server.progress import words_of
+from tailrace.server.mapping_rows import rows_of
 
 SLICE = 500
 STATE = "state"
@@ -104,7 +103,7 @@ class Named:
 
 def every(subject: Subject) -> list[Named]:
     """Every projection that this directory knows."""
-    words = [words_of(row.key) for row in subject.engine.state_query("projection/")]
+    words = [words_of(row.key) for row in subject.engine.state_query(PROJECTION.prefix())]
     return [Named(subject, app, name) for _, app, name in words]
 
 
@@ -238,40 +237,33 @@ async def projection_drop(subject: Subject, arguments: Arguments) -> AsyncGenera
             f"{found.id!r} is declared by the app that runs here.",
             hint="remove it from the app, then drop it",
         )
-    rows = 0
-    for prefix in own_prefixes(subject, found):
-        rows += await _remove(subject, prefix, dry_run=bool(arguments.get("dry_run")))
+    rows = await _remove(subject, own_keys(subject, found), dry_run=bool(arguments.get("dry_run")))
     yield {
         "projection": found.id, "rows": rows, "dry_run": bool(arguments.get("dry_run")),
         "left": sorted({each.into for each in found.builds if each.into != STATE}),
     }  # fmt: skip
 
 
-def own_prefixes(subject: Subject, found: Named) -> list[str]:
+def own_keys(subject: Subject, found: Named) -> Iterator[str]:
     """The rows of a projection in the state: items and groups, mappings, and last what names it, so that a drop can be repeated."""
     engine = subject.engine
-    names = [build_name(found.id, each.name) for each in found.builds]
-    mappings = [row.fields["id"] for row in engine.state_query(key_of("mapping", found.app, f"{found.id}@v"))]
-    prefixes = [items_prefix(found.app, name, number) for name in names for number in range(BUCKETS)]
-    prefixes += [groups_prefix(found.app, name) for name in names]
-    for mapping in mappings:
-        prefixes += [key_of(kind, found.app, mapping, "") for kind in OWN]
-        prefixes += [key_of(kind, found.app, mapping) for kind in ("pause", "mapping")]
-    return [*prefixes, builds_prefix(found.app, found.id), served_key(found.app, found.id)]
+    for name in [build_name(found.id, each.name) for each in found.builds]:
+        for prefix in (PROJECTION_ITEM.prefix(found.app, name), PROJECTION_GROUP.prefix(found.app, name)):
+            yield from (row.key for row in engine.state_rows(prefix, SLICE))
+    for mapping in engine.state_query(MAPPING.key(found.app, f"{found.id}@v")):
+        yield from (row.key for _, row in rows_of(engine, found.app, str(mapping.fields["id"])))
+    yield from (row.key for row in engine.state_query(builds_prefix(found.app, found.id)))
+    yield served_key(found.app, found.id)
 
 
-async def _remove(subject: Subject, prefix: str, *, dry_run: bool) -> int:
-    """The rows below a prefix that ends in `/`, or the one row of that key."""
-    engine = subject.engine
-    if not prefix.endswith("/"):
-        keys = [prefix] if engine.state_get(prefix) is not None else []
-    else:
-        keys = [row.key for row in engine.state_query(prefix)]
-    if dry_run:
-        return len(keys)
-    for start in range(0, len(keys), SLICE):
-        engine.state_transact([StateWrite(key, None) for key in keys[start : start + SLICE]])
-        if subject.flushed is not None:
-            await subject.flushed()
+async def _remove(subject: Subject, keys: Iterator[str], *, dry_run: bool) -> int:
+    """Remove these rows, in slices. Returns: how many."""
+    removed = 0
+    while some := list(islice(keys, SLICE)):
+        removed += len(some)
+        if not dry_run:
+            subject.engine.state_transact([StateWrite(key, None) for key in some])
+            if subject.flushed is not None:
+                await subject.flushed()
         await asyncio.sleep(0)
-    return len(keys)
+    return removed

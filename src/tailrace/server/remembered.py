@@ -9,8 +9,9 @@ from typing import Final
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
 from tailrace.ports import StateWrite
+from tailrace.rows.kinds import CLOCK
 
-KEY: Final = "clock"
+KEY: Final = CLOCK.key()
 VERSION: Final = 1
 
 

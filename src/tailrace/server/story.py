@@ -15,6 +15,7 @@ from tailrace.deadletters.entry import DeadLetter, read_deadletter
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError, TailraceError
 from tailrace.leases.checkpoint import Range, checkpoint_key, ledger_key, outcome_of, read_checkpoint
+from tailrace.rows.kinds import DEADLETTER, PARKED
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.letters import PAGE, is_parked, letter_of, letter_value, paged
 from tailrace.server.progress import MappingName, known_mappings, streams, tables
@@ -126,7 +127,7 @@ async def records_of(engine: Engine, shard: Shard) -> AsyncIterator[ChangeRecord
 
 def dead_letters(engine: Engine) -> Iterator[DeadLetter]:
     """Every dead letter of every handler."""
-    for prefix in ("deadletter/", "parked/"):
+    for prefix in (DEADLETTER.prefix(), PARKED.prefix()):
         for row in engine.state_rows(prefix, PAGE):
             yield read_deadletter(row.fields)
 

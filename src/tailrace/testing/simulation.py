@@ -48,6 +48,7 @@ from tailrace.mapping.commands import (
 )  # fmt: skip
 from tailrace.mapping.outcomes import Failure, FailureKind
 from tailrace.mapping.shard import ShardMachine
+from tailrace.rows.kinds import CHECKPOINT, LEDGER, PASSED
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing.simulation_plan import CRASH_POINTS, RARE_POINTS, WALL_MS, Fault, Plan, ShardPlan
@@ -136,21 +137,21 @@ class Run:
         key = leases.lease_key("app", "label", shard.shard_id)
         lease, write = leases.take(key, self.rows.get(key), f"worker-{self._names}")
         self.rows.transact([write])
-        watermark, ranges, finished = rows.read_checkpoint(self.rows.get(f"checkpoint/{shard.shard_id}"))
+        watermark, ranges, finished = rows.read_checkpoint(self.rows.get(CHECKPOINT.key(shard.shard_id)))
         checkpoint = Checkpoint(
-            watermark, ranges, finished, window_of(self.rows.get(f"checkpoint/{shard.shard_id}"))
+            watermark, ranges, finished, window_of(self.rows.get(CHECKPOINT.key(shard.shard_id)))
         )
         heads = tuple(
             ParkedHead(each.key, each.first, each.tail, each.count)
             for each in self.rows.heads()
             if shard.has(each.partition)
         )
-        if len(self.log) > 2 and shard.parent and f"checkpoint/{shard.shard_id}" not in self.rows:
+        if len(self.log) > 2 and shard.parent and CHECKPOINT.key(shard.shard_id) not in self.rows:
             self.counts["fault parked-at-reshard"] += len(heads)
         watched = tuple(
             (bytes.fromhex(row["key"]), row["sequence"])
             for key, row in self.rows.items()
-            if key.startswith("passed/")
+            if key.startswith(PASSED.prefix())
         )
         self.counts["fault parked-at-start"] += len(heads)
         worker = Worker(self._names, shard, lease, ShardMachine(self.plan.settings))
@@ -358,7 +359,7 @@ class Run:
             return
         at, shard_id = command.checkpoint, worker.shard.shard_id
         settled = [(each.first, each.last, each.count, each.outcome) for each in command.settled]
-        ledger = rows.ledger_after(self.rows.get(f"ledger/{shard_id}"), settled)
+        ledger = rows.ledger_after(self.rows.get(LEDGER.key(shard_id)), settled)
         letters = [letter_of(entry) for entry in command.given_up]
         dead = [
             *(
@@ -368,12 +369,12 @@ class Run:
             *(passed_write(APP, MAPPING, key, last) for key, last in command.passed),
         ]
         checkpoint = rows.checkpoint_write(
-            f"checkpoint/{shard_id}", worker.lease.epoch, at.watermark, at.ranges, finished=at.finished,
+            CHECKPOINT.key(shard_id), worker.lease.epoch, at.watermark, at.ranges, finished=at.finished,
             window=window_row(at.window),
         )  # fmt: skip
         try:
             self.rows.transact(
-                [worker.lease.fence, checkpoint, RowWrite(f"ledger/{shard_id}", ledger), *dead]
+                [worker.lease.fence, checkpoint, RowWrite(LEDGER.key(shard_id), ledger), *dead]
             )
         except Conflict:
             self.lose(worker)

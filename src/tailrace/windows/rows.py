@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from zlib import crc32
 
-from tailrace.leases.rows import VERSION, key_of, readable
+from tailrace.leases.rows import VERSION, readable
+from tailrace.rows.kinds import KINDS, joined
 from tailrace.values.types import Item
 
 DIGITS: Final = 15
@@ -28,7 +29,7 @@ class Owner:
 
     def key(self, kind: str, *words: str) -> str:
         """The key of a row, or the beginning of several."""
-        return key_of(f"window-{kind}", self.app, self.mapping_id, *words)
+        return KINDS[f"window-{kind}"].key(self.app, self.mapping_id, *words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def told_key(owner: Owner, group: str, start_ms: int | None) -> str:
 def day_key(owner: Owner, time_ms: int, *words: str) -> str:
     """The row that says what there is to forget of a day."""
     number = crc32("/".join(words).encode()) % SLICES
-    return f"{day_prefix(owner, time_ms // DAY_MS, number)}{key_of(*words)}"
+    return f"{day_prefix(owner, time_ms // DAY_MS, number)}{joined(*words)}"
 
 
 def day_prefix(owner: Owner, day: int, number: int) -> str:

@@ -5,7 +5,7 @@ import pytest
 from tailrace.app.app import App
 from tailrace.app.change import Change
 from tailrace.app.table import Table
-from tailrace.leases.rows import key_of
+from tailrace.rows.kinds import KINDS, LEASE, LEDGER
 from tailrace.testing.world import World
 
 
@@ -39,7 +39,7 @@ def newest(world: World) -> int:
 
 
 def rows(world: World, kind: str) -> list[str]:
-    return [row.key for row in world.engine.state_query(key_of(kind, "shop", ""))]
+    return [row.key for row in world.engine.state_query(KINDS[kind].prefix("shop"))]
 
 
 def written(world: World, *names: str) -> int:
@@ -195,7 +195,7 @@ def test_rows_of_vanished_shards_go_and_their_counts_stay(shop: Shop) -> None:
         assert listed < 10
         for kind in ("checkpoint", "ledger", "lease"):
             assert len(rows(world, kind)) <= listed + 3, kind
-        totals = [row.fields["totals"] for row in world.engine.state_query(key_of("ledger", "shop", ""))]
+        totals = [row.fields["totals"] for row in world.engine.state_query(LEDGER.prefix("shop"))]
         assert sum(each["handled"] for each in totals) == 60
         assert world.gaps() == []
 
@@ -244,5 +244,5 @@ def test_leases_of_finished_shards_are_not_renewed(shop: Shop) -> None:
         for hour in range(5):
             written(world, f"at {hour}")
             world.advance("4h")
-        held = [row for row in world.engine.state_query(key_of("lease", "shop", "")) if row.fields["owner"]]
+        held = [row for row in world.engine.state_query(LEASE.prefix("shop")) if row.fields["owner"]]
         assert len(held) == 1

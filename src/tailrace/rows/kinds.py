@@ -1,0 +1,164 @@
+"""Every kind of row that the state store holds: whose it is, how its key is made, and what befalls it.
+
+Theory of operation: a key is words joined by `/`, the first names the kind. Whatever goes over rows by kind (`mapping rename`, `mapping drop`,
+rebuilds, `projection drop`, deletions of Lambda's API, forgetting, the audit) reads this registry and has no list of its own.
+Rules of this file: a key is made by `RowKind.key` or `RowKind.prefix` and nowhere else (tests/architecture/test_rows.py); a new kind of row is a line
+here, a section of docs/formats and a row in tests/unit/rows/test_every_kind.py. Source: growth §2.1.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+Owner: TypeAlias = Literal["mapping", "app", "shard", "projection", "directory"]
+"""Whose a row is. "shard": the readers' of a shard, for all mappings of the app; "directory": of everybody here."""
+Expiry: TypeAlias = Literal[
+    "never", "with its shard", "with its item", "after two days", "when its windows are closed", "when done",
+    "when 10,000 came after it",
+]  # fmt: skip
+"""What ends a row while its owner lives. "with its item": when the item is free again, or has no dead letters any more."""
+
+
+def joined(*words: str) -> str:
+    """Words as one text. A `/` or `%` inside a word is escaped, so that no two lists of words share a text or a prefix.
+
+    >>> joined("lease", "my/app", "shard-1")
+    'lease/my%2Fapp/shard-1'
+    """
+    plain = "/".join(words)
+    if plain.count("/") == len(words) - 1 and "%" not in plain:
+        return plain  # nothing to escape, as nearly always: a tenth of a simulation went into looking
+    return "/".join(word.replace("%", "%25").replace("/", "%2F") for word in words)
+
+
+def words_of(key: str) -> list[str]:
+    """The words of a row's key; the first is its kind.
+
+    >>> words_of("checkpoint/my%2Fapp/mail")
+    ['checkpoint', 'my/app', 'mail']
+    """
+    return [word.replace("%2F", "/").replace("%25", "%") for word in key.split("/")]
+
+
+@dataclass(frozen=True, slots=True)
+class RowKind:
+    """One kind of row.
+
+    Shape:   `format` is the newest that this version writes. A mapping's row has app and mapping id as the first words of its key; with `joint`
+             they are one word, `<app>.<mapping id>`; with `by_field` the key has only the app, and that field says whose it is. `ids` are fields that hold the
+             mapping's id, alone or before a `/`. `holds` says in the plural what of the mapping's work such a row is: when it goes, that was never handled.
+             `outlives` a mapping that Lambda's API deletes: it is for people to redrive or drop.
+    """
+
+    name: str
+    owner: Owner
+    format: int = 1
+    moves_with_rename: bool = False
+    goes_with_mapping: bool = False
+    expires: Expiry = "never"
+    ids: tuple[str, ...] = ()
+    joint: bool = False
+    by_field: str = ""
+    holds: str = ""
+    outlives: bool = False
+
+    def key(self, *words: str) -> str:
+        """The key of one row.
+
+        >>> CHECKPOINT.key("shop", "mail", "2026-11-01T00:00:00.000", "shard-1")
+        'checkpoint/shop/mail/2026-11-01T00:00:00.000/shard-1'
+        """
+        return joined(self.name, *words)
+
+    def prefix(self, *words: str) -> str:
+        """What the keys of the rows below these words begin with.
+
+        >>> HEAD.prefix("shop", "mail")
+        'head/shop/mail/'
+        """
+        return joined(self.name, *words, "")
+
+    def of_mapping(self, app: str, mapping_id: str) -> str:
+        """The key of a mapping's only row of this kind; with a `/` behind it, what its other rows begin with.
+
+        >>> MARK.of_mapping("shop", "mail")
+        'mark/shop.mail'
+        """
+        return self.key(f"{app}.{mapping_id}") if self.joint else self.key(app, mapping_id)
+
+
+def of_mapping(
+    name: str, *, format: int = 1, expires: Expiry = "never", ids: tuple[str, ...] = (), joint: bool = False,
+    by_field: str = "", holds: str = "", outlives: bool = False,
+) -> RowKind:  # fmt: skip
+    """A kind of row that belongs to one mapping: it moves with it and goes with it."""
+    return RowKind(
+        name, "mapping", format, moves_with_rename=True, goes_with_mapping=True, expires=expires, ids=ids,
+        joint=joint, by_field=by_field, holds=holds, outlives=outlives,
+    )  # fmt: skip
+
+
+# ---- progress of a mapping ---------------------------------------------------------------------------------------------
+
+CHECKPOINT: Final = of_mapping("checkpoint", format=2, expires="with its shard")
+LEDGER: Final = of_mapping("ledger", expires="with its shard")
+MARK: Final = of_mapping("mark", expires="after two days", joint=True)
+
+# ---- what it has not handled -------------------------------------------------------------------------------------------
+
+HEAD: Final = of_mapping("head", expires="with its item", outlives=True)
+PARKED: Final = of_mapping(
+    "parked", expires="with its item", ids=("handler", "trace"), holds="parked changes", outlives=True
+)
+DEADLETTER: Final = of_mapping("deadletter", ids=("handler", "trace"), holds="dead letters", outlives=True)
+PASSED: Final = of_mapping("passed", expires="with its item", outlives=True)
+LOST_WINDOW: Final = of_mapping("lost-window", ids=("handler",), holds="lost tumbling windows", outlives=True)
+OUTBOX: Final = of_mapping(
+    "outbox", format=2, expires="when done", ids=("handler",), holds="notices to its on-failure destination"
+)
+REDRIVE: Final = of_mapping("redrive", expires="when done", ids=("handler",), by_field="handler")
+
+# ---- its windows -------------------------------------------------------------------------------------------------------
+
+WINDOW_ITEM: Final = of_mapping("window-item", expires="when its windows are closed")
+WINDOW_MEMBER: Final = of_mapping("window-member", expires="when its windows are closed")
+WINDOW_TOUCHED: Final = of_mapping("window-touched", expires="when done", holds="pieces of open windows")
+WINDOW_TOLD: Final = of_mapping("window-told", expires="when its windows are closed")
+WINDOW_DAY: Final = of_mapping("window-day", expires="when done")
+
+# ---- what people said of it --------------------------------------------------------------------------------------------
+
+PAUSE: Final = of_mapping("pause", expires="when done", ids=("id",))
+GENERATIONS: Final = of_mapping("generations", ids=("id",))
+MAPPING: Final = of_mapping("mapping", ids=("id",))
+"""Says that the mapping was declared: the last that goes with it, so that whatever removes the others can be repeated."""
+
+# ---- of an app and its projections --------------------------------------------------------------------------------------
+
+LEASE: Final = RowKind("lease", "shard", expires="with its shard")
+PROJECTION: Final = RowKind("projection", "projection")
+PROJECTION_BUILD: Final = RowKind("projection-build", "projection")
+PROJECTION_ITEM: Final = RowKind("projection-item", "projection")
+PROJECTION_GROUP: Final = RowKind("projection-group", "projection")
+
+# ---- of a data directory -----------------------------------------------------------------------------------------------
+
+AUDIT: Final = RowKind("audit", "directory", expires="when 10,000 came after it")
+CLOCK: Final = RowKind("clock", "directory")
+EVENT_SOURCE_MAPPING: Final = RowKind("esm", "directory")
+FUNCTION: Final = RowKind("function", "directory")
+
+KINDS: Final[dict[str, RowKind]] = {
+    kind.name: kind
+    for kind in (
+        CHECKPOINT, LEDGER, MARK, HEAD, PARKED, DEADLETTER, PASSED, LOST_WINDOW, OUTBOX, REDRIVE,
+        WINDOW_ITEM, WINDOW_MEMBER, WINDOW_TOUCHED, WINDOW_TOLD, WINDOW_DAY, PAUSE, GENERATIONS,
+        LEASE, PROJECTION, PROJECTION_BUILD, PROJECTION_ITEM, PROJECTION_GROUP,
+        AUDIT, CLOCK, EVENT_SOURCE_MAPPING, FUNCTION, MAPPING,
+    )
+}  # fmt: skip
+"""Every kind, by its name; in the order in which what goes over them goes."""
+
+
+def kind_of(key: str) -> RowKind | None:
+    """The kind of a row; None: nobody registered it."""
+    return KINDS.get(key.partition("/")[0])

@@ -1,0 +1,156 @@
+"""A row of every kind, made by whoever lays such rows out, for a mapping, its app and the directory.
+
+Rules of this file: one entry a kind of the registry; `test_every_kind` fails for a kind that has none, and for one that the registry lacks.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+from tailrace.deadletters.entry import (
+    DeadLetter,
+    deadletter_fields,
+    deadletter_key,
+    parked_key,
+)
+from tailrace.deadletters.head import parked
+from tailrace.deadletters.lost_window import LostWindow, lost_window_key
+from tailrace.deadletters.notice import Notice, outbox_key
+from tailrace.deadletters.passed import passed_write
+from tailrace.leases.checkpoint import (
+    checkpoint_key,
+    checkpoint_write,
+    ledger_after,
+    ledger_key,
+    mark_key,
+    mark_write,
+)
+from tailrace.leases.lease import lease_key, take
+from tailrace.leases.rows import RowWrite
+from tailrace.projections.builds import Build, build_fields, build_key, served_fields, served_key
+from tailrace.projections.rows import (
+    AppliedItem,
+    Group,
+    group_fields,
+    group_key,
+    item_fields,
+)
+from tailrace.projections.rows import item_key as projection_item_key
+from tailrace.rows.kinds import AUDIT, CLOCK, MAPPING, PAUSE, REDRIVE
+from tailrace.runtime.recursion import ancestor_name, generations_key, pause_row
+from tailrace.runtime.redriver import Request
+from tailrace.server.lambda_functions import Configured
+from tailrace.server.lambda_mappings import EventSourceMapping
+from tailrace.streams.record import ChangeRecord
+from tailrace.windows.rows import (
+    Contribution,
+    Owner,
+    Told,
+    contribution_fields,
+    day_key,
+    item_key,
+    member_key,
+    told_fields,
+    told_key,
+    touched_key,
+)
+
+Made: TypeAlias = tuple[str, Mapping[str, Any] | None]
+LABEL: Final = "2026-11-01T00:00:00.000"
+SHARD: Final = "shardId-00000000000000000001"
+RECORD: Final = ChangeRecord(
+    sequence=42, shard=1, event_name="INSERT", created_ms=1_000, size_bytes=9, partition=7, key=b"o1",
+    keys=b'{"id":{"S":"o1"}}', new=b'{"id":{"S":"o1"}}',
+)  # fmt: skip
+
+
+def letter(mapping: str, condition: str = "RetryAttemptsExhausted") -> DeadLetter:
+    return DeadLetter(
+        record=RECORD, event_id="e1", shard_id=SHARD, handler=mapping, condition=condition, attempts=3,
+        trace=f"{mapping}/e1", table="orders",
+    )  # fmt: skip
+
+
+def written(write: RowWrite) -> Made:
+    return write.key, write.fields
+
+
+def _lost(app: str, mapping: str) -> Made:
+    window = LostWindow(
+        shard_id=SHARD, handler=mapping, start_ms=0, end_ms=60_000, state="{}", is_early=False,
+        condition="RetryAttemptsExhausted", attempts=2, error="", traceback="", first_failure_ms=1,
+        last_failure_ms=2, code_version="",
+    )  # fmt: skip
+    return lost_window_key(app, window), window.fields()
+
+
+def _notice(app: str, mapping: str) -> Made:
+    notice = Notice(mapping, SHARD, (42,), "RetryAttemptsExhausted", 3, 1, 5)
+    return outbox_key(app, notice), notice.fields()
+
+
+def _member(app: str, mapping: str) -> Made:
+    row = Contribution("6f31", 42, '{"S":"NL"}', 5, {"id": {"S": "o1"}})
+    return member_key(Owner(app, mapping), row.group, 0, row.key), contribution_fields(row)
+
+
+def _build(app: str, mapping: str) -> Made:
+    build = Build("sales", "1", "state")
+    return build_key(app, "sales", "1"), build_fields(build)
+
+
+def _esm(app: str, mapping: str) -> Made:
+    row = EventSourceMapping("u-1", "fn", "arn", "orders", "LATEST", True, {}, 1)
+    return row.key, row.fields()
+
+
+MADE: Final[dict[str, Callable[[str, str], Made]]] = {
+    "checkpoint": lambda app, mapping: written(
+        checkpoint_write(checkpoint_key(app, mapping, LABEL, SHARD), 1, 42, (), finished=False)
+    ),
+    "ledger": lambda app, mapping: (
+        ledger_key(app, mapping, LABEL, SHARD), ledger_after(None, [(1, 42, 2, "handled")])
+    ),
+    "mark": lambda app, mapping: written(
+        mark_write(mark_key(ancestor_name(app, mapping), "live", "orders", b"o1"), 42, 5)
+    ),
+    "head": lambda app, mapping: written(parked(app, mapping, None, [letter(mapping)], 5)[0]),
+    "parked": lambda app, mapping: (
+        parked_key(app, mapping, b"o1", 42), deadletter_fields(letter(mapping, "KeyParked"))
+    ),
+    "deadletter": lambda app, mapping: (deadletter_key(app, mapping, 42), deadletter_fields(letter(mapping))),
+    "passed": lambda app, mapping: written(passed_write(app, mapping, b"o1", 42)),
+    "lost-window": _lost,
+    "outbox": _notice,
+    "redrive": lambda app, mapping: (REDRIVE.key(app, f"5-{len(mapping)}"), Request(f"5-{len(mapping)}", mapping).fields()),
+    "window-item": lambda app, mapping: (
+        item_key(Owner(app, mapping), "6f31"), contribution_fields(Contribution("6f31", 42))
+    ),
+    "window-member": _member,
+    "window-touched": lambda app, mapping: (
+        touched_key(Owner(app, mapping), '{"S":"NL"}', 0), {"v": 1, "pane": 0, "group": '{"S":"NL"}', "stamp": 42}
+    ),
+    "window-told": lambda app, mapping: (
+        told_key(Owner(app, mapping), '{"S":"NL"}', 0), told_fields(Told(0, 60_000, 1, "d"))
+    ),
+    "window-day": lambda app, mapping: (
+        day_key(Owner(app, mapping), 0, "item", "6f31"), {"v": 1, "key": "6f31"}
+    ),
+    "pause": lambda app, mapping: (PAUSE.key(app, mapping), pause_row(mapping, 5)),
+    "generations": lambda app, mapping: (generations_key(app, mapping), {"v": 1, "id": mapping, "allowed": 20}),
+    "mapping": lambda app, mapping: (MAPPING.key(app, mapping), {"v": 1, "id": mapping, "table": "orders"}),
+    "lease": lambda app, mapping: written(take(lease_key(app, LABEL, SHARD), None, "pid-1")[1]),
+    "projection": lambda app, mapping: (served_key(app, "sales"), served_fields("sales", "orders", "1")),
+    "projection-build": _build,
+    "projection-item": lambda app, mapping: (
+        projection_item_key(app, "sales@v1", "6f31"), item_fields(AppliedItem("6f31", 42))
+    ),
+    "projection-group": lambda app, mapping: (
+        group_key(app, "sales@v1", '{"S":"NL"}'), group_fields(Group('{"S":"NL"}', 1, 1, {"N": "1"}))
+    ),
+    "audit": lambda app, mapping: (
+        AUDIT.key("000000000001"), {"v": 1, "number": 1, "at_ms": 5, "verb": "pause", "arguments": {}, "by": ""}
+    ),
+    "clock": lambda app, mapping: (CLOCK.key(), {"v": 1, "wall_ms": 5}),
+    "esm": _esm,
+    "function": lambda app, mapping: (Configured("fn").key, Configured("fn").fields()),
+}  # fmt: skip

@@ -4,13 +4,13 @@ Rules of this file: images are decoded when somebody looks, at most once. A chan
 of how it got here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, overload
 
 from tailrace.app.plain import to_plain, to_plain_item
-from tailrace.app.transaction import Transaction
+from tailrace.app.transaction import NO_TABLES, Transaction
 from tailrace.streams.envelopes import event_id
 from tailrace.streams.record import ChangeRecord, EventName, image
 from tailrace.values.types import Item
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
     from tailrace.app.entity import Entity
+    from tailrace.app.table import Table
 
     # Type checkers know typing_extensions without its being installed, and `Change` alone shall mean plain values.
     T = TypeVar("T", default=dict[str, Any])
@@ -39,6 +40,9 @@ class Change(Generic[T]):
              Python values (Decimal, bytes, set …) for a handler of a table. `raw_old`, `raw_new` are the same in DynamoDB JSON.
              For type checkers they are `T | Any`, as `re.Match.group` is: a handler knows which of them is there.
     """
+
+    tables: "Mapping[str, Table]" = NO_TABLES
+    """What the app declares, so that `transaction` knows their keys by name. Set by whoever delivers the change."""
 
     def __init__(
         self, record: ChangeRecord, table: str, entity: "Entity[Any] | None" = None, region: str = ""
@@ -143,7 +147,7 @@ class Change(Generic[T]):
     @cached_property
     def transaction(self) -> Transaction:
         """Writes to commit once, together, after the handler has returned."""
-        return Transaction()
+        return Transaction(self.tables)
 
     @property
     def has_transaction(self) -> bool:

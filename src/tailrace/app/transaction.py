@@ -1,50 +1,74 @@
 """`change.transaction`: writes that are recorded now and committed, with a mark, after the handler has returned.
 
 Rules of this file: nothing is written here, so nothing is written when the handler fails. The limits are those of
-TransactWriteItems less one action for the mark. Committed by runtime/effects.py.
+TransactWriteItems less one action for the mark, and one action an item: writes of one item are merged, in order, by tables/merging.py.
+Committed by runtime/effects.py.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, cast
 
-from tailrace.app.plain import to_attribute, to_item
-from tailrace.app.table import Table
+from tailrace.app.plain import to_item, to_plain
+from tailrace.app.table import Table, key_names
 from tailrace.errors import SettingsError
+from tailrace.expressions.composing import NotExact
 from tailrace.ports import ItemWrite
+from tailrace.tables.merging import Written, merged
+from tailrace.tables.schema import KeyType, TableSchema
 from tailrace.values.size import size_bytes
+from tailrace.values.types import Item
 
 ACTIONS: Final = 99
 BYTES: Final = 4_000_000
+NO_TABLES: Final[Mapping[str, Table]] = MappingProxyType({})
+KEY_TYPES: Final = frozenset({"S", "N", "B"})
+TOLD: Final = 60
+"""How much of an expression a refusal shows."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """What is recorded of one item. Shape: `calls` are the calls that it was made of, as a refusal tells them."""
+
+    written: Written
+    size: int
+    calls: list[str] = field(default_factory=list)
 
 
 class Transaction:
-    """Recorded writes. Items, keys and values are plain Python; expressions are DynamoDB's."""
+    """Recorded writes. Items, keys and values are plain Python; expressions are DynamoDB's.
 
-    __slots__ = ("_size", "_writes")
+    Guarantee: writes of one item are as if they were made one after the other, all or none.
+    """
 
-    def __init__(self) -> None:
-        self._writes: list[ItemWrite] = []
+    __slots__ = ("_keys", "_places", "_size", "_tables")
+
+    def __init__(self, tables: Mapping[str, Table] = NO_TABLES) -> None:
+        self._tables = tables
+        self._keys: dict[str, tuple[str, ...]] = {}
+        self._places: list[_Place] = []
         self._size = 0
 
     @property
     def writes(self) -> Sequence[ItemWrite]:
-        """What was recorded, in order."""
-        return tuple(self._writes)
+        """What is to be written: one write an item, in the order in which the items were first named."""
+        return tuple(ItemWrite(*place.written) for place in self._places)
 
     def put(
         self, table: Table | str, item: Mapping[str, Any], *, condition: str | None = None,
         names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
-        """Put an item, if the condition holds."""
-        content = to_item(item)
-        self._size += size_bytes(content)
-        self._record("Put", table, {"Item": content, "ConditionExpression": condition}, names, values)
+        """Put an item, if the condition holds. Raises: SettingsError."""
+        parameters = {"Item": to_item(item), "ConditionExpression": condition}
+        self._record("Put", table, parameters, names, values)
 
     def update(
         self, table: Table | str, key: Mapping[str, Any], expression: str, *, condition: str | None = None,
         names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
-        """Update an item, making it where it is absent, if the condition holds."""
+        """Update an item, making it where it is absent, if the condition holds. Raises: SettingsError."""
         parameters = {"Key": to_item(key), "UpdateExpression": expression, "ConditionExpression": condition}
         self._record("Update", table, parameters, names, values)
 
@@ -52,14 +76,14 @@ class Transaction:
         self, table: Table | str, key: Mapping[str, Any], *, condition: str | None = None,
         names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
-        """Delete an item, if the condition holds."""
+        """Delete an item, if the condition holds. Raises: SettingsError."""
         self._record("Delete", table, {"Key": to_item(key), "ConditionExpression": condition}, names, values)
 
     def check(
         self, table: Table | str, key: Mapping[str, Any], condition: str, *,
         names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
-        """Require a condition of an item that is not written."""
+        """Require a condition of an item that is not written. Raises: SettingsError."""
         self._record(
             "ConditionCheck", table, {"Key": to_item(key), "ConditionExpression": condition}, names, values
         )
@@ -68,14 +92,91 @@ class Transaction:
         self, action: Any, table: Table | str, parameters: dict[str, Any],
         names: Mapping[str, str] | None, values: Mapping[str, Any] | None,
     ) -> None:  # fmt: skip
-        given = {name: to_attribute(value) for name, value in (values or {}).items()}
-        self._size += size_bytes(given)
-        if len(self._writes) >= ACTIONS:
-            raise SettingsError(f"change.transaction holds at most {ACTIONS} actions: one more is the mark")
-        if self._size > BYTES:
-            raise SettingsError(
-                f"change.transaction holds at most {BYTES:,} bytes, and this is {self._size:,}"
-            )
+        given = to_item(values or {})
         placeholders = {"ExpressionAttributeNames": dict(names or {}), "ExpressionAttributeValues": given}
         members = {"TableName": str(table), **parameters, **placeholders}
-        self._writes.append(ItemWrite(action, {name: value for name, value in members.items() if value}))
+        written = Written(action, {name: value for name, value in members.items() if value})
+        name = str(table)
+        if name not in self._keys:
+            self._learn(name, table, parameters.get("Key"))
+        self._add(_Place(written, _size_of(written), [_told(written)]))
+
+    def _learn(self, name: str, table: Table | str, key: Item | None) -> None:
+        """Note the key of a table as soon as somebody tells it; until then puts into it stand side by side."""
+        declared = table if isinstance(table, Table) else self._tables.get(name)
+        if declared is not None:
+            self._keys[name] = tuple(key_names(declared))
+        elif key is not None:
+            self._keys[name] = tuple(key)
+            earlier, self._places, self._size = self._places, [], 0
+            for place in earlier:
+                self._add(place)
+
+    def _add(self, new: _Place) -> None:
+        old = self._place_of(new.written)
+        if old is not None:
+            new = _joined(self._schema(old.written), old, new)
+        elif len(self._places) >= ACTIONS:
+            raise SettingsError(f"change.transaction holds at most {ACTIONS} actions: one more is the mark")
+        size = self._size + new.size - (0 if old is None else old.size)
+        if size > BYTES:
+            raise SettingsError(f"change.transaction holds at most {BYTES:,} bytes, and this is {size:,}")
+        self._size = size
+        if old is None:
+            self._places.append(new)
+        else:
+            old.written, old.size, old.calls = new.written, new.size, new.calls
+
+    def _place_of(self, written: Written) -> _Place | None:
+        key = self._key(written)
+        if key is None:
+            return None
+        table = written.parameters["TableName"]
+        for place in self._places:
+            if place.written.parameters["TableName"] == table and self._key(place.written) == key:
+                return place
+        return None
+
+    def _key(self, written: Written) -> Item | None:
+        """What identifies the item; None where that is not known, or is no key: whoever commits it will say so."""
+        names = self._keys.get(written.parameters["TableName"], ())
+        item: Item = written.parameters["Item" if written.action == "Put" else "Key"]
+        key = {name: item[name] for name in names if name in item and KEY_TYPES.issuperset(item[name])}
+        return key if key and len(key) == len(names) else None
+
+    def _schema(self, written: Written) -> TableSchema:
+        table, key = written.parameters["TableName"], self._key(written) or {}
+        names = self._keys[table]
+        types = [cast(KeyType, next(iter(key[name]))) for name in names]
+        pairs = [*zip(names, types, strict=True)]
+        return TableSchema(table, 0, "", *pairs[0], *(pairs[1] if len(pairs) > 1 else (None, None)))
+
+
+def _joined(schema: TableSchema, old: _Place, new: _Place) -> _Place:
+    try:
+        written = merged(schema, old.written, new.written)
+    except NotExact as reason:
+        parameters = old.written.parameters
+        item: Item = parameters["Item" if old.written.action == "Put" else "Key"]
+        key = {name: to_plain(item[name]) for name in schema.key_names}
+        raise SettingsError(
+            f"change.transaction: two writes of one item, {key} of {schema.name}, cannot be made one: "
+            f"{' and '.join(old.calls)}, then {new.calls[0]}: {reason}",
+            hint="write the item once with the outcome of both, or move one of the writes to a handler of its own; "
+            "docs/guarantees.md says what is merged",
+        ) from None
+    return _Place(written, _size_of(written), [*old.calls, *new.calls])
+
+
+def _size_of(written: Written) -> int:
+    """Units: bytes of the item and of the values; names and keys are not worth counting."""
+    parameters = written.parameters
+    return size_bytes(parameters.get("Item", {})) + size_bytes(
+        parameters.get("ExpressionAttributeValues", {})
+    )
+
+
+def _told(written: Written) -> str:
+    text = written.parameters.get("UpdateExpression") or written.parameters.get("ConditionExpression")
+    name = {"ConditionCheck": "check"}.get(written.action, written.action.lower())
+    return name if text is None else f'{name} "{text[:TOLD]}{"…" if len(text) > TOLD else ""}"'

@@ -1,58 +1,13 @@
-"""One action in the shape of TransactWriteItems becomes an operation.
+"""A recorded write of `change.transaction` becomes an operation.
 
-Rules of this file: it reads members, it decides nothing; every name and value placeholder of an action must be used by it.
-Called by the operation TransactWriteItems, and by `engine.engine` for the recorded writes of `change.transaction`.
-Source: semantics §6.4, §6.9.
+Rules of this file: the port's shape here, the reading in tables/actions.py. Called by `engine.engine`.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
-from tailrace.errors import InternalError, validation_error
-from tailrace.expressions.condition import Condition, parse_condition
-from tailrace.expressions.placeholders import Placeholders
-from tailrace.expressions.update import parse_update
 from tailrace.ports import ItemWrite
-from tailrace.tables.mutate import Check, Delete, Operation, Put, Update
-from tailrace.values.types import Item
-from tailrace.values.wire import read_item, read_value
+from tailrace.tables.actions import read_parameters
+from tailrace.tables.mutate import Operation
 
 
 def read_write(write: ItemWrite) -> Operation:
     """One recorded write. Raises: ApiError."""
-    values = write.parameters.get("ExpressionAttributeValues")
-    placeholders = Placeholders(
-        write.parameters.get("ExpressionAttributeNames"),
-        None if values is None else {name: read_value(value) for name, value in values.items()},
-    )
-    return read_action(write.action, write.parameters, placeholders)
-
-
-def read_action(action: str, parameters: Mapping[str, Any], placeholders: Placeholders) -> Operation:
-    """One action; `parameters` hold canonical values afterwards. Raises: ApiError."""
-    item: Item = read_item(parameters["Item" if action == "Put" else "Key"])
-    update = None
-    if action == "Update" and parameters.get("UpdateExpression") is not None:
-        update = parse_update(parameters["UpdateExpression"], placeholders)
-    condition = _condition(parameters, placeholders)
-    placeholders.check_all_used()
-    table: str = parameters["TableName"]
-    return_old = parameters.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
-    match action:
-        case "Put":
-            return Put(table, item, condition, return_old)
-        case "Update":
-            return Update(table, item, update, condition, return_old)
-        case "Delete":
-            return Delete(table, item, condition, return_old)
-        case "ConditionCheck":
-            if condition is None:
-                raise validation_error("ConditionCheck needs a ConditionExpression")
-            return Check(table, item, condition, return_old)
-        case other:
-            raise InternalError(f"no such action: {other!r}")
-
-
-def _condition(parameters: Mapping[str, Any], placeholders: Placeholders) -> Condition | None:
-    text = parameters.get("ConditionExpression")
-    return None if text is None else parse_condition(text, placeholders)
+    return read_parameters(write.action, write.parameters)

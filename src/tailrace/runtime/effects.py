@@ -6,10 +6,12 @@ commit. Called by sinks/function.py. Source: architecture §5.1, §5.2.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tailrace.app.change import Change
+from tailrace.app.table import Table
+from tailrace.app.transaction import NO_TABLES
 from tailrace.errors import ApiError, StateConflict, StoreError
 from tailrace.leases.checkpoint import mark_key, mark_write
 from tailrace.ports import Clock, Failure, FailureKind, ItemWrite, StateStore
@@ -26,7 +28,10 @@ class Effects:
     def __init__(
         self, state: StateStore, mapping_id: str, run_id: str = LIVE, reached: PointReached = pass_by, *,
         clock: Clock | None = None, marks_all: bool = False, cause: str = "",
+        tables: Mapping[str, Table] = NO_TABLES,
     ) -> None:  # fmt: skip
+        self.tables = tables
+        """What the app declares."""
         self.causes = Causes(cause or mapping_id)
         self._clock = clock
         self.marks_all = marks_all

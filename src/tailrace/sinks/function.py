@@ -108,6 +108,12 @@ class Prepared:
         self._outputs = Outputs(mapping.id, mapping.sink)
         self._reached = reached
 
+    def _changes_of(self, batch: Batch) -> list[Change[Any]]:
+        changes = changes_of(self._mapping, batch)
+        for change in changes:
+            change.tables = self._effects.tables
+        return changes
+
     @property
     def suppressed(self) -> int:
         """Transactions that were applied before, by this worker or by one before it."""
@@ -123,7 +129,7 @@ class HandlerSink(Prepared):
 
     async def write(self, batch: Batch) -> Outcome:
         """Call the handler for every record."""
-        changes = changes_of(self._mapping, batch)
+        changes = self._changes_of(batch)
         is_once = self._effects.marks_all
         calls = Calls(changes, await self._effects.applied(changes) if is_once else (), marks_all=is_once)
         handler = await provided(self._mapping, self._needed)
@@ -174,7 +180,7 @@ class BatchSink(Prepared):
 
     async def write(self, batch: Batch) -> Outcome:
         """Call the handler once."""
-        changes = changes_of(self._mapping, batch)
+        changes = self._changes_of(batch)
         handler = await provided(self._mapping, self._needed)
         try:
             if self._filter is not None:

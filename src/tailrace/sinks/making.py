@@ -50,6 +50,7 @@ class SinkMaker:
             clock=self.clock,
             marks_all=mapping.once,
             cause=ancestor_name(self.app.name, mapping.id),
+            tables=self.app.tables,
         )
         use_clock = getattr(mapping.sink, "use_clock", None)
         if use_clock is not None:  # a sink that signs a time signs the engine's

@@ -471,3 +471,44 @@ def test_after_a_kill_nothing_goes_on_that_was_ready(shop: Shop) -> None:
             world.restart()
             world.settle()
             assert begun == ["o2"]
+
+
+def test_the_first_handler_of_the_tutorial_counts_a_change_inside_one_country() -> None:
+    app = App("sums")
+    orders = app.table("orders", pk="id")
+    app.table("countries", pk="country", stream=None)
+
+    @app.on(orders)
+    def count(change: Change) -> None:
+        for image, sign in ((change.old, -1), (change.new, 1)):
+            if image is not None:
+                change.transaction.update(
+                    "countries", {"country": image["country"]}, "ADD orders :one, turnover :total",
+                    values={":one": sign, ":total": sign * image["total"]},
+                )  # fmt: skip
+
+    with World(app, seed=1) as world:
+        world.put(orders, {"id": "o1", "country": "NL", "total": 10})
+        world.put(orders, {"id": "o1", "country": "NL", "total": 12})
+        world.settle()
+        assert world.get("countries", {"country": "NL"}) == {"country": "NL", "orders": 1, "turnover": 12}
+        assert not world.dead_letters(count)
+
+
+def test_writes_of_one_item_that_cannot_be_one_fail_the_change_with_the_reason() -> None:
+    app = App("sums")
+    orders = app.table("orders", pk="id")
+    app.table("totals", pk="id", stream=None)
+
+    @app.on(orders, retry=Retry(0))
+    def count(change: Change) -> None:
+        change.transaction.put("totals", {"id": "all", "n": 1})
+        change.transaction.put("totals", {"id": "all", "n": 2}, condition="n = :n", values={":n": 3})
+
+    with World(app, seed=1) as world:
+        world.put(orders, {"id": "o1"})
+        world.settle()
+        (letter,) = world.dead_letters(count)
+        assert "{'id': 'all'} of totals" in letter.error
+        assert "put, then put" in letter.error
+        assert world.get("totals", {"id": "all"}) is None

@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import orjson
 
-from tailrace.engine.actions import read_action
 from tailrace.engine.engine import Engine
 from tailrace.engine.transact import CANCELED
 from tailrace.errors import ApiError, validation_error
@@ -45,6 +44,7 @@ from tailrace.server.shapes import (
     structure,
 )  # fmt: skip
 from tailrace.server.wire import Payload
+from tailrace.tables.actions import read_action
 from tailrace.tables.limits import TRANSACTION_ACTIONS
 from tailrace.tables.mutate import Mutation, Operation
 from tailrace.values.size import size_bytes

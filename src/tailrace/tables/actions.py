@@ -1,0 +1,57 @@
+"""One action in the shape of TransactWriteItems becomes an operation.
+
+Rules of this file: it reads members, it decides nothing; every name and value placeholder of an action must be used by it.
+Called by the operation TransactWriteItems, by `engine.actions` for the recorded writes of `change.transaction`, and by
+tables/merging.py. Source: semantics §6.4, §6.9.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tailrace.errors import InternalError, validation_error
+from tailrace.expressions.condition import Condition, parse_condition
+from tailrace.expressions.placeholders import Placeholders
+from tailrace.expressions.update import parse_update
+from tailrace.tables.mutate import Check, Delete, Operation, Put, Update
+from tailrace.values.types import Item
+from tailrace.values.wire import read_item, read_value
+
+
+def read_parameters(action: str, parameters: Mapping[str, Any]) -> Operation:
+    """One action with its own placeholders, as they were written. Raises: ApiError."""
+    values = parameters.get("ExpressionAttributeValues")
+    placeholders = Placeholders(
+        parameters.get("ExpressionAttributeNames"),
+        None if values is None else {name: read_value(value) for name, value in values.items()},
+    )
+    return read_action(action, parameters, placeholders)
+
+
+def read_action(action: str, parameters: Mapping[str, Any], placeholders: Placeholders) -> Operation:
+    """One action; `parameters` hold canonical values afterwards. Raises: ApiError."""
+    item: Item = read_item(parameters["Item" if action == "Put" else "Key"])
+    update = None
+    if action == "Update" and parameters.get("UpdateExpression") is not None:
+        update = parse_update(parameters["UpdateExpression"], placeholders)
+    condition = _condition(parameters, placeholders)
+    placeholders.check_all_used()
+    table: str = parameters["TableName"]
+    return_old = parameters.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
+    match action:
+        case "Put":
+            return Put(table, item, condition, return_old)
+        case "Update":
+            return Update(table, item, update, condition, return_old)
+        case "Delete":
+            return Delete(table, item, condition, return_old)
+        case "ConditionCheck":
+            if condition is None:
+                raise validation_error("ConditionCheck needs a ConditionExpression")
+            return Check(table, item, condition, return_old)
+        case other:
+            raise InternalError(f"no such action: {other!r}")
+
+
+def _condition(parameters: Mapping[str, Any], placeholders: Placeholders) -> Condition | None:
+    text = parameters.get("ConditionExpression")
+    return None if text is None else parse_condition(text, placeholders)

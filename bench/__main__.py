@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import delivery_figures, http_figures, peers, process_figures, typed_figures
+from bench import concurrency_figures, delivery_figures, http_figures, peers, process_figures, typed_figures
 from bench.targets import TARGETS, Target, is_missed, ratio
 
 Figures = Iterator[tuple[str, float]]
@@ -33,6 +33,7 @@ def groups(quick: bool) -> dict[str, Callable[[], Figures]]:
         "world": lambda: process_figures.world_figures(5 if quick else 25),
         "import": lambda: process_figures.import_figures(5 if quick else 15),
         "delivery": lambda: delivery_figures.figures(quick),
+        "concurrency": lambda: concurrency_figures.figures(quick),
         "types": lambda: typed_figures.figures(quick),
         "simulation": lambda: delivery_figures.simulation_figures(quick),
         "tables": lambda: http_figures.table_figures(100 if quick else 1_000),

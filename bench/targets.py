@@ -39,6 +39,7 @@ TARGETS = (
     Target("delivery with a filter of three tests", "records/s", 60_000, limit="decode, filter and call"),
     Target("three mappings on one read", "records/s each", None, limit="delivery through one mapping"),
     Target("a mapping beside a slow one", "records/s", None, limit="delivery through one mapping"),
+    Target("ten hot items, 1 ms each, 100 beside each other", "records/s", 7_000, limit="ten sleepers"),
     Target("functions in processes", "records/s", 40_000, limit="decode and call"),
     Target("boto3's TypeDeserializer", "items/s", None),
     Target("an item as plain values", "items/s", None),

@@ -22,6 +22,7 @@ MAPPING: Final = {
     "report_batch_item_failures": "The handler may answer which records failed, as on Lambda.",
     "batch_bytes": "How large one call's records may be.",
     "concurrency": "How many calls of a shard run beside each other, of different items.",
+    "keys_at_once": "How many items of one call the sink works on at the same time; a sink says so itself. A call takes no fewer to leave some to other calls.",
     "on_failure": "After the last attempt: `park` (the item waits), `block` (the shard waits), `discard` (a dead letter is kept), `drop`.",
     "max_keys": "How many failing items may stand aside at once, and how many be parked; at the bound the shard waits.",
     "max_per_key": "How many later changes of one failing item may wait behind it; at the bound the shard waits.",

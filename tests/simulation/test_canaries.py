@@ -40,7 +40,7 @@ def a_read_skips_its_last_record(patch: pytest.MonkeyPatch) -> None:
 
 
 def what_waited_comes_back_at_the_end(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(KeyFlow, "_to_front", lambda self, records: self._pending.extend(records))
+    patch.setattr(KeyFlow, "_to_front", lambda self, records: self._pending.add(records))
 
 
 def a_checkpoint_saves_the_position(patch: pytest.MonkeyPatch) -> None:
@@ -63,9 +63,7 @@ def every_second_checkpoint_forgets_the_ranges(patch: pytest.MonkeyPatch) -> Non
 
 def a_batch_takes_keys_that_are_held(patch: pytest.MonkeyPatch) -> None:
     def wrong(self: KeyFlow, limit: int) -> list[Any]:
-        taken = self._pending[:limit]
-        del self._pending[:limit]
-        return taken
+        return self._pending.take_first(limit)
 
     patch.setattr(KeyFlow, "_take", wrong)
 

@@ -25,7 +25,7 @@ from tailrace.app.operations import Ask, DeadLetters
 from tailrace.app.projected import Projected
 from tailrace.app.projection import UNSET, Swap, declared_by, projection_of
 from tailrace.app.retry import Retry, check_retry
-from tailrace.app.sinking import check_sink_shape, check_snapshot, check_takes_sink, sink_id
+from tailrace.app.sinking import check_sink_shape, check_snapshot, check_takes_sink, sink_id, with_width
 from tailrace.app.table import EVENTS, Changes, KeyType, Table
 from tailrace.app.timeout import check_timeout, is_async
 from tailrace.app.unmatched import Unmatched, unmatched_id
@@ -246,7 +246,7 @@ class App:
             self._add(
                 Mapping(
                     name, changes.table, "sink", cast("Any", sink),
-                    self._settings(f"sink {name!r}", name, changes, where, retry or Retry(), on_failure, settings),
+                    self._settings(f"sink {name!r}", name, changes, where, retry or Retry(), on_failure, with_width(sink, settings)),
                     entity=changes.entity, sink=sink, destination=_destination(on_failure), transform=transform, enrich=enrich,
                 )
             )  # fmt: skip

@@ -3,6 +3,9 @@
 Rules of this file: checks and words only. Called by app.py.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from tailrace.app.table import EVENTS, Changes
 from tailrace.errors import SettingsError
 
@@ -13,6 +16,12 @@ def check_sink_shape(sink: object) -> None:
     """Require something that can be written to. Raises: SettingsError."""
     if not callable(getattr(sink, "write", None)):
         raise SettingsError(f"sink: {sink!r} is no sink: a sink has `async def write(self, batch)`")
+
+
+def with_width(sink: object, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a sink's mapping: how many items of a batch it works on at once is the sink's to say."""
+    width: int = getattr(sink, "keys_at_once", 1)
+    return {"keys_at_once": width, **settings}
 
 
 def check_snapshot(snapshot: bool) -> None:

@@ -7,8 +7,15 @@ waited behind it is then returned, to go to the front. Called by keys.py.
 from bisect import insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Final
 
+from tailrace.mapping.batch import fitting
+from tailrace.mapping.settings import MappingSettings
 from tailrace.streams.record import ChangeRecord
+
+by_sequence: Final = attrgetter("sequence")
+"""Reading order."""
 
 
 @dataclass(slots=True)
@@ -84,6 +91,20 @@ class HeldKeys:
             freed.extend(self._let_go(record))
         return freed
 
+    def next_of(self, records: Sequence[ChangeRecord], settings: MappingSettings) -> list[ChangeRecord]:
+        """These records of one key are settled, and more than a batch waits behind them: the next batch, which holds the key."""
+        key = records[0].key
+        held = self._keys[key]
+        behind = held.behind
+        is_alone = held.count == len(records) and all(record.key == key for record in records)
+        if not is_alone or len(behind) <= settings.batch_size:
+            return []
+        self.retrying.discard(key)
+        held.count, _ = fitting(behind, settings, settings.batch_size)
+        taken = behind[: held.count]
+        del behind[: held.count]
+        return taken
+
     def put_back(self, records: Sequence[ChangeRecord]) -> list[ChangeRecord]:
         """These records leave their batches undelivered; returns those that wait for no key, and what waited behind them."""
         freed = [waiting for record in records for waiting in self._let_go(record)]
@@ -106,8 +127,3 @@ class HeldKeys:
         held = self._keys[record.key]
         held.count -= 1
         return [] if held.count else self._keys.pop(record.key).behind
-
-
-def by_sequence(record: ChangeRecord) -> int:
-    """Reading order."""
-    return record.sequence

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Final
 
-from tailrace.mapping.batch import Window, Work, fitting, oldest_allowed_ms, payload_bytes, too_old
+from tailrace.mapping.batch import Window, Work, fitting, oldest_allowed_ms, too_old
 from tailrace.mapping.breaker import Breaker
 from tailrace.mapping.commands import GivenUp, Invoke
 from tailrace.mapping.flow import Allowance, Numbers, failure_of
-from tailrace.mapping.held import HeldKeys, by_sequence
+from tailrace.mapping.held import HeldKeys
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Outcome
 from tailrace.mapping.parking import Parking
+from tailrace.mapping.pending import Pending
 from tailrace.mapping.retry import OUTAGES, GiveUp, Retry, Split, after_failure
 from tailrace.mapping.settings import MappingSettings
 from tailrace.mapping.settlement import Settlement
@@ -45,7 +46,7 @@ class KeyFlow:
         self._unparked: list[GivenUp] = []
         self._numbers = Numbers()
         self._window = Window(settings)
-        self._pending: list[ChangeRecord] = []
+        self._pending = Pending(shares=settings.concurrency > 1)
         self._held = HeldKeys(settings.max_per_key)
         self._aside: list[tuple[int, int, Work]] = []
         self._continuing: deque[Stack] = deque()
@@ -96,7 +97,7 @@ class KeyFlow:
 
     def add(self, records: Sequence[ChangeRecord]) -> None:
         """Take records in reading order."""
-        self._pending.extend(self._parking.divert(records) if self._parking.keys else records)
+        self._pending.add(self._parking.divert(records) if self._parking.keys else records)
 
     def free(self, records: list[ChangeRecord]) -> None:
         """These records waited behind a parked key, which is free now."""
@@ -197,7 +198,7 @@ class KeyFlow:
         limit = min(self._settings.batch_size, room, 1 if is_probe else room)
         if limit <= 0:
             return None
-        count, is_full = fitting(self._pending, self._settings, limit)
+        count, is_full = fitting(self._pending.records, self._settings, limit)
         if not count:
             self._window.close()
             return None
@@ -205,40 +206,21 @@ class KeyFlow:
             return None
         self._window.close()
         if not self._held and self._settings.concurrency == 1:
-            records = self._pending[:count]
-            del self._pending[:count]
-            return Work(records, self._numbers.request()), NO_STACK
-        records = self._take(self._share(limit))
+            return Work(self._pending.take_first(count), self._numbers.request()), NO_STACK
+        records = self._take(limit)
         if not records:
             return None
         self._held.hold(records)
         return Work(records, self._numbers.request()), []
 
-    def _share(self, limit: int) -> int:
-        """How much of what waits one batch takes, so that a small backlog keeps every slot busy and not one alone.
-
-        Each takes one part in `concurrency` of what is left (guided self-scheduling), unless a window asks for full batches.
-        """
-        if self._settings.concurrency == 1 or self._settings.batching_window_ms:
-            return limit
-        return min(limit, -(-len(self._pending) // self._settings.concurrency))
-
     def _take(self, limit: int) -> list[ChangeRecord]:
-        """The first records whose keys are free; the others go behind their keys, up to the bound of one key."""
-        taken: list[ChangeRecord] = []
-        total = seen = 0
-        self._held.full_key = None
-        for record in self._pending:
-            if self._held.is_free(record):
-                total += payload_bytes(record)
-                if taken and (total > self._settings.batch_bytes or len(taken) >= limit):
-                    break
-                taken.append(record)
-            elif not self._held.wait_behind(record):
-                break
-            seen += 1
-        del self._pending[:seen]
-        return taken
+        """The records of one batch: of one part in `concurrency` of the keys that wait, unless a window asks for full batches."""
+        settings, most_keys = self._settings, limit
+        if settings.concurrency > 1 and not settings.batching_window_ms:
+            most_keys = max(settings.keys_at_once, -(-self._pending.keys // settings.concurrency))
+        return self._pending.take(
+            self._held, most=limit, most_keys=most_keys, most_bytes=settings.batch_bytes
+        )
 
     # ---- what the sink answered -----------------------------------------------------------------------------------
 
@@ -250,7 +232,7 @@ class KeyFlow:
         if failed is None:
             self._breaker.succeeded(work.records, is_probe=work.is_probe)
             self._settlement.settle(work.records, "handled")
-            if not is_direct:
+            if not is_direct and not self._goes_on(work):
                 self._to_front(self._held.settle(work.records))
         else:
             if is_direct:
@@ -260,6 +242,17 @@ class KeyFlow:
             self._failed(work, stack, failed, now)
         if stack:
             self._continuing.append(stack)
+
+    def _goes_on(self, work: Work) -> bool:
+        """Give a busy key its next batch at once, when it takes no slot from another: what waits behind it stays there."""
+        settings = self._settings
+        busy = self._pending.keys + len(self._at_sink) + len(self._continuing)
+        if busy >= settings.concurrency or settings.batching_window_ms or settings.on_failure == "block":
+            return False
+        records = self._held.next_of(work.records, settings)
+        if records:
+            self._continuing.append([Work(records, self._numbers.request())])
+        return bool(records)
 
     def _failed(self, work: Work, stack: Stack, failed: Failed | FailedFrom, now: Now) -> None:
         match failed:
@@ -355,8 +348,7 @@ class KeyFlow:
     def _to_front(self, records: list[ChangeRecord]) -> None:
         """What waited comes back. All that is pending stays in reading order, so every slice of it is a batch."""
         if records:
-            self._pending[:0] = self._parking.divert(records)
-            self._pending.sort(key=by_sequence)
+            self._pending.add_in_order(self._parking.divert(records))
 
     # ---- giving up -------------------------------------------------------------------------------------------------
 
@@ -383,8 +375,8 @@ class KeyFlow:
                 continue
             self._parking.add(entry)
             freed += self._held.settle([entry.record])
-        if any(record.key in self._parking.keys for record in self._pending):
-            self._pending = list(self._parking.divert(self._pending))
+        if any(record.key in self._parking.keys for record in self._pending.records):
+            self._pending.replace(list(self._parking.divert(self._pending.records)))
         self._to_front(freed)
 
     def _discard_old(self, work: Work, now: Now) -> None:
@@ -395,12 +387,12 @@ class KeyFlow:
 
     def _discard_old_pending(self, now: Now) -> None:
         oldest = oldest_allowed_ms(self._settings, now)
-        head = self._pending[: self._settings.batch_size]
+        head = self._pending.records[: self._settings.batch_size]
         if oldest is None or not any(record.created_ms < oldest for record in head):
             return
-        over = [r for r in self._pending if r.created_ms < oldest and self._held.is_free(r)]
+        over = [r for r in self._pending.records if r.created_ms < oldest and self._held.is_free(r)]
         gone = {record.sequence for record in over}
-        self._pending = [record for record in self._pending if record.sequence not in gone]
+        self._pending.replace([record for record in self._pending.records if record.sequence not in gone])
         if self._settings.on_failure == "drop":
             self._settlement.settle(over, "dropped")
         else:

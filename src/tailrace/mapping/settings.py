@@ -81,6 +81,8 @@ class MappingSettings:
     report_batch_item_failures: bool = False
     batch_bytes: int = 6_000_000
     concurrency: int = 1
+    keys_at_once: int = 1
+    """How many keys of one batch the sink works on at the same time: a batch takes no fewer of them to leave some to other batches."""
     on_failure: OnFailure = "park"
     max_keys: int = 1_024
     max_per_key: int = 1_024
@@ -185,6 +187,7 @@ BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
     "maximum_record_age_ms": (INFINITE, 604_800_000),
     "batch_bytes": (1, LARGEST),
     "concurrency": (1, 1_000),
+    "keys_at_once": (1, 10_000),
     "max_keys": (1, 1_000_000),
     "max_per_key": (1, 1_000_000),
     "buffer_records": (1, 1_000_000),

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 from tailrace.errors import SettingsError, SinkError
 from tailrace.ports import Batch, Outcome
 from tailrace.sinks.aws import EVERYWHERE, AwsAccess
-from tailrace.sinks.entries import refused_entry, write_entries
+from tailrace.sinks.entries import ENTRIES, refused_entry, write_entries
 from tailrace.sinks.messages import Message, Refusals
 
 QUEUE_BYTES: Final = 262_144
@@ -50,6 +50,11 @@ class Sqs:
         """Send the message. Raises: Throttled, Unavailable, SinkError, SettingsError."""
         body = _fitting(failure.message, self.queue)
         await self.access.call("sqs", "send_message", QueueUrl=await self._url(), MessageBody=body)
+
+    @property
+    def keys_at_once(self) -> int:
+        """A call takes so many messages, each of another item."""
+        return ENTRIES
 
     async def write(self, batch: Batch) -> Outcome:
         """Send a message for each value or change; to a FIFO queue with the item as group and the id against repetitions."""
@@ -92,6 +97,11 @@ class Sns:
         """Publish the message. Raises: Throttled, Unavailable, SinkError, SettingsError."""
         body = _fitting(failure.message, self.topic)
         await self.access.call("sns", "publish", TopicArn=self.topic, Message=body)
+
+    @property
+    def keys_at_once(self) -> int:
+        """A call takes so many messages, each of another item."""
+        return ENTRIES
 
     async def write(self, batch: Batch) -> Outcome:
         """Publish a message for each value or change; to a FIFO topic with the item as group and the id against repetitions."""

@@ -36,6 +36,11 @@ class DynamoDB:
     access: AwsAccess = EVERYWHERE
     sequence: str = "tailrace_sequence"
 
+    @property
+    def keys_at_once(self) -> int:
+        """So many items are written side by side."""
+        return PARALLEL
+
     async def write(self, batch: Batch) -> Outcome:
         """Put or delete an item for each change. Raises: SettingsError."""
         failures = Failures()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tailrace.ports import Batch, Outcome
 from tailrace.sinks.aws import EVERYWHERE, AwsAccess
-from tailrace.sinks.entries import refused_entry, write_entries
+from tailrace.sinks.entries import ENTRIES, refused_entry, write_entries
 from tailrace.sinks.messages import Message, Refusals
 
 
@@ -24,6 +24,11 @@ class EventBridge:
     detail_type: str = "Change"
     source: str = "tailrace"
     access: AwsAccess = EVERYWHERE
+
+    @property
+    def keys_at_once(self) -> int:
+        """A call takes so many events, each of another item."""
+        return ENTRIES
 
     async def write(self, batch: Batch) -> Outcome:
         """Put an event for each message. Raises: SettingsError."""

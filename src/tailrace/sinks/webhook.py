@@ -69,6 +69,11 @@ class Webhook:
         except NotBase64 as error:
             raise SettingsError("webhook: what follows whsec_ in the secret is no base64") from error
 
+    @property
+    def keys_at_once(self) -> int:
+        """So many items are posted side by side."""
+        return self.parallel
+
     async def write(self, batch: Batch) -> Outcome:
         """Post every message."""
         from aiohttp import ClientSession, ClientTimeout

@@ -1,5 +1,7 @@
 """What the scenarios do not show of the machine: its life, its bounds, its speed in steps."""
 
+from collections import Counter, deque
+
 import pytest
 
 from tailrace.errors import InternalError
@@ -213,3 +215,24 @@ def test_a_third_of_a_long_batch_that_fails_is_no_outage_and_half_of_it_is(
     failures = {index: Failure(error="no") for index in range(0, 100, one_in)}
     machine.step(InvokeDone(invoke.id, Failed(failures)), now())
     assert (machine.blocked is not None) is is_outage
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 100, 1_000])
+def test_few_busy_keys_are_all_worked_on_whatever_the_batch_size(batch_size: int) -> None:
+    """Fault 2.8: a batch held keys that others could work on, so that a hundred slots did the work of one."""
+    keys, count = 10, 1_000
+    machine = begun(MappingSettings("m", concurrency=100, batch_size=batch_size, buffer_records=count))
+    waiting = [record(number, f"k{number % keys}") for number in range(1, count + 1)]
+    running = deque(c for c in machine.step(ReadDone(waiting, count), now()) if isinstance(c, Invoke))
+    left, order = Counter(each.key for each in waiting), dict[bytes, int]()
+    while running:
+        assert {each.key for invoke in running for each in invoke.records} == set(left)
+        assert len(running) == len(left)
+        invoke = running.popleft()
+        for each in invoke.records:
+            assert order.get(each.key, 0) < each.sequence
+            order[each.key] = each.sequence
+        left -= Counter(each.key for each in invoke.records)
+        running += (c for c in machine.step(InvokeDone(invoke.id, Written()), now()) if isinstance(c, Invoke))
+    assert not left
+    assert machine.unsettled == 0

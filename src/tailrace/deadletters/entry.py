@@ -1,6 +1,6 @@
 """A dead letter: a record given up, kept whole, with everything a person needs to judge it.
 
-Rules of this file: a pure layout over one row of state, format 1, documented in docs/formats/state.md. Images stay the JSON text that
+Rules of this file: a pure layout over one row of state, format 2 (1 without the sizes of the view types), documented in docs/formats/state.md. Images stay the JSON text that
 clients are answered. Written in one transaction with the checkpoint that passes the record; writing it again changes
 nothing. Called by runtime/settle.py, `why` and the test world.
 """
@@ -10,12 +10,13 @@ from typing import Any, Final
 
 import msgspec
 
-from tailrace.errors import StoreError
+from tailrace.leases.rows import readable
 from tailrace.rows.kinds import DEADLETTER, PARKED
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.sequence import DIGITS
+from tailrace.streams.stored import WITH_SIZES, read_record, record_fields
 
-VERSION: Final = 1
+VERSION: Final = WITH_SIZES
 WINDOW_SHARD: Final = "window"
 """In place of a shard's id: the letter is of a window's result, not of a change."""
 MAX_TEXT: Final = 16_000
@@ -87,16 +88,11 @@ def parked_prefix(app: str, mapping_id: str, key: bytes | None = None) -> str:
 
 def deadletter_fields(letter: DeadLetter) -> dict[str, Any]:
     """The row of a dead letter."""
-    record = letter.record
     return {
-        "v": VERSION,
-        "sequence": record.sequence, "shard": record.shard, "event_name": record.event_name,
-        "created_ms": record.created_ms, "size_bytes": record.size_bytes, "partition": str(record.partition),
-        "key": record.key.hex(), "keys": record.keys.decode(), "old": _text(record.old), "new": _text(record.new),
-        "by_ttl": record.by_ttl, **({"ancestry": record.ancestry} if record.ancestry else {}),
+        "v": VERSION, **record_fields(letter.record),
         "event_id": letter.event_id, "shard_id": letter.shard_id, "handler": letter.handler,
         "condition": letter.condition, "attempts": letter.attempts,
-        "error": letter.error[-MAX_TEXT:], "traceback": letter.traceback[-MAX_TEXT:],
+        "error": kept_text(letter.error), "traceback": kept_text(letter.traceback),
         "first_failure_ms": letter.first_failure_ms, "last_failure_ms": letter.last_failure_ms,
         "code_version": letter.code_version, "trace": letter.trace, "table": letter.table,
     }  # fmt: skip
@@ -104,18 +100,8 @@ def deadletter_fields(letter: DeadLetter) -> dict[str, Any]:
 
 def read_deadletter(fields: Mapping[str, Any]) -> DeadLetter:
     """The dead letter behind a row. Raises: StoreError when its format is not known."""
-    if fields.get("v") != VERSION:
-        raise StoreError(
-            f"This dead letter has format {fields.get('v')!r}; this version reads {VERSION}.",
-            hint="install the version of tailrace that wrote it",
-        )
-    record = ChangeRecord(
-        sequence=fields["sequence"], shard=fields["shard"], event_name=fields["event_name"],
-        created_ms=fields["created_ms"], size_bytes=fields["size_bytes"], partition=int(fields["partition"]),
-        key=bytes.fromhex(fields["key"]), keys=fields["keys"].encode(),
-        old=_data(fields["old"]), new=_data(fields["new"]), by_ttl=fields["by_ttl"],
-        ancestry=fields.get("ancestry", ""),
-    )  # fmt: skip
+    readable(fields, "dead letter", VERSION)
+    record = read_record(fields, fields["v"])
     return DeadLetter(
         record=record, event_id=fields["event_id"], shard_id=fields["shard_id"], handler=fields["handler"],
         condition=fields["condition"], attempts=fields["attempts"], error=fields["error"], traceback=fields["traceback"],
@@ -124,9 +110,10 @@ def read_deadletter(fields: Mapping[str, Any]) -> DeadLetter:
     )  # fmt: skip
 
 
-def _text(data: bytes | None) -> str | None:
-    return None if data is None else data.decode()
+def kept_text(text: str) -> str:
+    """The end of an error's words, as a row can keep them: a lone surrogate has no UTF-8, and may not keep the letter from being written.
 
-
-def _data(text: str | None) -> bytes | None:
-    return None if text is None else text.encode()
+    >>> kept_text("no such city: \\ud800")
+    'no such city: \\\\ud800'
+    """
+    return text[-MAX_TEXT:].encode(errors="backslashreplace").decode()[-MAX_TEXT:]

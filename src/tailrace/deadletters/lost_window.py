@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tailrace.deadletters.entry import MAX_TEXT
+from tailrace.deadletters.entry import kept_text
 from tailrace.leases.rows import VERSION, readable
 from tailrace.rows.kinds import LOST_WINDOW
 
@@ -33,7 +33,7 @@ class LostWindow:
 
     def fields(self) -> dict[str, Any]:
         """Its row."""
-        texts = {"error": self.error[-MAX_TEXT:], "traceback": self.traceback[-MAX_TEXT:]}
+        texts = {"error": kept_text(self.error), "traceback": kept_text(self.traceback)}
         return {"v": VERSION, **asdict(self), **texts}
 
 

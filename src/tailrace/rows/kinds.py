@@ -107,9 +107,16 @@ MARK: Final = of_mapping("mark", expires="after two days", joint=True)
 
 HEAD: Final = of_mapping("head", expires="with its item", outlives=True)
 PARKED: Final = of_mapping(
-    "parked", expires="with its item", ids=("handler", "trace"), holds="parked changes", outlives=True
+    "parked",
+    format=2,
+    expires="with its item",
+    ids=("handler", "trace"),
+    holds="parked changes",
+    outlives=True,
 )
-DEADLETTER: Final = of_mapping("deadletter", ids=("handler", "trace"), holds="dead letters", outlives=True)
+DEADLETTER: Final = of_mapping(
+    "deadletter", format=2, ids=("handler", "trace"), holds="dead letters", outlives=True
+)
 PASSED: Final = of_mapping("passed", expires="with its item", outlives=True)
 LOST_WINDOW: Final = of_mapping("lost-window", ids=("handler",), holds="lost tumbling windows", outlives=True)
 OUTBOX: Final = of_mapping(

@@ -1,5 +1,6 @@
 """Dead letters are kept whole and read back."""
 
+import msgspec
 import orjson
 import pytest
 
@@ -16,7 +17,8 @@ from tailrace.streams.record import ChangeRecord
 
 RECORD = ChangeRecord(
     sequence=42, shard=3, event_name="MODIFY", created_ms=1_000, size_bytes=77, partition=2**64 - 1, key=b"\x01\xff",
-    keys=b'{"pk":{"S":"\xc3\xa4"}}', old=b'{"pk":{"S":"a"}}', new=None, by_ttl=True,
+    keys=b'{"pk":{"S":"\xc3\xa4"}}', old=b'{"pk":{"S":"a"}}', new=b'{"pk":{"S":"a"},"n":{"N":"12"}}', by_ttl=True,
+    keys_size=4, new_size=6,
 )  # fmt: skip
 LETTER = DeadLetter(
     record=RECORD, event_id="e", shard_id="shard-3", handler="app.mail", condition="RetryAttemptsExhausted", attempts=6,
@@ -26,13 +28,13 @@ LETTER = DeadLetter(
 
 def test_a_dead_letter_is_read_back_whole() -> None:
     fields = deadletter_fields(LETTER)
-    assert fields["v"] == 1
+    assert fields["v"] == 2
     assert read_deadletter(orjson.loads(orjson.dumps(fields))) == LETTER
 
 
 def test_a_format_of_the_future_is_refused_with_a_hint() -> None:
-    with pytest.raises(StoreError, match="format 2") as refused:
-        read_deadletter({**deadletter_fields(LETTER), "v": 2})
+    with pytest.raises(StoreError, match="format 3") as refused:
+        read_deadletter({**deadletter_fields(LETTER), "v": 3})
     assert refused.value.hint is not None
 
 
@@ -51,3 +53,17 @@ def test_an_endless_traceback_keeps_its_end() -> None:
     kept = deadletter_fields(letter)["traceback"]
     assert len(kept) == MAX_TEXT
     assert kept.endswith("the last line")
+
+
+def test_a_letter_of_format_1_is_read_and_its_sizes_are_counted_again() -> None:
+    fields = deadletter_fields(LETTER) | {"v": 1}
+    del fields["keys_size"], fields["new_size"]
+    assert read_deadletter(fields) == LETTER
+
+
+def test_words_that_have_no_utf8_do_not_keep_a_letter_from_being_written() -> None:
+    letter = msgspec.structs.replace(LETTER, error="no such city: \ud800", traceback="x\udfff" * MAX_TEXT)
+    kept = read_deadletter(orjson.loads(orjson.dumps(deadletter_fields(letter))))
+    assert kept.error == "no such city: \\ud800"
+    assert kept.traceback.endswith("x\\udfff")
+    assert len(kept.traceback) == MAX_TEXT

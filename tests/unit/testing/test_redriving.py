@@ -311,3 +311,24 @@ def test_a_redrive_that_is_asked_for_while_the_worker_starts_is_carried_out_once
         done = ground.app.dlq(ground.note).redrive()
         assert (done["done"], done["busy"], done["unparked_keys"]) == (2, 0, 1)
         assert ground.of("a") == [2, 3]
+
+
+def test_a_function_is_given_the_event_again_that_it_was_given_first() -> None:
+    """Also on a stream of new images, whose SizeBytes counts the keys and the new image alone."""
+    app, events = App("shop"), []
+    orders = app.table("orders", pk="id", stream="NEW_IMAGE")
+
+    def lambda_handler(event: Any, context: Any) -> None:
+        events.append(event)
+        if len(events) == 1:
+            raise ValueError("no")
+
+    app.function(lambda_handler, orders, id="note", MaximumRetryAttempts=0)
+    with World(app, seed=3) as world:
+        world.put(orders, {"id": "o1", "total": 10})
+        world.settle()
+        app.dlq("note").redrive()
+        assert len(world.dead_letters("note")) == 0
+    first, again = events
+    assert again == first
+    assert first["Records"][0]["dynamodb"]["SizeBytes"] == len("ido1") + len("ido1total") + 2

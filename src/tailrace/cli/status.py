@@ -45,13 +45,26 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {click.style('next:', fg='cyan')} tailrace dev app.py"
         return
     rows: list[tuple[str, ...]] = [
-        ("HANDLER", "TABLE", "LAG", "HANDLED", "FILTERED", "PARKED", "DISCARDED", "TRIMMED", "LAST PROGRESS")
+        (
+            "HANDLER",
+            "TABLE",
+            "LAG",
+            "HANDLED",
+            "FILTERED",
+            "PARKED",
+            "DISCARDED",
+            "TRIMMED",
+            "THREADS",
+            "LAST PROGRESS",
+        )
     ]
     rows += [_handler(handler) for handler in answer["handlers"]]
     yield from aligned(rows)
     for handler in answer["handlers"]:
         if handler.get("paused"):
             yield from _paused(handler)
+        if (threads := handler.get("threads")) and threads["busy"] == threads["of"]:
+            yield from _hanging(handler, threads)
         if late := (handler.get("windows") or {}).get("late"):
             yield from _late(handler, late)
         for shard in handler["shards"]:
@@ -71,6 +84,15 @@ def _paused(handler: Mapping[str, Any]) -> Iterator[str]:
     reason = handler["pause_reason"]
     yield click.style(f"{name} is paused" if reason is None else printable(reason), fg="yellow")
     yield f"  {click.style('next:', fg='cyan')} tailrace resume {name}"
+
+
+def _hanging(handler: Mapping[str, Any], threads: Mapping[str, int]) -> Iterator[str]:
+    yield click.style(
+        f"{printable(handler['handler'])}: all its {threads['of']} threads are busy and {threads['waiting']} calls wait: a handler that is "
+        "not async may hang; no other handler is held up",
+        fg="yellow",
+    )
+    yield f"  {click.style('next:', fg='cyan')} give what it calls a time-out, or declare it async def with timeout="
 
 
 def _late(handler: Mapping[str, Any], late: int) -> Iterator[str]:
@@ -97,6 +119,7 @@ def _handler(handler: Mapping[str, Any]) -> tuple[str, ...]:
     settled = handler["settled"]
     lag = handler["lag_ms"]
     still = handler["last_progress_ms"]
+    threads = handler.get("threads")
     return (
         printable(handler["handler"]),
         printable(handler["table"]),
@@ -105,6 +128,7 @@ def _handler(handler: Mapping[str, Any]) -> tuple[str, ...]:
             str(settled.get(outcome, 0))
             for outcome in ("handled", "filtered", "parked", "discarded", "trimmed")
         ),
+        "-" if threads is None else f"{threads['busy']}/{threads['of']}",
         "-" if still is None else f"{format_duration(still)} ago",
     )
 

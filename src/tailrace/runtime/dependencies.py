@@ -6,11 +6,13 @@ worker ends, the last one first. A provider that fails is an outage, not a chang
 
 import asyncio
 import inspect
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from tailrace.app.depends import Depends, place_of, providers_of
 from tailrace.errors import Unavailable
+from tailrace.runtime.threads import in_thread
 
 Provider = Callable[..., Any]
 
@@ -22,17 +24,20 @@ class Dependencies:
         self._overrides = {} if overrides is None else overrides
         self._values: dict[Provider, Any] = {}
         self._closing: list[tuple[Provider, Callable[[], Awaitable[None]]]] = []
-        self._lock = asyncio.Lock()
+        self._locks: defaultdict[Provider, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def resolve(self, dependencies: Mapping[str, Depends]) -> dict[str, Any]:
         """The arguments for these parameters. Raises: Unavailable when a provider fails."""
         if not dependencies:
             return {}
-        async with self._lock:
-            return {name: await self._value(each.provider) for name, each in dependencies.items()}
+        return {name: await self._value(each.provider) for name, each in dependencies.items()}
 
     async def _value(self, declared: Provider) -> Any:
         provider = self._overrides.get(declared, declared)
+        async with self._locks[provider]:  # one that hangs holds up those who need it, and nobody else
+            return await self._value_of(provider)
+
+    async def _value_of(self, provider: Provider) -> Any:
         if provider not in self._values:
             arguments = {
                 name: await self._value(each.provider) for name, each in providers_of(provider).items()
@@ -55,12 +60,12 @@ class Dependencies:
             return value
         if inspect.isgeneratorfunction(provider):
             steps = provider(**arguments)
-            value = await _in_thread(_first, steps)
-            self._closing.append((provider, lambda: _in_thread(_exhaust, steps)))
+            value = await in_thread(_first, steps)
+            self._closing.append((provider, lambda: in_thread(_exhaust, steps)))
             return value
         if inspect.iscoroutinefunction(provider):
             return await provider(**arguments)
-        made = await _in_thread(lambda: provider(**arguments))
+        made = await in_thread(lambda: provider(**arguments))
         return await made if inspect.isawaitable(made) else made
 
     async def close(self) -> None:
@@ -77,11 +82,6 @@ class Dependencies:
         self._values.clear()
         if failures:
             raise ExceptionGroup("dependencies were not cleaned up", failures)
-
-
-async def _in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
-    """A provider may wait for a network, so it does not run on the loop."""
-    return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
 
 
 async def _finish(making: Any) -> None:

@@ -7,17 +7,16 @@ Rules of this file: the user's code runs in a thread, a run of changes a hop; wh
 retry of a failed attempt: a lost condition has changed nothing, and waiting would not help. Called by sinks/projected.py and by projector.py.
 """
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias
 
 from tailrace.errors import ApiError, StateConflict
 from tailrace.ports import ProjectionStore
 from tailrace.projections.folding import Fold, Step, Working
+from tailrace.runtime.threads import in_thread
 
-T = TypeVar("T")
 TRIES: Final = 8
 ROWS_A_STEP: Final = 3
 """The item, the group that it leaves, the group that it enters."""
@@ -47,7 +46,7 @@ async def apply_steps(store: ProjectionStore, fold: Fold, steps: Sequence[Step])
     Raises:  StoreError, Unavailable: what is not applied then is not applied at all, and all of it may be repeated.
     """
     applying = _Applying(store, fold)
-    found = await _in_thread(lambda: applying.grouped(steps))
+    found = await in_thread(lambda: applying.grouped(steps))
     at_once = max(1, store.rows_at_once // ROWS_A_STEP)
     for start in range(0, len(found), at_once):
         await applying.run(found[start : start + at_once])
@@ -89,7 +88,7 @@ class _Applying:
         )
         for _ in range(TRIES if run else 0):
             working = await self._read([step for _, step in run])
-            found = await _in_thread(partial(_folded, working, run))
+            found = await in_thread(partial(_folded, working, run))
             try:
                 if changes := working.changes:
                     await self.store.commit(changes)
@@ -150,7 +149,3 @@ def _folded(working: Working, run: Sequence[Numbered]) -> Folded:
         found.new += is_new
         found.old += not is_new
     return found
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    return await asyncio.get_running_loop().run_in_executor(None, work)

@@ -27,10 +27,13 @@ from tailrace.rows.kinds import LEDGER, MAPPING
 from tailrace.runtime.builds import Builds, place_words
 from tailrace.runtime.mapping_rows import forget_mapping
 from tailrace.runtime.projecting import Contended, apply_steps
+from tailrace.runtime.threads import Threads
 from tailrace.runtime.tombstones import forget_tombstones
 from tailrace.values.types import Item
 
 PAGE: Final = 100
+FILLING: Final = 4
+"""Threads of one projection's fill."""
 LOOK_MS: Final = 1_000
 """How often a build that is filled asks whether it has caught up, and how long a failing store is left alone."""
 CONTENDED_MS: Final = 20
@@ -76,6 +79,7 @@ class Projector:
         self._state = state
         self._clock = clock
         self._busy: set[str] = set()
+        self._threads = {each.mapping_id: Threads(f"fill {each.mapping_id}", FILLING) for each in projections}
         self._locks = {each.mapping_id: asyncio.Lock() for each in projections}
         self._group: asyncio.TaskGroup | None = None
 
@@ -125,18 +129,22 @@ class Projector:
 
     async def _bring_up(self, projection: Projection) -> None:
         async with self._locks[projection.mapping_id]:
-            is_begun = False
-            while True:
-                try:
-                    if await self._go_on(projection, is_again=is_begun):
-                        break
-                    is_begun = True
-                except PortError:
-                    pass  # the store or the source fails; checkpoints and readiness say so, and this is tried again
-                stuck = projection.mapping_id not in self._busy
-                pause_ms = STUCK_LOOK_MS if stuck else LOOK_MS
-                await self._clock.sleep_until(self._clock.now().monotonic_ms + pause_ms)
+            with self._threads[projection.mapping_id].used():
+                await self._keep_on(projection)
         self._busy.discard(projection.mapping_id)
+
+    async def _keep_on(self, projection: Projection) -> None:
+        is_begun = False
+        while True:
+            try:
+                if await self._go_on(projection, is_again=is_begun):
+                    break
+                is_begun = True
+            except PortError:
+                pass  # the store or the source fails; checkpoints and readiness say so, and this is tried again
+            stuck = projection.mapping_id not in self._busy
+            pause_ms = STUCK_LOOK_MS if stuck else LOOK_MS
+            await self._clock.sleep_until(self._clock.now().monotonic_ms + pause_ms)
 
     async def _go_on(self, projection: Projection, *, is_again: bool) -> bool:
         """As far as it goes now. Returns: whether there is nothing left to do."""

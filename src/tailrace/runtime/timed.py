@@ -5,13 +5,17 @@ Rules of this file: it changes nothing of what the sink says. Made by `runtime/w
 
 from tailrace.ports import Batch, Clock, Failed, Failure, Outcome, Sink
 from tailrace.runtime.tally import Tally
+from tailrace.runtime.threads import SHARED, Threads
 
 
 class TimedSink:
-    """A sink, and the tally of its attempts."""
+    """A sink, the tally of its attempts, and the threads that its work blocks."""
 
-    def __init__(self, sink: Sink, clock: Clock, tally: Tally | None = None) -> None:
+    def __init__(
+        self, sink: Sink, clock: Clock, tally: Tally | None = None, threads: Threads | None = None
+    ) -> None:
         self.sink = sink
+        self.threads = threads or SHARED
         self.tally = tally or Tally()
         self._clock = clock
 
@@ -21,7 +25,8 @@ class TimedSink:
         self.tally.begin(batch, started.wall_ms)
         outcome: Outcome = Failed(whole=Failure(error="it was cut off"))
         try:
-            outcome = await self.sink.write(batch)
+            with self.threads.used():
+                outcome = await self.sink.write(batch)
         except Exception as error:  # it goes on to the driver, which makes the same of it
             outcome = Failed(whole=Failure(error=str(error), traceback=repr(error)))
             raise

@@ -19,6 +19,7 @@ from tailrace.ports import Clock, ProjectionStore
 from tailrace.projections.rows import BUCKETS, AppliedItem, Group
 from tailrace.runtime.projecting import USERS
 from tailrace.runtime.projector import PAGE, Projector
+from tailrace.runtime.threads import in_thread
 from tailrace.values.types import AttributeValue, Item
 
 ROUNDS: Final = 5
@@ -209,11 +210,10 @@ class _Folded:
 
 async def _folded(projection: Projection, store: ProjectionStore) -> dict[str, _Folded]:
     found: dict[str, _Folded] = {}
-    loop = asyncio.get_running_loop()
     for number in range(BUCKETS):
         rows = await store.bucket(number)
         if rows:
-            await loop.run_in_executor(None, _fold_rows, projection, rows, found)
+            await in_thread(_fold_rows, projection, rows, found)
     return found
 
 

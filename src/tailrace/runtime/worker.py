@@ -33,6 +33,7 @@ from tailrace.runtime.recursion import Guards
 from tailrace.runtime.redriver import Progress, Redriver, Request
 from tailrace.runtime.settle import Place, Settler, load_checkpoint, load_start
 from tailrace.runtime.tally import Tallies
+from tailrace.runtime.threads import MOST, Threads
 from tailrace.runtime.timed import TimedSink
 from tailrace.runtime.windowing import Windows
 from tailrace.streams.record import ChangeRecord
@@ -101,7 +102,7 @@ class Worker:
         self._sink_of = sink_of
         self._budget = Budget(READ_BUDGET_BYTES)
         self.sinks: dict[str, TimedSink] = {}
-        """Every handler's sink, and the tally of its attempts."""
+        """Every handler's sink, the tally of its attempts, and the threads for what blocks."""
         self._tables: list[_Table] = []
         for mapping in app.mappings:
             self._declare(mapping)
@@ -194,7 +195,8 @@ class Worker:
 
         async def carry_out() -> None:
             try:
-                await redriver.carry_out(request, progress)
+                with self.sinks[request.handler].threads.used():
+                    await redriver.carry_out(request, progress)
             except PortError as error:
                 progress.stopped = str(error)
 
@@ -273,6 +275,8 @@ class Worker:
         finally:
             if self._ended is not None:
                 await self._ended()
+            for sink in self.sinks.values():
+                sink.threads.shutdown(wait=False)
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -281,7 +285,7 @@ class Worker:
             telling = None if courier is None else tasks.create_task(courier.run(), name="courier")
             projector = self.projector
             projecting = None if projector is None else tasks.create_task(projector.run(), name="projector")
-            closing = [tasks.create_task(each.run(), name="windows") for each in self.windows]
+            closing = [tasks.create_task(self._tell_windows(each), name="windows") for each in self.windows]
             renewing = tasks.create_task(self.leases.renew())
             forgetting = tasks.create_task(self._forget(), name="forgetting")
             looking = tasks.create_task(self._look_now_and_then())
@@ -308,6 +312,10 @@ class Worker:
                     beside.cancel()
             looking.cancel()
         await self.leases.release()
+
+    async def _tell_windows(self, windows: Windows) -> None:
+        with self.sinks[windows.owner.mapping_id].threads.used():
+            await windows.run()
 
     async def _load_pauses(self) -> None:
         """Learn what is paused before anything begins."""
@@ -351,7 +359,10 @@ class Worker:
 
     def _declare(self, handler: Handler) -> None:
         self._code_versions[handler.id] = self._code_version_of(handler)
-        self.sinks[handler.id] = TimedSink(self._sink_of(handler), self._clock, self.tallies.of(handler.id))
+        threads = Threads(handler.id, max(MOST, handler.settings.concurrency))
+        self.sinks[handler.id] = TimedSink(
+            self._sink_of(handler), self._clock, self.tallies.of(handler.id), threads
+        )
         for table in self._tables:
             if table.name == handler.table.name:
                 table.handlers = [*table.handlers, handler]
@@ -376,7 +387,7 @@ class Worker:
             await self._left.wait()
         table.begun = {place for place in table.begun if place[0] != handler.id}
         table.finished = {place for place in table.finished if place[0] != handler.id}
-        del self.sinks[handler.id]
+        self.sinks.pop(handler.id).threads.shutdown(wait=False)
         if self.withdrawn is not None:
             await self.withdrawn(handler.id)
 

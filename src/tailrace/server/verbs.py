@@ -118,6 +118,7 @@ def handler_value(subject: Subject, mapping: MappingName) -> dict[str, Any]:
         "pause_reason": pause_reason(engine, mapping.app, mapping.handler),
         "settled": settled,
         "aws_metrics": aws_metrics(subject, mapping.handler),
+        "threads": threads_value(subject, mapping.handler),
         "windows": windows_value(subject, mapping.handler),
         "dead_letters": there.discarded + there.parked,
         "parked_keys": there.parked_keys,
@@ -135,6 +136,14 @@ def aws_metrics(subject: Subject, handler: str) -> dict[str, int] | None:
     if sink is None:
         return None
     return {each.name: getattr(sink.tally, each.member) for each in AWS_METRICS}
+
+
+def threads_value(subject: Subject, handler: str) -> dict[str, int] | None:
+    """The threads in which what blocks of a handler runs: busy ones, the most there may be, calls that wait; None when it does not run here."""
+    sink = None if subject.worker is None else subject.worker.sinks.get(handler)
+    if sink is None:
+        return None
+    return {"busy": sink.threads.busy, "of": sink.threads.most, "waiting": sink.threads.waiting}
 
 
 def windows_value(subject: Subject, handler: str) -> dict[str, int] | None:

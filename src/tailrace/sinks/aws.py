@@ -5,7 +5,6 @@ that is not there are an outage, everything else is the call's own fault. Needs 
 destinations.py, event_bridge.py and dynamodb_table.py.
 """
 
-import asyncio
 from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from tailrace.errors import SettingsError, SinkError, Throttled, Unavailable
+from tailrace.runtime.threads import in_thread
 
 THROTTLING: Final = frozenset(
     {
@@ -36,10 +36,7 @@ class AwsAccess:
 
         Raises:  Throttled, Unavailable, SinkError with AWS's code and words; SettingsError without boto3 or credentials.
         """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            None, copy_context().run, self.call_here, service, operation, parameters
-        )
+        return await in_thread(copy_context().run, self.call_here, service, operation, parameters)
 
     def call_here(self, service: str, operation: str, parameters: dict[str, Any]) -> Any:
         """The same, in this thread."""

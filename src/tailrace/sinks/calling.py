@@ -14,6 +14,7 @@ from typing import Any, Final
 from tailrace.app.app import is_async
 from tailrace.errors import SinkOutage, Throttled
 from tailrace.ports import Failure, FailureKind
+from tailrace.runtime.threads import in_thread
 
 RAISED: Final = (Exception, asyncio.CancelledError, SystemExit)
 """What a handler may raise without stopping us. KeyboardInterrupt is the operator's."""
@@ -28,9 +29,7 @@ NOT_AWAITED: Final = (
 async def call(function: Callable[..., Any], *arguments: Any, timeout_s: float | None = None) -> Any:
     """Await a coroutine function, or run another one in a thread. Raises: what it raises, TimedOut."""
     if not is_async(function):
-        return await asyncio.get_running_loop().run_in_executor(
-            None, copy_context().run, call_here, function, *arguments
-        )
+        return await in_thread(copy_context().run, call_here, function, *arguments)
     try:
         async with asyncio.timeout(timeout_s) as limit:
             answer = function(*arguments)

@@ -5,7 +5,6 @@ Repeating a delivery may send a message twice and writes the same object again. 
 runtime/courier.py; as sinks through `app.sink`. Source: semantics §2.8.
 """
 
-import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any, Final, Protocol
 
 from tailrace.errors import SettingsError, SinkError
 from tailrace.ports import Batch, Outcome
+from tailrace.runtime.threads import in_thread
 from tailrace.sinks.aws import EVERYWHERE, AwsAccess
 from tailrace.sinks.entries import ENTRIES, refused_entry, write_entries
 from tailrace.sinks.messages import Message, Refusals
@@ -145,7 +145,7 @@ class Directory:
     async def deliver(self, failure: Failure) -> None:
         """Write the file. Raises: SinkError."""
         try:
-            await asyncio.get_running_loop().run_in_executor(None, self._write, failure)
+            await in_thread(self._write, failure)
         except OSError as error:
             raise SinkError(f"{self.path}: {error.strerror}") from error
 

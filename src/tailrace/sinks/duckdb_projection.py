@@ -7,7 +7,6 @@ Rules of this file: the file's one connection and its lock are those of `DuckDB`
 `DuckDB.projection_store`.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -16,6 +15,7 @@ import orjson
 from tailrace.app.projection import Projection
 from tailrace.errors import StateConflict
 from tailrace.projections.rows import AppliedItem, Group, ProjectedRow, RowChange, bucket_of
+from tailrace.runtime.threads import in_thread
 from tailrace.values.types import Item
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class DuckDbProjectionStore:
             self._is_made = True
             return found
 
-        return await asyncio.get_running_loop().run_in_executor(None, self._file.transact, here)
+        return await in_thread(self._file.transact, here)
 
     # ---- inside a transaction ----------------------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ Rules of this file: one connection a file, one writer at a time; queries run on 
 written. Needs the extra `duckdb`. Declared as `sinks.DuckDB(…)`, asked by server/sql.py.
 """
 
-import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from tailrace.app.plain import to_plain_item
 from tailrace.errors import SettingsError, SinkError, Unavailable
 from tailrace.ports import Batch, Failure, Outcome, ProjectionStore
+from tailrace.runtime.threads import in_thread
 from tailrace.sinks.documents import to_json
 from tailrace.sinks.messages import Failures
 from tailrace.streams.record import ChangeRecord, image
@@ -64,7 +64,7 @@ class DuckDB:
                 continue
             rows[record.key if batch.values is None else _place(record, row)] = (record, row)
         if rows:
-            await asyncio.get_running_loop().run_in_executor(None, self._write, list(rows.values()))
+            await in_thread(self._write, list(rows.values()))
         return failures.outcome
 
     def row_of(self, batch: Batch, place: int) -> Row | None:

@@ -5,7 +5,6 @@ handler's form allows. Coroutines run on the loop; other functions run in a thre
 they recorded on `change.transaction` is committed before the outcome is told. Made by `compose`.
 """
 
-import asyncio
 from collections.abc import Callable, Container, Sequence
 from contextvars import copy_context
 from functools import partial
@@ -19,6 +18,7 @@ from tailrace.ports import Batch, Failed, Failure, Outcome, Written
 from tailrace.runtime.causing import CAUSE
 from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.effects import Effects
+from tailrace.runtime.threads import in_thread
 from tailrace.sinks.calling import RAISED, call, call_here, failure_of, is_ours
 from tailrace.sinks.outputs import Outputs
 from tailrace.telemetry import PointReached, pass_by
@@ -137,9 +137,7 @@ class HandlerSink(Prepared):
             if self._is_async:
                 await self._call_all(calls, handler)
             else:
-                await asyncio.get_running_loop().run_in_executor(
-                    None, copy_context().run, self._call_all_here, calls, handler
-                )
+                await in_thread(copy_context().run, self._call_all_here, calls, handler)
             self._reached("invoke.done")
             if calls.returned:
                 calls.committed(await self._effects.apply(calls.returned))

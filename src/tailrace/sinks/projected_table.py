@@ -23,6 +23,7 @@ from tailrace.expressions.keys import KeyCondition
 from tailrace.leases.rows import VERSION, readable
 from tailrace.ports import ItemWrite, StateStore
 from tailrace.projections.rows import AppliedItem, Group, ProjectedRow, RowChange, bucket_of
+from tailrace.runtime.threads import in_thread
 from tailrace.sinks.dynamodb_table import for_boto3
 from tailrace.values.types import AttributeValue, Item
 from tailrace.values.wire import read_item
@@ -107,7 +108,7 @@ class RemoteRows:
             except (ClientError, BotoCoreError) as error:
                 raise StoreError(f"{parameters['TableName']}: {error}") from error
 
-        return await asyncio.get_running_loop().run_in_executor(None, call)
+        return await in_thread(call)
 
 
 class TableProjectionStore:

@@ -4,7 +4,6 @@ Rules of this file: a row is an item (`pk` the first word of its key, `sk` the r
 their own too, because conditions look at them. It never retries. Needs the extra `aws`. Format 1, docs/formats/state.md. Made by compose.
 """
 
-import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from contextvars import copy_context
@@ -22,6 +21,7 @@ from tailrace.ports import (
     StateRow,
     StateWrite,
 )
+from tailrace.runtime.threads import in_thread
 
 Write = StateWrite | StateCheck | ItemWrite
 Joined: TypeAlias = tuple[int, Write, tuple[Condition, ...]]
@@ -110,9 +110,7 @@ class DynamoDbStateStore:
         return {"Put": {**asked, "Item": _item(write.key, write.fields)}}
 
     async def _call(self, operation: str, writes: Tried = ((), ()), /, **parameters: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(
-            None, copy_context().run, self._call_here, operation, parameters, writes
-        )
+        return await in_thread(copy_context().run, self._call_here, operation, parameters, writes)
 
     def _call_here(self, operation: str, parameters: dict[str, Any], writes: Tried) -> Any:
         from botocore.exceptions import BotoCoreError, ClientError

@@ -9,6 +9,7 @@ from tailrace.cli import coverage, status, why
 HANDLER: dict[str, Any] = {
     "handler": "mail", "table": "shop", "lag_ms": 61_000, "last_progress_ms": 4_000, "dead_letters": 2,
     "shards": [{"shard": "shardId-1", "blocked": None}, {"shard": "shardId-2", "blocked": "the sink is failing"}],
+    "threads": {"busy": 3, "of": 32, "waiting": 0},
     "settled": {"handled": 7, "filtered": 3, "parked": 0, "discarded": 2, "trimmed": 0},
 }  # fmt: skip
 TABLES = [
@@ -29,12 +30,19 @@ def shown(lines: Any) -> list[str]:
 def test_status_is_a_table_of_handlers_with_columns_in_line() -> None:
     text = shown(status.lines({"tables": TABLES, "handlers": [HANDLER]}))
     heading, row = text[4:6]
-    assert row.split() == ["mail", "shop", "1m1s", "7", "3", "0", "2", "0", "4s", "ago"]
+    assert row.split() == ["mail", "shop", "1m1s", "7", "3", "0", "2", "0", "3/32", "4s", "ago"]
     assert heading.index("HANDLED") == row.index("7")
     assert text[1].split() == ["shop", "NEW_IMAGE", "1", "open,", "2", "closed"]
     assert text[2].split() == ["effects", "off", "-"]
     assert "mail waits in shardId-2: the sink is failing" in text
     assert any("tailrace dlq ls" in line for line in text)
+
+
+def test_a_handler_that_has_all_its_threads_busy_is_told_to_hang_perhaps() -> None:
+    hung = {**HANDLER, "threads": {"busy": 32, "of": 32, "waiting": 7}}
+    text = "\n".join(shown(status.lines({"tables": TABLES, "handlers": [hung]})))
+    assert "mail: all its 32 threads are busy and 7 calls wait" in text
+    assert "threads are busy" not in "\n".join(shown(status.lines({"tables": TABLES, "handlers": [HANDLER]})))
 
 
 def test_status_without_handlers_says_what_to_do() -> None:
@@ -45,9 +53,11 @@ def test_status_without_handlers_says_what_to_do() -> None:
 
 def test_a_handler_without_a_worker_shows_no_progress_time() -> None:
     row = shown(
-        status.lines({"tables": [], "handlers": [{**HANDLER, "last_progress_ms": None, "lag_ms": 0}]})
+        status.lines(
+            {"tables": [], "handlers": [{**HANDLER, "last_progress_ms": None, "lag_ms": 0, "threads": None}]}
+        )
     )[3]
-    assert row.split() == ["mail", "shop", "none", "7", "3", "0", "2", "0", "-"]
+    assert row.split() == ["mail", "shop", "none", "7", "3", "0", "2", "0", "-", "-"]
 
 
 def test_a_story_names_every_end() -> None:

@@ -17,6 +17,7 @@ from tailrace.engine.engine import Engine
 from tailrace.ports import Store
 from tailrace.server.http import HttpServer, HttpSettings, Route
 from tailrace.stores.memory import MemoryStore
+from tests.patience import PATIENCE_S
 
 Result = TypeVar("Result")
 START_MS = 1_780_000_000_000
@@ -41,7 +42,7 @@ class Served:
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Run a coroutine on the server's loop."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(20)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE_S)
 
     def call(self, function: Callable[[], Result]) -> Result:
         """Call a function on the server's loop."""
@@ -55,7 +56,7 @@ class Served:
         """End it."""
         self.run(self.server.close())
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(20)
+        self.thread.join(PATIENCE_S)
         self.loop.close()
         with contextlib.suppress(Exception):  # a store that a test has broken cannot be closed properly
             self.engine.close()
@@ -69,7 +70,7 @@ class Client:
     """A socket that knows where an answer ends."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
         self.buffer = b""
 
     def __enter__(self) -> "Client":

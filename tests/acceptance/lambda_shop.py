@@ -1,6 +1,5 @@
 """A server with Lambda functions, in a real process, for the tests of its API."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -105,14 +104,6 @@ class Shop:
             return str(self.client.get_event_source_mapping(UUID=uuid)["State"])
         except self.client.exceptions.ResourceNotFoundException:
             return "gone"
-
-
-def until(look: Callable[[], Any], wanted: Any) -> None:
-    """Wait for a fact."""
-    deadline = time.monotonic() + 15
-    while (found := look()) != wanted:
-        assert time.monotonic() < deadline, f"{found!r} is not {wanted!r}"
-        time.sleep(0.05)
 
 
 def refused(call: Callable[..., Any], **given: Any) -> tuple[str, str, int]:

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ from typing import Any
 import pytest
 
 from tests.crash.node import HEADERS
+from tests.patience import PATIENCE_S, eventually
 
-PATIENCE_S = 20.0
 APP = """
 from tailrace import App, Change
 
@@ -41,7 +40,7 @@ class Running:
         self.port = int(endpoint["port"])
 
     def call(self, operation: str, payload: dict[str, Any]) -> Any:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         try:
             connection.request(
                 "POST",
@@ -57,7 +56,7 @@ class Running:
         return body
 
     def get(self, path: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -122,14 +121,13 @@ def start() -> Iterator[Start]:
         process.communicate()
 
 
-def eventually(look: Callable[[], Any]) -> Any:
-    """The first true value of a look."""
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it did not happen in time")
+def refuses(port: int) -> bool:
+    """Whether nobody listens there any more."""
+    try:
+        socket.create_connection(("127.0.0.1", port), PATIENCE_S).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def status(data: Path) -> Any:
@@ -385,8 +383,8 @@ def test_a_second_signal_does_not_wait_for_a_handler(start: Start, tmp_path: Pat
     running.put("orders", "o1")
     eventually(lambda: status(tmp_path / "data")["handlers"][0]["shards"][0]["in_flight"])
     running.process.send_signal(signal.SIGINT)
-    with pytest.raises(subprocess.TimeoutExpired):
-        running.process.wait(1)
+    eventually(lambda: refuses(running.port))
+    assert running.process.poll() is None, "it did not wait for the handler"
     running.process.send_signal(signal.SIGINT)
     assert running.process.wait(PATIENCE_S) == 130
 

@@ -18,6 +18,7 @@ import pytest
 
 from tailrace import telemetry
 from tailrace.cli.demo import PLANT, flights_directory, load
+from tests.patience import PATIENCE_S
 
 EACH = 40
 """Flights of each outcome in the sample."""
@@ -47,7 +48,7 @@ def demo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
     """Run the command as a user would."""
     return subprocess.run(
         [sys.executable, "-m", "tailrace", "demo", *arguments],
-        capture_output=True, text=True, check=False, timeout=240, env={**os.environ, **environment},
+        capture_output=True, text=True, check=False, timeout=PATIENCE_S, env={**os.environ, **environment},
     )  # fmt: skip
 
 
@@ -107,7 +108,7 @@ def test_a_demo_that_is_ended_leaves_neither_node_nor_data(number: signal.Signal
             assert process.poll() is None
         (node,) = nodes(tmp_path)
         process.send_signal(number)
-        assert process.wait(30) == 128 + number
+        assert process.wait(PATIENCE_S) == 128 + number
     assert not Path(f"/proc/{node}").exists()
     assert list(tmp_path.iterdir()) == []
 

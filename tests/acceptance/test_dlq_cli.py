@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ import pytest
 from tailrace import connect
 from tailrace.app.loading import load_app
 from tests.crash.node import Node, free_port
-
-PATIENCE_S = 40.0
+from tests.patience import PATIENCE_S, until
 
 APP = """
 from pathlib import Path
@@ -34,7 +32,7 @@ def NAME(change: Change) -> None:
 def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tailrace", *arguments, "--data", str(directory / "data")],
-        capture_output=True, text=True, timeout=30, check=False,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
 
 
@@ -61,13 +59,15 @@ def put(node: Node, key: str) -> None:
     node.call("PutItem", {"TableName": "orders", "Item": {"id": {"S": key}, "at": {"N": str(len(key))}}})
 
 
-def wait_for(directory: Path, letters: int) -> list[dict[str, Any]]:
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        found: list[dict[str, Any]] = asked(directory, "dlq", "ls")["letters"]
-        if len(found) == letters:
-            return found
-    raise AssertionError(f"{found} instead of {letters} letters")
+def until_letters(directory: Path, letters: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+
+    def number() -> int:
+        found[:] = asked(directory, "dlq", "ls")["letters"]
+        return len(found)
+
+    until(number, letters)
+    return found
 
 
 def test_a_parked_item_is_seen_redriven_and_gone(directory: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_parked_item_is_seen_redriven_and_gone(directory: Path) -> None:
     try:
         put(node, "good")
         put(node, "bad")
-        (letter,) = wait_for(directory, 1)
+        (letter,) = until_letters(directory, 1)
         assert (letter["handler"], letter["key"], letter["state"]) == ("note", "bad", "parked")
         event = letter["event_id"]
         assert "no such country" in run(directory, "dlq", "ls").stdout
@@ -109,7 +109,7 @@ def test_without_a_server_a_redrive_waits_for_the_next_start_and_a_handler_can_b
 ) -> None:
     node = begun(directory)
     put(node, "bad")
-    wait_for(directory, 1)
+    until_letters(directory, 1)
     assert node.stop() == 0
     assert [each["key"] for each in asked(directory, "dlq", "ls", "note")["letters"]] == ["bad"]
     assert asked(directory, "dlq", "redrive", "note")["state"] == "requested"
@@ -119,7 +119,7 @@ def test_without_a_server_a_redrive_waits_for_the_next_start_and_a_handler_can_b
     (directory / "mended").touch()
     node = begun(directory)
     try:
-        wait_for(directory, 0)
+        until_letters(directory, 0)
         assert [each["handler"] for each in asked(directory, "mapping", "ls")] == ["receipt"]
     finally:
         assert node.stop() == 0
@@ -128,7 +128,7 @@ def test_without_a_server_a_redrive_waits_for_the_next_start_and_a_handler_can_b
 def test_what_is_dropped_without_a_server_is_gone(directory: Path) -> None:
     node = begun(directory)
     put(node, "bad")
-    wait_for(directory, 1)
+    until_letters(directory, 1)
     app = load_app(str(directory / "app.py"))
     connect(app, directory / "data")
     assert [each["key"] for each in app.dlq("note").where(error="ValueError*")] == [

@@ -12,6 +12,7 @@ import pytest
 
 import tailrace
 from tests.docs.blocks import blocks_of
+from tests.patience import PATIENCE_S
 
 ROOT = Path(tailrace.__file__).parents[2]
 BLOCKS = list(blocks_of((ROOT / "README.md").read_text(encoding="utf-8")))
@@ -26,7 +27,7 @@ def run(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
         cwd=cwd,
     )
 

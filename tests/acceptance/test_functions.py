@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.crash.node import Node, free_port
+from tests.patience import eventually
 
 APP = """
 from tailrace import App
@@ -89,16 +90,12 @@ class Shop:
 
     def lines(self, wanted: int) -> list[Any]:
         """The lines, as soon as there are so many."""
-        deadline = time.monotonic() + 30
-        while True:
-            found = (
-                [json.loads(line) for line in self.output.read_text().splitlines()]
-                if self.output.exists()
-                else []
-            )
-            if len(found) >= wanted or time.monotonic() > deadline:
-                return found
-            time.sleep(0.05)
+
+        def found() -> list[Any] | None:
+            lines = self.output.read_text().splitlines() if self.output.exists() else []
+            return [json.loads(line) for line in lines] if len(lines) >= wanted else None
+
+        return eventually(found) or []
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.acceptance.lambda_shop import NAMES, ORDERS, Shop, refused, until
+from tests.acceptance.lambda_shop import NAMES, ORDERS, Shop, refused
+from tests.patience import until
 
 
 @pytest.fixture(scope="module")

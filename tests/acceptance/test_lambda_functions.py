@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.lambda_shop import Shop, refused, until
+from tests.acceptance.lambda_shop import Shop, refused
+from tests.patience import until
 
 INVALID, VALIDATION = "InvalidParameterValueException", "ValidationException"
 ROLE = "arn:aws:iam::000000000000:role/lambda"

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.lambda_shop import Shop, refused, until
+from tests.acceptance.lambda_shop import Shop, refused
+from tests.patience import until
 
 INVALID, VALIDATION = "InvalidParameterValueException", "ValidationException"
 QUEUE = "arn:aws:sqs:us-east-1:000000000000:late"

@@ -4,15 +4,14 @@ import json
 import runpy
 import subprocess
 import sys
-import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from tailrace import connect
 from tests.crash.node import Node, free_port
+from tests.patience import PATIENCE_S, until
 
-PATIENCE_S = 40.0
 APP = """
 from decimal import Decimal
 from typing import Any
@@ -32,7 +31,7 @@ def sales(total: Decimal, order: dict[str, Any], sign: int) -> Decimal:
 def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tailrace", "projection", *arguments, "--data", str(directory / "data")],
-        capture_output=True, text=True, timeout=30, check=False,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
 
 
@@ -55,14 +54,12 @@ def put(node: Node, key: str, country: str, total: int) -> None:
     node.call("PutItem", {"TableName": "orders", "Item": item})
 
 
-def wait_for(directory: Path, expected: dict[str, int]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
+def until_groups(directory: Path, expected: dict[str, int]) -> None:
+    def found() -> dict[str, int]:
         groups = asked(directory, "show", "sales")["groups"]
-        found = {json.loads(each["key"])["S"]: int(each["state"]["N"]) for each in groups}
-        if found == expected:
-            return
-    raise AssertionError(f"{found} instead of {expected}")
+        return {json.loads(each["key"])["S"]: int(each["state"]["N"]) for each in groups}
+
+    until(found, expected)
 
 
 def test_a_projection_lives_through_a_kill_a_version_and_a_person(tmp_path: Path) -> None:
@@ -76,7 +73,7 @@ def test_a_projection_lives_through_a_kill_a_version_and_a_person(tmp_path: Path
     node = begun(tmp_path, 1)
     try:
         put(node, "o9", "FR", 5)
-        wait_for(tmp_path, {"BE": 18, "NL": 16 + 17 + 19, "FR": 5})
+        until_groups(tmp_path, {"BE": 18, "NL": 16 + 17 + 19, "FR": 5})
         verdict = run(tmp_path, "verify", "sales")
         assert (verdict.returncode, verdict.stdout) == (
             0, "sales, build 1: 5 items, 3 groups: as the table has them\n"
@@ -91,7 +88,7 @@ def test_a_projection_lives_through_a_kill_a_version_and_a_person(tmp_path: Path
         node.stop()
     node = begun(tmp_path, 2)
     try:
-        wait_for(tmp_path, {"BE": 36, "NL": 104, "FR": 10})
+        until_groups(tmp_path, {"BE": 36, "NL": 104, "FR": 10})
         app = runpy.run_path(str(tmp_path / "app.py"))["app"]
         connect(app, tmp_path / "data")
         assert dict(app.projected("sales")) == {"BE": 36, "NL": 104, "FR": 10}

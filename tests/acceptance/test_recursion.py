@@ -10,8 +10,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.acceptance.lambda_shop import until
 from tests.crash.node import Node, free_port
+from tests.patience import PATIENCE_S, until
 
 APP = """
 import boto3
@@ -62,7 +62,7 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
 def asked(node: Node, *words: str) -> Any:
     """What the command line answers beside the running node."""
     command = [sys.executable, "-m", "tailrace", *words, "--data", str(node.directory / "data"), "--json"]
-    return json.loads(subprocess.run(command, capture_output=True, check=True, timeout=30).stdout)
+    return json.loads(subprocess.run(command, capture_output=True, check=True, timeout=PATIENCE_S).stdout)
 
 
 def paused(node: Node) -> dict[str, Any]:

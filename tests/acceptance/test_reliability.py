@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.crash.node import Node, free_port
+from tests.patience import PATIENCE_S
 
 TABLE = {
     "TableName": "things", "BillingMode": "PAY_PER_REQUEST", "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
@@ -95,7 +96,7 @@ def served(directory: Path) -> subprocess.CompletedProcess[str]:
     """A server that cannot start."""
     return subprocess.run(
         [sys.executable, "-m", "tailrace", "serve", "--data", str(directory / "data"), "--port", str(free_port())],
-        capture_output=True, text=True, timeout=30, check=False,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
 
 
@@ -172,7 +173,7 @@ def test_the_error_of_a_refused_start_is_json_when_it_is_asked_for(filled: Path)
     (filled / "data" / "format").write_text("99\n")
     ran = subprocess.run(
         [sys.executable, "-m", "tailrace", "status", "--json", "--data", str(filled / "data")],
-        capture_output=True, text=True, timeout=30, check=False,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert ran.returncode == 1
     told = json.loads(ran.stdout or ran.stderr)

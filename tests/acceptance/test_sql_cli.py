@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.crash.node import Node, free_port
+from tests.patience import PATIENCE_S, eventually
 
 APP = """
 from pathlib import Path
@@ -26,7 +26,7 @@ app.sink(orders, sinks.DuckDB(Path(__file__).with_name("shop.duckdb"), "orders")
 def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tailrace", "sql", *arguments, "--data", str(directory / "data")],
-        capture_output=True, text=True, timeout=30, check=False,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
 
 
@@ -42,13 +42,13 @@ def node(tmp_path: Path) -> Iterator[Node]:
 
 def count(directory: Path, wanted: int) -> Any:
     """The rows, as soon as there are so many."""
-    deadline = time.monotonic() + 20
-    while True:
+
+    def rows() -> Any:
         ran = run(directory, "--json", "select id, total from orders order by id")
-        rows = json.loads(ran.stdout) if ran.returncode == 0 else []
-        if len(rows) == wanted or time.monotonic() > deadline:
-            return rows
-        time.sleep(0.05)
+        found = json.loads(ran.stdout) if ran.returncode == 0 else []
+        return found if len(found) == wanted else None
+
+    return eventually(rows)
 
 
 def test_a_table_is_asked_while_changes_arrive(node: Node, tmp_path: Path) -> None:

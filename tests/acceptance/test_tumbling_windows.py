@@ -9,7 +9,8 @@ import pytest
 from tailrace import App
 from tailrace.errors import SettingsError
 from tailrace.testing import World
-from tests.acceptance.lambda_shop import Shop, refused, until
+from tests.acceptance.lambda_shop import Shop, refused
+from tests.patience import until
 
 
 class Counting:

@@ -19,6 +19,7 @@ import tailrace
 from tailrace import App, Change, telemetry
 from tailrace.compose import EngineOptions, Node
 from tailrace.server.http import HttpSettings
+from tests.patience import PATIENCE_S
 
 PACKAGE = str(Path(tailrace.__file__).parent) + "/"
 
@@ -152,7 +153,7 @@ async def trace_one(directory: Path) -> tuple[Trace, list[str], bytes]:
 
 async def settle(trace: Trace) -> None:
     """Wait until a checkpoint is saved."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while "checkpoint.done" not in trace.points:
             await asyncio.sleep(0.001)
 

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE_S
+
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "who", "AWS_SECRET_ACCESS_KEY": "ever", "AWS_DEFAULT_REGION": "sa-east-1", "AWS_PAGER": "",
     "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -25,7 +27,12 @@ def aws(endpoint: str, service: str, *words: str) -> Any:
         "json",
     ]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, env={**os.environ, **ENVIRONMENT}, check=False
+        command,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        env={**os.environ, **ENVIRONMENT},
+        check=False,
     )
     if done.returncode:
         return done.stderr

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import URLError
@@ -17,6 +16,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from tests.crash.node import free_port
+from tests.patience import PATIENCE_S, eventually
 
 HERE = Path(__file__).parent / "node"
 MODULES = HERE / "node_modules"
@@ -30,7 +30,7 @@ def test_the_sdk_for_javascript_does_real_work(endpoint: str, table: str) -> Non
         ["node", str(HERE / "work.mjs"), endpoint, table],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
@@ -51,23 +51,27 @@ def admin(endpoint: str) -> Iterator[str]:
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(300):
-            try:
-                urlopen(url).close()
-                break
-            except (URLError, ConnectionError):
-                time.sleep(0.05)
+        eventually(lambda: answers(url))
         yield url
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE_S)
+
+
+def answers(url: str) -> bool:
+    """Whether somebody listens there."""
+    try:
+        urlopen(url).close()
+    except (URLError, ConnectionError):
+        return False
+    return True
 
 
 def asked(url: str, method: str = "GET", body: object = None) -> str:
     """What the program answers."""
     data = None if body is None else json.dumps(body).encode()
     request = Request(url, data=data, method=method, headers={"content-type": "application/json"})
-    with urlopen(request, timeout=20) as answer:
+    with urlopen(request, timeout=PATIENCE_S) as answer:
         text: str = answer.read().decode()
     return text
 

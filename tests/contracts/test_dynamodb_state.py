@@ -73,7 +73,7 @@ def test_a_cancelled_transaction_says_whose_condition_it_was(codes: list[str], k
 def test_an_endpoint_that_is_not_there_is_a_store_error() -> None:
     nowhere = boto3.client(
         "dynamodb", endpoint_url="http://127.0.0.1:9", region_name="us-east-1", aws_access_key_id="any",
-        aws_secret_access_key="any", config=Config(retries={"total_max_attempts": 1}, connect_timeout=1),
+        aws_secret_access_key="any", config=Config(retries={"total_max_attempts": 1}),
     )  # fmt: skip
     with pytest.raises(StoreError):
         asyncio.run(DynamoDbStateStore(nowhere, "state").get("mark/a"))

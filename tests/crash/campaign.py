@@ -17,7 +17,9 @@ from pathlib import Path
 from tests.crash.checks import Observed, read_notes, violations
 from tests.crash.node import Node, free_port
 from tests.crash.progress import Progress
+from tests.patience import PATIENCE_S, at_rest
 
+ROOT = Path(__file__).parents[2]
 POINTS = (
     "write.received", "write.mutated", "commit.begun", "commit.written", "commit.done", "answer.sent",
     "lease.taken", "read.done", "invoke.begun", "invoke.done", "transaction.done", "park.begun",
@@ -25,7 +27,6 @@ POINTS = (
 )  # fmt: skip
 ANY_MOMENT = "any moment"
 KILLS_A_ROUND = 16
-PATIENCE_S = 20.0
 
 
 @dataclass(slots=True)
@@ -91,7 +92,7 @@ def run_round(
         node.wait_until_answering()
     finally:
         (directory / "stop").touch()
-        writer.wait(30)
+        writer.wait(PATIENCE_S)
     _wait_until_settled(node)
     seen = _observe(node, directory)
     report.violations += violations(seen)
@@ -103,7 +104,7 @@ def run_round(
 
 def _start_writer(directory: Path) -> subprocess.Popen[bytes]:
     arguments = [str(directory / name) for name in ("port", "notes", "stop")]
-    return subprocess.Popen([sys.executable, str(Path(__file__).with_name("writer.py")), *arguments, "0.001"])
+    return subprocess.Popen([sys.executable, "-m", "tests.crash.writer", *arguments, "0.001"], cwd=ROOT)
 
 
 def _kill_once(node: Node, point: str, count: int, report: Report) -> None:
@@ -123,16 +124,13 @@ def _kill_once(node: Node, point: str, count: int, report: Report) -> None:
 
 def _wait_until_settled(node: Node) -> None:
     """Every effect is there, or nothing has moved for a while (the checks then say what is missing)."""
-    last, since = -1, time.monotonic()
-    while time.monotonic() - since < 10:
+
+    def look() -> tuple[int, int, bool]:
         items = sum(int(item["n"]["N"]) for item in node.scan("counters"))
         effects = sum(len(item["seen"]["L"]) for item in node.scan("effects"))
-        waiting = any(handler["waiting"] for handler in node.status()["handlers"])
-        if effects >= items and not waiting:
-            return
-        if effects != last:
-            last, since = effects, time.monotonic()
-        time.sleep(0.1)
+        return items, effects, any(handler["waiting"] for handler in node.status()["handlers"])
+
+    at_rest(look, lambda seen: seen[1] >= seen[0] and not seen[2])
 
 
 def _observe(node: Node, directory: Path) -> Observed:

@@ -11,9 +11,10 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
+
+from tests.patience import PATIENCE_S, eventually
 
 APP = Path(__file__).with_name("app.py")
 HEADERS = {
@@ -83,29 +84,29 @@ class Node:
         """Ask it to drain, and return its exit code."""
         assert self._process is not None
         self._process.terminate()
-        return self._process.wait(30)
+        return self._process.wait(PATIENCE_S)
 
     def tail(self, lines: int = 30) -> str:
         """The end of the node's log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
-    def wait_until_answering(self, seconds: float = 15) -> None:
-        """Return when a request is answered."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            try:
-                self.call("ListTables", {})
-                return
-            except OSError:
-                assert self._process is not None
-                if self._process.poll() is not None:
-                    break
-                time.sleep(0.02)
-        raise AssertionError(f"the node does not answer; the end of its log:\n{self.tail()}")
+    def wait_until_answering(self) -> None:
+        """Return when a request is answered. Raises: AssertionError when the process has ended."""
+        eventually(self._answers)
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        try:
+            self.call("ListTables", {})
+        except OSError:
+            if self._process.poll() is not None:
+                raise AssertionError(f"the node has ended; the end of its log:\n{self.tail()}") from None
+            return False
+        return True
 
     def call(self, operation: str, payload: dict[str, Any], service: str = "DynamoDB_20120810") -> Any:
         """One request over a new connection."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         try:
             connection.request(
                 "POST", "/", json.dumps(payload), {**HEADERS, "X-Amz-Target": f"{service}.{operation}"}
@@ -158,7 +159,7 @@ class Node:
         """What `tailrace status --json` says beside the running node."""
         answer = subprocess.run(
             [sys.executable, "-m", "tailrace", "status", "--json", "--data", str(self.directory / "data")],
-            capture_output=True, check=False, timeout=30,
+            capture_output=True, check=False, timeout=PATIENCE_S,
         )  # fmt: skip
         if answer.returncode:
             raise AssertionError(f"tailrace status failed: {answer.stderr.decode()}")

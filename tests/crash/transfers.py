@@ -7,7 +7,6 @@ answer is sent again, unchanged; what the accounts must hold is computed here fr
 import http.client
 import random
 import tempfile
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any
 import tailrace
 from tests.crash.node import Node, free_port
 from tests.crash.progress import Progress
+from tests.patience import PATIENCE_S, at_rest
 
 APP = Path(tailrace.__file__).parents[2] / "examples" / "transfers" / "app.py"
 OPENING = Decimal("1000.00")
@@ -27,7 +27,6 @@ POINTS = (
     "read.done", "invoke.begun", "invoke.done", "transaction.done", "checkpoint.begun", "checkpoint.done",
 )  # fmt: skip
 KILLS_A_ROUND = 13
-PATIENCE_S = 20.0
 MOST_SENT = 2_000
 
 
@@ -130,15 +129,12 @@ def _send_until_death(node: Node, bank: Bank) -> None:
 
 def _settled(node: Node, bank: Bank) -> list[dict[str, Any]]:
     """The accounts, when every transfer has arrived or nothing has moved for a while."""
-    wanted, last, since = bank.applied.total(), -1, time.monotonic()
-    while True:
-        items = node.scan("accounts")
-        seen = sum(int(item["applied"]["N"]) for item in items)
-        if seen >= wanted or time.monotonic() - since > 10:
-            return items
-        if seen != last:
-            last, since = seen, time.monotonic()
-        time.sleep(0.05)
+    wanted = bank.applied.total()
+
+    def is_enough(items: list[dict[str, Any]]) -> bool:
+        return sum(int(item["applied"]["N"]) for item in items) >= wanted
+
+    return at_rest(lambda: node.scan("accounts"), is_enough)
 
 
 def differences(bank: Bank, items: list[dict[str, Any]]) -> list[str]:

@@ -12,6 +12,8 @@ import sys
 import threading
 import time
 
+from tests.patience import PATIENCE_S
+
 COUNTERS = 24
 CONNECTIONS = 6
 HEADERS = {
@@ -47,7 +49,9 @@ class Connection:
         try:
             if self._client is None:
                 with open(self._port_file) as file:
-                    self._client = http.client.HTTPConnection("127.0.0.1", int(file.read()), timeout=5)
+                    self._client = http.client.HTTPConnection(
+                        "127.0.0.1", int(file.read()), timeout=PATIENCE_S
+                    )
             self._client.request("POST", "/", body(counter, value), HEADERS)
             answer = self._client.getresponse()
             answer.read()

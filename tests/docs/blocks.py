@@ -17,13 +17,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from tailrace.cli.flights.node import free_port
+from tests.patience import PATIENCE_S, eventually
 
 BLOCK: Final = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 KILL: Final = re.compile(r"kill (?P<hard>-9 )?%(?P<number>\d+)")
@@ -32,7 +32,6 @@ NOT_RUN: Final = {"text", "sh", "json", ""}
 """Pictures, formats, and commands that would install something."""
 PORT: Final = "8000"
 """The port in the prose; a page runs on a free one."""
-PATIENCE_S: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +147,17 @@ class Page:
                 stderr=log,
             )
         self.background.append(process)
-        deadline = time.monotonic() + PATIENCE_S
-        while not (printed := path.read_text()) or not _fits(expected, printed):
+
+        def has_said() -> bool:
+            printed = path.read_text()
+            if printed and _fits(expected, printed):
+                return True
             assert process.poll() is None, f"{where}: `{command}` ended:\n{printed}"
-            assert time.monotonic() < deadline, (
-                f"{where}: `{command}` prints\n{printed}\ninstead of\n{expected}"
-            )
-            time.sleep(0.05)
+            return False
+
+        eventually(
+            has_said, lambda: f"{where}: `{command}` prints\n{path.read_text()}\ninstead of\n{expected}"
+        )
 
     def _stop_background(self) -> None:
         for process in self.background:

@@ -23,6 +23,7 @@ from tailrace.errors import SettingsError, StoreError
 from tailrace.server.http import HttpSettings
 from tailrace.tables.mutate import Put
 from tailrace.telemetry import POINTS
+from tests.patience import PATIENCE_S
 
 APP = """
 from tailrace import App
@@ -123,7 +124,7 @@ def counting_app(seen: list[str]) -> App:
 
 async def until(condition: Any) -> None:
     """Give the loop back until something holds; the test's own time-out ends what never does."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():
             await asyncio.sleep(0.005)
 

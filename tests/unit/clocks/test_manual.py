@@ -8,6 +8,7 @@ import pytest
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import SettingsError
 from tailrace.ports import Now
+from tests.patience import PATIENCE_S
 
 START_MS = 1_357_000_000_000
 
@@ -106,7 +107,7 @@ def test_a_clock_outlives_the_loop_of_its_sleepers() -> None:
         later = asyncio.ensure_future(clock.sleep_until(20))
         await turns()
         clock.advance(10)
-        await asyncio.wait_for(later, 5)
+        await asyncio.wait_for(later, PATIENCE_S)
 
     asyncio.run(again())
 
@@ -118,7 +119,7 @@ def test_another_thread_may_move_the_clock() -> None:
         sleeper = asyncio.ensure_future(clock.sleep_until(10))
         await turns()
         threading.Thread(target=clock.advance, args=(10,)).start()
-        await asyncio.wait_for(sleeper, 5)
+        await asyncio.wait_for(sleeper, PATIENCE_S)
 
     # In debug mode a loop refuses the calls of another thread that might not wake it.
     asyncio.run(main(), debug=True)

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.patience import PATIENCE_S
+
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:f"
 PREFIX = "/2018-06-01/runtime"
 
@@ -38,7 +40,7 @@ class _Handler(BaseHTTPRequestHandler):
         """The next invocation; after the first there is none, until the runtime is ended."""
         event, self.server.event = self.server.event, None
         if event is None:
-            threading.Event().wait(30)
+            threading.Event().wait(PATIENCE_S)
             return
         self.send_response(200)
         for name, value in {
@@ -86,7 +88,7 @@ def _serving(api: RuntimeApi) -> Iterator[str]:
     finally:
         api.shutdown()
         api.server_close()
-        thread.join(5)
+        thread.join(PATIENCE_S)
 
 
 def by_the_runtime_client(
@@ -101,7 +103,7 @@ def by_the_runtime_client(
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip
         try:
-            if not api.has_said.wait(20):
+            if not api.has_said.wait(PATIENCE_S):
                 process.kill()
                 raise AssertionError(f"the runtime client said nothing: {process.communicate()[1]!r}")
         finally:

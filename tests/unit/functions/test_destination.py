@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from tailrace import App
 from tailrace.compose import EngineOptions, running_worker
 from tailrace.sinks.aws import client
 from tailrace.tables.mutate import Put
+from tests.patience import eventually
 from tests.unit.functions import handlers
 from tests.unit.sinks.moto_server import moto
 
@@ -48,10 +48,8 @@ async def told(app: App, sqs: Any, url: str) -> Any:
     async with running_worker(app, EngineOptions()) as engine:
         engine.put(Put("orders", {"id": {"S": "a"}}))
         engine.committer.flush()
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            found = await asyncio.to_thread(sqs.receive_message, QueueUrl=url, WaitTimeSeconds=0)
-            if messages := found.get("Messages"):
-                return json.loads(messages[0]["Body"])
-            await asyncio.sleep(0.05)
-    raise AssertionError("the queue heard nothing")
+
+        def heard() -> Any:
+            return sqs.receive_message(QueueUrl=url, WaitTimeSeconds=0).get("Messages")
+
+        return json.loads((await asyncio.to_thread(eventually, heard))[0]["Body"])

@@ -14,6 +14,7 @@ from tailrace.errors import StoreError, TailraceError
 from tailrace.server import control_socket
 from tailrace.server.control import LINE_LIMIT, Arguments, ControlServer, Subject, Verb
 from tailrace.server.control_socket import ELSEWHERE, SOCKET, place_socket, socket_path
+from tests.patience import PATIENCE_S
 from tests.unit.server.admin import Ground
 
 SUBJECT = Ground().subject
@@ -64,7 +65,7 @@ def talk(directory: Path, conversation: Talk) -> None:
         path = await server.start()
         try:
             reader, writer = await asyncio.open_unix_connection(str(path))
-            await asyncio.wait_for(conversation(reader, writer), 10)
+            await asyncio.wait_for(conversation(reader, writer), PATIENCE_S)
             writer.close()
         finally:
             await server.close()

@@ -17,6 +17,7 @@ from tailrace.errors import StoreError
 from tailrace.ports import Commit
 from tailrace.server.http import HttpSettings
 from tailrace.stores.memory import MemoryStore
+from tests.patience import PATIENCE_S
 from tests.serving import Client, Served, chunked, request, serving
 
 LIST = request("ListTables", {})
@@ -505,7 +506,7 @@ def test_a_drain_answers_what_is_under_way_and_closes() -> None:
         assert idle.is_closed()
         status, headers, _ = busy.ask(LIST[-1:])
         assert (status, headers["connection"]) == (200, "close")
-        future.result(10)
+        future.result(PATIENCE_S)
         with pytest.raises(ConnectionRefusedError):
             served.connect()
 

@@ -11,6 +11,7 @@ from tailrace.server.http import HttpServer, HttpSettings
 from tailrace.server.observe import Limits, Observed
 from tailrace.server.scrape import routes
 from tailrace.server.snapshot import observed
+from tests.patience import PATIENCE_S
 from tests.unit.server.admin import FixedWorker, Ground, live
 
 
@@ -80,7 +81,7 @@ def test_readiness_over_http_fails_while_a_handler_is_stuck_and_recovers() -> No
 
 
 def ready(port: int) -> tuple[int, list[str]]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     try:
         connection.request("GET", "/ready")
         answer = connection.getresponse()

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from typing import Any, cast
 
 from tailrace.server.control import find_verb
+from tests.patience import PATIENCE_S
 from tests.unit.server.admin import Ground
 
 
@@ -13,7 +14,7 @@ def names(values: list[Any]) -> list[tuple[str, str]]:
 
 
 async def take(stream: AsyncGenerator[object, None], count: int) -> list[Any]:
-    return [await asyncio.wait_for(anext(stream), 5) for _ in range(count)]
+    return [await asyncio.wait_for(anext(stream), PATIENCE_S) for _ in range(count)]
 
 
 def begin(ground: Ground, **arguments: object) -> AsyncGenerator[object, None]:

@@ -23,6 +23,7 @@ from tailrace.ports import Commit, LogRow, Row, Trim
 from tailrace.stores.private import keep_private
 from tailrace.stores.sqlite import SqliteStore
 from tailrace.stores.wal import MOST_BYTES
+from tests.patience import PATIENCE_S
 
 TABLE = 16
 
@@ -413,17 +414,17 @@ def test_closing_waits_for_a_commit_in_another_thread(path: Path, is_in_memory: 
     def reached(point: str) -> None:
         if point == "commit.written":
             begun.set()
-            assert may_go_on.wait(10)
+            assert may_go_on.wait(PATIENCE_S)
 
     store = SqliteStore(None if is_in_memory else path, sync="full", reached=reached)
     writer = threading.Thread(target=store.commit, args=(group(0),))
     writer.start()
-    assert begun.wait(10)
+    assert begun.wait(PATIENCE_S)
     if not is_in_memory:
         assert store.query(TABLE, b"", None, 1) == []  # reads go on meanwhile, and see nothing of it
     closer = threading.Thread(target=store.close)
     closer.start()
-    closer.join(0.05)
+    time.sleep(0.05)
     assert closer.is_alive()
     may_go_on.set()
     writer.join()

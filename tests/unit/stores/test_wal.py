@@ -2,12 +2,13 @@
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tailrace.stores.wal import GAP_S, MOST_S, READER_S, LogMover
+from tests.patience import eventually
 
 KIB = 1 << 10
 
@@ -49,19 +50,11 @@ class Written:
     def count(self, mode: str) -> int:
         return sum(mode in statement for statement in self.moves)
 
-    def wait_until(self, reached: Callable[[], bool]) -> None:
-        waited = threading.Event()
-        for _ in range(30_000):
-            if reached():
-                return
-            waited.wait(0.01)
-        raise AssertionError(f"after {self.moves} this was never reached")
-
     def wait_for_passive(self, count: int) -> None:
-        self.wait_until(lambda: self.count("PASSIVE") >= count)
+        eventually(lambda: self.count("PASSIVE") >= count)
 
     def wait_for_no_pressure(self) -> None:
-        self.wait_until(lambda: not self.mover.pressure_s())
+        eventually(lambda: not self.mover.pressure_s())
 
 
 @pytest.fixture
@@ -124,10 +117,10 @@ def test_a_reader_that_keeps_the_log_slows_commits_down_and_stalls_none(
     reader.execute("SELECT count(*) FROM t").fetchone()
     assert written.mover._connection.execute("PRAGMA busy_timeout").fetchone() == (0,)
     assert written.write(400) > 400 * KIB
-    written.wait_until(lambda: written.mover.pressure_s() < GAP_S)
+    eventually(lambda: written.mover.pressure_s() < GAP_S)
     assert READER_S <= written.mover.pressure_s() <= MOST_S
     written.write(400)
-    written.wait_until(lambda: len(caplog.records) > 0)
+    eventually(lambda: len(caplog.records) > 0)
     assert [record.getMessage().split(" has grown")[0] for record in caplog.records] == [
         f"the write-ahead log {written.log}"
     ], "it is told once"

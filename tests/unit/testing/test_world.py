@@ -1,7 +1,6 @@
 """The test world: delivery as a user's test sees it, with the production engine, machine and worker."""
 
 import asyncio
-import time
 from decimal import Decimal
 from typing import Any
 
@@ -251,9 +250,7 @@ def test_25_hours_bring_rollovers_and_the_trim_and_take_no_time(shop: Shop) -> N
     with World(shop.app, seed=1) as world:
         world.put(shop.orders, {"id": "o1"})
         world.settle()
-        begun = time.perf_counter()
         world.advance("25h")
-        assert time.perf_counter() - begun < 60
         world.put(shop.orders, {"id": "o2"})
         world.settle()
         assert world.delivered(note) == ["o1", "o2"]
@@ -384,20 +381,6 @@ def test_a_world_inside_a_loop_is_refused(shop: Shop) -> None:
 
     with pytest.raises(SettingsError, match="plain function"):
         asyncio.run(main())
-
-
-def test_a_world_starts_at_once(shop: Shop) -> None:
-    @shop.app.on(shop.orders)
-    def note(change: Change) -> None: ...
-
-    World(shop.app).close()  # imports are not the world's
-    taken = []
-    for _ in range(5):
-        begun = time.perf_counter()
-        world = World(shop.app)
-        taken.append(time.perf_counter() - begun)
-        world.close()
-    assert min(taken) < 1, "the target is 50 ms on a quiet machine: make bench"
 
 
 def test_a_handler_whose_name_vanished_stops_the_start(shop: Shop) -> None:

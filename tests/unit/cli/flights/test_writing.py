@@ -12,6 +12,7 @@ import pytest
 
 from tailrace.cli.flights.node import free_port
 from tailrace.cli.flights.writing import Client, DemoFailure, Request, request_of
+from tests.patience import PATIENCE_S
 
 
 class Answering:
@@ -48,7 +49,7 @@ async def send(answering: Answering, requests: list[Request], connections: int =
     client = Client(port, connections)
     client.is_up.set()
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await client.write(requests)
     finally:
         client.close()

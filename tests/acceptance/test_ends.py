@@ -3,7 +3,6 @@
 Rules of this file: nothing is measured in time; what is waited for has a bound only against a test that never ends.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.crash.node import Node, free_port
+from tests.patience import eventually
 
-LONG_S = 300
 TABLES = """
 import asyncio, threading, time
 from pathlib import Path
@@ -54,7 +53,7 @@ class Shop:
 
     def start(self) -> None:
         self.node.start()
-        self.node.wait_until_answering(LONG_S)
+        self.node.wait_until_answering()
 
     def put(self, name: str) -> None:
         self.node.call("PutItem", {"TableName": "orders", "Item": {"id": {"S": name}}})
@@ -68,10 +67,7 @@ class Shop:
         return dict(found)
 
     def wait_for(self, reached: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + LONG_S
-        while not reached():
-            assert time.monotonic() < deadline, self.node.tail()
-            time.sleep(0.02)
+        eventually(reached, self.node.tail)
 
 
 Begin = Callable[..., Shop]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tests.architecture.tidy import Sources
+from tests.patience import PATIENCE_S
 
 PRESENT: Final = {
     "time.time", "time.time_ns", "time.localtime", "time.gmtime", "time.ctime", "datetime.now", "datetime.utcnow",
@@ -19,6 +20,7 @@ MAY_ASK_FOR_THE_PRESENT: Final = {
     "tests/unit/clocks/test_system.py": "the clock of the system is what it tests",
     "tests/contracts/test_clock.py": "the clock of the system is what it tests",
     "tests/unit/server/test_remembered.py": "what a clock of the system leaves behind is what it tests, not its time",
+    "tests/unit/functions/test_naming.py": "processes of functions run in real time, and their clock dates nothing",
     "tests/unit/functions/test_runtime_client.py": "AWS's own client reads the clock of the system",
 }
 STOPWATCHES: Final = {
@@ -36,7 +38,6 @@ BOUNDED: Final = {
     "settimeout": 0, "Timer": 0,
 }  # fmt: skip
 """Calls that give up after a time, and which argument says so; None: only the keyword `timeout`."""
-IN_VIRTUAL_TIME: Final = {"tests/unit/testing/test_loop.py": "its loop has the time of a manual clock"}
 
 
 def present(sources: Sources) -> Iterator[str]:
@@ -56,7 +57,7 @@ def stopwatches(sources: Sources) -> Iterator[str]:
 def own_patience(sources: Sources) -> Iterator[str]:
     """A bound on waiting is one for all: what is enough here is too little there."""
     for path, text in sources.items():
-        if path == "tests/patience.py" or path in IN_VIRTUAL_TIME:
+        if path == "tests/patience.py":
             continue
         for node in ast.walk(ast.parse(text)):
             if (bound := _bound(node)) is not None:
@@ -111,15 +112,20 @@ def _bound(node: ast.AST) -> ast.expr | None:
             given = [each.value for each in node.keywords if each.arg == "timeout"]
             if place is not None:
                 given += node.args[place : place + 1]
-            return next(filter(_is_number, given), None)
+            return next(filter(_is_short, given), None)
         case (
             ast.Assign(targets=[ast.Name(id=name)], value=value)
             | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
-        ) if any(word in name.upper() for word in ("PATIENCE", "DEADLINE")) and _is_number(value):
+        ) if any(word in name.upper() for word in ("PATIENCE", "DEADLINE")) and _is_short(value):
             return value
         case _:
             return None
 
 
-def _is_number(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and type(node.value) in (int, float)
+def _is_short(node: ast.expr) -> bool:
+    """Whether it is a literal time below the one for all; zero asks and does not wait."""
+    return (
+        isinstance(node, ast.Constant)
+        and type(node.value) in (int, float)
+        and bool(0 < node.value < PATIENCE_S)
+    )

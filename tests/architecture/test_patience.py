@@ -54,9 +54,7 @@ def test_every_rule_has_a_canary(rule: str) -> None:
     assert CANARIES[rule]
 
 
-@pytest.mark.parametrize(
-    "path", [*patience.MAY_ASK_FOR_THE_PRESENT, *patience.MAY_MEASURE, *patience.IN_VIRTUAL_TIME]
-)
+@pytest.mark.parametrize("path", [*patience.MAY_ASK_FOR_THE_PRESENT, *patience.MAY_MEASURE])
 def test_who_is_allowed_more_is_there_and_needs_it(path: str) -> None:
     plain = {"tests/unit/test_other.py": SOURCES[path]}
     assert any(list(rule(plain)) for rule in patience.RULES.values())

@@ -313,6 +313,7 @@ class Node:
         self._worker: Worker | None = None
         self._working: asyncio.Task[None] | None = None
         self.stopping = asyncio.Event()
+        self.preparing: Callable[[App], Awaitable[None]] | None = None
 
     async def start(self) -> int:
         """Open everything and listen. Returns: the port. Raises: StoreError, SettingsError, OSError."""
@@ -407,6 +408,8 @@ class Node:
             tallies=self._tallies,
             changes=not checked,
         )
+        if checked and self.preparing is not None:
+            await self.preparing(app)
         if checked:
             await worker.check()
         self._worker = self.subject.worker = worker

@@ -20,6 +20,7 @@ from tailrace.cli.failures import CommandFailure
 from tailrace.cli.reload import Watch, forget_modules, module_files
 from tailrace.cli.running import Serving, begin_of_start
 from tailrace.cli.serve import endpoint_of
+from tailrace.errors import TailraceError
 
 if TYPE_CHECKING:
     from tailrace.app.app import App
@@ -76,7 +77,6 @@ def dev(app: str, reload: bool, quiet: bool, **chosen: Any) -> None:
 def load(app: str) -> "App":
     """The app behind a path or a name. Raises: CommandFailure that names the line at fault."""
     from tailrace.app.loading import load_app
-    from tailrace.errors import TailraceError
     from tailrace.runtime.causing import trace_clients
 
     trace_clients()  # before the app makes clients of its own
@@ -134,6 +134,19 @@ class Session:
         self._serving = serving
         self._root = Path(app).resolve().parent if app.endswith(".py") else Path.cwd()
         self._throttle = Throttle()
+        node.preparing = self.forget
+
+    async def forget(self, app: "App") -> None:
+        """Forget handlers that were deleted from the app, when nothing of theirs is pending."""
+        from tailrace.server.mapping_verbs import forget_idle
+
+        declared = {mapping.id: mapping.table.name for mapping in app.mappings}
+        for name in await forget_idle(self._node.subject, app.name, declared):
+            self.tell(
+                f"{name} is gone from {app.name}; nothing of it was pending: forgotten",
+                "cyan",
+                forgotten=name,
+            )
 
     def announce(self, port: int, app: "App") -> None:
         """Where it listens, which handlers run, what is dangerous."""
@@ -187,7 +200,10 @@ class Session:
             await self._node.replace_app(app)
         except Exception as error:  # whatever the new version does wrong, the old one must go on
             text = str(error.args[0]) if error.args else str(error)
-            self.tell(f"not loaded, the handlers of before go on: {text}", "red", not_loaded=text)
+            hint = error.hint if isinstance(error, TailraceError) else None
+            self.tell(f"not loaded, the handlers of before go on: {text}", "red", not_loaded=text, hint=hint)
+            if hint and not self._serving.as_json:
+                click.echo(f"  {click.style('next:', fg='cyan')} {hint}")
             return
         took = time.monotonic() - started
         self.tell(f"reloaded after {names} was saved, in {took:.2f} s", "cyan", reloaded=names, seconds=took)

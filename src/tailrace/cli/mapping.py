@@ -1,26 +1,31 @@
-"""`tailrace mapping ls|rename`: the handlers that a data directory knows by name.
+"""`tailrace mapping ls|rename|drop`: the handlers that a data directory knows by name.
 
 Rules of this file: options and output; the `mapping` verbs do it. Registered in `main`.
 """
 
 import json
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from tailrace.cli import options
 from tailrace.cli.changes import printable
 from tailrace.cli.connection import ask
+from tailrace.cli.durations import format_instant
 from tailrace.cli.status import aligned
 
 
 @click.group()
 def mapping() -> None:
-    """List the handlers that this directory knows, or give one another name.
+    """List the handlers that this directory knows, give one another name, or forget one.
 
     \b
     Example: tailrace mapping ls
              tailrace mapping rename send_mail receipt
+             tailrace mapping drop receipt --dry-run
     Next:    tailrace status
     """
 
@@ -52,7 +57,9 @@ def ls(directory: Path, as_json: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @options.options(options.data, options.as_json)
 def rename(handler: str, to: str, dry_run: bool, directory: Path, as_json: bool) -> None:
-    """Give HANDLER the name TO: its checkpoints, dead letters, parked items and marks go with it.
+    """Give HANDLER the name TO: everything that is kept of it goes with it.
+
+    Checkpoints, dead letters, parked items, marks, open windows, waiting notices.
 
     For a function that was renamed without `id=`: without this its new name would begin at the oldest change.
 
@@ -65,3 +72,55 @@ def rename(handler: str, to: str, dry_run: bool, directory: Path, as_json: bool)
         click.echo(json.dumps(answer))
         return
     click.echo(f"{answer['rows']} rows {'would go' if dry_run else 'went'} from {handler} to {to}")
+
+
+@mapping.command()
+@click.argument("handler")
+@click.option("--yes", is_flag=True, help="Also when something that was never handled would be lost.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@options.options(options.data, options.as_json)
+def drop(handler: str, yes: bool, dry_run: bool, directory: Path, as_json: bool) -> None:
+    """Forget HANDLER, which the app does not declare any more: everything that is kept of it goes.
+
+    For a handler that was deleted: its app does not start until it is renamed or dropped (`tailrace dev` forgets by itself what has nothing pending).
+    What it has never handled is named first, and goes only with --yes or when you say so. Declared again, it begins at the oldest change.
+
+    \b
+    Example: tailrace mapping drop receipt --dry-run
+             tailrace mapping drop receipt --yes
+    Next:    tailrace dlq ls receipt
+             tailrace dev app.py
+    """
+    arguments = {"handler": handler, "dry_run": dry_run, "yes": yes}
+    if not (yes or dry_run) and sys.stdin.isatty() and not as_json:
+        planned = ask(directory, "mapping.drop", {**arguments, "dry_run": True})
+        if planned["lost"] or planned["waiting_since_ms"] is not None:
+            for text in dropped(planned):
+                click.echo(text)
+            click.confirm("What was never handled is lost. Forget it?", abort=True)
+            arguments["yes"] = True
+    answer = ask(directory, "mapping.drop", arguments)
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    for text in dropped(answer):
+        click.echo(text)
+
+
+def dropped(answer: Mapping[str, Any]) -> Iterator[str]:
+    """What goes or went, in words: counts by kind, then what was never handled."""
+    name = f"{printable(answer['handler'])} of app {printable(answer['app'])} on {printable(answer['table'])}"
+    yield f"{name}: {answer['rows']} rows {'would be removed' if answer['dry_run'] else 'removed'}"
+    yield from (f"  {count} {kind}" for kind, count in answer["kinds"].items())
+    yield from (
+        click.style(f"never handled: {count} {what}", fg="yellow") for what, count in answer["lost"].items()
+    )
+    for letter in answer["letters"]:
+        yield f"  {printable(letter['key'])}  {letter['event_id']}  {printable(letter['error'] or letter['condition'])}"
+    if len(answer["letters"]) < sum(
+        answer["lost"].get(what, 0) for what in ("dead letters", "parked changes")
+    ):
+        yield f"  … and more: tailrace dlq ls {printable(answer['handler'])}"
+    if answer["waiting_since_ms"] is not None:
+        since = format_instant(answer["waiting_since_ms"])
+        yield click.style(f"never handled: changes in its streams, the oldest of {since}", fg="yellow")

@@ -12,16 +12,16 @@ from typing import Final
 
 from tailrace.app.app import App
 from tailrace.app.app import Mapping as Handler
-from tailrace.errors import PortError, SettingsError, SourceError
+from tailrace.errors import PortError, SourceError
 from tailrace.leases.checkpoint import behind, checkpoint_key
 from tailrace.leases.rows import VERSION
 from tailrace.mapping.commands import Completion, LeaseLost, Pause, Released, Resume
 from tailrace.mapping.reader import Budget
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Clock, Shard, Sink, Source, StateStore, StateWrite, StreamRef
-from tailrace.projections.builds import served_key
 from tailrace.rows.kinds import MAPPING
 from tailrace.runtime.courier import Courier
+from tailrace.runtime.declared import check_declared
 from tailrace.runtime.driver import Driver
 from tailrace.runtime.forgetting import forget_shards
 from tailrace.runtime.leasing import Leasing
@@ -224,28 +224,7 @@ class Worker:
 
     async def check(self) -> None:
         """Make sure that no handler has lost its name, and write down the new ones. Raises: SettingsError (architecture §5.12), StoreError."""
-        begun: set[str] = set()
-        known = {mapping.id for mapping in self.app.mappings}
-        projections = {
-            mapping.projection.id for mapping in self.app.mappings if mapping.projection is not None
-        }
-        for row in await self._state.query(MAPPING.prefix(self.app.name)):
-            name = str(row.fields["id"])
-            begun.add(name)
-            projection = name.rpartition("@v")[0]
-            if projection in projections:
-                continue  # an earlier version: what it has not handled the new one reads from the table's items
-            if name not in known and not row.fields.get("only_counts"):
-                if projection and await self._state.get(served_key(self.app.name, projection)) is not None:
-                    raise SettingsError(
-                        f"app {self.app.name!r} has rows of a projection {projection!r} that it no longer declares",
-                        hint=f"tailrace projection drop {projection}, or declare it again under its old name, id={projection!r}",
-                    )
-                raise SettingsError(
-                    f"app {self.app.name!r} has checkpoints of a handler {name!r} that it no longer declares: what it "
-                    "has not handled would be forgotten",
-                    hint=f"tailrace mapping rename {name} NEW_NAME, or give the renamed handler its old name, id={name!r}",
-                )
+        begun = await check_declared(self._state, self.app)
         await self._state.transact([
             StateWrite(MAPPING.key(self.app.name, mapping.id),
                        {"v": VERSION, "id": mapping.id, "table": mapping.table.name,

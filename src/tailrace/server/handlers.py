@@ -1,4 +1,4 @@
-"""Verbs about handlers as such: pause, resume, list, rename.
+"""Verbs about handlers as such: pause, resume, list.
 
 Rules of this file: what they change is a row, so that it holds after a restart and without a server; a running worker is told at once.
 Registered by `verbs`.
@@ -14,7 +14,6 @@ from tailrace.rows.kinds import MAPPING, words_of
 from tailrace.runtime.recursion import pause_key, pause_row, resuming
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.letters import kept
-from tailrace.server.mapping_rows import moves, rows_of
 from tailrace.server.progress import MappingName, known_mappings
 from tailrace.server.story import running
 
@@ -97,28 +96,3 @@ async def mapping_ls(subject: Subject, arguments: Arguments) -> AsyncGenerator[o
         }
         for each in declared(subject)
     ]
-
-
-@verb("mapping.rename", changes=True, works_offline=True)
-async def mapping_rename(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
-    """Arguments: handler (the present id), to (the new one), dry_run. Everything kept under the old id goes to the new one."""
-    mapping, to = named(subject, arguments), arguments.get("to")
-    if not isinstance(to, str) or not to:
-        raise TailraceError("A handler needs a new id.", hint="tailrace mapping rename OLD NEW")
-    live = {each.handler for each in running(subject)}
-    if live & {mapping.handler, to}:
-        raise TailraceError(
-            f"{mapping.handler!r} or {to!r} runs now: what it saves would go to the wrong name.",
-            hint="stop `tailrace dev`, rename, start it with the renamed handler",
-        )
-    if any(rows_of(subject.engine, mapping.app, to)):
-        raise TailraceError(
-            f"There is a handler {to!r} already, with checkpoints of its own.", hint="tailrace mapping ls"
-        )
-    writes = list(moves(subject.engine, mapping.app, mapping.handler, to))
-    if not arguments.get("dry_run"):
-        subject.engine.state_transact(writes)
-        if subject.flushed is not None:
-            await subject.flushed()
-    moved = sum(write.fields is not None for write in writes)
-    yield {"handler": mapping.handler, "to": to, "rows": moved, "dry_run": bool(arguments.get("dry_run"))}

@@ -1,10 +1,17 @@
-"""The parts of `dev` that need no server."""
+"""The parts of `dev` that need no server, and what a reload says."""
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tailrace.cli.dev import Throttle, described
+from tailrace.cli.dev import Session, Throttle, described, load
+from tailrace.cli.running import Serving, build_node
+from tailrace.compose import Node
+from tailrace.server.handlers import declared
+from tailrace.server.progress import known_mappings, positions
+from tailrace.tables.mutate import Put
 
 
 def test_a_full_second_hides_lines_and_the_next_one_tells_how_many() -> None:
@@ -46,3 +53,81 @@ def test_the_kind_and_the_words_of_an_error_are_kept(tmp_path: Path, text: str) 
     said = described(failing(tmp_path / "app.py", text))
     assert said.endswith(f"({tmp_path / 'app.py'}:1)")
     assert "not_there_at_all" in said or "ValueError: no" in said
+
+
+# ---- handlers that are deleted while it runs ------------------------------------------------------------------------------
+
+TWO = """
+from tailrace import App, Change
+
+app = App("shop")
+orders = app.table("orders", pk="id")
+
+
+@app.on(orders)
+def note(change: Change) -> None:
+    if change.key == "bad":
+        raise ValueError("no")
+
+
+@app.on(orders)
+def stays(change: Change) -> None: ...
+"""
+ONE = TWO.partition("@app.on")[0] + "@app.on" + TWO.rpartition("@app.on")[2]
+
+
+def reloaded(directory: Path, text: str, *keys: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """What `dev` says when the app is saved as `text` after these items were written and handled or parked; and the handlers then."""
+    path = directory / "app.py"
+    path.write_text(TWO)
+    serving = Serving(
+        port=0, host="127.0.0.1", directory=directory / "data", memory=True, sync="normal", clock="system",
+        clock_start=None, shards=1, aws_delays=False, cors=None, allow_unsigned=False, log_format="text", as_json=True,
+    )  # fmt: skip
+    said: list[dict[str, Any]] = []
+
+    async def main() -> list[str]:
+        node = build_node(serving, load(str(path)))
+        session = Session(node, str(path), serving)
+        session.tell = lambda text, colour, **members: said.append(members)  # type: ignore[method-assign]
+        await node.start()
+        try:
+            for key in keys:
+                node.engine.put(Put("orders", {"id": {"S": key}}))
+            node.engine.committer.flush()
+            while any(each.oldest for each in positions(node.engine, known_mappings(node.engine))) or (
+                len(known_mappings(node.engine)) < 2
+            ):
+                await asyncio.sleep(0.01)
+            path.write_text(text)
+            await session.reload([path])
+            return sorted(handlers_of(node))
+        finally:
+            await node.stop()
+
+    return said, asyncio.run(main())
+
+
+def handlers_of(node: Node) -> list[str]:
+    return [mapping.handler for mapping in declared(node.subject)]
+
+
+def test_a_deleted_handler_with_nothing_pending_is_forgotten_by_itself(tmp_path: Path) -> None:
+    said, handlers = reloaded(tmp_path, ONE, "o1")
+    assert [each["forgotten"] for each in said if "forgotten" in each] == ["note"]
+    assert [each["reloaded"] for each in said if "reloaded" in each] == ["app.py"]
+    assert handlers == ["stays"]
+
+
+def test_a_deleted_handler_with_a_parked_item_is_kept_and_the_line_says_what_to_do(tmp_path: Path) -> None:
+    said, handlers = reloaded(tmp_path, ONE, "bad")
+    (line,) = [each for each in said if "not_loaded" in each]
+    assert "tailrace mapping drop note" in line["hint"]
+    assert handlers == ["note", "stays"]
+
+
+def test_a_handler_under_another_name_is_not_taken_for_a_deleted_one(tmp_path: Path) -> None:
+    said, handlers = reloaded(tmp_path, TWO.replace("def note", "def post"), "o1")
+    (line,) = [each for each in said if "not_loaded" in each]
+    assert "tailrace mapping rename note post" in line["hint"]
+    assert handlers == ["note", "stays"]

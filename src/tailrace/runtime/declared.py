@@ -1,0 +1,44 @@
+"""The check of a start: whether the app still declares every mapping that has rows here.
+
+Rules of this file: it only reads. What is no longer declared would be forgotten in silence, so the start is refused with the commands that decide what
+it is: renamed, or deleted. Called by worker.py. Source: architecture §5.12.
+"""
+
+from tailrace.app.app import App
+from tailrace.errors import SettingsError
+from tailrace.ports import StateStore
+from tailrace.projections.builds import served_key
+from tailrace.rows.kinds import MAPPING
+
+
+async def check_declared(state: StateStore, app: App) -> set[str]:
+    """The ids of all mappings that were ever declared. Raises: SettingsError when one has no handler any more; StoreError."""
+    rows = await state.query(MAPPING.prefix(app.name))
+    begun = {str(row.fields["id"]) for row in rows}
+    known = {mapping.id for mapping in app.mappings}
+    projections = {mapping.projection.id for mapping in app.mappings if mapping.projection is not None}
+    for row in rows:
+        name = str(row.fields["id"])
+        projection = name.rpartition("@v")[0]
+        if name in known or row.fields.get("only_counts"):
+            continue
+        if projection in projections:
+            continue  # an earlier version: what it has not handled the new one reads from the table's items
+        if projection and await state.get(served_key(app.name, projection)) is not None:
+            raise SettingsError(
+                f"app {app.name!r} has rows of a projection {projection!r} that it no longer declares",
+                hint=f"tailrace projection drop {projection}, or declare it again under its old name, id={projection!r}",
+            )
+        new = [
+            each.id
+            for each in app.mappings
+            if each.table.name == row.fields["table"] and each.id not in begun
+        ]
+        to = new[0] if len(new) == 1 else "NEW_NAME"
+        raise SettingsError(
+            f"app {app.name!r} has checkpoints of a handler {name!r} that it no longer declares: what it has not handled "
+            "would be forgotten",
+            hint=f"if it has another name now: tailrace mapping rename {name} {to}, or id={name!r}; "
+            f"if it was deleted: tailrace mapping drop {name}",
+        )
+    return begun

@@ -4,12 +4,27 @@ Rules of this file: whose fault it is shows in the class; the docstring is the d
 a hint is a command to type. Expected outcomes (`Written`, `Failed`) are values, never exceptions.
 """
 
+import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 VALIDATION = "com.amazon.coral.validate#"
 SERVICE = "com.amazonaws.dynamodb.v20120810#"
 CORAL = "com.amazon.coral.service#"
+VARYING: Final = re.compile(r"0x[0-9a-fA-F]+|'[^']*'|\"[^\"]*\"|\b[0-9a-fA-F-]{32,}\b|\d+")
+FRAME: Final = re.compile(r'File "([^"]+)", line \d+, in (\S+)')
+
+
+def fingerprint(error: str, traceback: str = "") -> str:
+    """The same for failures that look alike: the kind of error, its words without what varies, and where it was raised.
+
+    >>> fingerprint("KeyError: 'o1'") == fingerprint("KeyError: 'o2'")
+    True
+    """
+    frames = FRAME.findall(traceback)
+    place = f"{frames[-1][0].rpartition('/')[2]}:{frames[-1][1]}" if frames else ""
+    words = VARYING.sub("#", error.partition("\n")[0])[:200]
+    return f"{words} @{place}" if place else words
 
 
 class TailraceError(Exception):

@@ -30,7 +30,7 @@ MAPPING: Final = {
     "buffer_bytes": "What those records may weigh; one page more may be read.",
     "checkpoint_interval_ms": "How long a checkpoint may be put off; 0 saves as soon as one can be saved.",
     "backoff": "How long to wait between attempts: `base_ms` times `factor` for each, up to `cap_ms`.",
-    "breaker": "When failures are an outage: the mapping pauses and probes, and attempts are not used up.",
+    "breaker": "How a sink that throttles or is not there is probed: the mapping waits, and attempts are not used up. A code error is never an outage.",
     "accepts": "The filter; what it refuses is settled as filtered.",
     "filters": "event patterns (`FilterCriteria` as `read_filter_criteria` reads them): a record passes when one matches, or when there are none",
     "max_ranges": "How many settled ranges one checkpoint keeps above its watermark; at the bound reading waits.",

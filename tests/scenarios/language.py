@@ -55,7 +55,7 @@ from tailrace.mapping.commands import (
     Woken,
 )  # fmt: skip
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
-from tailrace.mapping.settings import Backoff, BreakerSettings, MappingSettings
+from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.shard import ShardMachine
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
@@ -383,7 +383,7 @@ INSTRUCTIONS: dict[str, Instruction] = {
 
 
 def settings(names: list[str], options: dict[str, str]) -> MappingSettings:
-    """Settings as a file writes them: numbers, true/false, backoff=BASE,FACTOR,CAP, breaker=WINDOW,MINIMUM,RATIO, accepts=not:1,2."""
+    """Settings as a file writes them: numbers, true/false, backoff=BASE,FACTOR,CAP, breaker=none, accepts=not:1,2."""
     values = dict(_values(options))
     return (
         MappingSettings.for_lambda("scenario", **values) if names else MappingSettings("scenario", **values)
@@ -396,10 +396,8 @@ def _values(options: dict[str, str]) -> Iterator[tuple[str, Any]]:
         if name == "backoff":
             yield name, Backoff(int(words[0]), float(words[1]), int(words[2]))
         elif name == "breaker":
-            yield (
-                name,
-                None if text == "none" else BreakerSettings(int(words[0]), int(words[1]), float(words[2])),
-            )
+            assert text == "none"
+            yield name, None
         elif name == "refuses":
             refused = frozenset(int(word) for word in words)
             yield "accepts", lambda record, refused=refused: record.sequence not in refused

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final, Literal, TypeAlias
 
+from tailrace import errors
 from tailrace.deadletters.entry import DeadLetter
 from tailrace.errors import SettingsError
 from tailrace.streams.record import image
 
 RATE: Final = re.compile(r"(\d+(?:\.\d+)?)/(s|m|h)")
 PER_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000}
-VARYING: Final = re.compile(r"0x[0-9a-fA-F]+|'[^']*'|\"[^\"]*\"|\b[0-9a-fA-F-]{32,}\b|\d+")
-FRAME: Final = re.compile(r'File "([^"]+)", line \d+, in (\S+)')
 Judgement: TypeAlias = Literal["redrive", "overtaken"]
 
 
@@ -76,11 +75,8 @@ def item_words(letter: DeadLetter) -> str:
 
 
 def fingerprint(letter: DeadLetter) -> str:
-    """The same for failures that look alike: the kind of error, its words without what varies, and where it was raised."""
-    frames = FRAME.findall(letter.traceback)
-    place = f"{frames[-1][0].rpartition('/')[2]}:{frames[-1][1]}" if frames else ""
-    words = VARYING.sub("#", letter.error.partition("\n")[0])[:200]
-    return f"{words} @{place}" if place else words
+    """The same for letters whose failures look alike."""
+    return errors.fingerprint(letter.error, letter.traceback)
 
 
 @dataclass(slots=True)

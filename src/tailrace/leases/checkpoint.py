@@ -1,7 +1,7 @@
 """Rows that delivery leaves behind: checkpoints, the ledger of settlement, marks.
 
-Rules of this file: layouts only, format 1 (2 for a checkpoint inside a tumbling window, which an older version must not
-pass over), documented in docs/formats/state.md. The checkpoint, the ledger and the dead letters of one
+Rules of this file: layouts only, format 1 (2 for a checkpoint inside a tumbling window, 3 for one of a mapping that has paused by itself: an
+older version must pass over neither), documented in docs/formats/state.md. The checkpoint, the ledger and the dead letters of one
 SaveCheckpoint are one transaction, fenced by the lease. Called by runtime/settle.py and by `why`.
 """
 
@@ -14,11 +14,15 @@ from tailrace.streams.shards import HASHES, Shard
 
 WITH_WINDOW: Final = 2
 """The format of a checkpoint with a tumbling window."""
+SUSPENDED: Final = 3
+"""The format of a checkpoint of a mapping that has paused by itself."""
 MAX_LEDGER_RANGES: Final = 100
 """How many ranges a ledger row names: it is written with every checkpoint, so it must stay a few kilobytes."""
 
 Range = tuple[int, int]
 Window = tuple[int, int, str | None]
+Reason = tuple[str, str, int, str]
+"""Why a mapping has paused by itself: fingerprint and words of the failure, since when (ms since the epoch), the code's version."""
 EVERY_HASH: Final[Range] = (0, HASHES - 1)
 NO_TIMES: Final[Mapping[str, Sequence[int]]] = {}
 EARLIER: Final = "earlier"
@@ -40,12 +44,13 @@ def checkpoint_write(
     hashes: Range = EVERY_HASH,
     window: Window | None = None,
     created_ms: int = 0,
+    suspended: Reason | None = None,
 ) -> RowWrite:
     """A checkpoint. `epoch` says under which lease it was saved; the fence itself is a check of the lease's row.
 
     Shape:   `hashes` are the shard's, so that its descendants are known when the shard is not listed any more. `window` is
              the tumbling window that the shard is in: start and end in milliseconds since the epoch, the state as JSON text, or
-             None for one that was closed.
+             None for one that was closed. `suspended` is why the mapping has paused by itself.
     Units:   created_ms since the epoch, when the last record at or below the watermark was written; 0: not known.
     """
     fields: dict[str, Any] = {
@@ -56,6 +61,8 @@ def checkpoint_write(
         fields["created_ms"] = created_ms
     if window is not None:
         fields |= {"v": WITH_WINDOW, "window": list(window)}
+    if suspended is not None:
+        fields |= {"v": SUSPENDED, "suspended": list(suspended)}
     return RowWrite(key, fields)
 
 
@@ -71,7 +78,7 @@ def read_checkpoint(fields: Mapping[str, Any] | None) -> tuple[int, tuple[Range,
     """(watermark, ranges, finished); a mapping that never saved one begins at 0. Raises: StoreError."""
     if fields is None:
         return 0, (), False
-    row = readable(fields, "checkpoint", WITH_WINDOW)
+    row = readable(fields, "checkpoint", SUSPENDED)
     return row["watermark"], tuple((first, last) for first, last in row["ranges"]), row["finished"]
 
 
@@ -84,6 +91,18 @@ def window_of(fields: Mapping[str, Any]) -> Window | None:
     """The tumbling window of a checkpoint; None: there never was one."""
     window = fields.get("window")
     return None if window is None else (window[0], window[1], window[2])
+
+
+def suspended_of(fields: Mapping[str, Any] | None) -> Reason | None:
+    """Why the mapping of a checkpoint has paused by itself; None: it has not."""
+    reason = None if fields is None else fields.get("suspended")
+    return None if reason is None else (reason[0], reason[1], reason[2], reason[3])
+
+
+def resumed(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The checkpoint of a mapping that is to go on."""
+    kept = {name: value for name, value in fields.items() if name != "suspended"}
+    return {**kept, "v": WITH_WINDOW if "window" in kept else VERSION}
 
 
 def hashes_of(fields: Mapping[str, Any]) -> Range:

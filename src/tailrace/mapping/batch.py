@@ -39,6 +39,7 @@ class Work:
     first_failure_ms: int = 0
     last_failure_ms: int = 0
     is_probe: bool = False
+    is_sample: bool = False
     window: WindowInvoke | None = None
 
     @property

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from tailrace.mapping.outcomes import Failure, Outcome
+from tailrace.mapping.suspension import Suspended
 from tailrace.mapping.window import WindowState
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.windows import WindowInvoke
@@ -26,7 +27,7 @@ class Checkpoint:
     Shape:   all records up to and including `watermark` are settled, and so are those inside `ranges` (pairs of
              sequence numbers, inclusive, ascending, disjoint, above the watermark). `finished`: the shard is closed
              and every record of it is settled, so its children may be read. `window`: the tumbling window that the shard
-             is in, with the state that these settled records have led to.
+             is in, with the state that these settled records have led to. `suspended`: why the mapping has paused by itself here.
     Units:   created_ms since the epoch, when the last record at or below the watermark was written; 0: not known. It says nothing
              that the watermark does not, and makes no two checkpoints different.
     """
@@ -36,6 +37,7 @@ class Checkpoint:
     finished: bool = False
     window: WindowState | None = None
     created_ms: int = field(default=0, compare=False)
+    suspended: Suspended | None = None
 
 
 @dataclass(frozen=True, slots=True)

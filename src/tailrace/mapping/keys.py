@@ -21,6 +21,7 @@ from tailrace.mapping.pending import Pending
 from tailrace.mapping.retry import OUTAGES, GiveUp, Retry, Split, after_failure
 from tailrace.mapping.settings import MappingSettings
 from tailrace.mapping.settlement import Settlement
+from tailrace.mapping.suspension import Suspension
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
 
@@ -37,12 +38,13 @@ class KeyFlow:
     """
 
     def __init__(
-        self, settings: MappingSettings, settlement: Settlement, breaker: Breaker, parking: Parking
-    ) -> None:
+        self, settings: MappingSettings, settlement: Settlement, breaker: Breaker, parking: Parking, suspension: Suspension,
+    ) -> None:  # fmt: skip
         self._settings = settings
         self._settlement = settlement
         self._breaker = breaker
         self._parking = parking
+        self._suspension = suspension
         self._unparked: list[GivenUp] = []
         self._numbers = Numbers()
         self._window = Window(settings)
@@ -90,6 +92,11 @@ class KeyFlow:
         return None
 
     @property
+    def at_bound(self) -> GivenUp | None:
+        """A change that used up its attempts and cannot be parked, because no more keys may be; None: there is none."""
+        return self._unparked[0] if self._unparked else None
+
+    @property
     def _takes_nothing_new(self) -> bool:
         """Whether the policy on failure lets no new record start now."""
         is_full = bool(self._unparked) or self._parking.blocked is not None
@@ -121,20 +128,54 @@ class KeyFlow:
     # ---- what may start ----------------------------------------------------------------------------------------
 
     def start(self, now: Now, allowance: Allowance, *, is_last: bool) -> list[Invoke]:
-        """Every batch that may start now, up to the concurrency; one record when it is a probe."""
+        """Every batch that may start now, up to the concurrency; one record when it is a probe or a sample."""
         invokes: list[Invoke] = []
-        is_probe = allowance == "probe"
+        is_probe, is_sample = allowance == "probe", self._suspension.now is not None
         while allowance != "nothing" and len(self._at_sink) < self._settings.concurrency:
-            found = self._next(now, is_last=is_last, is_probe=is_probe)
+            found = self._sample(now) if is_sample else self._next(now, is_last=is_last, is_probe=is_probe)
             if found is None:
                 break
             work, stack = found
             invokes.append(self._numbers.invoke(work, 0))
             self._at_sink[invokes[-1].id] = (work, stack)
+            work.is_sample = self._suspension.sampling = is_sample
             if is_probe:
                 work.is_probe = self._breaker.probing = True
+            if is_probe or is_sample:
                 break
         return invokes
+
+    def _sample(self, now: Now) -> tuple[Work, Stack] | None:
+        """One record to try while the mapping is paused: of a key that was never tried; where there is none, of one that waits longest."""
+        if not self._suspension.may_sample(now):
+            return None
+        tried = set(self._suspension.sampled)
+        for place, record in enumerate(self._pending.records):
+            if record.key not in tried and self._held.is_free(record):
+                self._pending.replace([*self._pending.records[:place], *self._pending.records[place + 1 :]])
+                self._held.hold([record])
+                return Work([record], self._numbers.request()), []
+            tried.add(record.key)  # its later changes come after it
+        self._suspension.sampled.clear()
+        if self._aside:
+            return heappop(self._aside)[2], []
+        if self._unparked:
+            return self._tried_again(self._unparked.pop(0)), []
+        return self._next_half(now, is_probe=True)
+
+    def _tried_again(self, entry: GivenUp) -> Work:
+        """A change that was given up and could not be parked, as a batch with all of its attempts."""
+        self._held.retrying.discard(entry.record.key)
+        return Work([entry.record], self._numbers.request())
+
+    def go_on(self, now: Now) -> None:
+        """The mapping is paused no more: what could not be parked is tried again, with all of its attempts."""
+        waiting, self._unparked = self._unparked, []
+        for entry in waiting:
+            work = self._tried_again(entry)
+            self._held.retrying.add(entry.record.key)
+            work.ready_ms = now.monotonic_ms
+            self._step_aside(work, now)
 
     def _next(self, now: Now, *, is_last: bool, is_probe: bool) -> tuple[Work, Stack] | None:
         """Halves first; then retries and new records take turns, so that neither starves the other."""
@@ -230,7 +271,8 @@ class KeyFlow:
         failed = failure_of(outcome, len(work.records))
         is_direct = stack is NO_STACK
         if failed is None:
-            self._breaker.succeeded(work.records, is_probe=work.is_probe)
+            self._breaker.succeeded(is_probe=work.is_probe)
+            self._succeeded(now)
             self._settlement.settle(work.records, "handled")
             if not is_direct and not self._goes_on(work):
                 self._to_front(self._held.settle(work.records))
@@ -239,7 +281,10 @@ class KeyFlow:
                 stack = []
                 self._held.hold(work.records)
             self._held.retrying.difference_update(record.key for record in work.records)
-            self._failed(work, stack, failed, now)
+            if work.is_sample and self._suspension.now is not None:
+                self._sample_failed(work, failed, now)
+            else:
+                self._failed(work, stack, failed, now)
         if stack:
             self._continuing.append(stack)
 
@@ -253,6 +298,30 @@ class KeyFlow:
         if records:
             self._continuing.append([Work(records, self._numbers.request())])
         return bool(records)
+
+    def _succeeded(self, now: Now) -> None:
+        """The handler has accepted something: it does not fail at everything."""
+        was_suspended = self._suspension.now is not None
+        self._suspension.succeeded()
+        if was_suspended:
+            self.go_on(now)
+
+    def _sample_failed(self, work: Work, failed: Failed | FailedFrom, now: Now) -> None:
+        """The sample goes back to where it waited; it has used up no attempt."""
+        match failed:
+            case FailedFrom(_, failure):
+                pass
+            case Failed(failures, whole):
+                failure = whole or next(iter(failures.values()))
+        is_probe, work.is_probe = work.is_probe, False
+        self._breaker.failed(failure, now, is_probe=is_probe)
+        self._suspension.sample_failed(work.records[0].key, now)
+        if not work.attempts:
+            self._to_front(self._held.put_back(work.records))
+            return
+        self._held.retrying.update(record.key for record in work.records)
+        work.ready_ms = self._suspension.ready_ms
+        self._step_aside(work, now)
 
     def _failed(self, work: Work, stack: Stack, failed: Failed | FailedFrom, now: Now) -> None:
         match failed:
@@ -274,34 +343,30 @@ class KeyFlow:
         """Settle what was accepted; each failing key steps aside with its first failed record."""
         is_probe, work.is_probe = work.is_probe, False
         accepted: list[ChangeRecord] = []
-        heads: dict[bytes, tuple[ChangeRecord, Failure, list[ChangeRecord]]] = {}
-        since: list[ChangeRecord] = []
+        heads: dict[bytes, tuple[ChangeRecord, Failure]] = {}
         later: list[ChangeRecord] = []
         for index, record in enumerate(work.records):
             if record.key in heads:
                 later.append(record)
             elif index in failures:
-                heads[record.key] = (record, failures[index], since)
-                since = []
+                heads[record.key] = (record, failures[index])
             else:
                 accepted.append(record)
-                since.append(record)
+        if accepted:
+            self._succeeded(now)
         self._settlement.settle(accepted, "handled")
         self._held.retrying.update(heads)
         self._held.move_behind(later)
         self._to_front(self._held.settle(accepted))
-        for key, (record, failure, before) in heads.items():
-            # In their order: a few failures at the end of a long run would look like nothing but failures.
-            self._breaker.succeeded(before, is_probe=False)
-            self._breaker.failed(key, failure, now, is_probe=is_probe)
+        for record, failure in heads.values():
+            self._breaker.failed(failure, now, is_probe=is_probe)
             is_probe = is_probe and self._breaker.is_open
             head = work if is_alone else Work([record], self._numbers.request())
             self._work_failed(head, failure, now, is_probe=is_probe)
-        self._breaker.succeeded(since, is_probe=False)
 
     def _whole_failed(self, work: Work, stack: Stack, failure: Failure, now: Now) -> None:
         is_probe, work.is_probe = work.is_probe, False
-        self._breaker.failed(None, failure, now, is_probe=is_probe)
+        self._breaker.failed(failure, now, is_probe=is_probe)
         is_probe = is_probe and self._breaker.is_open
         if failure.kind in OUTAGES and self._breaker.is_open and not work.attempts:
             self._to_front(
@@ -321,6 +386,8 @@ class KeyFlow:
         decision = after_failure(
             self._settings, failure, size=len(work.records), attempts=work.attempts, outages=work.outages, probing=is_probe
         )  # fmt: skip
+        if not is_outage and not isinstance(decision, Split):
+            self._suspension.failed([record.key for record in work.records], failure)
         match decision:
             case Retry(delay, _):
                 is_gated = failure.kind in OUTAGES and self._breaker.is_open

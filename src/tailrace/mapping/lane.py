@@ -142,7 +142,7 @@ class Lane:
         outcome = outcome if self.tumbling is None else judged(outcome)
         failed = failure_of(outcome, len(work.records))
         if failed is None:
-            self._breaker.succeeded(work.records, is_probe=is_probe)
+            self._breaker.succeeded(is_probe=is_probe)
             if work.is_final:
                 self._final_done(work)
             else:
@@ -150,7 +150,7 @@ class Lane:
             return
         match lowest(failed):
             case FailedFrom(index, failure) if index > 0:
-                self._breaker.failed(None, failure, now, is_probe=is_probe)
+                self._breaker.failed(failure, now, is_probe=is_probe)
                 self._handled(work.records[:index], outcome)
                 self._send_rest(work.records[index:], failure, now)
             case FailedFrom(_, failure):
@@ -190,7 +190,7 @@ class Lane:
         self._stack.append(rest)
 
     def _failed(self, work: Work, failure: Failure, now: Now, *, is_probe: bool) -> None:
-        self._breaker.failed(None, failure, now, is_probe=is_probe)
+        self._breaker.failed(failure, now, is_probe=is_probe)
         work.failed(failure, now)
         decision = after_failure(
             self._settings,

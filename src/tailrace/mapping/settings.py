@@ -23,7 +23,7 @@ LARGEST: Final = 1_000_000_000
 
 
 def _within(name: str, value: object, lowest: float, highest: float, also: str = "") -> float:
-    whole = isinstance(lowest, int) and name not in ("backoff.factor", "breaker.ratio")
+    whole = isinstance(lowest, int) and name != "backoff.factor"
     is_number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
     if not is_number or not isinstance(value, int | float) or not lowest <= value <= highest:
         kind = "a whole number" if whole else "a number"
@@ -49,17 +49,9 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class BreakerSettings:
-    """When failures are an outage: of the last `window` distinct keys, `ratio` failed (at least `minimum`)."""
+    """How a sink that is out (it throttles, or is not there) is probed. A code error is never an outage."""
 
-    window: int = 20
-    minimum: int = 10
-    ratio: float = 0.5
     probe: Backoff = Backoff(1_000, 2.0, 60_000)
-
-    def __post_init__(self) -> None:
-        _within("breaker.window", self.window, 1, 10_000)
-        _within("breaker.minimum", self.minimum, 1, self.window)
-        _within("breaker.ratio", self.ratio, 0.01, 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,12 +41,12 @@ class Settlement:
 
     Shape:   `totals` counts records by outcome since the start of this machine; `unsaved` counts those that no durable
              checkpoint covers; `open_bytes` is what the records weigh that were read and are not settled; `window` is the tumbling
-             window that the settled records have led to.
+             window that the settled records have led to; `suspended` is kept with the next checkpoint.
     """
 
     __slots__ = (
-        "_given_up", "_lost_between", "_passed", "_reports", "_saved", "_saving", "_windows", "open_bytes", "totals", "unsaved", "watched",
-        "watermark", "window",
+        "_given_up", "_lost_between", "_passed", "_reports", "_saved", "_saving", "_windows", "open_bytes", "suspended", "totals",
+        "unsaved", "watched", "watermark", "window",
     )  # fmt: skip
 
     def __init__(self, checkpoint: Checkpoint, watched: Iterable[tuple[bytes, int]] = ()) -> None:
@@ -64,6 +64,7 @@ class Settlement:
         self._saving: _Saving | None = None
         self._windows: list[GivenUpWindow] = []
         self.window = checkpoint.window
+        self.suspended = checkpoint.suspended
 
     def read(self, records: Sequence[ChangeRecord], next_after: int) -> Sequence[ChangeRecord]:
         """Take note of records in reading order; returns those that are not settled yet."""
@@ -129,6 +130,7 @@ class Settlement:
             bool(self._reports)
             or self.watermark.value != self._saved.watermark
             or self.window != self._saved.window
+            or self.suspended != self._saved.suspended
             or finished != self._saved.finished
         )
 
@@ -137,7 +139,9 @@ class Settlement:
         reports = self._merged(self._reports)
         given_up = sorted(self._given_up, key=lambda entry: entry.record.sequence)
         command = SaveCheckpoint(
-            replace(self.watermark.checkpoint(finished=finished), window=self.window),
+            replace(
+                self.watermark.checkpoint(finished=finished), window=self.window, suspended=self.suspended
+            ),
             tuple(self._settled(report) for report in reports),
             tuple(given_up),
             tuple(self._passed.items()),

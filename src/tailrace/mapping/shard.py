@@ -45,6 +45,7 @@ from tailrace.mapping.parking import Parking
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.settlement import Settlement
+from tailrace.mapping.suspension import Suspended, Suspension
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
 
@@ -91,12 +92,13 @@ class ShardMachine:
         self._parks = Waiting()
         self._settlement = Settlement(Checkpoint())
         self._parking = Parking(settings, self._settlement)
+        self._suspension = Suspension(settings.max_keys)
         self._flow: Flow = self._make_flow()
 
     def _make_flow(self) -> Flow:
         if self._settings.order == "lane":
             return LaneFlow(self._settings, self._settlement, self._breaker)
-        return KeyFlow(self._settings, self._settlement, self._breaker, self._parking)
+        return KeyFlow(self._settings, self._settlement, self._breaker, self._parking, self._suspension)
 
     # ---- what others may see ----------------------------------------------------------------------------------
 
@@ -176,9 +178,20 @@ class ShardMachine:
             return (
                 f"the records behind failing keys weigh {self._settlement.open_bytes:,} bytes (buffer_bytes)"
             )
+        if self._suspension.now is not None:
+            return (
+                f"it has paused: no more keys can be parked (max_keys is {self._settings.max_keys}), and the last ones tried all failed with "
+                f"{first_line(self._suspension.now.error)!r}; one change a minute is tried, and another version of the code, or `tailrace resume`, goes on"
+            )
         if self._breaker.is_open:
-            return "the sink is failing; one record at a time is tried until it accepts"
+            said = f" ({first_line(self._breaker.error)})" if self._breaker.error else ""
+            return f"{self._settings.id} cannot reach its other side{said}; one change at a time is tried until it answers"
         return self._flow.blocked
+
+    @property
+    def suspended(self) -> Suspended | None:
+        """Why the mapping has paused by itself in this shard; None: it has not."""
+        return self._suspension.now
 
     def hold(self, key: bytes) -> bool:
         """Keep a key from the sink for the redriver, until Released; False when a change of it is on its way."""
@@ -197,6 +210,7 @@ class ShardMachine:
         self._apply(completion, now)
         if self._phase == "new":
             return []
+        self._consider_suspension(now)
         commands: list[Command] = []
         self._ask_for_invokes(commands, now)
         self._ask_for_parks(commands, now)
@@ -226,6 +240,8 @@ class ShardMachine:
                 self._checkpoint_failed(failure, now)
             case ParkDone(id, is_free):
                 self._parks.succeeded()
+                if is_free:
+                    self._lift_suspension(now)
                 self._free(self._parking.done(id, is_free=is_free))
             case ParkFailed(id, failure):
                 self._parks.failed(failure, now)
@@ -240,7 +256,9 @@ class ShardMachine:
                 self._paused = True
             case Resume():
                 self._paused = False
+                self._lift_suspension(now)
             case Redriven(key, sequence):
+                self._lift_suspension(now)  # the handler has accepted something, or there is room again
                 self._free(self._parking.redriven(key, sequence))
             case Released(key):
                 self._flow.release(key)
@@ -260,8 +278,24 @@ class ShardMachine:
         if not self._settings.tumbling_window_ms:
             self._settlement.window = None  # it had windows once: what is left of the last one is forgotten
         self._parking = Parking(self._settings, self._settlement, start.parked)
+        self._suspension = Suspension(self._settings.max_keys, start.checkpoint.suspended)
         self._flow = self._make_flow()
         self._closed = start.checkpoint.finished
+
+    def _consider_suspension(self, now: Now) -> None:
+        """Pause, in place of blocking, when no more keys can be parked and everything fails alike."""
+        if not isinstance(self._flow, KeyFlow):
+            return
+        if self._suspension.now is None and self._suspension.is_convinced:
+            entry = self._flow.at_bound
+            if entry is not None and entry.failure is not None:
+                self._suspension.begin(entry.failure, now)
+        self._settlement.suspended = self._suspension.now
+
+    def _lift_suspension(self, now: Now) -> None:
+        if self._suspension.now is not None and isinstance(self._flow, KeyFlow):
+            self._suspension.lift()
+            self._flow.go_on(now)
 
     def _stop(self) -> None:
         if self._phase == "new":
@@ -390,9 +424,19 @@ class ShardMachine:
     def _flow_wake_ms(self, now: Now) -> int | None:
         if self._paused or self._is_held_back():
             return None
+        if self._suspension.now is not None:
+            if self._suspension.sampling or not self.unsettled:
+                return None
+            return max(self._suspension.ready_ms, self._breaker.ready_ms)
         if not self._breaker.is_open:
             return self._flow.wake_ms(now)
         if self._breaker.probing or not (self.unsettled or self._owes_final):
             return None
         ready_ms = self._breaker.ready_ms
         return ready_ms if ready_ms > now.monotonic_ms else self._flow.wake_ms(now)
+
+
+def first_line(error: str) -> str:
+    """As much of an error as a line of a status can take."""
+    line = error.strip().partition("\n")[0]
+    return line if len(line) <= 160 else f"{line[:157]}..."

@@ -8,6 +8,7 @@ first, so that a redrive goes on after a restart. A rate is kept by the clock of
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any, Final, Protocol
 
 from tailrace.deadletters.entry import (
@@ -95,6 +96,15 @@ class Request:
             "v": VERSION, "id": self.id, "handler": self.handler, "choice": self.choice.fields(), "rate": self.rate,
             "even_if_overtaken": self.even_if_overtaken, "drop": self.drop, "with_waiting": self.with_waiting,
         }  # fmt: skip
+
+
+def for_another_version(handler: str, fingerprint: str, code_version: str) -> Request:
+    """What another version of the code asks for, once: the changes that the one before it had failed at alike.
+
+    Shape:   the same arguments give the same request, so asking again before it was carried out asks for nothing more.
+    """
+    name = blake2b(f"{handler}/{fingerprint}/{code_version}".encode(), digest_size=8).hexdigest()
+    return Request(f"version-{name}", handler, Choice(fingerprint=fingerprint))
 
 
 def read_request(fields: Mapping[str, Any]) -> Request:

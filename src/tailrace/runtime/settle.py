@@ -6,7 +6,7 @@ is saved. Called by runtime/driver.py. Source: architecture §5.1.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
 from tailrace.deadletters.head import head_prefix, read_head
@@ -16,6 +16,7 @@ from tailrace.errors import LeaseLost, StateConflict
 from tailrace.leases.checkpoint import (
     EVERY_HASH,
     Range,
+    Reason,
     Window,
     checkpoint_key,
     checkpoint_write,
@@ -25,6 +26,7 @@ from tailrace.leases.checkpoint import (
     ledger_key,
     overlaps,
     read_checkpoint,
+    suspended_of,
     window_of,
 )  # fmt: skip
 from tailrace.leases.lease import Lease
@@ -36,6 +38,7 @@ from tailrace.mapping.commands import (
     SaveCheckpoint,
     Start,
 )  # fmt: skip
+from tailrace.mapping.suspension import Suspended
 from tailrace.mapping.window import WindowState
 from tailrace.ports import Shard, StateStore, StateWrite
 from tailrace.rows.kinds import CHECKPOINT
@@ -68,13 +71,16 @@ class Place:
         return ledger_key(self.app, self.mapping_id, self.stream_label, self.shard_id)
 
 
-async def load_start(state: StateStore, place: Place, shard: Shard) -> Start:
+async def load_start(state: StateStore, place: Place, shard: Shard, code_version: str = "") -> Start:
     """Everything that the machine begins with: the checkpoint, the parked keys of its hash range, the keys with dead letters.
 
-    The lease must be held before: what its last owner parks is fenced from then on, so nothing can be missing here.
+    The lease must be held before: what its last owner parks is fenced from then on, so nothing can be missing here. A pause of another
+    version of the code does not bind this one.
     Raises: StoreError.
     """
     checkpoint = await load_checkpoint(state, place, shard)
+    if await outdated_reason(state, place, code_version) is not None:
+        checkpoint = replace(checkpoint, suspended=None)
     rows = await state.query(head_prefix(place.app, place.mapping_id))
     heads = [read_head(place.app, place.mapping_id, row.fields) for row in rows]
     parked = [
@@ -90,6 +96,13 @@ async def load_start(state: StateStore, place: Place, shard: Shard) -> Start:
     )
 
 
+async def outdated_reason(state: StateStore, place: Place, code_version: str) -> Reason | None:
+    """Why another version of the mapping's code has paused by itself in this shard; None: none has. Raises: StoreError."""
+    row = await state.get(place.checkpoint_key)
+    reason = None if row is None else suspended_of(row.fields)
+    return None if reason is None or reason[3] == code_version else reason
+
+
 async def load_checkpoint(state: StateStore, place: Place, shard: Shard) -> Checkpoint:
     """Where the mapping stands. Raises: StoreError.
 
@@ -99,7 +112,9 @@ async def load_checkpoint(state: StateStore, place: Place, shard: Shard) -> Chec
     """
     row = await state.get(place.checkpoint_key)
     if row is not None:
-        return Checkpoint(*read_checkpoint(row.fields), _window(row.fields), created_of(row.fields))
+        return Checkpoint(
+            *read_checkpoint(row.fields), _window(row.fields), created_of(row.fields), _suspended(row.fields)
+        )
     whole = Checkpoint(shard.starting - 1, created_ms=shard.created_ms)
     if await _has_followed(state, place, shard.parent_id):
         return whole
@@ -115,6 +130,11 @@ def _window(fields: Mapping[str, Any]) -> WindowState | None:
         return None
     start_ms, end_ms, state = found
     return WindowState(start_ms, end_ms, None if state is None else state.encode())
+
+
+def _suspended(fields: Mapping[str, Any]) -> Suspended | None:
+    found = suspended_of(fields)
+    return None if found is None else Suspended(*found[:3])
 
 
 async def _has_followed(state: StateStore, place: Place, parent_id: str | None) -> bool:
@@ -136,6 +156,10 @@ async def _reached_before(state: StateStore, place: Place, shard: Shard) -> Chec
     ]
     before = [mark for mark in marks if mark.watermark < shard.starting]
     return max(before, key=lambda mark: mark.watermark, default=None)
+
+
+MOST_WORDS: Final = 500
+"""How much of a failure's words a checkpoint repeats."""
 
 
 class Announced(Protocol):
@@ -184,6 +208,7 @@ class Settler:
             self._place.checkpoint_key, self._lease.epoch, checkpoint.watermark, checkpoint.ranges,
             finished=checkpoint.finished, hashes=self._place.hashes, window=_kept(checkpoint.window),
             created_ms=checkpoint.created_ms,
+            suspended=_reason(checkpoint.suspended, self._code_version),
         )  # fmt: skip
         self._reached("checkpoint.begun")
         try:
@@ -223,6 +248,12 @@ class Settler:
                 else self._announced.rows(place, command.given_up, command.windows)
             ),
         ]
+
+
+def _reason(suspended: Suspended | None, code_version: str) -> Reason | None:
+    if suspended is None:
+        return None
+    return suspended.fingerprint, suspended.error[:MOST_WORDS], suspended.since_ms, code_version
 
 
 def _kept(window: WindowState | None) -> Window | None:

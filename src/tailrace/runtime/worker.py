@@ -5,7 +5,7 @@ item stay in order. One lease an app and shard, taken with a new epoch at each s
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -31,6 +31,7 @@ from tailrace.runtime.projector import Projector
 from tailrace.runtime.reading import SharedReads
 from tailrace.runtime.recursion import Guards
 from tailrace.runtime.redriver import Progress, Redriver, Request
+from tailrace.runtime.redrives import Redrives
 from tailrace.runtime.settle import Place, Settler, load_checkpoint, load_start
 from tailrace.runtime.tally import Tallies
 from tailrace.runtime.threads import MOST, Threads
@@ -116,16 +117,13 @@ class Worker:
         self.guards = Guards(app.name, state, clock, lambda each: self.set_paused(each, paused=True))
         """What stops a handler that calls itself."""
         self._has_begun = asyncio.Event()
-        self._group: asyncio.TaskGroup | None = None
-        self._redriving: dict[asyncio.Task[None], str] = {}
+        self._redrives = Redrives(state, lambda handler: self.sinks[handler].threads.used())
         self.courier: Courier | None = None
         """Tells on-failure destinations; set by whoever made the worker."""
         self.projector: Projector | None = None
         """Brings up the builds of projections; set by whoever made the worker."""
         self.windows: Sequence[Windows] = ()
         """The windows of each window handler; set by whoever made the worker."""
-        self.redriver: Redriver | None = None
-        """Puts dead letters back; set by whoever made the worker."""
         self.declared: Callable[[], None] | None = None
         """Told when the app declares something else; set by whoever made the worker."""
         self.withdrawn: Callable[[str], Awaitable[None]] | None = None
@@ -143,6 +141,16 @@ class Worker:
             )
             for (mapping_id, _), (driver, table) in self._drivers.items()
         ]  # fmt: skip
+
+    @property
+    def redriver(self) -> Redriver | None:
+        """Puts dead letters back; set by whoever made the worker."""
+        return self._redrives.redriver
+
+    @redriver.setter
+    def redriver(self, redriver: Redriver) -> None:
+        """Set by whoever made the worker."""
+        self._redrives.redriver = redriver
 
     @property
     def drivers(self) -> Sequence[Driver]:
@@ -189,27 +197,7 @@ class Worker:
 
     def redrive(self, request: Request, progress: Progress) -> asyncio.Task[None]:
         """Carry out a request beside everything else, once the worker has `begun`; `stop` ends it, and the next start goes on with it."""
-        assert self.redriver is not None
-        assert self._group is not None
-        redriver = self.redriver
-
-        async def carry_out() -> None:
-            try:
-                with self.sinks[request.handler].threads.used():
-                    await redriver.carry_out(request, progress)
-            except PortError as error:
-                progress.stopped = str(error)
-
-        task = self._group.create_task(carry_out(), name=f"redrive {request.id}")
-        self._redriving[task] = request.handler
-        task.add_done_callback(self._redriving.pop)
-        return task
-
-    async def _go_on_redriving(self, handlers: Container[str]) -> None:
-        if self.redriver is not None:
-            for request in await self.redriver.pending():
-                if request.handler in handlers:
-                    self.redrive(request, Progress())
+        return self._redrives.carry_out(request, progress)
 
     def set_paused(self, mapping_id: str, *, paused: bool) -> None:
         """Let a mapping start no further batch, or go on."""
@@ -259,7 +247,7 @@ class Worker:
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            self._group = tasks
+            self._redrives.group = tasks
             courier = self.courier
             telling = None if courier is None else tasks.create_task(courier.run(), name="courier")
             projector = self.projector
@@ -274,11 +262,10 @@ class Worker:
                 for table in self._tables:
                     await self._discover(table, tasks)
                 if not self._has_begun.is_set():
-                    await self._go_on_redriving(self.sinks)
+                    await self._redrives.go_on(self.sinks)
                     self._has_begun.set()
                 await self._look.wait()
-            for task in self._redriving:
-                task.cancel()
+            self._redrives.cancel()
             for driver, _ in self._drivers.values():
                 driver.stop()
             while self._drivers:
@@ -333,7 +320,7 @@ class Worker:
             self._declare(handler)
         if self.declared is not None:
             self.declared()
-        await self._go_on_redriving({each.id for each in added})
+        await self._redrives.go_on({each.id for each in added})
         self._look.set()
 
     def _declare(self, handler: Handler) -> None:
@@ -356,9 +343,7 @@ class Worker:
         """Drain one mapping; the others do not notice."""
         (table,) = [each for each in self._tables if each.runs(handler)]
         table.handlers = [each for each in table.handlers if each is not handler]
-        for task, mapping_id in list(self._redriving.items()):
-            if mapping_id == handler.id:
-                task.cancel()
+        self._redrives.cancel(handler.id)
         for driver in self._drivers_of(handler.id):
             driver.stop()
         while self._drivers_of(handler.id):
@@ -425,9 +410,10 @@ class Worker:
             return
         lease = await self.leases.of(stream, shard)
         place = replace(place, run=f"{shard.number:x}-{lease.epoch:x}-{self._clock.now().wall_ms:x}")
-        start = await load_start(self._state, place, shard)
-        announced = None if self.courier is None else self.courier.announced(handler.id)
         code = self.code_version(handler.id)
+        await self._redrives.renew(place, code, at_once=self._has_begun.is_set())
+        start = await load_start(self._state, place, shard, code)
+        announced = None if self.courier is None else self.courier.announced(handler.id)
         settler = Settler(self._state, place, lease, code, self._reached, announced)
         parker = Parker(self._state, place, lease, self._clock, code, self._reached)
         if not table.runs(handler):

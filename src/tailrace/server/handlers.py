@@ -9,8 +9,10 @@ from typing import Any
 
 from tailrace.engine.engine import Engine
 from tailrace.errors import TailraceError
-from tailrace.ports import StateWrite
-from tailrace.rows.kinds import MAPPING, words_of
+from tailrace.leases.checkpoint import resumed, suspended_of
+from tailrace.mapping.shard import first_line
+from tailrace.ports import StateRow, StateWrite
+from tailrace.rows.kinds import CHECKPOINT, MAPPING, words_of
 from tailrace.runtime.recursion import pause_key, pause_row, resuming
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.letters import kept
@@ -42,14 +44,30 @@ def named(subject: Subject, arguments: Arguments) -> MappingName:
 
 
 def is_paused(engine: Engine, app: str, handler: str) -> bool:
-    """Whether a handler was told to pause."""
-    return engine.state_get(pause_key(app, handler)) is not None
+    """Whether a handler was told to pause, or has paused by itself."""
+    return engine.state_get(pause_key(app, handler)) is not None or bool(suspended(engine, app, handler))
 
 
 def pause_reason(engine: Engine, app: str, handler: str) -> str | None:
     """Why a handler is paused when it was no person who paused it."""
     row = engine.state_get(pause_key(app, handler))
-    return None if row is None else row.get("reason")
+    if row is not None:
+        return row.get("reason")
+    reasons = [reason for each in suspended(engine, app, handler) if (reason := suspended_of(each.fields))]
+    if not reasons:
+        return None
+    _, error, _, version = min(reasons, key=lambda each: each[2])
+    of = f" (version {version} of its code)" if version else ""
+    return (
+        f"no more of its keys can be parked, and the last ones tried all failed alike{of}: {first_line(error)}. One change a minute is tried; "
+        "another version of its code goes on by itself and puts back what failed"
+    )
+
+
+def suspended(engine: Engine, app: str, handler: str) -> list[StateRow]:
+    """The checkpoints of a handler that has paused by itself."""
+    rows = engine.state_query(CHECKPOINT.prefix(app, handler))
+    return [row for row in rows if suspended_of(row.fields) is not None]
 
 
 @verb("pause", changes=True, works_offline=True)
@@ -68,8 +86,11 @@ async def _set_paused(subject: Subject, arguments: Arguments, *, paused: bool) -
     mapping = named(subject, arguments)
     key = pause_key(mapping.app, mapping.handler)
     before = subject.engine.state_get(key)
-    was = before is not None
+    by_itself = suspended(subject.engine, mapping.app, mapping.handler)
+    was = before is not None or bool(by_itself)
     writes = resuming(mapping.app, mapping.handler, before)
+    if subject.worker is None:  # a worker that runs saves it when its machines go on
+        writes += [StateWrite(row.key, resumed(row.fields)) for row in by_itself]
     if paused:  # why it was paused before stays known, or a resume would not let it go on
         writes = [StateWrite(key, before or pause_row(mapping.handler, subject.clock.now().wall_ms))]
     if not arguments.get("dry_run"):

@@ -48,6 +48,7 @@ from tailrace.mapping.commands import (
 )  # fmt: skip
 from tailrace.mapping.outcomes import Failure, FailureKind
 from tailrace.mapping.shard import ShardMachine
+from tailrace.mapping.suspension import Suspended
 from tailrace.rows.kinds import CHECKPOINT, LEDGER, PASSED
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
@@ -137,10 +138,14 @@ class Run:
         key = leases.lease_key("app", "label", shard.shard_id)
         lease, write = leases.take(key, self.rows.get(key), f"worker-{self._names}")
         self.rows.transact([write])
-        watermark, ranges, finished = rows.read_checkpoint(self.rows.get(CHECKPOINT.key(shard.shard_id)))
+        row = self.rows.get(CHECKPOINT.key(shard.shard_id))
+        reason = rows.suspended_of(row)
         checkpoint = Checkpoint(
-            watermark, ranges, finished, window_of(self.rows.get(CHECKPOINT.key(shard.shard_id)))
+            *rows.read_checkpoint(row),
+            window_of(row),
+            suspended=None if reason is None else Suspended(*reason[:3]),
         )
+        self.counts["fault suspended-at-start"] += reason is not None
         heads = tuple(
             ParkedHead(each.key, each.first, each.tail, each.count)
             for each in self.rows.heads()
@@ -371,6 +376,7 @@ class Run:
         checkpoint = rows.checkpoint_write(
             CHECKPOINT.key(shard_id), worker.lease.epoch, at.watermark, at.ranges, finished=at.finished,
             window=window_row(at.window),
+            suspended=None if at.suspended is None else (at.suspended.fingerprint, at.suspended.error, at.suspended.since_ms, ""),
         )  # fmt: skip
         try:
             self.rows.transact(

@@ -162,7 +162,7 @@ def _settings(random: Random) -> MappingSettings:
         "buffer_records": random.choice((1, 10, 50, 2_000)),
         "checkpoint_interval_ms": random.choice((0, 0, 100, 1_000)),
         "backoff": Backoff(base, random.choice((1.0, 2.0)), random.choice((1_000, 5_000))),
-        "breaker": random.choice((None, BreakerSettings(5, 3, 0.6, Backoff(200, 2.0, 2_000)), BreakerSettings())),
+        "breaker": random.choice((None, BreakerSettings(Backoff(200, 2.0, 2_000)), BreakerSettings())),
         "filters": random.choice(((), (), FILTERS)),
         "max_ranges": random.choice((1, 5, 4_096)),
     }  # fmt: skip

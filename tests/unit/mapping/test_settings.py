@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tailrace.errors import SettingsError
-from tailrace.mapping.settings import INFINITE, Backoff, BreakerSettings, MappingSettings
+from tailrace.mapping.settings import INFINITE, Backoff, MappingSettings
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"batch_size": 0}, "batch_size: 0 is not allowed; it is a whole number from 1 to 10000"),
@@ -42,8 +42,6 @@ def test_a_mapping_needs_a_name() -> None:
     [
         (lambda: Backoff(base_ms=-1), "backoff.base_ms: -1 is not allowed"),
         (lambda: Backoff(factor=0.5), "backoff.factor: 0.5 is not allowed; it is a number from 1 to 10"),
-        (lambda: BreakerSettings(window=5, minimum=6), "breaker.minimum: 6 is not allowed; it is a whole number from 1 to 5"),
-        (lambda: BreakerSettings(ratio=1.1), "breaker.ratio: 1.1 is not allowed; it is a number from 0.01 to 1"),
     ],
 )  # fmt: skip
 def test_a_wrong_part_is_refused_too(make: Any, text: str) -> None:

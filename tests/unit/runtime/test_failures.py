@@ -131,7 +131,7 @@ def test_an_outage_of_the_other_side_is_told_and_its_end(caplog: pytest.LogCaptu
         away[0] = False
         world.settle()
     lines = told(caplog)
-    assert "the sink is failing" in lines[-2]
+    assert "note cannot reach its other side (Unavailable: " in lines[-2]
     assert lines[-1].startswith("note goes on in shardId-")
     assert 3 <= len(lines) <= 8  # not one a probe
 

@@ -1,0 +1,70 @@
+"""The redrives that a worker carries out: those that somebody asks for, those that its last run had left, and those of another version of the code.
+
+Rules of this file: a redrive is a task beside everything else; a request is a row before it is a task, so that the next start goes on with it. What is
+put back, and how, is redriver.py's. Made by runtime/worker.py.
+"""
+
+import asyncio
+from collections.abc import Callable, Container
+from contextlib import AbstractContextManager
+
+from tailrace.errors import PortError
+from tailrace.ports import StateStore
+from tailrace.runtime.redriver import Progress, Redriver, Request, for_another_version
+from tailrace.runtime.settle import Place, outdated_reason
+
+
+class Redrives:
+    """The redrives of one worker. Shape: `redriver` and `group` are set by the worker's owner and its run; without them nothing is redriven. `threads_of` a
+    handler are those that its calls run in.
+    """
+
+    def __init__(
+        self, state: StateStore, threads_of: Callable[[str], AbstractContextManager[object]]
+    ) -> None:
+        self._state = state
+        self._threads_of = threads_of
+        self._tasks: dict[asyncio.Task[None], Request] = {}
+        self.redriver: Redriver | None = None
+        self.group: asyncio.TaskGroup | None = None
+
+    def carry_out(self, request: Request, progress: Progress) -> asyncio.Task[None]:
+        """Do what was asked, beside everything else."""
+        assert self.redriver is not None
+        assert self.group is not None
+        redriver = self.redriver
+
+        async def carry_out() -> None:
+            try:
+                with self._threads_of(request.handler):
+                    await redriver.carry_out(request, progress)
+            except PortError as error:
+                progress.stopped = str(error)
+
+        task = self.group.create_task(carry_out(), name=f"redrive {request.id}")
+        self._tasks[task] = request
+        task.add_done_callback(self._tasks.pop)
+        return task
+
+    async def go_on(self, handlers: Container[str]) -> None:
+        """Carry out what was asked of these handlers and is not done. Raises: StoreError."""
+        if self.redriver is not None:
+            going_on = {request.id for request in self._tasks.values()}
+            for request in await self.redriver.pending():
+                if request.handler in handlers and request.id not in going_on:
+                    self.carry_out(request, Progress())
+
+    async def renew(self, place: Place, code_version: str, *, at_once: bool) -> None:
+        """When another version of the code has paused by itself here, ask once for what it failed at. Raises: StoreError."""
+        reason = await outdated_reason(self._state, place, code_version)
+        if reason is None or self.redriver is None:
+            return
+        await self.redriver.note(for_another_version(place.mapping_id, reason[0], code_version))
+        if at_once:
+            await self.go_on({place.mapping_id})
+
+    def cancel(self, handler: str | None = None) -> None:
+        """End them, of one handler or of all; the next start goes on with them."""
+        for task, request in list(self._tasks.items()):
+            if handler in (None, request.handler):
+                task.cancel()

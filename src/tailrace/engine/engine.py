@@ -21,7 +21,7 @@ from tailrace.engine.index_query import query_index, scan_index
 from tailrace.engine.indexing import Indexing, check_operation
 from tailrace.engine.lifecycle import Lifecycle
 from tailrace.engine.lineage import Lineage
-from tailrace.engine.query import ItemPage, QueryRequest, ScanRequest
+from tailrace.engine.paging import ItemPage, Paging, QueryRequest, ScanRequest
 from tailrace.engine.requests import Requests
 from tailrace.engine.resources import Resources, check_tags
 from tailrace.engine.sequences import Sequences
@@ -31,7 +31,7 @@ from tailrace.engine.streams import RecordsPage, StreamReader
 from tailrace.engine.time_to_live import TimeToLive
 from tailrace.engine.transact import KeyOf, Place, Transactions, read_all
 from tailrace.engine.trimming import Trimming, created_ms
-from tailrace.errors import SettingsError, validation_error
+from tailrace.errors import ApiError, SettingsError, validation_error
 from tailrace.ports import (
     Clock,
     ItemWrite,
@@ -226,17 +226,36 @@ class Engine:
 
     def query(self, request: QueryRequest) -> ItemPage:
         """One page of a Query. Raises: ApiError. Source: semantics §6.6."""
-        table = self._lifecycle.readable(request.table)
-        if request.index is not None:
-            return query_index(self._committer, table.schema, self._index(table, request.index), request)
-        return querying.query(self._committer, table.schema, request)
+        return self.open(request).whole()
 
     def scan(self, request: ScanRequest) -> ItemPage:
         """One page of a Scan. Raises: ApiError. Source: semantics §6.6."""
+        return self.open(request).whole()
+
+    def open(self, request: QueryRequest | ScanRequest) -> Paging:
+        """One page of a Query or a Scan, to be read whole or in slices. Raises: ApiError. Source: semantics §6.6."""
         table = self._lifecycle.readable(request.table)
+        committer, schema = self._committer, table.schema
         if request.index is not None:
-            return scan_index(self._committer, table.schema, self._index(table, request.index), request)
-        return querying.scan(self._committer, table.schema, request)
+            index = self._index(table, request.index)
+            if isinstance(request, QueryRequest):
+                paging = query_index(committer, schema, index, request)
+            else:
+                paging = scan_index(committer, schema, index, request)
+        elif isinstance(request, QueryRequest):
+            paging = querying.query(committer, schema, request)
+        else:
+            paging = querying.scan(committer, schema, request)
+        paging.still_there = lambda: self._require_same(request, schema)
+        return paging
+
+    def _require_same(self, request: QueryRequest | ScanRequest, schema: TableSchema) -> None:
+        """Require that the table, and the index, are those that a page was begun on. Raises: ApiError."""
+        table = self._lifecycle.readable(request.table)
+        if table.schema.number != schema.number:
+            raise ApiError("ResourceNotFoundException", "Requested resource not found")
+        if request.index is not None:
+            self._index(table, request.index)
 
     # ---- indexes -----------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from tailrace.engine.committer import Committer
 from tailrace.engine.query import (
     WRONG_START,
-    ItemPage,
+    Paging,
     QueryRequest,
     Range,
     Reading,
@@ -17,7 +17,6 @@ from tailrace.engine.query import (
     check_filter,
     check_segment,
     following_prefix,
-    read_page,
     segment_range,
     wrong_type,
 )
@@ -36,7 +35,7 @@ from tailrace.values.order import ordered_bytes, terminated
 from tailrace.values.types import AttributeValue, Item
 
 
-def query_index(committer: Committer, schema: TableSchema, index: Index, request: QueryRequest) -> ItemPage:
+def query_index(committer: Committer, schema: TableSchema, index: Index, request: QueryRequest) -> Paging:
     """One page of one partition of an index. Raises: ApiError."""
     rows = index_range(index, request.condition)
     if request.filter is not None:
@@ -44,10 +43,10 @@ def query_index(committer: Committer, schema: TableSchema, index: Index, request
     if request.start is not None:
         rows = _after_start(index, request, rows)
     reading = Reading(committer, index.number, rows, request.limit, reverse=not request.forward)
-    return read_page(index.start_names, reading, request, _fetch(committer, schema, request))
+    return Paging(index.start_names, reading, request, _fetch(committer, schema, request))
 
 
-def scan_index(committer: Committer, schema: TableSchema, index: Index, request: ScanRequest) -> ItemPage:
+def scan_index(committer: Committer, schema: TableSchema, index: Index, request: ScanRequest) -> Paging:
     """One page of a whole index, or of one segment of it. Raises: ApiError."""
     rows = segment_range(request.segment)
     if request.start is not None:
@@ -55,7 +54,7 @@ def scan_index(committer: Committer, schema: TableSchema, index: Index, request:
         check_segment(request.segment, rows, start)
         rows = Range(start + b"\0", rows.last)
     reading = Reading(committer, index.number, rows, request.limit, reverse=False)
-    return read_page(index.start_names, reading, request, _fetch(committer, schema, request))
+    return Paging(index.start_names, reading, request, _fetch(committer, schema, request))
 
 
 def _fetch(committer: Committer, schema: TableSchema, request: QueryRequest | ScanRequest) -> "Fetch | None":

@@ -37,6 +37,7 @@ from tailrace.expressions.nodes import (
     ParsedCondition,
     Path,
     Value,
+    operators_of,
     paths_of,
 )
 from tailrace.expressions.operands import Reader, Values, kind_of, reader
@@ -57,6 +58,8 @@ class Prepared:
     test: Test
     literals: tuple[Literal, ...]
     is_doubtful: bool
+    operators: int = 0
+    """How many there are to judge."""
 
 
 class Condition(msgspec.Struct, frozen=True, gc=False):
@@ -96,7 +99,9 @@ def condition_of(node: Node, values: Mapping[str, AttributeValue], member: str) 
     """A condition that no text stands for. Its operands are checked already."""
     names = frozenset(str(path.parts[0]) for path in paths_of(node))
     return Condition(
-        Prepared(ParsedCondition(node, (), (), (), names), _test(node), (), False), values, member
+        Prepared(ParsedCondition(node, (), (), (), names), test_of(node), (), False, operators_of(node)),
+        values,
+        member,
     )
 
 
@@ -127,7 +132,8 @@ def _prepared(text: str, kind: str, names: Names = ()) -> Prepared:
     except ApiError:  # it is raised again by `bind`, in its place among what depends on the values
         return Prepared(parsed, _never, (), True)
     found = tuple(literal for leaf in parsed.leaves for literal in literals(leaf))
-    return Prepared(parsed, _test(parsed.node), found, any(map(is_delicate, parsed.leaves)))
+    is_doubtful = any(map(is_delicate, parsed.leaves))
+    return Prepared(parsed, test_of(parsed.node), found, is_doubtful, operators_of(parsed.node))
 
 
 def _never(item: Item, values: Values) -> Never:
@@ -152,7 +158,8 @@ def _refuse(text: str, placeholders: Placeholders, kind: str) -> Never:
 # ---- from nodes to functions -------------------------------------------------------------------------------------------
 
 
-def _test(node: Node) -> Test:
+def test_of(node: Node) -> Test:
+    """The function that judges an item by a node."""
     match node:
         case Compare("=", left, right):
             return _equal(reader(left), reader(right))
@@ -161,11 +168,11 @@ def _test(node: Node) -> Test:
         case Compare(sign, left, right):
             return _ordered(RELATIONS[sign], reader(left), reader(right))
         case And(conditions):
-            return _all(tuple(map(_test, conditions)))
+            return _all(tuple(map(test_of, conditions)))
         case Or(conditions):
-            return _any(tuple(map(_test, conditions)))
+            return _any(tuple(map(test_of, conditions)))
         case Not(condition):
-            return _not(_test(condition))
+            return _not(test_of(condition))
         case Between(operand, low, high):
             value = reader(operand)
             return _all(

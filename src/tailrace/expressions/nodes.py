@@ -175,3 +175,22 @@ def paths_of(node: Node | Operand) -> Iterator[Path]:
             inner = operands_of(node)
     for each in inner:
         yield from paths_of(each)
+
+
+def operators_of(node: Node) -> int:
+    """How many operators there are to judge.
+
+    >>> operators_of(Not(In(Path(("a",)), (Value(":a"), Value(":b")))))
+    2
+    """
+    match node:
+        case And(conditions) | Or(conditions):
+            return sum(map(operators_of, conditions))
+        case Not(condition):
+            return operators_of(condition)
+        case In(_, options):
+            return len(options)
+        case Between():
+            return 2
+        case _:
+            return 1

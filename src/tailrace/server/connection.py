@@ -6,55 +6,46 @@ server's `tick`, looked at by its sweep. Made by `server.http`.
 """
 
 import asyncio
-import logging
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import httptools
 
+from tailrace.engine.slices import Slices
 from tailrace.errors import ApiError
-from tailrace.server.encoding import LEAST, TooLargeInside, accepted, decoded, encoded
+from tailrace.server.dispatch import Reply
+from tailrace.server.encoding import (
+    BYTES_WRITTEN,
+    LEAST,
+    TooLargeInside,
+    accepted,
+    decoded,
+    encoded,
+    encoding,
+)
+from tailrace.server.others import INTERNAL_ERROR, not_found, other_answer
 from tailrace.server.wire import (
     BUSY,
     CONTENT_TYPES,
     JSON_1_0,
     JSON_PLAIN,
-    NOT_FOUND_BODY,
     TOO_LARGE,
+    Request,
     answer_bytes,
     content_type,
     error_body,
-    internal_server_error,
     success_bytes,
 )
 
 if TYPE_CHECKING:
     from tailrace.server.http import HttpServer
 
-_log = logging.getLogger("tailrace.server")
-
 REST: Final = (b"/2015-03-31/", b"/2017-03-31/")
 IDENTITY: Final = b"identity"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-INTERNAL_ERROR: Final = error_body(internal_server_error())
 REFUSALS: Final = {413: TOO_LARGE, 503: BUSY}
 RETRY: Final = b"Retry-After: 1\r\n"
-TEXT: Final = b"text/plain; charset=utf-8"
-ALLOWED: Final = (
-    b"Access-Control-Allow-Methods: POST, GET, OPTIONS\r\nAccess-Control-Max-Age: 172800\r\n"
-    b"Access-Control-Allow-Headers: authorization, content-type, x-amz-date, x-amz-security-token, x-amz-target, "
-    b"x-amz-content-sha256, x-amz-user-agent, amz-sdk-invocation-id, amz-sdk-request\r\n"
-)
-
-
-class Request(NamedTuple):
-    """One request, whole."""
-
-    method: bytes
-    url: bytes
-    headers: dict[bytes, bytes]
-    body: bytes
-    keep: bool
 
 
 class Connection(asyncio.Protocol):
@@ -83,6 +74,7 @@ class Connection(asyncio.Protocol):
         self._answers_size = 0
         self._in_flight = 0
         self._backlog: deque[Request] = deque()
+        self._answering: asyncio.Task[None] | None = None
         self._is_asking = False  # an answer is made beside the loop's turn: what comes after it waits
         self._is_paused = False  # the client does not read
         self._is_last = False  # nothing more is taken from the wire
@@ -105,6 +97,8 @@ class Connection(asyncio.Protocol):
         self._headers = {}
         self._parser = None
         self._hold(0)
+        if self._answering is not None:
+            self._answering.cancel()
         self._server.forget(self)
 
     def data_received(self, data: bytes) -> None:
@@ -265,21 +259,25 @@ class Connection(asyncio.Protocol):
         path, _, query = url.partition(b"?")
         if method != b"POST" or path != b"/":
             if server.rest is not None and path.startswith(REST):
-                self._ask_beside(request, extra)
+                self._begin(self._ask_rest(request, extra))
                 return
-            self._queue(self._other(request, path, extra))
+            self._queue(other_answer(server, request, path, extra))
             return
         given = headers.get(b"content-type", b"")
         kind = given if given in CONTENT_TYPES else content_type(headers)
         if kind is None:
             if body:
-                self._queue(self._not_found(extra, closing=not keep))
+                self._queue(not_found(server, extra, closing=not keep))
                 return
             kind = JSON_PLAIN
         if b"content-encoding" in headers or headers.get(b"accept-encoding", IDENTITY) != IDENTITY:
             self._handle_encoded(request, query, kind, extra)
             return
-        status, answer = server.dispatcher.execute(headers, query, body)
+        found = server.dispatcher.execute(headers, query, body)
+        if type(found) is not Reply:
+            self._answering = self._begin(self._answer_slowly(request, kind, extra, found))
+            return
+        status, answer = found
         if status == 200 and keep and kind is given and given == JSON_1_0 and not extra:
             self._queue(success_bytes(server.ids.next(), answer))
             return
@@ -292,75 +290,76 @@ class Connection(asyncio.Protocol):
     def _handle_encoded(self, request: Request, query: bytes, kind: bytes, extra: bytes) -> None:
         """A request whose body is compressed, or that takes a compressed answer."""
         server, headers = self._server, request.headers
+        found: Reply | Slices[Reply]
         try:
             body = decoded(
                 request.body, headers.get(b"content-encoding", IDENTITY), server.settings.body_bytes
             )
         except TooLargeInside:
-            status, answer = 413, error_body(TOO_LARGE)
+            found = Reply(413, error_body(TOO_LARGE))
         except ApiError as error:
-            status, answer = error.status, error_body(error)
+            found = Reply(error.status, error_body(error))
         else:
-            status, answer = server.dispatcher.execute(headers, query, body)
-        name = accepted(headers.get(b"accept-encoding", IDENTITY)) if len(answer) >= LEAST else None
-        if name is not None:
-            answer = encoded(answer, name)
-            extra += b"Content-Encoding: %b\r\n" % name
+            found = server.dispatcher.execute(headers, query, body)
+        if isinstance(found, Reply) and len(found.body) <= BYTES_WRITTEN:
+            name = self._accepted(request, found)
+            if name is not None:
+                found = Reply(found.status, encoded(found.body, name))
+                extra += b"Content-Encoding: %b\r\n" % name
+            self._reply(request, kind, extra, found)
+        else:
+            self._answering = self._begin(self._answer_slowly(request, kind, extra, found))
+
+    def _accepted(self, request: Request, reply: Reply) -> bytes | None:
+        """The encoding that an answer is given in, if any."""
+        if len(reply.body) < LEAST:
+            return None
+        return accepted(request.headers.get(b"accept-encoding", IDENTITY))
+
+    def _reply(self, request: Request, kind: bytes, extra: bytes, reply: Reply) -> None:
         self._queue(
             answer_bytes(
-                status, answer, request_id=server.ids.next(), kind=kind, extra=extra, closing=not request.keep
-            )
-        )
-
-    def _other(self, request: Request, path: bytes, extra: bytes) -> bytes:
-        """GET /, the extra routes, CORS preflight; everything else is unknown."""
-        closing = not request.keep
-        if request.method == b"GET":
-            if path == b"/":
-                return answer_bytes(
-                    200, self._server.health, request_id=self._server.ids.next(), kind=TEXT, extra=extra, closing=closing
-                )  # fmt: skip
-            route = self._server.routes.get(path.decode("latin-1"))
-            if route is not None:
-                try:
-                    status, kind, body = route()
-                except Exception:  # a fault of a view must not end the connection
-                    _log.exception("%s failed", path.decode("latin-1"))
-                    return answer_bytes(500, INTERNAL_ERROR, closing=closing)
-                return answer_bytes(status, body, kind=kind.encode("latin-1"), extra=extra, closing=closing)
-        if request.method == b"OPTIONS" and extra:
-            return answer_bytes(200, b"", kind=b"", extra=extra + ALLOWED, closing=closing)
-        return self._not_found(extra, closing=closing, without_body=request.method == b"HEAD")
-
-    def _not_found(self, extra: bytes, *, closing: bool, without_body: bool = False) -> bytes:
-        """AWS's answer to what is no operation at all."""
-        return answer_bytes(
-            404, NOT_FOUND_BODY, request_id=self._server.ids.next(), kind=b"", extra=extra, closing=closing,
-            without_body=without_body,
-        )  # fmt: skip
-
-    def _ask_beside(self, request: Request, extra: bytes) -> None:
-        """Let a coroutine answer; what this client sends meanwhile waits, so that answers keep their order."""
-        self._is_asking = True
-        self._pause_reading()
-        task = self._server.loop.create_task(self._answer_beside(request, extra))
-        self._server.asked.add(task)
-        task.add_done_callback(self._server.asked.discard)
-
-    async def _answer_beside(self, request: Request, extra: bytes) -> None:
-        assert self._server.rest is not None
-        told = await self._server.rest(request.method, request.url, request.headers, request.body)
-        self._is_asking = False
-        self._touched = self._server.tick
-        if self._transport.is_closing():
-            return
-        self._queue(
-            answer_bytes(
-                told.status, told.body, request_id=self._server.ids.next(), kind=JSON_PLAIN, extra=extra + told.lines(),
+                reply.status, reply.body, request_id=self._server.ids.next(), kind=kind, extra=extra,
                 closing=not request.keep,
             )
         )  # fmt: skip
-        self._work_backlog()
+
+    async def _answer_slowly(
+        self, request: Request, kind: bytes, extra: bytes, found: Reply | Slices[Reply]
+    ) -> None:
+        """Answer in slices: the rest of the work, then the compression of what it comes to."""
+        slicing = self._server.slicing
+        reply = found if isinstance(found, Reply) else await slicing.run(found)
+        name = self._accepted(request, reply)
+        if name is not None:
+            reply = Reply(reply.status, await slicing.run(encoding(reply.body, name)))
+            extra += b"Content-Encoding: %b\r\n" % name
+        self._reply(request, kind, extra, reply)
+
+    def _begin(self, answering: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Let a coroutine answer; what this client sends meanwhile waits, so that answers keep their order."""
+        self._is_asking = True
+        self._pause_reading()
+        self._server.turns.flush_soon()
+        task = self._server.loop.create_task(self._answer_beside(answering))
+        self._server.asked.add(task)
+        task.add_done_callback(self._server.asked.discard)
+        return task
+
+    async def _answer_beside(self, answering: Coroutine[Any, Any, None]) -> None:
+        try:
+            await answering
+        finally:
+            self._is_asking = False
+            self._touched = self._server.tick
+        if not self._transport.is_closing():
+            self._work_backlog()
+
+    async def _ask_rest(self, request: Request, extra: bytes) -> None:
+        """Let the routes of Lambda's API answer. Once asked, they do what they were asked for, whoever still listens."""
+        assert self._server.rest is not None
+        told = await self._server.rest(request.method, request.url, request.headers, request.body)
+        self._reply(request, JSON_PLAIN, extra + told.lines(), Reply(told.status, told.body))
 
     def _refuse(self, status: int) -> None:
         """Answer once more, then take nothing more from this client."""

@@ -5,13 +5,15 @@ What is not an `ApiError` is logged here, once, and answered 500. Called by `ser
 """
 
 import logging
+from collections.abc import Generator
 from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
+from tailrace.engine.slices import Slices
 from tailrace.errors import CORAL, ApiError
-from tailrace.server.registry import find_operations
-from tailrace.server.wire import Headers, error_body, internal_server_error, read_call
+from tailrace.server.registry import Operation, find_operations
+from tailrace.server.wire import Headers, Payload, error_body, internal_server_error, read_call
 from tailrace.streams.ancestry import TRACE_HEADER, ancestry_of
 from tailrace.telemetry import PointReached, pass_by
 
@@ -40,8 +42,11 @@ class Dispatcher:
         self._reached = reached
         self._operations = find_operations()
 
-    def execute(self, headers: Headers, query: bytes, body: bytes) -> Reply:
-        """Do what a POST asks for. Never raises; what it wrote is in the engine's pending group."""
+    def execute(self, headers: Headers, query: bytes, body: bytes) -> Reply | Slices[Reply]:
+        """Do what a POST asks for. Never raises; what it wrote is in the engine's pending group.
+
+        Returns: the answer, or the work to it when its first slice was not all. What a slice wrote is in the group, too.
+        """
         name = "-"
         try:
             operation, payload = read_call(headers, query, body, self._operations)
@@ -58,22 +63,66 @@ class Dispatcher:
                 if error.code == "ValidationException":
                     operation.check_types(payload)  # a wrong type anywhere is said before any wrong value
                 raise
+            if isinstance(result, Generator):
+                return _begun(self._slices(operation, payload, trace, result))
             answer = result if type(result) is bytes else orjson.dumps(result)
-        except ApiError as error:
-            self.count(name, str(error.status))
-            return Reply(error.status, error_body(error))
-        except RecursionError:
-            # Only input can nest this deep: the walks over it are the only recursion there is.
-            self.count(name, "400")
-            return Reply(400, error_body(ApiError("SerializationException", None, prefix=CORAL)))
-        except Exception:  # a fault in one operation must not take the connection of others with it
-            _log.exception("%s failed", name)
-            self.count(name, "500")
-            return Reply(500, error_body(internal_server_error()))
+        except Exception as error:  # a fault in one operation must not take the connection of others with it
+            return self._refused(name, error)
         self.count(name, "200")
         return Reply(200, answer)
+
+    def _slices(
+        self, operation: Operation, payload: Payload, trace: bytes | None, work: Slices[bytes]
+    ) -> Slices[Reply]:
+        """The rest of an operation. Never raises. A commit that failed took with it what earlier slices wrote."""
+        name, committer = operation.name, self._engine.committer
+        failures = committer.failures
+        ancestry = "" if trace is None else ancestry_of(trace)
+        try:
+            while committer.failures == failures:
+                try:
+                    with self._engine.caused_by(ancestry):
+                        next(work)
+                except StopIteration as end:
+                    self.count(name, "200")
+                    return Reply(200, end.value)
+                except ApiError as error:
+                    if error.code == "ValidationException":
+                        operation.check_types(payload)
+                    raise
+                yield
+        except Exception as error:  # as in `execute`
+            return self._refused(name, error)
+        finally:
+            work.close()
+        self.count(name, "500")
+        return Reply(500, error_body(internal_server_error()))
+
+    def _refused(self, name: str, error: Exception) -> Reply:
+        """An error in AWS's words; what is no error of AWS is logged."""
+        match error:
+            case ApiError():
+                told = error
+            case RecursionError():
+                # Only input can nest this deep: the walks over it are the only recursion there is.
+                told = ApiError("SerializationException", None, prefix=CORAL)
+            case _:
+                _log.error("%s failed", name, exc_info=error)
+                told = internal_server_error()
+        self.count(name, str(told.status))
+        return Reply(told.status, error_body(told))
 
     def count(self, name: str, status: str) -> None:
         """One more answer."""
         key = (name, status)
         self.requests[key] = self.requests.get(key, 0) + 1
+
+
+def _begun(work: Slices[Reply]) -> Reply | Slices[Reply]:
+    """The first slice is done at once: mostly it is all."""
+    try:
+        next(work)
+    except StopIteration as end:
+        reply: Reply = end.value
+        return reply
+    return work

@@ -7,6 +7,7 @@ the few requests that ask for it.
 import zlib
 from typing import Final
 
+from tailrace.engine.slices import Slices, at_once
 from tailrace.errors import CORAL, ApiError
 
 LEAST: Final = 1_024
@@ -16,6 +17,8 @@ GZIP: Final = 16 + zlib.MAX_WBITS
 ENCODINGS: Final = {b"gzip": GZIP, b"deflate": zlib.MAX_WBITS}
 MOST_ENCODINGS: Final = 3
 """A request encoded more often is refused before it is looked at."""
+BYTES_WRITTEN: Final = 131_072
+"""How much is compressed before a rest."""
 
 
 class TooLargeInside(Exception):
@@ -82,5 +85,15 @@ def accepted(header: bytes) -> bytes | None:
 
 def encoded(body: bytes, name: bytes) -> bytes:
     """An answer's body in one of our encodings."""
+    return at_once(encoding(body, name))
+
+
+def encoding(body: bytes, name: bytes) -> Slices[bytes]:
+    """The same in slices."""
     writer = zlib.compressobj(LEVEL, wbits=ENCODINGS[name])
-    return writer.compress(body) + writer.flush()
+    written = [writer.compress(body[:BYTES_WRITTEN])]
+    for start in range(BYTES_WRITTEN, len(body), BYTES_WRITTEN):
+        yield
+        written.append(writer.compress(body[start : start + BYTES_WRITTEN]))
+    written.append(writer.flush())
+    return b"".join(written)

@@ -13,6 +13,7 @@ from tailrace.errors import CORAL, ApiError
 from tailrace.server.connection import Connection
 from tailrace.server.dispatch import Dispatcher
 from tailrace.server.hosts import ANY, host_name, is_allowed
+from tailrace.server.slicing import Slicing
 from tailrace.server.turns import Turns
 from tailrace.server.wire import BODY_LIMIT, RequestIds, answer_bytes, error_body
 from tailrace.telemetry import PointReached, pass_by
@@ -76,6 +77,7 @@ class HttpServer:
 
     loop: asyncio.AbstractEventLoop
     turns: Turns
+    slicing: Slicing
 
     def __init__(
         self,
@@ -112,6 +114,7 @@ class HttpServer:
         self.turns = Turns(
             self._engine, self.loop, in_thread=self.settings.sync == "full", reached=self._reached
         )
+        self.slicing = Slicing(self.loop, self.turns.flush_soon)
         self._empty = asyncio.Event()
         self._empty.set()
         self._server = await self.loop.create_server(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from zlib import crc32
 
+from tailrace.engine.slices import at_once
 from tailrace.errors import StoreError
 from tailrace.runtime.causing import CAUSE, NO_REQUEST
 from tailrace.server.dispatch import Dispatcher, Reply
@@ -59,7 +60,8 @@ class InProcess:
         if len(body) > BODY_LIMIT:
             reply = Reply(TOO_LARGE.status, error_body(TOO_LARGE))
         else:
-            reply = self._flushed(self._dispatcher.execute(given, query.encode("latin-1"), body))
+            found = self._dispatcher.execute(given, query.encode("latin-1"), body)
+            reply = self._flushed(found if isinstance(found, Reply) else at_once(found))
         self._reached("answer.sent")
         return self._answer(reply.status, reply.body, kind or JSON_PLAIN)
 

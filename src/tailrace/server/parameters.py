@@ -11,7 +11,8 @@ from typing import Any, Final
 import orjson
 
 from tailrace.engine.engine import Engine
-from tailrace.engine.query import ItemPage
+from tailrace.engine.paging import ItemPage, Paging
+from tailrace.engine.slices import Slices
 from tailrace.errors import ApiError, validation_error
 from tailrace.expressions.condition import Condition, parse_condition
 from tailrace.expressions.legacy import read_attributes_to_get
@@ -237,6 +238,21 @@ def counts_only(payload: Payload, verb: str) -> bool:
         what = "only the Count" if select == "COUNT" else str(select)
         raise validation_error(f"Cannot specify the {projecting[0]} when choosing to get {what}")
     return bool(select == "COUNT")
+
+
+def page_answer(
+    payload: Payload, paging: Paging, counts: bool, index: Index | None = None
+) -> bytes | Slices[bytes]:
+    """The answer of Query and Scan; in slices, unless one small read tells it all. Raises: ApiError."""
+    page = paging.few()
+    return (
+        _paged(payload, paging, counts, index) if page is None else page_bytes(payload, page, counts, index)
+    )
+
+
+def _paged(payload: Payload, paging: Paging, counts: bool, index: Index | None) -> Slices[bytes]:
+    page = yield from paging.slices()
+    return page_bytes(payload, page, counts, index)
 
 
 def page_bytes(payload: Payload, page: ItemPage, counts: bool, index: Index | None = None) -> bytes:

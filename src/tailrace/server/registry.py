@@ -17,9 +17,10 @@ from tailrace.server.wire import Payload
 
 if TYPE_CHECKING:
     from tailrace.engine.engine import Engine
+    from tailrace.engine.slices import Slices
 
-Result: TypeAlias = "Mapping[str, Any] | bytes"
-"""What an operation answers: members, or the JSON itself where stored bytes are spliced."""
+Result: TypeAlias = "Mapping[str, Any] | bytes | Slices[bytes]"
+"""What an operation answers: members, or the JSON itself where stored bytes are spliced, or the work to it in slices."""
 Function: TypeAlias = "Callable[[Engine, Payload], Result]"
 
 DYNAMODB: Final = "DynamoDB_20120810"

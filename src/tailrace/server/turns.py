@@ -54,6 +54,7 @@ class Turns:
         self._writer = ThreadPoolExecutor(1, "tailrace-writer") if in_thread else None
         self._waiting: list[Answering] = []
         self._failures = 0
+        self._is_asked = False  # a commit is asked for that nobody's answer waits for
         self._held_since: float | None = None
         self._told_at = -TELL_EVERY_S
         self._untold = 0
@@ -66,6 +67,13 @@ class Turns:
             if self._flight is None:
                 self._loop.call_soon(self._flush)
         self._waiting.append(connection)
+
+    def flush_soon(self) -> None:
+        """Commit at the end of the turn what was written, although nobody waits for an answer yet."""
+        if self._committer.is_dirty and not self._waiting and not self._is_asked:
+            self._is_asked = True
+            if self._flight is None:
+                self._loop.call_soon(self._flush)
 
     async def settle(self) -> None:
         """Return when nothing waits and nothing is in flight."""
@@ -86,6 +94,7 @@ class Turns:
             self._loop.call_later(LOOK_AGAIN_S, self._flush)
             return
         waiting, self._waiting = self._waiting, []
+        self._is_asked = False
         if self._writer is None:
             self._commit()
             self._send([(connection, connection.take()) for connection in waiting], self._failures)
@@ -131,7 +140,7 @@ class Turns:
         else:
             self._note_success()
         self._send(group, before)
-        if self._waiting:
+        if self._waiting or self._is_asked:
             self._flush()
 
     def _note_success(self) -> None:

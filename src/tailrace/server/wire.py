@@ -43,6 +43,16 @@ REASONS: Final = {
 }  # fmt: skip
 
 
+class Request(NamedTuple):
+    """One request, whole."""
+
+    method: bytes
+    url: bytes
+    headers: dict[bytes, bytes]
+    body: bytes
+    keep: bool
+
+
 class Answer(NamedTuple):
     """One answer as a client sees it."""
 

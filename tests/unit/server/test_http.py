@@ -424,6 +424,30 @@ def test_a_failed_commit_fails_every_answer_of_its_turn(sync: str, caplog: pytes
 
 
 @pytest.mark.parametrize("sync", ["normal", "full"])
+def test_a_commit_that_fails_between_two_slices_fails_the_answer(sync: str) -> None:
+    store = FailingStore()
+    with serving(HttpSettings(sync=sync), store=store) as served, served.connect() as client:  # type: ignore[arg-type]
+        assert client.ask(CREATE)[0] == 200
+        store.is_failing = True
+        puts = [
+            {"PutRequest": {"Item": {"pk": {"S": str(number)}, "a": {"S": "x" * 9_000}}}}
+            for number in range(25)
+        ]
+        status, _, body = client.ask(request("BatchWriteItem", {"RequestItems": {"things": puts}}))
+        assert (status, json.loads(body)["__type"]) == (
+            500,
+            "com.amazonaws.dynamodb.v20120810#InternalServerError",
+        )
+        store.is_failing = False
+        for number in (0, 12, 24):
+            assert client.ask(get(str(number)))[2] == b"{}"
+        assert client.ask(request("BatchWriteItem", {"RequestItems": {"things": puts}}))[0] == 200
+        assert served.server.slicing.slices > 5
+        for number in (0, 12, 24):
+            assert len(client.ask(get(str(number)))[2]) > 9_000
+
+
+@pytest.mark.parametrize("sync", ["normal", "full"])
 def test_requests_of_one_turn_share_a_commit(sync: str) -> None:
     store = FailingStore()
     with serving(HttpSettings(sync=sync), store=store) as served, served.connect() as client:  # type: ignore[arg-type]

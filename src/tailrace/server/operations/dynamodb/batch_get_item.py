@@ -12,11 +12,12 @@ from typing import Any, Final
 import orjson
 
 from tailrace.engine.engine import Engine
+from tailrace.engine.slices import Effort, Slices
 from tailrace.errors import validation_error
 from tailrace.expressions.projection import Projection
 from tailrace.server.capacity import Cost, consumed_each, data_bytes, is_wanted, read_units
 from tailrace.server.parameters import EXPRESSION, read_placeholders, read_projection
-from tailrace.server.registry import DYNAMODB, Result, operation
+from tailrace.server.registry import DYNAMODB, operation
 from tailrace.server.shapes import (
     ATTRIBUTE_LIST,
     NAMES,
@@ -50,14 +51,14 @@ INPUT: Final = Input(
 
 
 @operation(DYNAMODB, "BatchGetItem", INPUT)
-def batch_get_item(engine: Engine, payload: Payload) -> Result:
+def batch_get_item(engine: Engine, payload: Payload) -> Slices[bytes]:
     """Read many items. Raises: ApiError."""
     requests: dict[str, dict[str, Any]] = payload["RequestItems"]
     wanted = {table: _read_request(one) for table, one in requests.items()}
     if sum(len(keys) for keys, _ in wanted.values()) > MOST_KEYS:
         raise validation_error("Too many items requested for the BatchGetItem call")
     measures = is_wanted(payload)
-    room = Room()
+    room, effort = Room(), Effort()
     responses: list[bytes] = []
     unprocessed: dict[str, dict[str, Any]] = {}
     costs: dict[str, Cost] = {}
@@ -74,6 +75,8 @@ def batch_get_item(engine: Engine, payload: Payload) -> Result:
                 unprocessed[table] = {**requests[table], "Keys": keys[index:]}
                 break
             found.append(data if projection is None else dump_item(projection.apply(orjson.loads(data))))
+            if effort.takes(len(data)):
+                yield
         responses.append(orjson.dumps(table) + b":[" + b",".join(found) + b"]")
     return b'{"Responses":{%b},"UnprocessedKeys":%b%b}' % (
         b",".join(responses),

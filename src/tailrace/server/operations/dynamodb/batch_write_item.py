@@ -10,10 +10,11 @@ Source:        AWS API Reference, BatchWriteItem; semantics §6.3, §6.5.
 from typing import Any, Final
 
 from tailrace.engine.engine import Engine
+from tailrace.engine.slices import Effort, Slices
 from tailrace.errors import ApiError, validation_error
 from tailrace.server.capacity import Cost, consumed_each, is_wanted
 from tailrace.server.collections import collection_metrics_each
-from tailrace.server.registry import DYNAMODB, Result, operation
+from tailrace.server.registry import DYNAMODB, operation
 from tailrace.server.shapes import (
     RETURN_CAPACITY,
     RETURN_METRICS,
@@ -48,12 +49,17 @@ INPUT: Final = Input(
 
 
 @operation(DYNAMODB, "BatchWriteItem", INPUT)
-def batch_write_item(engine: Engine, payload: Payload) -> Result:
+def batch_write_item(engine: Engine, payload: Payload) -> Slices[bytes]:
     """Write many items. Raises: ApiError, and then nothing is written."""
     requests: dict[str, list[dict[str, Any]]] = payload["RequestItems"]
-    operations = [
-        _read_write(table_name(table), write) for table, writes in requests.items() for write in writes
-    ]
+    effort = Effort()
+    operations: list[Put | Delete] = []
+    for table, writes in requests.items():
+        for write in writes:
+            one, size = _read_write(table_name(table), write)
+            operations.append(one)
+            if effort.takes(size):
+                yield
     if len(operations) > MOST_REQUESTS:
         raise validation_error("Too many items requested for the BatchWriteItem call")
     seen: set[tuple[str, bytes]] = set()
@@ -70,6 +76,8 @@ def batch_write_item(engine: Engine, payload: Payload) -> Result:
         written.append((one.table, mutation.keys))
         if measures:
             costs.setdefault(one.table, Cost()).add_write(engine.indexes(one.table), mutation)
+        if effort.takes(mutation.size):
+            yield
     return b'{"UnprocessedItems":{}%b%b}' % (
         collection_metrics_each(engine, payload, written),
         consumed_each(payload, costs),
@@ -86,13 +94,15 @@ def _place(engine: Engine, write: Put | Delete) -> bytes:
         raise
 
 
-def _read_write(table: str, write: dict[str, Any]) -> Put | Delete:
+def _read_write(table: str, write: dict[str, Any]) -> tuple[Put | Delete, int]:
+    """One write, and what its item weighs."""
     present = [name for name in ("PutRequest", "DeleteRequest") if name in write]
     if len(present) != 1:
         raise validation_error(SEVERAL)  # AWS says so of a request that says nothing, too
     if present == ["DeleteRequest"]:
-        return Delete(table, read_item(write["DeleteRequest"]["Key"]))
+        return Delete(table, read_item(write["DeleteRequest"]["Key"])), 0
     item = read_item(write["PutRequest"]["Item"])
-    if size_bytes(item) > ITEM_BYTES:
+    size = size_bytes(item)
+    if size > ITEM_BYTES:
         raise validation_error("Item size has exceeded the maximum allowed size")
-    return Put(table, item)
+    return Put(table, item), size

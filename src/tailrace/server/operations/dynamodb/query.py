@@ -24,7 +24,7 @@ from tailrace.server.parameters import (
     EXPRESSION,
     EXPRESSION_VALUES,
     counts_only,
-    page_bytes,
+    page_answer,
     read_filter,
     read_placeholders,
     read_projection,
@@ -90,14 +90,14 @@ def query(engine: Engine, payload: Payload) -> Result:
     placeholders.check_all_used()
     refuse_key_paths(engine, payload, projection, condition)
     fetches = index is not None and fetches_items(payload, index, projection, condition)
-    page = engine.query(
+    paging = engine.open(
         QueryRequest(
             payload["TableName"], key_condition, condition, projection, payload.get("Limit"), start_key,
             payload.get("ScanIndexForward", True), counts, is_wanted(payload),
             None if index is None else index.name, fetches,
         )
     )  # fmt: skip
-    return page_bytes(payload, page, counts, index)
+    return page_answer(payload, paging, counts, index)
 
 
 def _judge_key_condition(payload: Payload, placeholders: Placeholders, *, whole: bool) -> None:

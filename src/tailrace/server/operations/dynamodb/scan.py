@@ -20,7 +20,7 @@ from tailrace.server.parameters import (
     EXPRESSION,
     EXPRESSION_VALUES,
     counts_only,
-    page_bytes,
+    page_answer,
     read_filter,
     read_placeholders,
     read_projection,
@@ -69,7 +69,7 @@ def scan(engine: Engine, payload: Payload) -> Result:
     placeholders.check_all_used()
     index = read_index(engine, payload)
     refuse_key_paths(engine, payload, projection, condition)
-    page = engine.scan(
+    paging = engine.open(
         ScanRequest(
             payload["TableName"],
             condition,
@@ -83,7 +83,7 @@ def scan(engine: Engine, payload: Payload) -> Result:
             segment,
         )
     )
-    return page_bytes(payload, page, counts, index)
+    return page_answer(payload, paging, counts, index)
 
 
 def read_segment(segment: int | None, total: int | None) -> tuple[int, int] | None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 
 from tailrace.engine.engine import Engine
+from tailrace.engine.slices import Effort, Slices
 from tailrace.expressions.projection import Projection
 from tailrace.server.capacity import (
     TRANSACTION,
@@ -22,7 +23,7 @@ from tailrace.server.capacity import (
     read_units,
 )
 from tailrace.server.parameters import EXPRESSION, read_placeholders, read_projection
-from tailrace.server.registry import DYNAMODB, Result, operation
+from tailrace.server.registry import DYNAMODB, operation
 from tailrace.server.shapes import (
     NAMES,
     RETURN_CAPACITY,
@@ -59,12 +60,17 @@ INPUT: Final = Input(
 
 
 @operation(DYNAMODB, "TransactGetItems", INPUT)
-def transact_get_items(engine: Engine, payload: Payload) -> Result:
+def transact_get_items(engine: Engine, payload: Payload) -> Slices[bytes]:
     """Read several items at once. Raises: ApiError."""
     gets = [each["Get"] for each in payload["TransactItems"]]
     wanted = [_read_get(get) for get in gets]
     found = engine.transact_get([(get["TableName"], key) for get, (key, _) in zip(gets, wanted, strict=True)])
-    answers = [_answer(data, projection) for data, (_, projection) in zip(found, wanted, strict=True)]
+    effort = Effort()
+    answers: list[bytes] = []
+    for data, (_, projection) in zip(found, wanted, strict=True):
+        answers.append(_answer(data, projection))
+        if data is not None and effort.takes(len(data)):
+            yield
     told = b""
     if is_wanted(payload):
         costs = _costs(gets, found)

@@ -1,0 +1,53 @@
+"""Slices: work that may take long is a generator that rests now and then, so that whoever runs it can let others in.
+
+Rules of this file: no clock. Work is counted, in units of about a microsecond on a machine of 2026, so that where a slice ends
+depends on the work alone. What is read before a rest may have changed after it. Used by `engine` and driven by `server`.
+"""
+
+from collections.abc import Generator
+from typing import Final, TypeAlias, TypeVar
+
+Result = TypeVar("Result")
+Slices: TypeAlias = Generator[None, None, Result]
+"""Work in slices, and what it comes to."""
+SLICE_WORK: Final = 2_000
+"""How much is done before a rest. Units: about a microsecond each."""
+BYTES_READ: Final = 64
+"""How many bytes of JSON are read into values, or weighed, for one unit of work."""
+WORK_AN_ITEM: Final = 20
+BYTES_HANDLED: Final = 8
+"""How many bytes of an item are read, weighed and written for one unit of work, at worst: elements of two bytes each."""
+
+
+def at_once(slices: Slices[Result]) -> Result:
+    """What work comes to, without rests.
+
+    >>> def slices():
+    ...     yield
+    ...     return 1
+    >>> at_once(slices())
+    1
+    """
+    while True:
+        try:
+            next(slices)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+
+
+class Effort:
+    """Counts work, to tell when it is time to rest."""
+
+    __slots__ = ("_work",)
+
+    def __init__(self) -> None:
+        self._work = 0
+
+    def takes(self, size: int) -> bool:
+        """An item of this size was read, weighed or written. Returns: whether to rest now. Units: bytes."""
+        self._work += WORK_AN_ITEM + size // BYTES_HANDLED
+        if self._work < SLICE_WORK:
+            return False
+        self._work = 0
+        return True

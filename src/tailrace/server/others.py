@@ -1,0 +1,57 @@
+"""Answers to what is no operation: health, the extra routes, a page's preflight; everything else is unknown.
+
+Rules of this file: it makes bytes, it sends none. Called by `server.connection`.
+"""
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from tailrace.server.wire import (
+    NOT_FOUND_BODY,
+    Request,
+    answer_bytes,
+    error_body,
+    internal_server_error,
+)
+
+if TYPE_CHECKING:
+    from tailrace.server.http import HttpServer
+
+_log = logging.getLogger("tailrace.server")
+
+INTERNAL_ERROR: Final = error_body(internal_server_error())
+TEXT: Final = b"text/plain; charset=utf-8"
+ALLOWED: Final = (
+    b"Access-Control-Allow-Methods: POST, GET, OPTIONS\r\nAccess-Control-Max-Age: 172800\r\n"
+    b"Access-Control-Allow-Headers: authorization, content-type, x-amz-date, x-amz-security-token, x-amz-target, "
+    b"x-amz-content-sha256, x-amz-user-agent, amz-sdk-invocation-id, amz-sdk-request\r\n"
+)
+
+
+def other_answer(server: "HttpServer", request: Request, path: bytes, extra: bytes) -> bytes:
+    """GET /, the extra routes, CORS preflight; everything else is unknown. Shape: `extra` are further header lines."""
+    closing = not request.keep
+    if request.method == b"GET":
+        if path == b"/":
+            return answer_bytes(
+                200, server.health, request_id=server.ids.next(), kind=TEXT, extra=extra, closing=closing
+            )
+        route = server.routes.get(path.decode("latin-1"))
+        if route is not None:
+            try:
+                status, kind, body = route()
+            except Exception:  # a fault of a view must not end the connection
+                _log.exception("%s failed", path.decode("latin-1"))
+                return answer_bytes(500, INTERNAL_ERROR, closing=closing)
+            return answer_bytes(status, body, kind=kind.encode("latin-1"), extra=extra, closing=closing)
+    if request.method == b"OPTIONS" and extra:
+        return answer_bytes(200, b"", kind=b"", extra=extra + ALLOWED, closing=closing)
+    return not_found(server, extra, closing=closing, without_body=request.method == b"HEAD")
+
+
+def not_found(server: "HttpServer", extra: bytes, *, closing: bool, without_body: bool = False) -> bytes:
+    """AWS's answer to what is no operation at all."""
+    return answer_bytes(
+        404, NOT_FOUND_BODY, request_id=server.ids.next(), kind=b"", extra=extra, closing=closing,
+        without_body=without_body,
+    )  # fmt: skip

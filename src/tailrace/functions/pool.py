@@ -6,13 +6,12 @@ Rules of this file: nothing here retries; a failure is told in Lambda's words. M
 """
 
 import asyncio
+import json
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
 from typing import Any, Final
-
-import orjson
 
 from tailrace.app.function_settings import CodePlace, FunctionSettings
 from tailrace.errors import Unavailable
@@ -218,5 +217,5 @@ def _answer(answer: Frame) -> bytes:
         )
     if answer.head["ok"]:
         return answer.body
-    error: dict[str, Any] = orjson.loads(answer.body)
+    error: dict[str, Any] = json.loads(answer.body)
     raise FunctionError(error["errorType"], error["errorMessage"], tuple(error["stackTrace"]))

@@ -8,6 +8,7 @@ Rules of this file: errors have the types and words of Lambda's Python runtime. 
 
 import importlib
 import importlib.util
+import json
 import os
 import sys
 import traceback
@@ -16,12 +17,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO, Final
 
-import orjson
-
 from tailrace.clocks.system import SystemClock
 from tailrace.functions.frames import LENGTHS, LOADED, Frame, decode
 from tailrace.functions.printing import memory_mb, printed_to
-from tailrace.sinks.lambda_function import LambdaContext, MarshalError, marshalled
+from tailrace.sinks.lambda_function import LambdaContext, MarshalError, marshalled, unmarshalled
 
 Handler = Callable[[Any, LambdaContext], Any]
 CLOCK: Final = SystemClock()
@@ -65,7 +64,7 @@ def main(arguments: list[str]) -> int:
 def answered(handler: Handler, frame: Frame) -> Frame:
     """What the function answers to an event; whatever it raises is its answer."""
     try:
-        return Frame({"ok": True}, marshalled(handler(orjson.loads(frame.body), context_of(frame.head))))
+        return Frame({"ok": True}, marshalled(handler(unmarshalled(frame.body), context_of(frame.head))))
     except MarshalError as error:
         return failed("Runtime.MarshalError", str(error))
     except Exception as error:  # whatever the function raises is its answer
@@ -152,9 +151,8 @@ def client_context_of(given: dict[str, Any] | None) -> SimpleNamespace | None:
 
 def failed(kind: str, message: str, trace: list[str] | None = None) -> Frame:
     """A failed invocation, as Lambda words it."""
-    return Frame(
-        {"ok": False}, orjson.dumps({"errorType": kind, "errorMessage": message, "stackTrace": trace or []})
-    )
+    told = {"errorType": kind, "errorMessage": message, "stackTrace": trace or []}
+    return Frame({"ok": False}, json.dumps(told).encode())  # also words that have no UTF-8
 
 
 if __name__ == "__main__":

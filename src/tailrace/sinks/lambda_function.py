@@ -10,9 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from hashlib import blake2b
-from typing import Any, Final, Protocol
-
-import orjson
+from typing import Any, Final, NoReturn, Protocol
 
 from tailrace.app.app import Mapping
 from tailrace.app.function_settings import FunctionSettings
@@ -103,7 +101,7 @@ class InlineRunner:
             self._name, request_id, arn, lambda: max(0, deadline_ms - self._clock.now().monotonic_ms),
             memory_limit_in_mb=str(self._settings.memory_mb),
         )  # fmt: skip
-        return marshalled(await call(self._function, orjson.loads(event), context))
+        return marshalled(await call(self._function, unmarshalled(event), context))
 
 
 class LambdaSink:
@@ -158,7 +156,10 @@ class LambdaSink:
         self._reached("invoke.done")
         if not self._reports and batch.window is None:
             return Written()
-        said = orjson.loads(answer)
+        try:
+            said = unmarshalled(answer)
+        except ValueError as error:
+            return Failed(whole=Failure(error=f"the function's answer is no JSON: {error}"))
         outcome = outcome_of(said, batch) if self._reports else Written()
         return outcome if batch.window is None else _with_state(outcome, said)
 
@@ -189,6 +190,21 @@ def marshalled(answer: Any) -> bytes:
         raise MarshalError(f"Unable to marshal response: {error}") from error
 
 
+def unmarshalled(data: bytes) -> Any:
+    """What JSON says, with every digit of its integers: a function keeps numbers in its state that 64 bits do not hold.
+
+    Raises:  ValueError for what is no JSON, NaN and the infinities among it.
+
+    >>> unmarshalled(b'{"n": 1180591620717411303425}')
+    {'n': 1180591620717411303425}
+    """
+    return json.loads(data, parse_constant=_refused)
+
+
+def _refused(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON's")
+
+
 class MarshalError(Exception):
     """A function's answer has no JSON form."""
 
@@ -203,7 +219,8 @@ def _with_state(outcome: Outcome, answer: Any) -> Outcome:
     """The outcome with the state that the answer holds. Source: semantics §2.9."""
     state = answer.get("state") if isinstance(answer, dict) else None
     if isinstance(state, dict) and isinstance(outcome, Written | FailedFrom):
-        return replace(outcome, state=orjson.dumps(state))
+        text = json.dumps(state, ensure_ascii=False, separators=(",", ":"))
+        return replace(outcome, state=text.encode(errors="backslashreplace"))  # JSON's own escape
     return outcome
 
 

@@ -83,3 +83,8 @@ def echoes(event: Any, context: Any) -> Any:
 def answers_numbers(event: Any, context: Any) -> Any:
     """Numbers and letters that JSON writes in more ways than one."""
     return {"decimal": Decimal("1.5"), "none": None, "text": "ä\u2028", "nested": [{"a": True}], 1: "one"}
+
+
+def fails_without_utf8(event: Any, context: Any) -> None:
+    """An error whose words no UTF-8 can say."""
+    raise LookupError("no such city: \ud800")

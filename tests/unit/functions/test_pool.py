@@ -78,6 +78,15 @@ def test_invocations_at_the_same_time_have_a_process_each() -> None:
     assert len({answer["pid"] for answer in answers}) == 3
 
 
+def test_a_function_sees_every_digit_of_a_number() -> None:
+    event = b'{"n": 1180591620717411303425, "m": -9223372036854775809, "f": 0.1}'
+
+    async def once(runner: ProcessRunner) -> bytes:
+        return await runner.invoke(event, "r", ARN)
+
+    assert using(handlers.echoes, once) == event
+
+
 def test_context_and_environment_are_lambdas() -> None:
     told = invoked(handlers.tell, settings=FunctionSettings(10, 512, {"COLOUR": "blue"}))
     assert 0 < told["remaining"] <= 10_000
@@ -100,6 +109,7 @@ def test_what_a_function_prints_is_no_answer(capfd: pytest.CaptureFixture[str]) 
     ("function", "error_type", "words"),
     [
         (handlers.fails, "LookupError", "no such country"),
+        (handlers.fails_without_utf8, "LookupError", "no such city: \ud800"),
         (handlers.answers_a_set, "Runtime.MarshalError", "Unable to marshal response: Object of type set is not JSON serializable"),
         (handlers.leaves, "Runtime.ExitError", "RequestId: request-1 Error: Runtime exited with error: exit status 3"),
         (handlers.exits, "Runtime.ExitError", "RequestId: request-1 Error: Runtime exited with error: exit status 4"),

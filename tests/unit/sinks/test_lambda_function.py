@@ -12,6 +12,7 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.functions.runners import Runners
 from tailrace.ports import Failed, FailedFrom, Outcome, Written
 from tailrace.sinks.lambda_function import LambdaSink
+from tailrace.testing import World
 from tailrace.testing.loop import SeededLoop
 from tests.unit.sinks.batches import STREAM, batch
 
@@ -156,3 +157,36 @@ def test_the_context_is_faithful() -> None:
     assert second.get_remaining_time_in_millis() == 3_000 - 1_000
     assert first.aws_request_id == second.aws_request_id, "an unchanged batch keeps its request id"
     assert [len(part) for part in first.aws_request_id.split("-")] == [8, 4, 4, 4, 12]
+
+
+@pytest.mark.parametrize("number", [2**70 + 1, -(2**63) - 1, 2**53 + 1, 0.1, 1e300])
+def test_a_number_in_the_state_of_a_window_is_carried_on_exactly(number: float) -> None:
+    """Over answer, checkpoint and event; what 64 bits do not hold too."""
+    given: list[Any] = []
+
+    def handler(event: Any, context: Any) -> Any:
+        given.append(event["state"].get("n"))
+        return {"state": {"n": number}}
+
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+    app.function(handler, orders, id="sum", TumblingWindowInSeconds=60)
+    with World(app, seed=1) as world:
+        world.put(orders, {"id": "a"})
+        world.settle()
+        world.restart()
+        world.put(orders, {"id": "b"})
+        world.settle()
+        world.advance("3m")
+        world.settle()
+    assert len(given) >= 3
+    assert given[0] is None
+    assert all(each == number and type(each) is type(number) for each in given[1:])
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_an_answer_that_is_no_json_fails_the_batch(number: float) -> None:
+    outcome = invoke(lambda event, context: {"n": number, "batchItemFailures": []})
+    assert isinstance(outcome, Failed)
+    assert outcome.whole is not None
+    assert "is no JSON" in outcome.whole.error

@@ -6,7 +6,7 @@ first, so that a redrive goes on after a restart. A rate is kept by the clock of
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final, Protocol
@@ -58,6 +58,9 @@ from tailrace.runtime.rows import state_write
 from tailrace.streams.record import ChangeRecord
 
 EVERYTHING: Final = Choice()
+HOLD_MS: Final = 10_000
+"""How long a redrive waits for an item that its handler has."""
+HOLD_AGAIN_MS: Final = 20
 PAGE: Final = 100
 """Letters in memory at once: each may hold two images of 400 KB."""
 
@@ -118,7 +121,11 @@ def read_request(fields: Mapping[str, Any]) -> Request:
 
 @dataclass(slots=True)
 class Plan:
-    """What is to be put back: parked keys, which hold `changes` changes, and discarded changes by their sequence numbers, `overtaken` ones among them."""
+    """What is to be put back.
+
+    Shape:   parked keys, which hold `changes` changes; discarded changes by their sequence numbers, item by item, `overtaken` ones
+             among them.
+    """
 
     keys: list[bytes] = field(default_factory=list)
     changes: int = 0
@@ -171,19 +178,46 @@ class Redriver:
         progress.total = plan.changes + len(plan.letters)
         interval = interval_ms(request.rate)
         for key in plan.keys:
-            await self._one(request, key, self._key_steps(request, key), interval, progress)
-        for sequence in plan.letters:
-            row = await self._state.get(deadletter_key(self._app, request.handler, sequence))
             if progress.stopped:
                 break
-            if row is None:
-                continue  # somebody else has put it back
-            steps = put_back_letter(
-                self._app, read_deadletter(row.fields), self._wall_ms,
-                even_if_overtaken=request.even_if_overtaken or request.drop,
-            )  # fmt: skip
-            await self._one(request, None, steps, interval, progress)
+            ended = await self._carried_out(request, self._key_steps(request, key), {}, interval, progress)
+            self._ended(request.handler, key, ended, progress)
+        await self._letters(request, plan.letters, interval, progress)
         await self._state.transact([StateWrite(REDRIVE.key(self._app, request.id), None)])
+
+    async def _letters(
+        self, request: Request, letters: Sequence[int], interval: float, progress: Progress
+    ) -> None:
+        """Discarded changes, those of one item one after the other while its key is held.
+
+        A change behind one that failed again is not tried: it would be applied before it.
+        """
+        held: dict[bytes, int] = {}
+        failed: set[bytes] = set()
+        try:
+            for sequence in letters:
+                row = await self._state.get(deadletter_key(self._app, request.handler, sequence))
+                if progress.stopped:
+                    break
+                if row is None:
+                    continue  # somebody else has put it back
+                letter = read_deadletter(row.fields)
+                key = letter.record.key
+                if key not in held:
+                    self._release(request.handler, held)
+                if key in failed and not request.even_if_overtaken:
+                    progress.busy += 1
+                    continue
+                steps = put_back_letter(
+                    self._app, letter, self._wall_ms,
+                    even_if_overtaken=request.even_if_overtaken or request.drop,
+                )  # fmt: skip
+                ended = await self._carried_out(request, steps, held, interval, progress)
+                self._ended(request.handler, None, ended, progress)
+                if ended.how == "failed":
+                    failed.add(key)
+        finally:
+            self._release(request.handler, held)
 
     async def plan(self, request: Request) -> "Plan":
         """What a request means now. Raises: StoreError."""
@@ -193,14 +227,16 @@ class Redriver:
             if (count := await self._meant(request, key)) is not None:
                 plan.keys.append(key)
                 plan.changes += count
+        items: dict[bytes, list[int]] = {}
         async for row in self._rows(deadletter_prefix(self._app, request.handler)):
             letter = read_deadletter(row.fields)
             if request.choice.takes(letter):
-                plan.letters.append(letter.record.sequence)
+                items.setdefault(letter.record.key, []).append(letter.record.sequence)
                 passed = await self._state.get(passed_key(self._app, request.handler, letter.record.key))
                 plan.overtaken += (
                     read_passed(None if passed is None else passed.fields) > letter.record.sequence
                 )
+        plan.letters = [sequence for sequences in items.values() for sequence in sequences]
         return plan
 
     async def _meant(self, request: Request, key: bytes) -> int | None:
@@ -236,23 +272,24 @@ class Redriver:
 
     # ---- carrying out ------------------------------------------------------------------------------------------------
 
-    async def _one(
-        self, request: Request, key: bytes | None, steps: Redriving, interval: float, progress: Progress
-    ) -> None:
-        if progress.stopped:
-            return
-        held: dict[bytes, int] = {}
+    async def _carried_out(
+        self, request: Request, steps: Redriving, held: dict[bytes, int], interval: float, progress: Progress
+    ) -> Ended:
         answer: Any = None
         try:
             while True:
                 step = steps.send(answer)
                 answer = await self._answer(request, step, held, interval, progress)
         except StopIteration as end:
-            self._ended(request.handler, key, end.value, progress)
-        finally:
-            for each in held:
-                if self._live is not None:
-                    self._live.tell(request.handler, Released(each))
+            ended: Ended = end.value
+            return ended
+
+    def _release(self, handler: str, held: dict[bytes, int]) -> None:
+        """Tell the machines that these keys are theirs again."""
+        for each in held:
+            if self._live is not None:
+                self._live.tell(handler, Released(each))
+        held.clear()
 
     def _ended(self, handler: str, key: bytes | None, ended: Ended, progress: Progress) -> None:
         match ended.how:
@@ -294,14 +331,18 @@ class Redriver:
                     return False
                 return True
             case Hold(letter):
-                return self._hold(request, letter, held)
+                return await self._hold(request, letter, held)
 
-    def _hold(self, request: Request, letter: DeadLetter, held: dict[bytes, int]) -> bool:
-        if self._live is None or request.drop:
+    async def _hold(self, request: Request, letter: DeadLetter, held: dict[bytes, int]) -> bool:
+        """Keep an item from its handler, as soon as what is at the handler now is done; False when that takes too long."""
+        if self._live is None or request.drop or letter.record.key in held:
             return True
-        last = self._live.hold(request.handler, letter.record)
-        if last is None:
-            return False
+        until_ms = self._clock.now().monotonic_ms + HOLD_MS
+        while (last := self._live.hold(request.handler, letter.record)) is None:
+            now_ms = self._clock.now().monotonic_ms
+            if now_ms >= until_ms:
+                return False
+            await self._clock.sleep_until(now_ms + HOLD_AGAIN_MS)
         held[letter.record.key] = last
         return True
 

@@ -332,3 +332,40 @@ def test_a_function_is_given_the_event_again_that_it_was_given_first() -> None:
     first, again = events
     assert again == first
     assert first["Records"][0]["dynamodb"]["SizeBytes"] == len("ido1") + len("ido1total") + 2
+
+
+@pytest.fixture
+def discarding() -> Any:
+    ground = Ground(on_failure=Discard())
+    with ground.world:
+        yield ground
+
+
+def test_all_discarded_changes_of_an_item_are_put_back_in_order_in_one_call(discarding: Ground) -> None:
+    ground = discarding
+    for n in range(1, 6):
+        ground.put("a", n, bad=True)
+    for n in range(1, 6):
+        ground.put("b", n, bad=True)
+    ground.world.settle()
+    assert len(ground.app.dlq(ground.note)) == 10
+    ground.mended = True
+    done = ground.app.dlq(ground.note).redrive()
+    assert (done["done"], done["busy"], done["overtaken"]) == (10, 0, 0)
+    assert ground.of("a") == ground.of("b") == [1, 2, 3, 4, 5]
+    ground.put("a", 6)
+    ground.world.settle()
+    assert ground.of("a")[-1] == 6
+
+
+def test_a_discarded_change_behind_one_that_fails_again_is_not_put_back_before_it(discarding: Ground) -> None:
+    ground = discarding
+    for n in range(1, 4):
+        ground.put("a", n, bad=True)
+    ground.world.settle()
+    done = ground.app.dlq(ground.note).redrive()
+    assert (done["done"], done["failed"], done["busy"]) == (0, 1, 2)
+    assert [each["attempts"] for each in ground.app.dlq(ground.note)] == [3, 2, 2]
+    ground.mended = True
+    ground.app.dlq(ground.note).redrive()
+    assert ground.of("a") == [1, 2, 3]

@@ -88,6 +88,8 @@ class Courier:
         self._functions = functions or {}
         self._news = asyncio.Event()
         self._away: set[str] = set()
+        self._told: set[str] = set()
+        """Rows of notices that were delivered and could not be deleted yet."""
 
     def announced(self, handler: str) -> "Courier | None":
         """Itself, for a handler that has a destination."""
@@ -157,6 +159,9 @@ class Courier:
 
     async def _deliver(self, key: str, notice: Notice) -> int | None:
         """Deliver one; how long to wait after a failure. Whatever a destination of the user's raises, it is a failure."""
+        if key in self._told:
+            await self._forget(key)
+            return None
         letters = await self._letters(notice)
         if not letters and notice.sequences:
             await self._state.transact(
@@ -179,8 +184,14 @@ class Courier:
         if notice.handler in self._away:
             self._away.remove(notice.handler)
             LOG.info("the on-failure destination of %s accepts again", self._named(notice.handler))
-        await self._state.transact([StateWrite(key, None)])
+        self._told.add(key)
+        await self._forget(key)
         return None
+
+    async def _forget(self, key: str) -> None:
+        """Delete a notice that was delivered; until that succeeds it is known here, so that it is not delivered again."""
+        await self._state.transact([StateWrite(key, None)])
+        self._told.discard(key)
 
     def _told_failure(self, handler: str, error: Exception) -> None:
         if handler not in self._away:

@@ -2,12 +2,13 @@
 
 Rules of this file: the writes and the mark of the change are one transaction; a mark that is there already means that they were
 applied, by this worker or by one before it. Effects of one item are applied in order, those of different items share a
-commit. Called by sinks/function.py. Source: architecture §5.1, §5.2.
+commit. A commit that the store refuses is to be tried again without the handler: `returned` keeps what is needed. Called by sinks/function.py. Source: architecture §5.1, §5.2.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any, Final
 
 from tailrace.app.change import Change
 from tailrace.app.table import Table
@@ -19,7 +20,40 @@ from tailrace.runtime.causing import CAUSE, Causes
 from tailrace.runtime.rows import state_write
 from tailrace.telemetry import PointReached, pass_by
 
-LIVE = "live"
+LIVE: Final = "live"
+MOST_RETURNED: Final = 10_000
+"""Changes that wait for their commit alone; a machine has fewer of them on their way."""
+
+
+class Returned:
+    """Changes whose handler has returned, and whose marks could not be written: the mark is tried again, not the handler.
+
+    Shape:   by item and sequence number, each with what the handler returned. It lasts as long as the process does.
+    """
+
+    __slots__ = ("_kept",)
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[bytes, int], tuple[Change[Any], object]] = {}
+
+    def keep(self, change: Change[Any], value: object = None) -> None:
+        """Its commit failed for no fault of its own. The oldest is forgotten beyond the bound: it is handled again."""
+        if len(self._kept) >= MOST_RETURNED:
+            del self._kept[next(iter(self._kept))]
+        self._kept[_name(change)] = (change, value)
+
+    def find(self, change: Change[Any]) -> tuple[Change[Any], object] | None:
+        """The change as the handler left it, and what it returned; None when it is to be called."""
+        return self._kept.get(_name(change)) if self._kept else None
+
+    def forget(self, change: Change[Any]) -> None:
+        """It is committed, or its handler is to be called again."""
+        if self._kept:
+            self._kept.pop(_name(change), None)
+
+
+def _name(change: Change[Any]) -> tuple[bytes, int]:
+    return change.record.key, change.record.sequence
 
 
 class Effects:
@@ -41,6 +75,7 @@ class Effects:
         self._run_id = run_id
         self._reached = reached
         self.suppressed = 0
+        self.returned = Returned()
 
     async def apply(self, changes: Sequence[tuple[int, Change]]) -> dict[int, Failure]:
         """Commit what these changes recorded; returns the failures by the index that came with the change."""

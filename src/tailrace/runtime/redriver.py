@@ -36,8 +36,8 @@ from tailrace.deadletters.redriving import (
     put_back_key,
     put_back_letter,
 )  # fmt: skip
-from tailrace.errors import StateConflict
-from tailrace.leases.rows import VERSION, readable
+from tailrace.errors import StateConflict, StoreError
+from tailrace.leases.rows import VERSION, RowWrite, readable
 from tailrace.mapping.commands import Completion, Redriven, Released
 from tailrace.mapping.retry import OUTAGES
 from tailrace.ports import (
@@ -61,6 +61,9 @@ EVERYTHING: Final = Choice()
 HOLD_MS: Final = 10_000
 """How long a redrive waits for an item that its handler has."""
 HOLD_AGAIN_MS: Final = 20
+WRITE_MS: Final = 10_000
+"""How long a redrive tries to write down what came of a change."""
+WRITE_AGAIN_MS: Final = 200
 PAGE: Final = 100
 """Letters in memory at once: each may hold two images of 400 KB."""
 
@@ -325,13 +328,25 @@ class Redriver:
                 progress.done += refusal is None
                 return refusal
             case Write(rows):
-                try:
-                    await self._state.transact([state_write(row) for row in rows])
-                except StateConflict:
-                    return False
-                return True
+                return await self._written(rows)
             case Hold(letter):
                 return await self._hold(request, letter, held)
+
+    async def _written(self, rows: Sequence[RowWrite]) -> bool:
+        """Whether the guards held. Raises: StoreError after trying for a while: what the handler did is to be noted, not done again."""
+        until_ms = self._clock.now().monotonic_ms + WRITE_MS
+        while True:
+            try:
+                await self._state.transact([state_write(row) for row in rows])
+            except StateConflict:
+                return False
+            except StoreError:
+                now_ms = self._clock.now().monotonic_ms
+                if now_ms >= until_ms:
+                    raise
+                await self._clock.sleep_until(now_ms + WRITE_AGAIN_MS)
+            else:
+                return True
 
     async def _hold(self, request: Request, letter: DeadLetter, held: dict[bytes, int]) -> bool:
         """Keep an item from its handler, as soon as what is at the handler now is done; False when that takes too long."""

@@ -6,15 +6,17 @@ they recorded on `change.transaction` is committed before the outcome is told. M
 """
 
 from collections.abc import Callable, Container, Sequence
+from collections.abc import Mapping as Names
 from contextvars import copy_context
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from tailrace.app.app import Mapping, is_async
 from tailrace.app.change import Batch as ChangeBatch
 from tailrace.app.change import Change
 from tailrace.app.filtering import Filter
-from tailrace.ports import Batch, Failed, Failure, Outcome, Written
+from tailrace.ports import Batch, Failed, Failure, FailureKind, Outcome, Written
 from tailrace.runtime.causing import CAUSE
 from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.effects import Effects
@@ -26,6 +28,7 @@ from tailrace.telemetry import PointReached, pass_by
 Indexed = tuple[int, Change[Any]]
 Handler: TypeAlias = Callable[..., Any]
 WRITTEN: Final = Written()
+NOTHING: Final[Names[int, object]] = MappingProxyType({})
 
 
 class Calls:
@@ -35,8 +38,10 @@ class Calls:
     """
 
     def __init__(
-        self, changes: Sequence[Change[Any]], applied: Container[int] = (), *, marks_all: bool = False
-    ) -> None:
+        self, changes: Sequence[Change[Any]], applied: Container[int] = (), *, marks_all: bool = False,
+        returned: Names[int, object] = NOTHING,
+    ) -> None:  # fmt: skip
+        self._returned_before = returned
         self._applied = applied
         self._marks_all = marks_all
         self.failures: dict[int, Failure] = {}
@@ -62,8 +67,11 @@ class Calls:
             if key in self._uncommitted:
                 return None
             self._next += 1
-            if key not in self._failed_keys and index not in self._applied:
+            if key in self._failed_keys or index in self._applied:
+                continue
+            if index not in self._returned_before:
                 return index, change
+            self.succeeded((index, change), self._returned_before[index])
         return None
 
     def succeeded(self, each: Indexed, value: object = None) -> None:
@@ -114,6 +122,27 @@ class Prepared:
             change.tables = self._effects.tables
         return changes
 
+    def _returned_before(self, changes: list[Change[Any]]) -> dict[int, object]:
+        """By place: what the handler returned of those that wait for their commit alone. They stand in `changes` as it left them."""
+        found: dict[int, object] = {}
+        for place, change in enumerate(changes):
+            if (before := self._effects.returned.find(change)) is not None:
+                changes[place], found[place] = before
+        return found
+
+    async def _committed(
+        self, returned: Sequence[Indexed], values: Names[int, object] = NOTHING
+    ) -> dict[int, Failure]:
+        """Commit what these changes recorded, and know it when that alone is to be tried again."""
+        failures, kept = await self._effects.apply(returned), self._effects.returned
+        for place, change in returned:
+            failure = failures.get(place)
+            if failure is not None and failure.kind is FailureKind.UNAVAILABLE:
+                kept.keep(change, values.get(place))
+            else:
+                kept.forget(change)
+        return failures
+
     @property
     def suppressed(self) -> int:
         """Transactions that were applied before, by this worker or by one before it."""
@@ -131,7 +160,9 @@ class HandlerSink(Prepared):
         """Call the handler for every record."""
         changes = self._changes_of(batch)
         is_once = self._effects.marks_all
-        calls = Calls(changes, await self._effects.applied(changes) if is_once else (), marks_all=is_once)
+        applied = await self._effects.applied(changes) if is_once else ()
+        returned = self._returned_before(changes)
+        calls = Calls(changes, applied, marks_all=is_once, returned=returned)
         handler = await provided(self._mapping, self._needed)
         while not calls.is_over:
             if self._is_async:
@@ -140,7 +171,7 @@ class HandlerSink(Prepared):
                 await in_thread(copy_context().run, self._call_all_here, calls, handler)
             self._reached("invoke.done")
             if calls.returned:
-                calls.committed(await self._effects.apply(calls.returned))
+                calls.committed(await self._committed(calls.returned, calls.values))
         if calls.values:
             for index, failure in (await self._outputs.write(batch, calls.values)).items():
                 calls.failed(index, failure)
@@ -178,7 +209,9 @@ class BatchSink(Prepared):
 
     async def write(self, batch: Batch) -> Outcome:
         """Call the handler once."""
-        changes = self._changes_of(batch)
+        every = self._changes_of(batch)
+        before = self._returned_before(every)
+        changes = [change for place, change in enumerate(every) if place not in before]
         handler = await provided(self._mapping, self._needed)
         try:
             if self._filter is not None:
@@ -194,13 +227,10 @@ class BatchSink(Prepared):
                 raise
             return Failed(whole=failure_of(error))
         self._reached("invoke.done")
-        recorded = [change for change in changes if change.has_transaction]
+        recorded = [(place, change) for place, change in enumerate(every) if change.has_transaction]
         if not recorded:
             return WRITTEN
-        places = {record.sequence: index for index, record in enumerate(batch.records)}
-        failures = await self._effects.apply(
-            [(places[change.record.sequence], change) for change in recorded]
-        )
+        failures = await self._committed(recorded)
         return Failed(failures) if failures else WRITTEN
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import boto3
 import pytest
 
-from tailrace import App, Change, sinks
+from tailrace import App, Batch, Change, sinks
 from tailrace.errors import SettingsError
 from tailrace.testing import World
 from tests.serving import serving
@@ -129,3 +129,52 @@ def test_transactions_are_committed_once_in_another_dynamodb(remote: Any) -> Non
         assert asyncio.run(effects.apply([(0, given())])) == {}
     assert effects.suppressed == 2
     assert remote.get_item(TableName="effects", Key={"id": {"S": "a"}})["Item"]["n"] == {"N": "1"}
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_mark_that_cannot_be_written_is_tried_again_and_not_the_handler(seed: int, is_async: bool) -> None:
+    app, effects = App("shop"), []
+    orders = app.table("orders", pk="id")
+    app.table("totals", pk="id", stream=None)
+
+    def effect(change: Change) -> None:
+        effects.append(change.event_id)
+        change.transaction.update("totals", {"id": "all"}, "ADD n :one", values={":one": 1})
+
+    if is_async:
+
+        @app.on(orders, id="note", once=True)
+        async def note(change: Change) -> None:
+            effect(change)
+    else:
+        app.on(orders, id="note", once=True)(effect)
+
+    with World(app, seed=seed) as world:
+        with world.faults(throttle=0.3):
+            for number in range(20):
+                world.put(orders, {"id": f"o{number % 7}", "n": number})
+            world.settle()
+        assert world.get("totals", {"id": "all"}) == {"id": "all", "n": 20}
+    assert len(effects) == len(set(effects)) == 20
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_batch_whose_commit_fails_is_not_handed_out_again(seed: int) -> None:
+    app, effects = App("shop"), []
+    orders = app.table("orders", pk="id")
+    app.table("totals", pk="id", stream=None)
+
+    @app.batch(orders, id="note", batch_size=5)
+    def note(batch: Batch) -> None:
+        for change in batch:
+            effects.append(change.event_id)
+            change.transaction.put("totals", {"id": change.event_id})
+
+    with World(app, seed=seed) as world:
+        with world.faults(throttle=0.3):
+            for number in range(20):
+                world.put(orders, {"id": f"o{number}"})
+            world.settle()
+        assert len(world.scan("totals")) == 20
+    assert sorted(effects) == sorted(set(effects))

@@ -18,6 +18,7 @@ from tailrace.leases.checkpoint import mark_key, mark_write
 from tailrace.ports import Clock, Failure, FailureKind, ItemWrite, StateStore
 from tailrace.runtime.causing import CAUSE, Causes
 from tailrace.runtime.rows import state_write
+from tailrace.streams.record import ChangeRecord
 from tailrace.telemetry import PointReached, pass_by
 
 LIVE: Final = "live"
@@ -45,6 +46,10 @@ class Returned:
     def find(self, change: Change[Any]) -> tuple[Change[Any], object] | None:
         """The change as the handler left it, and what it returned; None when it is to be called."""
         return self._kept.get(_name(change)) if self._kept else None
+
+    def has(self, record: ChangeRecord) -> bool:
+        """Whether this change waits for its commit alone."""
+        return (record.key, record.sequence) in self._kept
 
     def forget(self, change: Change[Any]) -> None:
         """It is committed, or its handler is to be called again."""

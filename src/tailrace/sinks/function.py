@@ -23,6 +23,7 @@ from tailrace.runtime.effects import Effects
 from tailrace.runtime.threads import in_thread
 from tailrace.sinks.calling import RAISED, call, call_here, failure_of, is_ours
 from tailrace.sinks.outputs import Outputs
+from tailrace.streams.record import ChangeRecord
 from tailrace.telemetry import PointReached, pass_by
 
 Indexed = tuple[int, Change[Any]]
@@ -142,6 +143,10 @@ class Prepared:
             else:
                 kept.forget(change)
         return failures
+
+    def has_returned(self, record: ChangeRecord) -> bool:
+        """Whether the handler has returned for this change, and only its commit is to be tried again."""
+        return self._effects.returned.has(record)
 
     @property
     def suppressed(self) -> int:

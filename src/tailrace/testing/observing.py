@@ -116,8 +116,12 @@ class ObservingSink:
         if self._mapping.kind == "projection":  # it ignores what it has applied
             applied = {change.record.sequence for change in notes.delivered}
             fresh = [record for record in fresh if record.sequence not in applied]
+        has_returned: Callable[[ChangeRecord], bool] | None = getattr(self.sink, "has_returned", None)
         for record in batch.records:
-            notes.called.pop(record.sequence, None)
+            if has_returned is None or not has_returned(
+                record
+            ):  # else its call of before is the one that counts
+                notes.called.pop(record.sequence, None)
         notes.attempts.update(record.sequence for record in batch.records)
         try:
             outcome = await self.sink.write(batch)

@@ -13,6 +13,7 @@ from tailrace.engine.index_lifecycle import IndexLifecycle
 from tailrace.engine.lifecycle import Lifecycle
 from tailrace.engine.lineage import Lineage
 from tailrace.engine.requests import Requests
+from tailrace.engine.rounds import in_turn
 from tailrace.engine.settings import EngineSettings
 from tailrace.engine.time_to_live import TimeToLive
 from tailrace.engine.trimming import Trimming
@@ -48,17 +49,23 @@ class Housekeeping:
         self._rows = settings.slice_rows
 
     def slices(self) -> Iterator[None]:
-        """Roll, trim, forget, fill indexes, remove. Each yield is a good moment to flush."""
+        """Roll, trim, forget, fill indexes, remove. Each yield is a good moment to flush.
+
+        Raises:  StoreError at the end, when something could not be read: everything else was done.
+        """
         for table in tuple(self._catalog.tables.values()):
             self._lifecycle.settle(table)
+        yield from in_turn(self._parts())
+
+    def _parts(self) -> Iterator[Iterator[None]]:
         for stream in tuple(self._catalog.streams.values()):
             if self._clock.now().wall_ms >= stream.due_ms:
-                yield from self._keep(stream)
-        yield from self._indexes.fill_all()
-        yield from self._time_to_live.slices()
+                yield self._keep(stream)
+        yield self._indexes.fill_all()
+        yield self._time_to_live.slices()
         for number in tuple(self._catalog.dropped):
-            yield from self._remove_items(number)
-        yield from self._requests.forget_expired(self._rows)
+            yield self._remove_items(number)
+        yield self._requests.forget_expired(self._rows)
 
     def _keep(self, stream: Stream) -> Iterator[None]:
         """One stream; afterwards nobody looks at it again before something of it can be due."""

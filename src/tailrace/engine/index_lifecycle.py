@@ -6,6 +6,7 @@ table do. Called by `engine.lifecycle` and `engine.expiry`. Source: semantics §
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -17,9 +18,10 @@ from tailrace.engine.committer import Committer
 from tailrace.engine.description import describe_index
 from tailrace.engine.documents import IndexDocument
 from tailrace.engine.indexing import Indexing
+from tailrace.engine.rounds import in_turn
 from tailrace.engine.settings import EngineSettings
 from tailrace.engine.table_index import TableIndex
-from tailrace.errors import ApiError, validation_error
+from tailrace.errors import ApiError, StoreError, validation_error
 from tailrace.ports import Clock
 from tailrace.tables.definition import BillingMode
 from tailrace.tables.index_rules import ONE_AT_A_TIME, IndexUpdates, create_from
@@ -159,7 +161,10 @@ class IndexLifecycle:
     def advance(self, table: Table) -> None:
         """One step of what is under way: who waits for an index by describing its table pushes it on."""
         self.settle(table)
-        self.fill(table)
+        with suppress(
+            StoreError
+        ):  # it is described all the same; housekeeping says what is wrong, and tries again
+            self.fill(table)
 
     def settle(self, table: Table) -> None:
         """End the waiting of indexes whose time has come."""
@@ -171,17 +176,20 @@ class IndexLifecycle:
         return self._clock.now().wall_ms >= each.document.busy_until_ms
 
     def fill_all(self) -> Iterator[None]:
-        """Fill what is being created, everywhere; each yield is a good moment to flush. Ends when a commit fails."""
+        """Fill what is being created, everywhere; each yield is a good moment to flush. Ends when a commit fails.
+
+        Raises:  StoreError at the end, when the rows of a table could not be read: the others are filled, and so may this one be next time.
+        """
         failures = self._committer.failures
-        for name in tuple(self._catalog.tables):
-            # Found again for each slice: a commit that failed has the catalog loaded anew.
-            while (table := self._catalog.tables.get(name)) is not None:
-                self.settle(table)
-                if not self.fill(table):
-                    break
-                yield
-                if self._committer.failures != failures:
-                    return
+        return in_turn(self._fill_table(name, failures) for name in tuple(self._catalog.tables))
+
+    def _fill_table(self, name: str, failures: int) -> Iterator[None]:
+        # Found again for each slice: a commit that failed has the catalog loaded anew.
+        while self._committer.failures == failures and (table := self._catalog.tables.get(name)) is not None:
+            self.settle(table)
+            if not self.fill(table):
+                return
+            yield
 
     def fill(self, table: Table) -> bool:
         """One slice of one index of a table; whether there was something to do."""

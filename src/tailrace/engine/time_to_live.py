@@ -16,6 +16,7 @@ from tailrace.engine.catalog import Catalog, Expiry, Table
 from tailrace.engine.committer import Committer
 from tailrace.engine.documents import TtlDocument
 from tailrace.engine.lifecycle import Lifecycle
+from tailrace.engine.rounds import in_turn
 from tailrace.engine.settings import EngineSettings
 from tailrace.errors import validation_error
 from tailrace.ports import Clock
@@ -124,13 +125,16 @@ class TimeToLive:
         """Note what stands in tables where time to live is new, and delete what has expired; flush after each.
 
         Guarantee: ends at the first commit that fails: the next round begins anew.
+        Raises:  StoreError at the end, when the rows of a table could not be read.
         """
         failures = self._committer.failures
-        for name in tuple(self._catalog.tables):
-            while (table := self._catalog.tables.get(name)) is not None and self._slice(table):
-                yield
-                if self._committer.failures != failures:
-                    return
+        return in_turn(self._table_slices(name, failures) for name in tuple(self._catalog.tables))
+
+    def _table_slices(self, name: str, failures: int) -> Iterator[None]:
+        while self._committer.failures == failures and (table := self._catalog.tables.get(name)) is not None:
+            if not self._slice(table):
+                return
+            yield
 
     def _slice(self, table: Table) -> bool:
         expiry, ttl = table.expiry, table.document.ttl

@@ -5,7 +5,7 @@ them. Called by sinks/projected.py for each batch, by projector.py and by the `p
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -52,6 +52,18 @@ class Builds:
         self._known: dict[str, Known] = {}
         self._stores: dict[str, ProjectionStore] = {}
         self._loading = asyncio.Lock()
+        self._looked_for: dict[str, tuple[frozenset[str], Callable[[], None]]] = {}
+
+    def look_out(self, mapping_id: str, keys: Iterable[str], applied: Callable[[], None]) -> None:
+        """Call once when a change of one of these items was delivered and applied; whoever looked out before no longer does."""
+        self._looked_for[mapping_id] = (frozenset(keys), applied)
+
+    def delivered(self, mapping_id: str, keys: Iterable[str]) -> None:
+        """Changes of these items are applied to every build of the version."""
+        looked_for = self._looked_for.get(mapping_id)
+        if looked_for is not None and not looked_for[0].isdisjoint(keys):
+            del self._looked_for[mapping_id]
+            looked_for[1]()
 
     def store(self, projection: Projection, build: str) -> ProjectionStore:
         """The rows of a build."""

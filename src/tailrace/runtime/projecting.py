@@ -18,6 +18,8 @@ from tailrace.projections.folding import Fold, Step, Working
 from tailrace.runtime.threads import in_thread
 
 TRIES: Final = 8
+CONTENDED_MS: Final = 20
+"""How long to leave groups to those who were faster before all of it is applied again: what is applied is ignored then."""
 ROWS_A_STEP: Final = 3
 """The item, the group that it leaves, the group that it enters."""
 Failures: TypeAlias = dict[int, BaseException]
@@ -37,6 +39,11 @@ class Applied:
     failures: Failures
     applied: int = 0
     ignored: int = 0
+
+    @property
+    def is_contended(self) -> bool:
+        """Whether some step lost to others each time: nothing is wrong with it."""
+        return any(isinstance(error, Contended) for error in self.failures.values())
 
 
 async def apply_steps(store: ProjectionStore, fold: Fold, steps: Sequence[Step]) -> Applied:

@@ -3,7 +3,8 @@
 Theory of operation: an item that is read from the table while the last sequence number is P holds every change up to P and none after, so it
 is applied as a change with the number P; what is delivered is older and ignored, or newer and applied. So a build begins with all that the
 table has, however little the stream still holds, and reading and delivering need not know of each other. It has caught up when its mapping has
-settled everything up to the position of the last page.
+settled everything up to the position of the last page. A build whose fill failed on items is filled again, which changes nothing of what is
+applied: after a while that grows, and as soon as a change of such an item was applied.
 Rules of this file: everything may be cut off anywhere and is done again at the next start. Made by compose, run by worker.py.
 """
 
@@ -19,6 +20,8 @@ from tailrace.app.fingerprint import is_changed
 from tailrace.app.projection import Projection, mapping_id
 from tailrace.deadletters.head import head_prefix
 from tailrace.errors import PortError
+from tailrace.mapping.retry import delay_ms
+from tailrace.mapping.settings import Backoff
 from tailrace.ports import Clock, ProjectionStore, StateStore
 from tailrace.projections.builds import Build
 from tailrace.projections.folding import Step
@@ -26,7 +29,7 @@ from tailrace.projections.rows import BUCKETS, AppliedItem, Group, RowChange
 from tailrace.rows.kinds import LEDGER, MAPPING
 from tailrace.runtime.builds import Builds, place_words
 from tailrace.runtime.mapping_rows import forget_mapping
-from tailrace.runtime.projecting import Contended, apply_steps
+from tailrace.runtime.projecting import CONTENDED_MS, apply_steps
 from tailrace.runtime.threads import Threads
 from tailrace.runtime.tombstones import forget_tombstones
 from tailrace.values.types import Item
@@ -36,9 +39,11 @@ FILLING: Final = 4
 """Threads of one projection's fill."""
 LOOK_MS: Final = 1_000
 """How often a build that is filled asks whether it has caught up, and how long a failing store is left alone."""
-CONTENDED_MS: Final = 20
 STUCK_LOOK_MS: Final = 60_000
-"""How often one asks that cannot be served because some items failed."""
+"""How often one asks that cannot be served because some items are parked."""
+REFILL: Final = Backoff(base_ms=5_000, cap_ms=3_600_000)
+REFILL_SHARE: Final = 10
+"""A fill that failed waits so many times as long as it took, if that is longer: a large table is not read all the time."""
 FORGETTING_MS: Final = 86_400_000 // BUCKETS
 """One bucket after the other is looked through for tombstones, all of them in a day: every row has to be read for it."""
 SLICE: Final = 50
@@ -63,6 +68,14 @@ class TableItems(Protocol):
         """The next items, durable. Raises: StoreError, SourceError."""
 
 
+@dataclass(slots=True)
+class _Refill:
+    """How often a build's fill has failed on items, and when it is filled again. Units: due_ms monotonic."""
+
+    tries: int = 0
+    due_ms: int = 0
+
+
 class Projector:
     """The builds of one app's projections, brought up."""
 
@@ -80,7 +93,9 @@ class Projector:
         self._clock = clock
         self._busy: set[str] = set()
         self._threads = {each.mapping_id: Threads(f"fill {each.mapping_id}", FILLING) for each in projections}
-        self._locks = {each.mapping_id: asyncio.Lock() for each in projections}
+        self._wakes = {each.mapping_id: asyncio.Event() for each in projections}
+        self._refills = {each.mapping_id: _Refill() for each in projections}
+        self._running: set[str] = set()
         self._group: asyncio.TaskGroup | None = None
 
     @property
@@ -101,7 +116,10 @@ class Projector:
         """Fill the newest build of a version and let it be served, beside everything else."""
         assert self._group is not None
         self._busy.add(projection.mapping_id)
-        self._group.create_task(self._bring_up(projection), name=f"bring up {projection.mapping_id}")
+        self._wakes[projection.mapping_id].set()
+        if projection.mapping_id not in self._running:
+            self._running.add(projection.mapping_id)
+            self._group.create_task(self._bring_up(projection), name=f"bring up {projection.mapping_id}")
 
     def is_newest(self, projection: Projection) -> bool:
         """Whether no higher version of it is declared."""
@@ -110,8 +128,8 @@ class Projector:
         )
 
     def is_bringing_up(self, projection: Projection) -> bool:
-        """Whether its newest build is on its way."""
-        return self._locks[projection.mapping_id].locked()
+        """Whether its newest build is on its way, and nothing stands in it."""
+        return projection.mapping_id in self._busy
 
     async def rebuild(self, projection: Projection) -> Build:
         """Begin another build of the version beside the one there is. Raises: StoreError."""
@@ -128,23 +146,49 @@ class Projector:
     # ---- bringing up -------------------------------------------------------------------------------------------------
 
     async def _bring_up(self, projection: Projection) -> None:
-        async with self._locks[projection.mapping_id]:
+        try:
             with self._threads[projection.mapping_id].used():
                 await self._keep_on(projection)
-        self._busy.discard(projection.mapping_id)
+        finally:
+            self._running.discard(projection.mapping_id)
+            self._busy.discard(projection.mapping_id)
 
     async def _keep_on(self, projection: Projection) -> None:
-        is_begun = False
+        is_begun, wake = False, self._wakes[projection.mapping_id]
         while True:
-            try:
-                if await self._go_on(projection, is_again=is_begun):
-                    break
+            wake.clear()
+            is_done = False
+            with suppress(
+                PortError
+            ):  # the store or the source fails; readiness says so, and this is tried again
+                is_done = await self._go_on(projection, is_again=is_begun)
                 is_begun = True
-            except PortError:
-                pass  # the store or the source fails; checkpoints and readiness say so, and this is tried again
-            stuck = projection.mapping_id not in self._busy
-            pause_ms = STUCK_LOOK_MS if stuck else LOOK_MS
-            await self._clock.sleep_until(self._clock.now().monotonic_ms + pause_ms)
+            if wake.is_set():
+                continue  # another build was begun meanwhile
+            if is_done:
+                return
+            await self._wait(projection)
+
+    async def _wait(self, projection: Projection) -> None:
+        """Until it is worth a look: the time has come, an item that stood in the way was applied, or another build was begun."""
+        now_ms, due_ms = self._clock.now().monotonic_ms, self._refills[projection.mapping_id].due_ms
+        if projection.mapping_id in self._busy:
+            until_ms = now_ms + LOOK_MS
+        else:
+            until_ms = due_ms if due_ms > now_ms else now_ms + STUCK_LOOK_MS
+        waiting = [
+            asyncio.ensure_future(self._wakes[projection.mapping_id].wait()),
+            asyncio.ensure_future(self._sleep(until_ms)),
+        ]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waiting:
+                each.cancel()
+
+    async def _sleep(self, until_ms: int) -> bool:
+        await self._clock.sleep_until(until_ms)
+        return True
 
     async def _go_on(self, projection: Projection, *, is_again: bool) -> bool:
         """As far as it goes now. Returns: whether there is nothing left to do."""
@@ -155,25 +199,63 @@ class Projector:
                 "projection %s: its function is another than the one that build %s was made by, and its version is the same: raise the "
                 "version, or tailrace projection rebuild %s", projection.id, build.name, projection.id,
             )  # fmt: skip
-        if build.failures and not is_again:  # a start may have brought code that does not fail
+        if build.failures and (
+            not is_again or self._is_due(projection)
+        ):  # a start may have brought code that does not fail
             build = build.begun_again()
-        build = await self._fill(projection, build)
+        if not build.is_filled:
+            began_ms = self._clock.now().monotonic_ms
+            build = await self._fill(projection, build)
+            self._note_filled(projection, build, self._clock.now().monotonic_ms - began_ms)
+        is_whole = not build.failures
+        if not is_whole:
+            self._busy.discard(projection.mapping_id)
+            self._look_out(projection, [key for key, _ in build.failed])
         if known.served == build.name:
             await self.builds.store(
                 projection, build.name
             ).serve()  # a death may have come before it the first time
             await self._remove_others(projection)
-            return True
-        if projection.swap == "manual" or not self.is_newest(projection):
-            return True
-        if await self._stuck(projection, build) is not None:
+            return is_whole
+        if projection.swap == "manual" or not self.is_newest(projection) or not is_whole:
+            return is_whole
+        if missing := await self._parked(projection, build):
             self._busy.discard(projection.mapping_id)
+            self._look_out(projection, missing)
             return False
         if self._is_behind(projection, build):
             self._busy.add(projection.mapping_id)
             return False
         await self.swap(projection, build.name)
         return True
+
+    def _is_due(self, projection: Projection) -> bool:
+        return self._clock.now().monotonic_ms >= self._refills[projection.mapping_id].due_ms
+
+    def _note_filled(self, projection: Projection, build: Build, took_ms: int) -> None:
+        """Say what failed, and when it is tried again."""
+        refill = self._refills[projection.mapping_id]
+        if not build.failures:
+            refill.tries = refill.due_ms = 0
+            return
+        refill.tries += 1
+        wait_ms = delay_ms(REFILL, refill.tries, REFILL_SHARE * took_ms)
+        refill.due_ms = self._clock.now().monotonic_ms + wait_ms
+        key, error = build.failed[0]
+        _log.log(
+            logging.WARNING if refill.tries == 1 else logging.INFO,
+            "projection %s: build %s could not fill in %d items, the first of them %s: %s; they are tried again in %s s, and when they change",
+            projection.id, build.name, build.failures, key, error, wait_ms // 1_000,
+        )  # fmt: skip
+
+    def _look_out(self, projection: Projection, keys: Sequence[str]) -> None:
+        """Look again as soon as a change of one of these items was applied: it was redriven, or written anew."""
+
+        def applied() -> None:
+            self._refills[projection.mapping_id].due_ms = 0
+            self._wakes[projection.mapping_id].set()
+
+        self.builds.look_out(projection.mapping_id, keys, applied)
 
     async def why_not_yet(self, projection: Projection, build: Build) -> str | None:
         """Why a build is not good enough to be served; None when it is. Raises: StoreError."""
@@ -191,14 +273,18 @@ class Projector:
         if build.failures:
             key, error = build.failed[0]
             return f"{build.failures} items could not be filled in; {key}: {error}"
+        missing = await self._parked(projection, build)
+        if not missing:
+            return None
+        return f"{len(missing)} items are parked: tailrace dlq redrive {projection.mapping_id}"
+
+    async def _parked(self, projection: Projection, build: Build) -> list[str]:
+        """The items with parked changes that the build has not: what is parked may have been in the table when its items were read."""
         rows = await self._state.query(head_prefix(self._app, projection.mapping_id))
         tails = {str(row.fields["key"]): int(row.fields["tail"]) for row in rows}
         store = self.builds.store(projection, build.name)
         applied = {row.key: row.sequence for row in await store.items(list(tails))}
-        missing = [key for key, tail in tails.items() if applied.get(key, 0) < tail]
-        if not missing:  # what is parked was in the table when the items were read
-            return None
-        return f"{len(missing)} items are parked: tailrace dlq redrive {projection.mapping_id}"
+        return [key for key, tail in tails.items() if applied.get(key, 0) < tail]
 
     def _is_behind(self, projection: Projection, build: Build) -> bool:
         oldest = self.oldest(projection)
@@ -216,8 +302,7 @@ class Projector:
                 if projection.is_of(keys)
             ]
             applied = await apply_steps(store, projection, steps)
-            while any(isinstance(error, Contended) for error in applied.failures.values()):
-                # Delivery was faster each time. Nothing is wrong with these items: those that are applied are ignored this time.
+            while applied.is_contended:  # delivery was faster each time; what is applied is ignored this time
                 await self._clock.sleep_until(self._clock.now().monotonic_ms + CONTENDED_MS)
                 applied = await apply_steps(store, projection, steps)
             failed = [(steps[index].key, _words(error)) for index, error in applied.failures.items()]

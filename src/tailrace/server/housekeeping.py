@@ -1,10 +1,12 @@
 """What goes on beside the requests: trimming, rolling over and removing now and then, and filling new indexes.
 
-Rules of this file: the engine says what is to be done, in slices; each slice is made durable before the next. Run by `compose.Node` and the test world.
+Rules of this file: the engine says what is to be done, in slices; each slice is made durable before the next. What fails is tried again by
+the next round, and nothing of it ends a round for good. Run by `compose.Node` and the test world.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -13,18 +15,24 @@ from tailrace.errors import StoreError
 
 HOUSEKEEPING_MS: Final = 5_000
 
+_log: Final = logging.getLogger("tailrace.housekeeping")
+
 
 async def housekeep(
     engine: Engine, flushed: Callable[[], Awaitable[None]], every_ms: int = HOUSEKEEPING_MS
 ) -> None:
     """Trim, roll over and remove, now and then, in slices; until it is cancelled."""
     clock = engine.clock
+    told = ""
     while True:
-        for _ in engine.housekeeping():
-            if engine.committer.is_dirty:
-                with suppress(StoreError):  # readiness and the log say so; the next round tries again
-                    await flushed()
-            await asyncio.sleep(0)
+        words = await _go_through(engine, engine.housekeeping(), flushed)
+        if words and words != told:
+            _log.error(
+                "housekeeping could not read everything, and tries again every %d s: %s",
+                every_ms // 1_000,
+                words,
+            )
+        told = words
         await clock.sleep_until(clock.now().monotonic_ms + every_ms)
 
 
@@ -36,9 +44,17 @@ async def fill_indexes(engine: Engine, flushed: Callable[[], Awaitable[None]]) -
     while True:
         await work.wait()
         work.clear()
-        for _ in engine.fill_indexes():
-            with suppress(
-                StoreError
-            ):  # readiness and the log say so; housekeeping goes on where the last slice held
-                await flushed()
+        await _go_through(engine, engine.fill_indexes(), flushed)  # housekeeping goes on where it stopped
+
+
+async def _go_through(engine: Engine, slices: Iterator[None], flushed: Callable[[], Awaitable[None]]) -> str:
+    """Make each slice durable. Returns: what could not be read."""
+    try:
+        for _ in slices:
+            if engine.committer.is_dirty:
+                with suppress(StoreError):  # readiness and the log say so; the next round tries again
+                    await flushed()
             await asyncio.sleep(0)
+    except StoreError as error:
+        return str(error)
+    return ""

@@ -5,15 +5,20 @@ stand still. Each change counts once in each of them, because a build knows of e
 Rules of this file: failures are told by the record that they come from. Declared by `@app.projection`, made by sinks/making.py.
 """
 
+from typing import Final
+
 from tailrace.app.projection import Projection
 from tailrace.errors import SettingsError
-from tailrace.ports import Batch, Clock, Failed, Failure, Outcome, Written
+from tailrace.ports import Batch, Clock, Failed, Failure, FailureKind, Outcome, Written
 from tailrace.projections.folding import Step
 from tailrace.runtime.builds import Builds
-from tailrace.runtime.projecting import apply_steps
+from tailrace.runtime.projecting import CONTENDED_MS, Contended, apply_steps
 from tailrace.sinks.calling import failure_of
 from tailrace.streams.record import ChangeRecord, image
 from tailrace.telemetry import PointReached, pass_by
+
+CONTENDED_ROUNDS: Final = 50
+"""How often a batch whose groups others write is applied again before it goes back to wait: a second in all."""
 
 
 class ProjectionSink:
@@ -36,10 +41,25 @@ class ProjectionSink:
         for _, store in await self._builds.current(self._projection):
             applied = await apply_steps(store, self._projection, steps)
             self.suppressed += applied.ignored
+            for _ in range(CONTENDED_ROUNDS if applied.is_contended else 0):
+                await self._clock.sleep_until(self._clock.now().monotonic_ms + CONTENDED_MS)
+                applied = await apply_steps(store, self._projection, steps)
+                if not applied.is_contended:
+                    break
             for index, error in applied.failures.items():
-                failures.setdefault(index, failure_of(error))
+                failures.setdefault(index, _failure(error))
+        failed = {steps[index].key for index in failures}
+        self._builds.delivered(
+            self._projection.mapping_id, [step.key for step in steps if step.key not in failed]
+        )
         self._reached("invoke.done")
         return Failed(dict(sorted(failures.items()))) if failures else Written()
+
+
+def _failure(error: BaseException) -> Failure:
+    if isinstance(error, Contended):  # nobody's fault: no attempt, and no trace of ours
+        return Failure(FailureKind.THROTTLED, str(error))
+    return failure_of(error)
 
 
 def step_of(record: ChangeRecord, now_ms: int) -> Step:

@@ -1,6 +1,6 @@
 """A projection in a test world: what it says is the fold over the table's items."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -8,7 +8,9 @@ import pytest
 
 from tailrace import App, Item, sinks
 from tailrace.app.table import Table
-from tailrace.errors import SettingsError
+from tailrace.errors import SettingsError, StateConflict
+from tailrace.projections.rows import RowChange
+from tailrace.runtime.projected_state import StateProjectionStore
 from tailrace.testing import World
 
 
@@ -191,10 +193,105 @@ def test_a_parked_item_keeps_a_version_from_being_served_until_it_is_put_back(
     sold = second.app.projected("sales")
     assert sold.build == "1"
     world.dlq("sales@v2").redrive()
-    world.kill()
-    world.restart()
     world.settle()
     assert (sold.build, sold["NL"]) == ("2", Decimal(2_000))
+
+
+def built_anew(world: World, orders: Orders, *fails: str) -> Orders:
+    """Version 2 beside a version 1 that is served, failing on some items."""
+    world.use(orders.app)
+    world.put(orders.Order(id="o1", total=Decimal(10)))
+    world.put(orders.Order(id="o2", total=Decimal(5)))
+    world.settle()
+    world.kill()
+    second = Orders(version=2, factor=100)
+    second.fails.update(fails)
+    world.use(second.app)
+    world.settle()
+    return second
+
+
+def test_a_fill_that_failed_on_an_item_is_tried_again_without_a_restart(
+    world: World, orders: Orders, caplog: pytest.LogCaptureFixture
+) -> None:
+    second = built_anew(world, orders, "o1")
+    assert world.projected("sales").build == "1"
+    world.advance("10m")
+    assert world.projected("sales").build == "1"
+    second.fails.clear()
+    world.advance("1h")
+    assert (world.projected("sales").build, dict(world.projected("sales").items())) == (
+        "2",
+        {"NL": Decimal(1_500)},
+    )
+    warned = [each.getMessage() for each in caplog.records if "could not fill in" in each.getMessage()]
+    assert (
+        len(
+            [
+                each
+                for each in caplog.records
+                if each.levelname == "WARNING" and "fill in" in each.getMessage()
+            ]
+        )
+        == 1
+    )
+    assert "build 2 could not fill in 1 items" in warned[0]
+    assert warned[0].endswith("o1 is broken; they are tried again in 5 s, and when they change")
+
+
+def test_a_fill_that_failed_is_tried_again_when_the_item_was_redriven(world: World, orders: Orders) -> None:
+    second = built_anew(world, orders, "o1")
+    world.update(second.Order, id="o1", total=Decimal(20))
+    world.settle()
+    world.advance("30h")  # the waits have grown to an hour by now
+    second.fails.clear()
+    assert world.projected("sales").build == "1"
+    world.dlq("sales@v2").redrive()
+    world.settle()
+    assert (world.projected("sales").build, dict(world.projected("sales").items())) == (
+        "2",
+        {"NL": Decimal(2_500)},
+    )
+
+
+def test_the_build_that_is_served_is_filled_again_too(world: World, orders: Orders) -> None:
+    plain = App("shop")
+    plain.table("orders", pk="id")
+    world.use(plain)
+    world.put("orders", {"id": "o1", "country": "NL", "total": 10})
+    world.kill()
+    orders.fails.add("o1")
+    world.use(orders.app)
+    world.settle()
+    assert dict(world.projected("sales").items()) == {}
+    orders.fails.clear()
+    world.advance("10s")
+    assert dict(world.projected("sales").items()) == {"NL": Decimal(10)}
+
+
+def test_a_batch_whose_groups_others_write_waits_in_silence_and_uses_no_attempt(
+    world: World, orders: Orders, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost = [0]
+    commit = StateProjectionStore.commit
+
+    async def contended(self: StateProjectionStore, changes: Sequence[RowChange]) -> None:
+        lost[0] += 1
+        if lost[0] <= 2_000:
+            raise StateConflict("meanwhile", index=0)
+        await commit(self, changes)
+
+    world.use(orders.app)
+    world.settle()
+    monkeypatch.setattr(StateProjectionStore, "commit", contended)
+    world.put(orders.Order(id="o1", total=Decimal(10)))
+    world.put(orders.Order(id="o2", total=Decimal(5)))
+    world.settle()
+    assert lost[0] > 2_000
+    assert dict(world.projected("sales").items()) == {"NL": Decimal(15)}
+    assert world.dead_letters("sales@v1") == []
+    assert not any("Traceback" in each.getMessage() or each.exc_info for each in caplog.records)
+    assert not any("attempt" in each.getMessage() for each in caplog.records)
 
 
 # ---- where the rows are kept -----------------------------------------------------------------------------------------

@@ -5,14 +5,22 @@ because there are many.
 """
 
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from random import Random
+from typing import Any, Final
 
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from tailrace import App, Item, Window
+from tailrace.ports import Batch, Failed, Failure, FailureKind, Outcome, Written
+from tailrace.runtime.windowing import Closing, Windows
+from tailrace.streams.envelopes import event_id
 from tailrace.testing import World
+from tailrace.windows.rows import Contribution, Told
+from tailrace.windows.shapes import Span
 
 SECONDS = st.one_of(st.sampled_from([0, 9, 10, 11, 19, 20, 29, 30]), st.integers(0, 60))
 CHANGES = st.lists(
@@ -91,6 +99,105 @@ def test_the_last_word_on_every_window_depends_on_the_changes_alone(
     event(f"{shape}, corrected: {max(revisions, default=0) > 1}")
     last = {(group, start, end): keys for (group, start), (end, keys) in told.items() if keys}
     assert last == expected(shape, items)
+
+
+class Rows:
+    """A sink as tables are: an event id counts once, the row of a key is that with the highest number. Often its answer is lost."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self.seen: dict[str, object] = {}
+        self.contradicted: list[tuple[object, object]] = []
+        self.rows: dict[bytes, tuple[int, object]] = {}
+
+    async def write(self, batch: Batch) -> Outcome:
+        for record, value in zip(batch.records, batch.values or (), strict=True):
+            first = self.seen.setdefault(event_id(record), value)
+            if first != value:
+                self.contradicted.append((first, value))
+            if record.sequence > self.rows.get(record.keys, (0, None))[0]:
+                self.rows[record.keys] = record.sequence, first
+        is_lost = self._random.random() < 0.3
+        return Failed(whole=Failure(FailureKind.UNAVAILABLE, "no answer")) if is_lost else Written()
+
+    @property
+    def last(self) -> list[object]:
+        """What the rows say that say something."""
+        return sorted((value for _, value in self.rows.values() if value), key=str)
+
+
+def told_in_a_storm(seed: int) -> tuple[Rows, list[object]]:
+    """Readings of two minutes that come, are corrected, moved and taken back when the minutes are over; and what the rows should be."""
+    app = App("windows")
+    readings = app.table("readings", pk="id")
+
+    class Reading(Item, table=readings):
+        id: str
+        at: datetime
+
+    begun = datetime(2026, 1, 1, tzinfo=UTC)
+
+    @app.window(Reading, every="1m", at=Reading.at)
+    def minute(window: Window[Reading]) -> list[str]:
+        return sorted(f"{each.id} {(each.at - begun).total_seconds():.0f}" for each in window)
+
+    random = Random(seed)
+    rows = Rows(random)
+    app.sink(minute, rows)
+    items: dict[str, int] = {}
+    with World(app, seed=seed) as world:
+        world.advance("3m")
+        with world.faults(duplicates=0.4, crash="anywhere", reshard="1h", throttle=0.05, seed=seed):
+            for _ in range(30):
+                name, second = random.choice("ab"), random.choice([0, 59, 60])
+                if items.pop(name, None) is not None and random.random() < 0.5:
+                    world.delete(Reading, id=name)
+                else:
+                    world.put(Reading(id=name, at=begun + timedelta(seconds=second)))
+                    items[name] = second
+                world.advance(random.choice([0, 1, 200, 1_000]))
+            world.advance("5m")
+            world.settle()
+    minutes = [[f"{name} {at}" for name, at in items.items() if at // 60 == minute] for minute in range(2)]
+    right = [sorted(each) for each in minutes if each]
+    return rows, sorted(right, key=str)
+
+
+STORMS: Final = range(12)
+
+
+@pytest.mark.parametrize("seed", STORMS)
+def test_a_revision_has_one_content_and_the_last_word_is_told(seed: int) -> None:
+    rows, right = told_in_a_storm(seed)
+    assert rows.contradicted == []
+    assert rows.last == right
+
+
+def what_is_about_to_be_told_is_not_noted(patch: pytest.MonkeyPatch) -> None:
+    async def wrong(
+        self: Windows, group: str, span: Span, members: Sequence[Contribution], was: Told
+    ) -> Closing:
+        return Closing(group, span, members, was.revision + 1, was.value)
+
+    patch.setattr(Windows, "_begin", wrong)
+
+
+def what_was_told_before_is_not_told_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Told, "is_last_word", lambda self, digest: self.digest == digest)
+
+
+@pytest.mark.parametrize(
+    "plant", [what_is_about_to_be_told_is_not_noted, what_was_told_before_is_not_told_again]
+)
+def test_a_storm_notices_when(
+    plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    for seed in STORMS:
+        rows, right = told_in_a_storm(seed)
+        if rows.contradicted or rows.last != right:
+            return
+    pytest.fail("no storm noticed it")
 
 
 def test_the_oracle_knows_the_bounds() -> None:

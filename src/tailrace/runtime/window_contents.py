@@ -37,7 +37,7 @@ class WindowContents:
         panes = [pane, *(pane_of(shape, each.at_ms) for each in members)]
         for row in await self.told_between(group, min(panes) - shape.gap_ms, max(panes) + 2 * shape.gap_ms):
             was = read_told(row.fields)
-            if was.digest:
+            if was.digest or was.attempt is not None:
                 found.setdefault(was.start_ms, Span(was.start_ms, was.end_ms))
         return sorted(found.values(), key=lambda span: (span.end_ms, span.start_ms))
 

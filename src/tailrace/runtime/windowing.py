@@ -3,7 +3,9 @@
 Theory of operation: a change and the note of what it touched are one transaction, before its checkpoint. A window is over when the low watermark of
 the mapping (every change made before it is settled, in every shard) has passed its end by `lateness`; then what is in it is read and told. What was
 told is kept as a digest: a window whose digest is another by then is told again, as a correction. So the last word on a window depends on the
-changes alone, not on their order, their repetitions or our deaths; a crash between telling and noting repeats one revision, under the same id.
+changes alone, not on their order, their repetitions or our deaths. Before a revision is told, its number and its digest are noted: a crash between
+telling and noting repeats it, under the same id, as long as the window holds the same; when it holds something else by then, even what was told
+before, that is the next revision. So a revision has one content, whoever saw it.
 Rules of this file: everything may be cut off anywhere and is done again at the next start; the handler and its sink are behind `tell`. Made by
 compose, run by worker.py.
 """
@@ -11,7 +13,7 @@ compose, run by worker.py.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from heapq import heappop, heappush
@@ -108,6 +110,8 @@ class Windows:
         self._retries: dict[tuple[str, int], _Retry] = {}
         self._changed = asyncio.Event()
         self._is_closing = False
+        self._telling = asyncio.Lock()
+        """Held while one window is told, by its end or because its dead letter is put back."""
         self.late = 0
         """Changes that came after every window of theirs was closed for good, since the start."""
 
@@ -265,27 +269,43 @@ class Windows:
         if retry is not None and retry.due_ms > self._clock.now().monotonic_ms:
             retry.touches.add(touch)
             return False
-        members = await self._contents.inside(group, span)
-        digest, row = _digest(members), await self._state.get(told_key(self.owner, group, span.start_ms))
-        was = None if row is None else read_told(row.fields)
-        if digest == (EMPTY if was is None else was.digest):
+        async with self._telling:
+            members = await self._contents.inside(group, span)
+            digest, was = _digest(members), await self._was(group, span)
+            if was.is_last_word(digest):
+                self._end_retries(window)
+                return True
+            closing = await self._begin(group, span, members, was)
+            answer = await self._tell(closing)
+            writes: list[StateWrite] = []
+            if answer.failure is not None:
+                attempts = self._failed(closing, touch, answer.failure)
+                if attempts is None:
+                    return False
+                self._failures.result_given_up(self._words(closing), answer.failure, attempts)
+                writes.append(self._give_up(closing, answer.failure, attempts))
             self._end_retries(window)
+            await self._state.transact([*writes, self._noted(closing, digest, answer)])
             return True
-        closing = Closing(
-            group, span, members, 1 if was is None else was.revision + 1, EMPTY if was is None else was.value
-        )
-        answer = await self._tell(closing)
-        writes: list[StateWrite] = []
-        if answer.failure is not None:
-            attempts = self._failed(closing, touch, answer.failure)
-            if attempts is None:
-                return False
-            self._failures.result_given_up(self._words(closing), answer.failure, attempts)
-            writes.append(self._give_up(closing, answer.failure, attempts))
-        self._end_retries(window)
+
+    async def _was(self, group: str, span: Span) -> Told:
+        row = await self._state.get(told_key(self.owner, group, span.start_ms))
+        return Told(*span) if row is None else read_told(row.fields)
+
+    async def _begin(self, group: str, span: Span, members: Sequence[Contribution], was: Told) -> Closing:
+        """Note durably what is told next, unless that is noted already."""
+        noted = replace(was.telling(_digest(members)), start_ms=span.start_ms, end_ms=span.end_ms)
+        if noted != was:
+            await self._state.transact([
+                StateWrite(told_key(self.owner, group, span.start_ms), told_fields(noted))
+            ])  # fmt: skip
+        assert noted.attempt is not None
+        return Closing(group, span, members, noted.attempt.revision, noted.value)
+
+    def _noted(self, closing: Closing, digest: str, answer: Answer) -> StateWrite:
+        span = closing.span
         fields = told_fields(Told(span.start_ms, span.end_ms, closing.revision, digest, answer.value))
-        await self._state.transact([*writes, StateWrite(told_key(self.owner, group, span.start_ms), fields)])
-        return True
+        return StateWrite(told_key(self.owner, closing.group, span.start_ms), fields)
 
     def _end_retries(self, window: tuple[str, int]) -> None:
         """Nothing waits for this window any more: the panes that did are looked at again."""
@@ -295,9 +315,21 @@ class Windows:
                 self._look_at(touch)
 
     async def tell_again(self, group: str, span: Span, revision: int) -> Failure | None:
-        """Tell a window whose dead letter is put back, as it is now. Raises: StoreError."""
-        closing = Closing(group, span, await self._contents.inside(group, span), revision, EMPTY)
-        return (await self._tell(closing)).failure
+        """Tell a window whose dead letter is put back, as it is now: under the revision that says this. Raises: StoreError.
+
+        Shape:   `revision` is the letter's; of a window of which nothing is known any more the next one is empty.
+        """
+        async with self._telling:
+            members = await self._contents.inside(group, span)
+            digest, was = _digest(members), await self._was(group, span)
+            if was.is_last_word(digest):
+                closing = Closing(group, span, members, was.revision or revision + 1, EMPTY)
+            else:
+                closing = replace(await self._begin(group, span, members, was), before=EMPTY)
+            answer = await self._tell(closing)
+            if answer.failure is None:
+                await self._state.transact([self._noted(closing, digest, answer)])
+            return answer.failure
 
     def _failed(self, closing: Closing, touch: Touch, failure: Failure) -> int | None:
         """Note a failure. Returns: how many attempts were made when there are no more; None to wait for the next one."""

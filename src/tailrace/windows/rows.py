@@ -1,12 +1,12 @@
 """Rows of windows: one for each item, with what it contributes now, one for each contribution, by group and pane, and what was told.
 
-Rules of this file: layouts only, format 1, documented in docs/formats/windows.md. Times are written with fifteen digits, so that rows sort by
+Rules of this file: layouts only, format 1 (2 for a window that is being told), documented in docs/formats/windows.md. Times are written with fifteen digits, so that rows sort by
 them. Called by folding.py and runtime/windowing.py.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 from tailrace.leases.rows import VERSION, readable
@@ -16,6 +16,8 @@ from tailrace.values.types import Item
 DIGITS: Final = 15
 LATEST_MS: Final = 10**DIGITS - 1
 DAY_MS: Final = 86_400_000
+WITH_ATTEMPT: Final = 2
+"""The format of a window of which one more revision may have been seen: an older version would give its number to something else."""
 SLICES: Final = 256
 """Parts of a day that are forgotten one after the other."""
 
@@ -48,15 +50,44 @@ class Contribution:
     image: Item | None = None
 
 
+class Attempt(NamedTuple):
+    """A revision that is being told, and the digest of what is in it: somebody may have seen it."""
+
+    revision: int
+    digest: str
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What was told of one window last: the digest of what was in it, how often it was told, and the digest of what came of it."""
+    """What was told of one window last: the digest of what was in it, how often it was told, and the digest of what came of it.
+
+    Shape:   `attempt` is the revision after it, from before its first attempt until it is known how that ended. `value` is empty, too, when it
+             is not known what its sink has.
+    """
 
     start_ms: int
     end_ms: int
-    revision: int
-    digest: str
+    revision: int = 0
+    digest: str = ""
     value: str = ""
+    attempt: Attempt | None = None
+
+    def is_last_word(self, digest: str) -> bool:
+        """Whether this was told, and nothing that somebody may have seen after it."""
+        return self.attempt is None and self.digest == digest
+
+    def telling(self, digest: str) -> "Told":
+        """The row that must be durable before this is told: a revision has one content, whatever dies when.
+
+        >>> first = Told(0, 60).telling("a")
+        >>> first.attempt, first.telling("a").attempt, first.telling("").attempt
+        (Attempt(revision=1, digest='a'), Attempt(revision=1, digest='a'), Attempt(revision=2, digest=''))
+        """
+        if self.attempt is None:
+            return replace(self, attempt=Attempt(self.revision + 1, digest))
+        if self.attempt.digest == digest:
+            return self
+        return replace(self, value="", attempt=Attempt(self.attempt.revision + 1, digest))
 
 
 def digits(time_ms: int) -> str:
@@ -108,12 +139,16 @@ def read_contribution(fields: Mapping[str, Any]) -> Contribution:
 
 def told_fields(row: Told) -> dict[str, Any]:
     """The fields of a window's row."""
-    return {
+    fields = {
         "v": VERSION, "start_ms": row.start_ms, "end_ms": row.end_ms, "revision": row.revision, "digest": row.digest, "value": row.value,
     }  # fmt: skip
+    return fields if row.attempt is None else {**fields, "v": WITH_ATTEMPT, "attempt": list(row.attempt)}
 
 
 def read_told(fields: Mapping[str, Any]) -> Told:
     """The same, read. Raises: StoreError for a format of another version."""
-    row = readable(fields, "window")
-    return Told(row["start_ms"], row["end_ms"], row["revision"], row["digest"], row["value"])
+    row = readable(fields, "window", WITH_ATTEMPT)
+    attempt = row.get("attempt")
+    return Told(
+        row["start_ms"], row["end_ms"], row["revision"], row["digest"], row["value"], None if attempt is None else Attempt(*attempt)
+    )  # fmt: skip

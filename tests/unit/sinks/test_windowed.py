@@ -4,14 +4,15 @@ Rules of this file: nothing sleeps; the world begins on a whole minute, so that 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from tailrace import App, Item, Retry, Window
-from tailrace.ports import Batch, Written
+from tailrace.errors import StoreError
+from tailrace.ports import Batch, ItemWrite, StateCheck, StateRow, StateStore, StateWrite, Written
 from tailrace.testing import World
 from tailrace.values.types import Item as Image
 
@@ -154,6 +155,90 @@ def test_a_window_that_nothing_is_left_of_is_told_empty(world: World, begin: Beg
     assert orders.new() == [("NL", 0, 3, ["a"])]
 
 
+class NotesOfTellingFail:
+    """A window's state that refuses the next notes of how a telling ended."""
+
+    def __init__(self, state: StateStore, failures: int) -> None:
+        self._state = state
+        self.failures = failures
+
+    async def get(self, key: str) -> StateRow | None:
+        return await self._state.get(key)
+
+    async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
+        return await self._state.query(prefix, after=after, limit=limit)
+
+    async def transact(self, writes: Sequence[StateWrite | StateCheck | ItemWrite]) -> None:
+        for write in writes:
+            is_note = isinstance(write, StateWrite) and write.key.startswith("window-told/")
+            if self.failures and is_note and "attempt" not in (write.fields or {}):
+                self.failures -= 1
+                raise StoreError("not now")
+        await self._state.transact(writes)
+
+
+def note_fails(world: World, failures: int = 1) -> None:
+    """The next note of a telling is refused."""
+    (running,) = world._running
+    (windows,) = running.worker.windows
+    windows._state = NotesOfTellingFail(windows._state, failures)
+
+
+@pytest.mark.parametrize("change", ["moved", "removed"])
+def test_a_window_that_was_told_and_not_noted_is_told_empty_when_nothing_is_left_of_it(
+    world: World, begin: Begin, change: str
+) -> None:
+    orders = begin(Orders())
+    note_fails(world)
+    world.put(orders.order("o1", 0))
+    world.advance("60s")
+    assert orders.new() == [("NL", 0, 1, ["o1"])]
+    if change == "moved":
+        world.put(orders.order("o1", 600))
+    else:
+        world.delete(orders.Order, id="o1")
+    world.advance("1m")
+    assert orders.new() == [("NL", 0, 2, [])]
+
+
+def test_a_session_that_was_told_and_not_noted_is_told_empty_when_nothing_is_left_of_it(
+    world: World, begin: Begin
+) -> None:
+    orders = begin(Orders(every=None, gap="1m"))
+    note_fails(world)
+    world.put(orders.order("o1", 0))
+    world.advance("60s")
+    assert orders.new() == [("NL", 0, 1, ["o1"])]
+    world.delete(orders.Order, id="o1")
+    world.advance("1m")
+    assert orders.new() == [("NL", 0, 2, [])]
+
+
+def test_a_window_that_was_told_and_not_noted_is_repeated_under_its_revision_when_it_holds_the_same(
+    world: World, begin: Begin
+) -> None:
+    orders = begin(Orders())
+    note_fails(world, 2)
+    world.put(orders.order("o1", 0))
+    world.advance("2m")
+    assert orders.new() == [("NL", 0, 1, ["o1"])] * 3
+    world.put(orders.order("o2", 1))
+    world.settle()
+    assert orders.new() == [("NL", 0, 2, ["o1", "o2"])]
+
+
+def test_a_window_that_was_told_and_not_noted_takes_the_next_revision_when_it_holds_something_else(
+    world: World, begin: Begin
+) -> None:
+    orders = begin(Orders())
+    note_fails(world)
+    world.put(orders.order("o1", 0))
+    world.advance("60s")
+    world.put(orders.order("o2", 1))
+    world.advance("1m")
+    assert orders.new() == [("NL", 0, 1, ["o1"]), ("NL", 0, 2, ["o1", "o2"])]
+
+
 def test_values_go_to_the_sink_and_only_when_they_are_others_than_before(world: World, begin: Begin) -> None:
     orders = begin(Orders())
     world.put(orders.order("a", 0, total=2))
@@ -287,7 +372,7 @@ def test_a_handler_that_fails_is_tried_again_and_then_a_dead_letter_that_can_be_
     assert orders.new() == [("NL", 0, 2, ["a", "c"])]
     world.dlq(orders.spike).redrive()
     world.settle()
-    assert sorted(orders.new()) == [("BE", 0, 1, ["b"]), ("NL", 0, 1, ["a", "c"])]
+    assert sorted(orders.new()) == [("BE", 0, 1, ["b"]), ("NL", 0, 2, ["a", "c"])]
     assert world.dead_letters(orders.spike) == []
 
 

@@ -193,7 +193,7 @@ def test_a_storm_notices_when(
     plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(monkeypatch)
-    for seed in STORMS:
+    for seed in range(200):  # the first few do, unless the order of things has changed
         rows, right = told_in_a_storm(seed)
         if rows.contradicted or rows.last != right:
             return

@@ -293,7 +293,7 @@ class Entity(Generic[T]):
         """An instance. Raises: ItemError."""
         for attribute in self.key_attributes:
             if attribute not in item:
-                item = {**self._from_key(item), **item}
+                item = {**self.from_key(item), **item}
                 break
         decoded: T = self.model.decode(item, self._computed)
         return decoded
@@ -342,7 +342,7 @@ class Entity(Generic[T]):
 
     def key_of(self, keys: Item) -> Any:
         """What identifies the entity: its key's field, several as a tuple, the key itself where it has no field."""
-        found = self._from_key(keys)
+        found = self.from_key(keys)
         values = tuple(
             self.model.fields[name].codec.decode(found[attribute])
             for name, attribute in zip(self.key_fields, self.key_attributes, strict=True)
@@ -351,7 +351,8 @@ class Entity(Generic[T]):
             values = tuple(next(iter(value.values())) for value in keys.values())
         return values[0] if len(values) == 1 else values
 
-    def _from_key(self, item: Item) -> Item:
+    def from_key(self, item: Item) -> Item:
+        """The attributes of the fields that an item's key is made of, as the key says them."""
         found: Item = {}
         for part in self._parts:
             for name, value in (part.parse(item.get(part.attribute)) or {}).items():

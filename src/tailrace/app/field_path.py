@@ -5,6 +5,7 @@ change is what `old(…)` and `new(…)` say. Called by entity.py and item.py.
 """
 
 from collections.abc import Callable
+from functools import reduce
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tailrace.app.codec import Codec
@@ -18,20 +19,22 @@ if TYPE_CHECKING:
 class FieldPath:
     """A field of an entity, or a field of a model inside it.
 
-    Shape:   `path` are the attributes on the way to it, `absent` makes what stands for it where the attribute is not there.
+    Shape:   `path` are the attributes on the way to it, `absent` makes what stands for it where the attribute is not there; `outer` are the
+             same makers of the models around it, the outermost first.
     """
 
-    __slots__ = ("_absent", "_codec", "_entity", "_names", "_path")
+    __slots__ = ("_absent", "_codec", "_entity", "_names", "_outer", "_path")
 
     def __init__(
         self, entity: "Entity[Any]", names: tuple[str, ...], path: tuple[str, ...], codec: Codec,
-        absent: Callable[[], Any] | None,
+        absent: Callable[[], Any] | None, outer: tuple[Callable[[], Any] | None, ...] = (),
     ) -> None:  # fmt: skip
         self._entity = entity
         self._names = names
         self._path = path
         self._codec = codec
         self._absent = absent
+        self._outer = outer
 
     def __repr__(self) -> str:
         return ".".join((repr(self._entity), *self._names))
@@ -43,8 +46,22 @@ class FieldPath:
             raise AttributeError(f"{self!r} has no field {name!r}{known}")
         inner = members[name]
         return FieldPath(
-            self._entity, (*self._names, name), (*self._path, inner.attribute), inner.codec, inner.absent
+            self._entity, (*self._names, name), (*self._path, inner.attribute), inner.codec, inner.absent,
+            (*self._outer, self._absent),
+        )  # fmt: skip
+
+    @property
+    def _defaults(self) -> tuple[Callable[[], Any] | None, ...]:
+        """By depth: what stands for the field where the attribute at that depth is not there; None: nothing does."""
+        return tuple(
+            None if make is None else _inside(make, self._names[depth + 1 :])
+            for depth, make in enumerate((*self._outer, self._absent))
         )
+
+    @property
+    def _is_of_key(self) -> bool:
+        """Whether it is read from the item's key where it is not stored beside it."""
+        return len(self._path) == 1 and self._path[0] in self._entity.key_attributes
 
     def _refuse(self, *_: object) -> NoReturn:
         raise SettingsError(
@@ -54,3 +71,8 @@ class FieldPath:
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
     __bool__ = __contains__ = __and__ = __or__ = __invert__ = _refuse
     __hash__ = object.__hash__
+
+
+def _inside(make: Callable[[], Any], names: tuple[str, ...]) -> Callable[[], Any]:
+    """What makes the field of a default; it raises AttributeError where a model on the way is None."""
+    return (lambda: reduce(getattr, names, make())) if names else make

@@ -1,8 +1,8 @@
 """Predicates: `changed(Order.status) & (new(Order.total) > 100)`.
 
-What they mean. A predicate sees what the handler would see: an absent attribute is its field's default. Where there is no image (no old one
-of an insertion), no attribute and no default, or a value of another type, there is no value: every comparison with it is false, so `!=` is
-true. `changed` compares what is stored, before and after, and an insertion changes whatever it brings.
+What they mean. A predicate sees what the handler would see: an absent attribute is its field's default, or what the default of the model around
+it holds, or what the item's key says. Where there is no image (no old one of an insertion), no attribute and no default, a value of another
+type, or nothing to look into (a model that is None), there is no value: every comparison with it is false, so `!=` is true. `changed` compares what is stored, before and after, and an insertion changes whatever it brings.
 Rules of this file: the words and what they mean; they never raise on a record. judging is `compiled`; patterns are widening.py.
 """
 
@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, Literal, NoReturn, TypeAlias, TypeVar
 from tailrace.app.change import Change
 from tailrace.app.codec import MISFITS
 from tailrace.app.field_path import FieldPath
+from tailrace.app.fields import MISSING
 from tailrace.errors import ApiError, SettingsError
 from tailrace.values.types import AttributeValue, Item
 from tailrace.values.wire import read_value
@@ -368,19 +369,25 @@ def _existence(left: Operand[Any]) -> Judge:
 
 
 def reader(operand: Operand[Any]) -> Reader:
-    """The value of an operand in a change, ABSENT where there is none."""
-    field, image, find = operand.field, _image(operand.side), _finder(operand.field)
-    decode, absent = field._codec.decode, field._absent
-    parent = _finder_of(field._path[:-1]) if len(field._path) > 1 else None
+    """The value of an operand in a change, ABSENT where there is none: as the decoded object has it, were the rest of it sound."""
+    field, image = operand.field, _image(operand.side)
+    decode, steps = field._codec.decode, tuple(zip(field._path, field._defaults, strict=True))
+    from_key = field._entity.from_key if field._is_of_key else None
 
     def read(change: Change[Any]) -> Any:
-        item = image(change)
-        found = find(item)
-        if found is None:
-            is_there = item is not None and (parent is None or parent(item) is not None)
-            return absent() if is_there and absent is not None else ABSENT
+        place = image(change)
+        found: AttributeValue | None = None
         try:
-            return decode(found)
+            for name, default in steps:
+                if place is None:  # no image; or a model on the way is NULL, or no map at all
+                    return ABSENT
+                found = place.get(name)
+                if found is None and from_key is not None:
+                    found = from_key(place).get(name)
+                if found is None:
+                    return ABSENT if default is None or (value := default()) is MISSING else value
+                place = found.get("M")
+            return ABSENT if found is None else decode(found)
         except MISFITS:
             return ABSENT
 

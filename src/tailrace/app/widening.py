@@ -7,7 +7,7 @@ Rules of this file: sound before narrow: when in doubt a term asks less. Source:
 on leaves only, no nested `anything-but` in event source mappings). Called by explain.py and app.py.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, Final, TypeAlias
@@ -148,9 +148,24 @@ def _kinds(field: FieldPath) -> frozenset[str]:
     return field._codec.kinds - {"NULL"}
 
 
-def _default(field: FieldPath) -> Any:
-    """What stands for an absent attribute: nothing (an empty tuple, which equals no value) where that is unknown."""
-    return () if field._absent is None else field._absent()
+def _may_be_unsaid(field: FieldPath, fits: Callable[[Any], bool]) -> bool:
+    """Whether what stands for an absent attribute may fit: a default of the field, or of a model around it, or what the key says."""
+    if field._is_of_key:
+        return True
+    for make in field._defaults:
+        try:
+            if make is not None and fits(make()):
+                return True
+        except MISFITS:  # a model on the way is None, or the value has no such order: there is no value
+            continue
+    return False
+
+
+def _unsaid(field: FieldPath) -> str:
+    """Why an absent attribute is let through."""
+    if field._is_of_key:
+        return "a field of the key need not be stored beside it"
+    return "an absent attribute is the default, but one of another type is not"
 
 
 def _wide(
@@ -179,8 +194,7 @@ def _by_ttl(negated: bool) -> Term:
 
 def _one_of(words: str, left: Operand[Any], values: tuple[Any, ...], negated: bool) -> list[Term]:
     field, known = left.field, [value for value in values if value is not None]
-    default = _default(field)
-    is_default = default in values
+    is_default = _may_be_unsaid(field, lambda default: default in values)
     words = f"~({words})" if negated else words
     texts = _texts(field, known)
     if texts is None or len(known) < len(values) or len(_kinds(field)) != 1:
@@ -188,13 +202,11 @@ def _one_of(words: str, left: Operand[Any], values: tuple[Any, ...], negated: bo
     (kind,) = _kinds(field)
     path = _leaf(left, kind)
     if negated:
-        opened = (
-            (Open(words, "an absent attribute is the default, but no image is not"),) if is_default else ()
-        )
+        reason = "an absent attribute is the default, but no image is not"
+        opened = (Open(words, _unsaid(field) if field._is_of_key else reason),) if is_default else ()
         return [Term(leaves={path: _all_but(texts, kind)}, opened=opened)]
     if is_default:
-        opened = (Open(words, "an absent attribute is the default, but one of another type is not"),)
-        return [Term(WITH[left.side], {path: (*texts, NOT_THERE)}, opened)]
+        return [Term(WITH[left.side], {path: (*texts, NOT_THERE)}, (Open(words, _unsaid(field)),))]
     return [Term(WITH[left.side], {path: texts})]
 
 
@@ -251,18 +263,11 @@ def _ordered(predicate: Predicate, left: Operand[Any], operator: Operator, right
             words, reason, leaves={} if asked is None else {_leaf(left, *kinds): (*asked, NOT_THERE)}
         )
     asked = (THERE,) if asked is None else asked
-    if _holds(operator, _default(field), right):
+    if _may_be_unsaid(field, lambda default: bool(COMPARE[operator](default, right))):
         asked = (*asked, NOT_THERE)
     return _wide(
         words, reason, WITH[left.side], {_leaf(left, *kinds): asked} if asked != (THERE, NOT_THERE) else {}
     )
-
-
-def _holds(operator: Operator, value: Any, right: Any) -> bool:
-    try:
-        return bool(COMPARE[operator](value, right))
-    except TypeError:  # None, or no value at all: never on a side
-        return False
 
 
 OPPOSITE: Final = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
@@ -276,7 +281,9 @@ def _between(predicate: Comparison, negated: bool) -> Term:
     for side in (predicate.left, predicate.right):
         events &= WITH[side.side]
         kinds = _kinds(side.field)
-        is_surely_there = side.field._absent is None and "NULL" not in side.field._codec.kinds
+        is_surely_there = (
+            not _may_be_unsaid(side.field, lambda _: True) and "NULL" not in side.field._codec.kinds
+        )
         if is_surely_there and len(kinds) == 1 and kinds <= SCALARS:
             leaves[_leaf(side, *kinds)] = (THERE,)
     return _wide(repr(predicate), reason, events, leaves)
@@ -286,11 +293,9 @@ def _starts(predicate: Predicate, left: Operand[Any], prefix: str, negated: bool
     words = f"~{predicate!r}" if negated else repr(predicate)
     if negated:
         return _wide(words, "event source mappings have no pattern for `does not begin with`")
-    default = _default(left.field)
     path = _leaf(left, "S")
-    if isinstance(default, str) and default.startswith(prefix):
-        reason = "an absent attribute is the default, but one of another type is not"
-        return _wide(words, reason, WITH[left.side], {path: ({"prefix": prefix}, NOT_THERE)})
+    if _may_be_unsaid(left.field, lambda default: isinstance(default, str) and default.startswith(prefix)):
+        return _wide(words, _unsaid(left.field), WITH[left.side], {path: ({"prefix": prefix}, NOT_THERE)})
     if len(_kinds(left.field)) == 1:
         return Term(WITH[left.side], {path: ({"prefix": prefix},)})
     return _wide(words, "it may be of several types", WITH[left.side])

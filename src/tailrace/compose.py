@@ -191,7 +191,7 @@ def build_worker(
         {name: WindowChanges(each, state, engine.clock) for name, each in windows.items()},
     )  # fmt: skip
     worker = Worker(
-        app, state=state, clock=engine.clock, source_of=lambda table: around.source(EmbeddedSource(engine, table)),
+        app, state=state, clock=engine.clock, source_of=lambda table: around.source(EmbeddedSource(engine, table.name, table.only_stream)),
         sink_of=lambda mapping: around.sink(mapping, maker.make(mapping)),
         owner=owner, reached=reached, discovery_ms=discovery_ms, renewal_ms=renewal_ms, ended=end, tallies=tallies,
         code_version_of=code_version, last_sequence=lambda: engine.last_sequence,
@@ -396,7 +396,8 @@ class Node:
     async def _start_worker(self, app: "App", *, checked: bool = True) -> None:
         from tailrace.runtime.tally import Tallies
 
-        create_tables(app, self.engine)
+        if checked:
+            create_tables(app, self.engine)
         self._tallies = self._tallies or Tallies()  # they go on being counted when a worker follows another
         worker = build_worker(
             app,

@@ -27,6 +27,11 @@ def windows(event, context):
             file.write(json.dumps([name, seen]) + "\\n")
     return {"state": {"seen": seen + names}}
 
+def arns(event, context):
+    with open(os.path.join(os.path.dirname(__file__), "arns"), "a") as file:
+        for record in event["Records"]:
+            file.write(record["eventSourceARN"] + " " + record["dynamodb"]["Keys"]["id"]["S"] + "\\n")
+
 def echo(event, context):
     return {"event": event, "name": context.function_name}
 
@@ -67,11 +72,11 @@ NAMES = ("tally", "echo", "fail", "talk", "linger", "sleep")
 class Shop:
     """A server with functions, and clients of it."""
 
-    def __init__(self, directory: Path, more: tuple[str, ...] = ()) -> None:
+    def __init__(self, directory: Path, more: tuple[str, ...] = (), serving: tuple[str, ...] = ()) -> None:
         (directory / "functions.py").write_text(FUNCTIONS)
         self.output = directory / "output"
         options = [f"--function={name}=functions:{name}" for name in (*NAMES, *more)]
-        self.node = Node(directory, free_port(), ("serve", *options))
+        self.node = Node(directory, free_port(), ("serve", *options, *serving))
         self.start()
 
     def start(self) -> None:

@@ -85,6 +85,8 @@ class Table:
     sk_type: KeyType = "S"
     ttl: str | None = None
     stream: ViewType | None = "NEW_AND_OLD_IMAGES"
+    only_stream: str = ""
+    """The ARN of the one stream that its mappings follow, as those of Lambda's API do; empty: whatever stream a table of that name has."""
     entities: Entities = field(default_factory=Entities, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -366,6 +366,10 @@ class Engine:
         """The stream that is on. Raises: ApiError when the table or its stream is not there."""
         return self._streams.of_table(table)
 
+    def stream_named(self, arn: str) -> StreamRef:
+        """A stream that can be read, on or off, also of a table that was deleted. Raises: ApiError."""
+        return self._streams.of_arn(arn)
+
     def earlier_streams_of(self, table: str) -> list[StreamRef]:
         """Streams of the table that are off and can still be read, the oldest first."""
         return self._streams.earlier(table)

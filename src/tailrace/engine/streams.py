@@ -92,6 +92,10 @@ class StreamReader:
         """The names of the stream that is on. Raises: ApiError."""
         return self._reference(self.on(name))
 
+    def of_arn(self, arn: str) -> StreamRef:
+        """The names of a stream that can be read, on or off. Raises: ApiError."""
+        return self._reference(self._stream(arn))
+
     def _reference(self, stream: Stream) -> StreamRef:
         document = stream.document
         return StreamRef(

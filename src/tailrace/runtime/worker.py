@@ -12,6 +12,7 @@ from typing import Final
 
 from tailrace.app.app import App
 from tailrace.app.app import Mapping as Handler
+from tailrace.app.table import Table
 from tailrace.errors import PortError, SourceError
 from tailrace.leases.checkpoint import behind, checkpoint_key
 from tailrace.leases.rows import VERSION
@@ -66,9 +67,10 @@ class Status:
 
 @dataclass(slots=True)
 class _Table:
-    """A table's source, and which of its shards each mapping has begun or finished."""
+    """A table's source (or one stream's of it), and which of its shards each mapping has begun or finished."""
 
     name: str
+    only_stream: str
     source: Source
     reads: SharedReads
     handlers: list[Handler]
@@ -84,7 +86,7 @@ class Worker:
     """Runs the handlers of one app until it is stopped."""
 
     def __init__(
-        self, app: App, *, state: StateStore, clock: Clock, source_of: Callable[[str], Source],
+        self, app: App, *, state: StateStore, clock: Clock, source_of: Callable[[Table], Source],
         sink_of: Callable[[Handler], Sink], owner: str, discovery_ms: int, renewal_ms: int,
         last_sequence: Callable[[], int] = lambda: 0, code_version_of: Callable[[Handler], str] = lambda _: "", reached: PointReached = pass_by, ended: Callable[[], Awaitable[None]] | None = None,
         tallies: Tallies | None = None,
@@ -330,13 +332,13 @@ class Worker:
             self._sink_of(handler), self._clock, self.tallies.of(handler.id), threads
         )
         for table in self._tables:
-            if table.name == handler.table.name:
+            if (table.name, table.only_stream) == (handler.table.name, handler.table.only_stream):
                 table.handlers = [*table.handlers, handler]
                 table.reads.share()
                 return
-        source = self._source_of(handler.table.name)
+        source = self._source_of(handler.table)
         self._tables = [
-            *self._tables, _Table(handler.table.name, source, SharedReads(source, self._budget), [handler])
+            *self._tables, _Table(handler.table.name, handler.table.only_stream, source, SharedReads(source, self._budget), [handler])
         ]  # fmt: skip
 
     async def _withdraw(self, handler: Handler) -> None:

@@ -22,7 +22,8 @@ CREATED_WITH: Final = ("EventSourceArn", "StartingPosition", "StartingPositionTi
 EITHER: Final = ("FunctionName", "Enabled", "UUID")
 NOTHING_YET: Final = "No records processed"
 OK: Final = "OK"
-PROBLEM: Final = "PROBLEM: Function call failed"
+PROBLEM_WITH: Final = "PROBLEM: "
+PROBLEM: Final = f"{PROBLEM_WITH}Function call failed"
 
 
 @dataclass(frozen=True, slots=True)

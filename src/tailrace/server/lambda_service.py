@@ -32,16 +32,18 @@ from tailrace.server.lambda_mappings import (
     OK,
     PREFIX,
     PROBLEM,
+    PROBLEM_WITH,
     EventSourceMapping,
     document,
     read_mapping,
 )
 from tailrace.server.lambda_settings import filter_criteria_error, for_machine
 from tailrace.server.mapping_rows import rows_of
+from tailrace.server.progress import LAMBDA_APP
 from tailrace.server.wire import Headers, check_authentication, internal_server_error
 from tailrace.sinks.lambda_function import request_id
 
-APP: Final = "lambda"
+APP: Final = LAMBDA_APP
 Work: TypeAlias = Coroutine[Any, Any, None]
 LOG: Final = logging.getLogger("tailrace.server")
 
@@ -103,11 +105,22 @@ class LambdaService:
         return document(mapping, state, self._result(mapping), settings.region, settings.account)
 
     def _result(self, mapping: EventSourceMapping) -> str:
-        """What came of its last batch: of this run, else of those before it. Source: semantics §2.1 (LastProcessingResult)."""
+        """What came of its last batch, of this run or those before it; of a stream that has ended, that. Source: semantics §2.1 (LastProcessingResult)."""
+        try:
+            is_on = self.engine.describe_stream(mapping.stream_arn, 1)["StreamStatus"] in (
+                "ENABLED",
+                "ENABLING",
+            )
+        except ApiError:
+            return f"{PROBLEM_WITH}Stream not found: {mapping.stream_arn}"
         worker = self._worker()
         sink = None if worker is None else worker.sinks.get(mapping.uuid)
+        if sink is not None and isinstance(sink.tally.last, Failed):
+            return PROBLEM
+        if not is_on:
+            return f"{PROBLEM_WITH}Stream is disabled: {mapping.stream_arn}"
         if sink is not None and sink.tally.last is not None:
-            return PROBLEM if isinstance(sink.tally.last, Failed) else OK
+            return OK
         rows = self.engine.state_query(LEDGER.prefix(APP, mapping.uuid))
         return OK if any(row.fields["totals"].get("handled") for row in rows) else NOTHING_YET
 
@@ -143,13 +156,10 @@ class LambdaService:
         self._start_task(self._carry_out(), self._handing_over)
 
     def beginning(self, mapping: EventSourceMapping, stream: StreamRef) -> list[StateWrite]:
-        """Checkpoints behind what a new mapping does not read: earlier streams of the table and, with LATEST, what its own holds. Source: semantics §2.3."""
-        passed = self.engine.earlier_streams_of(mapping.table)
-        if mapping.position == "LATEST":
-            passed.append(stream)
-        return [
-            self._behind(mapping, each, shard) for each in passed for shard in self.engine.shards_of(each.arn)
-        ]
+        """Checkpoints behind what a new mapping does not read: with LATEST, what its stream holds. Source: semantics §2.3."""
+        if mapping.position != "LATEST":
+            return []
+        return [self._behind(mapping, stream, shard) for shard in self.engine.shards_of(stream.arn)]
 
     def _behind(self, mapping: EventSourceMapping, stream: StreamRef, shard: Shard) -> StateWrite:
         key = checkpoint_key(APP, mapping.uuid, stream.label, shard.shard_id)
@@ -228,30 +238,28 @@ class LambdaService:
                 self._declared[uuid] = known
 
     def _known(self, mapping: EventSourceMapping) -> bytes | None:
-        """Everything that decides how a mapping runs; None when it does not: its stream is off (a mapping of AWS's waits then too) or its function gone."""
+        """Everything that decides how a mapping runs; None when it does not: it is off, its function is gone, or its stream is."""
         function = self.functions.get(mapping.function)
         if not mapping.enabled or function is None or filter_criteria_error(mapping.settings):
             return None
         try:
-            stream = self.engine.stream_of(mapping.table)
-            schema = self.engine.schema(mapping.table)
+            self.engine.stream_named(mapping.stream_arn)
         except ApiError:
             return None
-        keys = (schema.hash_name, schema.hash_type, schema.range_name, schema.range_type, stream.view_type)
-        return orjson.dumps([mapping.function, function.configured.given, dict(mapping.settings), keys])
+        return orjson.dumps([mapping.function, function.configured.given, dict(mapping.settings)])
 
     def _table(self, mapping: EventSourceMapping) -> Table:
-        """The mapping's table as it is now."""
-        schema, stream = self.engine.schema(mapping.table), self.engine.stream_of(mapping.table)
-        wanted = Table(
-            schema.name, schema.hash_name, schema.range_name, schema.hash_type, schema.range_type or "S", None, stream.view_type,
+        """The table as the mapping's stream knows it: it may be gone, or another one of that name may be there."""
+        stream = self.engine.describe_stream(mapping.stream_arn, 1)
+        names: dict[str, str] = {each["KeyType"]: each["AttributeName"] for each in stream["KeySchema"]}
+        table = Table(
+            stream["TableName"], names["HASH"], names.get("RANGE"), stream=stream["StreamViewType"],
+            only_stream=mapping.stream_arn,
         )  # fmt: skip
-        found = self._app.tables.get(mapping.table)
-        if (
-            found is None or found != wanted
-        ):  # made anew under its name: those on the old one are withdrawn by now
-            found = self._app.tables[mapping.table] = wanted
-        return found
+        self._app.tables[table.name] = (
+            table  # the others of that name are declared by now, and go on with theirs
+        )
+        return table
 
 
 def deleted(mapping: EventSourceMapping) -> EventSourceMapping:

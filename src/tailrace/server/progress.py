@@ -15,11 +15,15 @@ from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError
 from tailrace.leases.checkpoint import Range, checkpoint_key, read_checkpoint
 from tailrace.ports import StreamRef
-from tailrace.rows.kinds import CHECKPOINT, LEDGER, words_of
+from tailrace.rows.kinds import CHECKPOINT, EVENT_SOURCE_MAPPING, LEDGER, words_of
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import Shard
 
 OUTCOMES: Final = ("handled", "filtered", "parked", "discarded", "dropped", "trimmed")
+
+
+LAMBDA_APP: Final = "lambda"
+"""The app that holds the event source mappings of Lambda's API: the id of each is its UUID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +80,23 @@ def known_mappings(engine: Engine) -> list[MappingName]:
     return list(found)
 
 
+def followed(engine: Engine, mapping: MappingName) -> list[StreamRef]:
+    """The streams that a handler follows and that can still be read, the oldest first: a mapping of Lambda's API has one, whatever becomes of its table."""
+    if mapping.app == LAMBDA_APP:
+        row = engine.state_get(EVENT_SOURCE_MAPPING.key(mapping.handler))
+        with suppress(ApiError):  # its day has passed
+            return [] if row is None else [engine.stream_named(row["stream_arn"])]
+        return []
+    streams = engine.earlier_streams_of(mapping.table)
+    with suppress(ApiError):  # the stream was switched off: nothing more will come
+        streams.append(engine.stream_of(mapping.table))
+    return streams
+
+
 def positions(engine: Engine, mappings: Iterable[MappingName]) -> Iterator[Position]:
     """Where each handler stands in each shard of its table's streams: those that are off can still be read for a day."""
     for mapping in mappings:
-        followed = engine.earlier_streams_of(mapping.table)
-        with suppress(ApiError):  # the stream was switched off: nothing more will come
-            followed.append(engine.stream_of(mapping.table))
-        for stream in followed:
+        for stream in followed(engine, mapping):
             for shard in engine.shards_of(stream.arn):
                 yield position(engine, mapping, stream, shard)
 

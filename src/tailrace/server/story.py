@@ -18,7 +18,7 @@ from tailrace.leases.checkpoint import Range, checkpoint_key, ledger_key, outcom
 from tailrace.rows.kinds import DEADLETTER, PARKED
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.letters import PAGE, is_parked, letter_of, letter_value, paged
-from tailrace.server.progress import MappingName, known_mappings, streams, tables
+from tailrace.server.progress import LAMBDA_APP, MappingName, followed, known_mappings, streams, tables
 from tailrace.server.tail import change_value
 from tailrace.server.targets import EventTarget, KeyTarget, read_target
 from tailrace.streams.envelopes import event_id, locate
@@ -147,12 +147,21 @@ def found_letter(engine: Engine, letter: DeadLetter) -> Found:
 def story(subject: Subject, found: Found) -> dict[str, Any]:
     """A change and what every handler of its table made of it."""
     engine = subject.engine
-    handlers = {mapping: None for mapping in known_mappings(engine) if mapping.table == found.table}
-    handlers.update(dict.fromkeys(each for each in running(subject) if each.table == found.table))
+    known = dict.fromkeys([*known_mappings(engine), *running(subject)])
+    handlers = [each for each in known if each.table == found.table and _follows(engine, each, found.label)]
     return {
         **change_value(found.record, found.table, found.shard.shard_id),
         "handlers": [chapter(engine, mapping, found) for mapping in handlers],
     }
+
+
+def _follows(engine: Engine, mapping: MappingName, label: str) -> bool:
+    """Whether a handler is given the changes of this stream: a mapping of Lambda's API only those of its own."""
+    return (
+        mapping.app != LAMBDA_APP
+        or not label
+        or any(each.label == label for each in followed(engine, mapping))
+    )
 
 
 def running(subject: Subject) -> Iterator[MappingName]:

@@ -12,14 +12,18 @@ from tailrace.ports import Page, Shard, StreamRef
 
 
 class EmbeddedSource:
-    """A `Source` over an engine and one of its tables."""
+    """A `Source` over an engine and one of its tables; with `only_stream`, an ARN, over that stream alone, whatever becomes of its table."""
 
-    def __init__(self, engine: Engine, table: str) -> None:
+    def __init__(self, engine: Engine, table: str, only_stream: str = "") -> None:
         self._engine = engine
         self._table = table
+        self._only_stream = only_stream
+        self._seen: StreamRef | None = None
 
     async def stream(self) -> StreamRef:
         """The table's present stream. Raises: SourceError when it has none."""
+        if self._only_stream:
+            return self._named()
         try:
             return self._engine.stream_of(self._table)
         except ApiError as error:
@@ -28,8 +32,19 @@ class EmbeddedSource:
                 hint="create the table with a StreamSpecification, or let `tailrace dev` create it",
             ) from error
 
+    def _named(self) -> StreamRef:
+        """The one stream, also when it has ended: its shards can no longer be read then, and what is told of them still names it."""
+        try:
+            self._seen = self._engine.stream_named(self._only_stream)
+        except ApiError as error:
+            if self._seen is None:
+                raise SourceError(f"stream {self._only_stream} is gone: {error.message}") from error
+        return self._seen
+
     async def earlier(self) -> list[StreamRef]:
         """Streams of the table that are off and can still be read, the oldest first."""
+        if self._only_stream:
+            return []
         return self._engine.earlier_streams_of(self._table)
 
     async def shards(self, stream: StreamRef | None = None) -> list[Shard]:

@@ -4,7 +4,10 @@ Rules of this file: an engine in memory; what a worker would have saved is writt
 """
 
 from tailrace.engine.engine import Engine, EngineSettings
-from tailrace.server.progress import MappingName, settled_until
+from tailrace.ports import StateWrite
+from tailrace.server.lambda_mappings import EventSourceMapping
+from tailrace.server.progress import LAMBDA_APP, MappingName, followed, oldest_of, settled_until
+from tailrace.tables.definition import TableDefinition
 from tailrace.tables.mutate import Put
 from tests.unit.server.admin import START_MS, Ground
 
@@ -60,3 +63,22 @@ def test_what_is_written_and_not_durable_yet_is_not_settled() -> None:
     ground.engine.committer.finish_flush()
     ground.settle("mail", ground.records()[-1].sequence)
     assert settled_until(ground.engine, MAIL) == made_ms + 5_000
+
+
+def test_a_mapping_of_lambdas_api_is_behind_in_its_own_stream_alone() -> None:
+    ground = Ground()
+    own = ground.engine.stream_of("shop")
+    esm = EventSourceMapping("u-1", "fn", own.arn, "shop", "TRIM_HORIZON", True, {}, 1)
+    ground.engine.state_transact([StateWrite(esm.key, esm.fields())])
+    mapping = MappingName(LAMBDA_APP, "u-1", "shop")
+    assert oldest_of(ground.engine, mapping) is None
+    ground.put("o1")
+    assert oldest_of(ground.engine, mapping) is not None
+    ground.engine.delete_table("shop")
+    ground.engine.create_table(TableDefinition("shop", "pk", "S", stream="NEW_AND_OLD_IMAGES"))
+    ground.engine.committer.flush()
+    ground.put("o2")
+    assert [each.arn for each in followed(ground.engine, mapping)] == [own.arn]
+    assert followed(ground.engine, MappingName(LAMBDA_APP, "gone", "shop")) == []
+    ground.clock.advance(25 * 3_600_000)
+    assert followed(ground.engine, mapping) == []

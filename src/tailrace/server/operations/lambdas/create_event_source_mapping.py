@@ -1,10 +1,11 @@
 """CreateEventSourceMapping: run a function for the changes of a table's stream.
 
 Behaviour:     answers 202 in the state Creating; the mapping is a row, and runs again after a restart. LATEST begins behind everything written before
-               the answer; earlier streams of the table are not read, whatever the position. KMSKeyArn and MetricsConfig are kept and shown: the row is not encrypted, and events are counted without being asked.
+               the answer; other streams of the table are not read, whatever the position. KMSKeyArn and MetricsConfig are kept and shown: the row is not encrypted, and events are counted without being asked.
 Limits:        semantics §2.1, §2.9; five filters; 50 tags.
-Not emulated:  sources other than DynamoDB streams, versions and aliases, permissions. A
-               stream that is switched off and on is followed under its new ARN; on AWS that needs a new mapping.
+               A mapping follows its stream alone: when that is switched off, or its table deleted, it delivers what the stream still holds for 24 hours and nothing
+               of the stream that follows; LastProcessingResult says that the stream is disabled, later that it is not found (AWS documents no text for it).
+Not emulated:  sources other than DynamoDB streams, versions and aliases, permissions.
 Source:        AWS API Reference, CreateEventSourceMapping; semantics §2.1, §2.2.
 """
 

@@ -1,0 +1,100 @@
+"""A mapping of Lambda's API is of one stream: through the deletion of its table, the next table of that name, off and on, restarts, and the stream's end."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.lambda_shop import ORDERS, Shop
+from tests.patience import PATIENCE_S, until
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    """A server whose time stands still until it is moved."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    found = Shop(tmp_path, ("arns",), ("--clock", "manual"))
+    yield found
+    found.node.stop()
+
+
+def made(shop: Shop) -> str:
+    """The stream of the table, which is made."""
+    return str(shop.tables.create_table(**ORDERS)["TableDescription"]["LatestStreamArn"])
+
+
+def mapped(shop: Shop, arn: str) -> str:
+    """A mapping of the stream that runs."""
+    given = {"EventSourceArn": arn, "FunctionName": "arns", "StartingPosition": "TRIM_HORIZON"}
+    uuid = str(shop.client.create_event_source_mapping(**given)["UUID"])
+    until(lambda: shop.state(uuid), "Enabled")
+    return uuid
+
+
+def told(shop: Shop) -> list[list[str]]:
+    """The ARN and the key of every record that the function was given."""
+    file = shop.output.with_name("arns")
+    return sorted(line.split() for line in file.read_text().splitlines()) if file.exists() else []
+
+
+def result(shop: Shop, uuid: str) -> str:
+    return str(shop.client.get_event_source_mapping(UUID=uuid)["LastProcessingResult"])
+
+
+def advance(shop: Shop, time: str) -> None:
+    words = ("clock", "advance", time, "--data", str(shop.node.directory / "data"))
+    subprocess.run([sys.executable, "-m", "tailrace", *words], check=True, timeout=PATIENCE_S)
+
+
+def deleted(shop: Shop) -> None:
+    shop.tables.delete_table(TableName="orders")
+
+
+def switched(shop: Shop) -> str:
+    """The stream that follows when the table's is switched off and on."""
+    for specification in ({"StreamEnabled": False}, ORDERS["StreamSpecification"]):
+        shop.tables.update_table(TableName="orders", StreamSpecification=specification)
+    return str(shop.tables.describe_table(TableName="orders")["Table"]["LatestStreamArn"])
+
+
+@pytest.mark.parametrize("how", ["deleted and made again", "switched off and on"])
+def test_a_mapping_delivers_its_own_stream_and_nothing_of_the_next_one(shop: Shop, how: str) -> None:
+    first = made(shop)
+    old = mapped(shop, first)
+    shop.put("one")
+    if how == "switched off and on":
+        second = switched(shop)
+    else:
+        deleted(shop)
+        advance(shop, "2s")
+        second = made(shop)
+    assert first != second
+    new = mapped(shop, second)
+    shop.put("two")
+    expected = sorted([[first, "one"], [second, "two"]])
+    until(lambda: told(shop), expected)
+    until(lambda: result(shop, new), "OK")
+    assert (shop.state(old), result(shop, old)) == ("Enabled", f"PROBLEM: Stream is disabled: {first}")
+    assert shop.node.stop() == 0
+    shop.start()
+    shop.put("three")
+    until(lambda: told(shop), sorted([*expected, [second, "three"]]))
+    advance(shop, "25h")
+    assert (shop.state(old), result(shop, old)) == ("Enabled", f"PROBLEM: Stream not found: {first}")
+    assert (shop.state(new), result(shop, new)) == ("Enabled", "OK")
+
+
+def test_what_a_deleted_table_s_stream_still_holds_is_delivered_after_a_restart(shop: Shop) -> None:
+    first = made(shop)
+    old = mapped(shop, first)
+    shop.client.update_event_source_mapping(UUID=old, Enabled=False)
+    until(lambda: shop.state(old), "Disabled")
+    shop.put("one")
+    deleted(shop)
+    assert shop.node.stop() == 0
+    shop.start()
+    shop.client.update_event_source_mapping(UUID=old, Enabled=True)
+    until(lambda: told(shop), [[first, "one"]])
+    assert "orders" not in shop.tables.list_tables()["TableNames"], "a mapping made its table again"

@@ -1,23 +1,48 @@
 """The machine's clock.
 
 Rules of this file: with `clocks.manual`, the only code that asks for time. `monotonic_ms` never goes back, whatever
-somebody does to the wall clock.
+somebody does to the wall clock; a wall clock that jumps ahead is believed when it stays there (belief.py), and the log says so.
 """
 
 import asyncio
+import logging
 import time
+from typing import Final
 
+from tailrace.clocks.belief import Belief
 from tailrace.ports import Now
+
+NEAR_MS: Final = 1_000
+"""As long as both clocks go on together, nothing has to be judged."""
+BOOT_TIME: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
+"""A monotonic clock that counts the sleep of the machine, where the system has one."""
+_log: Final = logging.getLogger("tailrace.clock")
 
 
 class SystemClock:
     """Time as it passes."""
 
+    def __init__(self) -> None:
+        monotonic_ms = time.monotonic_ns() // 1_000_000
+        self._belief = Belief(time.time_ns() // 1_000_000, monotonic_ms, _asleep_ms(monotonic_ms))
+
     def now(self) -> Now:
         """The present."""
-        return Now(time.time_ns() // 1_000_000, time.monotonic_ns() // 1_000_000)
+        belief = self._belief
+        wall_ms, monotonic_ms = time.time_ns() // 1_000_000, time.monotonic_ns() // 1_000_000
+        if not belief.doubts and -NEAR_MS < wall_ms - monotonic_ms - belief.offset_ms < NEAR_MS:
+            return Now(wall_ms, monotonic_ms)
+        believed_ms = belief.believed(wall_ms, monotonic_ms, _asleep_ms(monotonic_ms))
+        while belief.news:
+            _log.warning("%s", belief.news.pop(0))
+        return Now(believed_ms, monotonic_ms)
 
     async def sleep_until(self, monotonic_ms: int) -> None:
         """Return at that time or soon after; at once when it has passed."""
         while (left_ms := monotonic_ms - time.monotonic_ns() // 1_000_000) > 0:
             await asyncio.sleep(left_ms / 1000)
+
+
+def _asleep_ms(monotonic_ms: int) -> int:
+    """How long the machine has slept since it started; 0 where the system does not count it."""
+    return 0 if BOOT_TIME is None else time.clock_gettime_ns(BOOT_TIME) // 1_000_000 - monotonic_ms

@@ -16,6 +16,7 @@ from tailrace.engine.actions import read_write
 from tailrace.engine.catalog import Catalog, Table
 from tailrace.engine.committer import Committer, Listener
 from tailrace.engine.expiry import Housekeeping
+from tailrace.engine.horizon import Horizon
 from tailrace.engine.index_lifecycle import IndexLifecycle
 from tailrace.engine.index_query import query_index, scan_index
 from tailrace.engine.indexing import Indexing, check_operation
@@ -83,8 +84,11 @@ class Engine:
         self._committer = Committer(store, reached)
         self._catalog = Catalog(self._committer, settings)
         self._sequences = Sequences(self._committer)
-        self._trimming = Trimming(self._committer, self._catalog, settings)
-        self._lineage = Lineage(self._committer, self._catalog, self._sequences, self._trimming, settings)
+        horizon = Horizon(clock)
+        self._trimming = Trimming(self._committer, self._catalog, settings, horizon)
+        self._lineage = Lineage(
+            self._committer, self._catalog, self._sequences, self._trimming, settings, horizon
+        )
         self._indexing = Indexing(self._committer, self._catalog)
         self._indexes = IndexLifecycle(self._committer, self._catalog, self._indexing, clock, settings)
         self._lifecycle = Lifecycle(self._catalog, self._lineage, self._indexes, clock, settings)
@@ -96,7 +100,7 @@ class Engine:
         self.requests = Requests(self._committer, clock)
         self.resources = Resources(self._committer, self._catalog, self._lifecycle, clock)
         self.time_to_live = TimeToLive(
-            self._committer, self._catalog, self._lifecycle, self._write, clock, settings
+            self._committer, self._catalog, self._lifecycle, self._write, clock, settings, horizon
         )
         self.ancestry = ""
         """The handlers that what is written now descends from; set by `caused_by`."""

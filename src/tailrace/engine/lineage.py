@@ -12,6 +12,7 @@ import msgspec
 from tailrace.engine.catalog import NEVER_MS, Catalog, Stream
 from tailrace.engine.committer import Committer
 from tailrace.engine.documents import DELAYS_MS, StreamDocument, TableDocument
+from tailrace.engine.horizon import Horizon
 from tailrace.engine.sequences import Sequences
 from tailrace.engine.settings import EngineSettings
 from tailrace.engine.trimming import Trimming
@@ -33,12 +34,14 @@ class Lineage:
         sequences: Sequences,
         trimming: Trimming,
         settings: EngineSettings,
+        horizon: Horizon,
     ) -> None:
         self._committer = committer
         self._trimming = trimming
         self._catalog = catalog
         self._sequences = sequences
         self._settings = settings
+        self._horizon = horizon
         self._load: dict[int, tuple[int, int]] = {}
         """How many records an open shard took in a second: (second, count)."""
 
@@ -154,11 +157,18 @@ class Lineage:
     def is_over(self, stream: Stream, wall_ms: int) -> bool:
         """Whether a disabled stream has passed its 24 hours."""
         disabled_ms = stream.document.disabled_ms
-        return disabled_ms is not None and wall_ms - disabled_ms >= self._settings.retention_ms
+        return disabled_ms is not None and self._is_old(disabled_ms, wall_ms)
 
     def is_vanished(self, shard: Shard, wall_ms: int) -> bool:
         """Whether a closed shard has passed its 24 hours."""
-        return shard.closed_ms is not None and wall_ms - shard.closed_ms >= self._settings.retention_ms
+        return shard.closed_ms is not None and self._is_old(shard.closed_ms, wall_ms)
+
+    def _is_old(self, moment_ms: int, wall_ms: int) -> bool:
+        age_ms = wall_ms - moment_ms
+        return (
+            age_ms >= self._settings.retention_ms
+            and age_ms >= self._settings.retention_ms + self._horizon.lag_ms
+        )
 
     def readable_shards(self, stream: Stream, wall_ms: int) -> list[Shard]:
         """The shards that can still be read, parents before children."""

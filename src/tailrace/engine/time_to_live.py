@@ -15,6 +15,7 @@ import orjson
 from tailrace.engine.catalog import Catalog, Expiry, Table
 from tailrace.engine.committer import Committer
 from tailrace.engine.documents import TtlDocument
+from tailrace.engine.horizon import Horizon
 from tailrace.engine.lifecycle import Lifecycle
 from tailrace.engine.rounds import in_turn
 from tailrace.engine.settings import EngineSettings
@@ -42,6 +43,7 @@ class TimeToLive:
         delete: Callable[[Delete], object],
         clock: Clock,
         settings: EngineSettings,
+        horizon: Horizon,
     ) -> None:
         self._committer = committer
         self._catalog = catalog
@@ -49,6 +51,7 @@ class TimeToLive:
         self._delete = delete
         self._clock = clock
         self._settings = settings
+        self._horizon = horizon
 
     # ---- on and off ----------------------------------------------------------------------------------------------
 
@@ -155,7 +158,7 @@ class TimeToLive:
 
     def _expire(self, table: Table, expiry: Expiry) -> bool:
         """One slice of what is due; False when nothing is, and then nobody looks again before something can be."""
-        wall_ms = self._clock.now().wall_ms
+        wall_ms = self._clock.now().wall_ms - self._horizon.lag_ms
         rows = self._committer.query(expiry.number, b"", None, self._settings.slice_rows)
         for entry, _ in rows:
             due = int.from_bytes(entry[:DUE_BYTES])

@@ -7,6 +7,7 @@ Called by `engine.streams` and `engine.expiry`.
 
 from tailrace.engine.catalog import Catalog
 from tailrace.engine.committer import Committer
+from tailrace.engine.horizon import Horizon
 from tailrace.engine.settings import EngineSettings
 from tailrace.ports import LogRow
 from tailrace.streams.envelopes import read_log_row
@@ -16,10 +17,13 @@ from tailrace.streams.shards import Shard
 class Trimming:
     """The trim horizon of each shard, as the last sequence number that is gone."""
 
-    def __init__(self, committer: Committer, catalog: Catalog, settings: EngineSettings) -> None:
+    def __init__(
+        self, committer: Committer, catalog: Catalog, settings: EngineSettings, horizon: Horizon
+    ) -> None:
         self._committer = committer
         self._catalog = catalog
         self._retention_ms = settings.retention_ms
+        self._horizon = horizon
         self._through: dict[int, int] = {}
         self._oldest_ms: dict[int, int] = {}
 
@@ -47,11 +51,11 @@ class Trimming:
 
     def is_gone(self, row: LogRow, wall_ms: int) -> bool:
         """Whether a record has passed the horizon."""
-        return created_ms(row) < wall_ms - self._retention_ms
+        return created_ms(row) < wall_ms - self._retention_ms - self._horizon.lag_ms
 
     def through(self, shard: int, wall_ms: int) -> int:
         """The last record that is gone now, 0 for none. About sixty small reads, and only when there is something new."""
-        gone = self.last_before(shard, wall_ms - self._retention_ms)
+        gone = self.last_before(shard, wall_ms - self._retention_ms - self._horizon.lag_ms)
         if gone > self.known(shard):
             self._through[shard] = gone
         return gone

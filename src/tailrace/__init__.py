@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from tailrace.app.retry import Retry
     from tailrace.app.window import Window
     from tailrace.cli.client import connect
-    from tailrace.errors import Throttled, Unavailable
+    from tailrace.errors import Refused, Throttled, Unavailable
 
 __all__ = [
-    "App", "Attribute", "Batch", "Change", "Depends", "Discard", "Drop", "Epoch", "Item", "Park", "Retry", "Throttled",
+    "App", "Attribute", "Batch", "Change", "Depends", "Discard", "Drop", "Epoch", "Item", "Park", "Refused", "Retry", "Throttled",
     "Unavailable", "Window", "__version__", "by_ttl", "changed", "connect", "new", "old",
 ]  # fmt: skip
 __version__ = "0.1.0"
@@ -28,7 +28,7 @@ _PLACES = {
     "App": "app.app", "Attribute": "app.codec", "Batch": "app.change", "Change": "app.change", "Depends": "app.depends",
     "Epoch": "app.codec", "Item": "app.item", "Retry": "app.retry", "Throttled": "errors", "Unavailable": "errors", "Window": "app.window",
     **dict.fromkeys(("by_ttl", "changed", "new", "old"), "app.predicates"),
-    "connect": "cli.client",
+    "connect": "cli.client", "Refused": "errors",
     **dict.fromkeys(("Discard", "Drop", "Park"), "app.on_failure"),
 }  # fmt: skip
 

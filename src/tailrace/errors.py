@@ -135,6 +135,12 @@ class Unavailable(SinkOutage):
     """Raise it in a handler when the other side is down: the change is tried again, without end."""
 
 
+class Refused(SinkError):
+    """Raise it in a handler when a change can never be accepted: it is given up at once, and not tried again."""
+
+    retryable = False
+
+
 class ArchiveError(PortError):
     """An archive could not be read or written."""
 

@@ -256,6 +256,14 @@ class RaisesAnOutageForTheLargeOne(MemorySink):
         return await super().write(batch)
 
 
+class TriesTheLargeOneAgain(MemorySink):
+    async def write(self, batch: Batch) -> Outcome:
+        large = [place for place, each in enumerate(batch.records) if len(each.new or b"") > 262_144]
+        others = [each for place, each in enumerate(batch.records) if place not in large]
+        outcome = await super().write(replace(batch, records=others))
+        return Failed({place: Failure(error="413") for place in large}) if large else outcome
+
+
 class FailsTheOthersToo(MemorySink):
     async def write(self, batch: Batch) -> Outcome:
         if any(len(each.new or b"") > 262_144 for each in batch.records):
@@ -284,6 +292,7 @@ CANARIES: list[tuple[Callable[[frozenset[int]], Sink], Callable[..., object]]] =
     (TakesTenAndForgetsTheRest, sink.a_long_batch_arrives_whole),
     (CallsTheLargeOneAnOutage, sink.a_large_record_harms_no_other),
     (RaisesAnOutageForTheLargeOne, sink.a_large_record_harms_no_other),
+    (TriesTheLargeOneAgain, sink.a_large_record_harms_no_other),
     (FailsTheOthersToo, sink.a_large_record_harms_no_other),
     (CutsTheLargeOneAway, sink.a_large_record_harms_no_other),
 ]

@@ -7,6 +7,7 @@
     crash [hold=invokes]               forget the machine, start a new one from the last saved checkpoint
     fail 2 [times=3]                   a batch with record 2 raises        | timeout 2: it times out
     partial 2 [times=3]                ReportBatchItemFailures names 2     | refuse 2 4: exactly these are refused
+    refuse-for-good 2 [times=3]        exactly these are refused, and would be whenever they came
     throttle | unavailable [times=3] [after=500]   the sink refuses every batch; `after`: it asks for that many ms
     fail-final [times=1]               the final invoke of a tumbling window raises
     stateless 2 [times=1]              a batch with record 2 is answered without a state  | grow 2: with a state of more than 1 MB
@@ -86,6 +87,8 @@ class Fault:
                 return FailedFrom(hit[0], Failure(error="partial"))
             case "refuse":
                 return Failed({index: Failure(error="refused") for index in hit})
+            case "refuse-for-good":
+                return Failed({index: Failure(error="refused", final=True) for index in hit})
             case verb:
                 kinds = {"fail": "RECORD", "fail-final": "RECORD", "throttle": "THROTTLED"}
                 kind = FailureKind[kinds.get(verb, verb.upper())]
@@ -336,7 +339,17 @@ class World:
 
 KINDS = {Invoke: "invokes", SaveCheckpoint: "checkpoints", Park: "parks"}
 SPOILING = ("stateless", "grow")
-FAULTS = ("fail", "timeout", "partial", "refuse", "throttle", "unavailable", "fail-final", *SPOILING)
+FAULTS = (
+    "fail",
+    "timeout",
+    "partial",
+    "refuse",
+    "refuse-for-good",
+    "throttle",
+    "unavailable",
+    "fail-final",
+    *SPOILING,
+)
 Instruction = Callable[[World, list[str], dict[str, str]], None]
 
 

@@ -17,12 +17,16 @@ class FailureKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failure: its kind, the least time to wait, and words for people."""
+    """One failure: its kind, the least time to wait, and words for people.
+
+    Shape:   `final` says of a record that it will be refused whenever it comes: it is given up at once, with attempts to spare.
+    """
 
     kind: FailureKind = FailureKind.RECORD
     error: str = ""
     traceback: str = ""
     retry_after_ms: int = 0
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)

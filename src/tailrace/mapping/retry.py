@@ -30,7 +30,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Do not try again. It is never waited for: the last failure decides at once."""
+    """Do not try again. It is never waited for: the last failure decides at once, or one that cannot get better."""
 
 
 Decision: TypeAlias = Retry | Split | GiveUp
@@ -56,6 +56,8 @@ def after_failure(
     if size > 1 and settings.bisect_batch_on_function_error:
         return Split(size // 2)
     limit = settings.maximum_retry_attempts
+    if failure.final and settings.order == "key":  # Lambda knows no such word
+        return GiveUp()
     if limit != INFINITE and attempts > limit:
         return GiveUp()
     return Retry(delay_ms(settings.backoff, attempts, failure.retry_after_ms), counts=True)

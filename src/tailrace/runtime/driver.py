@@ -8,7 +8,7 @@ import asyncio
 from traceback import format_exception
 from typing import assert_never
 
-from tailrace.errors import InternalError, LeaseLost, PortError
+from tailrace.errors import InternalError, LeaseLost, PortError, Refused, SinkOutage, Throttled
 from tailrace.mapping.commands import (
     CheckpointDone,
     CheckpointFailed,
@@ -155,7 +155,7 @@ class Driver:
         try:
             return await self._sink.write(batch)
         except PortError as error:
-            return Failed(whole=_failure(error))
+            return Failed(whole=_sink_failure(error))
         except Exception as error:  # whatever a sink raises, the port says: the whole batch failed
             text = "".join(format_exception(error))
             return Failed(whole=Failure(FailureKind.RECORD, f"{type(error).__name__}: {error}", text))
@@ -188,6 +188,17 @@ class Driver:
     async def _wake(self, at_ms: int) -> None:
         await self._clock.sleep_until(at_ms)
         self.tell(Woken())
+
+
+def _sink_failure(error: PortError) -> Failure:
+    """What a sink says that raises instead of answering."""
+    match error:
+        case Refused():
+            return Failure(FailureKind.RECORD, str(error), final=True)
+        case SinkOutage():
+            kind = FailureKind.THROTTLED if isinstance(error, Throttled) else FailureKind.UNAVAILABLE
+            return Failure(kind, str(error), retry_after_ms=round(error.retry_after * 1_000))
+    return _failure(error)
 
 
 def _failure(error: PortError) -> Failure:

@@ -130,5 +130,5 @@ class Effects:
         except ApiError as error:
             return Failure(FailureKind.RECORD, f"change.transaction: {error.code}: {error.message}")
         except StoreError as error:
-            return Failure(FailureKind.UNAVAILABLE, str(error.args[0]))
+            return Failure(FailureKind.UNAVAILABLE, str(error))
         return None

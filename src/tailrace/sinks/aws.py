@@ -1,8 +1,8 @@
 """AWS clients for sinks: real boto3, made when it is first needed, called in a thread, errors as ours.
 
-Rules of this file: it never retries (the machine does), waits 5 s for a connection and 20 s for an answer; throttling and a service
-that is not there are an outage, everything else is the call's own fault. Needs the extra `aws`. Used by
-destinations.py, event_bridge.py and dynamodb_table.py.
+Rules of this file: it never retries (the machine does), waits 5 s for a connection and 20 s for an answer; what an answer means is read in
+mapping/aws_errors.py. After an error of credentials they are looked for anew, so that a log-in is noticed without a restart. Needs the
+extra `aws`. Used by destinations.py, event_bridge.py and dynamodb_table.py.
 """
 
 from collections.abc import Callable
@@ -11,16 +11,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from tailrace.errors import SettingsError, SinkError, Throttled, Unavailable
+from tailrace.errors import Refused, SettingsError, SinkError, Throttled, Unavailable
+from tailrace.mapping.aws_errors import Verdict, verdict
+from tailrace.ports import FailureKind
 from tailrace.runtime.threads import in_thread
-
-THROTTLING: Final = frozenset(
-    {
-        "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "TooManyRequestsException",
-        "ProvisionedThroughputExceededException", "RequestLimitExceeded", "SlowDown", "KmsThrottled",
-        "OverLimit", "AWS.SimpleQueueService.OverLimit",
-    }
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,42 +28,53 @@ class AwsAccess:
     async def call(self, service: str, operation: str, **parameters: Any) -> Any:
         """One call of an operation by its Python name, as `send_message`.
 
-        Raises:  Throttled, Unavailable, SinkError with AWS's code and words; SettingsError without boto3 or credentials.
+        Raises:  Throttled, Unavailable, Refused, SinkError with AWS's code and words; SettingsError without boto3.
         """
         return await in_thread(copy_context().run, self.call_here, service, operation, parameters)
 
     def call_here(self, service: str, operation: str, parameters: dict[str, Any]) -> Any:
         """The same, in this thread."""
-        method: Callable[..., Any] = getattr(client(service, self), operation)
-        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+        from botocore.exceptions import BotoCoreError, ClientError
 
         try:
+            method: Callable[..., Any] = getattr(client(service, self), operation)
             return method(**parameters)
         except ClientError as error:
             raise refusal(service, operation, error.response) from error
-        except (NoCredentialsError, NoRegionError) as error:
-            raise SettingsError(
-                f"{service}.{operation}: {error}", hint="set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_REGION"
-            ) from error
-        except BotoCoreError as error:  # no connection, a time-out, a broken answer: the service is not there
-            raise Unavailable(f"{service}.{operation}: {error}") from error
+        except BotoCoreError as error:
+            raise failure_here(service, operation, error) from error
 
 
 EVERYWHERE: Final = AwsAccess()
 """Whatever boto3 finds in the environment."""
 
 
-def refusal(service: str, operation: str, response: Any) -> Exception:
+def refusal(service: str, operation: str, response: Any) -> SinkError:
     """AWS's answer as one of our errors."""
-    found = response.get("Error", {})
-    code, words = str(found.get("Code", "")), str(found.get("Message", ""))
-    text = f"{service}.{operation}: {code}: {words}"
+    answer = response.get("Error", {})
+    code, words = str(answer.get("Code", "")), str(answer.get("Message", ""))
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if code in THROTTLING:
-        return Throttled(text)
-    if status >= 500:
-        return Unavailable(text)
-    return SinkError(text)
+    said = verdict(code, words, status=status, service=service, operation=operation)
+    return _error(f"{service}.{operation}: {code}: {words}", said)
+
+
+def failure_here(service: str, operation: str, error: Exception) -> SinkError:
+    """What botocore could not send, as one of our errors: the call is wrong, nobody knows who we are, or the service is not there."""
+    said = verdict(type(error).__name__, service=service, operation=operation)
+    if said.kind is FailureKind.RECORD and not said.final:
+        said = Verdict(FailureKind.UNAVAILABLE)  # no connection, a time-out, a broken answer
+    return _error(f"{service}.{operation}: {error}", said)
+
+
+def _error(text: str, said: Verdict) -> SinkError:
+    if said.is_of_credentials:
+        client.cache_clear()
+    match said.kind:
+        case FailureKind.THROTTLED:
+            return Throttled(text)
+        case FailureKind.UNAVAILABLE:
+            return Unavailable(text, hint=said.hint)
+    return Refused(text) if said.final else SinkError(text)
 
 
 @lru_cache(maxsize=64)

@@ -12,7 +12,7 @@ from traceback import format_exception
 from typing import Any, Final
 
 from tailrace.app.app import is_async
-from tailrace.errors import SinkOutage, Throttled
+from tailrace.errors import Refused, SinkOutage, Throttled
 from tailrace.ports import Failure, FailureKind
 from tailrace.runtime.threads import in_thread
 
@@ -93,6 +93,8 @@ def failure_of(error: BaseException) -> Failure:
         case SinkOutage():
             kind = FailureKind.THROTTLED if isinstance(error, Throttled) else FailureKind.UNAVAILABLE
             return Failure(kind, _words(error), text, round(error.retry_after * 1_000))
+        case Refused():
+            return Failure(FailureKind.RECORD, _words(error), text, final=True)
         case TimedOut():
             return Failure(FailureKind.TIMEOUT, str(error), text)
         case FailedElsewhere():

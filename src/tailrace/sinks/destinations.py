@@ -8,18 +8,21 @@ runtime/courier.py; as sinks through `app.sink`. Source: semantics §2.8.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from tailrace.errors import SettingsError, SinkError
+from tailrace.errors import Refused, SettingsError, SinkError
 from tailrace.ports import Batch, Outcome
 from tailrace.runtime.threads import in_thread
 from tailrace.sinks.aws import EVERYWHERE, AwsAccess
 from tailrace.sinks.entries import ENTRIES, refused_entry, write_entries
 from tailrace.sinks.messages import Message, Refusals
 
-QUEUE_BYTES: Final = 262_144
+QUEUE_BYTES: Final = 1_048_576
+TOPIC_BYTES: Final = 262_144
+"""What a message may weigh with its attributes, and all messages of one call together. Sources: SQS and SNS quotas (SQS: since August 2025)."""
 
 
 class Failure(Protocol):
@@ -40,15 +43,16 @@ class Failure(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sqs:
-    """A queue, by its URL or ARN."""
+    """A queue, by its URL or ARN. Shape: a message above `most_bytes`, with its attributes, is not sent: it is given up at once."""
 
     queue: str
     access: AwsAccess = EVERYWHERE
+    most_bytes: int = QUEUE_BYTES
     _urls: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     async def deliver(self, failure: Failure) -> None:
         """Send the message. Raises: Throttled, Unavailable, SinkError, SettingsError."""
-        body = _fitting(failure.message, self.queue)
+        body = _fitting(failure.message, self.queue, self.most_bytes)
         await self.access.call("sqs", "send_message", QueueUrl=await self._url(), MessageBody=body)
 
     @property
@@ -69,7 +73,9 @@ class Sqs:
                 await self.access.call("sqs", "send_message_batch", QueueUrl=url, Entries=entries)
             )
 
-        return await write_entries(batch, send, what="a queue")
+        return await write_entries(
+            batch, send, most_bytes=self.most_bytes, what="the queue", size=partial(_weight, batch)
+        )
 
     def _order(self, message: Message) -> dict[str, str]:
         return _fifo(message) if self.queue.endswith(".fifo") else {}
@@ -88,14 +94,15 @@ class Sqs:
 
 @dataclass(frozen=True, slots=True)
 class Sns:
-    """A topic, by its ARN."""
+    """A topic, by its ARN. Shape: a message above `most_bytes`, with its attributes, is not sent: it is given up at once."""
 
     topic: str
     access: AwsAccess = EVERYWHERE
+    most_bytes: int = TOPIC_BYTES
 
     async def deliver(self, failure: Failure) -> None:
         """Publish the message. Raises: Throttled, Unavailable, SinkError, SettingsError."""
-        body = _fitting(failure.message, self.topic)
+        body = _fitting(failure.message, self.topic, self.most_bytes)
         await self.access.call("sns", "publish", TopicArn=self.topic, Message=body)
 
     @property
@@ -118,7 +125,9 @@ class Sns:
                 )
             )
 
-        return await write_entries(batch, send, what="a topic")
+        return await write_entries(
+            batch, send, most_bytes=self.most_bytes, what="the topic", size=partial(_weight, batch)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +175,23 @@ def _fifo(message: Message) -> dict[str, str]:
     return {"MessageGroupId": group, "MessageDeduplicationId": message.id}
 
 
+def _told(message: Message, batch: Batch) -> dict[str, str]:
+    return {"event_id": message.id, "event_name": message.record.event_name, "table": batch.stream.table}
+
+
 def _attributes(message: Message, batch: Batch) -> dict[str, Any]:
-    told = {"event_id": message.id, "event_name": message.record.event_name, "table": batch.stream.table}
     return {
         "MessageAttributes": {
-            name: {"DataType": "String", "StringValue": text} for name, text in told.items()
+            name: {"DataType": "String", "StringValue": text} for name, text in _told(message, batch).items()
         }
     }
+
+
+def _weight(batch: Batch, message: Message) -> int:
+    """A message as it counts: its body, and name, type and value of each attribute. Source: SQS quotas, "message size"."""
+    return len(message.body) + sum(
+        len(name) + len("String") + len(text) for name, text in _told(message, batch).items()
+    )
 
 
 def _refused(answer: Any) -> Refusals:
@@ -182,10 +201,10 @@ def _refused(answer: Any) -> Refusals:
     }
 
 
-def _fitting(body: bytes, where: str) -> str:
-    if len(body) > QUEUE_BYTES:
-        raise SinkError(
-            f"{where}: the failure document has {len(body):,} bytes, at most {QUEUE_BYTES:,} are sent"
+def _fitting(body: bytes, where: str, most_bytes: int) -> str:
+    if len(body) > most_bytes:
+        raise Refused(
+            f"{where}: the failure document has {len(body):,} bytes, at most {most_bytes:,} are sent"
         )
     return body.decode()
 

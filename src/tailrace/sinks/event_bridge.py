@@ -6,24 +6,32 @@ Rules of this file: PutEvents answers for each entry, and the answer is believed
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from tailrace.ports import Batch, Outcome
 from tailrace.sinks.aws import EVERYWHERE, AwsAccess
 from tailrace.sinks.entries import ENTRIES, refused_entry, write_entries
 from tailrace.sinks.messages import Message, Refusals
 
+BUS_BYTES: Final = 1_048_576
+"""What an event may weigh, and all events of one call together. Source: EventBridge User Guide, "PutEvents event entry size" (1 MB since January 2026)."""
+TIME_BYTES: Final = 14
+"""What an event's time counts for. Source: the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class EventBridge:
     """A bus, by its name or ARN.
 
-    Shape:   `detail_type` and `source` are what rules match; the value, or the change document, is the detail.
+    Shape:   `detail_type` and `source` are what rules match; the value, or the change document, is the detail. An event above `most_bytes`,
+             with what is around its detail, is not put: it is given up at once.
     """
 
     bus: str = "default"
     detail_type: str = "Change"
     source: str = "tailrace"
     access: AwsAccess = EVERYWHERE
+    most_bytes: int = BUS_BYTES
 
     @property
     def keys_at_once(self) -> int:
@@ -50,4 +58,13 @@ class EventBridge:
                 if entry.get("ErrorCode")
             }
 
-        return await write_entries(batch, send, what="a bus")
+        around = TIME_BYTES + sum(
+            len(text.encode()) for text in (self.source, self.detail_type, batch.stream.arn)
+        )
+        return await write_entries(
+            batch,
+            send,
+            most_bytes=self.most_bytes,
+            what="the bus",
+            size=lambda message: around + len(message.body),
+        )

@@ -5,7 +5,7 @@ id, so that a repeated message can be told by whoever gets it. Used by every sin
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,7 +38,7 @@ def messages_of(batch: Batch) -> Iterator[Message | tuple[int, Failure]]:
             value = change_document(record, batch.stream) if batch.values is None else batch.values[place]
             body = to_json(value)
         except SinkError as error:
-            yield place, Failure(error=str(error))
+            yield place, Failure(error=str(error), final=True)
             continue
         yield Message(place, record, body, event_id(record) + (f"-{number}" if number else ""))
 
@@ -70,7 +70,17 @@ class Failures:
         return Failed(dict(sorted(self.by_place.items()))) if self.by_place else WRITTEN
 
 
-def sendable(batch: Batch, failures: Failures, most_bytes: int, what: str) -> Iterator[Message]:
+Size = Callable[[Message], int]
+
+
+def body_bytes(message: Message) -> int:
+    """What a message weighs where its body is all that counts. Units: bytes."""
+    return len(message.body)
+
+
+def sendable(
+    batch: Batch, failures: Failures, most_bytes: int, what: str, size: Size = body_bytes
+) -> Iterator[Message]:
     """The messages that may be sent, one after the other; what is too large or no JSON joins the failures."""
     for each in messages_of(batch):
         place = each.place if isinstance(each, Message) else each[0]
@@ -79,27 +89,30 @@ def sendable(batch: Batch, failures: Failures, most_bytes: int, what: str) -> It
             continue
         if not isinstance(each, Message):
             failures.add_record(place, record, each[1])
-        elif len(each.body) > most_bytes:
-            text = f"the message has {len(each.body):,} bytes, and {what} takes at most {most_bytes:,}"
-            failures.add(each, Failure(error=text))
+        elif size(each) > most_bytes:
+            text = (
+                f"the message has {size(each):,} bytes, and {what} takes at most {most_bytes:,} (most_bytes)"
+            )
+            failures.add(each, Failure(error=text, final=True))
         else:
             yield each
 
 
-def in_chunks(messages: Iterable[Message], most: int, most_bytes: int) -> Iterator[list[Message]]:
+def in_chunks(
+    messages: Iterable[Message], most: int, most_bytes: int, size: Size = body_bytes
+) -> Iterator[list[Message]]:
     """Groups for one call: never two messages of one item together, so that none can overtake one that fails."""
     chunk: list[Message] = []
     keys: set[bytes] = set()
-    size = 0
+    total = 0
     for message in messages:
-        if chunk and (
-            len(chunk) == most or size + len(message.body) > most_bytes or message.record.key in keys
-        ):
+        weight = size(message)
+        if chunk and (len(chunk) == most or total + weight > most_bytes or message.record.key in keys):
             yield chunk
-            chunk, keys, size = [], set(), 0
+            chunk, keys, total = [], set(), 0
         chunk.append(message)
         keys.add(message.record.key)
-        size += len(message.body)
+        total += weight
     if chunk:
         yield chunk
 

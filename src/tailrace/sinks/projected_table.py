@@ -21,6 +21,7 @@ from tailrace.engine.query import QueryRequest
 from tailrace.errors import ApiError, StateConflict, StoreError
 from tailrace.expressions.keys import KeyCondition
 from tailrace.leases.rows import VERSION, readable
+from tailrace.mapping.aws_errors import verdict
 from tailrace.ports import ItemWrite, StateStore
 from tailrace.projections.rows import AppliedItem, Group, ProjectedRow, RowChange, bucket_of
 from tailrace.runtime.threads import in_thread
@@ -105,8 +106,14 @@ class RemoteRows:
         def call() -> Any:
             try:
                 return getattr(self._client, operation)(**parameters)
-            except (ClientError, BotoCoreError) as error:
-                raise StoreError(f"{parameters['TableName']}: {error}") from error
+            except ClientError as error:
+                said = verdict(
+                    error.response["Error"]["Code"], str(error), service="dynamodb", operation=operation
+                )
+                raise StoreError(f"{parameters['TableName']}: {error}", hint=said.hint) from error
+            except BotoCoreError as error:
+                said = verdict(type(error).__name__, service="dynamodb", operation=operation)
+                raise StoreError(f"{parameters['TableName']}: {error}", hint=said.hint) from error
 
         return await in_thread(call)
 

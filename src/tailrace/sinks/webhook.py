@@ -3,8 +3,8 @@
 Theory of operation: the headers are those of Standard Webhooks: `webhook-id` is the event id, so a receiver that has seen it answers without doing
 it again; `webhook-signature` is an HMAC of id, time and body, so nobody else can send one. Items are posted side by side, the changes of one
 item one after the other.
-Rules of this file: 429, 502, 503, 504 and no connection are an outage and use up no attempt; every other answer than 2xx is the message's
-fault, and so is no answer in time. Declared as `sinks.Webhook(…)`, called through `app.sink`.
+Rules of this file: 429, 502, 503, 504, no connection, and 401 and 407, which are about us, are an outage and use up no attempt; every other
+answer than 2xx is the message's fault, for good with 413 and 415, and so is no answer in time. Declared as `sinks.Webhook(…)`, called through `app.sink`.
 """
 
 import asyncio
@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 OUTAGES: Final = frozenset((502, 503, 504))
 TOO_MANY: Final = 429
+WHO_ARE_YOU: Final = frozenset((401, 407))
+CHECK_SECRET: Final = "check secret= and headers= of sinks.Webhook, and this machine's clock"
 LARGEST_BODY: Final = 1 << 20
+FOR_GOOD: Final = frozenset((413, 415))
+"""The body is too large, or of a kind that is not taken: answers that a repetition cannot change."""
 WORDS: Final = 500
 """So much of a refusing answer is kept. Units: characters."""
 SECRET: Final = "whsec_"
@@ -37,7 +41,7 @@ class Webhook:
     """An address that takes POSTs.
 
     Shape:   `secret` signs, as text or as Standard Webhooks writes it (`whsec_…`, base64); None: no signature. `headers` are sent
-             with every POST; `parallel` items are posted at once.
+             with every POST; `parallel` items are posted at once; a body above `most_bytes` is not posted.
     Units:   timeout in seconds, for one POST.
     """
 
@@ -46,6 +50,7 @@ class Webhook:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: float = 15.0
     parallel: int = 8
+    most_bytes: int = LARGEST_BODY
     clock: Clock | None = field(default=None, repr=False, compare=False)
     """Whose time is signed; whoever runs the app gives its own. Without one it is the time of the change."""
 
@@ -79,7 +84,7 @@ class Webhook:
         from aiohttp import ClientSession, ClientTimeout
 
         failures = Failures()
-        groups = by_key(list(sendable(batch, failures, LARGEST_BODY, "a webhook")))
+        groups = by_key(list(sendable(batch, failures, self.most_bytes, "a webhook")))
         gate = asyncio.Semaphore(self.parallel)
         async with ClientSession(timeout=ClientTimeout(total=self.timeout)) as session:
 
@@ -128,9 +133,11 @@ class Webhook:
         wait_ms = self._wait_ms(answer.headers.get("retry-after", ""))
         if answer.status == TOO_MANY:
             return Failure(FailureKind.THROTTLED, text, retry_after_ms=wait_ms)
+        if answer.status in WHO_ARE_YOU:
+            return Failure(FailureKind.UNAVAILABLE, f"{text}\n  next: {CHECK_SECRET}", retry_after_ms=wait_ms)
         if answer.status in OUTAGES:
             return Failure(FailureKind.UNAVAILABLE, text, retry_after_ms=wait_ms)
-        return Failure(FailureKind.RECORD, text, retry_after_ms=wait_ms)
+        return Failure(FailureKind.RECORD, text, retry_after_ms=wait_ms, final=answer.status in FOR_GOOD)
 
     def _wait_ms(self, text: str) -> int:
         """Retry-After: seconds, or a date."""

@@ -7,9 +7,10 @@ their own too, because conditions look at them. It never retries. Needs the extr
 import json
 from collections.abc import Mapping, Sequence
 from contextvars import copy_context
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from tailrace.errors import ApiError, StateConflict, StoreError
+from tailrace.mapping.aws_errors import PASSING_REASONS, verdict
 from tailrace.ports import (
     Absent,
     AbsentOrLess,
@@ -26,15 +27,6 @@ from tailrace.runtime.threads import in_thread
 Write = StateWrite | StateCheck | ItemWrite
 Joined: TypeAlias = tuple[int, Write, tuple[Condition, ...]]
 Tried: TypeAlias = tuple[Sequence[Write], Sequence[int]]
-PASSING: Final = frozenset(
-    {
-        "TransactionConflict",
-        "ThrottlingError",
-        "ProvisionedThroughputExceeded",
-        "TransactionInProgressException",
-    }
-)
-"""Reasons of a cancelled transaction that say nothing about its content."""
 
 
 class DynamoDbStateStore:
@@ -118,9 +110,10 @@ class DynamoDbStateStore:
         try:
             return getattr(self._client, operation)(**parameters)
         except ClientError as error:
-            raise refusal(error.response, *writes) from error
+            raise refusal(error.response, *writes, operation=operation) from error
         except BotoCoreError as error:
-            raise StoreError(f"{self._table}: {error}") from error
+            hint = verdict(type(error).__name__, service="dynamodb", operation=operation).hint
+            raise StoreError(f"{self._table}: {error}", hint=hint) from error
 
 
 def joined_by_row(writes: Sequence[Write]) -> list[Joined]:
@@ -140,11 +133,13 @@ def joined_by_row(writes: Sequence[Write]) -> list[Joined]:
     return joined
 
 
-def refusal(response: Mapping[str, Any], writes: Sequence[Write], origins: Sequence[int]) -> Exception:
+def refusal(
+    response: Mapping[str, Any], writes: Sequence[Write], origins: Sequence[int], *, operation: str = ""
+) -> Exception:
     """AWS's refusal of a transaction, as the port says it. Shape: `origins` are the writes' indexes by action."""
     code, message = response["Error"]["Code"], response["Error"].get("Message", "")
     reasons = [each.get("Code", "None") for each in response.get("CancellationReasons", ())]
-    if any(reason in PASSING for reason in reasons):
+    if any(reason in PASSING_REASONS for reason in reasons):
         return StoreError(f"{code}: {message}")
     for reason, index in zip(reasons, origins, strict=False):
         write = writes[index]
@@ -155,7 +150,8 @@ def refusal(response: Mapping[str, Any], writes: Sequence[Write], origins: Seque
         "ResourceNotFoundException",
     ):
         return ApiError(code, message)
-    return StoreError(f"{code}: {message}")
+    said = verdict(code, message, service="dynamodb", operation=operation)
+    return StoreError(f"{code}: {message}", hint=said.hint)
 
 
 def _key(key: str) -> dict[str, Any]:

@@ -62,3 +62,21 @@ def test_a_failed_probe_uses_up_no_attempt() -> None:
 )
 def test_waiting_doubles_up_to_the_cap(backoff: Backoff, failures: int, at_least: int, expected: int) -> None:
     assert delay_ms(backoff, failures, at_least) == expected
+
+
+def test_what_cannot_get_better_is_not_tried_again() -> None:
+    """Fault 2.11: a message too large for its sink was retried to the end."""
+    refused = Failure(RECORD, "too large", final=True)
+    settings = MappingSettings("m", maximum_retry_attempts=5)
+    assert after_failure(settings, refused, size=1, attempts=1) == GiveUp()
+    assert after_failure(settings, refused, size=4, attempts=1) == Split(
+        2
+    )  # nobody knows which one was meant
+    whole = MappingSettings("m", maximum_retry_attempts=5, bisect_batch_on_function_error=False)
+    assert after_failure(whole, refused, size=4, attempts=1) == GiveUp()
+
+
+def test_a_function_is_tried_again_whatever_it_raises() -> None:
+    settings = MappingSettings.for_lambda("m", MaximumRetryAttempts=1)
+    again = after_failure(settings, Failure(RECORD, final=True), size=1, attempts=1)
+    assert isinstance(again, Retry)

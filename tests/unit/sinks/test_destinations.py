@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tailrace import App, Change, Discard, Retry, sinks
-from tailrace.errors import SettingsError, SinkError, Throttled, Unavailable
+from tailrace.errors import Refused, SettingsError, SinkError, Throttled, Unavailable
 from tailrace.sinks.aws import AwsAccess, client, refusal
 from tailrace.sinks.destinations import QUEUE_BYTES, destination_of
 from tailrace.testing import World
@@ -123,7 +123,8 @@ def test_a_service_that_is_not_there_is_an_outage() -> None:
     ("code", "status", "kind"),
     [
         ("ThrottlingException", 400, Throttled), ("SlowDown", 503, Throttled), ("InternalError", 500, Unavailable),
-        ("ServiceUnavailable", 503, Unavailable), ("AccessDenied", 403, SinkError),
+        ("ServiceUnavailable", 503, Unavailable), ("AccessDenied", 403, Unavailable), ("ExpiredToken", 400, Unavailable),
+        ("EntityTooLarge", 400, Refused), ("SomethingNew", 400, SinkError),
     ],
 )  # fmt: skip
 def test_awss_answers_are_throttling_outage_or_the_calls_own_fault(
@@ -138,7 +139,7 @@ def test_awss_answers_are_throttling_outage_or_the_calls_own_fault(
 
 
 def test_a_message_beyond_the_limit_of_queues_is_refused() -> None:
-    with pytest.raises(SinkError, match="262,144"):
+    with pytest.raises(SinkError, match="1,048,576"):
         asyncio.run(sinks.Sqs("https://queue").deliver(Document(message=b"x" * (QUEUE_BYTES + 1))))
 
 

@@ -160,7 +160,7 @@ async def a_long_batch_arrives_whole(world: World) -> None:
 
 
 async def a_large_record_harms_no_other(world: World) -> None:
-    """A record as large as DynamoDB allows arrives or fails for good; the others of the batch are not called accepted without arriving."""
+    """A record as large as DynamoDB allows arrives or fails for good (`final`); the others of the batch are not called accepted without arriving."""
     first, last = batch_of("ac")
     large = _record(2, "b", None, b'{"pk":{"S":"b"},"text":{"S":"%b"}}' % (b"x" * LARGE_BYTES))
     records = [first, large, _record(3, "c", None, last.new)]
@@ -177,6 +177,10 @@ async def a_large_record_harms_no_other(world: World) -> None:
     )
     if isinstance(outcome, Failed) and outcome.whole is None:
         same(sorted(outcome.failures), [1], "the records that failed beside the large one")
+        holds(
+            outcome.failures[1].final,
+            f"{outcome!r} does not say `final`: the large one would be tried again and again",
+        )
 
 
 async def an_outage_is_no_poison(world: World) -> None:

@@ -28,19 +28,23 @@ class AwsAccess:
     async def call(self, service: str, operation: str, **parameters: Any) -> Any:
         """One call of an operation by its Python name, as `send_message`.
 
-        Raises:  Throttled, Unavailable, Refused, SinkError with AWS's code and words; SettingsError without boto3.
+        Raises:  Throttled, Unavailable, Refused, SinkError with AWS's code and words; SettingsError without boto3 or a region.
         """
         return await in_thread(copy_context().run, self.call_here, service, operation, parameters)
 
     def call_here(self, service: str, operation: str, parameters: dict[str, Any]) -> Any:
         """The same, in this thread."""
-        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 
         try:
             method: Callable[..., Any] = getattr(client(service, self), operation)
             return method(**parameters)
         except ClientError as error:
             raise refusal(service, operation, error.response) from error
+        except NoRegionError as error:
+            raise SettingsError(
+                f"{service}.{operation}: {error}", hint="set AWS_REGION, or access="
+            ) from error
         except BotoCoreError as error:
             raise failure_here(service, operation, error) from error
 

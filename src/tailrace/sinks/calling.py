@@ -77,7 +77,7 @@ def failure_of(error: BaseException) -> Failure:
     """What an exception says: whose fault it is, its words, and its traceback without our own frames.
 
     >>> failure_of(Throttled("too many mails", retry_after=1.5))
-    Failure(kind=<FailureKind.THROTTLED: 'THROTTLED'>, error='Throttled: too many mails', traceback='tailrace.errors.Throttled: too many mails\\n', retry_after_ms=1500)
+    Failure(kind=<FailureKind.THROTTLED: 'THROTTLED'>, error='Throttled: too many mails', traceback='tailrace.errors.Throttled: too many mails\\n', retry_after_ms=1500, final=False)
     """
     frames = error.__traceback__
     while (

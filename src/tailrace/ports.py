@@ -69,13 +69,14 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StreamRef:
-    """The stream that records come from, as envelopes name it."""
+    """The stream that records come from, as envelopes name it. Shape: `is_of_deleted` means that its table is gone, whatever has its name now."""
 
     arn: str
     table: str
     label: str
     view_type: ViewType
     region: str = "us-east-1"
+    is_of_deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ class Source(Protocol):
         """The stream's names. Raises: SourceError when there is none."""
 
     async def earlier(self) -> list[StreamRef]:
-        """Streams of the same table that were switched off and can still be read, the oldest first. Repeatable."""
+        """Streams of the same table, and of deleted ones of its name, that have ended and can still be read, the oldest first. Repeatable."""
 
     async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
         """Every shard that can still be read, parents before children; of the present stream unless told. Repeatable."""

@@ -375,7 +375,7 @@ class Engine:
         return self._streams.of_arn(arn)
 
     def earlier_streams_of(self, table: str) -> list[StreamRef]:
-        """Streams of the table that are off and can still be read, the oldest first."""
+        """Streams of the table, and of deleted ones of its name, that have ended and can still be read, the oldest first."""
         return self._streams.earlier(table)
 
     def split_shards(self, table: str, shard_id: str | None = None) -> list[Shard]:

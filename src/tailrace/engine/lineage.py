@@ -207,13 +207,13 @@ class Lineage:
         return list(gone)
 
     def _remember_lost(self, document: StreamDocument, through: int) -> None:
-        """Whoever goes on with a later stream of the table must know what went with this one."""
+        """Whoever goes on with a later stream of the table, or of the next one of its name, must know what went with this one."""
         table = self._catalog.tables.get(document.table)
-        if table is None or table.number != document.table_number or not through:
+        if table is None or not through:
             return
         through = max(through, table.document.gone_through)
         self._catalog.save_table(table, msgspec.structs.replace(table.document, gone_through=through))
-        later = self.streams_of(document.table, document.table_number)
+        later = self.streams_of(document.table, table.number)
         if later:
             shards = _in_order(later[0])
             ids = {shard.shard_id for shard in shards}
@@ -225,12 +225,12 @@ class Lineage:
             )
             self._catalog.save_stream(msgspec.structs.replace(later[0].document, shards=told))
 
-    def streams_of(self, table: str, number: int) -> list[Stream]:
-        """The streams of one table, the oldest first."""
+    def streams_of(self, table: str, number: int | None = None) -> list[Stream]:
+        """The streams of one table, or of all that had its name, the oldest first."""
         found = [
             stream
             for stream in self._catalog.streams.values()
-            if stream.document.table == table and stream.document.table_number == number
+            if stream.document.table == table and number in (None, stream.document.table_number)
         ]
         return sorted(found, key=lambda stream: stream.document.created_ms)
 

@@ -98,20 +98,25 @@ class StreamReader:
 
     def _reference(self, stream: Stream) -> StreamRef:
         document = stream.document
+        table = self._catalog.tables.get(document.table)
+        is_of_deleted = table is None or table.number != document.table_number
         return StreamRef(
-            stream.arn, document.table, document.label, document.view_type, self._settings.region
+            stream.arn,
+            document.table,
+            document.label,
+            document.view_type,
+            self._settings.region,
+            is_of_deleted,
         )
 
     def earlier(self, name: str) -> list[StreamRef]:
-        """Streams of the table as it is now that are off and can still be read, the oldest first."""
+        """Streams of tables of that name, as it is now or deleted, that have ended and can still be read, the oldest first."""
         table = self._catalog.tables.get(name)
-        if table is None:
-            return []
         wall_ms = self._clock.now().wall_ms
         return [
             self._reference(stream)
-            for stream in self._lineage.streams_of(name, table.number)
-            if stream is not table.stream and not self._lineage.is_over(stream, wall_ms)
+            for stream in self._lineage.streams_of(name)
+            if (table is None or stream is not table.stream) and not self._lineage.is_over(stream, wall_ms)
         ]
 
     @property

@@ -20,7 +20,7 @@ from tailrace.mapping.commands import Completion, LeaseLost, Pause, Released, Re
 from tailrace.mapping.reader import Budget
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Clock, Shard, Sink, Source, StateStore, StateWrite, StreamRef
-from tailrace.rows.kinds import MAPPING
+from tailrace.rows.kinds import CHECKPOINT, MAPPING
 from tailrace.runtime.courier import Courier
 from tailrace.runtime.declared import check_declared
 from tailrace.runtime.driver import Driver
@@ -76,6 +76,16 @@ class _Table:
     handlers: list[Handler]
     begun: set[tuple[str, str]] = field(default_factory=set)
     finished: set[tuple[str, str]] = field(default_factory=set)
+    known: dict[tuple[str, str], bool] = field(default_factory=dict)
+    """Whether a mapping had read of the stream with this label before its table was deleted."""
+
+    def follows(self, handler: Handler, stream: StreamRef, shards: Sequence[Shard]) -> bool:
+        """Whether a mapping reads a stream: that of a deleted table only when it has read it before, or it would begin with items that are no more."""
+        return (
+            not stream.is_of_deleted
+            or self.known.get((handler.id, stream.label), False)
+            or any((handler.id, each.shard_id) in self.begun for each in shards)
+        )
 
     def runs(self, handler: Handler) -> bool:
         """Whether it was not withdrawn."""
@@ -363,12 +373,15 @@ class Worker:
         """Begin what can be begun: a stream after the one before it is done with, a shard after its parent."""
         try:
             followed = await self._followed(table)
+            await self._recall(table, followed)
         except PortError:
-            return  # the source is failing: the next look may find it well
+            return  # the source or the state is failing: the next look may find it well
         waiting: set[str] = set()
         for stream, shards in followed:
             present = {shard.shard_id for shard in shards}
             for handler in table.handlers:
+                if not table.follows(handler, stream, shards):
+                    continue
                 for shard in shards:
                     parent = (handler.id, shard.parent_id or "")
                     has_parent = shard.parent_id in present or parent in table.begun
@@ -392,6 +405,15 @@ class Worker:
         with suppress(SourceError):  # it is off, or not there yet
             streams.append(await table.source.stream())
         return [(stream, await table.source.shards(stream)) for stream in streams]
+
+    async def _recall(self, table: _Table, followed: Sequence[tuple[StreamRef, Sequence[Shard]]]) -> None:
+        """Learn which mappings have read the streams of deleted tables. Raises: StoreError."""
+        for stream, _ in followed:
+            for handler in table.handlers if stream.is_of_deleted else ():
+                place = (handler.id, stream.label)
+                if place not in table.known:
+                    rows = await self._state.query(CHECKPOINT.prefix(self.app.name, *place), limit=1)
+                    table.known[place] = bool(rows)
 
     def _forget_places(self, table: _Table, followed: list[tuple[StreamRef, list[Shard]]]) -> None:
         """What has vanished and is finished need not be remembered; a driver that still runs has not finished."""

@@ -87,7 +87,12 @@ def followed(engine: Engine, mapping: MappingName) -> list[StreamRef]:
         with suppress(ApiError):  # its day has passed
             return [] if row is None else [engine.stream_named(row["stream_arn"])]
         return []
-    streams = engine.earlier_streams_of(mapping.table)
+    streams = [
+        each
+        for each in engine.earlier_streams_of(mapping.table)
+        if not each.is_of_deleted
+        or engine.state_query(CHECKPOINT.prefix(mapping.app, mapping.handler, each.label), limit=1)
+    ]  # a deleted table's only who has read it before
     with suppress(ApiError):  # the stream was switched off: nothing more will come
         streams.append(engine.stream_of(mapping.table))
     return streams

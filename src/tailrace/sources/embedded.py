@@ -5,6 +5,7 @@ Rules of this file: a read waits for the commit that brings a record, it never p
 """
 
 import asyncio
+from dataclasses import replace
 
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError, SourceError
@@ -35,14 +36,15 @@ class EmbeddedSource:
     def _named(self) -> StreamRef:
         """The one stream, also when it has ended: its shards can no longer be read then, and what is told of them still names it."""
         try:
-            self._seen = self._engine.stream_named(self._only_stream)
+            # Whose stream it is decides: what has become of the table does not.
+            self._seen = replace(self._engine.stream_named(self._only_stream), is_of_deleted=False)
         except ApiError as error:
             if self._seen is None:
                 raise SourceError(f"stream {self._only_stream} is gone: {error.message}") from error
         return self._seen
 
     async def earlier(self) -> list[StreamRef]:
-        """Streams of the table that are off and can still be read, the oldest first."""
+        """Streams of the table, and of deleted ones of its name, that have ended and can still be read, the oldest first."""
         if self._only_stream:
             return []
         return self._engine.earlier_streams_of(self._table)

@@ -6,6 +6,7 @@ server's `tick`, looked at by its sweep. Made by `server.http`.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -13,18 +14,18 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import httptools
 
 from tailrace.engine.slices import Slices
-from tailrace.errors import ApiError
+from tailrace.errors import ApiError, InternalError
 from tailrace.server.dispatch import Reply
 from tailrace.server.encoding import (
     BYTES_WRITTEN,
-    LEAST,
     TooLargeInside,
-    accepted,
+    chosen,
     decoded,
     encoded,
     encoding,
 )
 from tailrace.server.others import INTERNAL_ERROR, not_found, other_answer
+from tailrace.server.taking import LARGE
 from tailrace.server.wire import (
     BUSY,
     CONTENT_TYPES,
@@ -40,6 +41,8 @@ from tailrace.server.wire import (
 
 if TYPE_CHECKING:
     from tailrace.server.http import HttpServer
+
+_log = logging.getLogger("tailrace.server")
 
 REST: Final = (b"/2015-03-31/", b"/2017-03-31/")
 IDENTITY: Final = b"identity"
@@ -233,8 +236,8 @@ class Connection(asyncio.Protocol):
             keep,
         )
         self._parts = []
-        if self._held:
-            self._hold(0)
+        if self._held and not self._is_asking and self._size <= LARGE:
+            self._hold(0)  # what is large is held until it is answered
         if not keep:
             self._is_last = True
         if self._backlog or self._is_blocked():
@@ -270,6 +273,9 @@ class Connection(asyncio.Protocol):
                 self._queue(not_found(server, extra, closing=not keep))
                 return
             kind = JSON_PLAIN
+        if len(body) > LARGE:
+            self._answering = self._begin(self._answer_large(request, query, kind, extra))
+            return
         if b"content-encoding" in headers or headers.get(b"accept-encoding", IDENTITY) != IDENTITY:
             self._handle_encoded(request, query, kind, extra)
             return
@@ -292,29 +298,22 @@ class Connection(asyncio.Protocol):
         server, headers = self._server, request.headers
         found: Reply | Slices[Reply]
         try:
-            body = decoded(
-                request.body, headers.get(b"content-encoding", IDENTITY), server.settings.body_bytes
-            )
+            body = decoded(request.body, headers.get(b"content-encoding", IDENTITY), LARGE)
         except TooLargeInside:
-            found = Reply(413, error_body(TOO_LARGE))
+            self._answering = self._begin(self._answer_large(request, query, kind, extra))
+            return
         except ApiError as error:
             found = Reply(error.status, error_body(error))
         else:
             found = server.dispatcher.execute(headers, query, body)
         if isinstance(found, Reply) and len(found.body) <= BYTES_WRITTEN:
-            name = self._accepted(request, found)
+            name = chosen(headers, len(found.body))
             if name is not None:
                 found = Reply(found.status, encoded(found.body, name))
                 extra += b"Content-Encoding: %b\r\n" % name
             self._reply(request, kind, extra, found)
         else:
             self._answering = self._begin(self._answer_slowly(request, kind, extra, found))
-
-    def _accepted(self, request: Request, reply: Reply) -> bytes | None:
-        """The encoding that an answer is given in, if any."""
-        if len(reply.body) < LEAST:
-            return None
-        return accepted(request.headers.get(b"accept-encoding", IDENTITY))
 
     def _reply(self, request: Request, kind: bytes, extra: bytes, reply: Reply) -> None:
         self._queue(
@@ -324,13 +323,28 @@ class Connection(asyncio.Protocol):
             )
         )  # fmt: skip
 
+    async def _answer_large(self, request: Request, query: bytes, kind: bytes, extra: bytes) -> None:
+        """Answer a request that another process takes apart."""
+        server = self._server
+        limit = server.settings.body_bytes
+        found: Reply | Slices[Reply]
+        try:
+            taken = await server.takers.take(request.headers, query, limit, request.body)
+        except InternalError as error:
+            _log.error("a large request could not be taken apart: %s", error)
+            found = Reply(500, INTERNAL_ERROR)
+        else:
+            found = server.dispatcher.execute_taken(request.headers, taken)
+            server.turns.flush_soon()
+        await self._answer_slowly(request, kind, extra, found)
+
     async def _answer_slowly(
         self, request: Request, kind: bytes, extra: bytes, found: Reply | Slices[Reply]
     ) -> None:
         """Answer in slices: the rest of the work, then the compression of what it comes to."""
         slicing = self._server.slicing
         reply = found if isinstance(found, Reply) else await slicing.run(found)
-        name = self._accepted(request, reply)
+        name = chosen(request.headers, len(reply.body))
         if name is not None:
             reply = Reply(reply.status, await slicing.run(encoding(reply.body, name)))
             extra += b"Content-Encoding: %b\r\n" % name
@@ -349,9 +363,13 @@ class Connection(asyncio.Protocol):
     async def _answer_beside(self, answering: Coroutine[Any, Any, None]) -> None:
         try:
             await answering
+        except Exception:  # whatever went wrong, the client is told
+            _log.exception("a request could not be answered")
+            self._queue(answer_bytes(500, INTERNAL_ERROR, request_id=self._server.ids.next()))
         finally:
             self._is_asking = False
             self._touched = self._server.tick
+            self._hold(0)
         if not self._transport.is_closing():
             self._work_backlog()
 

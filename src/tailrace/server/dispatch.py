@@ -6,13 +6,14 @@ What is not an `ApiError` is logged here, once, and answered 500. Called by `ser
 
 import logging
 from collections.abc import Generator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
 from tailrace.engine.slices import Slices
 from tailrace.errors import CORAL, ApiError
 from tailrace.server.registry import Operation, find_operations
+from tailrace.server.taking import Taken, unpacked
 from tailrace.server.wire import Headers, Payload, error_body, internal_server_error, read_call
 from tailrace.streams.ancestry import TRACE_HEADER, ancestry_of
 from tailrace.telemetry import PointReached, pass_by
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from tailrace.engine.engine import Engine
 
 _log = logging.getLogger("tailrace.server")
+
+
+OK: Final = 200
 
 
 class Reply(NamedTuple):
@@ -71,8 +75,25 @@ class Dispatcher:
         self.count(name, "200")
         return Reply(200, answer)
 
+    def execute_taken(self, headers: Headers, taken: Taken) -> Reply | Slices[Reply]:
+        """The same for a request that was taken apart elsewhere."""
+        operation = self._operations.get(taken.target)
+        if operation is None or taken.status != OK:
+            self.count("-" if operation is None else operation.name, str(taken.status))
+            return Reply(taken.status, taken.beside)
+        trace = headers.get(TRACE_HEADER)
+        return _begun(self._slices(operation, None, trace, self._run_taken(operation, taken)))
+
+    def _run_taken(self, operation: Operation, taken: Taken) -> Slices[bytes]:
+        payload = yield from unpacked(operation, taken)
+        self._reached("write.received")
+        result = operation.run(self._engine, payload)
+        if isinstance(result, Generator):
+            result = yield from result
+        return result if type(result) is bytes else orjson.dumps(result)
+
     def _slices(
-        self, operation: Operation, payload: Payload, trace: bytes | None, work: Slices[bytes]
+        self, operation: Operation, payload: Payload | None, trace: bytes | None, work: Slices[bytes]
     ) -> Slices[Reply]:
         """The rest of an operation. Never raises. A commit that failed took with it what earlier slices wrote."""
         name, committer = operation.name, self._engine.committer
@@ -87,7 +108,7 @@ class Dispatcher:
                     self.count(name, "200")
                     return Reply(200, end.value)
                 except ApiError as error:
-                    if error.code == "ValidationException":
+                    if error.code == "ValidationException" and payload is not None:
                         operation.check_types(payload)
                     raise
                 yield

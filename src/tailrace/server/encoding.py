@@ -5,6 +5,7 @@ the few requests that ask for it.
 """
 
 import zlib
+from collections.abc import Mapping
 from typing import Final
 
 from tailrace.engine.slices import Slices, at_once
@@ -63,6 +64,11 @@ def _inflated(body: bytes, bits: int, limit: int) -> bytes:
 
 def _not_so_encoded() -> ApiError:
     return ApiError("SerializationException", None, prefix=CORAL)
+
+
+def chosen(headers: Mapping[bytes, bytes], size: int) -> bytes | None:
+    """The encoding that an answer of this size is given in, None for none. Units: bytes."""
+    return None if size < LEAST else accepted(headers.get(b"accept-encoding", b"identity"))
 
 
 def accepted(header: bytes) -> bytes | None:

@@ -14,6 +14,7 @@ from tailrace.server.connection import Connection
 from tailrace.server.dispatch import Dispatcher
 from tailrace.server.hosts import ANY, host_name, is_allowed
 from tailrace.server.slicing import Slicing
+from tailrace.server.takers import Takers
 from tailrace.server.turns import Turns
 from tailrace.server.wire import BODY_LIMIT, RequestIds, answer_bytes, error_body
 from tailrace.telemetry import PointReached, pass_by
@@ -78,6 +79,7 @@ class HttpServer:
     loop: asyncio.AbstractEventLoop
     turns: Turns
     slicing: Slicing
+    takers: Takers
 
     def __init__(
         self,
@@ -115,6 +117,7 @@ class HttpServer:
             self._engine, self.loop, in_thread=self.settings.sync == "full", reached=self._reached
         )
         self.slicing = Slicing(self.loop, self.turns.flush_soon)
+        self.takers = Takers()
         self._empty = asyncio.Event()
         self._empty.set()
         self._server = await self.loop.create_server(
@@ -153,6 +156,7 @@ class HttpServer:
             await asyncio.sleep(0)
             await self.turns.settle()
             self.turns.close()
+            await self.takers.close()
 
     # ---- what connections ask for --------------------------------------------------------------------------------
 
@@ -209,4 +213,5 @@ class HttpServer:
         self.tick = self.loop.time()
         for connection in tuple(self.connections):
             connection.sweep()
+        self.takers.sweep(self.tick)
         self._timer = self.loop.call_later(self.settings.sweep_seconds(), self._sweep)

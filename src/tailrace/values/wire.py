@@ -27,6 +27,12 @@ BOOLEAN_WORDS: Final = {"true": True, "1": True, "yes": True, "false": False, "0
 VALUE_CLASS: Final = "com.amazonaws.dynamodb.v20120810.AttributeValue"
 
 
+class Checked(dict[str, Any]):
+    """An item or a value that has been read already: canonical, and not to be read again."""
+
+    __slots__ = ()
+
+
 def dump_item(item: Item) -> bytes:
     """An item as the JSON bytes that are stored and answered."""
     return orjson.dumps(item)
@@ -39,6 +45,8 @@ def read_item(raw: object) -> Item:
     {'n': {'N': '1'}, 'tags': {'SS': ['a', 'b']}}
     """
     if type(raw) is not dict:
+        if type(raw) is Checked:
+            return raw
         _wrong_map(raw)
     try:
         for name, value in raw.items():
@@ -117,6 +125,8 @@ def _check_names(names: dict[str, Any]) -> None:
 
 def _read(raw: object, depth: int) -> AttributeValue:
     if type(raw) is not dict:
+        if type(raw) is Checked:
+            return raw
         if isinstance(raw, list):
             serialization_error(f"Unrecognized collection type class {VALUE_CLASS}")
         serialization_error("Unexpected value type in payload")

@@ -110,6 +110,7 @@ def test_answers_keep_their_order_when_one_of_them_takes_many_slices(served: Ser
 
 
 def test_a_client_that_goes_takes_its_work_with_it(served: Served, client: Client) -> None:
+    assert client.ask(LIST)[0] == 200  # now the server knows this connection
     before = served.call(lambda: len(served.server.connections))
     with served.connect() as going:
         going.send(LONG * 3)

@@ -1,0 +1,30 @@
+"""The program of a process that takes large requests apart: `python -m tailrace.server.taking_process`.
+
+Rules of this file: frames in on the standard input, frames out on the standard output, one answer a question, in order. At the
+end of the input, which is also the death of the node, it ends. Started by `server.takers`.
+"""
+
+import gc
+import os
+import sys
+from typing import BinaryIO
+
+from tailrace.server.frames import asked_of, read_frame, told, write_frame
+from tailrace.server.registry import find_operations
+from tailrace.server.taking import take
+
+
+def main(questions: BinaryIO, answers: BinaryIO) -> int:
+    """Answer until the input ends."""
+    operations = find_operations()
+    gc.disable()  # what JSON becomes has no cycles
+    while (parts := read_frame(questions)) is not None:
+        headers, query, limit, body = asked_of(parts)
+        write_frame(answers, told(take(headers, query, body, limit, operations)))
+    return 0
+
+
+if __name__ == "__main__":
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever is printed is no answer
+    sys.exit(main(sys.stdin.buffer, out))

@@ -7,8 +7,6 @@ Rules of this file: no behaviour of its own beyond opening, joining and closing.
 import asyncio
 import logging
 import os
-import signal
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,14 +19,16 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.clocks.system import SystemClock
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.engine.state import EngineStateStore
-from tailrace.errors import SettingsError
+from tailrace.errors import StoreError
 from tailrace.leases.lease import LEASE_DURATION_MS
+from tailrace.runtime.ending import DRAIN_S, end_within, end_worker
+from tailrace.server.crash_points import crash_points
 from tailrace.server.housekeeping import fill_indexes, housekeep
 from tailrace.server.http import HttpServer, HttpSettings
 from tailrace.server.joining import Joined
 from tailrace.server.turns import Turns
 from tailrace.stores.sqlite import SqliteStore
-from tailrace.telemetry import POINTS, PointReached, pass_by
+from tailrace.telemetry import PointReached, pass_by
 
 if TYPE_CHECKING:
     from tailrace.app.app import App
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from tailrace.server.observe import Observed
 
 _log = logging.getLogger("tailrace.server")
-CRASH_AT: Final = "TAILRACE_CRASH_AT"
 DISCOVERY_MS: Final = 1_000
 """How often a worker looks for streams that no finished shard has announced."""
 RENEWAL_MS: Final = LEASE_DURATION_MS // 3
@@ -104,29 +103,6 @@ def open_engine(options: EngineOptions, reached: PointReached = pass_by) -> Open
         start_ms = options.clock_start_ms
         clock = ManualClock() if start_ms is None else ManualClock(start_ms)
     return OpenEngine(options, clock, reached)
-
-
-def crash_points() -> PointReached:
-    """What points do in this process: nothing, or SIGKILL at the passing that TAILRACE_CRASH_AT names.
-
-    Shape:   "point:count", e.g. "commit.done:3". Raises: SettingsError for a point that does not exist.
-    """
-    plan = os.environ.get(CRASH_AT)
-    if not plan:
-        return pass_by
-    point, _, count = plan.partition(":")
-    if point not in POINTS or not count.isdigit() or int(count) < 1:
-        raise SettingsError(
-            f"{CRASH_AT}={plan!r} is not allowed; write point:count with one of {', '.join(POINTS)}"
-        )
-    passed: Counter[str] = Counter()
-
-    def reached(name: str) -> None:
-        passed[name] += 1
-        if name == point and passed[name] == int(count):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return reached
 
 
 # ---- applications ------------------------------------------------------------------------------------------------------
@@ -301,8 +277,10 @@ class Node:
         http: HttpSettings | None = None,
         app: "App | None" = None,
         functions: "Mapping[str, NamedFunction] | None" = None,
+        drain_s: float = DRAIN_S,
     ) -> None:
         self._functions = functions
+        self._drain_s = drain_s
         self._lambdas: LambdaService | None = None
         self._options = options
         self._http_settings = http
@@ -422,17 +400,17 @@ class Node:
         if not working.cancelled() and working.exception() is not None:
             self.stopping.set()
 
-    async def _stop_worker(self) -> None:
+    async def _stop_worker(self, within_s: float) -> list[str]:
         worker, working = self._worker, self._working
         if worker is None or working is None:
-            return
+            return []
         self._worker = self._working = self.subject.worker = None
-        worker.stop()
-        await working
+        return await end_worker(worker, working, within_s, self.turns.commit_error)
 
     async def replace_app(self, app: "App") -> None:
         """Hand over to another version of the app: the old one drains, the new one begins at its checkpoints."""
-        await self._stop_worker()
+        for words in await self._stop_worker(self._drain_s):
+            _log.warning("left behind by the reload: %s", words)
         try:
             await self._start_worker(app)
         except BaseException:  # whatever it was, what is open is given back before it goes on
@@ -459,15 +437,20 @@ class Node:
         async for change in follow(self.engine, current):
             yield change
 
-    async def stop(self) -> None:
-        """Drain and close everything, in the order in which one needs the other. Repeatable."""
+    async def stop(self) -> list[str]:
+        """Drain within the bound and close everything, in the order in which one needs the other. Repeatable.
+
+        Returns: what was left, in words: then this process should end at once, for some of it may go on.
+        """
+        loop, left = asyncio.get_running_loop(), []
+        due = loop.time() + self._drain_s
         http = getattr(self, "http", None)
         if http is not None and hasattr(http, "turns"):
-            await http.drain()
+            await http.drain(self._drain_s)
         try:
-            if self._lambdas is not None:
-                await self._lambdas.close()
-            await self._stop_worker()
+            if self._lambdas is not None and not await end_within(self._lambdas.close(), due - loop.time()):
+                left.append("invocations and changes of event source mappings did not end")
+            left += await self._stop_worker(due - loop.time())
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -477,7 +460,11 @@ class Node:
                 await self._control.close()
             if http is not None and hasattr(http, "turns"):
                 await http.close()
-            self.engine.close()
+            try:
+                self.engine.close()
+            except StoreError as error:  # nothing of it was answered
+                left.append(f"the last state of what runs here is not saved: {error.args[0]}")
+        return left
 
 
 @asynccontextmanager

@@ -1,9 +1,11 @@
 """The composition root: what it opens, loads and joins."""
 
 import asyncio
+import contextlib
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,12 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.compose import (
     EngineOptions,
     Node,
-    crash_points,
     create_tables,
     open_engine,
     running_worker,
 )
 from tailrace.errors import SettingsError, StoreError
+from tailrace.server.crash_points import crash_points
 from tailrace.server.http import HttpSettings
 from tailrace.tables.mutate import Put
 from tailrace.telemetry import POINTS
@@ -192,6 +194,52 @@ def test_a_reload_that_is_refused_leaves_the_old_app_running(tmp_path: Path) -> 
         await node.stop()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("form", ["a thread", "a coroutine"])
+def test_a_reload_leaves_a_handler_behind_that_does_not_end(
+    form: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[str] = []
+    begun, release = threading.Event(), threading.Event()
+    hanging, name = App("counting"), counting_app(seen).mappings[0].id
+    hanging.table("effects", pk="id", stream=None)
+    orders = hanging.table("orders", pk="id")
+    if form == "a thread":
+
+        @hanging.on(orders, id=name)
+        def hang(change: Change[Any]) -> None:
+            begun.set()
+            release.wait(PATIENCE_S)
+    else:
+
+        @hanging.on(orders, id=name)
+        async def hang_on(change: Change[Any]) -> None:
+            begun.set()
+            while not release.is_set():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0.01)
+
+    async def main() -> None:
+        node = Node(EngineOptions(), HttpSettings(port=0), hanging, drain_s=0.05)
+        await node.start()
+        node.engine.put(Put("orders", {"id": {"S": "a"}}))
+        node.engine.committer.flush()
+        await until(begun.is_set)
+        await node.replace_app(counting_app(seen))
+        await until(lambda: seen == ["a"])
+        release.set()
+        assert await node.stop() == []
+
+    async def released() -> None:
+        try:
+            await main()
+        finally:
+            release.set()
+
+    asyncio.run(released())
+    assert f"left behind by the reload: {name} in shardId-" in caplog.text
+    assert "is still at work on orders/a" in caplog.text
 
 
 def test_a_node_that_cannot_start_gives_everything_back(tmp_path: Path) -> None:

@@ -43,7 +43,8 @@ def dev(app: str, reload: bool, quiet: bool, **chosen: Any) -> None:
     """Run the engine and the handlers of APP: a file (app.py) or a name (package.module:app).
 
     Tables that the app declares are created. Every change is shown on a line; a saved file is loaded at once, and
-    delivery goes on from its checkpoint. Where the app is broken, the handlers of before go on.
+    delivery goes on from its checkpoint. Where the app is broken, the handlers of before go on. The exit code is 0 after a
+    whole drain, and 3 when something was left after --drain, which is told.
 
     \b
     Example: tailrace dev app.py

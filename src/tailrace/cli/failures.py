@@ -1,6 +1,6 @@
 """How a command fails: one message that names the thing, the reason and the next command; never a traceback.
 
-Rules of this file: exit code 2 for wrong usage, 1 for a failure, 130 after Ctrl-C. With --json the message is one JSON
+Rules of this file: exit code 2 for wrong usage, 1 for a failure, 3 for an end that left something, 130 after Ctrl-C. With --json the message is one JSON
 object on standard error. An unexpected exception goes into a file; TAILRACE_TRACEBACK=1 shows it instead. Called by
 `main` alone.
 """
@@ -17,6 +17,7 @@ from tailrace.errors import TailraceError
 
 USAGE: Final = 2
 FAILURE: Final = 1
+UNDRAINED: Final = 3
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 

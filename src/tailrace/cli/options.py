@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from tailrace.cli.durations import instant
+from tailrace.cli.durations import duration, instant
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 DEFAULT_DATA: Final = Path(".tailrace")
@@ -69,6 +69,14 @@ serving = (
         "--allow-unsigned",
         is_flag=True,
         help="Listen beyond loopback although nobody's signature is checked.",
+    ),
+    click.option(
+        "--drain",
+        callback=duration,
+        default="30s",
+        show_default=True,
+        metavar="DURATION",
+        help="How long the end may take. What has not ended then is told and left behind; its changes are delivered again.",
     ),
     log_format,
     as_json,

@@ -1,14 +1,12 @@
 """Running a node in this process until somebody ends it: signals, the drain, the words about it.
 
-Rules of this file: the only place that touches signals. The first Ctrl-C or SIGTERM drains, the second ends at once.
-Called by `serve` and `dev`.
+Rules of this file: what ends it is ending.py. Called by `serve` and `dev`.
 """
 
 import asyncio
 import errno
 import gc
 import os
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -17,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from tailrace.cli.failures import INTERRUPTED, CommandFailure
+from tailrace.cli.ending import Ending
+from tailrace.cli.failures import CommandFailure
 
 if TYPE_CHECKING:
     from tailrace.app.app import App
@@ -25,12 +24,11 @@ if TYPE_CHECKING:
     from tailrace.compose import Node
 
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What was chosen on the command line of `serve` or `dev`. Units: clock_start in ms since the epoch."""
+    """What was chosen on the command line of `serve` or `dev`. Units: clock_start in ms since the epoch, drain in ms."""
 
     port: int
     host: str
@@ -45,6 +43,7 @@ class Serving:
     allow_unsigned: bool
     log_format: Literal["text", "json"]
     as_json: bool
+    drain: int = 30_000
 
     def check(self) -> None:
         """Refuse what cannot be or is open to a network by accident. Raises: CommandFailure."""
@@ -79,7 +78,7 @@ def build_node(
     http = HttpSettings(
         host=serving.host, port=serving.port, cors=serving.cors, sync=serving.sync, seed=os.urandom(8)
     )
-    return Node(options, http, app, functions)
+    return Node(options, http, app, functions, serving.drain / 1_000)
 
 
 def run_loop(main: Coroutine[Any, Any, None]) -> None:
@@ -93,22 +92,6 @@ def run_loop(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
-def stop_at_signals(stopping: asyncio.Event, quiet: bool) -> None:
-    """Set the event at the first signal and exit at the second."""
-
-    def stop() -> None:
-        if stopping.is_set():
-            click.echo("stopped at once, without draining", err=True)
-            os._exit(INTERRUPTED)
-        stopping.set()
-        if not quiet:
-            click.echo("\ndraining… (Ctrl-C again stops at once)", err=True)
-
-    loop = asyncio.get_running_loop()
-    for number in SIGNALS:
-        loop.add_signal_handler(number, stop)
-
-
 async def run_until_stopped(
     node: "Node",
     serving: Serving,
@@ -116,8 +99,8 @@ async def run_until_stopped(
     beside: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Start, announce, wait, drain. Raises: CommandFailure when the port is taken; what `beside` raises."""
-    stopping = node.stopping
-    stop_at_signals(stopping, serving.as_json)
+    stopping, ending = node.stopping, Ending(serving.drain / 1_000, quiet=serving.as_json)
+    ending.stop_at_signals(stopping)
     try:
         port = await node.start()
     except OSError as error:
@@ -128,7 +111,8 @@ async def run_until_stopped(
     try:
         await _until(stopping, beside)
     finally:
-        await node.stop()
+        ending.begin()
+        ending.leave(await node.stop())
         gc.unfreeze()  # what is frozen is never taken apart, and extension modules (DuckDB's) complain of that at the exit
     if not serving.as_json:
         click.echo(

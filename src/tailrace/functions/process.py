@@ -2,7 +2,7 @@
 
 Theory of operation: it reads frames from its standard input and answers on what was its standard output; whatever the function prints goes to
 standard error instead. The function is imported at the first frame, so that what is wrong with it is an answer; that it is loaded is told before the
-first answer, because its time-out begins then. At the end of the input, which is also the death of the node, it ends.
+first answer, because its time-out begins then. At the end of the input, which is also the death of the node, it ends, also while the function is at work.
 Rules of this file: errors have the types and words of Lambda's Python runtime. Started by pool.py. Source: awslambdaric's behaviour.
 """
 
@@ -10,7 +10,9 @@ import importlib
 import importlib.util
 import json
 import os
+import select
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +26,8 @@ from tailrace.sinks.lambda_function import LambdaContext, MarshalError, marshall
 
 Handler = Callable[[Any, LambdaContext], Any]
 CLOCK: Final = SystemClock()
+LAST_S: Final = 1.0
+"""What a function that is at work when its node ends may still take."""
 CLIENT: Final = ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name")
 
 
@@ -38,6 +42,7 @@ class InitError(Exception):
 def main(arguments: list[str]) -> int:
     """Answer frames until the input ends."""
     module, attribute, *place = arguments
+    end_with_node(0)
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     handler: Handler | None = None
@@ -59,6 +64,24 @@ def main(arguments: list[str]) -> int:
             answer.head["memory_mb"] = memory_mb()
         answers.write(answer.encode())
     return 0
+
+
+def end_with_node(pipe: int) -> None:
+    """End this process soon after the other side of its input is closed, whatever the function is doing: nobody hears its answer."""
+
+    def watch() -> None:
+        poll = select.poll()
+        poll.register(
+            pipe, 0
+        )  # that nobody can write any more is told unasked; what there is to read is not ours
+        while not any(
+            event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in poll.poll()
+        ):
+            pass
+        threading.Event().wait(LAST_S)  # one that idles ends by itself, and in order
+        os._exit(1)
+
+    threading.Thread(target=watch, name="tailrace node", daemon=True).start()
 
 
 def answered(handler: Handler, frame: Frame) -> Frame:

@@ -5,6 +5,7 @@ machine alone retries. Called by runtime/worker.py.
 """
 
 import asyncio
+from collections.abc import Sequence
 from traceback import format_exception
 from typing import assert_never
 
@@ -60,6 +61,9 @@ class Driver:
     ) -> None:  # fmt: skip
         self.machine = machine
         self.shard = shard
+        self.name = name or mapping_id
+        self.table = table
+        self._under_way: dict[int, Batch] = {}
         self.progress_ms = clock.now().monotonic_ms
         self._reads = reads
         self._sink = sink
@@ -76,6 +80,11 @@ class Driver:
         self._inputs: asyncio.Queue[Completion] = asyncio.Queue()
         self._reading: asyncio.Task[None] | None = None
         self._waking: asyncio.Task[None] | None = None
+
+    @property
+    def under_way(self) -> Sequence[Batch]:
+        """What the sink is at work on."""
+        return list(self._under_way.values())
 
     def tell(self, completion: Completion) -> None:
         """Give the machine an input that nobody asked for."""
@@ -146,7 +155,11 @@ class Driver:
             f"{self._run}-{command.request:x}", window=command.window,
         )  # fmt: skip
         self._reached("invoke.begun")
-        outcome = await self._outcome(batch)
+        self._under_way[command.id] = batch
+        try:
+            outcome = await self._outcome(batch)
+        finally:
+            del self._under_way[command.id]
         if not isinstance(outcome, Written):
             self._failures.failed(batch, outcome)
         self.tell(InvokeDone(command.id, outcome))

@@ -127,8 +127,11 @@ class HttpServer:
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
-    async def drain(self) -> None:
-        """Take no further connections or requests, answer what is under way, close. Repeatable."""
+    async def drain(self, within_s: float | None = None) -> None:
+        """Take no further connections or requests, answer what is under way, close. Repeatable.
+
+        Shape:   `within_s` bounds the wait further than `drain_seconds` does.
+        """
         if self._server is None:
             return
         server, self._server = self._server, None
@@ -137,7 +140,8 @@ class HttpServer:
             connection.finish()
         assert self._empty is not None
         try:
-            await asyncio.wait_for(self._empty.wait(), self.settings.drain_seconds)
+            most_s = self.settings.drain_seconds
+            await asyncio.wait_for(self._empty.wait(), most_s if within_s is None else min(within_s, most_s))
         except TimeoutError:
             for connection in tuple(self.connections):
                 connection.abort()

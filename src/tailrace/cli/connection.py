@@ -9,16 +9,18 @@ import json
 import socket
 import time
 from collections.abc import Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
 from tailrace.cli.failures import CommandFailure
 from tailrace.server.control_socket import socket_path
-from tailrace.stores.directory import is_owned
+from tailrace.stores.directory import DirectoryInUse, is_owned, owner
 
 VERSION: Final = 1
-PATIENCE_S: Final = 3.0
+PATIENCE_S: Final = 15.0
 """How long a directory may be locked without its socket answering: its owner is starting or stopping."""
+LOOK_S: Final = 0.05
 ANSWER_S: Final = 60.0
 
 
@@ -41,9 +43,15 @@ def answers(
         raise CommandFailure(
             f"There is no data directory {directory}.", hint=f"tailrace serve --data {directory}"
         )
-    connection = connect(directory)
-    if connection is None:
-        values = _offline(directory, verb, arguments or {})
+    deadline = time.monotonic() + PATIENCE_S
+    while (connection := connect(directory, deadline)) is None:
+        try:
+            values = _begun(_offline(directory, verb, arguments or {}))
+        except DirectoryInUse:  # somebody began to start after the look
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(LOOK_S)
+            continue
         yield from (list(values) if is_nested else values)
         return
     with connection:
@@ -56,6 +64,12 @@ def answers(
             raise CommandFailure(
                 f"The server of {directory} has not answered for {ANSWER_S:g} s.", hint="look at its log"
             ) from None
+
+
+def _begun(values: Iterator[Any]) -> Iterator[Any]:
+    """The same values, the first of them taken already: what opening the directory raises, this raises."""
+    first = list(islice(values, 1))
+    return chain(first, values)
 
 
 def read_answers(connection: socket.socket, directory: Path) -> Iterator[Any]:
@@ -74,9 +88,12 @@ def read_answers(connection: socket.socket, directory: Path) -> Iterator[Any]:
     )
 
 
-def connect(directory: Path) -> socket.socket | None:
-    """A connection to the directory's server; None when nobody has the directory. Raises: CommandFailure."""
-    deadline = time.monotonic() + PATIENCE_S
+def connect(directory: Path, deadline: float | None = None) -> socket.socket | None:
+    """A connection to the directory's server; None when nobody has the directory. Raises: CommandFailure.
+
+    Units:   `deadline` of the monotonic clock, until which a server that starts is waited for; None: as long as usual.
+    """
+    deadline = time.monotonic() + PATIENCE_S if deadline is None else deadline
     while True:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(ANSWER_S)
@@ -92,10 +109,22 @@ def connect(directory: Path) -> socket.socket | None:
             return None
         if time.monotonic() > deadline:
             raise CommandFailure(
-                f"{directory} is in use, but its owner does not answer on {socket_path(directory)}.",
-                hint="stop the process that has it (the demo and tests have no socket), then repeat the command",
+                f"{directory} is in use by process {owner(directory) or 'unknown'}, which has not answered on {socket_path(directory)} for "
+                f"{PATIENCE_S:g} s: it is still starting or stopping, or has no socket, as the demo and tests.",
+                hint="repeat the command when it has started, or stop it",
             )
-        time.sleep(0.05)
+        time.sleep(LOOK_S)
+
+
+def is_answering(directory: Path) -> bool:
+    """Whether a server has the directory and listens."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(ANSWER_S)
+        try:
+            connection.connect(str(socket_path(directory)))
+        except OSError:
+            return False
+    return True
 
 
 def _offline(directory: Path, verb: str, arguments: Mapping[str, Any]) -> Iterator[Any]:

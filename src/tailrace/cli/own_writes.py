@@ -1,17 +1,22 @@
 """Handlers that write to the table that they read, as far as their source shows it, said before the first change.
 
 Rules of this file: it reads source and runs none of it; what it cannot see is seen at run time (runtime/recursion.py), so it never guesses: a
-table is the handler's own only when its name, or the object behind a name, says so. Called by `dev`.
+table is the handler's own only when its name, or the object behind a name, says so. A write that the handler's filter cannot let through calls
+nobody again: one that makes other events, or an item whose literal key is of another class. Called by `dev`.
 """
 
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+import orjson
+
 from tailrace.app.app import Mapping
-from tailrace.app.table import Table
+from tailrace.app.filtering import Filter
+from tailrace.app.table import Table, key_names
+from tailrace.sinks.dynamodb_table import DynamoDB
 
 RECORDED: Final = frozenset(("put", "update", "delete"))
 """Methods of `change.transaction`."""
@@ -19,6 +24,10 @@ WRITES: Final = frozenset(
     ("put_item", "update_item", "delete_item", "batch_write_item", "transact_write_items")
 )
 """Methods of clients and of boto3's Table."""
+MAKES: Final[dict[str, frozenset[str]]] = {
+    "put": frozenset(("INSERT", "MODIFY")), "update": frozenset(("INSERT", "MODIFY")), "delete": frozenset(("REMOVE",)),
+}  # fmt: skip
+"""The events that a method makes, by the word it begins with; others make all of them."""
 
 
 def own_writes(mapping: Mapping) -> Iterator[str]:
@@ -26,7 +35,7 @@ def own_writes(mapping: Mapping) -> Iterator[str]:
     own = mapping.table.name
     found = [f"its sink is the table {own}"] if _is_own(mapping.sink, own) else []
     if mapping.kind != "sink":
-        found += [f"line {line} of it writes to {own}" for line in _lines(mapping.target, own)]
+        found += [f"line {line} of it writes to {own}" for line in _lines(mapping)]
     if not found:
         return
     settings = mapping.settings
@@ -38,14 +47,15 @@ def own_writes(mapping: Mapping) -> Iterator[str]:
 
 
 def _is_own(sink: Any, own: str) -> bool:
-    name = getattr(sink, "table", None)
-    elsewhere = getattr(getattr(sink, "access", None), "endpoint_url", None)
-    return isinstance(name, str) and name.rpartition("/")[2] == own and elsewhere is None
+    """Whether a sink is that table of DynamoDB; one of another database that has its name is not."""
+    if not isinstance(sink, DynamoDB):
+        return False
+    return sink.table.rpartition("/")[2] == own and sink.access.endpoint_url is None
 
 
-def _lines(target: Callable[..., Any], own: str) -> list[int]:
-    """The lines of a function, counted in its file, that write to a table."""
-    function = inspect.unwrap(target)
+def _lines(mapping: Mapping) -> list[int]:
+    """The lines of a handler, counted in its file, that write to its table what may call it again."""
+    own, function = mapping.table.name, inspect.unwrap(mapping.target)
     try:
         text, first = inspect.getsourcelines(function)
         tree = ast.parse(textwrap.dedent("".join(text)))
@@ -56,8 +66,42 @@ def _lines(target: Callable[..., Any], own: str) -> list[int]:
         names = {**known.globals, **known.nonlocals}
     except (TypeError, ValueError):
         names = {}
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _writes(node, own, names)]
+    calls = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and _writes(node, own, names) and _may_call(mapping, node)
+    ]
     return sorted(node.lineno + first - 1 for node in calls)
+
+
+def _may_call(mapping: Mapping, call: ast.Call) -> bool:
+    """Whether the mapping's own filter may let through what a call writes."""
+    if not isinstance(accepts := mapping.settings.accepts, Filter):
+        return True
+    made = MAKES.get(call.func.attr.partition("_")[0]) if isinstance(call.func, ast.Attribute) else None
+    if made is not None and made.isdisjoint(accepts.changes.events):
+        return False
+    keys = _literal_keys(call, key_names(mapping.table))
+    return (
+        mapping.entity is None
+        or keys is None
+        or mapping.table.entities.of(orjson.dumps(keys)) is mapping.entity
+    )
+
+
+def _literal_keys(call: ast.Call, names: Iterable[str]) -> dict[str, dict[str, str]] | None:
+    """The key of an item that stands literally in a call of `change.transaction`; None when it does not."""
+    item = call.args[1] if len(call.args) > 1 else None
+    if not isinstance(item, ast.Dict):
+        return None
+    fields = {
+        key.value: value.value
+        for key, value in zip(item.keys, item.values, strict=True)
+        if isinstance(key, ast.Constant) and isinstance(value, ast.Constant)
+    }
+    found = {name: fields.get(name) for name in names}
+    typed = {name: {"S": text} for name, text in found.items() if isinstance(text, str)}
+    return typed if len(typed) == len(found) else None
 
 
 def _writes(call: ast.Call, own: str, names: dict[str, Any]) -> bool:

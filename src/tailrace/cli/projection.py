@@ -88,7 +88,7 @@ def show(name: str, build: str | None, directory: Path, as_json: bool) -> None:
     """
     answer = ask(directory, "projection.read", {"projection": name, "build": build})
     if as_json:
-        click.echo(json.dumps(answer))
+        click.echo(json.dumps({**answer, "groups": [with_key(each) for each in answer["groups"]]}))
         return
     for text in groups_words(answer):
         click.echo(text)
@@ -108,6 +108,14 @@ def groups_words(answer: Mapping[str, Any]) -> Iterator[str]:
         yield from aligned(rows)
     if len(groups) > MOST_SHOWN:
         yield f"  and {len(groups) - MOST_SHOWN} more: --json has all of them"
+
+
+def with_key(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row for programs: its key is JSON like the rest, where the verb tells it as the text that rows are known by."""
+    try:
+        return {**row, "key": json.loads(row["key"])}
+    except ValueError:  # the key of an item that nobody can read any more, in hexadecimal digits
+        return dict(row)
 
 
 def plain(value: Mapping[str, Any]) -> str:
@@ -132,7 +140,8 @@ def verify(name: str, directory: Path, as_json: bool) -> None:
     """
     answer = ask(directory, "projection.verify", {"projection": name})
     if as_json:
-        click.echo(json.dumps(answer))
+        differences = [with_key(each) for each in answer["differences"]]
+        click.echo(json.dumps({**answer, "differences": differences}))
     else:
         for text in verdict_words(answer):
             click.echo(text)

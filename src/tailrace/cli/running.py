@@ -17,6 +17,7 @@ import click
 
 from tailrace.cli.ending import Ending
 from tailrace.cli.failures import CommandFailure
+from tailrace.stores.directory import DirectoryInUse
 
 if TYPE_CHECKING:
     from tailrace.app.app import App
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from tailrace.compose import Node
 
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+QUESTION_S: Final = 5.0
+"""How long a question may hold a directory that a server wants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ async def run_until_stopped(
     stopping, ending = node.stopping, Ending(serving.drain / 1_000, quiet=serving.as_json)
     ending.stop_at_signals(stopping)
     try:
-        port = await node.start()
+        port = await _started(node, serving.directory)
     except OSError as error:
         raise port_failure(error, serving.host, serving.port) from error
     announce(port)
@@ -118,6 +121,21 @@ async def run_until_stopped(
         click.echo(
             "drained: every request is answered, every checkpoint saved, the data directory free", err=True
         )
+
+
+async def _started(node: "Node", directory: Path) -> int:
+    """Start, when a question that holds the directory for a moment (`tailrace status`) is answered. Returns: the port."""
+    from tailrace.cli.connection import LOOK_S, is_answering
+
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + QUESTION_S
+    while True:
+        try:
+            return await node.start()
+        except DirectoryInUse:
+            if is_answering(directory) or loop.time() > deadline:
+                raise
+        await asyncio.sleep(LOOK_S)
 
 
 def begin_of_start() -> None:

@@ -18,6 +18,10 @@ SOCKET: Final = "control.sock"
 FORMAT_FILE: Final = "format"
 
 
+class DirectoryInUse(StoreError):
+    """A living process has the directory."""
+
+
 class DataDirectory:
     """An owned directory; a new one has mode 0700, and every file in it 0600.
 
@@ -50,7 +54,7 @@ class DataDirectory:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise StoreError(
+            raise DirectoryInUse(
                 f"the data directory {self.path} is in use by process {owner(self.path) or 'unknown'}",
                 hint=f"ask it through its control socket (tailrace status --data {self.path}), stop it, "
                 "or choose another directory with --data",

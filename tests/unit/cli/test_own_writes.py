@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tailrace import App, Change, by_ttl, sinks
+from tailrace import App, Change, Item, by_ttl, sinks
 from tailrace.cli.own_writes import own_writes
 
 app = App("shop")
@@ -101,3 +101,60 @@ def test_a_sink_into_the_table_that_it_reads_is_seen() -> None:
     own.sink(orders, sinks.DynamoDB("notes"), id="notes")
     found = {mapping.id: list(own_writes(mapping)) for mapping in own.mappings}
     assert [bool(texts) for texts in found.values()] == [True, False]
+
+
+def test_a_sink_of_another_database_whose_table_has_that_name_is_no_loop() -> None:
+    own = App("shop")
+    own.tables["orders"] = orders
+    own.sink(orders, sinks.DuckDB("orders.duckdb", "orders"))
+    assert [list(own_writes(mapping)) for mapping in own.mappings] == [[]]
+
+
+def removes(change: Change) -> None:
+    change.transaction.delete(orders, {"id": "o1"})
+    client.delete_item(TableName="orders", Key={"id": {"S": "o1"}})
+
+
+def test_a_write_whose_event_the_handler_is_not_called_for_is_no_loop() -> None:
+    def warnings(changes: Any, handler: Callable[..., Any]) -> int:
+        own = App("shop")
+        own.tables["orders"] = orders
+        own.on(changes)(handler)
+        return sum(len(list(own_writes(mapping))) for mapping in own.mappings)
+
+    assert warnings(orders.removed, recorded) == 0
+    assert warnings(orders.removed, through_a_client) == 0
+    assert warnings(orders.inserted, recorded) == 1
+    assert warnings(orders.modified, recorded_by_name) == 1
+    assert warnings(orders.inserted, removes) == 0
+    assert warnings(orders.removed, removes) == 1
+    assert warnings(orders.removed, through_a_batch) == 1
+
+
+def test_a_write_of_an_item_of_another_class_is_no_loop() -> None:
+    own = App("shop")
+    mixed = own.table("mixed", pk="pk")
+
+    class Order(Item, table=mixed, pk="ORDER#{id}"):
+        id: str
+
+    class Note(Item, table=mixed, pk="NOTE#{id}"):
+        id: str
+
+    def note(change: Change[Order]) -> None:
+        change.transaction.put(mixed, {"pk": "NOTE#1"})
+
+    def order(change: Change[Order]) -> None:
+        change.transaction.put(mixed, {"pk": "ORDER#1"})
+
+    def either(change: Change[Order]) -> None:
+        change.transaction.put(mixed, {"pk": f"{change.key}#1"})
+
+    for handler in (note, order, either):
+        own.on(Order)(handler)
+    named = {each.target.__name__: list(own_writes(each)) for each in own.mappings if each.entity is not None}
+    assert {name: bool(texts) for name, texts in named.items()} == {
+        "note": False,
+        "order": True,
+        "either": True,
+    }

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.lambda_shop import ORDERS, Shop
+from tests.acceptance.test_dlq_cli import asked, run
 from tests.patience import PATIENCE_S, until
 
 
@@ -98,3 +99,26 @@ def test_what_a_deleted_table_s_stream_still_holds_is_delivered_after_a_restart(
     shop.client.update_event_source_mapping(UUID=old, Enabled=True)
     until(lambda: told(shop), [[first, "one"]])
     assert "orders" not in shop.tables.list_tables()["TableNames"], "a mapping made its table again"
+
+
+def test_the_dead_letters_of_a_deleted_mapping_are_there_for_people_and_go_when_they_drop_it(
+    shop: Shop,
+) -> None:
+    given = {"FunctionName": "fail", "StartingPosition": "TRIM_HORIZON", "MaximumRetryAttempts": 0}
+    uuid = str(shop.client.create_event_source_mapping(EventSourceArn=made(shop), **given)["UUID"])
+    shop.put("bad")
+    until(lambda: [each["key"] for each in asked(shop.node.directory, "dlq", "ls")["letters"]], ["bad"])
+    shop.client.delete_event_source_mapping(UUID=uuid)
+    until(lambda: shop.state(uuid), "gone")
+    left = asked(shop.node.directory, "mapping", "ls")
+    assert [(each["handler"], each["running"]) for each in left] == [(uuid, False)]
+    assert [each["handler"] for each in asked(shop.node.directory, "dlq", "ls")["letters"]] == [uuid]
+    assert "dead letters" in run(shop.node.directory, "mapping", "drop", uuid).stderr
+    assert asked(shop.node.directory, "mapping", "drop", uuid, "--yes")["lost"] == {"dead letters": 1}
+    assert asked(shop.node.directory, "mapping", "ls") == []
+
+
+def test_a_mapping_of_the_api_is_dropped_by_the_api(shop: Shop) -> None:
+    uuid = mapped(shop, made(shop))
+    refused = run(shop.node.directory, "mapping", "drop", uuid)
+    assert f"aws lambda delete-event-source-mapping --uuid {uuid}" in refused.stderr

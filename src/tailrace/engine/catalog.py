@@ -15,6 +15,7 @@ from tailrace.engine.documents import (
     CountersDocument,
     DroppedDocument,
     IndexDocument,
+    LostDocument,
     SizeDocument,
     StreamDocument,
     TableDocument,
@@ -30,6 +31,7 @@ from tailrace.tables.schema import TableSchema
 NEVER_MS: Final = 1 << 62
 COUNTERS: Final = b"counters"
 VANISHED: Final = 10_000
+LOST: Final = 1_000
 """How many forgotten shards are remembered in memory: more than a reader can be behind by."""
 DocumentT = TypeVar("DocumentT")
 
@@ -143,6 +145,8 @@ class Catalog:
         self.vanished: dict[int, int] = {}
         """The last records of shards that were forgotten lately, for readers that still hold one of them."""
         self.dropped: set[int] = set()
+        self.lost: dict[str, int] = {}
+        """The last records of streams that are gone, by the names that no table has now: the next one of a name takes it over."""
         self.counters = CountersDocument()
 
     # ---- reading -----------------------------------------------------------------------------------------------
@@ -177,6 +181,11 @@ class Catalog:
         }
         self.dropped = {
             document.number for document in self._documents(b"dropped/", DroppedDocument).values()
+        }
+
+        self.lost = {
+            key.removeprefix(b"lost/").decode(): document.through
+            for key, document in self._documents(b"lost/", LostDocument).items()
         }
 
     def _load_indexes(self) -> None:
@@ -224,6 +233,8 @@ class Catalog:
         self._committer.put_row(CATALOG, policy_key(self.table_arn(table.schema.name)), None)
         self._committer.put_row(CATALOG, _table_key(table.schema.name), None)
         self.drop(table.number)
+        if table.document.gone_through:
+            self.note_lost(table.schema.name, table.document.gone_through)
 
     def drop(self, number: int) -> None:
         """Leave the rows under this number to housekeeping."""
@@ -288,6 +299,20 @@ class Catalog:
         else:
             self.trimmed[shard] = through
             self._put(_trim_key(shard), TrimDocument(through))
+
+    def note_lost(self, name: str, through: int) -> None:
+        """Keep how far the streams of deleted tables of this name went; of very many names the oldest are forgotten."""
+        self.lost[name] = max(through, self.lost.get(name, 0))
+        self._put(_lost_key(name), LostDocument(self.lost[name]))
+        if len(self.lost) > LOST:
+            self.take_lost(min(self.lost, key=self.lost.__getitem__))
+
+    def take_lost(self, name: str) -> int:
+        """How far they went, for a table that takes the name; 0: nothing is lost. It is the table's to remember from now on."""
+        through = self.lost.pop(name, 0)
+        if through:
+            self._committer.put_row(CATALOG, _lost_key(name), None)
+        return through
 
     def note_vanished(self, gone: Mapping[int, int]) -> None:
         """Remember for a while how far shards went that are forgotten now."""
@@ -354,6 +379,10 @@ def _size_key(number: int) -> bytes:
 
 def _trim_key(shard: int) -> bytes:
     return b"trim/%019d" % shard
+
+
+def _lost_key(name: str) -> bytes:
+    return b"lost/" + name.encode()
 
 
 def _dropped_key(number: int) -> bytes:

@@ -143,6 +143,13 @@ class DroppedDocument(msgspec.Struct, frozen=True):
     v: int = VERSION
 
 
+class LostDocument(msgspec.Struct, frozen=True):
+    """The last record of the streams that ended with deleted tables of one name and have passed their day while no table had it."""
+
+    through: int
+    v: int = VERSION
+
+
 class RequestDocument(msgspec.Struct, frozen=True):
     """A request that was made under a ClientRequestToken; `read_units` by table once it was done, None if it was cancelled."""
 

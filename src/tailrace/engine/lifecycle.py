@@ -127,6 +127,7 @@ class Lifecycle:
             created_ms,
             on_demand_ms=created_ms if definition.billing_mode == "PAY_PER_REQUEST" else None,
             tags=dict(tags),
+            gone_through=self._catalog.take_lost(definition.name),
         )
         table = Table(document)
         if definition.stream is not None:

@@ -209,7 +209,10 @@ class Lineage:
     def _remember_lost(self, document: StreamDocument, through: int) -> None:
         """Whoever goes on with a later stream of the table, or of the next one of its name, must know what went with this one."""
         table = self._catalog.tables.get(document.table)
-        if table is None or not through:
+        if not through:
+            return
+        if table is None:
+            self._catalog.note_lost(document.table, through)
             return
         through = max(through, table.document.gone_through)
         self._catalog.save_table(table, msgspec.structs.replace(table.document, gone_through=through))

@@ -125,7 +125,7 @@ def test_closed_shards_vanish_a_day_after_closing_and_leave_no_rows() -> None:
     assert child["ParentShardId"] == parent.shard_id
 
 
-def test_a_disabled_stream_leaves_nothing_behind_after_a_day() -> None:
+def test_a_disabled_stream_leaves_nothing_behind_after_a_day_but_how_far_it_went() -> None:
     store = FailingStore()
     engine, clock = with_table(store=store)
     put(engine, "a")
@@ -136,7 +136,10 @@ def test_a_disabled_stream_leaves_nothing_behind_after_a_day() -> None:
     assert store.read_log(shard.number, 0, 10) == []
     assert store.query(16, b"", None, 10) == []
     left = {key.decode() for key, _ in store.query(0, b"", None, 100)}
-    assert left == {"counters", "sequence"}
+    assert left == {"counters", "sequence", "lost/orders"}
+    engine.create_table(defined())
+    engine.committer.flush()
+    assert store.get(0, b"lost/orders") is None
 
 
 def test_dropped_rows_are_removed_even_when_a_round_was_cut_off() -> None:

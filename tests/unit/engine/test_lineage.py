@@ -2,12 +2,26 @@
 
 import pytest
 
+from tailrace.clocks.manual import ManualClock
+from tailrace.engine import catalog
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.errors import ApiError, SettingsError
 from tailrace.streams.shards import HASHES, Shard
 from tailrace.tables.limits import SHARDS_PER_STREAM
 from tailrace.tables.mutate import Put
-from tests.unit.engine.building import FailingStore, arn_of, item, log_of, opened, put, with_table
+from tests.unit.engine.building import (
+    HOUR_MS,
+    START_MS,
+    FailingStore,
+    arn_of,
+    defined,
+    item,
+    keep_house,
+    log_of,
+    opened,
+    put,
+    with_table,
+)
 
 
 def all_shards(engine: Engine) -> list[Shard]:
@@ -107,3 +121,25 @@ def test_a_split_that_was_not_durable_never_was() -> None:
     assert len(all_shards(engine)) == 1
     put(engine, "a")
     assert len(log_of(engine)) == 1
+
+
+def test_what_went_with_deleted_tables_is_known_by_name_and_of_very_many_names_the_oldest_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catalog, "LOST", 2)
+    clock, store = ManualClock(START_MS), FailingStore()
+    engine = opened(store, clock)
+    for name in ("first", "second", "third"):
+        engine.create_table(defined(name))
+        engine.put(Put(name, {"pk": {"S": "o1"}}))
+        engine.delete_table(name)
+        engine.committer.flush()
+        clock.advance(1_000)
+    for _ in range(30):
+        clock.advance(HOUR_MS)
+        keep_house(engine)
+    again = opened(store, clock)
+    for name, is_known in (("first", False), ("second", True), ("third", True)):
+        again.create_table(defined(name))
+        (shard,) = again.shards_of(again.stream_of(name).arn)
+        assert (0 < shard.before < shard.starting) is is_known, name

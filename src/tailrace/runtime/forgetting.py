@@ -20,7 +20,7 @@ from tailrace.leases.checkpoint import (
     overlaps,
 )
 from tailrace.ports import Absent, Equals, Shard, StateRow, StateStore, StateWrite, StreamRef
-from tailrace.rows.kinds import CHECKPOINT, LEDGER, words_of
+from tailrace.rows.kinds import CHECKPOINT, KINDS, LEDGER, RowKind, words_of
 
 SLICE: Final = 20
 FOLDED: Final = "folded"
@@ -59,6 +59,15 @@ def _is_needed(row: StateRow, missing: Iterable[Shard]) -> bool:
     return any(overlaps(hashes_of(row.fields), (shard.first, shard.last)) for shard in missing)
 
 
+def beside_checkpoints() -> list[RowKind]:
+    """The kinds of rows that a mapping has once a shard, beside its checkpoint there, and that go with it."""
+    return [
+        kind
+        for kind in KINDS.values()
+        if kind.owner == "mapping" and kind.expires == "with its shard" and kind is not CHECKPOINT
+    ]
+
+
 async def _fold(state: StateStore, app: str, mapping_id: str, rows: Sequence[StateRow]) -> None:
     earlier_key = ledger_key(app, mapping_id, EARLIER, EARLIER)
     found = await state.get(earlier_key)
@@ -66,12 +75,12 @@ async def _fold(state: StateStore, app: str, mapping_id: str, rows: Sequence[Sta
     folded = 0 if merged is None else int(merged[FOLDED])
     writes: list[StateWrite] = []
     for row in rows:
-        key = LEDGER.key(*words_of(row.key)[1:])
-        ledger = await state.get(key)
         writes.append(StateWrite(row.key, None, Equals("watermark", row.fields["watermark"])))
-        if ledger is not None:
-            merged = ledger_merged(merged, ledger.fields)
-            writes.append(StateWrite(key, None))
+        for kind in beside_checkpoints():
+            beside = await state.get(kind.key(*words_of(row.key)[1:]))
+            if beside is not None:
+                writes.append(StateWrite(beside.key, None))
+                merged = ledger_merged(merged, beside.fields) if kind is LEDGER else merged
     if merged is not None:
         condition = Absent() if found is None else Equals(FOLDED, folded)
         writes.append(StateWrite(earlier_key, {**merged, FOLDED: folded + 1}, condition))

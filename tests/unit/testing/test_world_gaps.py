@@ -5,7 +5,9 @@ import pytest
 from tailrace.app.app import App
 from tailrace.app.change import Change
 from tailrace.app.table import Table
-from tailrace.rows.kinds import KINDS, LEASE, LEDGER
+from tailrace.ports import StateWrite
+from tailrace.rows.kinds import CHECKPOINT, KINDS, LEASE, LEDGER, of_mapping, words_of
+from tailrace.runtime.forgetting import beside_checkpoints
 from tailrace.testing.world import World
 
 
@@ -246,3 +248,19 @@ def test_leases_of_finished_shards_are_not_renewed(shop: Shop) -> None:
             world.advance("4h")
         held = [row for row in world.engine.state_query(LEASE.prefix("shop")) if row.fields["owner"]]
         assert len(held) == 1
+
+
+def test_a_row_of_every_kind_that_goes_with_its_shard_goes_with_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    novel = of_mapping("novel", expires="with its shard")
+    monkeypatch.setitem(KINDS, novel.name, novel)
+    with World(shop.app, seed=1) as world:
+        written(world, "a")
+        world.settle()
+        (checkpoint,) = rows(world, "checkpoint")
+        beside = [kind.key(*words_of(checkpoint)[1:]) for kind in (CHECKPOINT, *beside_checkpoints())]
+        assert len(beside) == 3
+        world.engine.state_transact([StateWrite(beside[-1], {"v": 1})])
+        world.advance("60h")
+        assert {key: world.engine.state_get(key) for key in beside} == dict.fromkeys(beside)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tailrace.app.change import Change
+from tailrace.app.fence import FENCE
 from tailrace.app.predicates import Predicate, compiled
 from tailrace.app.table import EVENTS, Changes
 from tailrace.streams.record import ChangeRecord
@@ -57,7 +58,8 @@ class Filter:
             return True
         change = Change[Any](record, self._table, self.changes.entity)
         try:
-            accepted = bool(self._where(change))
+            with FENCE:
+                accepted = bool(self._where(change))
         except (
             Exception
         ):  # the machine's filter may not raise; `judge` raises it again, where it counts as a failure
@@ -80,7 +82,8 @@ class Filter:
         sequence = change.record.sequence
         if self._where is None or sequence not in self._doubtful:
             return True
-        verdict = bool(self._where(change))
+        with FENCE:
+            verdict = bool(self._where(change))
         self._doubtful.discard(sequence)
         return verdict
 

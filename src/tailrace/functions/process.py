@@ -97,6 +97,7 @@ def answered(handler: Handler, frame: Frame) -> Frame:
 def raised(error: Exception) -> Frame:
     """An exception of the user's code, without our own frame."""
     lines = traceback.format_list(traceback.extract_tb(error.__traceback__)[1:])
+    error.__traceback__ = None  # one that is raised again and again has no longer trace each time
     return failed(type(error).__name__, str(error), [line.rstrip("\n") for line in lines])
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import Final, Protocol
 
+from tailrace.app.fence import FENCE, told
 from tailrace.deadletters.document import Told, object_body, object_name, queue_body
 from tailrace.deadletters.entry import DeadLetter, deadletter_key, read_deadletter
 from tailrace.deadletters.notice import Notice, outbox_key, outbox_prefix, read_notice
@@ -171,7 +172,8 @@ class Courier:
         stream = await self._stream_of(notice.handler)
         tally = self._tallies.of(notice.handler)
         try:
-            await self._destinations[notice.handler].deliver(self._document(notice, letters, stream))
+            with FENCE:
+                await self._destinations[notice.handler].deliver(self._document(notice, letters, stream))
         except Exception as error:  # a destination may be the user's own code
             tally.undelivered += 1
             tally.dropped += 0 if notice.tries else len(notice.sequences)
@@ -197,8 +199,8 @@ class Courier:
         if handler not in self._away:
             self._away.add(handler)
             LOG.warning(
-                "the on-failure destination of %s fails: %s: %s; it is asked again, and the dead letters stay", self._named(handler),
-                type(error).__name__, error, extra={"handler": handler, "hint": "tailrace dlq ls"},
+                "the on-failure destination of %s fails: %s; it is asked again, and the dead letters stay", self._named(handler),
+                told(error), extra={"handler": handler, "hint": "tailrace dlq ls"},
             )  # fmt: skip
 
     def _named(self, handler: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from tailrace.app.depends import Depends, place_of, providers_of
+from tailrace.app.fence import FENCE, told
 from tailrace.errors import Unavailable
 from tailrace.runtime.threads import in_thread
 
@@ -43,11 +44,12 @@ class Dependencies:
                 name: await self._value(each.provider) for name, each in providers_of(provider).items()
             }
             try:
-                self._values[provider] = await self._made(provider, arguments)
+                with FENCE:
+                    self._values[provider] = await self._made(provider, arguments)
             except Exception as error:  # the user's code, which fails in any way
                 name = getattr(provider, "__qualname__", provider)
                 raise Unavailable(
-                    f"Depends({name}){place_of(provider)} failed: {type(error).__name__}: {error}",
+                    f"Depends({name}){place_of(provider)} failed: {told(error)}",
                     hint="it is called again; `tailrace pause HANDLER` stops that",
                 ) from error
         return self._values[provider]
@@ -75,7 +77,8 @@ class Dependencies:
             provider, finish = self._closing.pop()
             self._values.pop(provider, None)
             try:
-                await finish()
+                with FENCE:
+                    await finish()
             except Exception as error:  # the user's code; the others are closed all the same
                 error.add_note(f"while Depends({getattr(provider, '__qualname__', provider)}) was cleaned up")
                 failures.append(error)

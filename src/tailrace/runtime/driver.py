@@ -6,10 +6,9 @@ machine alone retries. Called by runtime/worker.py.
 
 import asyncio
 from collections.abc import Sequence
-from traceback import format_exception
 from typing import assert_never
 
-from tailrace.errors import InternalError, LeaseLost, PortError, Refused, SinkOutage, Throttled
+from tailrace.errors import InternalError, LeaseLost, PortError
 from tailrace.mapping.commands import (
     CheckpointDone,
     CheckpointFailed,
@@ -34,15 +33,14 @@ from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import (
     Batch,
     Clock,
-    Failed,
     Failure,
     FailureKind,
-    Outcome,
     Shard,
     Sink,
     StreamRef,
     Written,
 )
+from tailrace.runtime.attempting import attempt, unavailable
 from tailrace.runtime.failures import FailureLog
 from tailrace.runtime.parking import Parker
 from tailrace.runtime.reading import SharedReads
@@ -143,7 +141,7 @@ class Driver:
         try:
             done = await self._reads.read(self._mapping_id, self.shard, command.after, command.limit)
         except PortError as error:
-            self.tell(ReadFailed(_failure(error)))
+            self.tell(ReadFailed(unavailable(error)))
             return
         self._reached("read.done")
         self._tally.polled += len(done.records)
@@ -157,21 +155,12 @@ class Driver:
         self._reached("invoke.begun")
         self._under_way[command.id] = batch
         try:
-            outcome = await self._outcome(batch)
+            outcome = await attempt(self._sink, batch)
         finally:
             del self._under_way[command.id]
         if not isinstance(outcome, Written):
             self._failures.failed(batch, outcome)
         self.tell(InvokeDone(command.id, outcome))
-
-    async def _outcome(self, batch: Batch) -> Outcome:
-        try:
-            return await self._sink.write(batch)
-        except PortError as error:
-            return Failed(whole=_sink_failure(error))
-        except Exception as error:  # whatever a sink raises, the port says: the whole batch failed
-            text = "".join(format_exception(error))
-            return Failed(whole=Failure(FailureKind.RECORD, f"{type(error).__name__}: {error}", text))
 
     async def _park(self, command: Park) -> None:
         try:
@@ -180,7 +169,7 @@ class Driver:
             self.tell(LeaseLostInput())
             self.tell(ParkFailed(command.id, Failure(FailureKind.UNAVAILABLE, "the lease is lost")))
         except PortError as error:
-            self.tell(ParkFailed(command.id, _failure(error)))
+            self.tell(ParkFailed(command.id, unavailable(error)))
         else:
             if not is_free:
                 self._failures.parked(command.entries)
@@ -192,7 +181,7 @@ class Driver:
         except LeaseLost:
             self.tell(LeaseLostInput())
         except PortError as error:
-            self.tell(CheckpointFailed(_failure(error)))
+            self.tell(CheckpointFailed(unavailable(error)))
         else:
             self._failures.given_up(command.given_up, command.windows)
             self._tally.settled(command.settled, has_destination=self._has_destination)
@@ -201,18 +190,3 @@ class Driver:
     async def _wake(self, at_ms: int) -> None:
         await self._clock.sleep_until(at_ms)
         self.tell(Woken())
-
-
-def _sink_failure(error: PortError) -> Failure:
-    """What a sink says that raises instead of answering."""
-    match error:
-        case Refused():
-            return Failure(FailureKind.RECORD, str(error), final=True)
-        case SinkOutage():
-            kind = FailureKind.THROTTLED if isinstance(error, Throttled) else FailureKind.UNAVAILABLE
-            return Failure(kind, str(error), retry_after_ms=round(error.retry_after * 1_000))
-    return _failure(error)
-
-
-def _failure(error: PortError) -> Failure:
-    return Failure(FailureKind.UNAVAILABLE, str(error))

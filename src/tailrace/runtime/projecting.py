@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, TypeAlias
 
+from tailrace.app.fence import FENCE
 from tailrace.errors import ApiError, StateConflict
 from tailrace.ports import ProjectionStore
 from tailrace.projections.folding import Fold, Step, Working
@@ -22,10 +23,8 @@ CONTENDED_MS: Final = 20
 """How long to leave groups to those who were faster before all of it is applied again: what is applied is ignored then."""
 ROWS_A_STEP: Final = 3
 """The item, the group that it leaves, the group that it enters."""
-Failures: TypeAlias = dict[int, BaseException]
+Failures: TypeAlias = dict[int, Exception]
 Numbered: TypeAlias = tuple[int, Step]
-USERS: Final = (Exception, SystemExit)
-"""What the user's code may raise without stopping us."""
 
 
 class Contended(Exception):
@@ -80,8 +79,9 @@ class _Applying:
                 continue
             if step.image is not None:
                 try:
-                    step = replace(step, group=self.fold.group_of(step.image))
-                except USERS as error:
+                    with FENCE:
+                        step = replace(step, group=self.fold.group_of(step.image))
+                except Exception as error:  # whatever the user's code raises is this change's failure
                     self._fail(index, step, error)
                     continue
             found.append((index, step))
@@ -127,7 +127,7 @@ class _Applying:
             if index in found.failures:
                 self._fail(index, step, found.failures[index])
 
-    def _fail(self, index: int, step: Step, error: BaseException) -> None:
+    def _fail(self, index: int, step: Step, error: Exception) -> None:
         self.failures[index] = error
         self.failed.add(step.key)
 
@@ -148,8 +148,9 @@ def _folded(working: Working, run: Sequence[Numbered]) -> Folded:
         if step.key in failed:
             continue
         try:
-            is_new = working.apply(step)
-        except USERS as error:
+            with FENCE:
+                is_new = working.apply(step)
+        except Exception as error:  # whatever the user's code raises is this change's failure
             found.failures[index] = error
             failed.add(step.key)
             continue

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import Any, Final, Protocol
 
+from tailrace.app.fence import told
 from tailrace.app.fingerprint import is_changed
 from tailrace.app.projection import Projection, mapping_id
 from tailrace.deadletters.head import head_prefix
@@ -369,7 +370,7 @@ class Projector:
 
 
 def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:500]
+    return told(error)[:500]
 
 
 async def remove_rows(store: ProjectionStore) -> int:

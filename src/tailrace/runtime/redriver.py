@@ -54,6 +54,7 @@ from tailrace.ports import (
     StreamRef,
 )
 from tailrace.rows.kinds import REDRIVE
+from tailrace.runtime.attempting import attempt
 from tailrace.runtime.rows import state_write
 from tailrace.streams.record import ChangeRecord
 
@@ -378,7 +379,7 @@ class Redriver:
             (letter.record,), request.handler, await self._live.stream_of(request.handler), letter.shard_id,
             letter.attempts + 1, f"redrive-{letter.record.sequence:x}",
         )  # fmt: skip
-        failure = failure_of(await sink.write(batch))
+        failure = failure_of(await attempt(sink, batch))
         if failure is None:
             return None
         if failure.kind in OUTAGES:

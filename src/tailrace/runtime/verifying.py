@@ -13,11 +13,11 @@ from typing import Any, Final, Literal
 
 import orjson
 
+from tailrace.app.fence import FENCE, told
 from tailrace.app.projection import Projection
 from tailrace.app.table import key_names
 from tailrace.ports import Clock, ProjectionStore
 from tailrace.projections.rows import BUCKETS, AppliedItem, Group
-from tailrace.runtime.projecting import USERS
 from tailrace.runtime.projector import PAGE, Projector
 from tailrace.runtime.threads import in_thread
 from tailrace.values.types import AttributeValue, Item
@@ -222,11 +222,10 @@ def _fold_rows(projection: Projection, rows: Sequence[AppliedItem], found: dict[
         if row.image is None:
             continue
         try:
-            key = projection.group_of(row.image)
-            group = found.setdefault(key, _Folded())
-            group.count += 1
-            group.state = projection.folded(group.state, [(row.image, 1)])
-        except USERS as error:
-            found.setdefault(
-                row.group, _Folded(count=1)
-            ).error = f"item {row.key}: {type(error).__name__}: {error}"
+            with FENCE:
+                key = projection.group_of(row.image)
+                group = found.setdefault(key, _Folded())
+                group.count += 1
+                group.state = projection.folded(group.state, [(row.image, 1)])
+        except Exception as error:  # whatever the user's code raises
+            found.setdefault(row.group, _Folded(count=1)).error = f"item {row.key}: {told(error)}"

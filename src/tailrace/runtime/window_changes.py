@@ -8,6 +8,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
+from tailrace.app.fence import FENCE
 from tailrace.errors import SettingsError, StateConflict
 from tailrace.leases.rows import RowWrite
 from tailrace.ports import Clock, StateStore
@@ -21,9 +22,7 @@ LOG: Final = logging.getLogger("tailrace.windows")
 AT_ONCE: Final = 20
 """Changes in one transaction: each has up to nine rows."""
 TRIES: Final = 8
-RAISED: Final = (Exception, SystemExit)
-"""What the user's code may raise without stopping us."""
-Failures = dict[int, BaseException]
+Failures = dict[int, Exception]
 
 
 class WindowChanges:
@@ -44,8 +43,9 @@ class WindowChanges:
             if record.key in failed:
                 continue
             try:
-                found.append(self._contribution(record))
-            except RAISED as error:
+                with FENCE:
+                    found.append(self._contribution(record))
+            except Exception as error:  # whatever the user's code raises is this change's failure
                 failures[index] = error
                 failed.add(record.key)
         horizon_ms = self.windows.horizon_ms()

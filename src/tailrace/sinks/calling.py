@@ -1,7 +1,7 @@
 """Calling the user's functions: on the loop or in a thread, and what their failures mean.
 
-Rules of this file: whatever a handler raises is its way to say that it failed, also what would end the process (`sys.exit`) or our
-task (`CancelledError`): nothing of it may stop the machine. Called by function.py and lambda_function.py.
+Rules of this file: whatever a handler raises is its way to say that it failed, also what would end the process (`sys.exit`, KeyboardInterrupt) or our
+task (`CancelledError`, GeneratorExit): nothing of it may stop the machine. A real Ctrl-C goes through. Called by function.py and lambda_function.py.
 """
 
 import asyncio
@@ -12,12 +12,16 @@ from traceback import format_exception
 from typing import Any, Final
 
 from tailrace.app.app import is_async
+from tailrace.app.fence import FENCE, Escaped
 from tailrace.errors import Refused, SinkOutage, Throttled
 from tailrace.ports import Failure, FailureKind
+from tailrace.runtime.guarding import IN_USERS_CODE, guard_tasks
 from tailrace.runtime.threads import in_thread
 
-RAISED: Final = (Exception, asyncio.CancelledError, SystemExit)
-"""What a handler may raise without stopping us. KeyboardInterrupt is the operator's."""
+RAISED: Final = (Exception, asyncio.CancelledError)
+"""What `call` and `call_here` raise: failures, what the fence made of anything else, and our own cancellation."""
+CHAINED: Final = 100
+"""Frames of a cause that are kept: one that is an old acquaintance, raised again and again, has ever more of them."""
 _HERE: Final = __file__.removesuffix("calling.py")
 OURS: Final = (_HERE, f"{_HERE[:-6]}testing/")
 """Whose frames no user wants to see: those that call a handler, and the notes that the test world lays around it."""
@@ -27,22 +31,28 @@ NOT_AWAITED: Final = (
 
 
 async def call(function: Callable[..., Any], *arguments: Any, timeout_s: float | None = None) -> Any:
-    """Await a coroutine function, or run another one in a thread. Raises: what it raises, TimedOut."""
+    """Await a coroutine function, or run another one in a thread. Raises: what it raises, Escaped, TimedOut."""
     if not is_async(function):
         return await in_thread(copy_context().run, call_here, function, *arguments)
+    guard_tasks(asyncio.get_running_loop())
+    token = IN_USERS_CODE.set(True)
     try:
         async with asyncio.timeout(timeout_s) as limit:
-            answer = function(*arguments)
-            return await answer if inspect.isawaitable(answer) else answer
+            with FENCE:
+                answer = function(*arguments)
+                return await answer if inspect.isawaitable(answer) else answer
     except TimeoutError as error:
         if limit.expired():
             raise TimedOut(f"no answer within {timeout_s} s") from error
         raise
+    finally:
+        IN_USERS_CODE.reset(token)
 
 
 def call_here(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function that is no coroutine. Raises: what it raises; TypeError when it was one all the same."""
-    answer = function(*arguments)
+    """Call a function that is no coroutine. Raises: what it raises, Escaped; TypeError when it was one all the same."""
+    with FENCE:
+        answer = function(*arguments)
     if inspect.iscoroutine(answer):
         answer.close()
         raise TypeError(NOT_AWAITED)
@@ -79,6 +89,8 @@ def failure_of(error: BaseException) -> Failure:
     >>> failure_of(Throttled("too many mails", retry_after=1.5))
     Failure(kind=<FailureKind.THROTTLED: 'THROTTLED'>, error='Throttled: too many mails', traceback='tailrace.errors.Throttled: too many mails\\n', retry_after_ms=1500, final=False)
     """
+    if isinstance(error, Escaped):
+        error = error.error
     frames = error.__traceback__
     while (
         frames is not None
@@ -88,7 +100,9 @@ def failure_of(error: BaseException) -> Failure:
         frames = frames.tb_next
     if isinstance(error, TimedOut):
         frames = None  # where we waited; where an `async def` handler did is in its cause
+    cut_causes(error)
     text = "".join(format_exception(type(error), error, frames))
+    error.__traceback__ = None  # the next time that this very object is raised its trace begins anew
     match error:
         case SinkOutage():
             kind = FailureKind.THROTTLED if isinstance(error, Throttled) else FailureKind.UNAVAILABLE
@@ -100,6 +114,23 @@ def failure_of(error: BaseException) -> Failure:
         case FailedElsewhere():
             return Failure(FailureKind.RECORD, str(error), error.told)
     return Failure(FailureKind.RECORD, _words(error), text)
+
+
+def cut_causes(error: BaseException) -> None:
+    """Leave no more than the nearest frames of whatever led to an exception."""
+    seen = {id(error)}
+    waiting = [error.__cause__, error.__context__]
+    while waiting:
+        cause = waiting.pop()
+        if cause is None or id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        waiting += [cause.__cause__, cause.__context__]
+        frames = cause.__traceback__
+        for _ in range(CHAINED):
+            frames = frames and frames.tb_next
+        if frames is not None:
+            frames.tb_next = None
 
 
 def _words(error: BaseException) -> str:

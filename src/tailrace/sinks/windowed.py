@@ -16,6 +16,7 @@ from typing import Any, Final
 import orjson
 from msgspec import structs
 
+from tailrace.app.fence import FENCE
 from tailrace.app.mapping import Mapping
 from tailrace.app.plain import to_plain_item
 from tailrace.app.window import Window, WindowPlan
@@ -96,7 +97,9 @@ class WindowTeller:
         record = record_of(self._mapping.id, closing)
         try:
             handler = await provided(self._mapping, self._needed)
-            value = await call(handler, self._window(closing, record), timeout_s=self._mapping.timeout_s)
+            with FENCE:
+                window = self._window(closing, record)
+            value = await call(handler, window, timeout_s=self._mapping.timeout_s)
             digest = "" if value is None else blake2b(to_json(value), digest_size=12).hexdigest()
             if value is not None and digest != closing.before:
                 failure = await self._write(record, value)

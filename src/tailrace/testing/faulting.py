@@ -10,6 +10,7 @@ from functools import wraps
 from typing import Any, Final
 
 from tailrace.app.app import App, Mapping, is_async
+from tailrace.app.fence import Death
 from tailrace.engine.engine import Engine
 from tailrace.errors import PortError, SourceError, StoreError
 from tailrace.ports import (
@@ -40,7 +41,7 @@ from tailrace.testing.observing import NOTED, Observer, ObservingSink, noted
 INJECTED = "injected by world.faults"
 
 
-class Crashed(BaseException):
+class Crashed(Death):
     """The worker died here: nothing may catch it and go on."""
 
 

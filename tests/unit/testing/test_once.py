@@ -7,6 +7,7 @@ import boto3
 import pytest
 
 from tailrace import App, Batch, Change, sinks
+from tailrace.app.fence import Death
 from tailrace.errors import SettingsError
 from tailrace.testing import World
 from tests.serving import serving
@@ -24,7 +25,7 @@ def app_of(seen: list[int], **options: Any) -> App:
     return app
 
 
-class Killed(BaseException):
+class Killed(Death):
     """The process dies here."""
 
 

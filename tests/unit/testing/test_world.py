@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tailrace import App, Batch, Change, Item, Retry, Throttled
+from tailrace.app.fence import Death
 from tailrace.errors import ApiError, SettingsError
 from tailrace.testing import Unsettled, World
 
@@ -168,7 +169,7 @@ def test_a_transaction_is_applied_once_and_a_crash_repeats_nothing(shop: Shop) -
         assert len(world.delivered(add)) == 11
 
 
-class _Killed(BaseException):
+class _Killed(Death):
     """The process is gone."""
 
 

@@ -79,3 +79,4 @@ def test_no_order_of_two_sales_sells_what_is_not_there(world: World) -> None:
         assert left(world) == 3 - sum(3 if key == "s1" else 1 for key in world.delivered(take))
 
     world.explore(two_sales, check=check, schedules=200)
+    world.allow_failures(take)  # in every order one of the two waits, since the shelf is empty

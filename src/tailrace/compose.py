@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -151,8 +151,8 @@ def build_worker(
 
     around = around or Around()
     state = effects_state = around.state(EngineStateStore(engine, flushed))
-    if app.remote is not None:
-        effects_state = DynamoDbStateStore(*app.remote)
+    if (remote := around.remote(app.remote)) is not None:
+        effects_state = DynamoDbStateStore(*remote)
     needed = Dependencies(app.overrides if overrides is None else overrides)
     runners = Runners(engine.clock, in_processes=in_processes)
 
@@ -161,7 +161,7 @@ def build_worker(
         await runners.close()
 
     builds = Builds(app.name, state, engine.clock, ProjectionPlaces(app, state, effects_state, engine))
-    windows = _windows_of(app, needed, engine, state)
+    windows = _windows_of(app, needed, engine, state, around)
     maker = SinkMaker(
         app, effects_state, engine.clock, engine.settings.account, needed, runners.of, around, reached, builds,
         {name: WindowChanges(each, state, engine.clock) for name, each in windows.items()},
@@ -174,13 +174,13 @@ def build_worker(
     )  # fmt: skip
     worker.withdrawn = runners.withdraw
     worker.windows = list(windows.values())
-    _add_dead_letters(worker, app, state, engine, maker.make, changes=changes)
+    _add_dead_letters(worker, app, state, engine, maker.make, around, changes=changes)
     _add_projector(worker, app, builds, state, engine, flushed)
     return worker
 
 
 def _windows_of(
-    app: "App", needed: "Dependencies", engine: Engine, state: "StateStore"
+    app: "App", needed: "Dependencies", engine: Engine, state: "StateStore", around: "Around"
 ) -> "dict[str, Windows]":
     """Who keeps the windows of each mapping that has them, by the mapping's id."""
     from tailrace.server.progress import MappingName, settled_until
@@ -188,8 +188,8 @@ def _windows_of(
 
     return {
         mapping.id: windows_of(
-            app.name, mapping, mapping.window, target=mapping.target, needed=needed, account=engine.settings.account, state=state,
-            clock=engine.clock, watermark=partial(settled_until, engine, MappingName(app.name, mapping.id, mapping.table.name)),
+            app.name, replace(mapping, sink=around.output(mapping.id, mapping.sink)), mapping.window, target=mapping.target,
+            needed=needed, account=engine.settings.account, state=state, clock=engine.clock, watermark=partial(settled_until, engine, MappingName(app.name, mapping.id, mapping.table.name)),
         )
         for mapping in app.mappings if mapping.window is not None
     }  # fmt: skip
@@ -217,6 +217,7 @@ def _add_dead_letters(
     state: "StateStore",
     engine: Engine,
     sink_of: "Callable[[Handler, str], Sink]",
+    around: "Around",
     *,
     changes: bool,
 ) -> None:
@@ -246,7 +247,8 @@ def _add_dead_letters(
         for each in app.mappings:
             if each.destination is not None:
                 is_arn = isinstance(each.destination, str)
-                destinations[each.id] = destination_of(each.destination) if is_arn else each.destination
+                found = destination_of(each.destination) if is_arn else each.destination
+                destinations[each.id] = around.destination(each.id, found)
             if each.function_name:
                 functions[each.id] = each.function_name
 

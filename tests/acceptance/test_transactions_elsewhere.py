@@ -75,7 +75,7 @@ def counted(far: Away, table: str) -> tuple[int, int]:
 
 def test_each_change_counts_once_whatever_is_repeated_and_whoever_dies(far: Away) -> None:
     app, orders = counting(far, "once")
-    with World(app, seed=3) as world:
+    with World(app, seed=3, sinks="real", network="localhost") as world:
         with world.faults(duplicates=0.5, crash="anywhere", seed=3):
             for number in range(30):
                 world.put(orders, {"id": f"o{number % 7}", "cents": number})
@@ -87,7 +87,7 @@ def test_each_change_counts_once_whatever_is_repeated_and_whoever_dies(far: Away
 
 def test_an_endpoint_that_is_away_pauses_and_uses_up_no_attempt(far: Away) -> None:
     app, orders = counting(far, "away")
-    with World(app) as world:
+    with World(app, sinks="real", network="localhost") as world:
         far.is_away = True
         for number in range(5):
             world.put(orders, {"id": f"o{number}", "cents": 10})
@@ -102,7 +102,7 @@ def test_an_endpoint_that_is_away_pauses_and_uses_up_no_attempt(far: Away) -> No
 
 def test_a_transaction_that_is_refused_there_changes_nothing_and_is_the_changes_fault(far: Away) -> None:
     app, orders = counting(far, "refused")
-    with World(app) as world:
+    with World(app, sinks="real", network="localhost") as world:
         world.put(orders, {"id": "good", "cents": 1})
         world.put(orders, {"id": "bad", "cents": 1, "is_wrong": True})
         world.settle()

@@ -22,6 +22,18 @@ class Around:
         """Around a handler's sink."""
         return sink
 
+    def output(self, handler: str, sink: Sink | None) -> Sink | None:
+        """Around where a handler's values, or the changes themselves, go."""
+        return sink
+
+    def destination(self, handler: str, destination: Any) -> Any:
+        """Around what is told of a handler's failures."""
+        return destination
+
+    def remote(self, remote: tuple[Any, str] | None) -> tuple[Any, str] | None:
+        """Around the DynamoDB of `app.transactions`; None: marks and effects stay in this engine."""
+        return remote
+
     def source(self, source: Source) -> Source:
         """Around a table's stream."""
         return source

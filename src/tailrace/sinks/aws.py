@@ -15,6 +15,7 @@ from tailrace.errors import Refused, SettingsError, SinkError, Throttled, Unavai
 from tailrace.mapping.aws_errors import Verdict, verdict
 from tailrace.ports import FailureKind
 from tailrace.runtime.threads import in_thread
+from tailrace.sinks.sending import KEEPER, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class AwsAccess:
 
         Raises:  Throttled, Unavailable, Refused, SinkError with AWS's code and words; SettingsError without boto3 or a region.
         """
+        if (keep := KEEPER.get()) is not None:
+            return keep(Request(service, operation, parameters))
         return await in_thread(copy_context().run, self.call_here, service, operation, parameters)
 
     def call_here(self, service: str, operation: str, parameters: dict[str, Any]) -> Any:

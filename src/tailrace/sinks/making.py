@@ -41,7 +41,11 @@ class SinkMaker:
 
     def make(self, mapping: Mapping, run_id: str = LIVE) -> Sink:
         """The sink of one mapping."""
-        mapping = replace(mapping, target=self.around.target(mapping))
+        use_clock = getattr(mapping.sink, "use_clock", None)
+        if use_clock is not None:  # a sink that signs a time signs the engine's
+            use_clock(self.clock)
+        output = self.around.output(mapping.id, mapping.sink)
+        mapping = replace(mapping, target=self.around.target(mapping), sink=output)
         effects = Effects(
             self.state,
             mark_name(self.app, mapping),
@@ -52,9 +56,6 @@ class SinkMaker:
             cause=ancestor_name(self.app.name, mapping.id),
             tables=self.app.tables,
         )
-        use_clock = getattr(mapping.sink, "use_clock", None)
-        if use_clock is not None:  # a sink that signs a time signs the engine's
-            use_clock(self.clock)
         match mapping.kind:
             case "on":
                 return HandlerSink(mapping, effects, self.reached, self.needed)

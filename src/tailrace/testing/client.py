@@ -4,7 +4,7 @@ Rules of this file: botocore builds, signs and parses as always; only the sendin
 is what the engine said. boto3 is imported when a client is made. Called by world.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, Final, Literal, TypeAlias
 
@@ -36,8 +36,8 @@ def _session() -> Any:
     return Session()
 
 
-def client(server: InProcess, service: str, region: str = "us-east-1") -> Any:
-    """A boto3 client of an engine. Raises: SettingsError for another service, or without boto3."""
+def client(server: InProcess | Callable[[], InProcess], service: str, region: str = "us-east-1") -> Any:
+    """A boto3 client of an engine, or of the one that there is when it is called. Raises: SettingsError for another service, or without boto3."""
     if service not in SERVICES:
         raise SettingsError(f"client: {service!r} is not allowed; it is one of {', '.join(SERVICES)}")
     try:
@@ -57,7 +57,8 @@ def client(server: InProcess, service: str, region: str = "us-east-1") -> Any:
 
     def send(request: Any, **_: object) -> Any:
         body = request.body if isinstance(request.body, bytes) else (request.body or "").encode()
-        answer = server.call(dict(request.headers.items()), body)
+        door = server if isinstance(server, InProcess) else server()
+        answer = door.call(dict(request.headers.items()), body)
         return AWSResponse(request.url, answer.status, answer.headers, _Body(answer.body))
 
     made.meta.events.register(f"before-send.{service}", send)

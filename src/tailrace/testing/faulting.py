@@ -36,6 +36,7 @@ from tailrace.runtime.around import Around
 from tailrace.sinks.making import mark_name
 from tailrace.testing.faults import Faults
 from tailrace.testing.journal import Journal
+from tailrace.testing.keeping import KeepingDestination, KeepingSink, Kept
 from tailrace.testing.observing import NOTED, Observer, ObservingSink, noted
 
 INJECTED = "injected by world.faults"
@@ -56,13 +57,27 @@ class Laid(Around):
     """What a world lays around the parts of a worker."""
 
     def __init__(
-        self, app: App, engine: Engine, faults: Faults, journal: Journal, observer: Observer
-    ) -> None:
+        self, app: App, engine: Engine, faults: Faults, journal: Journal, observer: Observer,
+        kept: Kept | None = None,
+    ) -> None:  # fmt: skip
         self._app = app
         self._engine = engine
         self._faults = faults
         self._journal = journal
         self._observer = observer
+        self._kept = kept
+
+    def output(self, handler: str, sink: Sink | None) -> Sink | None:
+        """A sink that keeps what it would send."""
+        return sink if sink is None or self._kept is None else KeepingSink(sink, handler, self._kept)
+
+    def destination(self, handler: str, destination: Any) -> Any:
+        """A destination that keeps what it would send."""
+        return destination if self._kept is None else KeepingDestination(destination, handler, self._kept)
+
+    def remote(self, remote: tuple[Any, str] | None) -> tuple[Any, str] | None:
+        """The world's engine stands for the other DynamoDB."""
+        return remote if self._kept is None else None
 
     def target(self, mapping: Mapping) -> Callable[..., Any]:
         """Notes of every call."""

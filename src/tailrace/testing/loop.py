@@ -16,7 +16,8 @@ from typing import Any, Final, Never, NoReturn
 from weakref import WeakKeyDictionary
 
 from tailrace.clocks.manual import ManualClock
-from tailrace.errors import InternalError, SettingsError
+from tailrace.errors import InternalError
+from tailrace.testing.sealing import NetworkRefused
 
 REFUSED: Final = (
     "create_connection", "create_server", "create_datagram_endpoint", "create_unix_connection", "create_unix_server",
@@ -171,13 +172,26 @@ class SeededLoop(asyncio.BaseEventLoop):
 
 def _refuse(name: str) -> Callable[..., NoReturn]:
     def refuse(self: SeededLoop, *arguments: object, **options: object) -> NoReturn:
-        raise SettingsError(
-            f"{name}: the test world has no sockets, pipes or processes",
-            hint='world.client("dynamodb") speaks to the engine without any',
+        place = _place_of((*arguments, *options.values()))
+        raise NetworkRefused(
+            f"{name}: the test world has no sockets, pipes or processes"
+            + (f"; {place} was not reached" if place else ""),
+            hint='world.override(provider, …) puts something in its place; world.client("dynamodb") speaks to the engine without any',
         )
 
     refuse.__name__ = name
     return refuse
+
+
+def _place_of(arguments: tuple[object, ...]) -> str:
+    """The host, or the address, among what a coroutine of the loop was given."""
+    for place, each in enumerate(arguments):
+        if isinstance(each, tuple) and len(each) >= 2 and isinstance(each[0], str):
+            return f"{each[0]}:{each[1]}"
+        if isinstance(each, str):
+            port = arguments[place + 1] if place + 1 < len(arguments) else None
+            return f"{each}:{port}" if isinstance(port, int) and port else each
+    return ""
 
 
 for _name in REFUSED:

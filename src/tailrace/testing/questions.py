@@ -5,8 +5,9 @@ The part of `World` that a test reads.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from tailrace.app.app import App
@@ -17,11 +18,15 @@ from tailrace.app.projected import Projected
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
 from tailrace.errors import SettingsError
-from tailrace.ports import Failure
+from tailrace.ports import Failure, Sink
 from tailrace.runtime.worker import Worker
 from tailrace.server.gaps import gaps
 from tailrace.server.letters import letters as kept_letters
 from tailrace.server.progress import MappingName, Position, positions
+from tailrace.testing.faults import Faults
+from tailrace.testing.journal import KEPT, Journal
+from tailrace.testing.keeping import Kept, Sent
+from tailrace.testing.looking import Looking
 from tailrace.testing.observing import Observer
 
 
@@ -78,6 +83,28 @@ class Questions:
     seed: int
     _running: list[Running]
     _observer: Observer
+    _kept: Kept | None
+    _looking: Looking
+    _faults: Faults
+    _journal: Journal
+
+    @property
+    def struck(self) -> list[str]:
+        """The injected faults that struck so far, by the names of their occasions, in order."""
+        return list(self._faults.struck)
+
+    def only(self, occasions: Collection[str]) -> None:
+        """Let none but these occasions strike: how a failure is made small. `struck` names them."""
+        self._faults.only = frozenset(occasions)
+
+    @property
+    def moment(self) -> datetime:
+        """The present in this world, in UTC."""
+        return datetime.fromtimestamp(self.clock.now().wall_ms / 1_000, UTC)
+
+    def events(self, count: int = KEPT) -> list[str]:
+        """The last things that happened, with their virtual times."""
+        return self._journal.lines(count)
 
     def lag(self) -> int:
         """Age of the oldest change that some handler has not settled, 0 when there is none. Units: milliseconds."""
@@ -109,7 +136,22 @@ class Questions:
 
     def failures(self, handler: Callable[..., Any] | str) -> list[Failure]:
         """How attempts of a handler failed, the last failure of each change."""
-        return list(self._observer.notes(self._named(handler)[1].id).failures.values())
+        app, mapping = self._named(handler)
+        self._looking.look(self.engine, app, mapping.id)
+        return list(self._observer.notes(mapping.id).failures.values())
+
+    def sent(self, handler: Callable[..., Any] | Sink | str) -> list[Sent]:
+        """What the sink of a handler would have sent, in order, and what its on-failure destination would have been told; nothing has left.
+
+        Shape:   `to` is the queue, topic, bus, table, bucket or address, `body` what it says, decoded, `request` the whole entry. A sink
+                 without a handler is named by itself or its id: `world.sent("orders.Sqs")`. A message twice if it would have been sent twice.
+        Raises:  SettingsError when the sinks of this world are real.
+        """
+        if self._kept is None:
+            raise SettingsError(
+                "sent: the sinks of this world are real, so nothing of what they send is kept"
+            )
+        return self._kept.of(self._named(handler)[1].id)
 
     def dead_letters(self, handler: Callable[..., Any] | str) -> list[Discarded]:
         """The changes that were given up on, parked ones too, in the order of their sequence numbers.
@@ -117,6 +159,7 @@ class Questions:
         What only waits behind a parked change was not given up on: `dlq` has both.
         """
         app, mapping = self._named(handler)
+        self._looking.look(self.engine, app, mapping.id)
         letters = [
             letter for letter in kept_letters(self.engine, app.name, mapping.id) if not letter.is_waiting
         ]
@@ -132,6 +175,7 @@ class Questions:
     def dlq(self, handler: Callable[..., Any] | str) -> DeadLetters:
         """A handler's dead letters as `app.dlq` has them: `world.dlq(receipt).where(error="SMTP*").redrive()`."""
         app, mapping = self._named(handler)
+        self._looking.look(self.engine, app, mapping.id)
         return app.dlq(mapping.id)
 
     def projected(self, projection: Callable[..., Any] | str) -> Projected:
@@ -151,7 +195,7 @@ class Questions:
             )
         return app.projected(projection)
 
-    def _named(self, handler: Callable[..., Any] | str) -> tuple[App, Handler]:
+    def _named(self, handler: Callable[..., Any] | Sink | str) -> tuple[App, Handler]:
         for running in self._running:
             for mapping in running.app.mappings:
                 if handler in (mapping.id, mapping.target):

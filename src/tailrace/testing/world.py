@@ -10,10 +10,9 @@ import atexit
 from collections import ChainMap
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from datetime import UTC, datetime
 from random import randrange
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 
 from tailrace.app.app import App
 from tailrace.app.entity import Entity
@@ -24,28 +23,33 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.compose import build_worker, create_tables
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.errors import ApiError, SettingsError, TailraceError
-from tailrace.server.audit import note
-from tailrace.server.control import Subject, find_verb
 from tailrace.server.housekeeping import housekeep
+from tailrace.server.inprocess import InProcess
 from tailrace.server.joining import Joined
 from tailrace.server.turns import Turns
-from tailrace.stores.memory import MemoryStore
 from tailrace.telemetry import PointReached, pass_by
 from tailrace.testing.exploring import Asked, Exploration, Explorer, Tried, check_asked
 from tailrace.testing.exploring_loop import ExploringLoop
 from tailrace.testing.faulting import Crashed, Laid, is_outage
 from tailrace.testing.faults import MOST_SHARDS, Faults
 from tailrace.testing.items import Items
-from tailrace.testing.journal import KEPT, Journal, Values
+from tailrace.testing.journal import Journal, Values
+from tailrace.testing.keeping import Kept
+from tailrace.testing.looking import Looking
 from tailrace.testing.loop import SeededLoop
+from tailrace.testing.mortal import MortalStore
 from tailrace.testing.observing import Observer
-from tailrace.testing.questions import Discarded, Lost, Questions, Running
+from tailrace.testing.questions import Discarded, Lost, Running
 from tailrace.testing.schedules import Schedule
+from tailrace.testing.sealing import Allowed, Network, NetworkRefused
+from tailrace.testing.verbs import Verbs
 from tailrace.testing.waiting import nothing_waits
 from tailrace.values.types import Item
 
 __all__ = ["Discarded", "Lost", "Unsettled", "World"]
 Result = TypeVar("Result")
+CLOSED: Final = "this world is closed: nothing can be written to it or asked of it any more"
+KILLED: Final = "this engine ended with the worker that was killed: world.engine is the one of now"
 PACE_MS: Final = 600_000
 """How often the world's worker and housekeeping look around by themselves: seldom, so that a day is few steps."""
 
@@ -54,7 +58,7 @@ class Unsettled(TailraceError):
     """The world is not settled although a day has passed in it: some handler keeps failing, or waits for ever."""
 
 
-class World(Items, Questions):
+class World(Items, Verbs):
     """An engine and the handlers of an app, under a clock and an order that the test chooses.
 
     >>> from tailrace import App, Change
@@ -71,8 +75,21 @@ class World(Items, Questions):
 
     def __init__(
         self, app: App | None = None, *, seed: int | None = None, shards: int = 1, start_ms: int | None = None,
-        settings: EngineSettings | None = None, reached: PointReached = pass_by,
+        settings: EngineSettings | None = None, reached: PointReached = pass_by, network: Allowed = (),
+        sinks: Literal["kept", "real"] = "kept", allow_failures: bool = False,
     ) -> None:  # fmt: skip
+        """An engine and the handlers of an app. Nothing leaves it: sinks keep what they are given, connections are refused.
+
+        Shape:   `network` names what handlers may reach all the same, "host", "host:port" or several ("localhost": all of this machine; True:
+                 everything); `sinks="real"` lets sinks, on-failure destinations and `app.transactions` call, as far as `network` lets them;
+                 without `allow_failures` a test fails that did not look at its dead letters.
+        Raises:  SettingsError.
+        """
+        if sinks not in ("kept", "real"):
+            raise SettingsError(f"sinks={sinks!r} is not allowed; it is 'kept' or 'real'")
+        self._network = Network(network)
+        self._keeps = sinks == "kept"
+        self._looking = Looking(allows_all=allow_failures)
         if asyncio._get_running_loop() is not None:
             raise SettingsError(
                 "the world runs a loop of its own: write the test as a plain function, not `async def`"
@@ -82,13 +99,14 @@ class World(Items, Questions):
         self.loop = SeededLoop(self.seed, self.clock)
         self._settings = settings or EngineSettings(shards=shards)
         self._reached = reached
-        self._store = MemoryStore()
+        self._store = MortalStore()
         self._running: list[Running] = []
         self._killed: list[App] = []
         self._clients: dict[str, Any] = {}
         self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         self._faults = Faults()
         self._died: str | None = None
+        self._dead: tuple[MortalStore, ...] = ()
         self._begin()
         self._open()
         atexit.register(
@@ -110,7 +128,11 @@ class World(Items, Questions):
     ) -> None:
         if error is not None:
             error.add_note(f"tailrace: World(seed={self.seed}) replays this")
-        self.close()
+        try:
+            if error is None:
+                self.check_failures()
+        finally:
+            self.close()
 
     def override(self, provider: Callable[..., Any], replacement: Callable[..., Any]) -> None:
         """Let something stand for a provider of `Depends` in this world: `world.override(mailer, lambda: outbox)`."""
@@ -129,10 +151,12 @@ class World(Items, Questions):
         self._die()
         self._killed += [running.app for running in self._running]
         self._run(self._cancel())
+        self._bury()
         self._open()
 
     def restart(self) -> None:
         """Run the handlers again after `kill` (which this does first when they still run)."""
+        self._check_open()
         if self._running:
             self.kill()
         apps, self._killed = self._killed, []
@@ -149,17 +173,20 @@ class World(Items, Questions):
         finally:
             self.loop.close()
             self.engine.close()
+            self._store.end(CLOSED)
 
     def _begin(self) -> None:
         """Notes of what happens from here on."""
         self._journal = Journal(self.clock)
         self._observer = Observer()
+        self._kept = Kept(self._journal) if self._keeps else None
+        self._looking = self._looking.again()
 
     def _open(self) -> None:
         self.engine = Engine(self._store, self.clock, self._settings, self._reached)
         self._observer.resolve(self.engine)
         self._joined = Joined(Turns(self.engine, self.loop), self.loop)
-        self._clients.clear()
+        self._door: InProcess | None = None
         self._tasks = [
             self.loop.create_task(housekeep(self.engine, self._joined, PACE_MS), name="housekeeping")
         ]
@@ -167,7 +194,7 @@ class World(Items, Questions):
     async def _start(self, app: App) -> None:
         worker = build_worker(
             app, self.engine, self._joined, owner="world", reached=self._pass,
-            around=Laid(app, self.engine, self._faults, self._journal, self._observer),
+            around=Laid(app, self.engine, self._faults, self._journal, self._observer, self._kept),
             discovery_ms=PACE_MS, renewal_ms=PACE_MS, overrides=ChainMap(self._overrides, app.overrides),
         )  # fmt: skip
         with self._faults.calm():  # a worker that cannot even start is started again, which shows nothing
@@ -184,9 +211,15 @@ class World(Items, Questions):
         self._tasks.clear()
 
     def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        if self.loop.is_closed():
+            work.close()
+            self._check_open()
         self._main = self.loop.create_task(work, name="world")
-        with nothing_waits(self.clock, lambda: self.loop.is_inline):
+        with nothing_waits(self.clock, lambda: self.loop.is_inline, self._network, self._refused):
             return self.loop.run_until_complete(self._main)
+
+    def _refused(self, error: NetworkRefused) -> None:
+        self._journal.note("refused: {}", str(error.args[0]))
 
     # ---- items: put, update, delete and get are items.py's ---------------------------------------------------------
 
@@ -204,13 +237,23 @@ class World(Items, Questions):
         return count
 
     def client(self, service: str) -> Any:
-        """A boto3 client ("dynamodb" or "dynamodbstreams") of this engine, without sockets. Raises: SettingsError."""
+        """A boto3 client ("dynamodb" or "dynamodbstreams") of this world, without sockets; it goes on after `restart`. Raises: SettingsError."""
         if service not in self._clients:
-            from tailrace.server.inprocess import InProcess
             from tailrace.testing.client import client
 
-            self._clients[service] = client(InProcess(self.engine), service, self.engine.settings.region)
+            self._clients[service] = client(self._door_of_now, service, self.engine.settings.region)
         return self._clients[service]
+
+    def _door_of_now(self) -> InProcess:
+        """Where clients of this world speak to the engine that there is now, whenever they were made."""
+        self._check_open()
+        if self._door is None:
+            self._door = InProcess(self.engine)
+        return self._door
+
+    def _check_open(self) -> None:
+        if self.loop.is_closed():
+            raise SettingsError(CLOSED, hint="make it, and what belongs to it, in the test that uses it")
 
     # ---- time ----------------------------------------------------------------------------------------------------
 
@@ -342,7 +385,7 @@ class World(Items, Questions):
     def _leave(self, schedule: Schedule, *, tells: bool) -> ExploringLoop:
         """Everything anew on a copy of what is durable, as after a restart."""
         apps = [running.app for running in self._running]
-        self._store = self._store.copy()
+        self._store = self._store.successor()
         self.clock = ManualClock(self.clock.now().wall_ms)
         self.loop = loop = ExploringLoop(schedule, self.clock, tells=tells)
         self._running, self._killed, self._clients = [], [], {}
@@ -363,24 +406,6 @@ class World(Items, Questions):
         lost = self.gaps()
         assert not lost, f"changes were lost: {lost}"
 
-    @property
-    def struck(self) -> list[str]:
-        """The injected faults that struck so far, by the names of their occasions, in order."""
-        return list(self._faults.struck)
-
-    def only(self, occasions: Collection[str]) -> None:
-        """Let none but these occasions strike: how a failure is made small. `struck` names them."""
-        self._faults.only = frozenset(occasions)
-
-    @property
-    def moment(self) -> datetime:
-        """The present in this world, in UTC."""
-        return datetime.fromtimestamp(self.clock.now().wall_ms / 1_000, UTC)
-
-    def events(self, count: int = KEPT) -> list[str]:
-        """The last things that happened, with their virtual times."""
-        return self._journal.lines(count)
-
     def _pass(self, point: str) -> None:
         """A worker passes a point: it may die there. What is durable now is all that is left of it."""
         self._reached(point)
@@ -394,10 +419,16 @@ class World(Items, Questions):
 
     def _die(self, *spared: asyncio.Task[Any] | None) -> None:
         """What is durable now is all that is left, and nothing goes on."""
-        self._store = self._store.copy()
+        self._dead, self._store = (*self._dead, self._store), self._store.successor()
         for task in self.loop.tasks():
             if task not in spared:
                 task.cancel()
+
+    def _bury(self) -> None:
+        """Who still holds an engine that died is told so."""
+        for store in self._dead:
+            store.end(KILLED)
+        self._dead = ()
 
     def _has_died(self) -> bool:
         if self._died is not None:
@@ -416,6 +447,7 @@ class World(Items, Questions):
         await self._cancel()
         self.loop.errors.clear()
         self._died = None
+        self._bury()
         self._open()
         for app in apps:
             await self._start(app)
@@ -439,27 +471,9 @@ class World(Items, Questions):
                     self._journal.note(f"fault {struck}: {{}} has {{}} open shards", table, self.split(table))
         return True
 
-    def _ask(self, name: str, arguments: Mapping[str, Any]) -> list[Any]:
-        """What a verb answers, as on the command line; time passes as far as it needs."""
-        return self._run(self._answers(name, arguments))
-
-    async def _answers(self, name: str, arguments: Mapping[str, Any]) -> list[Any]:
-        asked = find_verb(name)
-        app = next((each for each in self._running if each.is_asked(arguments)), self._running[0])
-        subject = Subject(self.engine, self.clock, app.worker, flushed=self._joined)
-        note(self.engine, asked.name, arguments, asked.changes)
-
-        async def collect() -> list[Any]:
-            return [value async for value in asked.run(subject, arguments)]
-
-        task = self.loop.create_task(collect(), name=name)
+    async def _done(self, task: asyncio.Task[Any]) -> None:
         await self._idle()
         while not task.done():
             next_ms = self._next_ms
-            assert next_ms is not None, f"{name} waits for nothing"
+            assert next_ms is not None, f"{task.get_name()} waits for nothing"
             await self._move_to(next_ms)
-        if (
-            task.cancelled()
-        ):  # the worker died while it answered: what verbs do is durable, and may be asked for again
-            return await self._answers(name, arguments)
-        return task.result()

@@ -100,7 +100,7 @@ def test_a_newcomer_reads_that_a_change_failed_and_that_its_item_waits(
         if change.key == "bad":
             raise ValueError("no such country: 17")
 
-    with World(app) as world:
+    with World(app, allow_failures=True) as world:
         world.put(orders, {"id": "good"})
         world.put(orders, {"id": "bad"})
         world.settle()

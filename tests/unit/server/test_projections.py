@@ -110,6 +110,7 @@ def test_what_is_parked_is_named_with_the_next_command(world: World, orders: Ord
     answer = ask(world, "verify", projection="sales")
     reasons = {each["kind"]: each["reason"] for each in answer["differences"]}
     assert reasons["item"] == "parked: tailrace dlq redrive sales@v1"
+    world.allow_failures()
 
 
 def test_a_rebuild_repairs_what_was_broken(world: World, orders: Orders) -> None:

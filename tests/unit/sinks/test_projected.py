@@ -150,6 +150,7 @@ def test_a_version_that_fails_on_an_item_is_not_served_by_itself(world: World, o
     second.fails.add("o1")
     world.use(second.app)
     world.settle()
+    assert [each.change.key for each in world.dead_letters("sales@v2")] == ["o1"]
     sold = second.app.projected("sales")
     assert (sold.build, dict(sold.items())) == ("1", {"NL": Decimal(10)})
     world.kill()

@@ -85,6 +85,7 @@ def test_an_item_with_dead_letters_keeps_its_mark() -> None:
             world.settle()
         world.advance("60h")
         assert world.engine.state_count("mark/") == 1
+        assert len(world.dead_letters("note")) == 1
 
 
 def test_once_and_a_sink_exclude_each_other() -> None:

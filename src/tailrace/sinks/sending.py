@@ -1,0 +1,25 @@
+"""What leaves through our sinks: one request to one service, and who may keep it instead.
+
+Theory of operation: a sink sends through here when somebody in its context keeps what is sent, as the test world does; then nothing leaves, and the sink is
+answered as by a service that accepts everything. Rules of this file: it keeps nothing itself. Asked by aws.py and webhook.py, set by testing/keeping.py.
+"""
+
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call. Shape: `service` and `operation` as boto3 names them ("sqs", "send_message_batch"), or "webhook" and "post"."""
+
+    service: str
+    operation: str
+    parameters: Mapping[str, Any]
+
+
+Keep: TypeAlias = Callable[[Request], Any]
+"""Takes a request and answers for the service."""
+KEEPER: Final[ContextVar[Keep | None]] = ContextVar("tailrace_keeper", default=None)
+"""Who keeps what the sinks of this context would send; None: it is sent."""

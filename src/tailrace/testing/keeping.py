@@ -1,0 +1,153 @@
+"""What the sinks of a world would have sent: kept instead, decoded, in order.
+
+Theory of operation: the real sinks run up to where a request would leave (sinks/sending.py), so their checks, entries, headers and ids are those of production;
+there it is taken apart into one `Sent` a message. Rules of this file: everything is accepted, nothing is judged. Laid around sinks and on-failure
+destinations by faulting.py, read by `world.sent`.
+"""
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from tailrace.app.plain import to_plain_item
+from tailrace.ports import Batch, Outcome, Sink
+from tailrace.sinks.sending import KEEPER, Request
+from tailrace.testing.journal import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One message, event, item, object or request that a sink would have sent.
+
+    Shape:   `to` is the queue, topic, bus, table, bucket or address; `body` what it says, decoded (JSON with exact numbers, an item's plain values; of a
+             removal in DynamoDB its key); `request` is the whole entry as the service would have been given it; `service` and `operation` as boto3 names
+             them ("sqs", "send_message_batch"), or "webhook" and "post".
+    """
+
+    to: str
+    body: Any
+    request: Mapping[str, Any]
+    service: str
+    operation: str
+
+
+class Kept:
+    """Everything that was kept in a world, by handler."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._sent: dict[str, list[Sent]] = {}
+        self._journal = journal
+
+    def of(self, handler: str) -> list[Sent]:
+        """What a handler's sink and its destination were given, in order."""
+        return list(self._sent.get(handler, ()))
+
+    def keep(self, handler: str, request: Request) -> Any:
+        """Keep a request. Returns: the answer of a service that accepts it."""
+        entries, answer = _taken(request)
+        for sent in entries:
+            self._journal.note("{} → {} {}, kept", handler, request.service, sent.to)
+        self._sent.setdefault(handler, []).extend(entries)
+        return answer
+
+
+class KeepingSink:
+    """A sink whose requests are kept."""
+
+    def __init__(self, sink: Sink, handler: str, kept: Kept) -> None:
+        self._sink = sink
+        self._handler = handler
+        self._kept = kept
+
+    async def write(self, batch: Batch) -> Outcome:
+        """What the sink says when everything that it sends is accepted."""
+        token = KEEPER.set(lambda request: self._kept.keep(self._handler, request))
+        try:
+            return await self._sink.write(batch)
+        finally:
+            KEEPER.reset(token)
+
+
+class KeepingDestination:
+    """An on-failure destination whose requests are kept."""
+
+    def __init__(self, destination: Any, handler: str, kept: Kept) -> None:
+        self._destination = destination
+        self._handler = handler
+        self._kept = kept
+
+    async def deliver(self, failure: Any) -> None:
+        """Let the destination make its request, and keep that."""
+        token = KEEPER.set(lambda request: self._kept.keep(self._handler, request))
+        try:
+            await self._destination.deliver(failure)
+        finally:
+            KEEPER.reset(token)
+
+
+def _taken(request: Request) -> tuple[list[Sent], Any]:
+    """The messages of a request, and what the service would have answered."""
+    given, called = request.parameters, (request.service, request.operation)
+    match called:
+        case ("sqs", "get_queue_url"):
+            name, account = given["QueueName"], given["QueueOwnerAWSAccountId"]
+            return [], {"QueueUrl": f"https://sqs.{NOWHERE}/{account}/{name}"}
+        case ("sqs", "send_message_batch"):
+            return _each(request, given["QueueUrl"], given["Entries"], lambda entry: entry["MessageBody"])
+        case ("sns", "publish_batch"):
+            entries = given["PublishBatchRequestEntries"]
+            return _each(request, given["TopicArn"], entries, lambda entry: entry["Message"])
+        case ("events", "put_events"):
+            return [
+                _sent(request, each["EventBusName"], each["Detail"], each) for each in given["Entries"]
+            ], {
+                "FailedEntryCount": 0,
+                "Entries": [{"EventId": str(number)} for number in range(len(given["Entries"]))],
+            }
+        case ("sqs", "send_message"):
+            return [_sent(request, given["QueueUrl"], given["MessageBody"], given)], {}
+        case ("sns", "publish"):
+            return [_sent(request, given["TopicArn"], given["Message"], given)], {}
+        case ("s3", "put_object"):
+            return [_sent(request, given["Bucket"], given["Body"], given)], {}
+        case ("webhook", "post"):
+            return [_sent(request, given["url"], given["body"], given)], {}
+        case ("dynamodb", _):
+            body = _plain(given.get("Item") or given.get("Key") or {})
+            return [Sent(given["TableName"], body, given, *called)], {}
+    return [Sent("", None, given, *called)], {}
+
+
+NOWHERE: Final = "tailrace.invalid"
+"""Names under .invalid never exist (RFC 6761)."""
+
+
+def _each(
+    request: Request, to: str, entries: list[Mapping[str, Any]], body: Callable[[Mapping[str, Any]], Any]
+) -> tuple[list[Sent], Any]:
+    """Of a call with entries of their own answers: all of them successful."""
+    sent = [_sent(request, to, body(entry), entry) for entry in entries]
+    return sent, {"Successful": [{"Id": entry["Id"]} for entry in entries], "Failed": []}
+
+
+def _sent(request: Request, to: str, body: str | bytes, entry: Mapping[str, Any]) -> Sent:
+    return Sent(to, json.loads(body, parse_float=Decimal), entry, request.service, request.operation)
+
+
+def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
+    """An item as a boto3 client is given it, as plain values."""
+    return to_plain_item({name: _wire(value) for name, value in item.items()})
+
+
+def _wire(value: Any) -> Any:
+    match value:
+        case bytes():
+            return b64encode(value).decode()
+        case list():
+            return [_wire(each) for each in value]
+        case dict():
+            return {name: _wire(each) for name, each in value.items()}
+    return value

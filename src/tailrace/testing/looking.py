@@ -1,0 +1,84 @@
+"""Which dead letters a test looked at: one that nobody looked at is a failure that a green test would hide.
+
+Rules of this file: looking means asking the world, or the app, about a handler's dead letters; what is given up after that is news again. It decides and says so;
+who asks is world.py, and plugin.py for the fixture.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from tailrace.app.app import App, Mapping
+from tailrace.app.change import Change
+from tailrace.deadletters.entry import DeadLetter
+from tailrace.engine.engine import Engine
+from tailrace.server.letters import letters
+
+MOST: Final = 10
+"""So many are named."""
+
+
+class NotLookedAt(AssertionError):
+    """Handlers gave up on changes, and the test neither looked at that nor allowed it."""
+
+
+class Looking:
+    """What the test knows of failures. Shape: `allowed` are the handlers that may fail; None: all."""
+
+    def __init__(self, *, allows_all: bool = False) -> None:
+        self._allows_all = allows_all
+        self._allowed: set[str] = set()
+        self._seen: set[tuple[str, int]] = set()
+
+    def again(self) -> "Looking":
+        """For another way that the world goes from here: what was looked at is known there too."""
+        made = Looking(allows_all=self._allows_all)
+        made._allowed, made._seen = set(self._allowed), set(self._seen)
+        return made
+
+    def allow(self, handlers: Iterable[str]) -> None:
+        """These may fail; none named: all."""
+        before = len(self._allowed)
+        self._allowed.update(handlers)
+        self._allows_all = self._allows_all or len(self._allowed) == before
+
+    def look(self, engine: Engine, app: App, handler: str) -> None:
+        """The test sees what is kept of a handler now."""
+        self._seen.update((handler, letter.record.sequence) for letter in letters(engine, app.name, handler))
+
+    def unseen(self, engine: Engine, apps: Iterable[App]) -> list[str]:
+        """What the test did not look at, in lines: handler, key, error."""
+        if self._allows_all:
+            return []
+        return [
+            _line(mapping, letter)
+            for app in apps
+            for mapping in app.mappings
+            if mapping.id not in self._allowed
+            for letter in letters(engine, app.name, mapping.id)
+            if not letter.is_waiting and (mapping.id, letter.record.sequence) not in self._seen
+        ]
+
+    def check(self, engine: Engine, apps: Iterable[App]) -> None:
+        """Raises: NotLookedAt."""
+        __tracebackhide__ = True
+        unseen = self.unseen(engine, apps)
+        if unseen:
+            more = [f"  and {len(unseen) - MOST} more"] if len(unseen) > MOST else []
+            raise NotLookedAt(
+                "\n".join(
+                    (
+                        f"handlers gave up on {len(unseen)} changes that the test did not look at:",
+                        *unseen[:MOST],
+                        *more,
+                        "  look: world.dead_letters(handler); or allow it: world.allow_failures(handler), World(app, allow_failures=True)",
+                    )
+                )
+            )
+
+
+def _line(mapping: Mapping, letter: DeadLetter) -> str:
+    change = Change(letter.record, mapping.table.name, None if letter.is_of_window else mapping.entity)
+    attempts = f"{letter.attempts} attempts" if letter.attempts != 1 else "1 attempt"
+    return (
+        f"  {mapping.id} ← {mapping.table.name}/{change.key}: {letter.error or letter.condition} ({attempts})"
+    )

@@ -5,7 +5,7 @@ port could not tell it. Laid by `world` around every worker that it starts.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from tailrace.ports import (
     Batch,
     Clock,
     Failed,
+    FailedFrom,
     Failure,
     FailureKind,
     ItemWrite,
@@ -35,9 +36,9 @@ from tailrace.ports import (
 from tailrace.runtime.around import Around
 from tailrace.sinks.making import mark_name
 from tailrace.testing.faults import Faults
-from tailrace.testing.journal import Journal
+from tailrace.testing.journal import Journal, KeysOf
 from tailrace.testing.keeping import KeepingDestination, KeepingSink, Kept
-from tailrace.testing.observing import NOTED, Observer, ObservingSink, noted
+from tailrace.testing.observing import NOTED, Observer, ObservingSink, accepted_by, noted
 
 INJECTED = "injected by world.faults"
 
@@ -105,8 +106,9 @@ class Laid(Around):
         observed = ObservingSink(sink, mapping, notes, self._engine, name)
         is_slow = mapping.kind not in NOTED or not is_async(mapping.target)
         return FaultySink(
-            observed, mapping.id, self._faults, self._journal, self._engine.clock, is_slow=is_slow
-        )
+            observed, mapping.id, self._faults, self._journal, self._engine.clock, is_slow=is_slow,
+            repeats_whole=mapping.settings.order == "lane",
+        )  # fmt: skip
 
     def source(self, source: Source) -> Source:
         """A stream that may be throttled."""
@@ -150,7 +152,7 @@ def delay_of(handler: str, faults: Faults, journal: Journal) -> Delay:
 
 
 class FaultySink:
-    """A sink that is throttled, unavailable, slow, or given the same batch twice."""
+    """A sink that is throttled, unavailable, slow, or given some changes twice."""
 
     def __init__(
         self,
@@ -161,8 +163,10 @@ class FaultySink:
         clock: Clock,
         *,
         is_slow: bool = True,
+        repeats_whole: bool = False,
     ) -> None:
         self.sink = sink
+        self._repeats_whole = repeats_whole
         self._is_slow = is_slow
         self._handler = handler
         self._faults = faults
@@ -185,10 +189,31 @@ class FaultySink:
         await delay.before(self._clock)
         outcome = await self.sink.write(batch)
         await delay.after(self._clock)
-        if isinstance(outcome, Written) and (struck := self._faults.duplicate()) is not None:
-            self._journal.note(f"fault {struck}: {self._handler} is given the batch again")
-            outcome = await self.sink.write(batch)
+        if places := self._repeated(outcome, batch):
+            again = replace(batch, records=[batch.records[place] for place in places])
+            outcome = merged(outcome, await self.sink.write(again), places, len(batch.records))
         return outcome
+
+    def _repeated(self, outcome: Outcome, batch: Batch) -> list[int]:
+        """Which of the changes that were accepted come again: as after a crash, a change never without the later ones of its item.
+
+        A function gets a batch again as a whole, with the state of its window.
+        """
+        accepted = sorted(accepted_by(outcome, batch))
+        struck = {place: name for place in accepted if (name := self._faults.duplicate()) is not None}
+        for place, name in struck.items():
+            given = KeysOf(replace(batch, records=[batch.records[place]]))
+            self._journal.note(f"fault {name}: {self._handler} is given {{}} again", given)
+        if not struck or self._repeats_whole:
+            return accepted if struck and isinstance(outcome, Written) else []
+        keys: set[bytes] = set()
+        repeated: list[int] = []
+        for place in accepted:
+            key = batch.records[place].key
+            if place in struck or key in keys:
+                keys.add(key)
+                repeated.append(place)
+        return repeated
 
     def _refusal(self) -> Failure | None:
         left_ms = self._faults.outage_left_ms(self._handler, self._clock.now().monotonic_ms)
@@ -200,6 +225,21 @@ class FaultySink:
             return None
         self._journal.note(f"fault {struck}: {self._handler} is throttled")
         return Failure(FailureKind.THROTTLED, f"Throttled: {INJECTED}")
+
+
+def merged(first: Outcome, second: Outcome, places: Sequence[int], count: int) -> Outcome:
+    """What came of a batch of which some changes were delivered again."""
+    if len(places) == count:
+        return second
+    failures = dict(first.failures) if isinstance(first, Failed) else {}
+    match second:
+        case Failed(_, whole) if whole is not None:
+            failures.update(dict.fromkeys(places, whole))
+        case Failed(by_index):
+            failures.update({places[index]: failure for index, failure in by_index.items()})
+        case FailedFrom(index, failure):
+            failures.update(dict.fromkeys(places[index:], failure))
+    return Failed(dict(sorted(failures.items()))) if failures else first
 
 
 class FaultyState:

@@ -26,7 +26,7 @@ CRASH_NAMES: Final = {
 }
 """Words for crash points. The points' own names are allowed too, and "anywhere"."""
 KINDS: Final = {
-    "duplicates": "how often a delivery is repeated, 0 to 1",
+    "duplicates": "how often a change that was delivered comes again, 0 to 1; the first one does",
     "crash": f"where the worker dies: {', '.join(CRASH_NAMES)}, anywhere, a point of telemetry, or a list of them",
     "reshard": "how often every shard splits, as in '4h'; the first time after one of the first writes",
     "throttle": "how often a sink, the state store or the stream says that it is throttled, 0 to 1",
@@ -108,6 +108,39 @@ def _points(value: object) -> frozenset[str]:
     return frozenset(found)
 
 
+class Struck(Mapping[str, int]):
+    """How often each fault of one block of `world.faults` has struck: `struck["duplicates"]`. It counts on until the block ends.
+
+    >>> print(Struck({"duplicates": 0.3, "slow": "1s"}, ["duplicate.1", "duplicate.4"]))
+    duplicates 2, slow 0
+    """
+
+    def __init__(self, asked: Mapping[str, Any], occasions: list[str], first: int = 0) -> None:
+        self._kinds = [kind for kind in KINDS if asked.get(kind)]
+        self._occasions = occasions
+        self._first = first
+        self._until: int | None = None
+
+    def end(self) -> None:
+        """Count no more."""
+        self._until = len(self._occasions)
+
+    def __getitem__(self, kind: str) -> int:
+        if kind not in self._kinds:
+            raise KeyError(kind)
+        prefix = kind.removesuffix("s")
+        return sum(each.startswith(prefix) for each in self._occasions[self._first : self._until])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kinds)
+
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{kind} {count}" for kind, count in self.items())
+
+
 @dataclass(slots=True)
 class Faults:
     """The faults of one world. Shape: `only` are the occasions that may strike; None: all of them.
@@ -120,20 +153,23 @@ class Faults:
     plan: Plan = Plan()
     struck: list[str] = field(default_factory=list)
     """The occasions that struck, in order."""
+    blocks: list[Struck] = field(default_factory=list)
+    """What struck in each block, in order."""
     reshard_ms: int | None = None
     """The monotonic time of the next one; None: none is due."""
     _occasions: Counter[str] = field(default_factory=Counter)
     _outages: dict[str, int] = field(default_factory=dict)
     _crashes: int = 0
     _reshard_write: int = 0
+    _first_duplicate: int = 0
 
     @property
     def are_injected(self) -> bool:
         """Whether there are any."""
         return self.plan != Plan()
 
-    def begin(self, asked: Mapping[str, Any], seed: int) -> None:
-        """Inject these from now on. Raises: SettingsError."""
+    def begin(self, asked: Mapping[str, Any], seed: int) -> Struck:
+        """Inject these from now on. Returns: how often they strike. Raises: SettingsError."""
         if self.are_injected:
             raise SettingsError("faults: there are some already; leave their `with` block first")
         self.plan, self.seed = plan(asked), seed
@@ -142,9 +178,13 @@ class Faults:
         self.reshard_ms = None
         if self.plan.reshard_ms is not None:
             self._reshard_write = self._occasions["write"] + 1 + self.random("reshard").randrange(3)
+        self.blocks.append(Struck(asked, self.struck, len(self.struck)))
+        self._first_duplicate = self._occasions["duplicate"] + 1
+        return self.blocks[-1]
 
     def end(self) -> None:
         """Inject nothing more."""
+        self.blocks[-1].end()
         self.plan, self.reshard_ms, self._reshard_write = Plan(), None, 0
 
     @contextmanager
@@ -175,8 +215,9 @@ class Faults:
         return self.only is None or occasion in self.only
 
     def duplicate(self) -> str | None:
-        """Whether this delivery is repeated."""
-        return self._strikes("duplicate", self.plan.duplicates)
+        """Whether this change, which was delivered, comes again: the first one of a block does, so that no block is without."""
+        is_first = self._occasions["duplicate"] + 1 == self._first_duplicate
+        return self._strikes("duplicate", 1.0 if is_first and self.plan.duplicates else self.plan.duplicates)
 
     def throttle(self, what: str) -> str | None:
         """Whether this call is throttled."""

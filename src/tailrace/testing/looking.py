@@ -49,14 +49,15 @@ class Looking:
         """What the test did not look at, in lines: handler, key, error."""
         if self._allows_all:
             return []
-        return [
-            _line(mapping, letter)
+        found = [
+            (letter.record.sequence, _line(mapping, letter))
             for app in apps
             for mapping in app.mappings
             if mapping.id not in self._allowed
             for letter in letters(engine, app.name, mapping.id)
             if not letter.is_waiting and (mapping.id, letter.record.sequence) not in self._seen
         ]
+        return [line for _, line in sorted(found)]
 
     def check(self, engine: Engine, apps: Iterable[App]) -> None:
         """Raises: NotLookedAt."""

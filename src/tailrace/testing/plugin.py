@@ -26,6 +26,7 @@ class Failed:
 
     seed: int
     struck: tuple[str, ...]
+    strikes: str
     place: tuple[str, int]
     is_small: bool
     moment: str
@@ -108,6 +109,7 @@ def pytest_runtest_makereport(
         item.stash[FAILED] = Failed(
             made.seed,
             tuple(made.struck),
+            made.strikes,
             (str(crash.path), crash.lineno),
             hasattr(call.excinfo.value, "replay"),
             f"{made.moment:%Y-%m-%d %H:%M:%S}",
@@ -138,7 +140,8 @@ def _said(item: pytest.Item, nextitem: pytest.Item | None, failed: Failed) -> li
     """The section of a report."""
     again = f"pytest {shlex.quote(item.nodeid)} --tailrace-seed {failed.seed}"
     lines = [
-        f"seed {failed.seed}, virtual time {failed.moment}, {len(failed.struck)} injected faults",
+        f"seed {failed.seed}, virtual time {failed.moment}, {len(failed.struck)} injected faults"
+        + (f" ({failed.strikes})" if failed.strikes else ""),
         f"replay: {again}",
     ]
     most = item.config.getoption("--tailrace-shrink")

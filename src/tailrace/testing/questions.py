@@ -93,6 +93,15 @@ class Questions:
         """The injected faults that struck so far, by the names of their occasions, in order."""
         return list(self._faults.struck)
 
+    @property
+    def strikes(self) -> str:
+        """How often each fault struck that was asked for, over all blocks of `faults`: 'duplicates 3, crash 0'."""
+        counted: dict[str, int] = {}
+        for block in self._faults.blocks:
+            for kind, count in block.items():
+                counted[kind] = counted.get(kind, 0) + count
+        return ", ".join(f"{kind} {count}" for kind, count in counted.items())
+
     def only(self, occasions: Collection[str]) -> None:
         """Let none but these occasions strike: how a failure is made small. `struck` names them."""
         self._faults.only = frozenset(occasions)

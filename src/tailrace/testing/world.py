@@ -31,7 +31,7 @@ from tailrace.telemetry import PointReached, pass_by
 from tailrace.testing.exploring import Asked, Exploration, Explorer, Tried, check_asked
 from tailrace.testing.exploring_loop import ExploringLoop
 from tailrace.testing.faulting import Crashed, Laid, is_outage
-from tailrace.testing.faults import MOST_SHARDS, Faults
+from tailrace.testing.faults import MOST_SHARDS, Faults, Struck
 from tailrace.testing.items import Items
 from tailrace.testing.journal import Journal, Values
 from tailrace.testing.keeping import Kept
@@ -313,8 +313,8 @@ class World(Items, Verbs):
     def faults(
         self, *, duplicates: float = 0, crash: str | Collection[str] = (), reshard: str | None = None,
         throttle: float = 0, outage: str | None = None, slow: str | None = None, seed: int | None = None, **unknown: object,
-    ) -> Iterator[None]:  # fmt: skip
-        """Inject faults into the delivery, each by chance of the seed, while the block runs.
+    ) -> Iterator[Struck]:  # fmt: skip
+        """Inject faults into the delivery, each by chance of the seed, while the block runs; `as struck` counts how often each one does.
 
         Shape:   `duplicates` and `throttle` are how often, 0 to 1; `crash` is where the worker dies ("after-effect", a point of
                  telemetry, "anywhere", or several); `reshard` how often shards split ("4h"); `outage` for how long every handler
@@ -325,11 +325,12 @@ class World(Items, Verbs):
             "duplicates": duplicates, "crash": crash, "reshard": reshard, "throttle": throttle, "outage": outage,
             "slow": slow, **unknown,
         }  # fmt: skip
-        self._faults.begin(asked, self.seed if seed is None else seed)
+        struck = self._faults.begin(asked, self.seed if seed is None else seed)
         try:
-            yield
+            yield struck
         finally:
             self._faults.end()
+            self._journal.note("faults that struck: {}", struck)
 
     # ---- exploring -----------------------------------------------------------------------------------------------
 

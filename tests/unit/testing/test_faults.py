@@ -405,3 +405,115 @@ def test_a_coroutine_that_connects_is_pointed_out_and_a_thread_is_not(shop: Shop
             with pytest.warns(BlockingCall, match="a connection to"):
                 world.advance("1s")
     assert "connect" not in vars(socket.socket)
+
+
+# ---- duplicates and what struck ----------------------------------------------------------------------------------------
+
+
+def called_under(seed: int, count: int = 20, **asked: Any) -> tuple[list[Any], dict[str, int]]:
+    """The keys that a handler was called for in one batch, and what struck."""
+    called: list[Any] = []
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+
+    @app.on(orders, batch_size=100)
+    def note(change: Change) -> None:
+        called.append(change.key)
+
+    with World(app, seed=seed) as world:
+        with world.faults(**asked) as struck:
+            for number in range(count):
+                world.put(orders, {"id": f"o{number:02}"})
+            world.settle()
+        return called, dict(struck)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_duplicates_strike_some_changes_of_a_batch_and_not_the_whole_batch(seed: int) -> None:
+    called, struck = called_under(seed, duplicates=0.3)
+    repeated = {key for key, count in Counter(called).items() if count == 2}
+    assert len(called) == 20 + len(repeated)
+    assert 0 < len(repeated) < 20
+    assert struck == {"duplicates": len(repeated)}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_duplicates_strike_at_least_once_where_there_is_a_record(seed: int) -> None:
+    called, struck = called_under(seed, count=1, duplicates=0.001)
+    assert (called, struck) == (["o00"] * 2, {"duplicates": 1})
+
+
+def test_where_there_is_no_record_a_block_says_that_nothing_struck() -> None:
+    assert called_under(1, count=0, duplicates=0.5, crash="after-effect", throttle=0.0) == (
+        [],
+        {"duplicates": 0, "crash": 0},
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_change_never_comes_again_without_the_later_ones_of_its_item(seed: int) -> None:
+    given: list[int] = []
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+
+    @app.on(orders)
+    def note(change: Change) -> None:
+        given.append(int(change.new["n"]))
+
+    with World(app, seed=seed) as world, world.faults(duplicates=0.3):
+        for number in range(10):
+            world.put(orders, {"id": "a", "n": number})
+        world.settle()
+    assert given[:10] == list(range(10))
+    again = given[10:]
+    assert again == list(range(10 - len(again), 10)), "from the first that comes again on, in order"
+
+
+def test_a_function_gets_a_batch_again_as_a_whole() -> None:
+    sizes: list[int] = []
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+    app.function(lambda event, context: sizes.append(len(event["Records"])), orders, id="legacy")
+    with World(app, seed=1) as world, world.faults(duplicates=0.3):
+        for number in range(10):
+            world.put(orders, {"id": f"o{number}"})
+        world.settle()
+    assert sizes == [10, 10]
+
+
+def test_what_fails_the_second_time_has_failed_and_nothing_else() -> None:
+    seen: Counter[str] = Counter()
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+
+    @app.on(orders, retry=Retry(0))
+    def note(change: Change) -> None:
+        seen[change.key] += 1
+        if seen[change.key] > 1:
+            raise ValueError("twice")
+
+    with World(app, seed=1) as world:
+        with world.faults(duplicates=0.3) as struck:
+            for number in range(10):
+                world.put(orders, {"id": f"o{number}"})
+            world.settle()
+        twice = {key for key, count in seen.items() if count > 1}
+        assert {letter.change.key for letter in world.dead_letters(note)} == twice
+        assert 0 < len(twice) == struck["duplicates"] < 10
+
+
+def test_every_fault_says_how_often_it_struck(shop: Shop) -> None:
+    with World(shop.app, seed=3) as world:
+        with world.faults(
+            duplicates=0.3, crash="anywhere", reshard="4h", throttle=0.2, outage="10m", slow="30s"
+        ) as struck:
+            write(world, shop)
+            world.settle()
+        assert list(struck) == ["duplicates", "crash", "reshard", "throttle", "outage", "slow"]
+        assert all(struck.values())
+        assert sum(struck.values()) == len(world.struck)
+        assert f"faults that struck: {struck}" in world.events()[-1]
+        with world.faults(duplicates=0.3) as later:
+            pass
+        assert (dict(later), sum(struck.values())) == ({"duplicates": 0}, len(world.struck))
+        assert world.strikes == str(struck)

@@ -115,7 +115,8 @@ def test_a_failure_under_faults_names_those_that_matter_and_they_replay_it(tmp_p
     assert words.split(".")[0] == "duplicate"
     assert len(words.split()) == 1
     assert f"--tailrace-seed 5 --tailrace-faults {words}" in output
-    assert f"fault {words}: note is given the batch again" in output
+    assert f"fault {words}: note is given" in output
+    assert "injected faults (duplicates " in output
     assert "put orders" in output
     code, output = pytest_in(tmp_path, TWICE, "--tailrace-seed", "5", "--tailrace-faults", words)
     assert code == 1

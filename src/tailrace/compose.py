@@ -231,13 +231,8 @@ def _add_dead_letters(
         return found
 
     worker.redriver = Redriver(
-        app.name,
-        state,
-        engine.clock,
-        worker,
-        worker.sinks,
-        lambda handler, run: sink_of(handler_of(handler), run),
-    )
+        app.name, state, engine.clock, worker, worker.sinks, lambda handler, run: sink_of(handler_of(handler), run)
+    )  # fmt: skip
     destinations: dict[str, Any] = {}
     functions: dict[str, str] = {}
 
@@ -256,15 +251,8 @@ def _add_dead_letters(
     worker.declared = declared
     if destinations or changes:
         worker.courier = Courier(
-            app.name,
-            state,
-            engine.clock,
-            destinations,
-            worker.stream_of,
-            engine.settings.account,
-            functions,
-            worker.tallies,
-        )
+            app.name, state, engine.clock, destinations, worker.stream_of, engine.settings.account, functions, worker.tallies
+        )  # fmt: skip
 
 
 # ---- a node ------------------------------------------------------------------------------------------------------------

@@ -145,7 +145,7 @@ class Drawn:
 
     def play(self) -> World:
         """Write, under faults, and settle."""
-        world = World(self.app, seed=self.seed, shards=1 + self.seed % 3)
+        world = World(self.app, seed=self.seed, shards=1 + self.seed % 3, allow_failures=True)
         with world.faults(**self.faults()):
             for number in range(self.random.choice((2, 4))):
                 for key in KEYS:

@@ -11,7 +11,17 @@ from typing import Final
 from tailrace.errors import PortError, StateConflict
 from tailrace.ports import Clock, Equals, StateRow, StateStore, StateWrite
 from tailrace.runtime.window_contents import WindowContents
-from tailrace.windows.rows import DAY_MS, SLICES, Owner, day_prefix, item_key, member_key
+from tailrace.windows.rows import (
+    DAY_MS,
+    SLICES,
+    Owner,
+    all_days,
+    before_day,
+    day_of,
+    day_prefix,
+    item_key,
+    member_key,
+)
 from tailrace.windows.shapes import Shape
 
 EVERY_MS: Final = 3_600_000
@@ -41,11 +51,20 @@ class Forgetting:
         last = (horizon_ms - self._shape.last_end_ms) // DAY_MS
         first = last - LOOK_BACK_DAYS if self._next_day is None else self._next_day
         with suppress(PortError):  # the next hour goes on where this one stopped
-            for day in range(max(0, first), last):
+            day = max(0, first)
+            while (noted := await self._noted_day(day)) is not None and noted < last:
+                day = noted
                 for number in range(SLICES):
                     for row in await self._state.query(day_prefix(self._owner, day, number)):
                         await self._forget_one(row)
-                self._next_day = day + 1
+                day += 1
+                self._next_day = day
+            self._next_day = max(first, last)
+
+    async def _noted_day(self, day: int) -> int | None:
+        """The first day from this one on of which anything is noted: most days of those that are looked back to have nothing."""
+        rows = await self._state.query(all_days(self._owner), after=before_day(self._owner, day), limit=1)
+        return day_of(self._owner, rows[0].key) if rows else None
 
     async def _forget_one(self, noted: StateRow) -> None:
         writes = [StateWrite(noted.key, None)]

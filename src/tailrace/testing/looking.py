@@ -61,7 +61,6 @@ class Looking:
 
     def check(self, engine: Engine, apps: Iterable[App]) -> None:
         """Raises: NotLookedAt."""
-        __tracebackhide__ = True
         unseen = self.unseen(engine, apps)
         if unseen:
             more = [f"  and {len(unseen) - MOST} more"] if len(unseen) > MOST else []

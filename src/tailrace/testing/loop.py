@@ -48,10 +48,28 @@ class _Stillness:
         """Nothing to give back."""
 
 
+class _Task(asyncio.Task[Any]):
+    """A task whose place in a set is that of its birth: asyncio keeps tasks in sets, whose order is else that of addresses in memory."""
+
+    number: int
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class _Future(asyncio.Future[Any]):
+    """The same for a future."""
+
+    number: int
+
+    def __hash__(self) -> int:
+        return self.number
+
+
 class SeededLoop(asyncio.BaseEventLoop):
     """A loop whose order is chosen by a seed and whose time is a clock's.
 
-    Guarantee: the same seed and the same program give the same order. A coroutine that waits for what can never happen
+    Guarantee: the same seed and the same program give the same order, in every process. A coroutine that waits for what can never happen
                raises InternalError instead of hanging.
     """
 
@@ -96,9 +114,18 @@ class SeededLoop(asyncio.BaseEventLoop):
     # ---- tasks ---------------------------------------------------------------------------------------------------
 
     def _make_task(self, loop: Any, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
-        task = asyncio.Task(coroutine, loop=self, **options)
-        self._births[task] = next(self._born)
+        task = _Task.__new__(_Task)
+        task.number = next(self._born)
+        task.__init__(coroutine, loop=self, **options)  # type: ignore[misc]
+        self._births[task] = task.number
         return task
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """A future of this loop."""
+        future = _Future.__new__(_Future)
+        future.number = next(self._born)
+        future.__init__(loop=self)  # type: ignore[misc]
+        return future
 
     def tasks(self) -> list[asyncio.Task[Any]]:
         """Every task that is not done, the oldest first: asyncio's own set of them has another order in every process."""

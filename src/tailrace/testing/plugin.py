@@ -5,6 +5,7 @@ can be left out; so the report names the faults that matter. Rules of this file:
 imports nothing of tailrace until the fixture is used.
 """
 
+import os
 import shlex
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -155,6 +156,14 @@ def _said(item: pytest.Item, nextitem: pytest.Item | None, failed: Failed) -> li
             words = " ".join(kept)
             lines.append(f"of its {len(failed.struck)} faults these matter: {words or 'none of them'}")
             lines.append(f"replay: {again} --tailrace-faults {shlex.quote(words)}")
+    hash_seed = os.environ.get("PYTHONHASHSEED", "")
+    if not hash_seed.isdecimal():  # the world itself needs none; a handler may
+        lines.append(
+            "a handler that walks through a set of texts may do so in another order in another process: "
+            "PYTHONHASHSEED is not set, and a number there lets it replay too"
+        )
+    elif hash_seed != "0":
+        lines[1] = lines[1].replace("replay: ", f"replay: PYTHONHASHSEED={hash_seed} ")
     if failed.events:
         lines += [f"the last {len(failed.events)} events:", *(f"  {each}" for each in failed.events)]
     return lines

@@ -5,6 +5,7 @@ Rules of this file: answers are those of the command line; time passes as far as
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 from tailrace.app.app import App
@@ -64,7 +65,8 @@ class Verbs(Questions):
         note(self.engine, asked.name, arguments, asked.changes)
 
         async def collect() -> list[Any]:
-            return [value async for value in asked.run(subject, arguments)]
+            async with aclosing(asked.run(subject, arguments)) as values:
+                return [value async for value in values]
 
         task = self.loop.create_task(collect(), name=name)
         await self._done(task)

@@ -126,6 +126,21 @@ def day_prefix(owner: Owner, day: int, number: int) -> str:
     return owner.key("day", f"{day:06d}", f"{number:02x}", "")
 
 
+def all_days(owner: Owner) -> str:
+    """What the rows of all days begin with."""
+    return owner.key("day", "")
+
+
+def before_day(owner: Owner, day: int) -> str:
+    """A key before all rows of a day, and after those of every earlier one."""
+    return owner.key("day", f"{day:06d}")
+
+
+def day_of(owner: Owner, key: str) -> int:
+    """The day that a row is of."""
+    return int(key[len(all_days(owner)) :].partition("/")[0])
+
+
 def contribution_fields(row: Contribution) -> dict[str, Any]:
     """The fields of an item's row, and of a member's."""
     return {"v": VERSION, "key": row.key, "sequence": row.sequence, "group": row.group, "at_ms": row.at_ms, "image": row.image}  # fmt: skip

@@ -238,6 +238,7 @@ def test_a_fill_that_failed_on_an_item_is_tried_again_without_a_restart(
     )
     assert "build 2 could not fill in 1 items" in warned[0]
     assert warned[0].endswith("o1 is broken; they are tried again in 5 s, and when they change")
+    assert [each.change.key for each in world.dead_letters("sales@v2")] == ["o1"]
 
 
 def test_a_fill_that_failed_is_tried_again_when_the_item_was_redriven(world: World, orders: Orders) -> None:
@@ -265,6 +266,7 @@ def test_the_build_that_is_served_is_filled_again_too(world: World, orders: Orde
     world.use(orders.app)
     world.settle()
     assert dict(world.projected("sales").items()) == {}
+    assert [each.change.key for each in world.dead_letters("sales@v1")] == ["o1"]
     orders.fails.clear()
     world.advance("10s")
     assert dict(world.projected("sales").items()) == {"NL": Decimal(10)}

@@ -21,7 +21,7 @@ from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.engine.state import EngineStateStore
 from tailrace.errors import StoreError
 from tailrace.leases.lease import LEASE_DURATION_MS
-from tailrace.runtime.ending import DRAIN_S, end_within, end_worker
+from tailrace.runtime.ending import DRAIN_S, end_within, end_worker, still_at_work
 from tailrace.server.crash_points import crash_points
 from tailrace.server.housekeeping import fill_indexes, housekeep
 from tailrace.server.http import HttpServer, HttpSettings
@@ -454,7 +454,7 @@ class Node:
                 self.engine.close()
             except StoreError as error:  # nothing of it was answered
                 left.append(f"the last state of what runs here is not saved: {error.args[0]}")
-        return left
+        return left or await still_at_work()
 
 
 @asynccontextmanager

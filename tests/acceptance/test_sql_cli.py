@@ -97,3 +97,76 @@ def test_without_an_app_the_error_says_what_to_start(tmp_path: Path) -> None:
     ran = run(tmp_path, "select 1")
     assert ran.returncode == 1
     assert "Traceback" not in ran.stderr
+
+
+ENDLESS = "select count(*) from range(1000000000000) a, range(1000000) b"
+
+
+def test_a_question_ends_with_whoever_asked_it(node: Node, tmp_path: Path) -> None:
+    node.call("PutItem", {"TableName": "orders", "Item": {"id": {"S": "o1"}, "total": {"N": "1"}}})
+    count(tmp_path, 1)
+    asking = [
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "tailrace",
+                "sql",
+                ENDLESS,
+                "--timeout",
+                "1h",
+                "--data",
+                str(tmp_path / "data"),
+            ]
+        )
+        for _ in range(4)  # as many as are answered at once
+    ]
+    eventually(lambda: asked(node) == 4)
+    for each in asking:
+        each.kill()
+        each.wait()
+    eventually(lambda: asked(node) == 0)
+    assert len(count(tmp_path, 1)) == 1
+
+
+def asked(node: Node) -> int:
+    """How many questions are being worked on."""
+    return int(node.status()["sql"]["busy"])
+
+
+def test_a_question_that_takes_too_long_is_ended_and_says_so(node: Node, tmp_path: Path) -> None:
+    node.call("PutItem", {"TableName": "orders", "Item": {"id": {"S": "o1"}, "total": {"N": "1"}}})
+    count(tmp_path, 1)
+    ran = run(tmp_path, ENDLESS, "--timeout", "200ms")
+    assert (ran.returncode, "took longer than 0.2 s" in ran.stderr) == (1, True), ran.stderr
+    eventually(lambda: asked(node) == 0)
+    node.stop()
+    ran = run(tmp_path, ENDLESS, "--timeout", "200ms", "--file", str(tmp_path / "shop.duckdb"))
+    assert (ran.returncode, "took longer than 200ms" in ran.stderr) == (1, True), ran.stderr
+
+
+def test_a_node_that_is_asked_something_long_ends_all_the_same(node: Node, tmp_path: Path) -> None:
+    node.call("PutItem", {"TableName": "orders", "Item": {"id": {"S": "o1"}, "total": {"N": "1"}}})
+    count(tmp_path, 1)
+    asking = subprocess.Popen(
+        [sys.executable, "-m", "tailrace", "sql", ENDLESS, "--timeout", "1h", "--data", str(tmp_path / "data")],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    eventually(lambda: asked(node) == 1)
+    assert node.stop() == 0, node.tail()
+    _, told = asking.communicate(timeout=PATIENCE_S)
+    assert asking.returncode == 1
+    assert b"Traceback" not in told
+
+
+def test_many_rows_are_printed_in_pages_and_the_first_thousand_of_them_as_a_table(
+    node: Node, tmp_path: Path
+) -> None:
+    node.call("PutItem", {"TableName": "orders", "Item": {"id": {"S": "o1"}, "total": {"N": "1"}}})
+    count(tmp_path, 1)
+    numbers = json.loads(run(tmp_path, "--json", "select range as n, now() as at from range(1234)").stdout)
+    assert [row["n"] for row in numbers] == list(range(1234))
+    assert json.loads(run(tmp_path, "--json", "select 1 where false").stdout) == []
+    shown = run(tmp_path, "select range as n from range(100000000000)")
+    assert shown.stdout.split() == ["n", *map(str, range(1000))]
+    assert "only the first 1,000 rows are shown" in shown.stderr

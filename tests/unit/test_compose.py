@@ -21,6 +21,7 @@ from tailrace.compose import (
     running_worker,
 )
 from tailrace.errors import SettingsError, StoreError
+from tailrace.runtime.threads import at_work
 from tailrace.server.crash_points import crash_points
 from tailrace.server.http import HttpSettings
 from tailrace.tables.mutate import Put
@@ -229,6 +230,7 @@ def test_a_reload_leaves_a_handler_behind_that_does_not_end(
         await node.replace_app(counting_app(seen))
         await until(lambda: seen == ["a"])
         release.set()
+        await until(lambda: at_work() == [])
         assert await node.stop() == []
 
     async def released() -> None:

@@ -1,10 +1,13 @@
 """`tailrace sql`: SQL over the tables that DuckDB sinks keep, while changes arrive.
 
-Rules of this file: options and output; beside a running app its process answers (the `sql` verb), elsewhere --file is opened to be read.
-Registered in `main`.
+Rules of this file: options and output, a page at a time; beside a running app its process answers (the `sql` verb), elsewhere --file is opened to be
+read. Registered in `main`.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +16,13 @@ from rich.console import Console
 from rich.table import Table
 
 from tailrace.cli import options
-from tailrace.cli.connection import ask
+from tailrace.cli.connection import answers
+from tailrace.cli.durations import duration, format_duration
 from tailrace.cli.failures import CommandFailure
 from tailrace.errors import TailraceError
 
 MOST_SHOWN = 1_000
+Pages = Iterator[dict[str, Any]]
 
 
 @click.command()
@@ -27,42 +32,89 @@ MOST_SHOWN = 1_000
     "--file", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A DuckDB file that no app is writing.",
 )  # fmt: skip
+@click.option(
+    "--timeout", "timeout_ms", callback=duration, default="60s", show_default=True, metavar="DURATION",
+    help="How long the answer may take.",
+)  # fmt: skip
 @options.options(options.data, options.as_json)
-def sql(question: str, table: str | None, file: Path | None, directory: Path, as_json: bool) -> None:
+def sql(
+    question: str, table: str | None, file: Path | None, timeout_ms: int, directory: Path, as_json: bool
+) -> None:
     """Ask the tables that DuckDB sinks keep: one SELECT in DuckDB's SQL.
 
     `app.sink(orders, sinks.DuckDB("shop.duckdb", "orders"))` keeps a table in step with the stream. Beside the app it is asked while
-    changes arrive; --file asks one that nobody writes. Nothing but reading is allowed.
+    changes arrive; --file asks one that nobody writes. Nothing but reading is allowed, and nothing but the file's own tables can be
+    reached: no other file, no extension, no network. Ctrl-C ends the question, also in the app's process.
 
     \b
     Example: tailrace sql "select country, sum(total) from orders group by all"
              tailrace sql --json "select count(*) from orders"
     Next:    tailrace status
     """
-    answer = (
-        ask(directory, "sql", {"sql": question, "table": table})
+    asked = {"sql": question, "table": table, "timeout_ms": timeout_ms}
+    pages: Pages = (
+        answers(directory, "sql", asked, endless=True)
         if file is None
-        else _from_file(file, question)
+        else _from_file(file, question, timeout_ms)
     )
-    columns, rows = answer["columns"], answer["rows"]
-    if as_json:
-        click.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], default=str))
-        return
+    with closing(pages):  # type: ignore[type-var]
+        (_print_json if as_json else _print_table)(pages)
+
+
+def _print_json(pages: Pages) -> None:
+    separator = "["
+    for page in pages:
+        for row in page["rows"]:
+            click.echo(
+                separator + json.dumps(dict(zip(page["columns"], row, strict=True)), default=str), nl=False
+            )
+            separator = ", "
+    click.echo("[]" if separator == "[" else "]")
+
+
+def _print_table(pages: Pages) -> None:
     shown = Table(box=None, pad_edge=False)
-    for name in columns:
+    first = next(pages)
+    for name in first["columns"]:
         shown.add_column(name)
-    for row in rows[:MOST_SHOWN]:
+    rows = (row for page in pages for row in page["rows"])
+    for row in islice(rows, MOST_SHOWN):
         shown.add_row(*("" if cell is None else str(cell) for cell in row))
     Console(highlight=False, markup=False).print(shown)
-    if len(rows) > MOST_SHOWN:
-        click.echo(f"… {len(rows) - MOST_SHOWN:,} more rows: ask for less, or with --json", err=True)
+    if next(rows, None) is not None:
+        click.echo(f"… only the first {MOST_SHOWN:,} rows are shown: ask for less, or with --json", err=True)
 
 
-def _from_file(file: Path, question: str) -> dict[str, Any]:
+def _from_file(file: Path, question: str, timeout_ms: int) -> Pages:
+    from threading import Event, Timer
+
+    from tailrace.server.sql import plain
     from tailrace.sinks.duckdb_table import DuckDB
 
+    late = Event()
     try:
-        columns, rows = DuckDB.ask(file, question)
+        with DuckDB.read(file) as table:
+            asked = table.question(question)
+
+            def give_up() -> None:
+                late.set()
+                asked.close()
+
+            timer = Timer(timeout_ms / 1_000, give_up)
+            timer.daemon = True
+            timer.start()
+            try:
+                columns = asked.begin()
+                yield {"columns": columns, "rows": []}
+                while rows := asked.page():
+                    yield {"columns": columns, "rows": [[plain(cell) for cell in row] for row in rows]}
+            finally:
+                timer.cancel()
+                asked.close()
     except TailraceError as error:
+        if late.is_set():
+            raise CommandFailure(
+                f"The question took longer than {format_duration(timeout_ms)} and was ended.",
+                hint="ask for less, or allow it more: --timeout 10m",
+            ) from error
         raise CommandFailure(str(error.args[0]), hint=error.hint) from error
-    return {"columns": columns, "rows": [list(row) for row in rows]}

@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
+from tailrace.runtime.threads import at_work
+
 if TYPE_CHECKING:
     from tailrace.runtime.driver import Driver
     from tailrace.runtime.worker import Worker
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 DRAIN_S: Final = 30.0
 GRACE_S: Final = 1.0
 """What is cancelled may take so long to clean up."""
+LOOK_S: Final = 0.01
 NAMED: Final = 3
 """So many items of a handler are named, the others counted."""
 
@@ -65,6 +68,15 @@ def left_of(driver: "Driver", why: str | None) -> str:
     items = list(dict.fromkeys(f"{driver.table}/{shown(record)}" for record in records))
     more = f" and {len(items) - NAMED} more" if len(items) > NAMED else ""
     return f"{name} is still at work on {', '.join(items[:NAMED])}{more}"
+
+
+async def still_at_work() -> list[str]:
+    """The threads that still do something after a moment of grace, in words."""
+    loop = asyncio.get_running_loop()
+    due = loop.time() + GRACE_S
+    while (names := at_work()) and loop.time() < due:
+        await asyncio.sleep(LOOK_S)
+    return [f"threads of {name} are still at work" for name in names]
 
 
 async def _cancel(task: "asyncio.Future[Any]") -> None:

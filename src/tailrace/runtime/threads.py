@@ -15,11 +15,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from functools import partial
 from typing import Any, Final, ParamSpec, TypeVar
+from weakref import WeakSet
 
 P = ParamSpec("P")
 T = TypeVar("T")
 MOST: Final = 32
 """Threads of one mapping, or as many as it may have batches in flight in a shard where that is more."""
+
+
+POOLS: Final["WeakSet[Threads]"] = WeakSet()
 
 
 class Threads(Executor):
@@ -33,6 +37,7 @@ class Threads(Executor):
         self._changed = threading.Condition()
         self._threads = 0
         self._is_closed = False
+        POOLS.add(self)
 
     @property
     def waiting(self) -> int:
@@ -100,6 +105,11 @@ def _carry_out(future: "Future[Any]", call: Callable[[], Any]) -> None:
         future.set_exception(error)
     else:
         future.set_result(result)
+
+
+def at_work() -> list[str]:
+    """The names of the pools with busy threads. Whoever ends the process with one inside a library in C++ (DuckDB) sees it abort."""
+    return sorted(each.name for each in tuple(POOLS) if each.busy)
 
 
 CURRENT: Final[ContextVar[Threads | None]] = ContextVar("tailrace_threads", default=None)

@@ -1,15 +1,39 @@
 """The `sql` verb: a question to a DuckDB table that a sink or a projection of the running app keeps.
 
-Rules of this file: it only reads; the process that writes a DuckDB file is the only one that can open it, so it answers. In a thread: a long
-question holds nobody. Registered by `verbs`.
+Rules of this file: it only reads; the process that writes a DuckDB file is the only one that can open it, so it answers. In threads of its own, a page
+at a time: a long question holds nobody, and it ends with its time, or with whoever asked. Registered by `verbs`.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from typing import Any, Protocol, runtime_checkable
+import math
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Callable
+from datetime import date, time
+from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
 from tailrace.errors import TailraceError
+from tailrace.runtime.threads import SHARED, Threads
 from tailrace.server.control import Arguments, Subject, verb
+
+T = TypeVar("T")
+MOST_S: Final = 60.0
+"""What a question may take unless it is asked with another time."""
+THREADS: Final = Threads("sql", 4)
+LARGEST: Final = 1 << 53
+"""Beyond it a number is text: many readers of JSON would round it."""
+
+
+class Asked(Protocol):
+    """One question to a sink."""
+
+    def begin(self) -> list[str]:
+        """Begin it. Returns: the columns."""
+
+    def page(self) -> list[tuple[Any, ...]]:
+        """The next rows, none at the end."""
+
+    def close(self) -> None:
+        """End it, whatever it is doing."""
 
 
 @runtime_checkable
@@ -19,19 +43,69 @@ class Queryable(Protocol):
     path: Any
     table: str
 
-    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Columns and rows."""
+    def question(self, sql: str) -> Asked:
+        """One question, not begun."""
 
 
-@verb("sql")
+@verb("sql", streams=True)
 async def sql(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
-    """Arguments: sql; table, which one's file is asked where sinks keep several."""
+    """Arguments: sql; table, which one's file is asked where sinks keep several; timeout_ms. Answers: pages of columns and rows."""
     if subject.worker is None:
         raise TailraceError("No app runs here, so no sink keeps a table.", hint="tailrace dev app.py")
     sink = _chosen(subject.worker.app.mappings, arguments.get("table"))
-    loop = asyncio.get_running_loop()
-    columns, rows = await loop.run_in_executor(None, sink.query, str(arguments.get("sql")))
-    yield {"columns": columns, "rows": [list(row) for row in rows]}
+    most_s = _seconds(arguments.get("timeout_ms"))
+    due = asyncio.get_running_loop().time() + most_s
+    question = await _within(due, most_s, lambda: sink.question(str(arguments.get("sql"))))
+    try:
+        columns = await _within(due, most_s, question.begin)
+        yield {"columns": columns, "rows": []}
+        while rows := await _within(due, most_s, question.page):
+            yield {"columns": columns, "rows": [[plain(cell) for cell in row] for row in rows]}
+    finally:
+        SHARED.submit(question.close)  # it interrupts what another thread is doing, and nobody waits for that
+
+
+async def _within(due: float, most_s: float, step: Callable[[], T]) -> T:
+    try:
+        async with asyncio.timeout_at(due):
+            return await asyncio.get_running_loop().run_in_executor(THREADS, step)
+    except TimeoutError as error:
+        raise TailraceError(
+            f"The question took longer than {most_s:g} s and was ended.",
+            hint="ask for less, or allow it more: tailrace sql --timeout 10m …",
+        ) from error
+
+
+def _seconds(timeout_ms: object) -> float:
+    if timeout_ms is None:
+        return MOST_S
+    if not isinstance(timeout_ms, int) or timeout_ms <= 0:
+        raise TailraceError("`sql` needs milliseconds above 0.", hint="tailrace sql --timeout 5m …")
+    return timeout_ms / 1_000
+
+
+def plain(value: Any) -> Any:
+    """A value of an answer as JSON has it; what JSON has not is text.
+
+    >>> plain({1: [1 << 70, float("inf")]}), plain(b"\\x00a")
+    ({'1': ['1180591620717411303424', 'inf']}, 'AGE=')
+    """
+    match value:
+        case None | bool() | str():
+            return value
+        case int():
+            return value if -LARGEST <= value <= LARGEST else str(value)
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case bytes():
+            return b64encode(value).decode()
+        case date() | time():
+            return value.isoformat()
+        case dict():
+            return {str(name): plain(each) for name, each in value.items()}
+        case list() | tuple():
+            return [plain(each) for each in value]
+    return str(value)
 
 
 def _chosen(mappings: Any, table: object) -> Queryable:

@@ -10,6 +10,7 @@ from typing import Any
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
 from tailrace.errors import TailraceError
+from tailrace.runtime.threads import Threads
 from tailrace.runtime.windowing import Windows
 from tailrace.runtime.worker import Status
 from tailrace.server import (
@@ -56,6 +57,7 @@ async def status(subject: Subject, arguments: Arguments) -> AsyncGenerator[objec
         "wall_ms": now.wall_ms,
         "tables": [table_value(engine, table) for table in tables(engine)],
         "handlers": [handler_value(subject, mapping) for mapping in mappings(subject)],
+        "sql": pool_value(sql.THREADS),
     }
 
 
@@ -145,7 +147,12 @@ def threads_value(subject: Subject, handler: str) -> dict[str, int] | None:
     sink = None if subject.worker is None else subject.worker.sinks.get(handler)
     if sink is None:
         return None
-    return {"busy": sink.threads.busy, "of": sink.threads.most, "waiting": sink.threads.waiting}
+    return pool_value(sink.threads)
+
+
+def pool_value(threads: Threads) -> dict[str, int]:
+    """How busy a pool is."""
+    return {"busy": threads.busy, "of": threads.most, "waiting": threads.waiting}
 
 
 def windows_value(subject: Subject, handler: str) -> dict[str, int] | None:

@@ -93,7 +93,8 @@ class DuckDbProjectionStore:
         if state.members is None:
             return [("state", "", state.kinds)]
         return [
-            (name, f'M."{member.attribute}"', member.codec.kinds) for name, member in state.members.items()
+            (name, f"M.{_member(member.attribute)}", member.codec.kinds)
+            for name, member in state.members.items()
         ]
 
     async def _do(self, work: "Callable[[DuckDBPyConnection], T]") -> T:
@@ -201,6 +202,12 @@ def _value(column: str, path: str, kinds: frozenset[str]) -> str:
 
 def _text(path: str) -> str:
     return "'" + path.replace("'", "''") + "'"
+
+
+def _member(name: str) -> str:
+    """A member's name in a JSON path, whatever is in it."""
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _name(name: str) -> str:

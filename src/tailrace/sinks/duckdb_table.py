@@ -8,8 +8,8 @@ written. Needs the extra `duckdb`. Declared as `sinks.DuckDB(…)`, asked by ser
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +20,7 @@ from tailrace.errors import SettingsError, SinkError, Unavailable
 from tailrace.ports import Batch, Failure, Outcome, ProjectionStore
 from tailrace.runtime.threads import in_thread
 from tailrace.sinks.documents import to_json
+from tailrace.sinks.duckdb_question import SEALED, Question
 from tailrace.sinks.messages import Failures
 from tailrace.streams.record import ChangeRecord, image
 
@@ -42,11 +43,14 @@ class DuckDB:
 
     Shape:   `path` is the file, made when it is not there; `table` the table's name, made with the first item. Numbers are DECIMAL(38,9), texts
              VARCHAR, lists, maps and sets JSON. With a transform that returns dictionaries those are the rows, with the key of what they
-             come from unless they have their own.
+             come from unless they have their own. `memory_limit` is what DuckDB may take for this file, questions included, `most_temporary` what it may
+             put beside the file for what does not fit; all sinks of one file have the same. Nothing else can be reached: no other file, extension or network.
     """
 
     path: str | Path
     table: str
+    memory_limit: str = "1GiB"
+    most_temporary: str = "4GiB"
     _connection: "DuckDBPyConnection | None" = field(default=None, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
@@ -82,38 +86,35 @@ class DuckDB:
             raise SinkError("sinks.DuckDB needs the new image: the stream's view type has none")
         return to_plain_item(found)
 
-    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """The answer to a SELECT: names of its columns, and its rows. Raises: SinkError for anything else, and in DuckDB's words."""
-        duckdb = _duckdb()
+    def question(self, sql: str) -> Question:
+        """A question to the file, not begun. Raises: Unavailable when another process holds the file."""
         with self._lock:
-            cursor = self._opened().cursor()
+            return Question(self._opened().cursor(), sql)
+
+    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """The whole answer to a SELECT: names of its columns, and its rows. Raises: SinkError for anything else, and in DuckDB's words."""
+        with closing(self.question(sql)) as question:
+            columns, rows = question.begin(), []
+            while page := question.page():
+                rows += page
+        return columns, rows
+
+    @classmethod
+    @contextmanager
+    def read(cls, path: str | Path) -> "Iterator[DuckDB]":
+        """A file that nobody writes, opened to be read only. Raises: Unavailable."""
+        table = cls(path, "")
         try:
-            statements = cursor.extract_statements(sql)
-            # EXPLAIN is refused too: EXPLAIN ANALYZE carries out what it explains, a COPY to a file included.
-            if len(statements) != 1 or statements[0].type.name != "SELECT":
-                raise SinkError("only one SELECT can be asked", hint='tailrace sql "select count(*) from …"')
-            cursor.execute("BEGIN TRANSACTION READ ONLY")  # a SELECT may hold a DELETE … RETURNING
-            answer = cursor.execute(statements[0])
-            return [each[0] for each in answer.description or ()], answer.fetchall()
-        except duckdb.Error as error:
-            raise SinkError(str(error)) from error
+            table._connection = table._connected(read_only=True)
+            yield table
         finally:
-            cursor.close()
+            table.close()
 
     @classmethod
     def ask(cls, path: str | Path, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """The answer of a file that nobody writes; it is opened to be read only. Raises: as `query`, Unavailable."""
-        duckdb = _duckdb()
-        table = cls(path, "")
-        try:
-            table._connection = duckdb.connect(str(path), read_only=True)
+        """The whole answer of a file that nobody writes. Raises: as `query`, Unavailable."""
+        with cls.read(path) as table:
             return table.query(sql)
-        except duckdb.IOException as error:
-            raise Unavailable(
-                f"{path}: {error}", hint="one process writes a DuckDB file; stop the other one"
-            ) from error
-        finally:
-            table.close()
 
     def projection_store(self, projection: "Projection", name: str) -> ProjectionStore:
         """The rows of one build of a projection, in this file: `@app.projection(into=sinks.DuckDB("shop.duckdb", "sales"))`."""
@@ -132,14 +133,23 @@ class DuckDB:
 
     def _opened(self) -> "DuckDBPyConnection":
         if self._connection is None:
-            duckdb = _duckdb()
-            try:
-                self._connection = duckdb.connect(str(self.path))
-            except duckdb.IOException as error:
-                raise Unavailable(
-                    f"{self.path}: {error}", hint="one process writes a DuckDB file; stop the other one"
-                ) from error
+            self._connection = self._connected(read_only=False)
         return self._connection
+
+    def _connected(self, *, read_only: bool) -> "DuckDBPyConnection":
+        duckdb = _duckdb()
+        try:
+            connection: DuckDBPyConnection = duckdb.connect(
+                str(self.path), read_only=read_only,
+                config={**SEALED, "memory_limit": self.memory_limit, "max_temp_directory_size": self.most_temporary},
+            )  # fmt: skip
+        except duckdb.IOException as error:
+            raise Unavailable(
+                f"{self.path}: {error}", hint="one process writes a DuckDB file; stop the other one"
+            ) from error
+        except duckdb.Error as error:
+            raise SettingsError(f"{self.path}: {error}") from error
+        return connection
 
     def _write(self, rows: Sequence[tuple[ChangeRecord, Row | None]]) -> None:
         self.transact(lambda connection: self._write_all(connection, rows))

@@ -7,10 +7,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from tailrace import App, Item, sinks
 from tailrace.app.table import Table
+from tailrace.sinks.duckdb_projection import _member, _value
 from tailrace.testing import World
 
 app = App("shop")
@@ -82,3 +84,10 @@ def test_the_view_has_columns_of_sql_s_own_types(
     place: sinks.DuckDB, function: Any, by: Any, columns: list[str], rows: list[tuple[Any, ...]]
 ) -> None:
     assert shown(place, function, by) == (columns, rows)
+
+
+@pytest.mark.parametrize("name", ["plain", 'a "b" c', "it's", "back\\slash"])
+def test_a_member_whose_name_has_quotes_is_a_column_all_the_same(place: sinks.DuckDB, name: str) -> None:
+    state = orjson.dumps({"M": {name: {"S": "v"}}}).decode().replace("'", "''")
+    value = _value(f"'{state}'", f"M.{_member(name)}", frozenset({"S"}))
+    assert place.query(f"SELECT {value}")[1] == [("v",)]

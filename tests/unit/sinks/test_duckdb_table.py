@@ -1,7 +1,9 @@
 """A DuckDB table follows its items: values, types, new attributes, removals, repetitions, and what may be asked."""
 
 import asyncio
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from tailrace.errors import SettingsError, SinkError, Unavailable
 from tailrace.ports import Batch, Failed, Outcome, StreamRef
 from tailrace.streams.record import ChangeRecord, change_record
 from tailrace.testing import World
+from tests.patience import PATIENCE_S, eventually
 
 STREAM = StreamRef("arn", "orders", "label", "NEW_AND_OLD_IMAGES")
 
@@ -123,6 +126,94 @@ def test_a_select_that_writes_on_the_way_changes_nothing(table: sinks.DuckDB) ->
     with pytest.raises(SinkError):
         table.query("WITH gone AS (DELETE FROM orders RETURNING *) SELECT * FROM gone")
     assert rows(table, "id") == [("a",)]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM glob('/etc/*')",
+        "SELECT * FROM read_parquet('https://example.com/x.parquet')",
+        "SELECT * FROM postgres_scan('host=localhost', 'public', 'x')",
+    ],
+)
+def test_nothing_but_the_files_own_tables_can_be_reached(table: sinks.DuckDB, sql: str) -> None:
+    write(table, change(1, "a", {"n": 1}))
+    with pytest.raises(SinkError):
+        table.query(sql)
+    with pytest.raises(SinkError, match="only one SELECT"):
+        table.query("SET enable_external_access = true")
+    settings = dict(
+        table.query(
+            "SELECT name, value FROM duckdb_settings() WHERE name IN ('enable_external_access', 'lock_configuration', "
+            "'autoinstall_known_extensions', 'autoload_known_extensions')"
+        )[1]
+    )
+    assert settings == {
+        "enable_external_access": "false", "lock_configuration": "true",
+        "autoinstall_known_extensions": "false", "autoload_known_extensions": "false",
+    }  # fmt: skip
+
+
+def test_times_with_a_zone_are_asked_without_any_other_package(table: sinks.DuckDB) -> None:
+    write(table, change(1, "a", {"n": 1}))
+    columns, ((now, nested, n),) = table.query(
+        "WITH x AS (SELECT timestamptz '2026-11-27 21:00:00+00' AS t) SELECT t, [{'at': t}] AS nested, n FROM x, orders"
+    )
+    assert columns == ["t", "nested", "n"]
+    assert (now[:19], nested[0]["at"][:19], n) == ("2026-11-27 21:00:00", "2026-11-27 21:00:00", 1)
+    assert len(table.query("SELECT now();")[1]) == 1
+
+
+def test_an_answer_comes_in_pages_and_takes_the_memory_of_one(tmp_path: Path) -> None:
+    table = sinks.DuckDB(tmp_path / "x.duckdb", "orders", memory_limit="100MiB", most_temporary="1MiB")
+    with (
+        closing(table),
+        closing(table.question("SELECT range, repeat('x', 1000) FROM range(1000000000)")) as asked,
+    ):
+        assert len(asked.begin()) == 2
+        assert [len(asked.page()) for _ in range(3)] == [500, 500, 500]
+
+
+def test_a_question_that_needs_more_memory_than_it_may_have_fails_and_the_next_does_not(
+    tmp_path: Path,
+) -> None:
+    table = sinks.DuckDB(tmp_path / "x.duckdb", "orders", memory_limit="20MiB", most_temporary="1MiB")
+    with closing(table):
+        with pytest.raises(SinkError, match=r"(?i)memory|temp"):
+            table.query("SELECT list(range) FROM range(100000000)")
+        assert table.query("SELECT 1")[1] == [(1,)]
+
+
+def test_a_question_at_work_is_ended_from_another_thread(table: sinks.DuckDB) -> None:
+    asked, failures = table.question("SELECT count(*) FROM range(100000000000) a, range(1000) b"), []
+
+    def ask() -> None:
+        try:
+            asked.begin()
+            asked.page()
+        except SinkError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    eventually(asked._at_work.locked)
+    asked.close()
+    thread.join(PATIENCE_S)
+    assert len(failures) == 1
+    assert table.query("SELECT 1")[1] == [(1,)]
+
+
+def test_two_sinks_of_one_file_with_other_limits_are_refused_by_name(tmp_path: Path) -> None:
+    first, second = (
+        sinks.DuckDB(tmp_path / "x.duckdb", "orders", memory_limit=each) for each in ("1GiB", "2GiB")
+    )
+    with closing(first), closing(second):
+        assert first.query("SELECT 1")[1] == [(1,)]
+        with pytest.raises(SettingsError, match=r"x\.duckdb.*configuration"):
+            second.query("SELECT 1")
 
 
 def test_a_wrong_question_is_answered_in_the_words_of_duckdb(table: sinks.DuckDB) -> None:

@@ -62,8 +62,8 @@ def counting(far: Away, table: str) -> tuple[App, Any]:
         )  # fmt: skip
         if change.new.get("is_wrong"):
             change.transaction.update(
-                table, {"id": "all"}, "SET orders = orders + nothing"
-            )  # one item twice: refused
+                table, {"id": "other"}, "SET orders = orders + nothing"
+            )  # an item without either: refused
 
     return app, orders
 
@@ -108,5 +108,5 @@ def test_a_transaction_that_is_refused_there_changes_nothing_and_is_the_changes_
         world.settle()
         (letter,) = world.dlq("count")
         assert (letter["key"], letter["attempts"], letter["state"]) == ("bad", 3, "parked")
-        assert "ValidationException" in letter["error"]
+        assert "ValidationError" in letter["error"]
     assert counted(far, "refused") == (1, 1)

@@ -22,6 +22,7 @@ from tailrace.streams.record import ChangeRecord
 from tailrace.telemetry import PointReached, pass_by
 
 LIVE: Final = "live"
+SEVERAL_WRITES: Final = "multiple operations on one item"
 MOST_RETURNED: Final = 10_000
 """Changes that wait for their commit alone; a machine has fewer of them on their way."""
 
@@ -43,9 +44,12 @@ class Returned:
             del self._kept[next(iter(self._kept))]
         self._kept[_name(change)] = (change, value)
 
+    def __bool__(self) -> bool:
+        return bool(self._kept)
+
     def find(self, change: Change[Any]) -> tuple[Change[Any], object] | None:
         """The change as the handler left it, and what it returned; None when it is to be called."""
-        return self._kept.get(_name(change)) if self._kept else None
+        return self._kept.get(_name(change))
 
     def has(self, record: ChangeRecord) -> bool:
         """Whether this change waits for its commit alone."""
@@ -55,6 +59,14 @@ class Returned:
         """It is committed, or its handler is to be called again."""
         if self._kept:
             self._kept.pop(_name(change), None)
+
+
+def _told(error: ApiError) -> str:
+    """What the endpoint says of the writes, and what helps where two of them name one item all the same."""
+    words = f"change.transaction: {error.code}: {error.message}"
+    if SEVERAL_WRITES not in (error.message or ""):
+        return words
+    return f"{words}; writes of one item are made one where its key is known: declare its table with app.table(…)"
 
 
 def _name(change: Change[Any]) -> tuple[bytes, int]:
@@ -128,7 +140,7 @@ class Effects:
         except StateConflict:
             self.suppressed += 1
         except ApiError as error:
-            return Failure(FailureKind.RECORD, f"change.transaction: {error.code}: {error.message}")
+            return Failure(FailureKind.RECORD, _told(error))
         except StoreError as error:
             return Failure(FailureKind.UNAVAILABLE, str(error))
         return None

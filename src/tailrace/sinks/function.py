@@ -126,6 +126,8 @@ class Prepared:
     def _returned_before(self, changes: list[Change[Any]]) -> dict[int, object]:
         """By place: what the handler returned of those that wait for their commit alone. They stand in `changes` as it left them."""
         found: dict[int, object] = {}
+        if not self._effects.returned:  # as nearly always
+            return found
         for place, change in enumerate(changes):
             if (before := self._effects.returned.find(change)) is not None:
                 changes[place], found[place] = before

@@ -47,10 +47,14 @@ class Deliveries:
     cut: list["Cut"] = field(default_factory=list)
 
     def resolve(self, marks: Marks) -> None:
-        """Judge what was cut off by what is durable now."""
+        """Judge what was cut off by what is durable now. A mark says it of all attempts at a change together."""
+        counted = {_identity(change) for change in self.delivered} if self.cut else set()
         for each in self.cut:
+            if each.mark is not None and _identity(each.change) in counted:
+                continue
             if each.is_applied(marks):
                 self.delivered.append(each.change)
+                counted.add(_identity(each.change))
         self.cut.clear()
 
 
@@ -64,6 +68,10 @@ class Cut:
     def is_applied(self, marks: Marks) -> bool:
         """Whether its effect was applied all the same."""
         return self.mark is None or _reaches(marks, self.mark, self.change.record)
+
+
+def _identity(change: Change[Any]) -> tuple[int, int]:
+    return change.record.shard, change.record.sequence
 
 
 def _reaches(marks: Marks, key: str, record: ChangeRecord) -> bool:

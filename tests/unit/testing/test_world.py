@@ -496,3 +496,23 @@ def test_writes_of_one_item_that_cannot_be_one_fail_the_change_with_the_reason()
         assert "{'id': 'all'} of totals" in letter.error
         assert "put, then put" in letter.error
         assert world.get("totals", {"id": "all"}) is None
+
+
+def test_puts_of_one_item_into_a_table_that_nobody_declared_are_told_what_helps() -> None:
+    app = App("sums")
+    orders = app.table("orders", pk="id")
+
+    @app.on(orders, retry=Retry(0))
+    def count(change: Change) -> None:
+        change.transaction.put("elsewhere", {"id": "all", "n": 1})
+        change.transaction.put("elsewhere", {"id": "all", "n": 2})
+
+    with World(app, seed=1) as world:
+        world.client("dynamodb").create_table(
+            TableName="elsewhere", BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        )  # fmt: skip
+        world.put(orders, {"id": "o1"})
+        world.settle()
+        (letter,) = world.dead_letters(count)
+        assert "declare its table with app.table" in letter.error

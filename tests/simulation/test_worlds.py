@@ -222,7 +222,9 @@ def test_marks_that_always_hold_are_caught(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_courier_that_forgets_what_a_destination_refused_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     async def forgetting(courier: Courier, key: str, notice: Notice) -> None:
         letters = await courier._letters(notice)
-        document = courier._document(notice, letters, await courier._stream_of(notice.handler))
+        document = courier._document(
+            notice, letters, await courier._stream_of(notice.handler, notice.shard_id)
+        )
         with suppress(OSError):
             await courier._destinations[notice.handler].deliver(document)
         await courier._state.transact([StateWrite(key, None)])

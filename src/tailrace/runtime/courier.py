@@ -16,7 +16,7 @@ from tailrace.app.fence import FENCE, told
 from tailrace.deadletters.document import Told, object_body, object_name, queue_body
 from tailrace.deadletters.entry import DeadLetter, deadletter_key, read_deadletter
 from tailrace.deadletters.notice import Notice, outbox_key, outbox_prefix, read_notice
-from tailrace.errors import PortError, TailraceError
+from tailrace.errors import PortError, SourceError, TailraceError
 from tailrace.mapping.commands import GivenUp, GivenUpWindow
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import Backoff
@@ -29,6 +29,7 @@ from tailrace.streams.windows import in_window
 
 LOG: Final = logging.getLogger("tailrace.handlers")
 BACKOFF: Final = Backoff(1_000, 2.0, 300_000)
+WITHOUT_STREAM_MS: Final = 60_000
 
 
 class FailureDocument:
@@ -76,7 +77,7 @@ class Courier:
 
     def __init__(
         self, app: str, state: StateStore, clock: Clock, destinations: Mapping[str, Destination],
-        stream_of: Callable[[str], Awaitable[StreamRef]], account: str,
+        stream_of: Callable[[str, str], Awaitable[StreamRef]], account: str,
         functions: Mapping[str, str] | None = None, tallies: Tallies | None = None,
     ) -> None:  # fmt: skip
         self._tallies = tallies or Tallies()
@@ -169,7 +170,10 @@ class Courier:
                 [StateWrite(key, None)]
             )  # put back or dropped meanwhile: nothing was lost
             return None
-        stream = await self._stream_of(notice.handler)
+        try:
+            stream = await self._stream_of(notice.handler, notice.shard_id)
+        except SourceError:
+            return WITHOUT_STREAM_MS  # its table has no stream that could be named; the notices of others do not wait for it
         tally = self._tallies.of(notice.handler)
         try:
             with FENCE:

@@ -78,8 +78,8 @@ class Live(Protocol):
     def tell(self, mapping_id: str, word: Completion) -> None:
         """Tell every machine of a mapping."""
 
-    async def stream_of(self, mapping_id: str) -> StreamRef:
-        """The stream of a mapping's table."""
+    async def stream_of(self, mapping_id: str, shard_id: str) -> StreamRef:
+        """The stream that a shard of a mapping's table is of."""
 
     def code_version(self, mapping_id: str) -> str:
         """The version of its handler's code."""
@@ -376,7 +376,7 @@ class Redriver:
             # A mark of a later change would suppress its recorded writes: they are applied under a run of their own.
             sink = self._again_sink(request.handler, f"redrive-{letter.record.sequence}")
         batch = Batch(
-            (letter.record,), request.handler, await self._live.stream_of(request.handler), letter.shard_id,
+            (letter.record,), request.handler, await self._live.stream_of(request.handler, letter.shard_id), letter.shard_id,
             letter.attempts + 1, f"redrive-{letter.record.sequence:x}",
         )  # fmt: skip
         failure = failure_of(await attempt(sink, batch))

@@ -196,11 +196,17 @@ class Worker:
         """Return when the worker takes requests: it runs, and goes on with those that its last run had left."""
         await self._has_begun.wait()
 
-    async def stream_of(self, mapping_id: str) -> StreamRef:
-        """The stream of a mapping's table. Raises: SourceError, also for a mapping that was withdrawn."""
+    async def stream_of(self, mapping_id: str, shard_id: str) -> StreamRef:
+        """The stream that a shard of a mapping's table is of; when it is gone, the newest that there is. Raises: SourceError, also for a mapping that was withdrawn."""
         for table in self._tables:
             if any(handler.id == mapping_id for handler in table.handlers):
-                return await table.source.stream()
+                followed: list[tuple[StreamRef, list[Shard]]] = []
+                with suppress(SourceError):
+                    followed = await self._followed(table)
+                for stream, shards in followed:
+                    if any(shard.shard_id == shard_id for shard in shards):
+                        return stream
+                return followed[-1][0] if followed else await table.source.stream()
         raise SourceError(f"{mapping_id!r} runs no more")
 
     def code_version(self, mapping_id: str) -> str:

@@ -41,7 +41,7 @@ class Destination:
 def test_a_notice_that_was_delivered_is_not_delivered_again_while_its_row_cannot_be_deleted() -> None:
     state, clock, destination = Throttled(), ManualClock(), Destination()
 
-    async def stream_of(handler: str) -> StreamRef:
+    async def stream_of(handler: str, shard_id: str) -> StreamRef:
         return StreamRef("arn", "orders", "label", "NEW_IMAGE")
 
     async def scenario() -> None:

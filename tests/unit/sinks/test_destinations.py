@@ -248,3 +248,47 @@ def test_what_was_put_back_before_it_was_told_is_not_told() -> None:
         kept.refusals = 0
         world.advance("10m")
     assert kept.documents == []
+
+
+def test_a_notice_names_the_stream_that_its_records_are_of_and_not_the_one_after_it() -> None:
+    kept = Flaky(1_000)
+    app, world = failing(kept)
+    with world:
+        own = world.engine.stream_of("orders").arn
+        world.put(app.tables["orders"], {"id": "a"})
+        world.settle()
+        for is_on in (False, True):
+            world.engine.update_stream("orders", is_on, "NEW_AND_OLD_IMAGES" if is_on else None)
+            world.engine.committer.flush()
+        assert world.engine.stream_of("orders").arn != own
+        kept.refusals = 0
+        world.advance("10m")
+    ((message, whole, _),) = kept.documents
+    assert message["DDBStreamBatchInfo"]["streamArn"] == own
+    assert json.loads(whole["payload"])["Records"][0]["eventSourceARN"] == own
+
+
+def test_a_notice_whose_table_has_no_stream_any_more_keeps_nobody_waiting() -> None:
+    kept, app = Flaky(1_000), App("shop")
+    orders, parcels = app.table("orders", pk="id"), app.table("parcels", pk="id")
+
+    def refuse(change: Change) -> None:
+        raise ValueError("no")
+
+    for table, name in ((orders, "first"), (parcels, "second")):
+        app.on(table, retry=Retry(1), on_failure=Discard(to=kept), id=name)(refuse)
+    with World(app, seed=5, allow_failures=True) as world:
+        world.put(orders, {"id": "a"})
+        world.settle()
+        world.engine.update_stream("orders", False)
+        world.engine.committer.flush()
+        world.advance("26h")
+        kept.refusals = 0
+        world.put(parcels, {"id": "b"})
+        world.settle()
+        world.advance("1m")
+        told = [
+            json.loads(whole["payload"])["Records"][0]["dynamodb"]["NewImage"]
+            for _, whole, _ in kept.documents
+        ]
+        assert told == [{"id": {"S": "b"}}]

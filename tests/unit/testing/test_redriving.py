@@ -369,3 +369,26 @@ def test_a_discarded_change_behind_one_that_fails_again_is_not_put_back_before_i
     ground.mended = True
     ground.app.dlq(ground.note).redrive()
     assert ground.of("a") == [1, 2, 3]
+
+
+def test_what_is_put_back_names_the_stream_that_it_is_of_and_not_the_one_after_it() -> None:
+    app, arns, mended = App("shop"), list[str](), list[bool]()
+    orders = app.table("orders", pk="id")
+
+    def lambda_handler(event: Any, context: Any) -> None:
+        if not mended:
+            raise ValueError("no")
+        arns.extend(record["eventSourceARN"] for record in event["Records"])
+
+    app.function(lambda_handler, orders, id="note", MaximumRetryAttempts=0)
+    with World(app, seed=3) as world:
+        own = world.engine.stream_of("orders").arn
+        world.put(orders, {"id": "a"})
+        world.settle()
+        for is_on in (False, True):
+            world.engine.update_stream("orders", is_on, "NEW_AND_OLD_IMAGES" if is_on else None)
+            world.engine.committer.flush()
+        mended.append(True)
+        app.dlq("note").redrive()
+        assert arns == [own]
+        assert own != world.engine.stream_of("orders").arn

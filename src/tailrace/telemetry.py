@@ -194,5 +194,6 @@ AWS_METRICS: Final = (
 """AWS's metrics of a function and of its event source mapping. Not there: DeadLetterErrors (asynchronous invocations have no dead-letter queue here)
 and DeletedEventCount (of SQS). Source: semantics §2.12."""
 LOG_FIELDS: Final = (
-    "time", "level", "message", "event_id", "key", "handler", "table", "shard", "attempt", "error", "hint", "trace",
+    "time", "level", "message", "event_id", "key", "handler", "table", "shard", "attempt", "error", "place", "hint",
+    "trace",
 )  # fmt: skip

@@ -59,7 +59,7 @@ def dev(app: str, reload: bool, quiet: bool, **chosen: Any) -> None:
     from tailrace.cli.logs import set_up
     from tailrace.cli.running import build_node, run_loop, run_until_stopped
 
-    set_up(serving.log_format)
+    set_up(serving.log_format, verbose=serving.verbose)
     loaded = load(app)
     node = build_node(serving, loaded)
     session = Session(node, app, serving)

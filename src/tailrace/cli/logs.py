@@ -32,7 +32,14 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """`12:00:01 info  message  attempt=…`, with the fields that the message does not say; then the trace, then what to do."""
+    """`12:00:01 info  message  attempt=…`, with the fields that the message does not say; then what to do.
+
+    The trace of a handler's failure stands under its line when everything is wanted; that of a fault of ours always does.
+    """
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        super().__init__()
+        self._verbose = verbose
 
     def format(self, record: logging.LogRecord) -> str:
         """Render a record."""
@@ -43,7 +50,7 @@ class TextLines(logging.Formatter):
         extra = "".join(
             f"  {name}={text}" for name, text in fields.items() if name == "attempt" or text not in message
         )
-        trace = trace_of(self, record)
+        trace = trace_of(self, record) if self._verbose or record.exc_info else ""
         line = f"{at} {record.levelname.lower():7} {message}{extra}"
         return "\n".join([line, *([trace] if trace else []), *([f"  next: {hint}"] if hint else [])])
 
@@ -55,10 +62,12 @@ def trace_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     return str(getattr(record, "trace", "") or "")
 
 
-def set_up(log_format: Literal["text", "json"], stream: TextIO | None = None) -> None:
+def set_up(
+    log_format: Literal["text", "json"], stream: TextIO | None = None, *, verbose: bool = False
+) -> None:
     """Send everything from INFO up to a stream (standard error), in that form. Repeatable: it replaces itself."""
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(JsonLines() if log_format == "json" else TextLines())
+    handler.setFormatter(JsonLines() if log_format == "json" else TextLines(verbose=verbose))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)

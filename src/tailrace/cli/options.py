@@ -30,6 +30,11 @@ log_format = click.option(
     show_default=True,
     help="How the log on standard error is written.",
 )
+verbose = click.option(
+    "--verbose",
+    is_flag=True,
+    help="Show the traceback of each new failure under its line; `tailrace why` shows it later.",
+)
 
 
 serving = (
@@ -79,6 +84,7 @@ serving = (
         help="How long the end may take. What has not ended then is told and left behind; its changes are delivered again.",
     ),
     log_format,
+    verbose,
     as_json,
 )
 """What every command that serves understands."""

@@ -46,6 +46,7 @@ class Serving:
     allow_unsigned: bool
     log_format: Literal["text", "json"]
     as_json: bool
+    verbose: bool = False
     drain: int = 30_000
 
     def check(self) -> None:

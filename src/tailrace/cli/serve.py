@@ -47,7 +47,7 @@ def serve(functions: tuple[str, ...], **chosen: Any) -> None:
     from tailrace.cli.logs import set_up
     from tailrace.cli.running import build_node, run_loop, run_until_stopped
 
-    set_up(serving.log_format)
+    set_up(serving.log_format, verbose=serving.verbose)
     run_loop(
         run_until_stopped(
             build_node(serving, functions=read_functions(functions)),

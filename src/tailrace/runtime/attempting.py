@@ -3,11 +3,10 @@
 Rules of this file: raising is a sink's way to say that the whole batch failed, and no sink ends anything by it. Called by driver.py and redriver.py.
 """
 
-from traceback import format_exception
-
 from tailrace.app.fence import FENCE, told
 from tailrace.errors import PortError, Refused, SinkOutage, Throttled
 from tailrace.ports import Batch, Failed, Failure, FailureKind, Outcome, Sink
+from tailrace.runtime.traces import trace_of
 
 
 async def attempt(sink: Sink, batch: Batch) -> Outcome:
@@ -18,7 +17,7 @@ async def attempt(sink: Sink, batch: Batch) -> Outcome:
     except PortError as error:
         return Failed(whole=_said(error))
     except Exception as error:  # whatever a sink raises, the port says: the whole batch failed
-        text = "".join(format_exception(error))
+        text = trace_of(error, error.__traceback__)
         error.__traceback__ = None  # the next time that this very object is raised its trace begins anew
         return Failed(whole=Failure(FailureKind.RECORD, told(error), text))
 

@@ -1,6 +1,6 @@
 """What goes wrong with a handler in one shard, told in the log: the first failure of a change, what is given up, why a shard waits.
 
-Rules of this file: it tells and decides nothing. A failure is told with its trace when it is new, then each time its attempts have doubled, and once more when
+Rules of this file: it tells and decides nothing. A failure is told in one line, with its trace beside it when it is new, then each time its attempts have doubled, and once more when
 the change is parked or given up; at most so many lines a second, the others are counted in the next one. Called by runtime/driver.py.
 """
 
@@ -13,6 +13,7 @@ from tailrace.mapping.commands import GivenUp, GivenUpWindow
 from tailrace.mapping.retry import OUTAGES
 from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, Outcome
 from tailrace.runtime.recursion import shown
+from tailrace.runtime.traces import place_of
 from tailrace.streams.envelopes import event_id
 from tailrace.streams.record import ChangeRecord
 
@@ -70,7 +71,7 @@ class FailureLog:
         if is_told(attempt) and self._attempts.admits():
             LOG.warning(
                 "%s failed at %s: %s%s", self._handler, window, words_of(failure), self._attempts.others(),
-                extra={**self._about, "attempt": attempt, "trace": failure.traceback.rstrip() if attempt == 1 else ""},
+                extra={**self._about, "attempt": attempt, **_where(failure, attempt)},
             )  # fmt: skip
 
     def result_given_up(self, window: str, failure: Failure, attempts: int) -> None:
@@ -113,7 +114,7 @@ class FailureLog:
             "%s failed at %s: %s%s", self._handler, what, words_of(failure), self._attempts.others(),
             extra={
                 **self._about, **({} if first is None else _identity(first)), "attempt": batch.attempt,
-                "trace": failure.traceback.rstrip() if batch.attempt == 1 else "",
+                **_where(failure, batch.attempt),
             },
         )  # fmt: skip
 
@@ -195,6 +196,13 @@ def words_of(failure: Failure | None) -> str:
     """The first line of what went wrong."""
     text = "" if failure is None else failure.error.strip().partition("\n")[0]
     return text or "it was never called, or answered without a reason"
+
+
+def _where(failure: Failure, attempt: int) -> dict[str, str]:
+    """Where it was raised, and how Python tells it, the first time."""
+    trace = failure.traceback.rstrip()
+    place = place_of(trace)
+    return {**({"place": place} if place else {}), "trace": trace if attempt == 1 else ""}
 
 
 def _identity(record: ChangeRecord) -> dict[str, str]:

@@ -8,7 +8,6 @@ import asyncio
 import inspect
 from collections.abc import Callable
 from contextvars import copy_context
-from traceback import format_exception
 from typing import Any, Final
 
 from tailrace.app.app import is_async
@@ -17,6 +16,7 @@ from tailrace.errors import Refused, SinkOutage, Throttled
 from tailrace.ports import Failure, FailureKind
 from tailrace.runtime.guarding import IN_USERS_CODE, guard_tasks
 from tailrace.runtime.threads import in_thread
+from tailrace.runtime.traces import trace_of
 
 RAISED: Final = (Exception, asyncio.CancelledError)
 """What `call` and `call_here` raise: failures, what the fence made of anything else, and our own cancellation."""
@@ -101,7 +101,7 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, TimedOut):
         frames = None  # where we waited; where an `async def` handler did is in its cause
     cut_causes(error)
-    text = "".join(format_exception(type(error), error, frames))
+    text = trace_of(error, frames)
     error.__traceback__ = None  # the next time that this very object is raised its trace begins anew
     match error:
         case SinkOutage():

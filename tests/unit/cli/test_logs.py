@@ -58,6 +58,26 @@ def test_text_is_for_people() -> None:
     assert "not shown" not in text
 
 
+def failure_in_text(*, verbose: bool) -> str:
+    stream = io.StringIO()
+    set_up("text", stream, verbose=verbose)
+    extra = {"place": "app.py:12", "trace": "Traceback (most recent call last):\n  somewhere", "attempt": 1}
+    logging.getLogger("tailrace.test").warning("mail failed at o1: ValueError: no", extra=extra)
+    return stream.getvalue()
+
+
+def test_a_failure_is_one_line_with_its_cause_and_its_place() -> None:
+    (line,) = failure_in_text(verbose=False).splitlines()
+    assert line.endswith("mail failed at o1: ValueError: no  attempt=1  place=app.py:12")
+
+
+def test_the_trace_of_a_failure_stands_under_its_line_when_everything_is_wanted() -> None:
+    assert failure_in_text(verbose=True).splitlines()[1:] == [
+        "Traceback (most recent call last):",
+        "  somewhere",
+    ]
+
+
 def test_setting_up_twice_writes_each_line_once() -> None:
     set_up("text", io.StringIO())
     assert logged("text").count("handled 3") == 1

@@ -242,6 +242,20 @@ def test_memory_leaves_nothing_behind(start: Start, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_data_directory_is_named_once_for_every_command(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAILRACE_DATA", str(tmp_path / "data"))
+    running = start("serve")
+    running.create("shop")
+    assert [
+        table["table"] for table in json.loads(tailrace("status", "--json", cwd=tmp_path).stdout)["tables"]
+    ] == ["shop"]
+    assert tailrace("status", "--data", str(tmp_path / "other")).returncode == 1, "what is said counts more"
+    assert running.stop()[0] == 0
+    assert [each.name for each in tmp_path.iterdir()] == ["data"]
+
+
 def test_metrics_and_readiness_are_answered(start: Start, tmp_path: Path) -> None:
     running = start("serve", "--data", str(tmp_path / "data"))
     running.create("shop")

@@ -68,6 +68,7 @@ CRASH_POINTS: Final = {
 }
 ENVIRONMENT: Final = {
     "TAILRACE_CRASH_AT": "`point:count`: the process kills itself when it passes a point for the count-th time; for tests.",
+    "TAILRACE_DATA": "The data directory of every command that has `--data` and is given none.",
     "TAILRACE_CODE_VERSION": "The version of the code, as dead letters tell it; without it a hash of the handler's file.",
     "TAILRACE_TRACEBACK": "`1` shows the trace of an unexpected error instead of writing it to a file.",
 }

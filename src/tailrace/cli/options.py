@@ -19,8 +19,9 @@ data = click.option(
     "directory",
     type=click.Path(file_okay=False, path_type=Path),
     default=DEFAULT_DATA,
+    envvar="TAILRACE_DATA",
     show_default="./.tailrace",
-    help="The data directory.",
+    help="The data directory; TAILRACE_DATA names it for every command.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable output only.")
 log_format = click.option(

@@ -90,6 +90,7 @@ class Courier:
         self._functions = functions or {}
         self._news = asyncio.Event()
         self._away: set[str] = set()
+        self._delivering: set[str] = set()
         self._told: set[str] = set()
         """Rows of notices that were delivered and could not be deleted yet."""
 
@@ -128,36 +129,60 @@ class Courier:
     async def run(self) -> None:
         """Deliver until cancelled."""
         waiting: dict[str, int] = {}
-        while True:
-            self._news.clear()
-            try:
-                await self._deliver_all(waiting)
-            except PortError:
-                waiting[""] = self._clock.now().monotonic_ms + BACKOFF.base_ms
-            due_ms = min(waiting.values(), default=None)
-            if due_ms is None:
-                await self._news.wait()
-                continue
-            asleep = asyncio.ensure_future(self._clock.sleep_until(due_ms))
-            news = asyncio.ensure_future(self._news.wait())
-            try:
-                await asyncio.wait({asleep, news}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                asleep.cancel()
-                news.cancel()
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._news.clear()
+                try:
+                    await self._deliver_due(waiting, tasks)
+                except PortError:
+                    waiting[""] = self._clock.now().monotonic_ms + BACKOFF.base_ms
+                await self._until_due(min(waiting.values(), default=None))
 
-    async def _deliver_all(self, waiting: dict[str, int]) -> None:
+    async def _until_due(self, due_ms: int | None) -> None:
+        if due_ms is None:
+            await self._news.wait()
+            return
+        asleep = asyncio.ensure_future(self._clock.sleep_until(due_ms))
+        news = asyncio.ensure_future(self._news.wait())
+        try:
+            await asyncio.wait({asleep, news}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            asleep.cancel()
+            news.cancel()
+
+    async def _deliver_due(self, waiting: dict[str, int], tasks: asyncio.TaskGroup) -> None:
+        """Begin to deliver what is due: one task for each handler, so that a destination that hangs holds up its own handler's notices alone."""
         rows = await self._state.query(outbox_prefix(self._app))
         now_ms = self._clock.now().monotonic_ms
         for key in [key for key in waiting if key not in {row.key for row in rows}]:
             del waiting[key]
+        due: dict[str, list[tuple[str, Notice]]] = {}
         for row in rows:
             notice = read_notice(row.fields)
-            if notice.handler in self._destinations and now_ms >= waiting.get(row.key, 0):
-                delay = await self._deliver(row.key, notice)
+            is_free = notice.handler in self._destinations and notice.handler not in self._delivering
+            if is_free and now_ms >= waiting.get(row.key, 0):
                 waiting.pop(row.key, None)
+                due.setdefault(notice.handler, []).append((row.key, notice))
+        for handler, notices in due.items():
+            self._delivering.add(handler)
+            tasks.create_task(self._deliver_all(handler, notices, waiting), name=f"telling of {handler}")
+
+    async def _deliver_all(
+        self, handler: str, notices: Sequence[tuple[str, Notice]], waiting: dict[str, int]
+    ) -> None:
+        try:
+            for key, notice in notices:
+                if handler not in self._destinations:
+                    return  # it is declared no longer
+                try:
+                    delay = await self._deliver(key, notice)
+                except PortError:
+                    delay = BACKOFF.base_ms
                 if delay is not None:
-                    waiting[row.key] = self._clock.now().monotonic_ms + delay
+                    waiting[key] = self._clock.now().monotonic_ms + delay
+        finally:
+            self._delivering.discard(handler)
+            self._news.set()
 
     async def _deliver(self, key: str, notice: Notice) -> int | None:
         """Deliver one; how long to wait after a failure. Whatever a destination of the user's raises, it is a failure."""

@@ -1,29 +1,12 @@
 """The shop in a test world: no sockets, no sleeping. `pytest examples/shop`."""
 
-import json
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 
 import pytest
-from shop import SOLD, Line, Mailer, Order, app, audit, cheaper, mailer, receipt, sales, shop
+from shop import SOLD, Line, Mailer, Order, app, audit, cheaper, mailer, receipt, sales, shop, spike
 
-from tailrace.sinks.aws import AwsAccess
 from tailrace.testing import World
-
-
-@pytest.fixture(autouse=True)
-def events(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What is put on the bus, instead of on AWS's."""
-    put: list[dict[str, Any]] = []
-
-    async def call(access: AwsAccess, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
-        assert (service, operation) == ("events", "put_events")
-        put.extend(parameters["Entries"])
-        return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"} for _ in parameters["Entries"]]}
-
-    monkeypatch.setattr(AwsAccess, "call", call)
-    return put
 
 
 def test_a_receipt_is_mailed_once_when_a_large_order_is_paid(world: World) -> None:
@@ -40,7 +23,7 @@ def test_a_receipt_is_mailed_once_when_a_large_order_is_paid(world: World) -> No
     assert list(post.sent.values()) == ["o1: thank you for 150"]
 
 
-def test_a_deletion_is_noted_and_a_price_cut_counted(world: World, events: list[dict[str, Any]]) -> None:
+def test_a_deletion_is_noted_and_a_price_cut_counted(world: World) -> None:
     world.use(app)
     world.put(Order(id="o1", total=Decimal(20)))
     for total in (30, 25, 10):
@@ -51,10 +34,9 @@ def test_a_deletion_is_noted_and_a_price_cut_counted(world: World, events: list[
     cuts = world.get(shop, {"pk": "ORDER#o1", "sk": "CUTS"})
     assert cuts is not None
     assert cuts["cuts"] == 2
-    (event,) = events
-    assert (event["EventBusName"], event["DetailType"]) == ("ops", "OrderDeleted")
-    detail = json.loads(event["Detail"])
-    assert (detail["order"], detail["was"]["total"]) == ("o1", 10)
+    (event,) = world.sent(audit)  # nothing leaves a world: what the sink would have sent is kept
+    assert (event.to, event.request["DetailType"]) == ("ops", "OrderDeleted")
+    assert (event.body["order"], event.body["was"]["total"]) == ("o1", 10)
 
 
 def test_an_order_that_expires_is_no_deletion_of_a_person(world: World) -> None:
@@ -79,20 +61,18 @@ def test_sales_follow_the_orders_of_each_country(world: World) -> None:
     assert dict(app.projected(sales)) == dict(world.projected(sales))
 
 
-def test_a_minute_with_many_orders_is_told_and_told_again_when_one_comes_late(
-    world: World, events: list[dict[str, Any]]
-) -> None:
+def test_a_minute_with_many_orders_is_told_and_told_again_when_one_comes_late(world: World) -> None:
     world.use(app)
     minute = world.moment
     for number in range(12):
         world.put(Order(id=f"o{number}", country="NL" if number else "BE", placed_at=minute))
     world.advance("5m")
-    assert events == []
+    assert world.sent(spike) == []
     world.advance("2m")
     world.put(Order(id="late", placed_at=minute))
     world.settle()
-    assert [event["DetailType"] for event in events] == ["OrderSpike", "OrderSpike"]
-    assert [json.loads(event["Detail"])["orders"] for event in events] == [11, 12]
+    assert [event.request["DetailType"] for event in world.sent(spike)] == ["OrderSpike", "OrderSpike"]
+    assert [event.body["orders"] for event in world.sent(spike)] == [11, 12]
 
 
 def test_lines_are_tallied(world: World) -> None:

@@ -40,6 +40,13 @@ TARGETS = (
     Target("three mappings on one read", "records/s each", None, limit="delivery through one mapping"),
     Target("a mapping beside a slow one", "records/s", None, limit="delivery through one mapping"),
     Target("ten hot items, 1 ms each, 100 beside each other", "records/s", 7_000, limit="ten sleepers"),
+    Target(
+        "messages to SQS that throttles a tenth",
+        "/s",
+        None,
+        limit="messages to SQS that throttles a tenth, granted",
+    ),
+    Target("SQS that throttles a tenth, of what it grants", "%", 70),
     Target("functions in processes", "records/s", 40_000, limit="decode and call"),
     Target("boto3's TypeDeserializer", "items/s", None),
     Target("an item as plain values", "items/s", None),

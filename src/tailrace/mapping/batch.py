@@ -40,6 +40,7 @@ class Work:
     last_failure_ms: int = 0
     is_probe: bool = False
     is_sample: bool = False
+    is_check: bool = False
     window: WindowInvoke | None = None
 
     @property

@@ -41,13 +41,15 @@ class Breaker:
         if is_probe:
             self._close()
 
-    def failed(self, failure: Failure, now: Now, *, is_probe: bool) -> None:
-        """The sink refused a record or a batch."""
+    def failed(self, failure: Failure, now: Now, *, is_probe: bool, is_outage: bool = True) -> None:
+        """The sink refused a record or a batch. `is_outage`: nothing gets through; what gets less than everything is slowed down by pace.py."""
         if self._settings is None:
             return
         if failure.kind not in OUTAGES:
             if is_probe:  # the sink is there again, and what it says is about the record
                 self._close()
+            return
+        if not (is_probe or self.is_open or is_outage or failure.retry_after_ms):
             return
         self.error = failure.error
         if is_probe or not self.is_open:

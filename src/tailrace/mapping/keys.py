@@ -16,6 +16,7 @@ from tailrace.mapping.commands import GivenUp, Invoke
 from tailrace.mapping.flow import Allowance, Numbers, failure_of
 from tailrace.mapping.held import HeldKeys
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Outcome
+from tailrace.mapping.pace import Pace
 from tailrace.mapping.parking import Parking
 from tailrace.mapping.pending import Pending
 from tailrace.mapping.retry import OUTAGES, GiveUp, Retry, Split, after_failure
@@ -45,6 +46,7 @@ class KeyFlow:
         self._breaker = breaker
         self._parking = parking
         self._suspension = suspension
+        self._pace = Pace(settings)
         self._unparked: list[GivenUp] = []
         self._numbers = Numbers()
         self._window = Window(settings)
@@ -131,7 +133,11 @@ class KeyFlow:
         """Every batch that may start now, up to the concurrency; one record when it is a probe or a sample."""
         invokes: list[Invoke] = []
         is_probe, is_sample = allowance == "probe", self._suspension.now is not None
-        while allowance != "nothing" and len(self._at_sink) < self._settings.concurrency:
+        back = self._pace.due(now)
+        self._held.retrying.difference_update(record.key for record in back)
+        self._to_front(self._held.put_back(back))
+        most = self._settings.concurrency if is_probe or is_sample else self._pace.slots(now)
+        while allowance != "nothing" and len(self._at_sink) < most:
             found = self._sample(now) if is_sample else self._next(now, is_last=is_last, is_probe=is_probe)
             if found is None:
                 break
@@ -139,6 +145,7 @@ class KeyFlow:
             invokes.append(self._numbers.invoke(work, 0))
             self._at_sink[invokes[-1].id] = (work, stack)
             work.is_sample = self._suspension.sampling = is_sample
+            work.is_check = self._pace.begin(now)
             if is_probe:
                 work.is_probe = self._breaker.probing = True
             if is_probe or is_sample:
@@ -236,7 +243,7 @@ class KeyFlow:
         if self._takes_nothing_new:
             return None
         room = self._settings.max_keys - len(self._held)
-        limit = min(self._settings.batch_size, room, 1 if is_probe else room)
+        limit = min(self._pace.batch_size, room, 1 if is_probe else room)
         if limit <= 0:
             return None
         count, is_full = fitting(self._pending.records, self._settings, limit)
@@ -272,9 +279,11 @@ class KeyFlow:
         is_direct = stack is NO_STACK
         if failed is None:
             self._breaker.succeeded(is_probe=work.is_probe)
+            self._pace.answered(len(work.records), 0, now, is_check=work.is_check)
+            self._pace.answered_for(work.records)
             self._succeeded(now)
             self._settlement.settle(work.records, "handled")
-            if not is_direct and not self._goes_on(work):
+            if not is_direct and not self._goes_on(work, now):
                 self._to_front(self._held.settle(work.records))
         else:
             if is_direct:
@@ -288,11 +297,11 @@ class KeyFlow:
         if stack:
             self._continuing.append(stack)
 
-    def _goes_on(self, work: Work) -> bool:
+    def _goes_on(self, work: Work, now: Now) -> bool:
         """Give a busy key its next batch at once, when it takes no slot from another: what waits behind it stays there."""
         settings = self._settings
         busy = self._pending.keys + len(self._at_sink) + len(self._continuing)
-        if busy >= settings.concurrency or settings.batching_window_ms or settings.on_failure == "block":
+        if busy >= self._pace.slots(now) or settings.batching_window_ms or settings.on_failure == "block":
             return False
         records = self._held.next_of(work.records, settings)
         if records:
@@ -358,15 +367,24 @@ class KeyFlow:
         self._held.retrying.update(heads)
         self._held.move_behind(later)
         self._to_front(self._held.settle(accepted))
+        refused = sum(failure.kind in OUTAGES for _, failure in heads.values())
+        is_outage = self._pace.answered(len(accepted), refused, now, is_check=work.is_check)
+        self._pace.answered_for(accepted)
         for record, failure in heads.values():
-            self._breaker.failed(failure, now, is_probe=is_probe)
+            self._breaker.failed(
+                failure, now, is_probe=is_probe, is_outage=is_outage or self._settings.on_failure == "block"
+            )
             is_probe = is_probe and self._breaker.is_open
             head = work if is_alone else Work([record], self._numbers.request())
             self._work_failed(head, failure, now, is_probe=is_probe)
 
     def _whole_failed(self, work: Work, stack: Stack, failure: Failure, now: Now) -> None:
         is_probe, work.is_probe = work.is_probe, False
-        self._breaker.failed(failure, now, is_probe=is_probe)
+        refused = len(work.records) if failure.kind in OUTAGES else 0
+        is_outage = self._pace.answered(0, refused, now, is_check=work.is_check)
+        self._breaker.failed(
+            failure, now, is_probe=is_probe, is_outage=is_outage or self._settings.on_failure == "block"
+        )
         is_probe = is_probe and self._breaker.is_open
         if failure.kind in OUTAGES and self._breaker.is_open and not work.attempts:
             self._to_front(
@@ -386,13 +404,17 @@ class KeyFlow:
         decision = after_failure(
             self._settings, failure, size=len(work.records), attempts=work.attempts, outages=work.outages, probing=is_probe
         )  # fmt: skip
+        if not is_outage:
+            self._pace.answered_for(work.records)
         if not is_outage and not isinstance(decision, Split):
             self._suspension.failed([record.key for record in work.records], failure)
         match decision:
             case Retry(delay, _):
+                self._held.retrying.update(record.key for record in work.records)
+                if not is_probe and self._pace.takes(work, failure, now, is_open=self._breaker.is_open):
+                    return []
                 is_gated = failure.kind in OUTAGES and self._breaker.is_open
                 work.ready_ms = now.monotonic_ms + (failure.retry_after_ms if is_gated else delay)
-                self._held.retrying.update(record.key for record in work.records)
                 self._step_aside(work, now)
             case Split(size):
                 return [
@@ -469,7 +491,9 @@ class KeyFlow:
         """The earliest back-off or window, when there is a place at the sink for what it brings."""
         if len(self._at_sink) >= self._settings.concurrency:
             return None
-        times = [self._aside[0][0]] if self._aside else []
+        if self._pace.ready_ms > now.monotonic_ms:  # before that nothing starts, whatever is due
+            return self._pace.ready_ms
+        times = self._pace.wakes + ([self._aside[0][0]] if self._aside else [])
         if self._pending and self._window.wake_ms is not None and not self._takes_nothing_new:
             times.append(self._window.wake_ms)
         return min(times, default=None)

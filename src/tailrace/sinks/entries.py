@@ -1,6 +1,6 @@
 """Writing in calls of several entries, as SQS, SNS and EventBridge take them, each of which answers for each entry.
 
-Rules of this file: calls go one after the other, in order. One call that fails says little of the next one; two outages in a row do, and so does an error
+Rules of this file: calls go one after the other, in order. One call that fails says little of the next one; three outages in a row do, and so does an error
 of who we are or where the service is: what is left of the batch then fails with it, unsent. A call that is refused for its content is cut
 in halves until it is known whose content it was. Called by destinations.py and event_bridge.py.
 """
@@ -15,7 +15,7 @@ from tailrace.sinks.calling import failure_of
 from tailrace.sinks.messages import Failures, Message, Refusals, Size, body_bytes, in_chunks, sendable
 
 ENTRIES: Final = 10
-OUTAGES_IN_A_ROW: Final = 2
+OUTAGES_IN_A_ROW: Final = 3
 Send = Callable[[Sequence[Message]], Awaitable[Refusals]]
 
 

@@ -74,12 +74,12 @@ def test_a_throttled_call_fails_what_it_held_and_nothing_after_it() -> None:
     assert len(service.calls) == 3
 
 
-def test_two_outages_in_a_row_say_it_for_the_rest_of_the_batch() -> None:
-    service = Service(None, Unavailable("500"), Throttled("slower"))
-    outcome = write(service, texts(LETTERS * 2))
+def test_three_outages_in_a_row_say_it_for_the_rest_of_the_batch() -> None:
+    service = Service(None, Unavailable("500"), Throttled("slower"), Unavailable("500"))
+    outcome = write(service, texts(LETTERS + LETTERS.upper()))
     assert isinstance(outcome, Failed)
-    assert list(outcome.failures)[:2] == [10, 11]
-    assert len(service.calls) == 3
+    assert list(outcome.failures) == list(range(10, 52))
+    assert len(service.calls) == 4
 
 
 def test_what_is_said_of_us_needs_no_second_call() -> None:

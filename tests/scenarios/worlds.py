@@ -77,7 +77,7 @@ class Stage:
     accepted: list[int] = field(default_factory=list)
     refusals: int = 0
     last_call: tuple[str, dict[str, Any]] | None = None
-    world: World = field(default_factory=lambda: World(seed=7))
+    world: World = field(default_factory=lambda: World(seed=7, sinks="real"))
     app: App = field(default_factory=lambda: App("shop"))
 
     is_function: bool = True

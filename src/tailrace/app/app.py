@@ -252,7 +252,7 @@ class App:
             )  # fmt: skip
             return
         mapping = self._handler("sink", source)
-        check_takes_sink(mapping.id, mapping.kind, has_sink=mapping.sink is not None, once=mapping.once)
+        check_takes_sink(mapping.id, mapping.kind, sink, has_sink=mapping.sink is not None, once=mapping.once)
         if transform or enrich or where or retry or id or settings or on_failure is not Park.key:
             raise SettingsError(
                 f"sink: {mapping.id!r} is a handler: what it returns goes to the sink as it is, and its own settings hold"

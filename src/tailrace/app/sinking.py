@@ -33,16 +33,16 @@ def check_snapshot(snapshot: bool) -> None:
         )
 
 
-def check_takes_sink(id: str, kind: str, *, has_sink: bool, once: bool) -> None:
-    """Require a handler whose returned values can go to a sink. Raises: SettingsError."""
+def check_takes_sink(id: str, kind: str, sink: object, *, has_sink: bool, once: bool) -> None:
+    """Require a handler whose returned values can go to this sink. Raises: SettingsError."""
     if kind not in ("on", "window"):
         raise SettingsError(
             f"sink: {id!r} is no handler of single changes, so it has no output for each of them"
         )
-    if once:
+    if once and not getattr(sink, "tells_repeats", False):
         raise SettingsError(
-            f"sink: {id!r} has once=True: it would be marked before its output is written, and a sink that fails "
-            "would lose it; leave once= out and let the sink be idempotent by the change's event id"
+            f"sink: {id!r} has once=True, and {type(sink).__name__} could not tell a repeated output, which a crash makes: that takes a FIFO "
+            "queue or topic, EventBridge, a webhook, DynamoDB or DuckDB, or a sink of yours that says `tells_repeats = True`; or leave once= out"
         )
     if has_sink:
         raise SettingsError(f"sink: {id!r} has a sink already; a second one is a second handler")

@@ -60,6 +60,11 @@ class Sqs:
         """A call takes so many messages, each of another item."""
         return ENTRIES
 
+    @property
+    def tells_repeats(self) -> bool:
+        """Whether a repeated message has no effect: a FIFO queue drops it, by its deduplication id, for five minutes."""
+        return self.queue.endswith(".fifo")
+
     async def write(self, batch: Batch) -> Outcome:
         """Send a message for each value or change; to a FIFO queue with the item as group and the id against repetitions."""
 
@@ -109,6 +114,11 @@ class Sns:
     def keys_at_once(self) -> int:
         """A call takes so many messages, each of another item."""
         return ENTRIES
+
+    @property
+    def tells_repeats(self) -> bool:
+        """Whether a repeated message has no effect: a FIFO topic drops it, by its deduplication id, for five minutes."""
+        return self.topic.endswith(".fifo")
 
     async def write(self, batch: Batch) -> Outcome:
         """Publish a message for each value or change; to a FIFO topic with the item as group and the id against repetitions."""

@@ -54,6 +54,11 @@ class DuckDB:
     _connection: "DuckDBPyConnection | None" = field(default=None, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
+    @property
+    def tells_repeats(self) -> bool:
+        """Whether a repeated change has no effect: its condition fails."""
+        return True
+
     async def write(self, batch: Batch) -> Outcome:
         """Write the batch, all of it or nothing. Raises: Unavailable when another process holds the file; SettingsError."""
         failures = Failures()

@@ -41,6 +41,11 @@ class DynamoDB:
         """So many items are written side by side."""
         return PARALLEL
 
+    @property
+    def tells_repeats(self) -> bool:
+        """Whether a repeated change has no effect: its condition fails."""
+        return True
+
     async def write(self, batch: Batch) -> Outcome:
         """Put or delete an item for each change. Raises: SettingsError."""
         failures = Failures()

@@ -15,6 +15,7 @@ from tailrace.sinks.messages import Message, Refusals
 
 BUS_BYTES: Final = 1_048_576
 """What an event may weigh, and all events of one call together. Source: EventBridge User Guide, "PutEvents event entry size" (1 MB since January 2026)."""
+EVENT_ID: Final = "tailrace:event/"
 TIME_BYTES: Final = 14
 """What an event's time counts for. Source: the same."""
 
@@ -23,7 +24,7 @@ TIME_BYTES: Final = 14
 class EventBridge:
     """A bus, by its name or ARN.
 
-    Shape:   `detail_type` and `source` are what rules match; the value, or the change document, is the detail. An event above `most_bytes`,
+    Shape:   each event has two resources: the stream's ARN, and `tailrace:event/` with the change's event id, the same when it is repeated. `detail_type` and `source` are what rules match; the value, or the change document, is the detail. An event above `most_bytes`,
              with what is around its detail, is not put: it is given up at once.
     """
 
@@ -38,6 +39,11 @@ class EventBridge:
         """A call takes so many events, each of another item."""
         return ENTRIES
 
+    @property
+    def tells_repeats(self) -> bool:
+        """Whether whoever gets an event can tell that it is repeated: by the id among its resources."""
+        return True
+
     async def write(self, batch: Batch) -> Outcome:
         """Put an event for each message. Raises: SettingsError."""
 
@@ -45,7 +51,7 @@ class EventBridge:
             entries = [
                 {
                     "Source": self.source, "DetailType": self.detail_type, "Detail": message.body.decode(),
-                    "EventBusName": self.bus, "Time": message.record.created_ms / 1_000, "Resources": [batch.stream.arn],
+                    "EventBusName": self.bus, "Time": message.record.created_ms / 1_000, "Resources": [batch.stream.arn, f"{EVENT_ID}{message.id}"],
                 }
                 for message in messages
             ]  # fmt: skip
@@ -59,12 +65,12 @@ class EventBridge:
             }
 
         around = TIME_BYTES + sum(
-            len(text.encode()) for text in (self.source, self.detail_type, batch.stream.arn)
+            len(text.encode()) for text in (self.source, self.detail_type, batch.stream.arn, EVENT_ID)
         )
         return await write_entries(
             batch,
             send,
             most_bytes=self.most_bytes,
             what="the bus",
-            size=lambda message: around + len(message.body),
+            size=lambda message: around + len(message.id) + len(message.body),
         )

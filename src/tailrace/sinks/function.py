@@ -16,6 +16,7 @@ from tailrace.app.app import Mapping, is_async
 from tailrace.app.change import Batch as ChangeBatch
 from tailrace.app.change import Change
 from tailrace.app.filtering import Filter
+from tailrace.errors import PortError
 from tailrace.ports import Batch, Failed, Failure, FailureKind, Outcome, Written
 from tailrace.runtime.causing import CAUSE
 from tailrace.runtime.dependencies import Dependencies
@@ -88,6 +89,12 @@ class Calls:
         self.failures[index] = failure
         self.values.pop(index, None)
         self._failed_keys.add(self._changes[index].record.key)
+
+    def refused(self, failures: Names[int, Failure]) -> None:
+        """The sink did not take what was returned for these: they are not to be committed."""
+        self.returned = [each for each in self.returned if each[0] not in failures]
+        for index, failure in failures.items():
+            self.failed(index, failure)
 
     def committed(self, failures: dict[int, Failure]) -> None:
         """What was returned is committed, except these."""
@@ -177,12 +184,29 @@ class HandlerSink(Prepared):
             else:
                 await in_thread(copy_context().run, self._call_all_here, calls, handler)
             self._reached("invoke.done")
+            if is_once and calls.returned:
+                await self._write_first(batch, calls)
             if calls.returned:
                 calls.committed(await self._committed(calls.returned, calls.values))
-        if calls.values:
+        if calls.values and not is_once:
             for index, failure in (await self._outputs.write(batch, calls.values)).items():
                 calls.failed(index, failure)
         return Failed(calls.failures) if calls.failures else WRITTEN
+
+    async def _write_first(self, batch: Batch, calls: Calls) -> None:
+        """With `once=True`: the output before the mark, so that a crash between them repeats it, which its sink can tell, and loses none.
+
+        What the sink refuses is written again without calling the handler again.
+        """
+        values = {place: calls.values[place] for place, _ in calls.returned if place in calls.values}
+        try:
+            refused = await self._outputs.write(batch, values)
+        except PortError as error:
+            refused = dict.fromkeys(values, failure_of(error))
+        for place, change in calls.returned:
+            if place in refused:
+                self._effects.returned.keep(change, values[place])
+        calls.refused(refused)
 
     def _call_all_here(self, calls: Calls, handler: Handler) -> None:
         while (each := calls.take()) is not None:

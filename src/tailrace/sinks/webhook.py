@@ -80,6 +80,11 @@ class Webhook:
         """So many items are posted side by side."""
         return self.parallel
 
+    @property
+    def tells_repeats(self) -> bool:
+        """Whether whoever gets a message can tell that it is repeated: by its `idempotency-key`."""
+        return True
+
     async def write(self, batch: Batch) -> Outcome:
         """Post every message."""
         if (keep := KEEPER.get()) is not None:

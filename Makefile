@@ -8,7 +8,7 @@ JOBS ?= 2
 LOCK := $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help venv test check lint types imports demo year fresh crash simulate seek scenarios bench clients pyright conformance lock format clean
+.PHONY: help venv test check lint types imports demo year fresh someday busy crash simulate seek scenarios bench clients pyright conformance lock format clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -58,6 +58,12 @@ year: venv  ## the demo over the whole year 2013
 
 fresh:  ## a clean clone with an empty environment runs test and demo
 	@tests/fresh.sh
+
+someday: venv  ## the tests and the demo 400 days from now, by faketime; DAYS=1000 chooses
+	@tests/someday.sh $(BIN)/python $(JOBS)
+
+busy: venv  ## the tests beside four busy loops; LOOPS=8 chooses
+	@tests/busy.sh $(BIN)/python $(JOBS)
 
 crash: venv  ## KILLS hard kills of real processes at every named point
 	@$(BIN)/python -m tests.crash --kills $(KILLS)

@@ -47,16 +47,16 @@ def talk(event, context):
             "custom": context.client_context and context.client_context.custom}
 
 def linger(event, context):
-    import time
+    import threading
     with open(os.path.join(os.path.dirname(__file__), "lingered"), "a") as file:
         print(os.getpid(), file=file)
     while not os.path.exists(os.path.join(os.path.dirname(__file__), "go")):
-        time.sleep(0.02)
+        threading.Event().wait(0.02)
 
 def sleep(event, context):
     print("sleeping", flush=True)
-    import time
-    time.sleep(event.get("seconds", 0))
+    import threading
+    threading.Event().wait(event.get("seconds", 0))
 """
 ORDERS = {
     "TableName": "orders", "BillingMode": "PAY_PER_REQUEST",

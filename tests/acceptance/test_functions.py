@@ -20,7 +20,7 @@ app.function("orders_function:lambda_handler", orders, Timeout=2, MaximumRetryAt
              FunctionResponseTypes=["ReportBatchItemFailures"])
 """
 PLAIN = """
-import os, json, time
+import os, json, threading
 
 def lambda_handler(event, context):
     for record in event["Records"]:
@@ -28,7 +28,7 @@ def lambda_handler(event, context):
         with open(os.environ["OUTPUT"], "a") as file:
             file.write(json.dumps([image["id"]["S"], os.getpid(), context.function_name]) + "\\n")
         if image["id"]["S"] == "hang":
-            time.sleep(30)
+            threading.Event().wait(30)
 """
 POWERTOOLS = """
 import json, os

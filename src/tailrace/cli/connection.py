@@ -7,6 +7,7 @@ that asks; what only a running server can do says so.
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice
@@ -50,7 +51,7 @@ def answers(
         except DirectoryInUse:  # somebody began to start after the look
             if time.monotonic() > deadline:
                 raise
-            time.sleep(LOOK_S)
+            _pause(LOOK_S)
             continue
         yield from (list(values) if is_nested else values)
         return
@@ -113,7 +114,11 @@ def connect(directory: Path, deadline: float | None = None) -> socket.socket | N
                 f"{PATIENCE_S:g} s: it is still starting or stopping, or has no socket, as the demo and tests.",
                 hint="repeat the command when it has started, or stop it",
             )
-        time.sleep(LOOK_S)
+        _pause(LOOK_S)
+
+
+def _pause(seconds: float) -> None:
+    threading.Event().wait(seconds)  # time.sleep fails under libfaketime, by which people try other days
 
 
 def is_answering(directory: Path) -> bool:

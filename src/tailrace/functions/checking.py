@@ -9,6 +9,7 @@ it is called. The functions' own processes (process.py) are the only others that
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Final
 
@@ -28,11 +29,10 @@ def missing(names: Sequence[str]) -> dict[str, str]:
         [sys.executable, "-m", "tailrace.functions.checking", *names],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
     )  # fmt: skip
-    try:
-        told, _ = child.communicate(timeout=PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        told, _ = child.communicate()
+    watchdog = threading.Timer(PATIENCE_S, child.kill)
+    watchdog.start()
+    told, _ = child.communicate()
+    watchdog.cancel()
     lines = [orjson.loads(line) for line in told.splitlines() if line.endswith(b"]")]
     return {name: words for name, words in lines if words}
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-import time
+import threading
 from decimal import Decimal
 from typing import Any
 
@@ -52,7 +52,7 @@ def fails(event: Any, context: Any) -> None:
 
 def hangs(event: Any, context: Any) -> None:
     """Longer than it may."""
-    time.sleep(60)
+    threading.Event().wait()
 
 
 def leaves(event: Any, context: Any) -> None:

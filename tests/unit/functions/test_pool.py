@@ -161,7 +161,7 @@ def test_a_process_that_was_killed_while_idle_is_replaced() -> None:
     async def use(runner: ProcessRunner) -> tuple[int, int]:
         first = json.loads(await runner.invoke(b"{}", "r", ARN))["pid"]
         os.kill(first, signal.SIGKILL)
-        while is_alive(first) and runner._idle[0][1].returncode is None:
+        while runner._idle[0][1].returncode is None:
             await asyncio.sleep(0.01)
         return first, json.loads(await runner.invoke(b"{}", "r", ARN))["pid"]
 

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,7 @@ from tailrace.server.control_socket import socket_path
 from tailrace.server.progress import Position, known_mappings, positions
 
 PATIENCE_S: Final = 60.0
+DRAIN_S: Final = 15.0
 """How long a start may take, on a machine that is busy."""
 POLL_S: Final = 0.01
 
@@ -145,10 +147,10 @@ class Node:
         if self._process is None or self._process.poll() is not None:
             return
         self._process.terminate()
-        try:
-            self._process.wait(15)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        watchdog = threading.Timer(DRAIN_S, self._process.kill)
+        watchdog.start()
+        self._process.wait()
+        watchdog.cancel()
 
     def tail(self, lines: int = 20) -> str:
         """The end of its log, without the clock."""

@@ -65,8 +65,9 @@ someday: venv  ## the tests and the demo 400 days from now, by faketime; DAYS=10
 busy: venv  ## the tests beside four busy loops; LOOPS=8 chooses
 	@tests/busy.sh $(BIN)/python $(JOBS)
 
-crash: venv  ## KILLS hard kills of real processes at every named point
+crash: venv  ## KILLS hard kills of real processes at every named point, and as many ends of dev and serve at every place
 	@$(BIN)/python -m tests.crash --kills $(KILLS)
+	@$(BIN)/python -m tests.crash --example places --kills $(KILLS)
 	@$(BIN)/python -m tests.crash --example transfers --kills $(KILLS)
 
 simulate: venv  ## SEEDS seeded runs of the delivery machine under faults

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from tailrace.telemetry import WRITE_POINTS
-from tests.crash import transactions, transfers
+from tests.crash import places, transactions, transfers
 from tests.crash.campaign import run
 from tests.crash.progress import place_of
 from tests.evidence import write_evidence
@@ -24,10 +24,12 @@ def main() -> int:
     parser.add_argument(
         "--seed", type=int, default=7, help="decides points and moments; the same one goes on"
     )
-    parser.add_argument("--example", choices=["transfers"], help="kill this example instead")
+    parser.add_argument("--example", choices=["transfers", "places"], help="this campaign instead")
     arguments = parser.parse_args()
     if arguments.example == "transfers":
         return run_transfers(arguments.seed, arguments.kills)
+    if arguments.example == "places":
+        return run_places(arguments.seed, arguments.kills)
     print(f"crash: {arguments.kills} kills, seed {arguments.seed}", flush=True)
     kept = place_of("crash", arguments.seed, arguments.kills)
     report = run(arguments.seed, arguments.kills, tell, kept)
@@ -71,6 +73,30 @@ def run_transfers(seed: int, kills: int) -> int:
         })  # fmt: skip
     print("transfers: balances agree to the cent" if not outcome.violations else "transfers: DOES NOT HOLD")
     return 1 if outcome.violations else 0
+
+
+def run_places(seed: int, kills: int) -> int:
+    """Ends of `dev` and `serve` where they do more than to write and deliver; 1 when anything does not hold, or a kind never happened."""
+    print(f"places: {kills} kills, seed {seed}", flush=True)
+    outcome = places.run(seed, kills, tell, place_of("places", seed, kills))
+    print()
+    for kind in places.KINDS:
+        print(f"  {kind:<24} {outcome.kills[kind]:>5}")
+    print(f"  {outcome.acknowledged} acknowledged writes, {outcome.records} records")
+    missing = outcome.never_killed_at() if kills >= len(places.KINDS) else []
+    for text in [
+        *(f"VIOLATION {each}" for each in outcome.violations),
+        *(f"NEVER KILLED: {each}" for each in missing),
+    ]:
+        print(text)
+    if kills >= 100:
+        write_evidence("places", {
+            "seed": seed, "kills": dict(outcome.kills), "acknowledged_writes": outcome.acknowledged, "records": outcome.records,
+            "violations": outcome.violations,
+        })  # fmt: skip
+    holds = not outcome.violations and not missing
+    print("places: holds" if holds else "places: DOES NOT HOLD")
+    return 0 if holds else 1
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ class Node:
     ) -> None:
         self.directory = directory
         self.port = port
-        self._command = command
+        self.command = command
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -55,7 +55,7 @@ class Node:
             del environment["TAILRACE_CRASH_AT"]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tailrace", *self._command,
+                [sys.executable, "-m", "tailrace", *self.command,
                  "--data", str(self.directory / "data"), "--port", str(self.port)],
                 env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
             )  # fmt: skip
@@ -79,6 +79,18 @@ class Node:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+
+    def send(self, number: signal.Signals) -> bool:
+        """Send a signal; whether the process was alive."""
+        assert self._process is not None
+        is_alive = self._process.poll() is None
+        self._process.send_signal(number)
+        return is_alive
+
+    def wait(self) -> int:
+        """Return when it has ended: its exit code."""
+        assert self._process is not None
+        return self._process.wait(PATIENCE_S)
 
     def stop(self) -> int:
         """Ask it to drain, and return its exit code."""
@@ -119,12 +131,12 @@ class Node:
             raise AssertionError(f"{operation} answered {answer.status}: {data}")
         return data
 
-    def scan(self, table: str) -> list[dict[str, Any]]:
-        """Every item of a table."""
+    def scan(self, table: str, **options: object) -> list[dict[str, Any]]:
+        """Every item of a table, or of its index."""
         items: list[dict[str, Any]] = []
         start: dict[str, Any] = {}
         while True:
-            page = self.call("Scan", {"TableName": table, "ConsistentRead": True, **start})
+            page = self.call("Scan", {"TableName": table, "ConsistentRead": True, **options, **start})
             items += page["Items"]
             if "LastEvaluatedKey" not in page:
                 return items

@@ -28,6 +28,7 @@ os.environ |= {
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 if faked.IS_BROKEN:
+    os.environ.setdefault("FAKETIME_FORCE_MONOTONIC_FIX", "0")  # as tests/someday.sh has it
     os.environ["PYTHONPATH"] = os.pathsep.join(
         filter(None, [os.path.dirname(faked.__file__), os.environ.get("PYTHONPATH")])
     )

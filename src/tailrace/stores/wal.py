@@ -26,6 +26,9 @@ READER_S: Final = 0.05
 MOST_S: Final = 1.0
 LOOK_S: Final = 0.2
 """How often a log that a reader keeps is looked at again."""
+SOON_S: Final = 0.002
+LOOKS: Final = 50
+"""A reader is in the way for a moment again and again, ours with `full` too: only one that so many looks in a row find there keeps the log."""
 
 _log = logging.getLogger("tailrace.store")
 
@@ -52,8 +55,8 @@ class LogMover:
         self._size_when_asked = 0
         self._commits = 0
         self._is_crowded = False
-        self._is_kept = False
-        """Whether a reader keeps the log from being moved."""
+        self._kept = 0
+        """How many looks in a row have found that a reader keeps the log from being moved."""
         self._is_told = False
         self._wanted = threading.Event()
         self._is_closing = False
@@ -88,6 +91,10 @@ class LogMover:
             return min(MOST_S, READER_S * self._size / self._most_bytes)
         return GAP_S
 
+    @property
+    def _is_kept(self) -> bool:
+        return self._kept >= LOOKS
+
     def close(self) -> None:
         """End the thread and move what is left, unless a reader keeps it."""
         self._is_closing = True
@@ -110,10 +117,11 @@ class LogMover:
         """One more move of a log beyond its bound. It is relieved when nothing was committed since the move began."""
         before = self._commits
         held, moved = self._move("PASSIVE")
-        self._is_kept = moved < held
-        if self._is_kept:
-            self._tell()
-            threading.Event().wait(LOOK_S)
+        self._kept = self._kept + 1 if moved < held else 0
+        if self._kept:
+            if self._is_kept:
+                self._tell()
+            threading.Event().wait(LOOK_S if self._is_kept else SOON_S)
         elif self._commits == before:
             self._is_crowded = False
             if self._is_told:

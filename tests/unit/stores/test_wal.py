@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tailrace.stores.wal import GAP_S, MOST_S, READER_S, LogMover
+from tailrace.stores.wal import GAP_S, LOOKS, MOST_S, READER_S, LogMover
 from tests.patience import eventually
 
 KIB = 1 << 10
@@ -128,6 +128,30 @@ def test_a_reader_that_keeps_the_log_slows_commits_down_and_stalls_none(
     written.wait_for_no_pressure()
     assert "as fast as before" in caplog.records[-1].getMessage()
     assert written.write(1) < 400 * KIB
+    reader.close()
+    written.mover.close()
+    written.connection.close()
+
+
+def test_a_reader_that_is_in_the_way_for_a_moment_is_not_told_and_slows_nothing_down_for_long(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "tailrace.store")
+    written = Written(
+        tmp_path / "x.db", 1 << 30, 1 << 30
+    )  # the thread has nothing to do: each look is the test's
+    reader = written.connect()
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM t").fetchone()
+    written.write(10)
+    written.mover._is_crowded = True
+    for _ in range(LOOKS - 1):
+        written.mover._relieve()
+    assert written.mover.pressure_s() == GAP_S
+    reader.execute("COMMIT")
+    written.mover._relieve()
+    assert written.mover.pressure_s() == 0
+    assert caplog.records == []
     reader.close()
     written.mover.close()
     written.connection.close()

@@ -14,7 +14,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import concurrency_figures, delivery_figures, http_figures, peers, process_figures, typed_figures
+from bench import (
+    concurrency_figures,
+    delivery_figures,
+    http_figures,
+    peers,
+    process_figures,
+    stall_figures,
+    typed_figures,
+)
 from bench.targets import TARGETS, Target, is_missed, ratio
 
 Figures = Iterator[tuple[str, float]]
@@ -28,6 +36,7 @@ def groups(quick: bool) -> dict[str, Callable[[], Figures]]:
         "limit": lambda: http_figures.limit_figures(seconds),
         "operations": lambda: http_figures.basic_figures(seconds),
         "full": lambda: http_figures.full_sync_figures(seconds),
+        "stall": stall_figures.figures,
         "streams": http_figures.stream_figures,
         "start": lambda: process_figures.start_figures(3 if quick else 7),
         "world": lambda: process_figures.world_figures(5 if quick else 25),

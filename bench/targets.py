@@ -28,6 +28,8 @@ TARGETS = (
     Target("GetItem, 1 connection", "/s", None, limit="get, 1 connection"),
     Target("PutItem, --sync full, 16 connections", "/s", 5_000),
     Target("GetRecords over HTTP", "records/s", 50_000),
+    Target("longest stall", "ms", 100, "lower"),
+    Target("a healthy client beside the worst requests", "/s", None),
     Target("PutItem beside 1,000 tables, against none", "×", 1.3, "lower"),
     Target("start with 1,000 tables, against none", "×", 1.3, "lower"),
     Target("PutItem at 1,000,000 items, against 10,000", "×", 1.3, "lower"),

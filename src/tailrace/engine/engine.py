@@ -11,28 +11,29 @@ from typing import Any, Final
 
 import orjson
 
-from tailrace.engine import query as querying
 from tailrace.engine.actions import read_write
 from tailrace.engine.catalog import Catalog, Table
 from tailrace.engine.committer import Committer, Listener
 from tailrace.engine.expiry import Housekeeping
 from tailrace.engine.horizon import Horizon
 from tailrace.engine.index_lifecycle import IndexLifecycle
-from tailrace.engine.index_query import query_index, scan_index
 from tailrace.engine.indexing import Indexing, check_operation
+from tailrace.engine.judgement import judged, takes_long
 from tailrace.engine.lifecycle import Lifecycle
 from tailrace.engine.lineage import Lineage
+from tailrace.engine.opening import open_page, readable_index
 from tailrace.engine.paging import ItemPage, Paging, QueryRequest, ScanRequest
 from tailrace.engine.requests import Requests
 from tailrace.engine.resources import Resources, check_tags
 from tailrace.engine.sequences import Sequences
 from tailrace.engine.settings import EngineSettings
+from tailrace.engine.slices import Slices, at_once
 from tailrace.engine.state import StateRows
 from tailrace.engine.streams import RecordsPage, StreamReader
 from tailrace.engine.time_to_live import TimeToLive
-from tailrace.engine.transact import KeyOf, Place, Transactions, read_all
+from tailrace.engine.transact import Decided, KeyOf, Place, Transactions, read_all
 from tailrace.engine.trimming import Trimming, created_ms
-from tailrace.errors import ApiError, SettingsError, validation_error
+from tailrace.errors import SettingsError
 from tailrace.ports import (
     Clock,
     ItemWrite,
@@ -50,7 +51,16 @@ from tailrace.streams.iterators import Start
 from tailrace.streams.record import ViewType, change_record
 from tailrace.tables.definition import TableChange, TableDefinition
 from tailrace.tables.indexes import Index
-from tailrace.tables.mutate import Delete, Mutation, Operation, Put, Update, check_scalars, locate, mutate
+from tailrace.tables.mutate import (
+    Delete,
+    Mutation,
+    Operation,
+    Put,
+    Update,
+    check_scalars,
+    locate,
+    mutate,
+)
 from tailrace.tables.schema import TableSchema, Target
 from tailrace.telemetry import PointReached, pass_by
 from tailrace.values.size import size_bytes
@@ -119,6 +129,10 @@ class Engine:
 
     # ---- items -------------------------------------------------------------------------------------------------
 
+    def write(self, operation: Operation) -> Mutation:
+        """PutItem, UpdateItem or DeleteItem. Raises: ApiError. Source: semantics §6.4, §6.5, §6.8."""
+        return self._write(operation)
+
     def put(self, operation: Put) -> Mutation:
         """PutItem. Raises: ApiError. Source: semantics §6.5, §6.8."""
         return self._write(operation)
@@ -133,7 +147,24 @@ class Engine:
 
     def transact(self, operations: Sequence[Operation]) -> list[Mutation]:
         """All of it or nothing, one action an item. Raises: ApiError (TransactionCanceledException with reasons)."""
-        return self._transactions.transact(operations)
+        return at_once(self._transactions.slices(operations))
+
+    def transact_slices(self, operations: Sequence[Operation]) -> Slices[list[Mutation]]:
+        """The same, decided in slices and added at once."""
+        return self._transactions.slices(operations)
+
+    def takes_long(self, operation: Operation) -> bool:
+        """Whether the condition is to be judged in slices, by `judged`."""
+        return takes_long(operation, self.stored)
+
+    def judged(self, operation: Operation) -> Slices[Operation]:
+        """The operation without its condition, once that was judged, in slices if it takes long, and holds. Raises: ApiError."""
+        return judged(operation, self.stored)
+
+    def stored(self, operation: Operation) -> tuple[Table, bytes | None]:
+        """The table that an operation is about, and the bytes of the item. Raises: ApiError."""
+        table = self._lifecycle.writable(operation.table)
+        return table, self._committer.get(table.schema.number, locate(table.schema, operation).key_bytes)
 
     @contextmanager
     def caused_by(self, ancestry: str) -> Iterator[None]:
@@ -145,17 +176,17 @@ class Engine:
             self.ancestry = ""
 
     def _write(self, operation: Operation) -> Mutation:
-        mutation, table, old_data = self.decide(operation)
-        self.apply(table, mutation, old_data, by_ttl=isinstance(operation, Delete) and operation.by_ttl)
-        return mutation
+        decided = self.decide(operation)
+        self.apply(decided, by_ttl=isinstance(operation, Delete) and operation.by_ttl)
+        return decided[0]
 
     def place(self, operation: Operation) -> Place:
         """The item that an operation is about. Raises: ApiError."""
         schema = self._lifecycle.writable(operation.table).schema
         return schema.number, locate(schema, operation).key_bytes
 
-    def decide(self, operation: Operation) -> tuple[Mutation, Table, bytes | None]:
-        """What an operation would do, and the old item's bytes. Nothing is written. Raises: ApiError."""
+    def decide(self, operation: Operation) -> Decided:
+        """What an operation would do. Nothing is written. Raises: ApiError."""
         table = self._lifecycle.writable(operation.table)
         schema = table.schema
         target = locate(schema, operation)
@@ -167,17 +198,18 @@ class Engine:
         if table.indexes:
             self._indexing.check(table, operation, mutation)
         self._reached("write.mutated")
-        return mutation, table, old_data
+        if not mutation.changed:
+            return mutation, table, old_data, None, 0
+        new = mutation.new
+        new_data = None if new is None else dump_item(new)
+        return mutation, table, old_data, new_data, 0 if old is None else size_bytes(old)
 
-    def apply(
-        self, table: Table, mutation: Mutation, old_data: bytes | None, *, by_ttl: bool = False
-    ) -> None:
+    def apply(self, decided: Decided, *, by_ttl: bool = False) -> None:
         """Add a decided change and its record to the group; what changed nothing leaves no trace."""
+        mutation, table, old_data, new_data, old_size = decided
         if not mutation.changed:
             return
         old, new = mutation.old, mutation.new
-        new_data = None if new is None else dump_item(new)
-        old_size = 0 if old is None else size_bytes(old)
         row: LogRow | None = None
         if table.stream is not None:
             wall_ms = self.clock.now().wall_ms
@@ -238,42 +270,13 @@ class Engine:
 
     def open(self, request: QueryRequest | ScanRequest) -> Paging:
         """One page of a Query or a Scan, to be read whole or in slices. Raises: ApiError. Source: semantics §6.6."""
-        table = self._lifecycle.readable(request.table)
-        committer, schema = self._committer, table.schema
-        if request.index is not None:
-            index = self._index(table, request.index)
-            if isinstance(request, QueryRequest):
-                paging = query_index(committer, schema, index, request)
-            else:
-                paging = scan_index(committer, schema, index, request)
-        elif isinstance(request, QueryRequest):
-            paging = querying.query(committer, schema, request)
-        else:
-            paging = querying.scan(committer, schema, request)
-        paging.still_there = lambda: self._require_same(request, schema)
-        return paging
-
-    def _require_same(self, request: QueryRequest | ScanRequest, schema: TableSchema) -> None:
-        """Require that the table, and the index, are those that a page was begun on. Raises: ApiError."""
-        table = self._lifecycle.readable(request.table)
-        if table.schema.number != schema.number:
-            raise ApiError("ResourceNotFoundException", "Requested resource not found")
-        if request.index is not None:
-            self._index(table, request.index)
+        return open_page(self._committer, self._lifecycle, request)
 
     # ---- indexes -----------------------------------------------------------------------------------------------
 
     def index(self, table: str, name: str) -> Index:
         """An index that can be read. Raises: ApiError. Source: semantics §6.6."""
-        return self._index(self._lifecycle.readable(table), name)
-
-    def _index(self, table: Table, name: str) -> Index:
-        for each in table.indexes:
-            if each.index.name == name:
-                if each.document.status != "ACTIVE":
-                    raise validation_error(f"Cannot read from backfilling global secondary index: {name}")
-                return each.index
-        raise validation_error(f"The table does not have the specified index: {name}")
+        return readable_index(self._lifecycle.readable(table), name)
 
     def indexes(self, table: str) -> tuple[Index, ...]:
         """The indexes that writes to a table keep. Raises: ApiError."""

@@ -16,7 +16,7 @@ import orjson
 from tailrace.engine.committer import Committer
 from tailrace.engine.slices import BYTES_READ, SLICE_WORK, Slices, at_once
 from tailrace.expressions.condition import Condition
-from tailrace.expressions.judging import HEAVY_WORK, judged, judging_work, weight_of
+from tailrace.expressions.judging import BYTES_JUDGED, HEAVY_WORK, OPERATORS_JUDGED, judged, weight_of
 from tailrace.expressions.keys import KeyCondition
 from tailrace.expressions.projection import Projection
 from tailrace.tables.limits import PAGE_BYTES
@@ -169,7 +169,8 @@ class Paging:
     """One page that is still to be read. Shape: `fetch` gets an entry's whole item; the key of a row has `key_names`."""
 
     __slots__ = (
-        "_beside", "_fetch", "_fetched", "_is_stored", "_items", "_key_names", "_meter", "_reading", "_request", "_rows", "_work", "still_there",
+        "_fetch", "_fetched", "_is_stored", "_items", "_key_names", "_meter", "_reading", "_request", "_rows",
+        "_work", "still_there",
     )  # fmt: skip
 
     def __init__(
@@ -188,7 +189,6 @@ class Paging:
         self._fetched: list[int] = []
         self._meter = _Meter()
         self._work = self._rows = 0
-        self._beside = 0 if request.filter is None else weight_of(request.filter.values)
         self.still_there: Callable[[], object] = _nothing
         """Asked after each rest: raises ApiError when what is read has gone."""
 
@@ -209,21 +209,40 @@ class Paging:
 
     def slices(self) -> Slices[ItemPage]:
         """The page, in slices. Raises: ApiError."""
-        request, meter = self._request, self._meter
+        request, meter, items = self._request, self._meter, self._items
+        condition, projection, is_answered = request.filter, request.projection, not request.count_only
+        operators, beside = (
+            (0, 0) if condition is None else (condition.prepared.operators, weight_of(condition.values))
+        )
+        work_once = _work_once(request)
         scanned = count = 0
         last_key: Item | None = None
-        work_once = _work_once(request)
         for data in self._reading:
             scanned += 1
             self._rows += 1
             if self._is_stored:
                 self._work += 1 + len(data) // BYTES_PASSED
                 count += 1
-                if not request.count_only:
-                    self._items.append(data)
+                if is_answered:
+                    items.append(data)
             else:
-                self._work += work_once + len(data) // BYTES_READ
-                count += yield from self._judged(data)
+                item: Item = orjson.loads(data)
+                whole = data if self._fetch is None else self._fetch(item)
+                if whole is not data:
+                    item = orjson.loads(whole)
+                    self._fetched.append(size_bytes(item))
+                work = work_once + operators * (1 + (len(whole) + beside) // BYTES_JUDGED) // OPERATORS_JUDGED
+                self._work += work + len(data) // BYTES_READ
+                if condition is None:
+                    holds = True
+                elif work <= HEAVY_WORK:
+                    holds = condition.matches(item)
+                else:
+                    holds = yield from self._holds(condition, item)
+                if holds:
+                    count += 1
+                    if is_answered:
+                        items.append(whole if projection is None else dump_item(projection.apply(item)))
             is_full = scanned == request.limit
             if meter.add(data):
                 yield from self._weighed()
@@ -237,38 +256,17 @@ class Paging:
         if request.measured:
             yield from self._weighed()
         weight = meter.exact if request.measured else 0
-        return ItemPage(self._items, count, scanned, last_key, weight, tuple(self._fetched))
+        return ItemPage(items, count, scanned, last_key, weight, tuple(self._fetched))
 
-    def _judged(self, data: bytes) -> Slices[int]:
-        """Judge and project one item. Returns: 1 when it is answered, else 0."""
-        request, fetch = self._request, self._fetch
-        item: Item = orjson.loads(data)
-        whole = data
-        if fetch is not None:
-            whole = fetch(item)
-            item = orjson.loads(whole)
-            self._fetched.append(size_bytes(item))
-        condition, projection = request.filter, request.projection
-        if condition is not None:
-            work = judging_work(condition, len(whole) + self._beside)
-            self._work += work
-            if work > HEAVY_WORK:
-                steps = judged(condition, item)
-                holds = False
-                while True:
-                    try:
-                        next(steps)
-                    except StopIteration as end:
-                        holds = end.value
-                        break
-                    yield from self._rested()
-            else:
-                holds = condition.matches(item)
-            if not holds:
-                return 0
-        if not request.count_only:
-            self._items.append(whole if projection is None else dump_item(projection.apply(item)))
-        return 1
+    def _holds(self, condition: Condition, item: Item) -> Slices[bool]:
+        steps = judged(condition, item)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                holds: bool = end.value
+                return holds
+            yield from self._rested()
 
     def _weighed(self) -> Slices[None]:
         for _ in self._meter.weigh():

@@ -27,6 +27,8 @@ class Requests:
     """Tokens of one data directory; all tables and operations share them."""
 
     def __init__(self, committer: Committer, clock: Clock) -> None:
+        self.under_way: set[str] = set()
+        """Tokens of requests that are being done in slices: the same one waits."""
         self._committer = committer
         self._clock = clock
 

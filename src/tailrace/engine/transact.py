@@ -1,17 +1,18 @@
 """Several writes, or several reads, at once: every action is judged against the group, then all take effect, or none.
 
 Rules of this file: at most one action an item, so actions cannot see each other; nothing is added before everything is
-decided. One request is executed whole before the next one begins, so a transaction never meets another one: what AWS
-answers when two collide (TransactionConflict, TransactionInProgressException) cannot happen here.
+decided. Large ones are decided in slices, and what others wrote meanwhile is judged again before anything is added, so a
+transaction never meets another one: what AWS answers when two collide (TransactionConflict) cannot happen here.
 Called by `engine.engine`, for the operations and for the recorded writes of `change.transaction`. Source: semantics §6.9.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import orjson
 
 from tailrace.engine.catalog import Table
+from tailrace.engine.slices import Effort, Slices
 from tailrace.errors import SERVICE, ApiError, validation_error
 from tailrace.tables.limits import TRANSACTION_ACTIONS, TRANSACTION_BYTES
 from tailrace.tables.mutate import Mutation, Operation
@@ -22,7 +23,8 @@ from tailrace.values.types import Item
 ONE_ACTION: Final = "Transaction request cannot include multiple operations on one item"
 TOO_LARGE: Final = "Collection of items in the transaction exceeds the aggregated size limit of 4 MB"
 CANCELED: Final = "TransactionCanceledException"
-Decided = tuple[Mutation, Table, bytes | None]
+Decided = tuple[Mutation, Table, bytes | None, bytes | None, int]
+"""What an operation does, to which table, the old item's bytes and the new one's, and what the old one weighs."""
 Place = tuple[int, bytes]
 """The number of a table and the key bytes of an item in it."""
 KeyOf = tuple[str, Item]
@@ -38,13 +40,34 @@ class Writer(Protocol):
     def place(self, operation: Operation) -> Place:
         """The item that an operation is about."""
 
+    def stored(self, operation: Operation) -> "Stored":
+        """The table that it is about, and the item as it is stored."""
+
     def decide(self, operation: Operation) -> Decided:
         """What an operation would do."""
 
-    def apply(
-        self, table: Table, mutation: Mutation, old_data: bytes | None, *, by_ttl: bool = False
-    ) -> None:
+    def judged(self, operation: Operation) -> Slices[Operation]:
+        """The operation with its condition judged in slices, if that takes long."""
+
+    def apply(self, decided: Decided) -> None:
         """Add it to the group."""
+
+
+Stored = tuple[Table, bytes | None]
+
+
+class _Outcome(NamedTuple):
+    """What an action comes to, judged on what was stored then (None: there is no such place)."""
+
+    operation: Operation
+    stored: Stored | None
+    came: Decided | ApiError
+
+    @property
+    def weight(self) -> int:
+        """How much there was to read and to weigh. Units: bytes."""
+        old = 0 if self.stored is None else len(self.stored[1] or b"")
+        return old if isinstance(self.came, ApiError) else old + self.came[0].size
 
 
 class Transactions:
@@ -53,18 +76,67 @@ class Transactions:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
-    def transact(self, operations: Sequence[Operation]) -> list[Mutation]:
-        """Decide everything, then add everything.
+    def slices(self, operations: Sequence[Operation]) -> Slices[list[Mutation]]:
+        """Decide everything, in slices, then add everything at once. What others wrote meanwhile is judged again before.
 
         Raises:  ApiError: ValidationException for the request as a whole, ResourceNotFoundException, or
                  TransactionCanceledException with one reason an action.
         """
         check_places(operations, self._writer.place)
-        decided = all_or_reasons(operations, self._writer.decide)
-        check_size(mutation.size for mutation, _, _ in decided)
-        for mutation, table, old_data in decided:
-            self._writer.apply(table, mutation, old_data)
-        return [mutation for mutation, _, _ in decided]
+        effort, has_rested = Effort(), False
+        outcomes: list[_Outcome] = []
+        for each in operations:
+            judging = self._judged(each)
+            while True:
+                try:
+                    next(judging)
+                except StopIteration as end:
+                    outcomes.append(end.value)
+                    break
+                has_rested = True
+                yield
+            if effort.takes(outcomes[-1].weight):
+                has_rested = True
+                yield
+        if has_rested:
+            outcomes = [one if self._is_fresh(one) else self._outcome(one.operation) for one in outcomes]
+        decided = all_or_reasons(outcomes, _came)
+        check_size(one[0].size for one in decided)
+        for one in decided:
+            self._writer.apply(one)
+        return [one[0] for one in decided]
+
+    def _judged(self, operation: Operation) -> Slices[_Outcome]:
+        try:
+            judged = yield from self._writer.judged(operation)
+        except ApiError as error:
+            return _Outcome(operation, self._stored(operation), error)
+        return self._outcome(judged)._replace(operation=operation)
+
+    def _outcome(self, operation: Operation) -> _Outcome:
+        try:
+            return _Outcome(operation, self._stored(operation), self._writer.decide(operation))
+        except ApiError as error:
+            return _Outcome(operation, self._stored(operation), error)
+
+    def _stored(self, operation: Operation) -> Stored | None:
+        try:
+            return self._writer.stored(operation)
+        except ApiError:
+            return None
+
+    def _is_fresh(self, outcome: _Outcome) -> bool:
+        """Whether the table and the item are still those that the action was judged on."""
+        now = self._stored(outcome.operation)
+        if now is None or outcome.stored is None:
+            return now is outcome.stored
+        return now[0] is outcome.stored[0] and now[1] == outcome.stored[1]
+
+
+def _came(outcome: _Outcome) -> Decided:
+    if isinstance(outcome.came, ApiError):
+        raise outcome.came
+    return outcome.came
 
 
 def check_places(given: Sequence[Given], place: Callable[[Given], Place]) -> None:
@@ -112,11 +184,20 @@ def read_all(
 ) -> list[bytes | None]:
     """The stored bytes of every item, as of one moment. Raises: ApiError as `Transactions.transact` does."""
     check_places(keys, place)
-    found = [get(each) for each in all_or_reasons(keys, place)]
+    return [get(each) for each in all_or_reasons(keys, place)]
+
+
+def weighed(found: Iterable[bytes | None]) -> Slices[None]:
+    """Require, in slices, that the items fit into 4 MB. Raises: ApiError."""
     present = [data for data in found if data is not None]
-    if sum(map(len, present)) > TRANSACTION_BYTES:  # JSON is never lighter than the item that it holds
-        check_size(size_bytes(orjson.loads(data)) for data in present)
-    return found
+    if sum(map(len, present)) <= TRANSACTION_BYTES:  # JSON is never lighter than the item that it holds
+        return
+    effort, total = Effort(), 0
+    for data in present:
+        total += size_bytes(orjson.loads(data))
+        check_size((total,))
+        if effort.takes(len(data)):
+            yield
 
 
 def check_size(sizes: Iterable[int]) -> None:

@@ -45,10 +45,11 @@ class _Rewriting:
     def __init__(self, item: Item) -> None:
         self.item = item.copy()
         self._owned: dict[int, AttributeValue] = {}
+        self._depths: dict[int, int] = {}  # of values, by identity: one may be put at many paths
 
     def put(self, path: Path, value: AttributeValue) -> None:
         """Put a value; beyond the end of a list it is appended."""
-        if len(path.parts) > 1 and len(path.parts) - 1 + depth_of(value) > NESTING:
+        if len(path.parts) > 1 and len(path.parts) - 1 + self._depth_of(value) > NESTING:
             raise validation_error(TOO_DEEP)
         last = path.parts[-1]
         container = self._container(path)
@@ -56,6 +57,12 @@ class _Rewriting:
             container.append(value)
         else:
             container[last] = value
+
+    def _depth_of(self, value: AttributeValue) -> int:
+        depth = self._depths.get(id(value))
+        if depth is None:
+            depth = self._depths[id(value)] = depth_of(value)
+        return depth
 
     def remove(self, path: Path, is_present: bool) -> None:
         """Remove a value. What was not there before is not removed, even if something was appended there."""

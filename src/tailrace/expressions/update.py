@@ -30,9 +30,14 @@ from tailrace.expressions.rewriting import rewrite
 from tailrace.expressions.tokens import invalid
 from tailrace.values.number import add
 from tailrace.values.types import AttributeValue, Item
-from tailrace.values.wire import read_value
+from tailrace.values.wire import sorted_set
 
 KIND: Final = "UpdateExpression"
+FEW: Final = 8
+"""So many actions may put one large value at so many places without more ado."""
+MOST_ELEMENTS: Final = 409_600
+"""No item of 400 KB holds more elements: each weighs a byte at least."""
+TOO_LARGE: Final = "Item size to update has exceeded the maximum allowed size"
 Decision = Callable[[Item, Values], AttributeValue | None]
 """What an action puts at its path; None removes what is there."""
 
@@ -68,11 +73,37 @@ class Update(msgspec.Struct, frozen=True, gc=False):
         {'n': {'N': '2'}}
         """
         values, flat = self.values, self.prepared.flat
-        if flat is None:
-            return rewrite(item, [(path, decide(item, values)) for path, decide in self.prepared.decisions])
+        if flat is None or len(flat) > FEW:
+            return self._apply_many(item)
         after = item.copy()
         for name, decide in flat:
             value = decide(item, values)
+            if value is None:
+                after.pop(name, None)
+            else:
+                after[name] = value
+        return after
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it may put one large value at many places, so that what comes of it is weighed with care."""
+        return len(self.prepared.decisions) > FEW
+
+    def _apply_many(self, item: Item) -> Item:
+        """Many actions, or paths: what they make is counted, so that it stops when no item could hold it."""
+        values, flat = self.values, self.prepared.flat
+        changes: list[tuple[Path, AttributeValue | None]] = []
+        room = MOST_ELEMENTS
+        for path, decide in self.prepared.decisions:
+            value = decide(item, values)
+            changes.append((path, value))
+            room -= _elements(value)
+            if room < 0:
+                raise validation_error(TOO_LARGE)
+        if flat is None:
+            return rewrite(item, changes)
+        after = item.copy()
+        for (name, _), (_, value) in zip(flat, changes, strict=True):
             if value is None:
                 after.pop(name, None)
             else:
@@ -195,6 +226,16 @@ def _decision(action: Action) -> Decision:
             return lambda item, values: None
 
 
+def _elements(value: AttributeValue | None) -> int:
+    """How many elements a list or a set has; two bytes weighs each of a set."""
+    for kind, content in () if value is None else value.items():
+        if kind == "L":
+            return len(content)
+        if kind in ("SS", "NS", "BS"):
+            return 2 * len(content)
+    return 0
+
+
 def _addition(parts: tuple[Part, ...], name: str) -> Decision:
     def decide(item: Item, values: Values) -> AttributeValue:
         old, given = value_at(item, parts), values[name]
@@ -205,7 +246,7 @@ def _addition(parts: tuple[Part, ...], name: str) -> Decision:
             raise validation_error(WRONG_TYPE)
         if kind == "N":
             return {"N": add(old["N"], given["N"])}
-        return read_value({kind: [*old[kind], *set(given[kind]).difference(old[kind])]})
+        return {kind: sorted_set(kind, [*old[kind], *set(given[kind]).difference(old[kind])])}
 
     return decide
 

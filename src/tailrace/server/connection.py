@@ -111,8 +111,8 @@ class Connection(asyncio.Protocol):
             return
         self._touched = self._server.tick
         self._piece = len(data)
-        self._unfinished += self._piece
-        size = self._size
+        if self._in_headers:
+            self._unfinished += self._piece
         try:
             parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -124,13 +124,12 @@ class Connection(asyncio.Protocol):
             if self._unfinished > self._server.settings.header_bytes + self._piece:
                 self._refuse(431)
             return
-        self._unfinished = 0
         if self._in_body:
-            self._judge_body(self._size == size)
+            self._judge_body()
 
-    def _judge_body(self, is_beside: bool) -> None:
+    def _judge_body(self) -> None:
         """A body is not complete: what it holds counts against all bodies, what grows beside it (trailers) as headers do."""
-        self._beside = self._beside + self._piece if is_beside else 0
+        self._beside += self._piece
         if self._beside > self._server.settings.header_bytes + self._piece:
             self._refuse(431)
         elif not self._hold(self._size):
@@ -172,7 +171,7 @@ class Connection(asyncio.Protocol):
         self._received.clear()
         self._url = b""
         self._parts = []
-        self._size = self._beside = 0
+        self._size = 0
         self._unfinished = self._piece  # at most all of this piece is of this request
         self._in_headers = True
         self._began = self._server.tick
@@ -212,6 +211,7 @@ class Connection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
         self._size += len(body)
+        self._beside = 0
         if self._size > self._server.settings.body_bytes:
             self._refuse(413)
         elif not self._is_last:
@@ -326,17 +326,19 @@ class Connection(asyncio.Protocol):
     async def _answer_large(self, request: Request, query: bytes, kind: bytes, extra: bytes) -> None:
         """Answer a request that another process takes apart."""
         server = self._server
-        limit = server.settings.body_bytes
-        found: Reply | Slices[Reply]
         try:
-            taken = await server.takers.take(request.headers, query, limit, request.body)
+            taken = await server.takers.take(request, query, server.settings.body_bytes)
         except InternalError as error:
             _log.error("a large request could not be taken apart: %s", error)
-            found = Reply(500, INTERNAL_ERROR)
-        else:
+            self._reply(request, kind, extra, Reply(500, INTERNAL_ERROR))
+            return
+        server.collecting.put_off(server.loop.time())
+        try:
             found = server.dispatcher.execute_taken(request.headers, taken)
             server.turns.flush_soon()
-        await self._answer_slowly(request, kind, extra, found)
+            await self._answer_slowly(request, kind, extra, found)
+        finally:
+            server.collecting.go_on()
 
     async def _answer_slowly(
         self, request: Request, kind: bytes, extra: bytes, found: Reply | Slices[Reply]

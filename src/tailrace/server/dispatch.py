@@ -6,13 +6,14 @@ What is not an `ApiError` is logged here, once, and answered 500. Called by `ser
 
 import logging
 from collections.abc import Generator
+from types import GeneratorType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
 from tailrace.engine.slices import Slices
 from tailrace.errors import CORAL, ApiError
-from tailrace.server.registry import Operation, find_operations
+from tailrace.server.registry import Answer, Operation, find_operations
 from tailrace.server.taking import Taken, unpacked
 from tailrace.server.wire import Headers, Payload, error_body, internal_server_error, read_call
 from tailrace.streams.ancestry import TRACE_HEADER, ancestry_of
@@ -67,9 +68,12 @@ class Dispatcher:
                 if error.code == "ValidationException":
                     operation.check_types(payload)  # a wrong type anywhere is said before any wrong value
                 raise
-            if isinstance(result, Generator):
+            if type(result) is bytes:  # asked first: it is the usual answer, and the other question is dear
+                answer = result
+            elif isinstance(result, GeneratorType):
                 return _begun(self._slices(operation, payload, trace, result))
-            answer = result if type(result) is bytes else orjson.dumps(result)
+            else:
+                answer = orjson.dumps(result)
         except Exception as error:  # a fault in one operation must not take the connection of others with it
             return self._refused(name, error)
         self.count(name, "200")
@@ -84,16 +88,17 @@ class Dispatcher:
         trace = headers.get(TRACE_HEADER)
         return _begun(self._slices(operation, None, trace, self._run_taken(operation, taken)))
 
-    def _run_taken(self, operation: Operation, taken: Taken) -> Slices[bytes]:
+    def _run_taken(self, operation: Operation, taken: Taken) -> Slices[Answer]:
         payload = yield from unpacked(operation, taken)
         self._reached("write.received")
         result = operation.run(self._engine, payload)
+        del payload  # what it holds may be given back before the end
         if isinstance(result, Generator):
             result = yield from result
-        return result if type(result) is bytes else orjson.dumps(result)
+        return result
 
     def _slices(
-        self, operation: Operation, payload: Payload | None, trace: bytes | None, work: Slices[bytes]
+        self, operation: Operation, payload: Payload | None, trace: bytes | None, work: Slices[Answer]
     ) -> Slices[Reply]:
         """The rest of an operation. Never raises. A commit that failed took with it what earlier slices wrote."""
         name, committer = operation.name, self._engine.committer
@@ -102,11 +107,15 @@ class Dispatcher:
         try:
             while committer.failures == failures:
                 try:
-                    with self._engine.caused_by(ancestry):
+                    if trace is None:
                         next(work)
+                    else:
+                        with self._engine.caused_by(ancestry):
+                            next(work)
                 except StopIteration as end:
+                    answer = end.value if type(end.value) is bytes else orjson.dumps(end.value)
                     self.count(name, "200")
-                    return Reply(200, end.value)
+                    return Reply(200, answer)
                 except ApiError as error:
                     if error.code == "ValidationException" and payload is not None:
                         operation.check_types(payload)

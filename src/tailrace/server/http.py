@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from tailrace.errors import CORAL, ApiError
+from tailrace.server.collecting import Collecting
 from tailrace.server.connection import Connection
 from tailrace.server.dispatch import Dispatcher
 from tailrace.server.hosts import ANY, host_name, is_allowed
@@ -98,6 +99,7 @@ class HttpServer:
         self.held = 0
         self.rest: Rest | None = None
         self.asked: set[asyncio.Task[None]] = set()
+        self.collecting = Collecting()
         self._engine = engine
         self._reached = reached
         self._good_hosts: set[bytes | None] = {None}  # only HTTP/1.0 comes without; a browser never does

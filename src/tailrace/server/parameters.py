@@ -5,7 +5,7 @@ Source: semantics §6.4 (around expressions), §6.6, §6.8. Used by the files un
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -35,7 +35,7 @@ from tailrace.server.shapes import (
 )  # fmt: skip
 from tailrace.server.wire import Payload
 from tailrace.tables.indexes import Index
-from tailrace.tables.mutate import Mutation, require_room
+from tailrace.tables.mutate import Mutation, Operation, require_room
 from tailrace.values.types import AttributeValue, Item
 from tailrace.values.wire import read_item, read_value
 
@@ -218,6 +218,14 @@ def written(
     if metrics is not None:
         answer["ItemCollectionMetrics"] = metrics
     return answer
+
+
+def write_slowly(
+    engine: Engine, operation: Operation, answer: Callable[[Mutation], Mapping[str, Any] | bytes]
+) -> Slices[Mapping[str, Any] | bytes]:
+    """Do a write whose condition takes long to judge. Raises: ApiError."""
+    judged = yield from engine.judged(operation)
+    return answer(engine.write(judged))
 
 
 def counts_only(payload: Payload, verb: str) -> bool:

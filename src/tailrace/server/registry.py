@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from tailrace.engine.engine import Engine
     from tailrace.engine.slices import Slices
 
-Result: TypeAlias = "Mapping[str, Any] | bytes | Slices[bytes]"
-"""What an operation answers: members, or the JSON itself where stored bytes are spliced, or the work to it in slices."""
+Answer: TypeAlias = "Mapping[str, Any] | bytes"
+"""Members, or the JSON itself where stored bytes are spliced."""
+Result: TypeAlias = "Answer | Slices[Answer]"
+"""What an operation comes to: the answer, or the work to it in slices."""
 Function: TypeAlias = "Callable[[Engine, Payload], Result]"
 
 DYNAMODB: Final = "DynamoDB_20120810"

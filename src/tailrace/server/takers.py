@@ -15,7 +15,7 @@ from typing import Final
 from tailrace.errors import InternalError
 from tailrace.server.frames import LENGTH, asked, framed, lengths_of, taken_of
 from tailrace.server.taking import Taken
-from tailrace.server.wire import Headers
+from tailrace.server.wire import Request
 
 _log = logging.getLogger("tailrace.server")
 
@@ -37,13 +37,13 @@ class Takers:
         self._idle: list[tuple[float, Process]] = []
         self._is_closed = False
 
-    async def take(self, headers: Headers, query: bytes, limit: int, body: bytes) -> Taken:
+    async def take(self, request: Request, query: bytes, limit: int) -> Taken:
         """Take a request apart in another process. Raises: InternalError when processes die of it."""
         async with self._free:
             for _ in range(TRIES):
                 process = await self._process()
                 try:
-                    taken = await _exchanged(process, asked(headers, query, limit, body))
+                    taken = await _exchanged(process, asked(request.headers, query, limit, request.body))
                 except (OSError, EOFError):
                     code = await self._end(process)
                     _log.warning("a process that takes requests apart has died", extra={"status": code})

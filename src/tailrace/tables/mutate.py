@@ -15,7 +15,7 @@ from tailrace.expressions.condition import Condition
 from tailrace.expressions.update import Update as UpdateExpression
 from tailrace.tables.limits import ITEM_BYTES
 from tailrace.tables.schema import INVALID, TableSchema, Target
-from tailrace.values.size import size_bytes
+from tailrace.values.size import size_bytes, size_shared
 from tailrace.values.types import Item
 
 
@@ -53,7 +53,7 @@ class Check(msgspec.Struct, frozen=True):
 
     table: str
     key: Item
-    condition: Condition
+    condition: Condition | None
     return_old_on_failure: bool = False
 
 
@@ -74,6 +74,11 @@ class Mutation(msgspec.Struct, frozen=True, gc=False):
     new: Item | None
     changed: bool
     size: int = 0
+
+
+def without_condition(operation: Operation) -> Operation:
+    """The operation once its condition is known to hold: a check then asks for nothing any more."""
+    return msgspec.structs.replace(operation, condition=None)
 
 
 def locate(schema: TableSchema, operation: Operation) -> Target:
@@ -129,7 +134,7 @@ def _updated(old: Item | None, operation: Update, target: Target) -> Mutation:
         if old is None and new == keys:
             # Nothing but REMOVE (or DELETE) on an absent item: AWS does not create it. Source: semantics §1.4.
             return Mutation(keys, key_bytes, partition, None, None, False)
-    size = size_bytes(new)
+    size = size_shared(new) if update is not None and update.repeats else size_bytes(new)
     if size > ITEM_BYTES:
         raise validation_error("Item size to update has exceeded the maximum allowed size")
     return Mutation(keys, key_bytes, partition, old, new, new != old, size)

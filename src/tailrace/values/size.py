@@ -3,9 +3,12 @@
 Rules of this file: UTF-8 bytes of names and strings, the raw bytes of binaries. Source: semantics §6.3.
 """
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Final
 
 from tailrace.values.types import AttributeValue, Item
+
+LARGE_KINDS: Final = ("L", "M", "SS", "NS", "BS")
 
 
 def size_bytes(item: Item) -> int:
@@ -27,6 +30,35 @@ def size_bytes(item: Item) -> int:
             else:
                 total += _content(kind, content)
     return total
+
+
+def size_shared(item: Item) -> int:
+    """The same for an item in which one large value may stand at many places: it is weighed once.
+
+    >>> shared = {"L": [{"S": "a"}]}
+    >>> size_shared({"a": shared, "b": shared}) == size_bytes({"a": shared, "b": shared})
+    True
+    """
+    weights: dict[int, int] = {}
+    return sum(_text(name) + _weight(value, weights) for name, value in item.items())
+
+
+def _weight(value: AttributeValue, weights: dict[int, int]) -> int:
+    for kind, content in value.items():
+        if kind not in LARGE_KINDS:
+            return value_size(value)
+        known = weights.get(id(content))
+        if known is None:
+            match kind:
+                case "L":
+                    known = 3 + sum(1 + _weight(element, weights) for element in content)
+                case "M":
+                    known = 3 + sum(1 + _text(name) + _weight(one, weights) for name, one in content.items())
+                case _:
+                    known = _content(kind, content)
+            weights[id(content)] = known
+        return known
+    return 0
 
 
 def value_size(value: AttributeValue) -> int:
@@ -62,9 +94,29 @@ def _number(text: str) -> int:
     return size + (len(digits) % 2 == 0 and exponent % 2 == 0) + (text[0] == "-")
 
 
+def _elements(elements: Iterable[AttributeValue]) -> int:
+    total = 0
+    for element in elements:  # the commonest kinds in place: an item may have hundreds of thousands
+        for kind, content in element.items():
+            if kind == "S":
+                total += len(content) if content.isascii() else len(content.encode())
+            elif kind == "NULL" or kind == "BOOL":
+                total += 1
+            elif kind == "N":
+                total += _number(content)
+            else:
+                total += _content(kind, content)
+            break
+    return total
+
+
 def _content(kind: str, content: Any) -> int:
     if kind == "N":
         return _number(content)
+    if kind == "L":
+        return 3 + len(content) + _elements(content)
+    if kind == "M":
+        return 3 + len(content) + sum(map(_text, content)) + _elements(content.values())
     match kind:
         case "S":
             return _text(content)
@@ -76,9 +128,5 @@ def _content(kind: str, content: Any) -> int:
             return sum(map(_number, content))
         case "BS":
             return sum(map(_binary, content))
-        case "L":
-            return 3 + sum(1 + value_size(element) for element in content)
-        case "M":
-            return 3 + sum(1 + _text(name) + value_size(element) for name, element in content.items())
         case _:
             return 1

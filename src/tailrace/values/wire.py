@@ -271,6 +271,20 @@ def _binary_set(raw: Any, depth: int) -> list[str]:
     return sorted(found, key=binascii.a2b_base64)
 
 
+def sorted_set(kind: str, elements: list[str]) -> list[str]:
+    """The elements of a set in its canonical order. They are canonical and distinct.
+
+    >>> sorted_set("NS", ["10", "9"])
+    ['9', '10']
+    """
+    return sorted(elements, key=SET_KEYS[kind])
+
+
+SET_KEYS: Final[dict[str, Callable[[str], bytes]]] = {
+    "SS": str.encode, "NS": number_bytes, "BS": binascii.a2b_base64,
+}  # fmt: skip
+
+
 def _deeper(depth: int) -> int:
     if depth >= NESTING:
         raise validation_error(TOO_DEEP)

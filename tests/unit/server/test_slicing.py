@@ -8,11 +8,16 @@ from itertools import pairwise
 
 import pytest
 
-from tailrace.engine.slices import Slices
+from tailrace.clocks.manual import ManualClock
+from tailrace.engine.engine import Engine
+from tailrace.engine.slices import Slices, at_once
+from tailrace.server.dispatch import Dispatcher, Reply
 from tailrace.server.encoding import BYTES_WRITTEN
 from tailrace.server.slicing import Slicing
-from tests.serving import Client, Served, request, serving
+from tailrace.stores.memory import MemoryStore
+from tests.serving import START_MS, Client, Served, request, serving
 
+AUTHORIZATION = b"AWS4-HMAC-SHA256 Credential=x, SignedHeaders=host, Signature=0"
 CREATE = {
     "TableName": "things", "BillingMode": "PAY_PER_REQUEST",
     "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
@@ -129,3 +134,26 @@ def test_a_large_answer_is_compressed_in_slices(served: Served, client: Client) 
     assert (status, headers["content-encoding"], json.loads(inside)["Count"]) == (200, "gzip", 1_000)
     slices = served.call(lambda: served.server.slicing.slices) - before
     assert slices >= len(inside) // BYTES_WRITTEN
+
+
+def test_the_same_token_twice_at_once_is_done_once() -> None:
+    engine = Engine(MemoryStore(), ManualClock(START_MS))
+    dispatcher = Dispatcher(engine)
+    head, _, body = request("CreateTable", CREATE).partition(b"\r\n\r\n")
+    headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+    given = {**headers, b"x-amz-target": b"DynamoDB_20120810.CreateTable", b"authorization": AUTHORIZATION}
+    assert dispatcher.execute(given, b"", body).status == 200  # type: ignore[union-attr]
+    add = {"TableName": "things", "Key": {"pk": {"S": "counter"}}, "UpdateExpression": "ADD n :one",
+           "ExpressionAttributeValues": {":one": {"N": "1"}}}  # fmt: skip
+    puts = [
+        {"Put": {"TableName": "things", "Item": {"pk": {"S": str(number)}, "a": {"S": "x" * 30_000}}}}
+        for number in range(5)
+    ]
+    asked = json.dumps({"ClientRequestToken": "one", "TransactItems": [{"Update": add}, *puts]}).encode()
+    given[b"x-amz-target"] = b"DynamoDB_20120810.TransactWriteItems"
+    first, second = (dispatcher.execute(given, b"", asked) for _ in range(2))
+    assert not isinstance(first, Reply)
+    assert not isinstance(second, Reply)
+    next(second)
+    assert [at_once(first), at_once(second)] == [(200, b"{}")] * 2
+    assert engine.get("things", {"pk": {"S": "counter"}}) == {"pk": {"S": "counter"}, "n": {"N": "1"}}

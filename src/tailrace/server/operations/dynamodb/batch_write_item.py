@@ -68,15 +68,20 @@ def batch_write_item(engine: Engine, payload: Payload) -> Slices[bytes]:
         if place in seen:
             raise validation_error("Provided list of item keys contains duplicates")
         seen.add(place)
+    for writes in requests.values():
+        writes.clear()  # an item is given back when it is written: all of them at the end would take long
     measures = is_wanted(payload)
     costs: dict[str, Cost] = {}
     written: list[tuple[str, Item]] = []
-    for one in operations:
+    operations.reverse()
+    while operations:
+        one = operations.pop()
         mutation = engine.put(one) if isinstance(one, Put) else engine.delete(one)
         written.append((one.table, mutation.keys))
         if measures:
             costs.setdefault(one.table, Cost()).add_write(engine.indexes(one.table), mutation)
         if effort.takes(mutation.size):
+            del one, mutation
             yield
     return b'{"UnprocessedItems":{}%b%b}' % (
         collection_metrics_each(engine, payload, written),

@@ -15,12 +15,13 @@ from tailrace.server.parameters import (  # fmt: skip
     read_condition,
     read_placeholders,
     wants_old_on_failure,
+    write_slowly,
     written,
 )
-from tailrace.server.registry import DYNAMODB, Result, operation
+from tailrace.server.registry import DYNAMODB, Answer, Result, operation
 from tailrace.server.shapes import Input, Structure, Values
 from tailrace.server.wire import Payload
-from tailrace.tables.mutate import Delete
+from tailrace.tables.mutate import Delete, Mutation
 from tailrace.values.wire import read_item
 
 INPUT: Final = Input(
@@ -36,6 +37,11 @@ def delete_item(engine: Engine, payload: Payload) -> Result:
     returns_old = old_or_nothing(payload)
     condition = read_condition(payload, placeholders)
     placeholders.check_all_used()
-    mutation = engine.delete(Delete(payload["TableName"], key, condition, wants_old_on_failure(payload)))
-    attributes = mutation.old if returns_old else None
-    return written(engine, payload, mutation, attributes)
+    operation = Delete(payload["TableName"], key, condition, wants_old_on_failure(payload))
+
+    def answer(mutation: Mutation) -> Answer:
+        return written(engine, payload, mutation, mutation.old if returns_old else None)
+
+    if condition is not None and engine.takes_long(operation):
+        return write_slowly(engine, operation, answer)
+    return answer(engine.delete(operation))

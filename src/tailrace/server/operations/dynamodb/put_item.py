@@ -16,12 +16,13 @@ from tailrace.server.parameters import (  # fmt: skip
     read_condition,
     read_placeholders,
     wants_old_on_failure,
+    write_slowly,
     written,
 )
-from tailrace.server.registry import DYNAMODB, Result, operation
+from tailrace.server.registry import DYNAMODB, Answer, Result, operation
 from tailrace.server.shapes import Input, Structure, Values
 from tailrace.server.wire import Payload
-from tailrace.tables.mutate import Put, require_room
+from tailrace.tables.mutate import Mutation, Put, require_room
 from tailrace.values.wire import read_item
 
 INPUT: Final = Input(
@@ -35,12 +36,19 @@ def put_item(engine: Engine, payload: Payload) -> Result:
     placeholders = read_placeholders(payload, "ConditionExpression")
     item = read_item(payload["Item"])
     returns_old = old_or_nothing(payload)
+
+    def answer(mutation: Mutation) -> Answer:
+        return written(engine, payload, mutation, mutation.old if returns_old else None)
+
     try:
         condition = read_condition(payload, placeholders)
         placeholders.check_all_used()
-        mutation = engine.put(Put(payload["TableName"], item, condition, wants_old_on_failure(payload)))
+        operation = Put(payload["TableName"], item, condition, wants_old_on_failure(payload))
+        if condition is not None and engine.takes_long(operation):
+            require_room(item)
+            return write_slowly(engine, operation, answer)
+        mutation = engine.put(operation)
     except ApiError:
         require_room(item)  # said before what is wrong with the condition, the table or the key
         raise
-    attributes = mutation.old if returns_old else None
-    return written(engine, payload, mutation, attributes)
+    return answer(mutation)

@@ -13,6 +13,7 @@ import orjson
 
 from tailrace.engine.engine import Engine
 from tailrace.engine.slices import Effort, Slices
+from tailrace.engine.transact import weighed
 from tailrace.expressions.projection import Projection
 from tailrace.server.capacity import (
     TRANSACTION,
@@ -65,6 +66,7 @@ def transact_get_items(engine: Engine, payload: Payload) -> Slices[bytes]:
     gets = [each["Get"] for each in payload["TransactItems"]]
     wanted = [_read_get(get) for get in gets]
     found = engine.transact_get([(get["TableName"], key) for get, (key, _) in zip(gets, wanted, strict=True)])
+    yield from weighed(found)
     effort = Effort()
     answers: list[bytes] = []
     for data, (_, projection) in zip(found, wanted, strict=True):

@@ -5,8 +5,8 @@ Behaviour:     all conditions are judged on the items before the transaction, an
                restart: the same request again, compared by meaning, answers what reading the items would cost and writes
                nothing; another one is IdempotentParameterMismatchException. A cancelled request may be tried again.
 Limits:        100 actions, 4 MB of items, one action an item; token 1–36 characters; expression 4 KB.
-Not emulated:  TransactionConflict, TransactionInProgressException and TransactionConflictException of other writes:
-               requests run one after the other, so no other one is ever under way.
+Not emulated:  TransactionConflict and TransactionConflictException of other writes: what they changed while a large one was
+               decided is judged again. TransactionInProgressException: the second request of a token waits for the first.
 Source:        AWS API Reference, TransactWriteItems; semantics §1.8, §6.7, §6.9.
 """
 
@@ -17,6 +17,7 @@ from typing import Any, Final
 import orjson
 
 from tailrace.engine.engine import Engine
+from tailrace.engine.slices import Slices
 from tailrace.engine.transact import CANCELED
 from tailrace.errors import ApiError, validation_error
 from tailrace.server.capacity import (
@@ -28,7 +29,7 @@ from tailrace.server.capacity import (
 )
 from tailrace.server.collections import metrics_by_table, wants_metrics
 from tailrace.server.parameters import EXPRESSION, EXPRESSION_VALUES, read_placeholders
-from tailrace.server.registry import DYNAMODB, Result, operation
+from tailrace.server.registry import DYNAMODB, Answer, operation
 from tailrace.server.shapes import (
     NAMES,
     RETURN_CAPACITY,
@@ -83,12 +84,25 @@ INPUT: Final = Input(
 
 
 @operation(DYNAMODB, "TransactWriteItems", INPUT)
-def transact_write_items(engine: Engine, payload: Payload) -> Result:
+def transact_write_items(engine: Engine, payload: Payload) -> Slices[Answer]:
     """Write several items, all or none, and once for a token. Raises: ApiError."""
     operations = [_read_one(each) for each in payload["TransactItems"]]
     token = payload.get("ClientRequestToken")
     if token is None:
-        return _answer(engine, payload, operations, engine.transact(operations))
+        mutations = yield from engine.transact_slices(operations)
+        return _answer(engine, payload, operations, mutations)
+    while token in engine.requests.under_way:  # the same request again, while this one rests
+        yield
+    engine.requests.under_way.add(token)
+    try:
+        return (yield from _done_once(engine, payload, operations, token))
+    finally:
+        engine.requests.under_way.discard(token)
+
+
+def _done_once(
+    engine: Engine, payload: Payload, operations: Sequence[Operation], token: str
+) -> Slices[Answer]:
     digest = request_digest(payload)
     done = engine.requests.done(token, digest)
     if done is not None:
@@ -96,7 +110,7 @@ def transact_write_items(engine: Engine, payload: Payload) -> Result:
         told = consumed_by_transaction(payload, costs, "ReadCapacityUnits") if is_wanted(payload) else None
         return {} if told is None else {"ConsumedCapacity": told}
     try:
-        mutations = engine.transact(operations)
+        mutations = yield from engine.transact_slices(operations)
     except ApiError as error:
         if error.code == CANCELED:
             engine.requests.keep(token, digest, None)
@@ -147,7 +161,7 @@ def _without_defaults(members: Payload) -> Payload:
 
 def _answer(
     engine: Engine, payload: Payload, operations: Sequence[Operation], mutations: Sequence[Mutation]
-) -> Result:
+) -> Answer:
     answer: dict[str, Any] = {}
     done = [(one.table, mutation) for one, mutation in zip(operations, mutations, strict=True)]
     if is_wanted(payload):

@@ -21,9 +21,10 @@ from tailrace.server.parameters import (  # fmt: skip
     read_condition,
     read_placeholders,
     wants_old_on_failure,
+    write_slowly,
     written,
 )
-from tailrace.server.registry import DYNAMODB, Result, operation
+from tailrace.server.registry import DYNAMODB, Answer, Result, operation
 from tailrace.server.shapes import Input, Structure, Values
 from tailrace.server.wire import Payload
 from tailrace.tables.mutate import Mutation, Update
@@ -53,12 +54,16 @@ def update_item(engine: Engine, payload: Payload) -> Result:
     update = read_update(payload) if text is None else parse_update(text, placeholders)
     condition = read_condition(payload, placeholders)
     placeholders.check_all_used()
-    mutation = engine.update(
-        Update(payload["TableName"], key, update, condition, wants_old_on_failure(payload))
-    )
+    operation = Update(payload["TableName"], key, update, condition, wants_old_on_failure(payload))
     returns = payload.get("ReturnValues", "NONE")
-    attributes = None if returns == "NONE" else returned_attributes(returns, mutation, update)
-    return written(engine, payload, mutation, attributes)
+
+    def answer(mutation: Mutation) -> Answer:
+        attributes = None if returns == "NONE" else returned_attributes(returns, mutation, update)
+        return written(engine, payload, mutation, attributes)
+
+    if condition is not None and engine.takes_long(operation):
+        return write_slowly(engine, operation, answer)
+    return answer(engine.update(operation))
 
 
 def read_update(payload: Payload) -> UpdateExpression | None:

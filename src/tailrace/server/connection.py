@@ -24,14 +24,12 @@ from tailrace.server.encoding import (
     encoded,
     encoding,
 )
-from tailrace.server.others import INTERNAL_ERROR, not_found, other_answer
+from tailrace.server.others import INTERNAL_ERROR, not_found, other_answer, refusal
 from tailrace.server.taking import LARGE
 from tailrace.server.wire import (
-    BUSY,
     CONTENT_TYPES,
     JSON_1_0,
     JSON_PLAIN,
-    TOO_LARGE,
     Request,
     answer_bytes,
     content_type,
@@ -47,12 +45,17 @@ _log = logging.getLogger("tailrace.server")
 REST: Final = (b"/2015-03-31/", b"/2017-03-31/")
 IDENTITY: Final = b"identity"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-REFUSALS: Final = {413: TOO_LARGE, 503: BUSY}
-RETRY: Final = b"Retry-After: 1\r\n"
 
 
 class Connection(asyncio.Protocol):
     """The protocol of one connection."""
+
+    __slots__ = (
+        "__weakref__", "_answering", "_answers", "_answers_size", "_are_twins", "_backlog", "_began",
+        "_beside", "_headers", "_held", "_in_body", "_in_flight", "_in_headers", "_is_asking", "_is_last",
+        "_is_paused", "_is_refused", "_lower_names", "_names", "_parser", "_parts", "_paused_at", "_piece",
+        "_received", "_server", "_size", "_touched", "_transport", "_unfinished", "_url", "on_header",
+    )  # fmt: skip
 
     def __init__(self, server: "HttpServer") -> None:
         self._server = server
@@ -390,17 +393,7 @@ class Connection(asyncio.Protocol):
         self._parts = []
         self._hold(0)
         self._paused_at = self._server.tick
-        refusal = REFUSALS.get(status)
-        body = b"" if refusal is None else error_body(refusal)
-        self._server.dispatcher.count("-", str(status))
-        answer = answer_bytes(
-            status,
-            body,
-            request_id=self._server.ids.next() if body else b"",
-            kind=JSON_1_0 if body else b"",
-            extra=RETRY if status == 503 else b"",
-            closing=True,
-        )
+        answer = refusal(self._server, status)
         if self._backlog:
             self._server.loop.call_soon(self._queue, answer)  # behind what is still to be executed
         else:

@@ -7,7 +7,10 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from tailrace.server.wire import (
+    BUSY,
+    JSON_1_0,
     NOT_FOUND_BODY,
+    TOO_LARGE,
     Request,
     answer_bytes,
     error_body,
@@ -26,6 +29,23 @@ ALLOWED: Final = (
     b"Access-Control-Allow-Headers: authorization, content-type, x-amz-date, x-amz-security-token, x-amz-target, "
     b"x-amz-content-sha256, x-amz-user-agent, amz-sdk-invocation-id, amz-sdk-request\r\n"
 )
+REFUSALS: Final = {413: TOO_LARGE, 503: BUSY}
+RETRY: Final = b"Retry-After: 1\r\n"
+
+
+def refusal(server: "HttpServer", status: int) -> bytes:
+    """The last answer of a connection that is taken nothing more from."""
+    told = REFUSALS.get(status)
+    body = b"" if told is None else error_body(told)
+    server.dispatcher.count("-", str(status))
+    return answer_bytes(
+        status,
+        body,
+        request_id=server.ids.next() if body else b"",
+        kind=JSON_1_0 if body else b"",
+        extra=RETRY if status == BUSY.status else b"",
+        closing=True,
+    )
 
 
 def other_answer(server: "HttpServer", request: Request, path: bytes, extra: bytes) -> bytes:

@@ -51,7 +51,10 @@ COMPARISONS = [
     ("s", said("CONTAINS", {"S": "bc"}), "1"),
     ("tags", said("CONTAINS", {"S": "x"}), "1"),
     ("list", said("CONTAINS", ONE), "1"),
-    ("tags", said("NOT_CONTAINS", {"S": "x"}), "23"),
+    ("tags", said("NOT_CONTAINS", {"S": "x"}), ""),
+    ("tags", said("NOT_CONTAINS", {"S": "z"}), "1"),
+    ("s", said("NOT_CONTAINS", {"S": "z"}), "1"),
+    ("n", said("NOT_CONTAINS", {"S": "z"}), "123"),
     ("s", said("BEGINS_WITH", {"S": "ab"}), "1"),
     ("s", said("BEGINS_WITH", {"S": "b"}), ""),
 ]

@@ -83,7 +83,7 @@ ITEMS = [
     Limit("attribute name", "longest", 65_535, 65_536, asking("PutItem", lambda size: put(**{"x" * size: {"S": ""}})),
           f"{INVALID}Attribute name is too large, must be less than 65536 bytes"),
     Limit("attribute name", "shortest", 1, 0, asking("PutItem", lambda size: put(**{"x" * size: {"S": ""}})),
-          f"{INVALID}Attribute name must not be empty"),
+          "Empty attribute name"),
     Limit("attribute name", "longest of an element", 65_535, 65_536, asking("PutItem", lambda size: put(m={"M": {"x" * size: {"S": ""}}})),
           f"{INVALID}Attribute name is too large, must be less than 65536 bytes"),
     Limit("nesting", "put", 32, 33, asking("PutItem", lambda levels: put(a=nested(levels))), "Nesting Levels have exceeded supported limits"),

@@ -29,7 +29,7 @@ from tailrace.expressions.projection import Projection
 from tailrace.expressions.update import Update, update_of
 from tailrace.values.order import compare_values
 from tailrace.values.types import AttributeValue
-from tailrace.values.wire import INVALID, read_value
+from tailrace.values.wire import INVALID, check_names, read_value
 
 SIGNS: Final = {"EQ": "=", "NE": "<>", "LE": "<=", "LT": "<", "GE": ">=", "GT": ">"}
 FUNCTIONS: Final = {
@@ -74,6 +74,7 @@ def read_expected(expected: Given, operator: str | None) -> Condition | None:
     >>> condition.matches({}), condition.matches({"a": {"S": ""}})
     (True, False)
     """
+    check_names(expected)
     values = _Values()
     nodes = [_expected(name, told, values) for name, told in expected.items()]
     return _combined(nodes, operator, values, "Expected")
@@ -81,6 +82,7 @@ def read_expected(expected: Given, operator: str | None) -> Condition | None:
 
 def read_filter(conditions: Given, operator: str | None, member: str) -> Condition | None:
     """The filter that `QueryFilter` or `ScanFilter` states. Raises: ApiError."""
+    check_names(conditions)
     values = _Values()
     nodes = [_condition(name, told, values) for name, told in conditions.items()]
     return _combined(nodes, operator, values, member)
@@ -176,8 +178,9 @@ def _node(operator: str, path: Path, operands: Sequence[Value]) -> Node:
             return Between(path, operands[0], operands[1])
         case "IN":
             return In(path, tuple(operands))
-        case "NOT_CONTAINS":
-            return Not(Function("contains", (path, *operands)))
+        case "NOT_CONTAINS":  # what is absent contains nothing, and is not compared either
+            exists = Function("attribute_exists", (path,))
+            return And((exists, Not(Function("contains", (path, *operands)))))
         case _ if operator in SIGNS:
             return Compare(SIGNS[operator], path, operands[0])
         case _:
@@ -195,6 +198,7 @@ def read_key_conditions(
     conditions: Given, hash_names: tuple[str, ...], range_names: tuple[str, ...]
 ) -> KeyCondition:
     """The key condition that `KeyConditions` states. Raises: ApiError."""
+    check_names(conditions)
     values = _Values()
     nodes = [_condition(name, told, values) for name, told in conditions.items()]
     if not nodes:
@@ -216,6 +220,7 @@ def read_updates(updates: Given) -> Update | None:
     """
     if not updates:
         return None
+    check_names(updates)
     values = _Values()
     actions = [_action(name, told, values) for name, told in updates.items()]
     values.by_name[EMPTY] = {"L": []}
@@ -249,6 +254,7 @@ def _action(name: str, told: Mapping[str, Any], values: _Values) -> Action:
 
 def read_attributes_to_get(names: Sequence[str]) -> Projection:
     """The projection that `AttributesToGet` states. Raises: ApiError."""
+    check_names(names)
     for name in _repeated(names):
         raise _invalid(f"Duplicate value in attribute name: {name}")
     return Projection(tuple(Path((name,)) for name in names))

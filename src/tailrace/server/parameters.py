@@ -37,7 +37,7 @@ from tailrace.server.wire import Payload
 from tailrace.tables.indexes import Index
 from tailrace.tables.mutate import Mutation, Operation, require_room
 from tailrace.values.types import AttributeValue, Item
-from tailrace.values.wire import read_item, read_value
+from tailrace.values.wire import check_names, read_item, read_value
 
 NAME_KEY: Final = re.compile(r"#[0-9a-zA-Z_]+").fullmatch
 VALUE_KEY: Final = re.compile(r":[0-9a-zA-Z_]+").fullmatch
@@ -114,6 +114,7 @@ def _check_names(names: Mapping[str, str]) -> None:
             raise validation_error(
                 f'ExpressionAttributeNames contains invalid key: Syntax error; key: "{key}"'
             )
+    check_names(names.values())
 
 
 def _read_values(raw: Mapping[str, object]) -> dict[str, AttributeValue]:

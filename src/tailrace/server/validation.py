@@ -41,6 +41,9 @@ MOST_ERRORS: Final = 10
 DEEPEST_VALUE: Final = 16
 LONGEST_VALUE: Final = 1_000
 """A value in a message is cut here: a request may have megabytes."""
+LARGEST_LONG: Final = 2**63 - 1
+LATEST_MOMENT: Final = 10**12
+"""Seconds since the epoch: far beyond every clock, and no infinity."""
 TABLE_ARN: Final = re.compile(r"arn:aws[a-z-]*:dynamodb:[a-z0-9-]*:[0-9]*:table/([a-zA-Z0-9_.-]{3,255})")
 PACKAGE: Final = "com.amazonaws.dynamodb.v20120810."
 NOT_A_CLASS: Final = (
@@ -64,10 +67,8 @@ def compile_input(given: Input) -> Check:
     def check(payload: Payload) -> Payload:
         for name, value in payload.items():
             fits = members.get(name)
-            if fits is not None and not fits(value):
-                break
-            if name in refused:
-                break
+            if fits is None or not fits(value) or name in refused:
+                break  # what the shapes do not know is left out by the slow walk: no code behind it meets such a member
         else:
             for name in required:
                 if name not in payload:
@@ -121,8 +122,8 @@ def predicate(shape: Shape) -> Predicate:
         case Text():
             return _text_predicate(shape)
         case Whole(minimum, maximum):
-            low = -(2**63) if minimum is None else minimum
-            high = 2**63 if maximum is None else maximum
+            low = -LARGEST_LONG if minimum is None else minimum
+            high = LARGEST_LONG if maximum is None else maximum
             return lambda value: type(value) is int and low <= value <= high
         case Moment():
             return lambda value: type(value) in (int, float)
@@ -178,7 +179,11 @@ def _structure_predicate(shape: Structure) -> Predicate:
     def fits(value: Any) -> bool:
         if type(value) is not dict or not required <= value.keys():
             return False
-        return all(name not in members or members[name](one) for name, one in value.items())
+        for name, one in value.items():  # what the shapes do not know goes the slow way, which leaves it out
+            fit = members.get(name)
+            if fit is None or not fit(one):
+                return False
+        return True
 
     return fits
 
@@ -197,12 +202,12 @@ def read_types(shape: Shape, value: Any, *, is_element: bool = False) -> Any:
             _refuse_collections(value, kind)
             if isinstance(value, bool | str):
                 raise _not_convertible(value, kind)
-            return int(value)
+            return _whole(value)
         case Moment():
             _refuse_collections(value, "Date")
             if isinstance(value, bool | str):
                 raise _not_convertible(value, "Date")
-            return value
+            return max(-LATEST_MOMENT, min(value, LATEST_MOMENT))
         case Flag():
             return read_boolean(value)
         case Many(of):
@@ -228,6 +233,11 @@ def read_types(shape: Shape, value: Any, *, is_element: bool = False) -> Any:
             return value
         case _:
             assert_never(shape)
+
+
+def _whole(value: float) -> int:
+    """A number as Java narrows it: towards zero, and not beyond the range of a Long."""
+    return int(max(-LARGEST_LONG - 1, min(value, LARGEST_LONG)))
 
 
 def _read_text(shape: Text, value: Any) -> str:

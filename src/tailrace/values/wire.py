@@ -5,7 +5,7 @@ types are SerializationExceptions, wrong values ValidationExceptions, in AWS's w
 """
 
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final, NoReturn
 
 import orjson
@@ -63,7 +63,7 @@ def read_item(raw: object) -> Item:
         _check_types(raw)
         raise
     if "" in raw or max(map(len, raw), default=0) > SHORTEST_LONG_NAME:
-        _check_names(raw)
+        check_names(raw)
     return raw
 
 
@@ -115,9 +115,10 @@ def _check_type(kind: str, content: Any) -> None:
             raise
 
 
-def _check_names(names: dict[str, Any]) -> None:
+def check_names(names: Collection[str]) -> None:
+    """The border of attribute names, whatever a request says them in. Raises: ApiError. Source: semantics §6.3."""
     if "" in names:
-        raise validation_error(f"{INVALID}Attribute name must not be empty")
+        raise validation_error("Empty attribute name")
     for name in names:
         if len(name) > SHORTEST_LONG_NAME and len(name.encode()) > NAME_BYTES:
             raise validation_error(f"{INVALID}Attribute name is too large, must be less than 65536 bytes")
@@ -304,7 +305,7 @@ def _map(raw: Any, depth: int) -> Item:
     for name in raw:
         raw[name] = _read(raw[name], inside)
     if raw:
-        _check_names(raw)
+        check_names(raw)
     return raw
 
 

@@ -35,7 +35,7 @@ def refused(payload: dict[str, Any]) -> tuple[str, str | None]:
     "payload",
     [
         {"TableName": "abc"},
-        {"TableName": "abc", "Kind": "A", "Limit": 10, "On": False, "Unknown": object()},
+        {"TableName": "abc", "Kind": "A", "Limit": 10, "On": False},
         {
             "TableName": "abc",
             "Inner": {"Name": "x", "Count": 3},
@@ -47,6 +47,16 @@ def refused(payload: dict[str, Any]) -> tuple[str, str | None]:
 )
 def test_a_good_request_passes_untouched(payload: dict[str, Any]) -> None:
     assert CHECK(payload) is payload
+
+
+def test_what_the_shapes_do_not_know_is_left_out_at_any_depth() -> None:
+    told = {
+        "TableName": "abc",
+        "Unknown": object(),
+        "Inner": {"Name": "x", "Dog": 1},
+        "List": [{"Name": "x", "Dog": 1}],
+    }
+    assert CHECK(told) == {"TableName": "abc", "Inner": {"Name": "x"}, "List": [{"Name": "x"}]}
 
 
 def test_nulls_count_as_absent() -> None:

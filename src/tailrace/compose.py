@@ -170,7 +170,7 @@ def build_worker(
         app, state=state, clock=engine.clock, source_of=lambda table: around.source(EmbeddedSource(engine, table.name, table.only_stream)),
         sink_of=lambda mapping: around.sink(mapping, maker.make(mapping)),
         owner=owner, reached=reached, discovery_ms=discovery_ms, renewal_ms=renewal_ms, ended=end, tallies=tallies,
-        code_version_of=code_version, last_sequence=lambda: engine.last_sequence,
+        code_version_of=code_version, last_sequence=lambda: engine.last_sequence, retention_ms=engine.settings.retention_ms,
     )  # fmt: skip
     worker.withdrawn = runners.withdraw
     worker.windows = list(windows.values())
@@ -230,8 +230,9 @@ def _add_dead_letters(
         (found,) = [each for each in app.mappings if each.id == name]
         return found
 
-    worker.redriver = Redriver(
-        app.name, state, engine.clock, worker, worker.sinks, lambda handler, run: sink_of(handler_of(handler), run)
+    worker.redrives.redriver = Redriver(
+        app.name, state, engine.clock, worker, worker.sinks, lambda handler, run: sink_of(handler_of(handler), run),
+        lambda handler, sink: worker.guards.around(handler_of(handler), sink),
     )  # fmt: skip
     destinations: dict[str, Any] = {}
     functions: dict[str, str] = {}

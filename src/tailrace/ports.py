@@ -105,7 +105,8 @@ class Source(Protocol):
     async def read(self, shard: Shard, after: int, limit: int) -> Page:
         """Records with sequence > after, in order. May wait until there is one or the shard closes; cancellable.
 
-        Off by one: `after` is the last record that is *already* settled, 0 for the oldest. Repeatable.
+        Off by one: `after` is the last record that is *already* settled, 0 for the oldest. Repeatable. With limit 0 it never waits: no
+        records, and `next_after` is `after`, or the last record that is gone where that is later.
         Raises: SourceError.
         """
 

@@ -160,6 +160,12 @@ METRICS: Final = (
         ("handler",),
         "deliveries to an on-failure destination that failed; each is repeated (AWS: DestinationDeliveryFailures)",
     ),
+    Metric(
+        "tailrace_open_gaps",
+        "gauge",
+        ("handler",),
+        "ranges trimmed before they were read, that nobody has acknowledged",
+    ),
     Metric("tailrace_parked_keys", "gauge", ("handler",), "items whose changes wait for a redrive"),
     Metric(
         "tailrace_parked_oldest_seconds", "gauge", ("handler",), "time since the oldest of them was parked"

@@ -1,10 +1,11 @@
-"""`tailrace gaps`: what handlers never saw.
+"""`tailrace gaps` and `tailrace gaps acknowledge`: what handlers never saw, and that somebody knows it.
 
-Rules of this file: options and output; the answer is the `gaps` verb's. Registered in `main`.
+Rules of this file: options and output; the answer is the `gaps` verbs'. Registered in `main`.
 """
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,19 +16,48 @@ from tailrace.cli.durations import format_instant
 from tailrace.cli.status import aligned
 
 
-@click.command()
-@click.argument("handler", required=False)
-@options.options(options.data, options.as_json)
-def gaps(handler: str | None, directory: Path, as_json: bool) -> None:
-    """List changes that were trimmed before a handler read them: of all handlers, or of HANDLER.
+class GapsGroup(click.Group):
+    """Takes a handler's name where a group would want a command, so that `gaps receipt` goes on to work."""
 
-    A stream keeps its changes for 24 hours. A handler that was away for longer has missed what fell out meanwhile; nothing else is ever
-    missed. It exits with 1 when there is a gap, so that a script can ask.
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """`acknowledge`, else the list."""
+        if args and args[0] in self.commands:
+            return super().resolve_command(ctx, args)
+        return "ls", self.commands["ls"], args
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Options alone are the list's."""
+        if not {"--help", *self.commands} & set(args[:1]):
+            args = ["ls", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=GapsGroup)
+def gaps() -> None:
+    """List changes that were trimmed before a handler read them, of all handlers or of HANDLER; acknowledge them.
+
+    A stream keeps its changes for 24 hours. What a handler has not handled by then is saved while a worker runs; a handler whose worker was
+    away for longer has missed what fell out meanwhile. A gap stands in lag, in /ready and in the metrics until it is acknowledged.
 
     \b
     Example: tailrace gaps
              tailrace gaps receipt --json
+             tailrace gaps acknowledge receipt
     Next:    tailrace status
+    """
+
+
+@gaps.command(hidden=True)
+@click.argument("handler", required=False)
+@options.options(options.data, options.as_json)
+def ls(handler: str | None, directory: Path, as_json: bool) -> None:
+    """List gaps. It exits with 1 when there is one that nobody has acknowledged, so that a script can ask.
+
+    \b
+    Example: tailrace gaps receipt --json
+    Next:    tailrace gaps acknowledge receipt
     """
     answer = ask(directory, "gaps", {"handler": handler})
     if as_json:
@@ -35,15 +65,52 @@ def gaps(handler: str | None, directory: Path, as_json: bool) -> None:
     elif not answer:
         click.echo("No gap: whatever was trimmed had been read before.")
     else:
-        rows: list[tuple[str, ...]] = [("HANDLER", "TABLE", "SHARD", "FROM", "UNTIL", "FIRST", "LAST")]
-        for each in answer:
-            times = [
-                "?" if time is None else format_instant(time) for time in (each["from_ms"], each["until_ms"])
-            ]
-            rows.append(
-                (printable(each["handler"]), printable(each["table"]), each["shard"], *times, each["first"], each["last"])
-            )  # fmt: skip
-        for text in aligned(rows):
-            click.echo(text)
-    if answer:
+        tell(answer)
+    if any(each["acknowledged_ms"] is None for each in answer):
         click.get_current_context().exit(1)
+
+
+@gaps.command()
+@click.argument("handler", required=False)
+@click.option("--all", "every", is_flag=True, help="The gaps of all handlers.")
+@click.option("--dry-run", is_flag=True, help="Say which gaps that would be, and do nothing.")
+@options.options(options.data, options.as_json)
+def acknowledge(handler: str | None, every: bool, dry_run: bool, directory: Path, as_json: bool) -> None:
+    """Say that the gaps of HANDLER are known: they count in lag and /ready no more, and stay listed. It is audited.
+
+    What was lost is not brought back by this: the table still has its items, and a projection is built anew from them by itself.
+
+    \b
+    Example: tailrace gaps acknowledge receipt
+             tailrace gaps acknowledge --all
+    Next:    tailrace audit
+    """
+    if (handler is None) == (not every):
+        raise click.UsageError("Name a handler, or say --all.")
+    answer = ask(directory, "gaps.acknowledge", {"handler": handler, "dry_run": dry_run})
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    tell(answer)
+    click.echo(
+        f"{len(answer)} {'would be' if dry_run else 'are'} acknowledged."
+        if answer
+        else "There is no open gap."
+    )
+
+
+def tell(answer: list[dict[str, Any]]) -> None:
+    """The gaps as a table."""
+    rows: list[tuple[str, ...]] = [
+        ("HANDLER", "TABLE", "SHARD", "FROM", "UNTIL", "FIRST", "LAST", "ACKNOWLEDGED")
+    ]
+    for each in answer:
+        times = [
+            "?" if time is None else format_instant(time) for time in (each["from_ms"], each["until_ms"])
+        ]
+        known = "no" if each["acknowledged_ms"] is None else format_instant(each["acknowledged_ms"])
+        rows.append(
+            (printable(each["handler"]), printable(each["table"]), each["shard"], *times, each["first"], each["last"], known)
+        )  # fmt: skip
+    for text in aligned(rows) if answer else ():
+        click.echo(text)

@@ -63,6 +63,7 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
     for handler in answer["handlers"]:
         if handler.get("paused"):
             yield from _paused(handler)
+        yield from _gaps(handler)
         if (threads := handler.get("threads")) and threads["busy"] == threads["of"]:
             yield from _hanging(handler, threads)
         if late := (handler.get("windows") or {}).get("late"):
@@ -102,6 +103,16 @@ def _late(handler: Mapping[str, Any], late: int) -> Iterator[str]:
         fg="yellow",
     )
     yield f"  {click.style('next:', fg='cyan')} give the window a longer keep="
+
+
+def _gaps(handler: Mapping[str, Any]) -> Iterator[str]:
+    count, name = handler.get("open_gaps", 0), printable(handler["handler"])
+    if count:
+        yield click.style(
+            f"{name} has lost changes: {count} gap{'' if count == 1 else 's'}, trimmed before it came to them",
+            fg="red",
+        )
+        yield f"  {click.style('next:', fg='cyan')} tailrace gaps {name}, then tailrace gaps acknowledge {name}"
 
 
 def _tables(tables: list[Mapping[str, Any]]) -> Iterator[str]:

@@ -295,6 +295,9 @@ class StreamReader:
         # What is not durable yet may still be taken back: the shard is not at its end before that is decided.
         may_end = shard.is_closed and not self._committer.is_pending(shard.number)
         start = max(after, self._trimming.known(shard.number))
+        if limit == 0:
+            start = max(start, self._trimming.through(shard.number, wall_ms))
+            return Page([], start, trimmed=0 < after < start)
         rows, is_end = self._rows(shard.number, start, limit, most_bytes)
         if rows and self._trimming.is_gone(rows[0], wall_ms):
             start = self._trimming.through(shard.number, wall_ms)

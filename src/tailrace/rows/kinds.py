@@ -122,6 +122,9 @@ LOST_WINDOW: Final = of_mapping("lost-window", ids=("handler",), holds="lost tum
 OUTBOX: Final = of_mapping(
     "outbox", format=2, expires="when done", ids=("handler",), holds="notices to its on-failure destination"
 )
+EVACUATED: Final = of_mapping("evacuated", format=2, expires="when done", holds="changes saved from the trim")
+EVACUATION: Final = of_mapping("evacuation", expires="when done")
+GAP: Final = of_mapping("gap", expires="never", holds="gaps")
 REDRIVE: Final = of_mapping("redrive", expires="when done", ids=("handler",), by_field="handler")
 
 # ---- its windows -------------------------------------------------------------------------------------------------------
@@ -157,7 +160,7 @@ FUNCTION: Final = RowKind("function", "directory")
 KINDS: Final[dict[str, RowKind]] = {
     kind.name: kind
     for kind in (
-        CHECKPOINT, LEDGER, MARK, HEAD, PARKED, DEADLETTER, PASSED, LOST_WINDOW, OUTBOX, REDRIVE,
+        CHECKPOINT, LEDGER, MARK, HEAD, PARKED, DEADLETTER, PASSED, LOST_WINDOW, OUTBOX, EVACUATED, EVACUATION, GAP, REDRIVE,
         WINDOW_ITEM, WINDOW_MEMBER, WINDOW_TOUCHED, WINDOW_TOLD, WINDOW_DAY, PAUSE, GENERATIONS,
         LEASE, PROJECTION, PROJECTION_BUILD, PROJECTION_ITEM, PROJECTION_GROUP,
         AUDIT, CLOCK, EVENT_SOURCE_MAPPING, FUNCTION, MAPPING,

@@ -41,9 +41,9 @@ from tailrace.ports import (
     Written,
 )
 from tailrace.runtime.attempting import attempt, unavailable
+from tailrace.runtime.evacuation import KeptReads
 from tailrace.runtime.failures import FailureLog
 from tailrace.runtime.parking import Parker
-from tailrace.runtime.reading import SharedReads
 from tailrace.runtime.settle import Settler
 from tailrace.runtime.tally import Tally
 from tailrace.telemetry import PointReached, pass_by
@@ -53,7 +53,7 @@ class Driver:
     """One mapping in one shard, running. Shape: `machine` may be looked at; `progress_ms` is monotonic."""
 
     def __init__(
-        self, machine: ShardMachine, reads: SharedReads, sink: Sink, settler: Settler, parker: Parker, clock: Clock, *,
+        self, machine: ShardMachine, reads: KeptReads, sink: Sink, settler: Settler, parker: Parker, clock: Clock, *,
         shard: Shard, stream: StreamRef, mapping_id: str, run: str = "", reached: PointReached = pass_by,
         tally: Tally | None = None, has_destination: bool = False, table: str = "", name: str = "",
     ) -> None:  # fmt: skip
@@ -184,6 +184,7 @@ class Driver:
             self.tell(CheckpointFailed(unavailable(error)))
         else:
             self._failures.given_up(command.given_up, command.windows)
+            self._failures.settled(command.settled)
             self._tally.settled(command.settled, has_destination=self._has_destination)
             self.tell(CheckpointDone())
 

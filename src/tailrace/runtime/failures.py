@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from tailrace.mapping.commands import GivenUp, GivenUpWindow
+from tailrace.mapping.commands import GivenUp, GivenUpWindow, Settled
 from tailrace.mapping.retry import OUTAGES
 from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, Outcome
 from tailrace.runtime.recursion import shown
@@ -65,6 +65,22 @@ class FailureLog:
                 f"{self._handler} was given up on the final call of its window after {window.attempts} attempts: {words_of(window.failure)}; its state is kept",
                 hint="tailrace dlq ls",
             )
+
+    def settled(self, runs: Sequence[Settled]) -> None:
+        """These came to an end that somebody must hear of: dropped as the settings say, or gone before they were read."""
+        dropped = sum(run.count for run in runs if run.outcome == "dropped")
+        if dropped:
+            self._end(
+                f"{self._handler}: {dropped} changes are dropped (on_failure=Drop); nothing of them is kept",
+                hint="tailrace status",
+            )
+        for run in runs:
+            if run.outcome == "trimmed":
+                self._end(
+                    f"{self._handler} has lost changes in {self._shard_id}: {run.first} to {run.last} were trimmed before it came to them; "
+                    "nobody can say how many there were",
+                    hint=f"tailrace gaps {self._handler}, then tailrace gaps acknowledge {self._handler}",
+                )  # fmt: skip
 
     def result_failed(self, window: str, failure: Failure, attempt: int) -> None:
         """The handler of an event-time window failed."""

@@ -4,7 +4,7 @@ Rules of this file: transitions are leases/lease.py's; a lease that somebody els
 runtime/worker.py.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -91,7 +91,7 @@ class Leasing:
                 continue  # it is somebody else's, or the store is gone: either way it is not ours any more
             del self.held[place]
 
-    async def forget(self, present: list[tuple[StreamRef, list[Shard]]]) -> None:
+    async def forget(self, present: Sequence[tuple[StreamRef, Sequence[Shard]]]) -> None:
         """Remove leases of shards of these streams that have vanished, and that nobody holds. Raises: StoreError."""
         known = {
             lease_key(self._app, stream.label, shard.shard_id)

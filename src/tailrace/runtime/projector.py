@@ -19,15 +19,16 @@ from typing import Any, Final, Protocol
 from tailrace.app.fence import told
 from tailrace.app.fingerprint import is_changed
 from tailrace.app.projection import Projection, mapping_id
+from tailrace.deadletters.gap import read_gap
 from tailrace.deadletters.head import head_prefix
 from tailrace.errors import PortError
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import Backoff
-from tailrace.ports import Clock, ProjectionStore, StateStore
+from tailrace.ports import Clock, ProjectionStore, StateStore, StateWrite
 from tailrace.projections.builds import Build
 from tailrace.projections.folding import Step
 from tailrace.projections.rows import BUCKETS, AppliedItem, Group, RowChange
-from tailrace.rows.kinds import LEDGER, MAPPING
+from tailrace.rows.kinds import GAP, LEDGER, MAPPING
 from tailrace.runtime.builds import Builds, place_words
 from tailrace.runtime.mapping_rows import forget_mapping
 from tailrace.runtime.projecting import CONTENDED_MS, apply_steps
@@ -341,6 +342,7 @@ class Projector:
                 with suppress(PortError):  # the next look tries again
                     if not self.is_bringing_up(projection) and await self._has_gap(projection):
                         build = await self.rebuild(projection)
+                        await self._acknowledge(projection)
                         _log.warning(
                             "projection %s: changes were trimmed before they were applied: it is built anew from the table's "
                             "items, as build %s", projection.id, build.name,
@@ -352,6 +354,14 @@ class Projector:
         rows = await self._state.query(LEDGER.prefix(self._app, projection.mapping_id))
         ranges = [each for row in rows for each in row.fields["ranges"]]
         return any(outcome == "trimmed" and last > since for _, last, _, outcome in ranges)
+
+    async def _acknowledge(self, projection: Projection) -> None:
+        """What was lost is read from the table's items: nobody needs to look after these gaps."""
+        rows = await self._state.query(GAP.prefix(self._app, projection.mapping_id))
+        now_ms = self._clock.now().wall_ms
+        for row in rows:
+            fields = read_gap(row.fields).acknowledged(now_ms).fields()
+            await self._state.transact([StateWrite(row.key, fields)])
 
     async def _forget(self) -> None:
         for number in cycle(range(BUCKETS)):

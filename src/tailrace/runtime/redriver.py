@@ -156,7 +156,7 @@ class Redriver:
 
     def __init__(
         self, app: str, state: StateStore, clock: Clock, live: Live | None, sinks: Mapping[str, Sink],
-        again_sink: Callable[[str, str], Sink] | None = None,
+        again_sink: Callable[[str, str], Sink] | None = None, guarded: Callable[[str, Sink], Sink] = lambda _, sink: sink,
     ) -> None:  # fmt: skip
         self._app = app
         self._state = state
@@ -164,6 +164,7 @@ class Redriver:
         self._live = live
         self._sinks = sinks
         self._again_sink = again_sink
+        self._guarded = guarded
         self._next_ms = 0.0
 
     # ---- requests --------------------------------------------------------------------------------------------------
@@ -379,7 +380,8 @@ class Redriver:
             (letter.record,), request.handler, await self._live.stream_of(request.handler, letter.shard_id), letter.shard_id,
             letter.attempts + 1, f"redrive-{letter.record.sequence:x}",
         )  # fmt: skip
-        failure = failure_of(await attempt(sink, batch))
+        # A change that descends from a parked one may be parked behind it, and come here: it is counted in its line as any other.
+        failure = failure_of(await attempt(self._guarded(request.handler, sink), batch))
         if failure is None:
             return None
         if failure.kind in OUTAGES:

@@ -4,11 +4,12 @@ Rules of this file: all of it or nothing; a fence that does not hold means that 
 is saved. Called by runtime/driver.py. Source: architecture §5.1.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
+from tailrace.deadletters.gap import Gap
 from tailrace.deadletters.head import head_prefix, read_head
 from tailrace.deadletters.lost_window import LostWindow, lost_window_key
 from tailrace.deadletters.passed import passed_prefix, passed_write, read_passed
@@ -94,6 +95,35 @@ async def load_start(state: StateStore, place: Place, shard: Shard, code_version
         tuple(parked),
         tuple((bytes.fromhex(row.fields["key"]), read_passed(row.fields)) for row in watched),
     )
+
+
+async def attach(
+    state: StateStore,
+    place: Place,
+    shard: Shard,
+    lease: Lease,
+    horizon: Callable[[], Awaitable[int]],
+    since_ms: int,
+) -> None:
+    """Write down where a mapping begins that never was here, so that what is trimmed from now on is a gap and no silence.
+
+    Shape:   `horizon` tells the last record that is gone already. Units: since_ms since the epoch: what is older was gone.
+    Raises:  LeaseLost, StoreError, SourceError.
+    """
+    if await state.get(place.checkpoint_key) is not None:
+        return
+    checkpoint = await load_checkpoint(state, place, shard)
+    if checkpoint.watermark == 0:
+        watermark = max(shard.starting - 1, await horizon())
+        checkpoint = Checkpoint(watermark, created_ms=max(shard.created_ms, since_ms))
+    row = checkpoint_write(
+        place.checkpoint_key, lease.epoch, checkpoint.watermark, (), finished=False, hashes=place.hashes,
+        created_ms=checkpoint.created_ms,
+    )  # fmt: skip
+    try:
+        await state.transact([state_check(lease.fence), state_write(row)])
+    except StateConflict as error:
+        raise LeaseLost(f"another worker has taken {lease.key}") from error
 
 
 async def outdated_reason(state: StateStore, place: Place, code_version: str) -> Reason | None:
@@ -217,6 +247,7 @@ class Settler:
                 state_write(saved),
                 StateWrite(self._place.ledger_key, ledger),
                 *self._dead_letters(command),
+                *(StateWrite(gap.key(self._place.app, self._place.mapping_id), gap.fields()) for gap in self._gaps(command)),
             ])  # fmt: skip
         except StateConflict as error:
             raise LeaseLost(f"another worker has taken {self._lease.key}") from error
@@ -224,6 +255,14 @@ class Settler:
         self._reached("checkpoint.done")
         if self._announced is not None and (command.given_up or command.windows):
             self._announced.wake()
+
+    def _gaps(self, command: SaveCheckpoint) -> list[Gap]:
+        shard_id = self._place.shard_id
+        return [
+            Gap(shard_id, each.first, each.last, each.from_ms, each.until_ms)
+            for each in command.settled
+            if each.outcome == "trimmed"
+        ]
 
     def _dead_letters(self, command: SaveCheckpoint) -> list[StateWrite]:
         """The dead letters, and how far the items of these and of older ones have come since."""

@@ -5,9 +5,10 @@ item stay in order. One lease an app and shard, taken with a new epoch at each s
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from tailrace.app.app import App
@@ -16,14 +17,17 @@ from tailrace.app.table import Table
 from tailrace.errors import PortError, SourceError
 from tailrace.leases.checkpoint import behind, checkpoint_key
 from tailrace.leases.rows import VERSION
+from tailrace.mapping.batch import RETENTION_MS
 from tailrace.mapping.commands import Completion, LeaseLost, Pause, Released, Resume
 from tailrace.mapping.reader import Budget
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Clock, Shard, Sink, Source, StateStore, StateWrite, StreamRef
-from tailrace.rows.kinds import CHECKPOINT, MAPPING
+from tailrace.rows.kinds import MAPPING
 from tailrace.runtime.courier import Courier
 from tailrace.runtime.declared import check_declared
 from tailrace.runtime.driver import Driver
+from tailrace.runtime.evacuation import Evacuator, Followed, KeptReads, Unfinished
+from tailrace.runtime.following import FollowedTable
 from tailrace.runtime.forgetting import forget_shards
 from tailrace.runtime.leasing import Leasing
 from tailrace.runtime.marks import forget_marks
@@ -31,9 +35,9 @@ from tailrace.runtime.parking import Parker
 from tailrace.runtime.projector import Projector
 from tailrace.runtime.reading import SharedReads
 from tailrace.runtime.recursion import Guards
-from tailrace.runtime.redriver import Progress, Redriver, Request
+from tailrace.runtime.redriver import Progress, Request
 from tailrace.runtime.redrives import Redrives
-from tailrace.runtime.settle import Place, Settler, load_checkpoint, load_start
+from tailrace.runtime.settle import Place, Settler, attach, load_checkpoint, load_start
 from tailrace.runtime.tally import Tallies
 from tailrace.runtime.threads import MOST, Threads
 from tailrace.runtime.timed import TimedSink
@@ -65,33 +69,6 @@ class Status:
     paused: bool = False
 
 
-@dataclass(slots=True)
-class _Table:
-    """A table's source (or one stream's of it), and which of its shards each mapping has begun or finished."""
-
-    name: str
-    only_stream: str
-    source: Source
-    reads: SharedReads
-    handlers: list[Handler]
-    begun: set[tuple[str, str]] = field(default_factory=set)
-    finished: set[tuple[str, str]] = field(default_factory=set)
-    known: dict[tuple[str, str], bool] = field(default_factory=dict)
-    """Whether a mapping had read of the stream with this label before its table was deleted."""
-
-    def follows(self, handler: Handler, stream: StreamRef, shards: Sequence[Shard]) -> bool:
-        """Whether a mapping reads a stream: that of a deleted table only when it has read it before, or it would begin with items that are no more."""
-        return (
-            not stream.is_of_deleted
-            or self.known.get((handler.id, stream.label), False)
-            or any((handler.id, each.shard_id) in self.begun for each in shards)
-        )
-
-    def runs(self, handler: Handler) -> bool:
-        """Whether it was not withdrawn."""
-        return any(each is handler for each in self.handlers)
-
-
 class Worker:
     """Runs the handlers of one app until it is stopped."""
 
@@ -99,7 +76,7 @@ class Worker:
         self, app: App, *, state: StateStore, clock: Clock, source_of: Callable[[Table], Source],
         sink_of: Callable[[Handler], Sink], owner: str, discovery_ms: int, renewal_ms: int,
         last_sequence: Callable[[], int] = lambda: 0, code_version_of: Callable[[Handler], str] = lambda _: "", reached: PointReached = pass_by, ended: Callable[[], Awaitable[None]] | None = None,
-        tallies: Tallies | None = None,
+        tallies: Tallies | None = None, retention_ms: int = RETENTION_MS,
     ) -> None:  # fmt: skip
         self.app = app
         self._state = state
@@ -116,7 +93,7 @@ class Worker:
         self._budget = Budget(READ_BUDGET_BYTES)
         self.sinks: dict[str, TimedSink] = {}
         """Every handler's sink, the tally of its attempts, and the threads for what blocks."""
-        self._tables: list[_Table] = []
+        self._tables: list[FollowedTable] = []
         for mapping in app.mappings:
             self._declare(mapping)
         self.leases = Leasing(app.name, state, clock, owner, renewal_ms, self._lost, reached)
@@ -129,13 +106,16 @@ class Worker:
         self.guards = Guards(app.name, state, clock, lambda each: self.set_paused(each, paused=True))
         """What stops a handler that calls itself."""
         self._has_begun = asyncio.Event()
-        self._redrives = Redrives(state, lambda handler: self.sinks[handler].threads.used())
+        self.redrives = Redrives(state, lambda handler: self.sinks[handler].threads.used())
+        """Puts dead letters back; who does it is set by whoever made the worker."""
         self.courier: Courier | None = None
         """Tells on-failure destinations; set by whoever made the worker."""
         self.projector: Projector | None = None
         """Brings up the builds of projections; set by whoever made the worker."""
         self.windows: Sequence[Windows] = ()
         """The windows of each window handler; set by whoever made the worker."""
+        self._retention_ms = retention_ms
+        self._evacuator = Evacuator(app.name, state, clock, retention_ms)
         self.declared: Callable[[], None] | None = None
         """Told when the app declares something else; set by whoever made the worker."""
         self.withdrawn: Callable[[str], Awaitable[None]] | None = None
@@ -153,16 +133,6 @@ class Worker:
             )
             for (mapping_id, _), (driver, table) in self._drivers.items()
         ]  # fmt: skip
-
-    @property
-    def redriver(self) -> Redriver | None:
-        """Puts dead letters back; set by whoever made the worker."""
-        return self._redrives.redriver
-
-    @redriver.setter
-    def redriver(self, redriver: Redriver) -> None:
-        """Set by whoever made the worker."""
-        self._redrives.redriver = redriver
 
     @property
     def drivers(self) -> Sequence[Driver]:
@@ -200,9 +170,9 @@ class Worker:
         """The stream that a shard of a mapping's table is of; when it is gone, the newest that there is. Raises: SourceError, also for a mapping that was withdrawn."""
         for table in self._tables:
             if any(handler.id == mapping_id for handler in table.handlers):
-                followed: list[tuple[StreamRef, list[Shard]]] = []
+                followed: Followed = []
                 with suppress(SourceError):
-                    followed = await self._followed(table)
+                    followed = await table.followed()
                 for stream, shards in followed:
                     if any(shard.shard_id == shard_id for shard in shards):
                         return stream
@@ -215,7 +185,7 @@ class Worker:
 
     def redrive(self, request: Request, progress: Progress) -> asyncio.Task[None]:
         """Carry out a request beside everything else, once the worker has `begun`; `stop` ends it, and the next start goes on with it."""
-        return self._redrives.carry_out(request, progress)
+        return self.redrives.carry_out(request, progress)
 
     def set_paused(self, mapping_id: str, *, paused: bool) -> None:
         """Let a mapping start no further batch, or go on."""
@@ -242,9 +212,9 @@ class Worker:
             for each in await self._behind(table, handler)
         ])  # fmt: skip
 
-    async def _behind(self, table: _Table, handler: Handler) -> list[StateWrite]:
+    async def _behind(self, table: FollowedTable, handler: Handler) -> list[StateWrite]:
         """Checkpoints behind everything that the table's streams hold."""
-        followed = await self._followed(table)
+        followed = await table.followed()
         places = [
             (checkpoint_key(self.app.name, handler.id, stream.label, shard.shard_id), shard)
             for stream, shards in followed
@@ -265,25 +235,26 @@ class Worker:
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            self._redrives.group = tasks
+            self.redrives.group = tasks
             courier = self.courier
             telling = None if courier is None else tasks.create_task(courier.run(), name="courier")
             projector = self.projector
             projecting = None if projector is None else tasks.create_task(projector.run(), name="projector")
             closing = [tasks.create_task(self._tell_windows(each), name="windows") for each in self.windows]
             renewing = tasks.create_task(self.leases.renew())
+            saving = tasks.create_task(self._evacuator.run(self._unfinished), name="evacuator")
             forgetting = tasks.create_task(self._forget(), name="forgetting")
             looking = tasks.create_task(self._look_now_and_then())
-            await self._load_pauses()
+            await self._load()
             while not self._is_stopping:
                 self._look.clear()
                 for table in self._tables:
                     await self._discover(table, tasks)
                 if not self._has_begun.is_set():
-                    await self._redrives.go_on(self.sinks)
+                    await self.redrives.go_on(self.sinks)
                     self._has_begun.set()
                 await self._look.wait()
-            self._redrives.cancel()
+            self.redrives.cancel()
             for driver, _ in self._drivers.values():
                 driver.stop()
             while self._drivers:
@@ -291,7 +262,7 @@ class Worker:
                 await self._look.wait()
             renewing.cancel()
             forgetting.cancel()
-            for beside in (telling, projecting, *closing):
+            for beside in (saving, telling, projecting, *closing):
                 if beside is not None:
                     beside.cancel()
             looking.cancel()
@@ -301,11 +272,15 @@ class Worker:
         with self.sinks[windows.owner.mapping_id].threads.used():
             await windows.run()
 
-    async def _load_pauses(self) -> None:
-        """Learn what is paused before anything begins."""
+    async def _load(self) -> None:
+        """Learn what is paused, and what was saved from the trim, before anything begins."""
+        is_known = False
         while not self._is_stopping:
             with suppress(PortError):  # the store is failing: a handler that is paused must not begin
-                self._paused.update(await self.guards.load())
+                if not is_known:
+                    self._paused.update(await self.guards.load())
+                is_known = True
+                await self._evacuator.load()
                 return
             self._look.clear()
             await self._look.wait()
@@ -338,7 +313,7 @@ class Worker:
             self._declare(handler)
         if self.declared is not None:
             self.declared()
-        await self._redrives.go_on({each.id for each in added})
+        await self.redrives.go_on({each.id for each in added})
         self._look.set()
 
     def _declare(self, handler: Handler) -> None:
@@ -354,14 +329,14 @@ class Worker:
                 return
         source = self._source_of(handler.table)
         self._tables = [
-            *self._tables, _Table(handler.table.name, handler.table.only_stream, source, SharedReads(source, self._budget), [handler])
+            *self._tables, FollowedTable(handler.table.name, handler.table.only_stream, source, SharedReads(source, self._budget), [handler])
         ]  # fmt: skip
 
     async def _withdraw(self, handler: Handler) -> None:
         """Drain one mapping; the others do not notice."""
         (table,) = [each for each in self._tables if each.runs(handler)]
         table.handlers = [each for each in table.handlers if each is not handler]
-        self._redrives.cancel(handler.id)
+        self.redrives.cancel(handler.id)
         for driver in self._drivers_of(handler.id):
             driver.stop()
         while self._drivers_of(handler.id):
@@ -375,65 +350,78 @@ class Worker:
 
     # ---- shards ------------------------------------------------------------------------------------------------------
 
-    async def _discover(self, table: _Table, tasks: asyncio.TaskGroup) -> None:
+    async def _discover(self, table: FollowedTable, tasks: asyncio.TaskGroup) -> None:
         """Begin what can be begun: a stream after the one before it is done with, a shard after its parent."""
         try:
-            followed = await self._followed(table)
-            await self._recall(table, followed)
+            followed = await table.followed()
+            await table.recall(self._state, self.app.name, followed)
         except PortError:
             return  # the source or the state is failing: the next look may find it well
-        waiting: set[str] = set()
+        for handler in table.handlers:
+            is_waiting = False
+            for stream, shards in self._evacuator.added([handler.id], followed):
+                if not is_waiting and table.follows(handler, stream, shards):
+                    await self._discover_stream(table, handler, stream, shards, tasks)
+                    is_waiting = any((handler.id, shard.shard_id) not in table.finished for shard in shards)
+        table.forget(self._evacuator.added(table.ids, followed))
+
+    async def _discover_stream(
+        self, table: FollowedTable, handler: Handler, stream: StreamRef, shards: Sequence[Shard], tasks: asyncio.TaskGroup,
+    ) -> None:  # fmt: skip
+        """Begin one mapping's shards of one stream, each after its parent."""
+        present = {shard.shard_id for shard in shards}
+        for shard in shards:
+            parent, place = (handler.id, shard.parent_id or ""), (handler.id, shard.shard_id)
+            has_parent = shard.parent_id in present or parent in table.begun
+            is_waiting = has_parent and parent not in table.finished
+            if place in table.begun or is_waiting or self._is_stopping or not table.runs(handler):
+                continue
+            table.begun.add(place)
+            try:
+                await self._begin(table, handler, stream, shard, tasks)
+            except PortError:
+                # The state store failed, or somebody took the lease: look again.
+                table.begun.discard(place)
+
+    async def _unfinished(self) -> list[Unfinished]:
+        """Every shard that a mapping in the order of keys is not done with. What cannot be listed now is, at the next round."""
+        found: list[Unfinished] = []
+        for table in self._tables:
+            with suppress(PortError):
+                followed = await table.followed()
+                for handler in table.handlers:
+                    if handler.settings.order == "key":
+                        found += self._unfinished_of(
+                            table, handler, self._evacuator.added([handler.id], followed)
+                        )
+        return found
+
+    def _unfinished_of(
+        self, table: FollowedTable, handler: Handler, followed: Followed
+    ) -> Iterator[Unfinished]:
         for stream, shards in followed:
-            present = {shard.shard_id for shard in shards}
-            for handler in table.handlers:
-                if not table.follows(handler, stream, shards):
-                    continue
-                for shard in shards:
-                    parent = (handler.id, shard.parent_id or "")
-                    has_parent = shard.parent_id in present or parent in table.begun
-                    is_waiting = handler.id in waiting or (has_parent and parent not in table.finished)
-                    place = (handler.id, shard.shard_id)
-                    if place in table.begun or is_waiting or self._is_stopping or not table.runs(handler):
-                        continue
-                    table.begun.add(place)
-                    try:
-                        await self._begin(table, handler, stream, shard, tasks)
-                    except PortError:
-                        # The state store failed, or somebody took the lease: look again.
-                        table.begun.discard(place)
-                if any((handler.id, shard_id) not in table.finished for shard_id in present):
-                    waiting.add(handler.id)
-        self._forget_places(table, followed)
+            for shard in shards if table.follows(handler, stream, shards) else ():
+                driver, _ = self._drivers.get((handler.id, shard.shard_id), (None, ""))
+                kept = self._evacuator.of(handler.id, stream.label, shard.shard_id)
+                is_finished = driver is None and (handler.id, shard.shard_id) in table.finished
+                if not is_finished or kept.evacuation is not None:
+                    place = self._place(table, handler, stream, shard)
+                    machine = None if driver is None else driver.machine
+                    yield Unfinished(place, stream, shard, table.source, machine)
 
-    async def _followed(self, table: _Table) -> list[tuple[StreamRef, list[Shard]]]:
-        """Every stream of the table that can be read, with its shards, the oldest first. Raises: SourceError."""
-        streams = await table.source.earlier()
-        with suppress(SourceError):  # it is off, or not there yet
-            streams.append(await table.source.stream())
-        return [(stream, await table.source.shards(stream)) for stream in streams]
-
-    async def _recall(self, table: _Table, followed: Sequence[tuple[StreamRef, Sequence[Shard]]]) -> None:
-        """Learn which mappings have read the streams of deleted tables. Raises: StoreError."""
-        for stream, _ in followed:
-            for handler in table.handlers if stream.is_of_deleted else ():
-                place = (handler.id, stream.label)
-                if place not in table.known:
-                    rows = await self._state.query(CHECKPOINT.prefix(self.app.name, *place), limit=1)
-                    table.known[place] = bool(rows)
-
-    def _forget_places(self, table: _Table, followed: list[tuple[StreamRef, list[Shard]]]) -> None:
-        """What has vanished and is finished need not be remembered; a driver that still runs has not finished."""
-        present = {shard.shard_id for _, shards in followed for shard in shards}
-        gone = {place for place in table.finished if place[1] not in present}
-        table.begun -= gone
-        table.finished -= gone
+    def _place(self, table: FollowedTable, handler: Handler, stream: StreamRef, shard: Shard) -> Place:
+        hashes = (shard.first, shard.last)
+        return Place(self.app.name, handler.id, table.name, stream.label, shard.shard_id, hashes)
 
     async def _begin(
-        self, table: _Table, handler: Handler, stream: StreamRef, shard: Shard, tasks: asyncio.TaskGroup
+        self,
+        table: FollowedTable,
+        handler: Handler,
+        stream: StreamRef,
+        shard: Shard,
+        tasks: asyncio.TaskGroup,
     ) -> None:
-        place = Place(
-            self.app.name, handler.id, table.name, stream.label, shard.shard_id, (shard.first, shard.last)
-        )
+        place = self._place(table, handler, stream, shard)
         checkpoint = await load_checkpoint(self._state, place, shard)
         if checkpoint.finished:
             await self._finished(table, handler, stream, shard)
@@ -441,7 +429,15 @@ class Worker:
         lease = await self.leases.of(stream, shard)
         place = replace(place, run=f"{shard.number:x}-{lease.epoch:x}-{self._clock.now().wall_ms:x}")
         code = self.code_version(handler.id)
-        await self._redrives.renew(place, code, at_once=self._has_begun.is_set())
+        await attach(
+            self._state,
+            place,
+            shard,
+            lease,
+            partial(table.horizon, shard),
+            self._clock.now().wall_ms - self._retention_ms,
+        )
+        await self.redrives.renew(place, code, at_once=self._has_begun.is_set())
         start = await load_start(self._state, place, shard, code)
         announced = None if self.courier is None else self.courier.announced(handler.id)
         settler = Settler(self._state, place, lease, code, self._reached, announced)
@@ -450,7 +446,8 @@ class Worker:
             table.begun.discard((handler.id, shard.shard_id))  # it was withdrawn meanwhile
             return
         driver = Driver(
-            ShardMachine(handler.settings.reading(stream.arn, stream.view_type, stream.region)), table.reads, self.guards.around(handler, self.sinks[handler.id]), settler, parker, self._clock,
+            ShardMachine(handler.settings.reading(stream.arn, stream.view_type, stream.region)),
+            KeptReads(self._evacuator.of(handler.id, stream.label, shard.shard_id), table.reads), self.guards.around(handler, self.sinks[handler.id]), settler, parker, self._clock,
             shard=shard, stream=stream, mapping_id=handler.id, run=place.run, reached=self._reached,
             tally=self.tallies.of(handler.id), has_destination=announced is not None, table=table.name, name=handler.function_name,
         )  # fmt: skip
@@ -471,7 +468,9 @@ class Worker:
 
         tasks.create_task(run(), name=f"{handler.id} in {shard.shard_id}")
 
-    async def _finished(self, table: _Table, handler: Handler, stream: StreamRef, shard: Shard) -> None:
+    async def _finished(
+        self, table: FollowedTable, handler: Handler, stream: StreamRef, shard: Shard
+    ) -> None:
         table.finished.add((handler.id, shard.shard_id))
         self._look.set()
         if all((each.id, shard.shard_id) in table.finished for each in table.handlers):
@@ -482,7 +481,7 @@ class Worker:
             await self._clock.sleep_until(self._clock.now().monotonic_ms + FORGETTING_MS)
             for table in self._tables:
                 with suppress(PortError):  # the next hour tries again
-                    present = await self._followed(table)
+                    present = self._evacuator.added(table.ids, await table.followed())
                     for handler in table.handlers:
                         await forget_marks(self._state, self.app.name, handler.id, self._clock.now().wall_ms)
                         await forget_shards(self._state, self.app.name, handler.id, present)

@@ -1,59 +1,91 @@
 """What handlers never saw: ranges of a stream that were trimmed before their reader came to them.
 
-Rules of this file: read from the ledgers alone, so that the answer is the same beside a server and without one. Registered by `verbs`;
-the test world asks it too.
+Rules of this file: read from rows alone, so that the answer is the same beside a server and without one. A gap has a row of its own, and stands in lag,
+readiness and metrics until somebody acknowledges it; gaps of versions before that are read from the ledgers. Registered by `verbs`; the test world
+asks it too.
 """
 
 from collections.abc import AsyncGenerator, Iterator
-from typing import NamedTuple
+from typing import Any
 
+from tailrace.deadletters.gap import Gap, read_gap
 from tailrace.engine.engine import Engine
-from tailrace.rows.kinds import LEDGER, words_of
+from tailrace.ports import StateWrite
+from tailrace.rows.kinds import GAP, LEDGER, words_of
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.handlers import declared, named
 from tailrace.server.progress import MappingName
 from tailrace.streams.sequence import SequenceNumber
 
 
-class Gap(NamedTuple):
-    """Records that a handler never saw.
-
-    Shape:   sequence numbers, inclusive; how many records there were nobody can count.
-    Units:   from_ms, until_ms since the epoch: all of them were written between the two; None: not known.
-    """
-
-    shard_id: str
-    first: int
-    last: int
-    from_ms: int | None = None
-    until_ms: int | None = None
-
-
 def gaps(engine: Engine, mapping: MappingName) -> Iterator[Gap]:
-    """Every gap of a handler that its ledgers still name."""
+    """Every gap of a handler, acknowledged ones too, in the order of their numbers inside each source."""
+    seen: set[int] = set()
+    for row in engine.state_query(GAP.prefix(mapping.app, mapping.handler)):
+        gap = read_gap(row.fields)
+        seen.add(gap.first)
+        yield gap
     for row in engine.state_query(LEDGER.prefix(mapping.app, mapping.handler)):
         times = row.fields.get("times", {})
         for first, last, _, outcome in row.fields["ranges"]:
-            if outcome == "trimmed":
-                from_ms, until_ms = times.get(str(first), (None, None))
-                yield Gap(words_of(row.key)[-1], first, last, from_ms or None, until_ms or None)
+            if outcome == "trimmed" and first not in seen:
+                from_ms, until_ms = times.get(str(first), (0, 0))
+                yield Gap(words_of(row.key)[-1], first, last, from_ms, until_ms)
+
+
+def open_gaps(engine: Engine, mapping: MappingName) -> list[Gap]:
+    """The gaps of a handler that nobody has acknowledged."""
+    return [gap for gap in gaps(engine, mapping) if not gap.acknowledged_ms]
+
+
+def gap_age_ms(engine: Engine, mapping: MappingName) -> int | None:
+    """How old the oldest change that a handler lost in an open gap is at least: it was trimmed. None: there is no open gap."""
+    now_ms, retention_ms = engine.clock.now().wall_ms, engine.settings.retention_ms
+    ages = [now_ms - gap.until_ms if gap.until_ms else 0 for gap in open_gaps(engine, mapping)]
+    return max((max(age, retention_ms) for age in ages), default=None)
 
 
 @verb("gaps")
 async def gaps_of(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
     """Arguments: handler, or none for all. Units: from_ms, until_ms since the epoch, when the first and the last of them can have been made; null: not known."""
-    asked = declared(subject) if arguments.get("handler") is None else [named(subject, arguments)]
     yield [
-        {
-            "handler": mapping.handler,
-            "app": mapping.app,
-            "table": mapping.table,
-            "shard": gap.shard_id,
-            "first": SequenceNumber(gap.first).wire,
-            "last": SequenceNumber(gap.last).wire,
-            "from_ms": gap.from_ms,
-            "until_ms": gap.until_ms,
-        }
-        for mapping in asked
+        gap_value(mapping, gap)
+        for mapping in _asked(subject, arguments)
         for gap in gaps(subject.engine, mapping)
     ]
+
+
+@verb("gaps.acknowledge", changes=True, works_offline=True)
+async def acknowledge(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
+    """Arguments: handler, or none for all; dry_run. Answers the gaps that were open."""
+    now_ms = subject.clock.now().wall_ms
+    found = [
+        (mapping, gap) for mapping in _asked(subject, arguments) for gap in open_gaps(subject.engine, mapping)
+    ]
+    if found and not arguments.get("dry_run"):
+        subject.engine.state_transact([
+            StateWrite(gap.key(mapping.app, mapping.handler), gap.acknowledged(now_ms).fields())
+            for mapping, gap in found
+        ])  # fmt: skip
+        if subject.flushed is not None:
+            await subject.flushed()
+    yield [gap_value(mapping, gap) for mapping, gap in found]
+
+
+def _asked(subject: Subject, arguments: Arguments) -> list[MappingName]:
+    return declared(subject) if arguments.get("handler") is None else [named(subject, arguments)]
+
+
+def gap_value(mapping: MappingName, gap: Gap) -> dict[str, Any]:
+    """A gap for people and scripts."""
+    return {
+        "handler": mapping.handler,
+        "app": mapping.app,
+        "table": mapping.table,
+        "shard": gap.shard_id,
+        "first": SequenceNumber(gap.first).wire,
+        "last": SequenceNumber(gap.last).wire,
+        "from_ms": gap.from_ms or None,
+        "until_ms": gap.until_ms or None,
+        "acknowledged_ms": gap.acknowledged_ms or None,
+    }

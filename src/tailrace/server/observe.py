@@ -63,6 +63,8 @@ class HandlerTotals:
     own_changes: int = 0
     open_windows: int = 0
     late_changes: int = 0
+    open_gaps: int = 0
+    gap_age_ms: int | None = None
     tally: Tally = field(default_factory=Tally)
 
 
@@ -101,6 +103,15 @@ def reasons_against(observed: Observed, limits: Limits = Limits()) -> list[dict[
     reasons: list[dict[str, object]] = []
     if observed.commit_error is not None:
         reasons.append({"reason": "commit", "message": f"the last commit failed: {observed.commit_error}"})
+    for lost in observed.handlers:
+        if lost.open_gaps:
+            reasons.append(
+                {
+                    "reason": "gap", "handler": lost.handler, "table": lost.table, "gaps": lost.open_gaps,
+                    "message": f"{lost.handler} has lost changes of {lost.table}: they were trimmed before it came to them",
+                    "hint": f"tailrace gaps {lost.handler}, then tailrace gaps acknowledge {lost.handler}",
+                }
+            )  # fmt: skip
     for each in observed.progress:
         age = each.oldest_unsettled_ms
         if age is None or age <= limits.age_ms or each.still_ms <= limits.still_ms:
@@ -191,6 +202,8 @@ def samples(metric: Metric, observed: Observed) -> Iterator[tuple[Labels, float]
             yield from (((each.handler,), each.open_windows) for each in observed.handlers)
         case "tailrace_late_changes_total":
             yield from (((each.handler,), each.late_changes) for each in observed.handlers)
+        case "tailrace_open_gaps":
+            yield from (((each.handler,), each.open_gaps) for each in observed.handlers)
         case "tailrace_parked_keys":
             yield from (((each.handler,), each.parked_keys) for each in observed.handlers)
         case "tailrace_parked_oldest_seconds":
@@ -220,12 +233,18 @@ def counted(metric: AwsMetric, observed: Observed) -> Iterator[tuple[Labels, flo
 
 
 def worst_ages(observed: Observed) -> dict[tuple[str, str], int | None]:
-    """By table and handler: the age of the oldest unsettled change of any shard. None: all is settled."""
+    """By table and handler: the age of the oldest change of any shard that is unsettled, or lost in an open gap. None: all is settled."""
     worst: dict[tuple[str, str], int | None] = {}
     for each in observed.progress:
         key, age = (each.table, each.handler), each.oldest_unsettled_ms
         known = worst.get(key)
         worst[key] = known if age is None else age if known is None else max(known, age)
+    for lost in observed.handlers:
+        if (
+            lost.gap_age_ms is not None
+        ):  # what is gone has not been handled: the alarm does not end with the data
+            key = (lost.table, lost.handler)
+            worst[key] = max(worst.get(key) or 0, lost.gap_age_ms)
     return worst
 
 

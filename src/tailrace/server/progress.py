@@ -11,11 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from tailrace.deadletters.evacuated import Evacuation, read_evacuated, read_evacuation
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError
 from tailrace.leases.checkpoint import Range, checkpoint_key, read_checkpoint
 from tailrace.ports import StreamRef
-from tailrace.rows.kinds import CHECKPOINT, EVENT_SOURCE_MAPPING, LEDGER, words_of
+from tailrace.rows.kinds import CHECKPOINT, EVACUATION, EVENT_SOURCE_MAPPING, LEDGER, words_of
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import Shard
 
@@ -101,16 +102,29 @@ def followed(engine: Engine, mapping: MappingName) -> list[StreamRef]:
 def positions(engine: Engine, mappings: Iterable[MappingName]) -> Iterator[Position]:
     """Where each handler stands in each shard of its table's streams: those that are off can still be read for a day."""
     for mapping in mappings:
+        kept = evacuations(engine, mapping)
         for stream in followed(engine, mapping):
             for shard in engine.shards_of(stream.arn):
-                yield position(engine, mapping, stream, shard)
+                saved = kept.pop((stream.label, shard.shard_id), None)
+                yield position(engine, mapping, stream.label, shard, saved)
+        for (label, _), saved in kept.items():  # only what was saved from the trim still knows these
+            yield position(engine, mapping, label, saved.shard, saved)
 
 
-def position(engine: Engine, mapping: MappingName, stream: StreamRef, shard: Shard) -> Position:
+def evacuations(engine: Engine, mapping: MappingName) -> dict[tuple[str, str], Evacuation]:
+    """What was saved from the trim for a handler, by stream label and shard."""
+    rows = engine.state_query(EVACUATION.prefix(mapping.app, mapping.handler))
+    saved = [read_evacuation(mapping.app, mapping.handler, row.fields) for row in rows]
+    return {(each.stream[1], each.shard.shard_id): each for each in saved}
+
+
+def position(
+    engine: Engine, mapping: MappingName, label: str, shard: Shard, saved: Evacuation | None = None
+) -> Position:
     """Where one handler stands in one shard."""
-    row = engine.state_get(checkpoint_key(mapping.app, mapping.handler, stream.label, shard.shard_id))
+    row = engine.state_get(checkpoint_key(mapping.app, mapping.handler, label, shard.shard_id))
     watermark, ranges, finished = read_checkpoint(row)
-    oldest = None if finished else oldest_unsettled(engine, shard, watermark, ranges)
+    oldest = None if finished else oldest_unsettled(engine, shard, watermark, ranges, saved)
     return Position(mapping, shard, watermark, ranges, finished, oldest)
 
 
@@ -136,19 +150,29 @@ def settled_until(engine: Engine, mapping: MappingName) -> int:
 
 
 def oldest_unsettled(
-    engine: Engine, shard: Shard, watermark: int, ranges: Iterable[Range]
+    engine: Engine, shard: Shard, watermark: int, ranges: Iterable[Range], saved: Evacuation | None = None
 ) -> ChangeRecord | None:
-    """The first record above the watermark and outside the settled ranges."""
+    """The first record above the watermark and outside the settled ranges: of what was saved from the trim, then of the stream."""
     after = watermark
     for first, last in (*ranges, (None, None)):
-        page = engine.read_shard(shard, after, 1)
-        if not page.records:
+        record = _next(engine, shard, after, saved)
+        if record is None:
             return None
-        record = page.records[0]
         if first is None or last is None or record.sequence < first:
             return record
         after = max(after, last)
     return None
+
+
+def _next(engine: Engine, shard: Shard, after: int, saved: Evacuation | None) -> ChangeRecord | None:
+    if saved is not None and after < saved.through:
+        rows = engine.state_query(saved.prefix, saved.key_after(after), 1)
+        if rows:
+            return read_evacuated(rows[0].fields)
+        after = saved.through
+    if saved is not None and saved.closed:
+        return None
+    return next(iter(engine.read_shard(shard, after, 1).records), None)
 
 
 def totals(engine: Engine, mapping: MappingName) -> dict[str, int]:

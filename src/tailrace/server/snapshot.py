@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from tailrace.runtime.tally import Tally
 from tailrace.server.control import Subject
+from tailrace.server.gaps import gap_age_ms, open_gaps
 from tailrace.server.http import HttpServer
 from tailrace.server.letters import kept
 from tailrace.server.observe import Durations, HandlerTotals, Observed, ShardProgress
@@ -72,6 +73,8 @@ def handler_totals(subject: Subject, mapping: MappingName) -> HandlerTotals:
         own_changes=0 if guards is None else guards.own.get(mapping.handler, 0),
         open_windows=0 if windows is None else windows.open,
         late_changes=0 if windows is None else windows.late,
+        open_gaps=len(open_gaps(subject.engine, mapping)),
+        gap_age_ms=gap_age_ms(subject.engine, mapping),
         parked_oldest_ms=0 if there.oldest_parked_ms is None else max(0, now_ms - there.oldest_parked_ms),
         durations=Durations(tally.buckets(), tally.total_ms / 1_000),
         tally=tally,

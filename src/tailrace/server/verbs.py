@@ -112,6 +112,7 @@ def handler_value(subject: Subject, mapping: MappingName) -> dict[str, Any]:
                 else max(0, now.monotonic_ms - seen.last_progress_ms),
             }
         )
+    lost_ms = gaps.gap_age_ms(engine, mapping)
     moved = [shard["last_progress_ms"] for shard in shards if shard["last_progress_ms"] is not None]
     return {
         "handler": mapping.handler,
@@ -127,7 +128,8 @@ def handler_value(subject: Subject, mapping: MappingName) -> dict[str, Any]:
         "dead_letters": there.discarded + there.parked,
         "parked_keys": there.parked_keys,
         "parked_changes": there.parked,
-        "lag_ms": max((shard["lag_ms"] for shard in shards), default=0),
+        "lag_ms": max([lost_ms or 0, *(shard["lag_ms"] for shard in shards)]),
+        "open_gaps": len(gaps.open_gaps(engine, mapping)),
         "waiting": any(shard["waiting"] for shard in shards),
         "last_progress_ms": min(moved, default=None),
         "shards": shards,

@@ -62,7 +62,7 @@ class EmbeddedSource:
         """Records after a sequence number; waits for a commit while there are none and the shard is open."""
         while True:
             page = self._engine.read_shard(shard, after, limit)
-            if page.records or page.closed or page.trimmed:
+            if page.records or page.closed or page.trimmed or limit == 0:
                 return page
             await self._next_commit(shard.number)
 

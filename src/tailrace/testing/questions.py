@@ -20,7 +20,7 @@ from tailrace.engine.engine import Engine
 from tailrace.errors import SettingsError
 from tailrace.ports import Failure, Sink
 from tailrace.runtime.worker import Worker
-from tailrace.server.gaps import gaps
+from tailrace.server.gaps import gap_age_ms, open_gaps
 from tailrace.server.letters import letters as kept_letters
 from tailrace.server.progress import MappingName, Position, positions
 from tailrace.testing.faults import Faults
@@ -116,15 +116,19 @@ class Questions:
         return self._journal.lines(count)
 
     def lag(self) -> int:
-        """Age of the oldest change that some handler has not settled, 0 when there is none. Units: milliseconds."""
+        """Age of the oldest change that some handler has not settled, or has lost in a gap that nobody acknowledged; 0 when there is none. Units: milliseconds."""
         now_ms = self.clock.now().wall_ms
-        return max(
-            (now_ms - each.oldest.created_ms for each in self._open_positions() if each.oldest), default=0
-        )
+        waiting = [now_ms - each.oldest.created_ms for each in self._open_positions() if each.oldest]
+        lost = [age for name in self._mappings() if (age := gap_age_ms(self.engine, name)) is not None]
+        return max(waiting + lost, default=0)
 
     def gaps(self) -> list[Lost]:
-        """What handlers never saw, because it was trimmed before they came to it."""
-        return [Lost(name.handler, *gap) for name in self._mappings() for gap in gaps(self.engine, name)]
+        """What handlers never saw, because it was trimmed before they came to it; without what was acknowledged."""
+        return [
+            Lost(name.handler, gap.shard_id, gap.first, gap.last, gap.from_ms or None, gap.until_ms or None)
+            for name in self._mappings()
+            for gap in open_gaps(self.engine, name)
+        ]
 
     def late(self, window: Callable[..., Any] | str) -> int:
         """How many changes came after their window was closed for good, and are in none. Raises: SettingsError when it is no window."""

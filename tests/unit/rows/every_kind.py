@@ -12,6 +12,8 @@ from tailrace.deadletters.entry import (
     deadletter_key,
     parked_key,
 )
+from tailrace.deadletters.evacuated import Evacuation, copied
+from tailrace.deadletters.gap import Gap
 from tailrace.deadletters.head import parked
 from tailrace.deadletters.lost_window import LostWindow, lost_window_key
 from tailrace.deadletters.notice import Notice, outbox_key
@@ -41,6 +43,7 @@ from tailrace.runtime.redriver import Request
 from tailrace.server.lambda_functions import Configured
 from tailrace.server.lambda_mappings import EventSourceMapping
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.shards import HASHES, Shard
 from tailrace.windows.rows import (
     Contribution,
     Owner,
@@ -88,6 +91,17 @@ def _notice(app: str, mapping: str) -> Made:
     return outbox_key(app, notice), notice.fields()
 
 
+def _evacuation(app: str, mapping: str) -> list[RowWrite]:
+    before = Evacuation(
+        app,
+        mapping,
+        "orders",
+        ("arn:s", LABEL, "NEW_IMAGE", "us-east-1"),
+        Shard(SHARD, 1, 0, HASHES - 1, 1, 1),
+    )
+    return copied(before, 0, [RECORD], through=42, closed=False, shard=before.shard, trimmed=False)[1]
+
+
 def _member(app: str, mapping: str) -> Made:
     row = Contribution("6f31", 42, '{"S":"NL"}', 5, {"id": {"S": "o1"}})
     return member_key(Owner(app, mapping), row.group, 0, row.key), contribution_fields(row)
@@ -121,6 +135,9 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
     "passed": lambda app, mapping: written(passed_write(app, mapping, b"o1", 42)),
     "lost-window": _lost,
     "outbox": _notice,
+    "evacuated": lambda app, mapping: written(_evacuation(app, mapping)[1]),
+    "evacuation": lambda app, mapping: written(_evacuation(app, mapping)[0]),
+    "gap": lambda app, mapping: (Gap(SHARD, 1, 42, 5, 9).key(app, mapping), Gap(SHARD, 1, 42, 5, 9).fields()),
     "redrive": lambda app, mapping: (REDRIVE.key(app, f"5-{len(mapping)}"), Request(f"5-{len(mapping)}", mapping).fields()),
     "window-item": lambda app, mapping: (
         item_key(Owner(app, mapping), "6f31"), contribution_fields(Contribution("6f31", 42))

@@ -70,7 +70,7 @@ def test_the_command_exits_with_1_when_there_is_a_gap(
     answering(monkeypatch, ground)
     assert run(["gaps"]) == 1
     heading, row = capsys.readouterr().out.splitlines()
-    assert heading.split() == ["HANDLER", "TABLE", "SHARD", "FROM", "UNTIL", "FIRST", "LAST"]
+    assert heading.split() == ["HANDLER", "TABLE", "SHARD", "FROM", "UNTIL", "FIRST", "LAST", "ACKNOWLEDGED"]
     assert row.startswith("mail")
     assert SequenceNumber(first).wire in row
     assert run(["gaps", "--json"]) == 1

@@ -194,6 +194,8 @@ def test_a_parked_item_keeps_a_version_from_being_served_until_it_is_put_back(
     sold = second.app.projected("sales")
     assert sold.build == "1"
     world.dlq("sales@v2").redrive()
+    world.kill()
+    world.use(second.app)
     world.settle()
     assert (sold.build, sold["NL"]) == ("2", Decimal(2_000))
 

@@ -1,0 +1,161 @@
+"""What is saved from the trim: changes that a mapping has not handled when the stream is about to forget them.
+
+Theory of operation: a stream forgets after a day, a mapping may wait longer: for its other side, for a person, for a repair. Two hours before the trim
+what it has not handled is copied, in stream order, into rows of the mapping and shard. These rows are the beginning of the shard from then on:
+whoever reads the mapping's changes after a position reads them first, and then the stream behind the last one copied. Nothing else changes: the
+checkpoint still says what is settled, lag still counts what waits, and a crash at any moment copies some rows again.
+Rules of this file: pure layouts and transitions, docs/formats/state.md. The row of an evacuation is conditional on its version; a copied change is the
+same whoever writes it. Called by runtime/evacuation.py and by the views. Source: growth §2.10.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from tailrace.leases.rows import VERSION, Guard, RowWrite, readable
+from tailrace.rows.kinds import EVACUATED, EVACUATION
+from tailrace.streams.record import ChangeRecord, ViewType
+from tailrace.streams.sequence import DIGITS
+from tailrace.streams.shards import Shard
+from tailrace.streams.stored import WITH_SIZES, read_record, record_fields
+
+LEAD_MS: Final = 7_200_000
+"""How long before the trim the copying begins."""
+SLOWEST: Final = 2
+"""Where copying is slow, it begins so many times earlier than it would just be done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Changes that were trimmed before they could be copied. Shape: sequence numbers, inclusive."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evacuation:
+    """How far the changes of one mapping in one shard are saved.
+
+    Shape:   what was not handled behind `begin` and up to `through` is in rows; `closed`: and that is all of the shard. `lost` was trimmed before. Table, stream and shard
+             are kept too: the source may have forgotten them.
+    """
+
+    app: str
+    mapping_id: str
+    table: str
+    stream: tuple[str, str, ViewType, str]
+    """ARN, label, view type, region."""
+    shard: Shard
+    begin: int = 0
+    through: int = 0
+    closed: bool = False
+    lost: tuple[Lost, ...] = ()
+    version: int = 0
+
+    @property
+    def words(self) -> tuple[str, str, str, str]:
+        """What names its rows."""
+        return self.app, self.mapping_id, self.stream[1], self.shard.shard_id
+
+    @property
+    def row_key(self) -> str:
+        """Its row."""
+        return EVACUATION.key(*self.words)
+
+    @property
+    def prefix(self) -> str:
+        """What the rows of the copied changes begin with."""
+        return EVACUATED.prefix(*self.words)
+
+    def key_after(self, sequence: int) -> str:
+        """A key below the row of every copied change after this sequence number, and not below an earlier one."""
+        return f"{self.prefix}{sequence:0{DIGITS}d}"
+
+
+def copied(
+    before: Evacuation,
+    after: int,
+    records: Sequence[ChangeRecord],
+    *,
+    through: int,
+    closed: bool,
+    shard: Shard,
+    trimmed: bool,
+) -> tuple[Evacuation, list[RowWrite]]:
+    """These changes, everything of the shard after that sequence number, are saved now. Repeatable: the same rows again, and one more version.
+
+    Shape:   `trimmed`: something between the last one saved and these was gone already.
+    """
+    lost = before.lost
+    if trimmed:
+        last = records[0].sequence - 1 if records else through
+        lost = (*lost, Lost(after + 1, max(after + 1, last)))
+    saved = replace(
+        before,
+        through=max(before.through, through),
+        closed=closed,
+        lost=lost,
+        version=before.version + 1,
+        shard=shard,
+    )
+    guard = Guard("equals", "version", before.version) if before.version else Guard("absent")
+    rows = [
+        RowWrite(saved.key_after(record.sequence), {"v": WITH_SIZES, **record_fields(record)})
+        for record in records
+    ]
+    return saved, [RowWrite(saved.row_key, _fields(saved), guard), *rows]
+
+
+def ended(evacuation: Evacuation) -> RowWrite:
+    """All that was saved is handled: the stream alone goes on."""
+    return RowWrite(evacuation.row_key, None, Guard("equals", "version", evacuation.version))
+
+
+def read_evacuation(app: str, mapping_id: str, fields: Mapping[str, Any]) -> Evacuation:
+    """The evacuation behind a row. Raises: StoreError when its format is not known."""
+    row = readable(fields, "evacuation")
+    arn, label, view_type, region = row["stream"]
+    shard = row["shard"]
+    return Evacuation(
+        app, mapping_id, row["table"], (arn, label, view_type, region),
+        Shard(
+            shard["id"], shard["number"], int(shard["first"], 16), int(shard["last"], 16), shard["starting"],
+            shard["created_ms"], shard["parent"], shard["ending"], shard["closed_ms"], shard["before"],
+        ),
+        row["begin"], row["through"], row["closed"], tuple(Lost(first, last) for first, last in row["lost"]), row["version"],
+    )  # fmt: skip
+
+
+def read_evacuated(fields: Mapping[str, Any]) -> ChangeRecord:
+    """The change behind a row. Raises: StoreError when its format is not known."""
+    row = readable(fields, "evacuated change", WITH_SIZES)
+    return read_record(row, row["v"])
+
+
+def lead_ms(retention_ms: int, copied_ms: int, elapsed_ms: int) -> int:
+    """How long before the trim to begin: two hours, more where copying has been slow, at most half of the retention.
+
+    Units:   copied_ms of the stream's time were copied in elapsed_ms.
+
+    >>> lead_ms(86_400_000, 3_600_000, 1_000) == LEAD_MS
+    True
+    >>> lead_ms(86_400_000, 3_600_000, 600_000) // 3_600_000
+    8
+    """
+    needed = retention_ms * elapsed_ms * SLOWEST // copied_ms if copied_ms > 0 else 0
+    return min(max(LEAD_MS, needed), retention_ms // 2)
+
+
+def _fields(evacuation: Evacuation) -> dict[str, Any]:
+    shard = evacuation.shard
+    return {
+        "v": VERSION, "table": evacuation.table, "stream": list(evacuation.stream), "begin": evacuation.begin, "through": evacuation.through,
+        "closed": evacuation.closed, "lost": [[each.first, each.last] for each in evacuation.lost],
+        "version": evacuation.version,
+        "shard": {
+            "id": shard.shard_id, "number": shard.number, "first": f"{shard.first:016x}", "last": f"{shard.last:016x}",
+            "starting": shard.starting, "created_ms": shard.created_ms, "parent": shard.parent_id, "ending": shard.ending,
+            "closed_ms": shard.closed_ms, "before": shard.before,
+        },
+    }  # fmt: skip

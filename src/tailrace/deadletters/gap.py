@@ -1,0 +1,52 @@
+"""A gap: changes that were trimmed before a handler read them. It stands until somebody acknowledges it.
+
+Rules of this file: layout and transitions of one row; written in the transaction of the checkpoint that passes the gap. Format 1, docs/formats/state.md.
+Called by runtime/settle.py and by `gaps`. Source: growth §2.10.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from tailrace.leases.rows import VERSION, readable
+from tailrace.rows.kinds import GAP
+from tailrace.streams.sequence import DIGITS
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Changes that a handler never saw.
+
+    Shape:   sequence numbers, inclusive; how many there were nobody can count.
+    Units:   *_ms since the epoch: all of them were written between from_ms and until_ms (0: not known); acknowledged_ms is 0 while nobody has.
+    """
+
+    shard_id: str
+    first: int
+    last: int
+    from_ms: int = 0
+    until_ms: int = 0
+    acknowledged_ms: int = 0
+
+    def key(self, app: str, mapping_id: str) -> str:
+        """Its row."""
+        return GAP.key(app, mapping_id, f"{self.first:0{DIGITS}d}")
+
+    def fields(self) -> dict[str, Any]:
+        """What its row holds."""
+        return {
+            "v": VERSION, "shard_id": self.shard_id, "first": self.first, "last": self.last, "from_ms": self.from_ms,
+            "until_ms": self.until_ms, "acknowledged_ms": self.acknowledged_ms,
+        }  # fmt: skip
+
+    def acknowledged(self, now_ms: int) -> Self:
+        """It is known to somebody, and counts in lag and readiness no more."""
+        return replace(self, acknowledged_ms=self.acknowledged_ms or now_ms)
+
+
+def read_gap(fields: Mapping[str, Any]) -> Gap:
+    """The gap behind a row. Raises: StoreError when its format is not known."""
+    row = readable(fields, "gap")
+    return Gap(
+        row["shard_id"], row["first"], row["last"], row["from_ms"], row["until_ms"], row["acknowledged_ms"]
+    )

@@ -1,0 +1,300 @@
+"""Saves from the trim what a mapping has not handled, and lets it be read as the beginning of its shard.
+
+Rules of this file: what is copied, and when, is decided by deadletters/evacuated.py and by ages; a page at a time, so that memory stays flat; what fails is
+tried again at the next round. The stream of a mapping in order="lane" expires as Lambda has it, and is not copied. Made by compose, run by
+runtime/worker.py. Source: growth §2.10.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from tailrace.deadletters.evacuated import (
+    LEAD_MS,
+    Evacuation,
+    Lost,
+    copied,
+    ended,
+    lead_ms,
+    read_evacuated,
+    read_evacuation,
+)
+from tailrace.errors import PortError
+from tailrace.leases.checkpoint import read_checkpoint
+from tailrace.mapping.commands import ReadDone
+from tailrace.mapping.shard import ShardMachine
+from tailrace.ports import Clock, Page, Shard, Source, StateStore, StateWrite, StreamRef
+from tailrace.rows.kinds import EVACUATION, words_of
+from tailrace.runtime.reading import SharedReads
+from tailrace.runtime.rows import state_write
+from tailrace.runtime.settle import Place
+from tailrace.streams.record import ChangeRecord
+
+LOG: Final = logging.getLogger("tailrace.handlers")
+ROUND_MS: Final = 900_000
+"""How often it looks: a quarter of an hour, of two hours that there are."""
+PAGE: Final = 90
+"""Changes in one transaction: a state store takes a hundred rows."""
+PAGE_BYTES: Final = 3_000_000
+"""And no more than so many bytes, as far as a change alone is no larger."""
+MEASURED: Final = 1_000
+"""After so many changes the rate of copying says something."""
+PATIENCE_MS: Final = 1_000
+"""How long a read may wait for a shard that has nothing yet."""
+
+
+Followed: TypeAlias = Sequence[tuple[StreamRef, Sequence[Shard]]]
+"""Streams, the oldest first, with their shards, parents first."""
+
+
+class Kept:
+    """What is saved of one mapping in one shard. Shape: None while nothing is."""
+
+    def __init__(self, state: StateStore, evacuation: Evacuation | None = None) -> None:
+        self._state = state
+        self.evacuation = evacuation
+
+    def has_after(self, position: int) -> bool:
+        """Whether what comes after this position is read here, and not from the stream."""
+        saved = self.evacuation
+        return saved is not None and (position < saved.through or saved.closed)
+
+    async def read(self, after: int, limit: int) -> ReadDone:
+        """Changes after a position, in order; what was lost before it could be saved is told as trimmed. Raises: StoreError."""
+        saved = self.evacuation
+        assert saved is not None
+        if (
+            after < saved.begin
+        ):  # what there was is gone with the shards before this one, or there was nothing
+            is_lost = after < saved.shard.before
+            return ReadDone(
+                [], min(saved.begin, saved.shard.before) if is_lost else saved.begin, trimmed=is_lost
+            )
+        if after >= saved.through:
+            return ReadDone([], after, closed=saved.closed)
+        lost = next((each for each in saved.lost if each.last > after), None)
+        rows = await self._state.query(saved.prefix, after=saved.key_after(after), limit=limit)
+        records = [read_evacuated(row.fields) for row in rows]
+        if lost is None:
+            return self._page(saved, records, limit, trimmed=False)
+        before = [record for record in records if record.sequence < lost.first]
+        if before:
+            return ReadDone(before, before[-1].sequence)
+        rows = await self._state.query(saved.prefix, after=saved.key_after(lost.last), limit=limit)
+        return self._page(saved, [read_evacuated(row.fields) for row in rows], limit, trimmed=True, lost=lost)
+
+    @staticmethod
+    def _page(
+        saved: Evacuation, records: list[ChangeRecord], limit: int, *, trimmed: bool, lost: Lost | None = None
+    ) -> ReadDone:
+        is_all = len(records) < limit
+        if trimmed and lost is not None and not records:
+            return ReadDone([], lost.last, trimmed=True)
+        return ReadDone(
+            records,
+            saved.through if is_all else records[-1].sequence,
+            closed=is_all and saved.closed,
+            trimmed=trimmed,
+        )
+
+
+class KeptReads:
+    """The reads of one mapping in one shard: what was saved first, then the stream."""
+
+    def __init__(self, kept: Kept, reads: SharedReads) -> None:
+        self._kept = kept
+        self._reads = reads
+
+    async def read(self, mapping_id: str, shard: Shard, after: int, limit: int) -> ReadDone:
+        """Changes after a position; waits while there are none and the shard is open. Raises: PortError."""
+        if self._kept.has_after(after):
+            return await self._kept.read(after, limit)
+        return await self._reads.read(mapping_id, shard, after, limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A shard that a mapping is not done with. Shape: `machine` is None while it has not begun there; `view_type` and the rest are the stream's."""
+
+    place: Place
+    stream: StreamRef
+    shard: Shard
+    source: Source
+    machine: ShardMachine | None
+
+
+class Evacuator:
+    """What is saved for the mappings of one app.
+
+    Shape:   `unfinished` tells every shard that a mapping has not finished, those among them that only their rows still know.
+    """
+
+    def __init__(self, app: str, state: StateStore, clock: Clock, retention_ms: int) -> None:
+        self._app = app
+        self._state = state
+        self._clock = clock
+        self._retention_ms = retention_ms
+        self._kept: dict[tuple[str, str, str], Kept] = {}
+        self._lead_ms = LEAD_MS
+
+    async def load(self) -> None:
+        """Learn what is saved already. Raises: StoreError."""
+        for row in await self._state.query(EVACUATION.prefix(self._app)):
+            mapping_id = words_of(row.key)[2]
+            saved = read_evacuation(self._app, mapping_id, row.fields)
+            self.of(mapping_id, saved.stream[1], saved.shard.shard_id).evacuation = saved
+
+    def of(self, mapping_id: str, stream_label: str, shard_id: str) -> Kept:
+        """What is saved for a mapping in a shard."""
+        return self._kept.setdefault((mapping_id, stream_label, shard_id), Kept(self._state))
+
+    def added(self, mapping_ids: Sequence[str], followed: Followed) -> Followed:
+        """What is followed, and the shards that only what was saved for these mappings still knows; streams and shards in their order."""
+        there = [
+            saved
+            for (mapping_id, _, _), kept in self._kept.items()
+            if (saved := kept.evacuation) is not None and mapping_id in mapping_ids
+        ]
+        if not there:
+            return followed
+        streams = {
+            stream.label: (stream, {shard.shard_id: shard for shard in shards}) for stream, shards in followed
+        }
+        for saved in there:
+            arn, label, view_type, region = saved.stream
+            stream = StreamRef(arn, saved.table, label, view_type, region)
+            streams.setdefault(label, (stream, {}))[1].setdefault(saved.shard.shard_id, saved.shard)
+        return [
+            (stream, sorted(shards.values(), key=lambda shard: (shard.starting, shard.number)))
+            for _, (stream, shards) in sorted(streams.items())
+        ]
+
+    async def run(self, unfinished: Callable[[], Awaitable[Sequence[Unfinished]]]) -> None:
+        """Look now and then, until cancelled."""
+        while True:
+            for each in await unfinished():
+                try:
+                    await self.save(each)
+                except PortError as error:
+                    LOG.warning(
+                        "%s: changes could not be saved from the trim: %s", each.place.mapping_id, error
+                    )
+            await self._clock.sleep_until(self._clock.now().monotonic_ms + ROUND_MS)
+
+    async def save(self, unfinished: Unfinished) -> int:
+        """Copy what is about to be trimmed, and forget what was handled since. Returns: how many were copied. Raises: PortError."""
+        await self._forget(unfinished)
+        begun_ms, first_ms, count = self._clock.now().monotonic_ms, 0, 0
+        while self._is_due(unfinished):
+            found = await self._page(unfinished)
+            if found is None:
+                break
+            copies = await self._copy(unfinished, *found)
+            if not copies:
+                break
+            count += len(copies)
+            first_ms = first_ms or copies[0].created_ms
+            if count >= MEASURED:
+                elapsed_ms = self._clock.now().monotonic_ms - begun_ms
+                self._lead_ms = lead_ms(self._retention_ms, copies[-1].created_ms - first_ms, elapsed_ms)
+        return count
+
+    def _horizon_ms(self) -> int:
+        """What was written before this moment is copied."""
+        return self._clock.now().wall_ms - self._retention_ms + self._lead_ms
+
+    def _is_due(self, unfinished: Unfinished) -> bool:
+        machine, horizon = unfinished.machine, self._horizon_ms()
+        if machine is None:
+            return unfinished.shard.created_ms < horizon
+        oldest = machine.oldest_unsettled_ms
+        return oldest is not None and oldest < horizon
+
+    async def _page(self, unfinished: Unfinished) -> tuple[int, Page] | None:
+        """The next changes that are not saved, and the position before them; None: there are none yet."""
+        saved = self.of(*_names(unfinished)).evacuation
+        row = await self._state.get(unfinished.place.checkpoint_key)
+        watermark, _, is_finished = read_checkpoint(None if row is None else row.fields)
+        if is_finished:
+            return None
+        after = unfinished.shard.starting - 1 if row is None else watermark
+        if saved is not None:
+            if saved.closed:
+                return None
+            after = max(after, saved.through)
+        reading = asyncio.ensure_future(unfinished.source.read(unfinished.shard, after, PAGE))
+        waiting = asyncio.ensure_future(self._clock.sleep_until(self._clock.now().monotonic_ms + PATIENCE_MS))
+        try:
+            await asyncio.wait({reading, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            return (after, reading.result()) if reading.done() else None
+        finally:
+            reading.cancel()
+            waiting.cancel()
+
+    async def _copy(self, unfinished: Unfinished, after: int, page: Page) -> list[ChangeRecord]:
+        """Save what of a page is old enough. Returns: those changes."""
+        kept = self.of(*_names(unfinished))
+        old = _leading(page.records, self._horizon_ms())
+        is_end = page.closed and len(old) == len(page.records)
+        if not old and not is_end:
+            return []
+        saved, writes = copied(
+            kept.evacuation or _nothing(unfinished, after), after, old, closed=is_end, trimmed=page.trimmed,
+            through=old[-1].sequence if old and not is_end else max(after, page.next_after), shard=unfinished.shard,
+        )  # fmt: skip
+        await self._state.transact([state_write(write) for write in writes])
+        # A closed shard is kept although nothing of it waits: its children must know it, or they would begin before its parents.
+        if old and kept.evacuation is None:
+            LOG.warning(
+                "%s has not handled changes of %s that the stream is about to forget: they are kept until it goes on",
+                unfinished.place.mapping_id, unfinished.place.table,
+                extra={"handler": unfinished.place.mapping_id, "shard": unfinished.shard.shard_id, "hint": "tailrace status"},
+            )  # fmt: skip
+        kept.evacuation = saved
+        return old
+
+    async def _forget(self, unfinished: Unfinished) -> None:
+        """Remove what the checkpoint covers. A closed shard's rows go when all of it is done: its source may know it no more."""
+        kept = self.of(*_names(unfinished))
+        saved = kept.evacuation
+        if saved is None:
+            return
+        row = await self._state.get(unfinished.place.checkpoint_key)
+        watermark, _, is_finished = read_checkpoint(None if row is None else row.fields)
+        last = saved.key_after(watermark)
+        while True:
+            rows = await self._state.query(saved.prefix, limit=PAGE)
+            spare = [row.key for row in rows if row.key <= last]
+            if spare:
+                await self._state.transact([StateWrite(key, None) for key in spare])
+            if len(spare) < PAGE:
+                break
+        if is_finished or (not saved.closed and watermark >= saved.through):
+            await self._state.transact([state_write(ended(saved))])
+            kept.evacuation = None
+
+
+def _names(unfinished: Unfinished) -> tuple[str, str, str]:
+    return unfinished.place.mapping_id, unfinished.stream.label, unfinished.shard.shard_id
+
+
+def _nothing(unfinished: Unfinished, after: int) -> Evacuation:
+    stream, place = unfinished.stream, unfinished.place
+    return Evacuation(
+        place.app, place.mapping_id, place.table, (stream.arn, stream.label, stream.view_type, stream.region),
+        unfinished.shard, after, after,
+    )  # fmt: skip
+
+
+def _leading(records: Sequence[ChangeRecord], before_ms: int) -> list[ChangeRecord]:
+    """The first records that are older than this, as many as one transaction takes."""
+    found: list[ChangeRecord] = []
+    size = 0
+    for record in records:
+        size += len(record.old or b"") + len(record.new or b"")
+        if record.created_ms >= before_ms or (found and size > PAGE_BYTES):
+            break
+        found.append(record)
+    return found

@@ -1,0 +1,74 @@
+"""What a worker follows: a table, its streams and shards, and how far each mapping has come with them.
+
+Rules of this file: it asks the source and remembers; what is begun, and when, is the worker's. Made and used by runtime/worker.py.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from tailrace.app.app import Mapping as Handler
+from tailrace.errors import SourceError
+from tailrace.ports import Shard, Source, StateStore, StreamRef
+from tailrace.rows.kinds import CHECKPOINT
+from tailrace.runtime.evacuation import Followed
+from tailrace.runtime.reading import SharedReads
+
+
+@dataclass(slots=True)
+class FollowedTable:
+    """A table's source (or one stream's of it), and which of its shards each mapping has begun or finished."""
+
+    name: str
+    only_stream: str
+    source: Source
+    reads: SharedReads
+    handlers: list[Handler]
+    begun: set[tuple[str, str]] = field(default_factory=set)
+    finished: set[tuple[str, str]] = field(default_factory=set)
+    known: dict[tuple[str, str], bool] = field(default_factory=dict)
+    """Whether a mapping had read of the stream with this label before its table was deleted."""
+
+    def follows(self, handler: Handler, stream: StreamRef, shards: Sequence[Shard]) -> bool:
+        """Whether a mapping reads a stream: that of a deleted table only when it has read it before, or it would begin with items that are no more."""
+        return (
+            not stream.is_of_deleted
+            or self.known.get((handler.id, stream.label), False)
+            or any((handler.id, each.shard_id) in self.begun for each in shards)
+        )
+
+    def runs(self, handler: Handler) -> bool:
+        """Whether it was not withdrawn."""
+        return any(each is handler for each in self.handlers)
+
+    @property
+    def ids(self) -> list[str]:
+        """Its mappings."""
+        return [handler.id for handler in self.handlers]
+
+    async def followed(self) -> Followed:
+        """Every stream of the table that can be read, with its shards, the oldest first. Raises: SourceError."""
+        streams = await self.source.earlier()
+        with suppress(SourceError):  # it is off, or not there yet
+            streams.append(await self.source.stream())
+        return [(stream, await self.source.shards(stream)) for stream in streams]
+
+    async def horizon(self, shard: Shard) -> int:
+        """The last record of a shard that is gone. Raises: SourceError."""
+        return (await self.source.read(shard, 0, 0)).next_after
+
+    async def recall(self, state: StateStore, app: str, followed: Followed) -> None:
+        """Learn which mappings have read the streams of deleted tables. Raises: StoreError."""
+        for stream, _ in followed:
+            for handler in self.handlers if stream.is_of_deleted else ():
+                place = (handler.id, stream.label)
+                if place not in self.known:
+                    rows = await state.query(CHECKPOINT.prefix(app, *place), limit=1)
+                    self.known[place] = bool(rows)
+
+    def forget(self, followed: Followed) -> None:
+        """What has vanished and is finished need not be remembered; a driver that still runs has not finished."""
+        present = {shard.shard_id for _, shards in followed for shard in shards}
+        gone = {place for place in self.finished if place[1] not in present}
+        self.begun -= gone
+        self.finished -= gone

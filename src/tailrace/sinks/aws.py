@@ -29,7 +29,7 @@ class AwsAccess:
     async def call(self, service: str, operation: str, **parameters: Any) -> Any:
         """One call of an operation by its Python name, as `send_message`.
 
-        Raises:  Throttled, Unavailable, Refused, SinkError with AWS's code and words; SettingsError without boto3 or a region.
+        Raises:  Throttled, Unavailable, Refused, SinkError with AWS's code and words; SettingsError without boto3.
         """
         if (keep := KEEPER.get()) is not None:
             return keep(Request(service, operation, parameters))
@@ -37,17 +37,13 @@ class AwsAccess:
 
     def call_here(self, service: str, operation: str, parameters: dict[str, Any]) -> Any:
         """The same, in this thread."""
-        from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
+        from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             method: Callable[..., Any] = getattr(client(service, self), operation)
             return method(**parameters)
         except ClientError as error:
             raise refusal(service, operation, error.response) from error
-        except NoRegionError as error:
-            raise SettingsError(
-                f"{service}.{operation}: {error}", hint="set AWS_REGION, or access="
-            ) from error
         except BotoCoreError as error:
             raise failure_here(service, operation, error) from error
 

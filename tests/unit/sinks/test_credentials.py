@@ -149,3 +149,15 @@ def test_no_credentials_at_all_are_an_outage_that_ends_without_a_restart(
     assert gate.calls == []
     (tmp_path / "credentials").write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
     assert asyncio.run(sink.write(batch)) == Written()
+
+
+def test_no_region_at_all_is_an_outage_that_says_what_to_set(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    outcome = asyncio.run(sinks.Sqs(f"{gate.url}/1/queue").write(_batch(batch_of("ab"))))
+    assert isinstance(outcome, Failed)
+    assert {failure.kind for failure in outcome.failures.values()} == {FailureKind.UNAVAILABLE}
+    assert "AWS_REGION" in outcome.failures[0].error

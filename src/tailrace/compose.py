@@ -286,7 +286,8 @@ class Node:
 
     async def start(self) -> int:
         """Open everything and listen. Returns: the port. Raises: StoreError, SettingsError, OSError."""
-        from tailrace.server.control import ControlServer, Subject
+        from tailrace.server.admin import Admin
+        from tailrace.server.control import Subject
         from tailrace.server.remembered import recall_time, remember_time
         from tailrace.server.scrape import routes
 
@@ -310,10 +311,8 @@ class Node:
             self.engine.endpoint = f"localhost:{port}"
             self.engine.share_reads(asyncio.get_running_loop())
             self.turns = self.http.turns
-            self._control: ControlServer | None = None
-            if self._options.directory is not None:
-                self._control = ControlServer(self.subject, self._options.directory)
-                await self._control.start()
+            self._admin = Admin(self.subject, self._options.directory, port)
+            await self._admin.start()
             await self._start_beside()
         except BaseException:  # whatever it was, what is open is given back before it goes on
             await self.stop()
@@ -446,9 +445,8 @@ class Node:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            if getattr(self, "_control", None) is not None:
-                assert self._control is not None
-                await self._control.close()
+            if hasattr(self, "_admin"):
+                await self._admin.close()
             if http is not None and hasattr(http, "turns"):
                 await http.close()
             try:

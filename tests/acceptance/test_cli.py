@@ -490,3 +490,42 @@ def test_an_app_that_cannot_be_loaded_is_one_message(tmp_path: Path) -> None:
         assert answer.returncode in (1, 2), name
         assert word in answer.stderr
         assert "Traceback (most recent call last)" not in answer.stderr
+
+
+def test_a_node_in_memory_is_asked_by_its_url(start: Start, tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+    app.write_text(APP.format(word="saw"))
+    node = start("dev", str(app), "--memory")
+    url = f"http://localhost:{node.port}"
+    node.put("orders", "o1")
+
+    def handled() -> bool:
+        asked = tailrace("status", "--url", url, "--json", cwd=tmp_path)
+        assert asked.returncode == 0, asked.stderr
+        return json.loads(asked.stdout)["handlers"][0]["settled"].get("handled") == 1
+
+    eventually(handled)
+    assert "handled" in tailrace("why", "orders/o1", "--url", url, cwd=tmp_path).stdout
+    assert "open" in tailrace("shards", "ls", "orders", "--url", url, cwd=tmp_path).stdout
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "tailrace", "tail", "orders", "--from-start", "--json"],
+        stdout=subprocess.PIPE, text=True, cwd=tmp_path, env={**os.environ, "TAILRACE_URL": url},
+    )  # fmt: skip
+    try:
+        assert watching.stdout is not None
+        assert json.loads(watching.stdout.readline())["keys"] == {"id": {"S": "o1"}}
+        assert not list(tmp_path.glob(".tailrace"))
+        assert node.stop()[0] == 0
+    finally:
+        watching.kill()
+        watching.communicate()
+    gone = tailrace("status", "--url", url, cwd=tmp_path)
+    assert gone.returncode == 1
+    assert f"Nothing serves {url}" in gone.stderr
+
+
+def test_a_node_with_a_directory_is_asked_by_its_url_too(start: Start, tmp_path: Path) -> None:
+    node = start("serve", "--data", str(tmp_path / "data"))
+    node.create("shop")
+    url = f"http://127.0.0.1:{node.port}"
+    assert "shop" in tailrace("status", "--url", url, cwd=tmp_path).stdout

@@ -4,7 +4,6 @@ Rules of this file: options and output; the answer is the `audit` verb's. Regist
 """
 
 import json
-from pathlib import Path
 
 import click
 
@@ -12,20 +11,21 @@ from tailrace.cli import options
 from tailrace.cli.changes import printable
 from tailrace.cli.connection import ask
 from tailrace.cli.durations import format_instant
+from tailrace.cli.place import Place
 from tailrace.cli.status import aligned
 
 
 @click.command()
 @click.option("--last", default=100, show_default=True, type=click.IntRange(1, 10_000), help="How many.")
-@options.options(options.data, options.as_json)
-def audit(last: int, directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def audit(last: int, place: Place, as_json: bool) -> None:
     """Read what people did: redrives, drops, pauses, renames, moved clocks. The newest comes last.
 
     \b
     Example: tailrace audit --last 20
     Next:    tailrace dlq ls
     """
-    answer = ask(directory, "audit", {"last": last})
+    answer = ask(place, "audit", {"last": last})
     if as_json:
         click.echo(json.dumps(answer))
         return

@@ -4,7 +4,6 @@ Rules of this file: options and output; time itself belongs to the server. Regis
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +11,7 @@ import click
 from tailrace.cli import options
 from tailrace.cli.connection import ask
 from tailrace.cli.durations import duration, format_duration, format_instant, instant
+from tailrace.cli.place import Place
 
 
 @click.group()
@@ -29,40 +29,40 @@ def clock() -> None:
 
 
 @clock.command()
-@options.options(options.data, options.as_json)
-def show(directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def show(place: Place, as_json: bool) -> None:
     """Say what time the server has.
 
     \b
     Example: tailrace clock show
     """
-    tell(ask(directory, "clock.show"), as_json)
+    tell(ask(place, "clock.show"), as_json)
 
 
 @clock.command()
 @click.argument("by", callback=duration)
-@options.options(options.data, options.as_json)
-def advance(by: int, directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def advance(by: int, place: Place, as_json: bool) -> None:
     """Move time forward BY a duration: 90s, 15m, 25h, 2d, 1h30m.
 
     \b
     Example: tailrace clock advance 25h      the trim, every expiry and every retry that is due
     Next:    tailrace status
     """
-    tell(ask(directory, "clock.advance", {"ms": by}), as_json)
+    tell(ask(place, "clock.advance", {"ms": by}), as_json)
 
 
 @clock.command("set")
 @click.argument("to", callback=instant)
-@options.options(options.data, options.as_json)
-def set_clock(to: int, directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def set_clock(to: int, place: Place, as_json: bool) -> None:
     """Move time forward TO an instant in ISO 8601; without a zone it is UTC.
 
     \b
     Example: tailrace clock set 2026-10-31T23:59Z
     Next:    tailrace status
     """
-    tell(ask(directory, "clock.set", {"wall_ms": to}), as_json)
+    tell(ask(place, "clock.set", {"wall_ms": to}), as_json)
 
 
 def tell(answer: dict[str, Any], as_json: bool) -> None:

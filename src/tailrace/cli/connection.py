@@ -1,4 +1,4 @@
-"""Asking a data directory something: through its server's control socket, or directly when nobody has it.
+"""Asking a node something: through its control socket, found by data directory or by port; a directory that nobody has is asked directly.
 
 Rules of this file: plain blocking sockets, so that a question costs little to start. The verbs are the server's own
 (`server.control.VERBS`): beside a server and without one the answer is made by the same code. Called by every command
@@ -10,11 +10,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
 from tailrace.cli.failures import CommandFailure
+from tailrace.cli.place import NodeAt, Place
+from tailrace.server import nodes
 from tailrace.server.control_socket import socket_path
 from tailrace.stores.directory import DirectoryInUse, is_owned, owner
 
@@ -25,29 +28,30 @@ LOOK_S: Final = 0.05
 ANSWER_S: Final = 60.0
 
 
-def ask(directory: Path, verb: str, arguments: Mapping[str, object] | None = None) -> Any:
+def ask(place: Place, verb: str, arguments: Mapping[str, object] | None = None) -> Any:
     """The one value that a verb answers. Raises: CommandFailure, and what the verb raises."""
-    for value in answers(directory, verb, arguments):
+    for value in answers(place, verb, arguments):
         return value
     raise CommandFailure(f"{verb} answered nothing.")
 
 
 def answers(
-    directory: Path, verb: str, arguments: Mapping[str, object] | None = None, *, endless: bool = False,
+    place: Place, verb: str, arguments: Mapping[str, object] | None = None, *, endless: bool = False,
     is_nested: bool = False,
 ) -> Iterator[Any]:  # fmt: skip
     """Every value that a verb answers, as they come; `endless` ones may be far apart. Raises: CommandFailure.
 
     Shape:   `is_nested`: the next question may come before the last value of this one, so a directory that is opened for it is closed first.
     """
-    if not directory.is_dir():
-        raise CommandFailure(
-            f"There is no data directory {directory}.", hint=f"tailrace serve --data {directory}"
-        )
+    if isinstance(place, NodeAt):
+        yield from _asked(reach(place), place, verb, arguments or {}, endless=endless)
+        return
+    if not place.is_dir():
+        raise CommandFailure(f"There is no data directory {place}.", hint=_start_or_ask(place))
     deadline = time.monotonic() + PATIENCE_S
-    while (connection := connect(directory, deadline)) is None:
+    while (connection := connect(place, deadline)) is None:
         try:
-            values = _begun(_offline(directory, verb, arguments or {}))
+            values = _begun(_offline(place, verb, arguments or {}))
         except DirectoryInUse:  # somebody began to start after the look
             if time.monotonic() > deadline:
                 raise
@@ -55,16 +59,64 @@ def answers(
             continue
         yield from (list(values) if is_nested else values)
         return
+    yield from _asked(connection, place, verb, arguments or {}, endless=endless)
+
+
+def _start_or_ask(directory: Path) -> str:
+    """What to type where there is no data directory: perhaps a node in memory was meant."""
+    urls = [f"--url http://localhost:{port}" for port in nodes.running()]
+    runs = f"   (of yours {'runs' if len(urls) == 1 else 'run'}: {', '.join(urls)})" if urls else ""
+    return f"tailrace serve --data {directory}{runs}"
+
+
+def _asked(
+    connection: socket.socket, place: Place, verb: str, arguments: Mapping[str, object], *, endless: bool
+) -> Iterator[Any]:
     with connection:
         connection.settimeout(None if endless else ANSWER_S)
-        request = {"v": VERSION, "verb": verb, "arguments": dict(arguments or {})}
+        request = {"v": VERSION, "verb": verb, "arguments": dict(arguments)}
         try:
             connection.sendall(json.dumps(request).encode() + b"\n")
-            yield from read_answers(connection, directory)
+            yield from read_answers(connection, place)
         except TimeoutError:
             raise CommandFailure(
-                f"The server of {directory} has not answered for {ANSWER_S:g} s.", hint="look at its log"
+                f"The server of {place} has not answered for {ANSWER_S:g} s.", hint="look at its log"
             ) from None
+
+
+def reach(node: NodeAt) -> socket.socket:
+    """A connection to the node that serves a URL. Raises: CommandFailure when this user has none there."""
+    directory = nodes.directory_of(node.port)
+    if directory is not None:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(ANSWER_S)
+        try:
+            connection.connect(str(socket_path(directory)))
+            return connection
+        except OSError:
+            connection.close()  # it ended after the look
+    others = [port for port in nodes.running() if port != node.port]
+    there = f" Yours: {', '.join(f'http://localhost:{port}' for port in others)}." if others else ""
+    if _is_served(node.port):
+        raise CommandFailure(
+            f"Something serves port {node.port}, but no node that this user has started here with this version: a node "
+            f"answers the commands of its own user alone.{there}",
+            hint="the same command as the user, or in the container, that runs it; or name its directory with --data",
+        )
+    raise CommandFailure(
+        f"Nothing serves {node.url}.{there}",
+        hint="the same command with one of those"
+        if others
+        else f"tailrace serve --port {node.port} --memory",
+    )
+
+
+def _is_served(port: int) -> bool:
+    """Whether anything takes connections on this port of this machine."""
+    for host in ("127.0.0.1", "::1"):
+        with suppress(OSError), socket.create_connection((host, port), timeout=LOOK_S * 20):
+            return True
+    return False
 
 
 def _begun(values: Iterator[Any]) -> Iterator[Any]:
@@ -73,7 +125,7 @@ def _begun(values: Iterator[Any]) -> Iterator[Any]:
     return chain(first, values)
 
 
-def read_answers(connection: socket.socket, directory: Path) -> Iterator[Any]:
+def read_answers(connection: socket.socket, place: Place) -> Iterator[Any]:
     """The values on a connection, up to the line that ends them. Raises: CommandFailure."""
     with connection.makefile("rb") as lines:
         for line in lines:
@@ -84,9 +136,7 @@ def read_answers(connection: socket.socket, directory: Path) -> Iterator[Any]:
                 raise CommandFailure(answer["error"]["message"], hint=answer["error"]["hint"])
             else:
                 return
-    raise CommandFailure(
-        f"The server of {directory} has gone.", hint="start it again, then repeat the command"
-    )
+    raise CommandFailure(f"The server of {place} has gone.", hint="start it again, then repeat the command")
 
 
 def connect(directory: Path, deadline: float | None = None) -> socket.socket | None:
@@ -119,17 +169,6 @@ def connect(directory: Path, deadline: float | None = None) -> socket.socket | N
 
 def _pause(seconds: float) -> None:
     threading.Event().wait(seconds)  # time.sleep fails under libfaketime, by which people try other days
-
-
-def is_answering(directory: Path) -> bool:
-    """Whether a server has the directory and listens."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(ANSWER_S)
-        try:
-            connection.connect(str(socket_path(directory)))
-        except OSError:
-            return False
-    return True
 
 
 def _offline(directory: Path, verb: str, arguments: Mapping[str, Any]) -> Iterator[Any]:

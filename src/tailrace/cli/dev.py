@@ -19,7 +19,7 @@ from tailrace.cli.changes import line
 from tailrace.cli.failures import CommandFailure
 from tailrace.cli.reload import Watch, forget_modules, module_files
 from tailrace.cli.running import Serving, begin_of_start
-from tailrace.cli.serve import endpoint_of
+from tailrace.cli.serve import endpoint_of, how_to_ask
 from tailrace.errors import TailraceError
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class Session:
         else:
             click.echo(
                 f"{click.style(app.name, bold=True)} on {click.style(endpoint['endpoint'], fg='green')}, "
-                f"data in {endpoint['data'] or 'memory'}, Ctrl-C ends it"
+                f"data in {endpoint['data'] or 'memory'} · {how_to_ask(self._serving, port)}Ctrl-C ends it"
             )
             for handler, table in handlers.items():
                 click.echo(f"  {handler} ← {table}")

@@ -5,7 +5,6 @@ Rules of this file: options and output; the answers are the `dlq` verbs'. Beside
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -14,6 +13,7 @@ from tailrace.cli import options
 from tailrace.cli.changes import line, printable, shown
 from tailrace.cli.connection import answers, ask
 from tailrace.cli.durations import format_duration, format_instant, instant
+from tailrace.cli.place import Place
 from tailrace.cli.status import aligned, aligned_pages
 from tailrace.cli.telling import Bar
 
@@ -53,15 +53,15 @@ def dlq() -> None:
 @dlq.command()
 @click.argument("handler", required=False)
 @where
-@options.options(options.data, options.as_json)
-def ls(handler: str | None, directory: Path, as_json: bool, **given: Any) -> None:
+@options.options(*options.place, options.as_json)
+def ls(handler: str | None, place: Place, as_json: bool, **given: Any) -> None:
     """List dead letters and parked changes, grouped by failures that look alike.
 
     \b
     Example: tailrace dlq ls receipt --error 'SMTP*'
     Next:    tailrace dlq show EVENT_ID
     """
-    answer = answers(directory, "dlq.ls", {"handler": handler, "where": chosen(**given)})
+    answer = answers(place, "dlq.ls", {"handler": handler, "where": chosen(**given)})
     first = next(answer)
     if as_json:
         for text in json_listed(first, answer):
@@ -74,15 +74,15 @@ def ls(handler: str | None, directory: Path, as_json: bool, **given: Any) -> Non
 @dlq.command()
 @click.argument("event_id")
 @click.option("--handler", help="Whose dead letter, when several handlers have one.")
-@options.options(options.data, options.as_json)
-def show(event_id: str, handler: str | None, directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def show(event_id: str, handler: str | None, place: Place, as_json: bool) -> None:
     """Show one dead letter whole: both images, the failure, and what waits behind it.
 
     \b
     Example: tailrace dlq show 4f0c…
     Next:    tailrace dlq diff EVENT_ID
     """
-    answer = ask(directory, "dlq.show", {"event_id": event_id, "handler": handler})
+    answer = ask(place, "dlq.show", {"event_id": event_id, "handler": handler})
     if as_json:
         click.echo(json.dumps(answer))
         return
@@ -93,15 +93,15 @@ def show(event_id: str, handler: str | None, directory: Path, as_json: bool) -> 
 @dlq.command()
 @click.argument("event_id")
 @click.option("--handler", help="Whose dead letter, when several handlers have one.")
-@options.options(options.data, options.as_json)
-def diff(event_id: str, handler: str | None, directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def diff(event_id: str, handler: str | None, place: Place, as_json: bool) -> None:
     """Show the item of a dead letter as it was then and as it is now.
 
     \b
     Example: tailrace dlq diff 4f0c…
     Next:    tailrace dlq redrive HANDLER --event EVENT_ID
     """
-    answer = ask(directory, "dlq.diff", {"event_id": event_id, "handler": handler})
+    answer = ask(place, "dlq.diff", {"event_id": event_id, "handler": handler})
     if as_json:
         click.echo(json.dumps(answer))
         return
@@ -117,13 +117,13 @@ def diff(event_id: str, handler: str | None, directory: Path, as_json: bool) -> 
     "--even-if-overtaken", is_flag=True, help="Also what a later change of the same item has overtaken."
 )
 @dry_run
-@options.options(options.data, options.as_json)
+@options.options(*options.place, options.as_json)
 def redrive(
     handler: str,
     rate: str | None,
     even_if_overtaken: bool,
     dry_run: bool,
-    directory: Path,
+    place: Place,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -139,7 +139,7 @@ def redrive(
         "handler": handler, "where": chosen(**given), "rate": rate, "even_if_overtaken": even_if_overtaken,
         "dry_run": dry_run,
     }  # fmt: skip
-    watch(answers(directory, "dlq.redrive", arguments), "put back", as_json)
+    watch(answers(place, "dlq.redrive", arguments), "put back", as_json)
 
 
 @dlq.command()
@@ -148,13 +148,13 @@ def redrive(
 @click.option("--all", "everything", is_flag=True, help="All of them: needed when nothing else chooses.")
 @click.option("--with-waiting", is_flag=True, help="Also what waits behind them, and free the items.")
 @dry_run
-@options.options(options.data, options.as_json)
+@options.options(*options.place, options.as_json)
 def drop(
     handler: str,
     everything: bool,
     with_waiting: bool,
     dry_run: bool,
-    directory: Path,
+    place: Place,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -168,7 +168,7 @@ def drop(
     if not choice and not everything:
         raise click.UsageError("say which: --event, --error, --key, --since, --fingerprint, or --all")
     arguments = {"handler": handler, "where": choice, "with_waiting": with_waiting, "dry_run": dry_run}
-    watch(answers(directory, "dlq.drop", arguments), "dropped", as_json)
+    watch(answers(place, "dlq.drop", arguments), "dropped", as_json)
 
 
 # ---- telling -------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import click
 from tailrace.cli import options
 from tailrace.cli.connection import ask, connect
 from tailrace.cli.failures import CommandFailure
+from tailrace.cli.place import Place
 
 
 @click.command()
@@ -20,8 +21,8 @@ from tailrace.cli.failures import CommandFailure
 @click.option(
     "--app", "app", metavar="APP.PY", help="The app, where none runs: a file, or package.module:app."
 )
-@options.options(options.data, options.as_json)
-def explain(handler: str, app: str | None, directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def explain(handler: str, app: str | None, place: Place, as_json: bool) -> None:
     """Print which changes reach a handler: the event pattern, the residual that is judged in process, and why.
 
     The pattern is the widest that is sound: it drops nothing that the handler wants. Beside a running server its app is
@@ -34,11 +35,7 @@ def explain(handler: str, app: str | None, directory: Path, as_json: bool) -> No
     """
     from tailrace.app.explain import lines_of
 
-    value = (
-        ask(directory, "explain", {"handler": handler})
-        if app is None
-        else _from_file(app, handler, directory)
-    )
+    value = ask(place, "explain", {"handler": handler}) if app is None else _from_file(app, handler, place)
     if as_json:
         click.echo(json.dumps(value))
         return
@@ -46,18 +43,18 @@ def explain(handler: str, app: str | None, directory: Path, as_json: bool) -> No
         click.echo(text)
 
 
-def _from_file(app: str, handler: str, directory: Path) -> dict[str, Any]:
+def _from_file(app: str, handler: str, place: Place) -> dict[str, Any]:
     from tailrace.app.loading import load_app
     from tailrace.compose import EngineOptions, open_engine
     from tailrace.errors import SettingsError
     from tailrace.server.explaining import explained
 
     loaded = load_app(app)
-    is_free = directory.is_dir()
-    if is_free and (connection := connect(directory)) is not None:
+    directory = place if isinstance(place, Path) and place.is_dir() else None
+    if directory is not None and (connection := connect(directory)) is not None:
         connection.close()
-        is_free = False
-    if is_free:
+        directory = None
+    if directory is not None:
         engine = open_engine(EngineOptions(directory=directory))
         try:
             return asyncio.run(explained(engine, loaded, handler))

@@ -4,7 +4,6 @@ Rules of this file: options and output; the answer is the `gaps` verbs'. Registe
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,6 +12,7 @@ from tailrace.cli import options
 from tailrace.cli.changes import printable
 from tailrace.cli.connection import ask
 from tailrace.cli.durations import format_instant
+from tailrace.cli.place import Place
 from tailrace.cli.status import aligned
 
 
@@ -51,15 +51,15 @@ def gaps() -> None:
 
 @gaps.command(hidden=True)
 @click.argument("handler", required=False)
-@options.options(options.data, options.as_json)
-def ls(handler: str | None, directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def ls(handler: str | None, place: Place, as_json: bool) -> None:
     """List gaps. It exits with 1 when there is one that nobody has acknowledged, so that a script can ask.
 
     \b
     Example: tailrace gaps receipt --json
     Next:    tailrace gaps acknowledge receipt
     """
-    answer = ask(directory, "gaps", {"handler": handler})
+    answer = ask(place, "gaps", {"handler": handler})
     if as_json:
         click.echo(json.dumps(answer))
     elif not answer:
@@ -74,8 +74,8 @@ def ls(handler: str | None, directory: Path, as_json: bool) -> None:
 @click.argument("handler", required=False)
 @click.option("--all", "every", is_flag=True, help="The gaps of all handlers.")
 @click.option("--dry-run", is_flag=True, help="Say which gaps that would be, and do nothing.")
-@options.options(options.data, options.as_json)
-def acknowledge(handler: str | None, every: bool, dry_run: bool, directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def acknowledge(handler: str | None, every: bool, dry_run: bool, place: Place, as_json: bool) -> None:
     """Say that the gaps of HANDLER are known: they count in lag and /ready no more, and stay listed. It is audited.
 
     What was lost is not brought back by this: the table still has its items, and a projection is built anew from them by itself.
@@ -87,7 +87,7 @@ def acknowledge(handler: str | None, every: bool, dry_run: bool, directory: Path
     """
     if (handler is None) == (not every):
         raise click.UsageError("Name a handler, or say --all.")
-    answer = ask(directory, "gaps.acknowledge", {"handler": handler, "dry_run": dry_run})
+    answer = ask(place, "gaps.acknowledge", {"handler": handler, "dry_run": dry_run})
     if as_json:
         click.echo(json.dumps(answer))
         return

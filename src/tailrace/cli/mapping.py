@@ -6,7 +6,6 @@ Rules of this file: options and output; the `mapping` verbs do it. Registered in
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import click
@@ -15,6 +14,7 @@ from tailrace.cli import options
 from tailrace.cli.changes import printable
 from tailrace.cli.connection import ask
 from tailrace.cli.durations import format_instant
+from tailrace.cli.place import Place
 from tailrace.cli.status import aligned
 
 
@@ -31,14 +31,14 @@ def mapping() -> None:
 
 
 @mapping.command()
-@options.options(options.data, options.as_json)
-def ls(directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def ls(place: Place, as_json: bool) -> None:
     """List every handler: its app, its table, whether it runs.
 
     \b
     Example: tailrace mapping ls
     """
-    answer = ask(directory, "mapping.ls")
+    answer = ask(place, "mapping.ls")
     if as_json:
         click.echo(json.dumps(answer))
         return
@@ -55,8 +55,8 @@ def ls(directory: Path, as_json: bool) -> None:
 @click.argument("handler")
 @click.argument("to")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-@options.options(options.data, options.as_json)
-def rename(handler: str, to: str, dry_run: bool, directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def rename(handler: str, to: str, dry_run: bool, place: Place, as_json: bool) -> None:
     """Give HANDLER the name TO: everything that is kept of it goes with it.
 
     Checkpoints, dead letters, parked items, marks, open windows, waiting notices.
@@ -67,7 +67,7 @@ def rename(handler: str, to: str, dry_run: bool, directory: Path, as_json: bool)
     Example: tailrace mapping rename send_mail receipt --dry-run
     Next:    tailrace dev app.py
     """
-    answer = ask(directory, "mapping.rename", {"handler": handler, "to": to, "dry_run": dry_run})
+    answer = ask(place, "mapping.rename", {"handler": handler, "to": to, "dry_run": dry_run})
     if as_json:
         click.echo(json.dumps(answer))
         return
@@ -78,8 +78,8 @@ def rename(handler: str, to: str, dry_run: bool, directory: Path, as_json: bool)
 @click.argument("handler")
 @click.option("--yes", is_flag=True, help="Also when something that was never handled would be lost.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-@options.options(options.data, options.as_json)
-def drop(handler: str, yes: bool, dry_run: bool, directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def drop(handler: str, yes: bool, dry_run: bool, place: Place, as_json: bool) -> None:
     """Forget HANDLER, which the app does not declare any more: everything that is kept of it goes.
 
     For a handler that was deleted: its app does not start until it is renamed or dropped (`tailrace dev` forgets by itself what has nothing pending).
@@ -93,13 +93,13 @@ def drop(handler: str, yes: bool, dry_run: bool, directory: Path, as_json: bool)
     """
     arguments = {"handler": handler, "dry_run": dry_run, "yes": yes}
     if not (yes or dry_run) and sys.stdin.isatty() and not as_json:
-        planned = ask(directory, "mapping.drop", {**arguments, "dry_run": True})
+        planned = ask(place, "mapping.drop", {**arguments, "dry_run": True})
         if planned["lost"] or planned["waiting_since_ms"] is not None:
             for text in dropped(planned):
                 click.echo(text)
             click.confirm("What was never handled is lost. Forget it?", abort=True)
             arguments["yes"] = True
-    answer = ask(directory, "mapping.drop", arguments)
+    answer = ask(place, "mapping.drop", arguments)
     if as_json:
         click.echo(json.dumps(answer))
         return

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from tailrace.cli.durations import duration, instant
+from tailrace.cli.place import chosen_place, chosen_url
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 DEFAULT_DATA: Final = Path(".tailrace")
@@ -23,6 +24,28 @@ data = click.option(
     show_default="./.tailrace",
     help="The data directory; TAILRACE_DATA names it for every command.",
 )
+place = (
+    click.option(
+        "--data",
+        "place",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=DEFAULT_DATA,
+        envvar="TAILRACE_DATA",
+        show_default="./.tailrace",
+        callback=chosen_place,
+        help="The data directory; TAILRACE_DATA names it for every command.",
+    ),
+    click.option(
+        "--url",
+        metavar="URL",
+        envvar="TAILRACE_URL",
+        callback=chosen_url,
+        expose_value=False,
+        is_eager=True,
+        help="A node of yours on this machine, also one with --memory: http://localhost:8000; TAILRACE_URL names it for every command.",
+    ),
+)
+"""Which node is asked; a command gets it as `place`."""
 as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable output only.")
 log_format = click.option(
     "--log-format",

@@ -4,12 +4,12 @@ Rules of this file: options and output; the `pause` and `resume` verbs do it. Re
 """
 
 import json
-from pathlib import Path
 
 import click
 
 from tailrace.cli import options
 from tailrace.cli.connection import ask
+from tailrace.cli.place import Place
 
 dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 
@@ -17,8 +17,8 @@ dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, 
 @click.command()
 @click.argument("handler")
 @dry_run
-@options.options(options.data, options.as_json)
-def pause(handler: str, dry_run: bool, directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def pause(handler: str, dry_run: bool, place: Place, as_json: bool) -> None:
     """Let HANDLER start nothing new. What runs ends; nothing is lost, changes wait in the stream for up to 24 hours.
 
     It holds after a restart, and can be said without a server.
@@ -27,25 +27,25 @@ def pause(handler: str, dry_run: bool, directory: Path, as_json: bool) -> None:
     Example: tailrace pause receipt
     Next:    tailrace resume receipt
     """
-    _tell("pause", handler, dry_run, directory, as_json)
+    _tell("pause", handler, dry_run, place, as_json)
 
 
 @click.command()
 @click.argument("handler")
 @dry_run
-@options.options(options.data, options.as_json)
-def resume(handler: str, dry_run: bool, directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def resume(handler: str, dry_run: bool, place: Place, as_json: bool) -> None:
     """Let HANDLER go on after a pause.
 
     \b
     Example: tailrace resume receipt
     Next:    tailrace status
     """
-    _tell("resume", handler, dry_run, directory, as_json)
+    _tell("resume", handler, dry_run, place, as_json)
 
 
-def _tell(verb: str, handler: str, dry_run: bool, directory: Path, as_json: bool) -> None:
-    answer = ask(directory, verb, {"handler": handler, "dry_run": dry_run})
+def _tell(verb: str, handler: str, dry_run: bool, place: Place, as_json: bool) -> None:
+    answer = ask(place, verb, {"handler": handler, "dry_run": dry_run})
     if as_json:
         click.echo(json.dumps(answer))
         return

@@ -5,7 +5,6 @@ Rules of this file: options and output; the `projection` verbs do it. What is on
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +13,7 @@ from tailrace.app.plain import to_plain
 from tailrace.cli import options
 from tailrace.cli.changes import printable, shown
 from tailrace.cli.connection import ask
+from tailrace.cli.place import Place
 from tailrace.cli.status import aligned
 
 dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
@@ -34,15 +34,15 @@ def projection() -> None:
 
 
 @projection.command()
-@options.options(options.data, options.as_json)
-def ls(directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def ls(place: Place, as_json: bool) -> None:
     """List every build of every projection: which one is served, how far the others are.
 
     \b
     Example: tailrace projection ls
     Next:    tailrace projection show NAME
     """
-    answer = ask(directory, "projection.ls")
+    answer = ask(place, "projection.ls")
     if as_json:
         click.echo(json.dumps(answer))
         return
@@ -77,8 +77,8 @@ def state_words(build: Mapping[str, Any]) -> str:
 @projection.command()
 @click.argument("name")
 @click.option("--build", help="Another build than the one that is served.")
-@options.options(options.data, options.as_json)
-def show(name: str, build: str | None, directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def show(name: str, build: str | None, place: Place, as_json: bool) -> None:
     """Show the groups of the projection NAME: key, how many items, state.
 
     \b
@@ -86,7 +86,7 @@ def show(name: str, build: str | None, directory: Path, as_json: bool) -> None:
              tailrace projection show sales --build 2
     Next:    tailrace projection verify sales
     """
-    answer = ask(directory, "projection.read", {"projection": name, "build": build})
+    answer = ask(place, "projection.read", {"projection": name, "build": build})
     if as_json:
         click.echo(json.dumps({**answer, "groups": [with_key(each) for each in answer["groups"]]}))
         return
@@ -128,8 +128,8 @@ def plain(value: Mapping[str, Any]) -> str:
 
 @projection.command()
 @click.argument("name")
-@options.options(options.data, options.as_json)
-def verify(name: str, directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def verify(name: str, place: Place, as_json: bool) -> None:
     """Compare the projection NAME with the items of its table as they are, and its groups with its items.
 
     What is on its way is waited for. The exit code is 1 when something differs.
@@ -138,7 +138,7 @@ def verify(name: str, directory: Path, as_json: bool) -> None:
     Example: tailrace projection verify sales
     Next:    tailrace projection rebuild sales
     """
-    answer = ask(directory, "projection.verify", {"projection": name})
+    answer = ask(place, "projection.verify", {"projection": name})
     if as_json:
         differences = [with_key(each) for each in answer["differences"]]
         click.echo(json.dumps({**answer, "differences": differences}))
@@ -169,8 +169,8 @@ def verdict_words(answer: Mapping[str, Any]) -> Iterator[str]:
 @projection.command()
 @click.argument("name")
 @dry_run
-@options.options(options.data, options.as_json)
-def rebuild(name: str, dry_run: bool, directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def rebuild(name: str, dry_run: bool, place: Place, as_json: bool) -> None:
     """Build the projection NAME anew from the items of its table, beside the build that is served.
 
     It is served when it has caught up, or, with swap="manual", by `projection swap`; the build before it is removed then. Changes go
@@ -180,7 +180,7 @@ def rebuild(name: str, dry_run: bool, directory: Path, as_json: bool) -> None:
     Example: tailrace projection rebuild sales --dry-run
     Next:    tailrace projection ls
     """
-    answer = ask(directory, "projection.rebuild", {"projection": name, "dry_run": dry_run})
+    answer = ask(place, "projection.rebuild", {"projection": name, "dry_run": dry_run})
     if as_json:
         click.echo(json.dumps(answer))
         return
@@ -201,15 +201,15 @@ def rebuild(name: str, dry_run: bool, directory: Path, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--force", is_flag=True, help="Also when the new build has not caught up or lacks items.")
 @dry_run
-@options.options(options.data, options.as_json)
-def swap(name: str, force: bool, dry_run: bool, directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def swap(name: str, force: bool, dry_run: bool, place: Place, as_json: bool) -> None:
     """Serve the newest build of the projection NAME, and remove the one before it.
 
     \b
     Example: tailrace projection swap sales --dry-run
     Next:    tailrace projection verify sales
     """
-    answer = ask(directory, "projection.swap", {"projection": name, "force": force, "dry_run": dry_run})
+    answer = ask(place, "projection.swap", {"projection": name, "force": force, "dry_run": dry_run})
     if as_json:
         click.echo(json.dumps(answer))
         return
@@ -227,8 +227,8 @@ def swap(name: str, force: bool, dry_run: bool, directory: Path, as_json: bool) 
 @projection.command()
 @click.argument("name")
 @dry_run
-@options.options(options.data, options.as_json)
-def drop(name: str, dry_run: bool, directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def drop(name: str, dry_run: bool, place: Place, as_json: bool) -> None:
     """Forget the projection NAME, which the app does not declare any more: its rows, checkpoints and dead letters.
 
     Rows in a table or a DuckDB file stay there.
@@ -237,10 +237,10 @@ def drop(name: str, dry_run: bool, directory: Path, as_json: bool) -> None:
     Example: tailrace projection drop sales --dry-run
     Next:    tailrace dev app.py
     """
-    answer = ask(directory, "projection.drop", {"projection": name, "dry_run": dry_run})
+    answer = ask(place, "projection.drop", {"projection": name, "dry_run": dry_run})
     if as_json:
         click.echo(json.dumps(answer))
         return
     click.echo(f"{name}: {answer['rows']} rows {'would go' if dry_run else 'are gone'}")
-    for place in answer["left"]:
-        click.echo(f"  rows in {printable(place)} stay there")
+    for kept in answer["left"]:
+        click.echo(f"  rows in {printable(kept)} stay there")

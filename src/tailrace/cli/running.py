@@ -126,7 +126,8 @@ async def run_until_stopped(
 
 async def _started(node: "Node", directory: Path) -> int:
     """Start, when a question that holds the directory for a moment (`tailrace status`) is answered. Returns: the port."""
-    from tailrace.cli.connection import LOOK_S, is_answering
+    from tailrace.cli.connection import LOOK_S
+    from tailrace.server.nodes import is_answering
 
     loop = asyncio.get_running_loop()
     deadline = loop.time() + QUESTION_S

@@ -95,8 +95,13 @@ def announce(serving: Serving, port: int) -> None:
     click.echo(
         f"{click.style('tailrace', bold=True)} serves DynamoDB on {click.style(url, fg='green')}, "
         f'data in {endpoint["data"] or "memory"} · boto3: endpoint_url="{url}" · aws: --endpoint-url {url} · '
-        "Ctrl-C ends it"
+        f"{how_to_ask(serving, port)}Ctrl-C ends it"
     )
+
+
+def how_to_ask(serving: Serving, port: int) -> str:
+    """How the commands find a node that has no data directory; nothing for one that has."""
+    return f"tailrace status --url http://localhost:{port} · " if serving.memory else ""
 
 
 def endpoint_of(serving: Serving, port: int) -> dict[str, Any]:

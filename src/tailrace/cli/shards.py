@@ -4,13 +4,13 @@ Rules of this file: options and output; the `shards` verbs do it. Registered in 
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
 
 from tailrace.cli import options
 from tailrace.cli.connection import ask
+from tailrace.cli.place import Place
 from tailrace.cli.status import aligned
 
 
@@ -27,14 +27,14 @@ def shards() -> None:
 
 @shards.command()
 @click.argument("table")
-@options.options(options.data, options.as_json)
-def ls(table: str, directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def ls(table: str, place: Place, as_json: bool) -> None:
     """List every shard of TABLE's stream that can be read, parents before children.
 
     \b
     Example: tailrace shards ls orders
     """
-    answer = ask(directory, "shards.ls", {"table": table})
+    answer = ask(place, "shards.ls", {"table": table})
     click.echo(json.dumps(answer) if as_json else _listed(answer["shards"]))
 
 
@@ -42,8 +42,8 @@ def ls(table: str, directory: Path, as_json: bool) -> None:
 @click.argument("table")
 @click.option("--shard", metavar="ID", help="Split this one alone; without it every open one.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-@options.options(options.data, options.as_json)
-def split(table: str, shard: str | None, dry_run: bool, directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def split(table: str, shard: str | None, dry_run: bool, place: Place, as_json: bool) -> None:
     """Close the open shards of TABLE's stream; two children continue each, in order for every item.
 
     For testing what consumers do then. AWS splits when a table grows, and nobody can ask for it.
@@ -52,7 +52,7 @@ def split(table: str, shard: str | None, dry_run: bool, directory: Path, as_json
     Example: tailrace shards split orders
     Next:    tailrace shards ls orders
     """
-    answer = ask(directory, "shards.split", {"table": table, "shard": shard, "dry_run": dry_run})
+    answer = ask(place, "shards.split", {"table": table, "shard": shard, "dry_run": dry_run})
     if as_json:
         click.echo(json.dumps(answer))
         return

@@ -19,6 +19,7 @@ from tailrace.cli import options
 from tailrace.cli.connection import answers
 from tailrace.cli.durations import duration, format_duration
 from tailrace.cli.failures import CommandFailure
+from tailrace.cli.place import Place
 from tailrace.errors import TailraceError
 
 MOST_SHOWN = 1_000
@@ -36,9 +37,9 @@ Pages = Iterator[dict[str, Any]]
     "--timeout", "timeout_ms", callback=duration, default="60s", show_default=True, metavar="DURATION",
     help="How long the answer may take.",
 )  # fmt: skip
-@options.options(options.data, options.as_json)
+@options.options(*options.place, options.as_json)
 def sql(
-    question: str, table: str | None, file: Path | None, timeout_ms: int, directory: Path, as_json: bool
+    question: str, table: str | None, file: Path | None, timeout_ms: int, place: Place, as_json: bool
 ) -> None:
     """Ask the tables that DuckDB sinks keep: one SELECT in DuckDB's SQL.
 
@@ -53,9 +54,7 @@ def sql(
     """
     asked = {"sql": question, "table": table, "timeout_ms": timeout_ms}
     pages: Pages = (
-        answers(directory, "sql", asked, endless=True)
-        if file is None
-        else _from_file(file, question, timeout_ms)
+        answers(place, "sql", asked, endless=True) if file is None else _from_file(file, question, timeout_ms)
     )
     with closing(pages):  # type: ignore[type-var]
         (_print_json if as_json else _print_table)(pages)

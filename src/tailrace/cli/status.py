@@ -5,7 +5,6 @@ Rules of this file: options and output; the answer is the `status` verb's. Regis
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,11 +13,12 @@ from tailrace.cli import options
 from tailrace.cli.changes import printable
 from tailrace.cli.connection import ask
 from tailrace.cli.durations import format_duration
+from tailrace.cli.place import Place
 
 
 @click.command()
-@options.options(options.data, options.as_json)
-def status(directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def status(place: Place, as_json: bool) -> None:
     """See how far every handler is: lag, what it settled, dead letters, its last progress.
 
     It works beside a running server and without one.
@@ -28,7 +28,7 @@ def status(directory: Path, as_json: bool) -> None:
     Next:    tailrace why shop/o1            the story of one change
              tailrace tail shop --diff       what is written now
     """
-    answer = ask(directory, "status")
+    answer = ask(place, "status")
     if as_json:
         click.echo(json.dumps(answer))
         return

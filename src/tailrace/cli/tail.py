@@ -4,21 +4,21 @@ Rules of this file: options and output; the changes come from the `tail` verb. R
 """
 
 import json
-from pathlib import Path
 
 import click
 
 from tailrace.cli import options
 from tailrace.cli.changes import line
 from tailrace.cli.connection import answers
+from tailrace.cli.place import Place
 
 
 @click.command()
 @click.argument("table")
 @click.option("--diff", is_flag=True, help="Show what differs, old → new, not the whole item.")
 @click.option("--from-start", is_flag=True, help="Begin with the oldest change that is kept (24 hours).")
-@options.options(options.data, options.as_json)
-def tail(table: str, diff: bool, from_start: bool, directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def tail(table: str, diff: bool, from_start: bool, place: Place, as_json: bool) -> None:
     """Watch TABLE's changes live: time, event, key, item. Ctrl-C ends it.
 
     It needs a running server (`tailrace serve` or `tailrace dev`); without one, --from-start prints what is there
@@ -28,6 +28,6 @@ def tail(table: str, diff: bool, from_start: bool, directory: Path, as_json: boo
     Example: tailrace tail shop --diff
     Next:    tailrace why shop/o1
     """
-    changes = answers(directory, "tail", {"table": table, "from_start": from_start}, endless=True)
+    changes = answers(place, "tail", {"table": table, "from_start": from_start}, endless=True)
     for change in changes:
         click.echo(json.dumps(change) if as_json else line(change, diff=diff))

@@ -5,7 +5,6 @@ Rules of this file: options and output; the story is the `why` verb's. Registere
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -14,6 +13,7 @@ from tailrace.cli import options
 from tailrace.cli.changes import line, printable, shown
 from tailrace.cli.connection import ask
 from tailrace.cli.durations import format_duration, format_instant
+from tailrace.cli.place import Place
 
 COLOURS: Final = {
     "handled": "green", "filtered": "blue", "discarded": "red", "parked": "red", "dropped": "red",
@@ -27,8 +27,8 @@ COLOURS: Final = {
 @click.option(
     "--last", default=3, show_default=True, type=click.IntRange(1, 100), help="Changes shown of a key."
 )
-@options.options(options.data, options.as_json)
-def why(what: str, last: int, directory: Path, as_json: bool) -> None:
+@options.options(*options.place, options.as_json)
+def why(what: str, last: int, place: Place, as_json: bool) -> None:
     """Read the story of one change: written, then what each handler made of it.
 
     A change is named by its event id (`tail --json` and handlers' logs show it) or by its item's key, as
@@ -40,7 +40,7 @@ def why(what: str, last: int, directory: Path, as_json: bool) -> None:
              tailrace why 'shop/{"pk": "a/b", "sk": 7}'
     Next:    tailrace status
     """
-    story = ask(directory, "why", {"what": what, "last": last})
+    story = ask(place, "why", {"what": what, "last": last})
     if as_json:
         click.echo(json.dumps(story))
         return

@@ -1,4 +1,4 @@
-"""The admin API: newline-delimited JSON on a unix socket in the data directory.
+"""The admin API: newline-delimited JSON on a unix socket in the data directory, or in a private one for a node in memory.
 
 Rules of this file: it knows lines, sockets and the registry of verbs, never what a verb does (`verbs`, `tail`,
 `story`). A request is `{"v":1,"verb":…,"arguments":{…}}`; the answers are lines `{"v":1,"value":…}`, the last line is
@@ -163,7 +163,7 @@ def error_line(error: TailraceError) -> bytes:
 
 
 class ControlServer:
-    """Serves the admin API of one data directory, which the caller owns (it holds the lock)."""
+    """Serves the admin API on the socket of one directory, which the caller owns: the data directory whose lock it holds, or its own."""
 
     def __init__(self, subject: Subject, directory: Path, verbs: Mapping[str, Verb] | None = None) -> None:
         self._subject = subject

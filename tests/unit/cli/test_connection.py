@@ -13,6 +13,7 @@ import pytest
 from tailrace.cli import connection, running
 from tailrace.cli.connection import ask
 from tailrace.cli.failures import CommandFailure
+from tailrace.server import nodes
 from tailrace.stores.directory import DataDirectory, DirectoryInUse
 
 
@@ -84,6 +85,6 @@ def test_a_start_waits_for_a_question_that_has_the_directory(directory: Path) ->
 
 def test_a_start_beside_a_server_is_refused_at_once(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     node: Any = OneNode(1)
-    monkeypatch.setattr(connection, "is_answering", lambda path: True)
+    monkeypatch.setattr(nodes, "is_answering", lambda path: True)
     with pytest.raises(DirectoryInUse):
         asyncio.run(running._started(node, directory))

@@ -59,9 +59,9 @@ def test_an_error_with_json_is_one_object_on_standard_error(capsys: pytest.Captu
     assert run(["status", "--json", "--data", "not-there"]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert json.loads(captured.err)["error"] == {
-        "message": "There is no data directory not-there.", "hint": "tailrace serve --data not-there",
-    }  # fmt: skip
+    error = json.loads(captured.err)["error"]
+    assert error["message"] == "There is no data directory not-there."
+    assert error["hint"].startswith("tailrace serve --data not-there")  # and the nodes of this machine
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,87 @@
+"""Which node a command asks: the one that has a data directory, or the one that serves a URL of this machine.
+
+Rules of this file: what was typed, made a place; nothing is opened or asked. `--data` and `--url` each name one: what is typed counts before what the
+environment says, and `--url` before `--data` there. Used by the options of every command that asks.
+"""
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+import click
+from click.core import ParameterSource
+
+URL = "tailrace.url"
+"""Where the context keeps what --url said until --data is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAt:
+    """The node that serves this URL, on this machine."""
+
+    url: str
+    port: int
+
+    def __str__(self) -> str:
+        return self.url
+
+
+Place: TypeAlias = Path | NodeAt
+
+
+def read_url(text: str) -> NodeAt:
+    """The node behind a URL. Raises: ValueError in words for people.
+
+    >>> read_url("http://localhost:8000").port, read_url("127.0.0.1:8001").url, str(read_url("http://[::1]:8002/"))
+    (8000, 'http://127.0.0.1:8001', 'http://[::1]:8002')
+    """
+    example = "write it as the node prints it, like http://localhost:8000"
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        port, host = parts.port, parts.hostname or ""
+    except ValueError:
+        raise ValueError(f"{text!r} is no URL: {example}") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise ValueError(f"{text!r} is no URL of a node: {example}")
+    if not _is_here(host):
+        raise ValueError(
+            f"{host} is another machine, and a node answers its commands on its own alone: run the command there, "
+            f"with --url http://localhost:{port or 8000}"
+        )
+    if port is None:
+        raise ValueError(f"{text!r} names no port: {example}")
+    return NodeAt(f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}", port)
+
+
+def chosen_url(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    """A click callback: keeps the node that --url names. Raises: BadParameter."""
+    try:
+        context.meta[URL] = read_url(value) if value else None
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, parameter) from None
+
+
+def chosen_place(context: click.Context, parameter: click.Parameter, value: Path) -> Place:
+    """A click callback of --data, after --url: the one that was meant. Raises: UsageError when both were typed."""
+    node: NodeAt | None = context.meta[URL]
+    if node is None:
+        return value
+    assert parameter.name is not None
+    if context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE:
+        if context.get_parameter_source("url") is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                "--data and --url both say which node is asked: give one of them.", context
+            )
+        return value
+    return node
+
+
+def _is_here(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback or ip_address(host).is_unspecified
+    except ValueError:
+        return False

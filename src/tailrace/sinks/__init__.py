@@ -1,4 +1,10 @@
-"""Sinks: where batches, outputs and failure documents go.
+"""Sinks: where batches, outputs and failure documents go. `app.sink(orders, sinks.Sqs(…))`, `on_failure=Discard(to=sinks.S3(…))`.
+
+    Sqs, Sns, EventBridge, DynamoDB   AWS's services; `access=AwsAccess(region=…)` says where and as whom        extra `aws`
+    DuckDB                            a table of a file that follows a table, asked by `tailrace sql`            extra `duckdb`
+    Webhook                           an address that is posted to, signed                                       extra `webhook`
+    Function                          a function of yours, called with each value
+    S3, Directory                     places for what is given up: objects, files
 
 Rules of this file: names only, loaded when they are first used; `from tailrace import sinks` costs nothing.
 """
@@ -44,3 +50,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(f"tailrace.sinks.{_PLACES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

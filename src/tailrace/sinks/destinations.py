@@ -48,7 +48,7 @@ class Sqs:
     queue: str
     access: AwsAccess = EVERYWHERE
     most_bytes: int = QUEUE_BYTES
-    _urls: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    _urls: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     async def deliver(self, failure: Failure) -> None:
         """Send the message. Raises: Throttled, Unavailable, SinkError, SettingsError."""

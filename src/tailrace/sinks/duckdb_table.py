@@ -51,8 +51,8 @@ class DuckDB:
     table: str
     memory_limit: str = "1GiB"
     most_temporary: str = "4GiB"
-    _connection: "DuckDBPyConnection | None" = field(default=None, repr=False, compare=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    _connection: "DuckDBPyConnection | None" = field(default=None, init=False, repr=False, compare=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     @property
     def tells_repeats(self) -> bool:

@@ -17,7 +17,7 @@ from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from tailrace.errors import SettingsError
+from tailrace.errors import SettingsError, Unavailable
 from tailrace.ports import Batch, Clock, Failure, FailureKind, Outcome
 from tailrace.sinks.messages import Failures, Message, by_key, sendable
 from tailrace.sinks.sending import KEEPER, Keep, Request
@@ -89,7 +89,12 @@ class Webhook:
         """Post every message."""
         if (keep := KEEPER.get()) is not None:
             return self._kept(batch, keep)
-        from aiohttp import ClientSession, ClientTimeout
+        try:
+            from aiohttp import ClientSession, ClientTimeout
+        except ImportError as error:  # nothing is wrong with the changes, so they wait
+            raise Unavailable(
+                "sinks.Webhook needs the extra `webhook`: pip install 'tailrace[webhook]', and start again"
+            ) from error
 
         failures = Failures()
         groups = by_key(list(sendable(batch, failures, self.most_bytes, "a webhook")))

@@ -6,10 +6,11 @@ Rules of this file: it decides and counts; who does the harm is faulting.py. Mad
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
+from types import TracebackType
 from typing import Any, Final
 
 from tailrace.app.retry import milliseconds
@@ -151,6 +152,8 @@ class Faults:
     seed: int = 0
     only: frozenset[str] | None = None
     plan: Plan = Plan()
+    waiting: "list[FaultBlock]" = field(default_factory=list)
+    """Blocks that were made and not entered."""
     struck: list[str] = field(default_factory=list)
     """The occasions that struck, in order."""
     blocks: list[Struck] = field(default_factory=list)
@@ -167,6 +170,16 @@ class Faults:
     def are_injected(self) -> bool:
         """Whether there are any."""
         return self.plan != Plan()
+
+    def check_entered(self) -> None:
+        """Refuse to go on without the faults that were asked for. Raises: SettingsError."""
+        if self.waiting:
+            block = self.waiting.pop()
+            self.waiting.clear()
+            raise SettingsError(
+                f"world.faults({block.words}) was called without `with`, so nothing was injected",
+                hint=f"with world.faults({block.words}): and what shall happen under them, settle() included",
+            )
 
     def begin(self, asked: Mapping[str, Any], seed: int) -> Struck:
         """Inject these from now on. Returns: how often they strike. Raises: SettingsError."""
@@ -267,3 +280,38 @@ class Faults:
             return None
         self.reshard_ms = now_ms + self.plan.reshard_ms
         return self._strikes("reshard", 1.0)
+
+
+class FaultBlock:
+    """What `world.faults` answers: `with` injects the faults while its block runs. A world that goes on before it was entered refuses.
+
+    Raises:  SettingsError when it is made, with everything that there is.
+    """
+
+    def __init__(
+        self, faults: Faults, asked: Mapping[str, Any], seed: int, told: Callable[[Struck], None]
+    ) -> None:
+        plan(asked)
+        self._faults = faults
+        self._asked = asked
+        self._seed = seed
+        self._told = told
+        self._begun: list[Struck] = []
+        faults.waiting.append(self)
+
+    @property
+    def words(self) -> str:
+        """What was asked for, as it was written."""
+        return ", ".join(f"{name}={value!r}" for name, value in self._asked.items() if value)
+
+    def __enter__(self) -> Struck:
+        if self in self._faults.waiting:
+            self._faults.waiting.remove(self)
+        self._begun.append(self._faults.begin(self._asked, self._seed))
+        return self._begun[-1]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._faults.end()
+        self._told(self._begun.pop())

@@ -35,10 +35,11 @@ class Verbs(Questions):
     def check_failures(self) -> None:
         """See that no handler gave up on anything that the test did not look at; the fixture and the `with` block do this at their end.
 
-        Raises:  NotLookedAt, with handlers, keys and errors.
+        Raises:  NotLookedAt, with handlers, keys and errors; SettingsError when a block of `faults` was made and never entered.
         """
         __tracebackhide__ = True
         if not self.loop.is_closed():
+            self._faults.check_entered()
             self._looking.check(self.engine, [*(running.app for running in self._running), *self._killed])
 
     def allow_failures(self, *handlers: Callable[..., Any] | str) -> None:

@@ -8,8 +8,8 @@ Rules of this file: plain Python values in and out; it judges nothing. Used as t
 import asyncio
 import atexit
 from collections import ChainMap
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from contextlib import nullcontext, suppress
 from random import randrange
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar
@@ -31,7 +31,7 @@ from tailrace.telemetry import PointReached, pass_by
 from tailrace.testing.exploring import Asked, Exploration, Explorer, Tried, check_asked
 from tailrace.testing.exploring_loop import ExploringLoop
 from tailrace.testing.faulting import Crashed, Laid, is_outage
-from tailrace.testing.faults import MOST_SHARDS, Faults, Struck
+from tailrace.testing.faults import MOST_SHARDS, FaultBlock, Faults
 from tailrace.testing.items import Items
 from tailrace.testing.journal import Journal, Values
 from tailrace.testing.keeping import Kept
@@ -262,10 +262,12 @@ class World(Items, Verbs):
 
         Raises:  Unsettled, with the changes that are not, when so much time has passed in the world.
         """
+        self._faults.check_entered()
         self._run(self._settle(milliseconds(within), within))
 
     def advance(self, time: str | int) -> None:
         """Let time pass ("25h", or milliseconds), with everything that happens meanwhile: retries, rollovers, trims."""
+        self._faults.check_entered()
         self._run(self._advance(milliseconds(time) if isinstance(time, str) else time))
 
     async def _settle(self, within_ms: int, words: str) -> None:
@@ -309,28 +311,25 @@ class World(Items, Verbs):
 
     # ---- faults --------------------------------------------------------------------------------------------------
 
-    @contextmanager
     def faults(
         self, *, duplicates: float = 0, crash: str | Collection[str] = (), reshard: str | None = None,
         throttle: float = 0, outage: str | None = None, slow: str | None = None, seed: int | None = None, **unknown: object,
-    ) -> Iterator[Struck]:  # fmt: skip
+    ) -> FaultBlock:  # fmt: skip
         """Inject faults into the delivery, each by chance of the seed, while the block runs; `as struck` counts how often each one does.
 
         Shape:   `duplicates` and `throttle` are how often, 0 to 1; `crash` is where the worker dies ("after-effect", a point of
                  telemetry, "anywhere", or several); `reshard` how often shards split ("4h"); `outage` for how long every handler
                  is unavailable, once; `slow` how long a handler takes at most. Without a seed: the world's.
-        Raises:  SettingsError, with everything that there is.
+        Raises:  SettingsError, with everything that there is; also from `settle` and `advance` when the block was not entered by `with`.
         """
         asked = {
             "duplicates": duplicates, "crash": crash, "reshard": reshard, "throttle": throttle, "outage": outage,
             "slow": slow, **unknown,
         }  # fmt: skip
-        struck = self._faults.begin(asked, self.seed if seed is None else seed)
-        try:
-            yield struck
-        finally:
-            self._faults.end()
-            self._journal.note("faults that struck: {}", struck)
+        return FaultBlock(
+            self._faults, asked, self.seed if seed is None else seed,
+            lambda struck: self._journal.note("faults that struck: {}", struck),
+        )  # fmt: skip
 
     # ---- exploring -----------------------------------------------------------------------------------------------
 

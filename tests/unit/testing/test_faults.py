@@ -290,6 +290,33 @@ def test_an_unknown_fault_is_answered_with_all_that_are_known(shop: Shop) -> Non
         assert kind in str(refused.value)
 
 
+def test_faults_without_a_with_block_are_refused_and_not_silently_left_out(shop: Shop) -> None:
+    for goes_on in (World.settle, lambda world: world.advance("1h"), World.check_failures):
+        with World(shop.app, seed=1) as world:
+            world.faults(duplicates=0.3, crash="anywhere")
+            with pytest.raises(SettingsError) as refused:
+                goes_on(world)
+            assert "faults(duplicates=0.3, crash='anywhere') was called without `with`" in str(refused.value)
+            assert "with world.faults(" in str(refused.value.hint)
+
+
+def test_a_block_of_faults_may_be_made_before_it_is_entered_and_entered_again(shop: Shop) -> None:
+    with World(shop.app, seed=1) as world:
+        block = world.faults(duplicates=1)
+        for order in ("o1", "o2"):
+            with block as struck:
+                world.put(shop.orders, {"id": order, "n": 1})
+                world.settle()
+            assert struck["duplicates"]
+
+
+def test_faults_that_are_not_known_are_refused_where_they_are_written(shop: Shop) -> None:
+    with World(shop.app, seed=1) as world:
+        with pytest.raises(SettingsError):
+            world.faults(flood=1)
+        world.settle()
+
+
 def test_faults_do_not_nest(shop: Shop) -> None:
     with World(shop.app, seed=1) as world, world.faults(duplicates=0.1), pytest.raises(SettingsError):
         world.faults(throttle=0.1).__enter__()

@@ -1,0 +1,72 @@
+"""What `dir`, `help` and the extras say of sinks: what is public, and nothing that needs code which is not there."""
+
+import builtins
+import inspect
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tailrace
+from tailrace import App, sinks
+from tailrace.testing import World
+
+ROOT = Path(tailrace.__file__).parents[2]
+
+
+def test_every_sink_is_shown_before_it_was_used_once() -> None:
+    assert set(dir(sinks)) == set(sinks.__all__)
+    assert [name for name in sinks.__all__ if name not in str(sinks.__doc__)] == []
+
+
+@pytest.mark.parametrize("name", sinks.__all__)
+def test_a_signature_shows_nothing_that_is_private(name: str) -> None:
+    sink = getattr(sinks, name)
+    assert [each for each in inspect.signature(sink).parameters if each.startswith("_")] == []
+    assert sink.__doc__
+    assert not sink.__doc__.startswith(f"{name}(")
+
+
+def imports() -> set[str]:
+    """The top names of what the package imports anywhere."""
+    text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    return {
+        line.split()[1].split(".")[0]
+        for line in text.splitlines()
+        if line.strip().startswith(("import ", "from ")) and len(line.split()) > 1
+    }
+
+
+def test_there_is_no_extra_without_code_behind_it() -> None:
+    extras: dict[str, list[str]] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]["optional-dependencies"]
+    needed = {wanted.partition(">=")[0].partition("[")[0] for each in extras.values() for wanted in each}
+    assert needed
+    assert needed - imports() == set()
+
+
+def test_a_webhook_without_its_extra_is_an_outage_and_no_change_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real: Callable[..., Any] = builtins.__import__
+
+    def missing(name: str, *arguments: Any, **named: Any) -> Any:
+        if name == "aiohttp":
+            raise ImportError("No module named 'aiohttp'")
+        return real(name, *arguments, **named)
+
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+    app.sink(orders, sinks.Webhook("https://shop.example/hook"), id="hook")
+    with World(app, seed=1, sinks="real") as world:
+        monkeypatch.setattr(builtins, "__import__", missing)
+        world.put(orders, {"id": "o1"})
+        world.advance("1h")
+        monkeypatch.undo()
+        assert world.dead_letters("hook") == []
+        assert world.lag() > 0
+    assert "hook waits" in caplog.text
+    assert "needs the extra `webhook`: pip install 'tailrace[webhook]'" in caplog.text

@@ -97,7 +97,7 @@ def test_the_examples_are_clean_under_strict_types(
 
 SLIPS = """
 from decimal import Decimal
-from tailrace import App, Change, Item, changed, new
+from tailrace import App, Batch, Change, Item, changed, new, sinks
 
 app = App("shop")
 shop = app.table("shop", pk="pk", sk="sk")
@@ -118,6 +118,21 @@ Order(idd="x", id="y")  # SLIP
 Order(id=3)  # SLIP
 _ = new(Order.total) > "x"  # SLIP
 _ = new(Order.total) > 100
+
+
+@app.on(Order, max_generation=3)  # SLIP
+def deep(change: Change[Order]) -> None:
+    change.transaction.put(Order(id=change.new.id))
+
+
+@app.batch(shop, batching_window_ms="5s")  # SLIP
+def many(batch: Batch) -> None: ...
+
+
+app.sink(Order, sinks.Sqs("orders"), batching_window_ms=5, concurency=2)  # SLIP
+app.function("legacy:handler", shop, BatchSise=10)  # SLIP
+app.function("legacy:handler", shop, BatchSize=10, StartingPosition="NEWEST")  # SLIP
+app.function("legacy:handler", shop, BatchSize=10, StartingPosition="LATEST", FunctionResponseTypes=["ReportBatchItemFailures"])
 """
 PYRIGHT = ROOT / "tests" / "pyright" / "node_modules" / ".bin" / "pyright"
 

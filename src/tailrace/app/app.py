@@ -6,8 +6,8 @@ written, in words that name the setting.
 
 from collections.abc import Callable, Collection
 from collections.abc import Mapping as Names
-from dataclasses import fields, replace
-from typing import Any, Final, TypeVar, cast
+from dataclasses import replace
+from typing import Any, TypeVar, Unpack, cast
 
 from tailrace.app.change import Batch, Change
 from tailrace.app.checking import check_given, check_where
@@ -25,6 +25,7 @@ from tailrace.app.operations import Ask, DeadLetters
 from tailrace.app.projected import Projected
 from tailrace.app.projection import UNSET, Swap, declared_by, projection_of
 from tailrace.app.retry import Retry, check_retry
+from tailrace.app.settings import BatchSettings, HandlerSettings, LambdaSettings, SinkSettings, check_names
 from tailrace.app.sinking import check_sink_shape, check_snapshot, check_takes_sink, sink_id, with_width
 from tailrace.app.table import EVENTS, Changes, KeyType, Table
 from tailrace.app.timeout import check_timeout, is_async
@@ -35,11 +36,6 @@ from tailrace.mapping.settings import MappingSettings
 from tailrace.ports import Sink
 from tailrace.streams.record import ViewType
 
-SETTINGS: Final = {field.name for field in fields(MappingSettings)} - {
-    "id", "order", "accepts", "maximum_retry_attempts", "backoff", "report_batch_item_failures", "parallelization_factor",
-    "on_failure", "max_keys", "max_per_key", "starts_at_end",
-}  # fmt: skip
-"""What a handler may set by keyword, beside what has a word of its own (`retry=`, `where=`, `on_failure=`)."""
 T = TypeVar("T")
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -110,9 +106,9 @@ class App:
     def on(
         self, target: Target, *, where: Where | None = None, retry: Retry | None = None,
         batch_size: int = 100, concurrency: int = 1, timeout: float | None = None, id: str | None = None,
-        on_failure: Policy = Park.key, once: bool = False, **settings: Any,
+        on_failure: Policy = Park.key, once: bool = False, **settings: Unpack[HandlerSettings],
     ) -> Callable[[Handler], Handler]:  # fmt: skip
-        """Call the handler for every change, in order for each item. Further settings: MappingSettings.
+        """Call the handler for every change, in order for each item. Further settings: HandlerSettings.
 
         Shape:   `target` is a table, an entity (`Order`) or a kind of its changes (`Order.removed`); `where` chooses changes;
                  `concurrency` batches may run at once, never two with one item; `on_failure` is what becomes of a change
@@ -127,7 +123,7 @@ class App:
     def batch(
         self, target: Target, *, batch_size: int = 100, where: Where | None = None,
         retry: Retry | None = None, timeout: float | None = None, id: str | None = None,
-        on_failure: Policy = Park.key, **settings: Any,
+        on_failure: Policy = Park.key, **settings: Unpack[BatchSettings],
     ) -> Callable[[Handler], Handler]:  # fmt: skip
         """Call the handler with a Batch; when it raises, the batch is halved until the record at fault is alone."""
         return self._declare(
@@ -141,7 +137,7 @@ class App:
         *,
         id: str | None = None,
         name: str | None = None,
-        **settings: Any,
+        **settings: Unpack[LambdaSettings],
     ) -> None:
         """Run a Lambda function `handler(event, context)` with an event source mapping of AWS's own settings.
 
@@ -155,23 +151,16 @@ class App:
         own_id: str = id or (code.attribute if code else str(getattr(called, "__qualname__", "function")))
         changes = self._changes(target)
         accepts = filter_of(changes, None)
-        destination = destination_arn(settings.pop("DestinationConfig", None))
-        own = FunctionSettings.read({each: settings.pop(each) for each in FUNCTION_NAMES if each in settings})
-        chosen = MappingSettings.for_lambda(own_id, accepts=accepts, **settings)
+        given: dict[str, Any] = {**settings}
+        destination = destination_arn(given.pop("DestinationConfig", None))
+        own = FunctionSettings.read({each: given.pop(each) for each in FUNCTION_NAMES if each in given})
+        chosen = MappingSettings.for_lambda(own_id, accepts=accepts, **given)
         self._add(
             Mapping(
-                own_id,
-                changes.table,
-                "function",
-                called,
-                chosen,
-                function_name=name or own_id,
-                entity=changes.entity,
-                destination=destination,
-                function=own,
-                code=code,
+                own_id, changes.table, "function", called, chosen, function_name=name or own_id, entity=changes.entity,
+                destination=destination, function=own, code=code,
             )
-        )
+        )  # fmt: skip
 
     def withdraw(self, handler: str) -> None:
         """Take back what was declared under this id: a worker that is told to `change` drains it."""
@@ -228,13 +217,13 @@ class App:
     def sink(
         self, source: Target | Callable[..., Any] | str, sink: Sink, *, transform: Callable[[Change[Any]], Any] | None = None,
         enrich: Callable[[list[Any]], Any] | None = None, where: Where | None = None, retry: Retry | None = None,
-        id: str | None = None, on_failure: Policy = Park.key, snapshot: bool = False, **settings: Any,
+        id: str | None = None, on_failure: Policy = Park.key, snapshot: bool = False, **settings: Unpack[SinkSettings],
     ) -> None:  # fmt: skip
         """Write what a handler returns to a sink, or every change of a table or an entity.
 
         Shape:   with a handler, one attempt is the handler and the write. With a table, an entity or a kind of its changes the sink has a
                  mapping of its own (`id`: `orders.EventBridge`): `transform` makes a value of each change (None: nothing; a
-                 list: several), `enrich` is given the values of a batch and answers with as many. Further settings: MappingSettings.
+                 list: several), `enrich` is given the values of a batch and answers with as many. Further settings: HandlerSettings.
         Raises:  SettingsError.
         """
         check_sink_shape(sink)
@@ -262,7 +251,7 @@ class App:
     def projection(
         self, target: Target | None = None, *, by: Any = None, version: int = 1, initial: Any = UNSET, into: Any = None,
         swap: Swap = "auto", retry: Retry | None = None, batch_size: int = 100, concurrency: int = 1, id: str | None = None,
-        on_failure: Policy = Park.key, **settings: Any,
+        on_failure: Policy = Park.key, **settings: Unpack[HandlerSettings],
     ) -> Callable[[Handler], Handler]:  # fmt: skip
         """Keep a state for each group of items: the function adds an item's image (sign +1) or takes it out again (sign −1).
 
@@ -270,7 +259,7 @@ class App:
                  of the item, or nothing: one group. The state begins as `type()` of the first parameter's annotation, or as `initial`. `into`
                  is where the rows are kept: an `app.table(…)`, `sinks.DuckDB(…)`, or the app's own state. Another `version` is built
                  beside the one that is served, from the table's items, and takes its place when it has caught up, or by
-                 `tailrace projection swap` with `swap="manual"`. Further settings: MappingSettings.
+                 `tailrace projection swap` with `swap="manual"`. Further settings: HandlerSettings.
         Raises:  SettingsError.
         """
 
@@ -302,13 +291,13 @@ class App:
     def window(
         self, target: Target, *, every: str | None = None, length: str | None = None, gap: str | None = None, by: Any = None, at: Any = None,
         lateness: str = "0s", keep: str = "24h", retry: Retry | None = None, batch_size: int = 100, timeout: float | None = None,
-        id: str | None = None, on_failure: Policy = Park.key, **settings: Any,
+        id: str | None = None, on_failure: Policy = Park.key, **settings: Unpack[BatchSettings],
     ) -> Callable[[Handler], Handler]:  # fmt: skip
         """Call the handler with what happened in each window of event time, once it is over; what it returns goes to its sink.
 
         Shape:   `every="1m"` is tumbling, with `length="5m"` sliding, `gap="30m"` is sessions. `by` is a field, several, or a function of the item;
                  `at` the item's time (a field, or a function), else that of the change. A window is told `lateness` after its end, and
-                 again, as a correction, whenever a later change alters it, until `keep` has passed. Further settings: MappingSettings.
+                 again, as a correction, whenever a later change alters it, until `keep` has passed. Further settings: HandlerSettings.
         Raises:  SettingsError.
         """
         changes = self._changes(target)
@@ -321,25 +310,11 @@ class App:
             check_cycles(name, signature.dependencies)
             check_timeout(name, handler, timeout)
             plan = window_plan(
-                place,
-                changes,
-                every=every,
-                length=length,
-                gap=gap,
-                by=by,
-                at=at,
-                lateness=lateness,
-                keep=keep,
-            )
+                place, changes, every=every, length=length, gap=gap, by=by, at=at, lateness=lateness, keep=keep,
+            )  # fmt: skip
             chosen = self._settings(
-                place,
-                name,
-                changes,
-                None,
-                retry or Retry(),
-                on_failure,
-                {"batch_size": batch_size, **settings},
-            )
+                place, name, changes, None, retry or Retry(), on_failure, {"batch_size": batch_size, **settings},
+            )  # fmt: skip
             self._add(
                 Mapping(
                     name, changes.table, "window", handler, chosen, timeout, entity=changes.entity,
@@ -452,7 +427,7 @@ class App:
         self, place: str, name: str, changes: Changes, where: Where | None, retry: Retry, on_failure: Policy,
         settings: Names[str, Any],
     ) -> MappingSettings:  # fmt: skip
-        _check_names(name, settings)
+        check_names(name, settings)
         try:
             check_retry(retry)
             return MappingSettings(
@@ -480,14 +455,6 @@ class App:
 
 def _destination(on_failure: Policy) -> Any:
     return on_failure.to if isinstance(on_failure, Discard) else None
-
-
-def _check_names(name: str, settings: Collection[str]) -> None:
-    for setting in settings:
-        if setting not in SETTINGS:
-            raise SettingsError(
-                f"handler {name!r}: {setting}: no such setting; there are {', '.join(sorted(SETTINGS))}"
-            )
 
 
 __all__ = ["App", "Batch", "Change", "Mapping", "Retry", "Table", "is_async"]

@@ -1,0 +1,75 @@
+"""What may be set by keyword beside what has a word of its own: for type checkers, for completion, and for the refusal of anything else.
+
+Rules of this file: names and types only (PEP 692, `**settings: Unpack[…]`); bounds, defaults and meanings are those of mapping/settings.py and
+function_settings.py, and docs/reference/settings.md says them. A test compares the names.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, Literal, TypedDict
+
+from tailrace.errors import SettingsError
+from tailrace.mapping.settings import BreakerSettings
+from tailrace.patterns.pattern import Pattern
+
+
+class HandlerSettings(TypedDict, total=False):
+    """What every handler, sink, projection and window may set besides. Units: in the names."""
+
+    batching_window_ms: int
+    maximum_record_age_ms: int
+    bisect_batch_on_function_error: bool
+    batch_bytes: int
+    keys_at_once: int
+    buffer_records: int
+    buffer_bytes: int
+    checkpoint_interval_ms: int
+    breaker: BreakerSettings | None
+    filters: tuple[Pattern, ...]
+    max_ranges: int
+    tumbling_window_ms: int
+    tumbling_idle_ms: int
+    max_generations: int
+
+
+class BatchSettings(HandlerSettings, total=False):
+    """What has a batch size of its own may set besides."""
+
+    concurrency: int
+
+
+class SinkSettings(BatchSettings, total=False):
+    """What a sink of a table may set besides."""
+
+    batch_size: int
+
+
+class LambdaSettings(SinkSettings, total=False):
+    """What a Lambda function may set: AWS's names with AWS's defaults, of its mapping and of itself; our names where AWS has none."""
+
+    BatchSize: int
+    MaximumBatchingWindowInSeconds: int
+    ParallelizationFactor: int
+    MaximumRetryAttempts: int
+    MaximumRecordAgeInSeconds: int
+    BisectBatchOnFunctionError: bool
+    FunctionResponseTypes: Sequence[Literal["ReportBatchItemFailures"]]
+    TumblingWindowInSeconds: int
+    StartingPosition: Literal["TRIM_HORIZON", "LATEST"]
+    FilterCriteria: Mapping[str, Any]
+    DestinationConfig: Mapping[str, Any]
+    Timeout: int
+    MemorySize: int
+    Environment: Mapping[str, Mapping[str, str]]
+    pattern_dialect: Literal["mapping", "event-bus"]
+
+
+NAMES: Final = frozenset(SinkSettings.__annotations__) | frozenset(HandlerSettings.__annotations__)
+
+
+def check_names(name: str, settings: Collection[str]) -> None:
+    """Refuse what no handler has. Raises: SettingsError."""
+    for setting in settings:
+        if setting not in NAMES:
+            raise SettingsError(
+                f"handler {name!r}: {setting}: no such setting; there are {', '.join(sorted(NAMES))}"
+            )

@@ -1,0 +1,46 @@
+"""The settings that type checkers and completion show are those that there are: not one more, not one less."""
+
+import inspect
+from dataclasses import fields
+from typing import Any, Unpack, get_args, get_origin, get_type_hints
+
+import pytest
+
+from tailrace import App
+from tailrace.app.function_settings import NAMES as FUNCTION_NAMES
+from tailrace.app.settings import NAMES, BatchSettings, HandlerSettings, LambdaSettings, SinkSettings
+from tailrace.mapping.settings import AWS_NAMES, OTHERS, MappingSettings
+
+WORDS_OF_THEIR_OWN = {
+    "id", "order", "accepts", "maximum_retry_attempts", "backoff", "report_batch_item_failures", "parallelization_factor",
+    "on_failure", "max_keys", "max_per_key", "starts_at_end",
+}  # fmt: skip
+"""What is said by `id=`, `where=`, `retry=`, `on_failure=`, or is of functions only."""
+
+
+def test_every_setting_of_a_mapping_is_shown_or_has_a_word_of_its_own() -> None:
+    there_are = {field.name: field.type for field in fields(MappingSettings)}
+    assert there_are.keys() - WORDS_OF_THEIR_OWN == NAMES
+    hints = get_type_hints(SinkSettings)
+    told = get_type_hints(MappingSettings)
+    assert {name: hints[name] for name in NAMES} == {name: told[name] for name in NAMES}
+
+
+def test_every_setting_of_a_function_is_shown() -> None:
+    shown = {name for name in get_type_hints(LambdaSettings) if name not in NAMES}
+    assert shown == {*AWS_NAMES, *OTHERS, *FUNCTION_NAMES, "pattern_dialect"}
+
+
+@pytest.mark.parametrize(
+    ("verb", "settings"),
+    [
+        ("on", HandlerSettings), ("batch", BatchSettings), ("sink", SinkSettings), ("projection", HandlerSettings),
+        ("window", BatchSettings), ("function", LambdaSettings),
+    ],
+)  # fmt: skip
+def test_a_signature_says_which_settings_it_takes(verb: str, settings: Any) -> None:
+    method = getattr(App, verb)
+    shown = get_type_hints(method)["settings"]
+    assert (get_origin(shown), get_args(shown)) == (Unpack, (settings,))
+    explicit = inspect.signature(method).parameters.keys() - {"settings"}
+    assert explicit & get_type_hints(settings).keys() == set()

@@ -12,13 +12,14 @@ from typing import Any, Final, cast
 
 from tailrace.app.plain import to_item, to_plain
 from tailrace.app.table import Table, key_names
+from tailrace.app.typed import Named, entity_among, key_of, put_of, update_of
 from tailrace.errors import SettingsError
 from tailrace.expressions.composing import NotExact
 from tailrace.ports import ItemWrite
 from tailrace.tables.merging import Written, merged
 from tailrace.tables.schema import KeyType, TableSchema
 from tailrace.values.size import size_bytes
-from tailrace.values.types import Item
+from tailrace.values.types import AttributeValue, Item
 
 ACTIONS: Final = 99
 BYTES: Final = 4_000_000
@@ -38,15 +39,16 @@ class _Place:
 
 
 class Transaction:
-    """Recorded writes. Items, keys and values are plain Python; expressions are DynamoDB's.
+    """Recorded writes. Instances and fields of entities, or tables with plain Python values; expressions are DynamoDB's.
 
     Guarantee: writes of one item are as if they were made one after the other, all or none.
     """
 
-    __slots__ = ("_keys", "_places", "_size", "_tables")
+    __slots__ = ("_entity_of", "_keys", "_places", "_size", "_tables")
 
     def __init__(self, tables: Mapping[str, Table] = NO_TABLES) -> None:
         self._tables = tables
+        self._entity_of = entity_among(tables)
         self._keys: dict[str, tuple[str, ...]] = {}
         self._places: list[_Place] = []
         self._size = 0
@@ -57,43 +59,58 @@ class Transaction:
         return tuple(ItemWrite(*place.written) for place in self._places)
 
     def put(
-        self, table: Table | str, item: Mapping[str, Any], *, condition: str | None = None,
+        self, target: Table | str | object, item: Mapping[str, Any] | None = None, *, condition: str | None = None,
         names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
-        """Put an item, if the condition holds. Raises: SettingsError."""
-        parameters = {"Item": to_item(item), "ConditionExpression": condition}
-        self._record("Put", table, parameters, names, values)
+        """Put an item, if the condition holds: `put(Order(id="o1"))`, or `put(orders, {"id": "o1"})`. Raises: SettingsError, ItemError."""
+        table, content = put_of(target, item, self._entity_of)
+        parameters = {"Item": content, "ConditionExpression": condition}
+        self._record("Put", table, parameters, names, to_item(values or {}))
 
     def update(
-        self, table: Table | str, key: Mapping[str, Any], expression: str, *, condition: str | None = None,
-        names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None,
+        self, target: Table | str | Named, key: Mapping[str, Any] | None = None, expression: str | None = None, *,
+        condition: str | None = None, names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None,
+        **attributes: Any,
     ) -> None:  # fmt: skip
-        """Update an item, making it where it is absent, if the condition holds. Raises: SettingsError."""
-        parameters = {"Key": to_item(key), "UpdateExpression": expression, "ConditionExpression": condition}
-        self._record("Update", table, parameters, names, values)
+        """Update an item, making it where it is absent, if the condition holds: by an expression, `update(orders, {"id": "o1"}, "ADD n :n", …)`,
+        or by what to set, `update(Order, id="o1", status="paid")`; an entity's field set to None is removed where it is left out.
+
+        Raises:  SettingsError, ItemError.
+        """
+        asked = update_of(target, key, expression, names, values, attributes, self._entity_of)
+        parameters = {
+            "Key": asked.key, "UpdateExpression": asked.expression, "ConditionExpression": condition,
+        }  # fmt: skip
+        self._record("Update", asked.table, parameters, asked.names, asked.values)
 
     def delete(
-        self, table: Table | str, key: Mapping[str, Any], *, condition: str | None = None,
-        names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None,
+        self, target: Table | str | Named, key: Mapping[str, Any] | None = None, *, condition: str | None = None,
+        names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None, **fields: Any,
     ) -> None:  # fmt: skip
-        """Delete an item, if the condition holds. Raises: SettingsError."""
-        self._record("Delete", table, {"Key": to_item(key), "ConditionExpression": condition}, names, values)
+        """Delete an item, `delete(Order, id="o1")`, if the condition holds. Raises: SettingsError, ItemError."""
+        table, content = key_of(target, key, fields, self._entity_of)
+        parameters = {"Key": content, "ConditionExpression": condition}
+        self._record("Delete", table, parameters, names, to_item(values or {}))
 
     def check(
-        self, table: Table | str, key: Mapping[str, Any], condition: str, *,
-        names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None,
+        self, target: Table | str | Named, key: Mapping[str, Any] | None = None, condition: str | None = None, *,
+        names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None, **fields: Any,
     ) -> None:  # fmt: skip
-        """Require a condition of an item that is not written. Raises: SettingsError."""
-        self._record(
-            "ConditionCheck", table, {"Key": to_item(key), "ConditionExpression": condition}, names, values
-        )
+        """Require a condition of an item that is not written, `check(Order, condition="…", id="o1")`. Raises: SettingsError, ItemError."""
+        if condition is None:
+            raise SettingsError("check: condition= is missing: an expression, as in 'attribute_exists(id)'")
+        table, content = key_of(target, key, fields, self._entity_of)
+        parameters = {"Key": content, "ConditionExpression": condition}
+        self._record("ConditionCheck", table, parameters, names, to_item(values or {}))
 
     def _record(
         self, action: Any, table: Table | str, parameters: dict[str, Any],
-        names: Mapping[str, str] | None, values: Mapping[str, Any] | None,
+        names: Mapping[str, str] | None, values: Mapping[str, AttributeValue],
     ) -> None:  # fmt: skip
-        given = to_item(values or {})
-        placeholders = {"ExpressionAttributeNames": dict(names or {}), "ExpressionAttributeValues": given}
+        placeholders = {
+            "ExpressionAttributeNames": dict(names or {}),
+            "ExpressionAttributeValues": dict(values),
+        }
         members = {"TableName": str(table), **parameters, **placeholders}
         written = Written(action, {name: value for name, value in members.items() if value})
         name = str(table)

@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias, TypeVar, overload
 
 from tailrace.app.entity import Entity
-from tailrace.app.plain import to_attribute, to_item, to_plain_item
+from tailrace.app.plain import to_plain_item
 from tailrace.app.table import Table
+from tailrace.app.typed import key_of, put_of, update_of
 from tailrace.engine.engine import Engine
 from tailrace.engine.query import ScanRequest
-from tailrace.errors import SettingsError
 from tailrace.expressions.placeholders import Placeholders
 from tailrace.expressions.update import parse_update
 from tailrace.runtime.causing import CAUSE
 from tailrace.tables.mutate import Delete, Put, Update
 from tailrace.values.order import ordered_bytes
-from tailrace.values.types import AttributeValue, Item
+from tailrace.values.types import Item
 
 T = TypeVar("T")
 Typed: TypeAlias = type[Any] | Entity[Any]
@@ -47,11 +47,7 @@ class Items:
 
         Raises:  ApiError, SettingsError, ItemError.
         """
-        if isinstance(target, Table | str):
-            content = to_item(item or {})
-        else:
-            entity = self._entity(type(target))
-            target, content = entity.table, entity.encode(target)
+        target, content = put_of(target, item, self.entity)
         with self.engine.caused_by(CAUSE.get()):
             self.engine.put(Put(str(target), content))
         self._commit(f"put {target}", content)
@@ -65,25 +61,10 @@ class Items:
 
         Raises:  ApiError, SettingsError, ItemError.
         """
-        if isinstance(target, Table | str):
-            content = to_item(key or {})
-            given = {name: to_attribute(value) for name, value in (values or {}).items()}
-            if (expression is None) != bool(attributes):
-                raise SettingsError("update: give an expression or attributes to set, one of them")
-            if expression is None:
-                changes: dict[str, Any] = {name: to_attribute(value) for name, value in attributes.items()}
-                expression, names, given = setting(changes)
-        else:
-            if key is not None or expression is not None:
-                raise SettingsError(
-                    "update: an entity is changed by its fields: world.update(Order, id='o1', status='paid')"
-                )
-            entity = self._entity(target)
-            content, changes = entity.split(attributes)
-            target = entity.table
-            expression, names, given = setting(changes)
-        placeholders = Placeholders(names or None, given or None)
-        update = parse_update(expression, placeholders)
+        asked = update_of(target, key, expression, names, values, attributes, self.entity)
+        target, content = asked.table, asked.key
+        placeholders = Placeholders(asked.names or None, asked.values or None)
+        update = parse_update(asked.expression, placeholders)
         placeholders.check_all_used()
         with self.engine.caused_by(CAUSE.get()):
             self.engine.update(Update(str(target), content, update))
@@ -135,23 +116,5 @@ class Items:
     def _key(
         self, target: Table | str | Typed, key: Mapping[str, Any] | None, fields: Mapping[str, Any]
     ) -> tuple[str, Item]:
-        if isinstance(target, Table | str):
-            return str(target), to_item(key or {})
-        entity = self._entity(target)
-        return entity.table.name, entity.key_item(fields)
-
-
-def setting(
-    changes: Mapping[str, AttributeValue | None],
-) -> tuple[str, dict[str, str], dict[str, AttributeValue]]:
-    """The expression that sets attributes (None: removes them), its names and its values.
-
-    >>> setting({"status": {"S": "paid"}, "note": None})
-    ('SET #0 = :0 REMOVE #1', {'#0': 'status', '#1': 'note'}, {':0': {'S': 'paid'}})
-    """
-    names = {f"#{index}": name for index, name in enumerate(changes)}
-    values = {f":{index}": value for index, value in enumerate(changes.values()) if value is not None}
-    set_part = ", ".join(f"#{name[1:]} = {name}" for name in values)
-    removed = ", ".join(name for name in names if f":{name[1:]}" not in values)
-    parts = [f"SET {set_part}"] * bool(set_part) + [f"REMOVE {removed}"] * bool(removed)
-    return " ".join(parts), names, values
+        table, content = key_of(target, key, fields, self.entity)
+        return str(table), content

@@ -327,15 +327,20 @@ def valid_for(api: Conformance, milliseconds: int) -> str:
     return told(api.raw("TransactWriteItems", {**other, **under}))
 
 
-def batch_read(api: Conformance, size: int) -> str:
-    """41 items of so many bytes together: how many keys are left unprocessed."""
-    each, rest = divmod(size, 41)
-    for place in range(41):
-        api.put("b", f"{place:02}", big={"S": "x" * (each + (rest if place == 0 else 0) - 10)})
-    asked = {"Keys": [key("b", f"{place:02}") for place in range(41)]}
-    _, answer = api.raw("BatchGetItem", {"RequestItems": {"things": asked}})
-    left = answer["UnprocessedKeys"].get("things", {"Keys": []})["Keys"]
-    assert len(answer["Responses"]["things"]) + len(left) == 41
+def batch_read(api: Conformance, size: int, tables: int = 17) -> str:
+    """Three items in each of so many tables, so many bytes together: how many keys are left unprocessed."""
+    names = [f"batched-{number:02}" for number in range(tables)]
+    places = [(name, f"{place}") for name in names for place in range(3)]
+    share, rest = divmod(size, len(places))
+    for name in names:
+        if name not in api.dynamodb.list_tables()["TableNames"]:
+            api.table(name)
+    for index, (name, place) in enumerate(places):
+        api.put("b", place, table=name, big={"S": "x" * (share + (rest if index == 0 else 0) - 9)})
+    asked = {name: {"Keys": [key("b", f"{place}") for place in range(3)]} for name in names}
+    _, answer = api.raw("BatchGetItem", {"RequestItems": asked})
+    left = [one for told in answer["UnprocessedKeys"].values() for one in told["Keys"]]
+    assert sum(map(len, answer["Responses"].values())) + len(left) == len(places)
     return f"{len(left)} key is left" if left else ""
 
 

@@ -25,15 +25,44 @@ def test_items_of_several_tables(things: Conformance) -> None:
     assert answer["UnprocessedKeys"] == {}
 
 
-def test_what_passes_16_megabytes_is_left_unprocessed(things: Conformance) -> None:
-    names = [f"p{number}" for number in range(50)]
-    for name in names:
-        things.put(name, big={"S": "x" * 390_000})
-    answer = things.dynamodb.batch_get_item(RequestItems={"things": {"Keys": [key(name) for name in names]}})
-    found = answer["Responses"]["things"]
-    left = answer["UnprocessedKeys"]["things"]["Keys"]
-    assert len(found) < 50
-    assert [item["pk"]["S"] for item in found] + [one["pk"]["S"] for one in left] == names
+def whole(api: Conformance, requests: dict[str, Any]) -> list[list[str]]:
+    """Ask until nothing is left unprocessed. Returns: the partition keys of each answer."""
+    pages: list[list[str]] = []
+    while requests:
+        answer = api.dynamodb.batch_get_item(RequestItems=requests)
+        found = answer["Responses"].values()
+        pages.append([item["pk"]["S"] for items in found for item in items])
+        assert pages[-1], "an answer without an item would be asked for for ever"
+        requests = answer["UnprocessedKeys"]
+    return pages
+
+
+def test_what_passes_a_megabyte_of_a_partition_is_left_unprocessed(things: Conformance) -> None:
+    sizes = [409_500] * 3 + [20_000] * 17
+    names = [f"p{number:02}" for number in range(20)]
+    for name, size in zip(names, sizes, strict=True):
+        things.put(name, big={"S": "x" * (size - 10)})
+    wanted = {"things": {"Keys": [key(name) for name in names], "ConsistentRead": True}}
+    answer = things.dynamodb.batch_get_item(RequestItems=wanted, ReturnConsumedCapacity="TOTAL")
+    assert [item["pk"]["S"] for item in answer["Responses"]["things"]] == names[:2]
+    assert answer["UnprocessedKeys"] == {
+        "things": {"Keys": [key(name) for name in names[2:]], "ConsistentRead": True}
+    }
+    assert answer["ConsumedCapacity"][0]["CapacityUnits"] == 2 * 100  # what is left is not charged
+    assert whole(things, wanted) == [names[:2], names[2:]]
+
+
+def test_each_partition_has_a_megabyte_of_its_own(things: Conformance) -> None:
+    things.table("others")
+    for name in ("a", "b", "c"):
+        for table in ("things", "others"):
+            things.put(name, table=table, big={"S": "x" * 390_000})
+    wanted = {table: {"Keys": [key(name) for name in ("a", "b", "c")]} for table in ("things", "others")}
+    assert whole(things, wanted) == [["a", "b", "a", "b"], ["c", "c"]]
+    things.engine.split_shards("things")
+    answers = whole(things, wanted)
+    assert len(answers) == 2
+    assert sorted(answers[0]) in (["a", "a", "b", "b", "c"], ["a", "a", "b", "b"])
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,53 @@ def test_a_table_describes_its_indexes(api: Conformance) -> None:
     }  # fmt: skip
 
 
+def of(api: Conformance, name: str = "songs") -> dict[str, Any]:
+    """The first global index of a table."""
+    found: dict[str, Any] = api.dynamodb.describe_table(TableName=name)["Table"]["GlobalSecondaryIndexes"][0]
+    return found
+
+
+def test_the_warm_throughput_of_an_index_is_kept_and_told(api: Conformance) -> None:
+    warm = {"ReadUnitsPerSecond": 13_000, "WriteUnitsPerSecond": 5_000}
+    api.dynamodb.create_table(**songs(GlobalSecondaryIndexes=[{**BY_GENRE, "WarmThroughput": warm}], LocalSecondaryIndexes=None, AttributeDefinitions=attributes("artist", "song", "genre", "plays")))  # fmt: skip
+    assert of(api)["WarmThroughput"] == {**warm, "Status": "ACTIVE"}
+    change = {"IndexName": "byGenre", "WarmThroughput": {"ReadUnitsPerSecond": 14_000}}
+    api.dynamodb.update_table(TableName="songs", GlobalSecondaryIndexUpdates=[{"Update": change}])
+    assert of(api)["WarmThroughput"] == {**warm, "ReadUnitsPerSecond": 14_000, "Status": "ACTIVE"}
+    created = {**index("byPlays", "plays"), "WarmThroughput": {"WriteUnitsPerSecond": 9_000}}
+    api.dynamodb.update_table(
+        TableName="songs",
+        AttributeDefinitions=attributes("plays"),
+        GlobalSecondaryIndexUpdates=[{"Create": created}],
+    )
+    told = api.dynamodb.describe_table(TableName="songs")["Table"]["GlobalSecondaryIndexes"][1]
+    assert told["WarmThroughput"]["WriteUnitsPerSecond"] == 9_000
+
+
+@pytest.mark.parametrize("given", [{"ReadUnitsPerSecond": 11_999}, {"WriteUnitsPerSecond": 3_999}, {"ReadUnitsPerSecond": 0}, {"ReadUnitsPerSecond": -1}])  # fmt: skip
+def test_a_warm_throughput_below_what_an_index_has_anyway_is_refused(
+    api: Conformance, given: dict[str, int]
+) -> None:
+    request = songs(GlobalSecondaryIndexes=[{**BY_GENRE, "WarmThroughput": given}], LocalSecondaryIndexes=None, AttributeDefinitions=attributes("artist", "song", "genre", "plays"))  # fmt: skip
+    (name,) = given
+    assert api.invalid("CreateTable", **request).startswith(
+        f"{INVALID}Requested {name} for WarmThroughput for index byGenre is lower than the current {name}"
+    )
+    assert "songs" not in api.dynamodb.list_tables()["TableNames"]
+
+
+def test_the_limits_on_demand_of_an_index_are_judged_as_those_of_a_table(api: Conformance) -> None:
+    plain = songs(GlobalSecondaryIndexes=[BY_GENRE], LocalSecondaryIndexes=None, AttributeDefinitions=attributes("artist", "song", "genre", "plays"))  # fmt: skip
+    none = {"OnDemandThroughput": {"MaxReadRequestUnits": 0}}
+    wrong = {**plain, "GlobalSecondaryIndexes": [{**BY_GENRE, **none}]}
+    assert "MaxReadRequestUnits must be" in api.invalid("CreateTable", **wrong)
+    api.dynamodb.create_table(**plain)
+    for units, told in ((7, {"MaxReadRequestUnits": 7}), (-1, None)):
+        change = {"IndexName": "byGenre", "OnDemandThroughput": {"MaxReadRequestUnits": units}}
+        api.dynamodb.update_table(TableName="songs", GlobalSecondaryIndexUpdates=[{"Update": change}])
+        assert of(api).get("OnDemandThroughput") == told
+
+
 def test_units_and_maxima_of_an_index_are_kept(api: Conformance) -> None:
     units = {"ReadCapacityUnits": 3, "WriteCapacityUnits": 4}
     api.dynamodb.create_table(

@@ -48,6 +48,12 @@ class Node:
         """What all processes of the node have printed."""
         return self.directory / "node.log"
 
+    @property
+    def pid(self) -> int:
+        """The process of now."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self, crash_at: str | None = None) -> None:
         """Start a process, told where to kill itself."""
         environment = {**os.environ, "TAILRACE_CRASH_AT": crash_at or ""}

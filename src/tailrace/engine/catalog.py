@@ -33,7 +33,7 @@ COUNTERS: Final = b"counters"
 VANISHED: Final = 10_000
 LOST: Final = 1_000
 """How many forgotten shards are remembered in memory: more than a reader can be behind by."""
-DocumentT = TypeVar("DocumentT")
+DocumentT = TypeVar("DocumentT", bound=msgspec.Struct)
 
 
 class Stream:

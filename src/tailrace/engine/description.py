@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from tailrace.engine.documents import IndexDocument, TableDocument
 from tailrace.engine.table_settings import warm_floor
-from tailrace.tables.options import ON_DEMAND_WARM, describe_options
+from tailrace.tables.index_rules import warm_floor as index_floor
+from tailrace.tables.options import describe_options, describe_warm
 
 TOLD_LAST: Final = (
     "TableName", "TableStatus", "ProvisionedThroughput", "TableSizeBytes", "ItemCount", "TableArn", "TableId",
@@ -123,10 +124,7 @@ def describe_index(
     if any(units is not None for units in most.values()):
         answer["OnDemandThroughput"] = {name: units for name, units in most.items() if units is not None}
     if status == "ACTIVE":
-        reads, writes = ON_DEMAND_WARM if on_demand else (definition.read_units, definition.write_units)
-        answer["WarmThroughput"] = {
-            "ReadUnitsPerSecond": reads,
-            "WriteUnitsPerSecond": writes,
-            "Status": "ACTIVE",
-        }
+        answer["WarmThroughput"] = describe_warm(
+            definition.warm, index_floor(definition, on_demand=on_demand)
+        )
     return answer

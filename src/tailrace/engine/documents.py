@@ -21,11 +21,13 @@ TOKENS: Final = 2
 FIRST_TABLE: Final = 16
 """Reserved table numbers; users' tables come after them."""
 VERSION: Final = 1
+INDEX_VERSION: Final = 2
+"""Version 2 of an index's document knows its warm throughput; version 1 is read, and written as 2."""
 IndexStatus: TypeAlias = Literal["CREATING", "ACTIVE", "DELETING"]
 Busy: TypeAlias = Literal["CREATING", "UPDATING", "DELETING"]
 DELAYS_MS: Final[dict[Busy, int]] = {"CREATING": 5_000, "UPDATING": 4_000, "DELETING": 3_000}
 """What AWS takes, about. Source: semantics §1.2 for UPDATING; the others are of the same order."""
-DocumentT = TypeVar("DocumentT")
+DocumentT = TypeVar("DocumentT", bound=msgspec.Struct)
 
 
 class TtlDocument(msgspec.Struct, frozen=True):
@@ -87,7 +89,7 @@ class IndexDocument(msgspec.Struct, frozen=True):
     position: bytes = b""
     collections: int = 0
     busy_until_ms: int = 0
-    v: int = VERSION
+    v: int = INDEX_VERSION
 
 
 class StreamDocument(msgspec.Struct, frozen=True):
@@ -163,12 +165,14 @@ def decode(key: bytes, data: bytes, document: type[DocumentT]) -> DocumentT:
     """Read one document. Raises: StoreError when it is damaged or of another version."""
     try:
         version: Any = msgspec.json.decode(data, type=dict[str, Any]).get("v")
-        if version != VERSION:
+        newest: int = INDEX_VERSION if document is IndexDocument else VERSION
+        if version not in range(VERSION, newest + 1):
             raise StoreError(
-                f"catalog document {key.decode(errors='replace')!r} has version {version!r}; this Tailrace reads {VERSION}",
+                f"catalog document {key.decode(errors='replace')!r} has version {version!r}; this Tailrace reads up to {newest}",
                 hint="open the data directory with the version of Tailrace that wrote it",
             )
-        return msgspec.json.decode(data, type=document)
+        decoded = msgspec.json.decode(data, type=document)
+        return decoded if version == newest else msgspec.structs.replace(decoded, v=newest)
     except msgspec.DecodeError as error:
         raise StoreError(
             f"catalog document {key.decode(errors='replace')!r} is damaged: {error}",

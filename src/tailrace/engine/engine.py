@@ -251,6 +251,13 @@ class Engine:
         schema = self._lifecycle.readable(table).schema
         return self._committer.get(schema.number, schema.locate_key(key).key_bytes)
 
+    def partition(self, table: str, key: Item) -> int:
+        """Which of a table's partitions an item is in: the number of the open shard of its stream, 0 without one. Raises: ApiError."""
+        found = self._lifecycle.readable(table)
+        if found.stream is None:
+            return 0
+        return found.stream.shard_for(found.schema.locate_key(key).partition).number
+
     def transact_get(self, keys: Sequence[KeyOf]) -> list[bytes | None]:
         """The stored bytes of several items as of one moment. Raises: ApiError (TransactionCanceledException too)."""
 

@@ -24,7 +24,7 @@ from tailrace.engine.table_index import TableIndex
 from tailrace.errors import ApiError, StoreError, validation_error
 from tailrace.ports import Clock
 from tailrace.tables.definition import BillingMode
-from tailrace.tables.index_rules import ONE_AT_A_TIME, IndexUpdates, create_from
+from tailrace.tables.index_rules import ONE_AT_A_TIME, IndexUpdates, create_from, relimited, rewarmed
 from tailrace.tables.indexes import EntryChange, IndexDefinition
 from tailrace.tables.schema import INVALID
 from tailrace.tables.throughput import UNITS_REFUSED
@@ -75,8 +75,7 @@ class IndexLifecycle:
     def _check(self, table: Table, updates: IndexUpdates) -> None:
         """Refuse what the table does not allow now. Raises: ApiError."""
         names = {each.definition.name: each for each in table.every_index if not each.index.is_local}
-        wanted = (*(updates.throughput or ()), *(updates.most or ()))
-        for name in (*wanted, *(() if updates.delete is None else (updates.delete,))):
+        for name in (*(updates.changed or ()), *(() if updates.delete is None else (updates.delete,))):
             if name not in names:
                 raise ApiError(
                     "ResourceNotFoundException", f"Requested resource not found: Index: {name} not found"
@@ -89,7 +88,7 @@ class IndexLifecycle:
         """Do what UpdateTable asks for. Raises: ApiError, and then nothing was done."""
         self._check(table, updates)
         self._check_billing(table, updates, mode)
-        documents = [self._changed(table, name, updates, mode) for name in updates.most or ()]
+        documents = [self._changed(table, name, updates, mode) for name in updates.changed or ()]
         if updates.create is not None:
             documents.append(self._created(table, updates, mode))
         if updates.delete is not None:
@@ -131,14 +130,17 @@ class IndexLifecycle:
                 raise validation_error(UNITS_REFUSED)
             if units == (definition.read_units, definition.write_units):
                 raise validation_error(SAME_THROUGHPUT.format(name, *units))
-            definition = replace(definition, read_units=units[0], write_units=units[1])
-        most = (updates.most or {}).get(name, {})
-        if most:
             definition = replace(
                 definition,
-                most_read_units=most.get("MaxReadRequestUnits", definition.most_read_units),
-                most_write_units=most.get("MaxWriteRequestUnits", definition.most_write_units),
+                read_units=units[0],
+                write_units=units[1],
+                most_read_units=None,  # limits on demand, which it is not
+                most_write_units=None,
             )
+        members, on_demand = (updates.changed or {}).get(name, {}), mode == "PAY_PER_REQUEST"
+        definition = rewarmed(
+            relimited(definition, members, on_demand=on_demand), members, on_demand=on_demand
+        )
         return msgspec.structs.replace(document, definition=definition)
 
     def _check_billing(self, table: Table, updates: IndexUpdates, mode: BillingMode) -> None:

@@ -6,7 +6,6 @@ Called by the operations. Source: AWS Lambda API Reference, CreateFunction, Func
 
 import hashlib
 from base64 import b64decode, b64encode
-from binascii import Error as NoBase64
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -114,7 +113,7 @@ def code_of(payload: Mapping[str, Any]) -> dict[str, Any]:
         raise unreadable("Code", "object")
     try:
         data = b64decode(sent, validate=True)
-    except NoBase64 as error:
+    except ValueError as error:  # characters beyond ASCII are no binascii.Error
         raise unreadable("ZipFile", "base64 text") from error
     return {"CodeSize": len(data), "CodeSha256": b64encode(hashlib.sha256(data).digest()).decode()}
 

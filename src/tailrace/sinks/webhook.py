@@ -10,7 +10,6 @@ answer than 2xx is the message's fault, for good with 413 and 415, and so is no 
 import asyncio
 import hmac
 from base64 import b64decode, b64encode
-from binascii import Error as NotBase64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -72,7 +71,7 @@ class Webhook:
             return secret.encode()
         try:
             return b64decode(secret.removeprefix(SECRET), validate=True)
-        except NotBase64 as error:
+        except ValueError as error:
             raise SettingsError("webhook: what follows whsec_ in the secret is no base64") from error
 
     @property

@@ -7,7 +7,7 @@ asks for is checked in two steps: alone (`read_index_updates`) and against the t
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from tailrace.errors import ApiError, validation_error
@@ -19,6 +19,7 @@ from tailrace.tables.limits import (
     LOCAL_INDEXES,
     PROJECTED_ATTRIBUTES,
 )
+from tailrace.tables.options import ON_DEMAND_WARM, limited, warmed
 from tailrace.tables.schema import INVALID, KeyType
 from tailrace.tables.throughput import UNITS_MISSING, UNITS_REFUSED, check_units
 
@@ -117,9 +118,40 @@ def read_global(members: Members, types: Types, *, on_demand: bool) -> IndexDefi
         raise validation_error(UNITS_REFUSED)
     if not on_demand and throughput is None:
         raise validation_error(UNITS_MISSING)
-    if throughput is not None:
-        check_units(throughput, members["IndexName"])
-    return _define(members, "GLOBAL", hashes, ranges)
+    return _provided(_define(members, "GLOBAL", hashes, ranges), members, on_demand=on_demand)
+
+
+def _provided(definition: IndexDefinition, members: Members, *, on_demand: bool) -> IndexDefinition:
+    """A global index with what is said of its throughput."""
+    if (throughput := members.get("ProvisionedThroughput")) is not None:
+        units = check_units(throughput, definition.name)
+        definition = replace(definition, read_units=units[0], write_units=units[1])
+    return rewarmed(relimited(definition, members, on_demand=on_demand), members, on_demand=on_demand)
+
+
+def relimited(definition: IndexDefinition, members: Members, *, on_demand: bool) -> IndexDefinition:
+    """An index with the OnDemandThroughput of a request, if it has one. Raises: ApiError."""
+    given: Members | None = members.get("OnDemandThroughput")
+    if given is None:
+        return definition
+    before = definition.most_read_units, definition.most_write_units
+    reads, writes = limited(before, given, on_demand=on_demand)
+    return replace(definition, most_read_units=reads, most_write_units=writes)
+
+
+def rewarmed(definition: IndexDefinition, members: Members, *, on_demand: bool) -> IndexDefinition:
+    """An index with the WarmThroughput of a request, if it has one. Raises: ApiError."""
+    given: Members | None = members.get("WarmThroughput")
+    if given is None:
+        return definition
+    floor = warm_floor(definition, on_demand=on_demand)
+    warm = warmed(definition.warm or floor, floor, given, f"index {definition.name}")
+    return replace(definition, warm=warm)
+
+
+def warm_floor(definition: IndexDefinition, *, on_demand: bool) -> tuple[int, int]:
+    """The warm throughput that a global index has without asking: (reads, writes) a second."""
+    return ON_DEMAND_WARM if on_demand else (definition.read_units, definition.write_units)
 
 
 def _read_key(
@@ -167,8 +199,6 @@ def _define(
         raise _invalid("ProjectionType is INCLUDE, but NonKeyAttributes is not specified")
     if projection_type != "INCLUDE" and included is not None:
         raise _invalid(f"ProjectionType is {projection_type}, but NonKeyAttributes is specified")
-    throughput: Members = members.get("ProvisionedThroughput", {})
-    most: Members = members.get("OnDemandThroughput", {})
     return IndexDefinition(
         members["IndexName"],
         kind,
@@ -176,10 +206,6 @@ def _define(
         ranges,
         projection_type,
         tuple(included or ()),
-        throughput.get("ReadCapacityUnits", 0),
-        throughput.get("WriteCapacityUnits", 0),
-        most.get("MaxReadRequestUnits"),
-        most.get("MaxWriteRequestUnits"),
     )
 
 
@@ -191,13 +217,13 @@ class IndexUpdates:
     """What UpdateTable asks of a table's global indexes.
 
     Shape:   `create` are the members of at most one new index, `types` the AttributeDefinitions that came with it;
-             `throughput` maps names to new provisioned units, `most` to OnDemandThroughput members.
+             `throughput` maps names to new provisioned units, `changed` to the members of their updates.
     """
 
     create: Members | None = None
     delete: str | None = None
     throughput: Mapping[str, tuple[int, int]] | None = None
-    most: Mapping[str, Members] | None = None
+    changed: Mapping[str, Members] | None = None
     types: Types | None = None
 
 
@@ -229,7 +255,7 @@ def read_index_updates(payload: Members) -> IndexUpdates | None:
             for name, members in changes.items()
             if (one := members.get("ProvisionedThroughput")) is not None
         },
-        {name: members.get("OnDemandThroughput", {}) for name, members in changes.items()},
+        changes,
         {one["AttributeName"]: cast(KeyType, one["AttributeType"]) for one in definitions},
     )
 

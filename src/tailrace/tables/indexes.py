@@ -38,7 +38,8 @@ class IndexDefinition:
     """An index as CreateTable or UpdateTable declares it.
 
     Shape:   one to four hash attributes, none to four range attributes (a local index has the table's one and one);
-             `included` are NonKeyAttributes; units are 0 on demand; the `most_*` are OnDemandThroughput, None without.
+             `included` are NonKeyAttributes; units are 0 on demand; the `most_*` are OnDemandThroughput, None without; `warm`
+             is (reads, writes) a second as asked for, None where nobody has asked.
     """
 
     name: str
@@ -51,6 +52,7 @@ class IndexDefinition:
     write_units: int = 0
     most_read_units: int | None = None
     most_write_units: int | None = None
+    warm: tuple[int, int] | None = None
 
     @property
     def key(self) -> tuple[KeyAttribute, ...]:

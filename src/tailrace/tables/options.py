@@ -6,7 +6,7 @@ Rules of this file: pure; members are read, checked and described; nothing of it
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from tailrace.errors import validation_error
 from tailrace.tables.schema import INVALID
@@ -15,6 +15,10 @@ ON_DEMAND_WARM: Final = (12_000, 4_000)
 """What a table on demand takes at once. Source: semantics §6.11."""
 NO_LIMIT: Final = -1
 """What lifts a limit on demand."""
+LIMITED: Final = ("MaxReadRequestUnits", "MaxWriteRequestUnits")
+WARMED: Final = ("ReadUnitsPerSecond", "WriteUnitsPerSecond")
+Limits: TypeAlias = tuple[int | None, int | None]
+"""(reads, writes) on demand; None: no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +62,12 @@ def apply_options(
     if change.encryption is not None:
         options = replace(options, kms_key=_kms_key(change.encryption))
     if change.on_demand is not None:
-        options = _limited(options, change.on_demand, on_demand)
+        reads, writes = limited(
+            (options.most_read_units, options.most_write_units), change.on_demand, on_demand=on_demand
+        )
+        options = replace(options, most_read_units=reads, most_write_units=writes)
     if change.warm is not None:
-        options = replace(options, warm=_warmed(options.warm or floor, floor, change.warm))
+        options = replace(options, warm=warmed(options.warm or floor, floor, change.warm))
     return options
 
 
@@ -86,7 +93,8 @@ def _kms_key(specification: Mapping[str, Any]) -> str | None:
     return key or ""
 
 
-def _limited(options: TableOptions, given: Mapping[str, int], on_demand: bool) -> TableOptions:
+def limited(before: Limits, given: Mapping[str, int], *, on_demand: bool) -> Limits:
+    """The limits on demand of a table or an index after a request. Raises: ApiError."""
     if not on_demand:
         raise validation_error(
             f"{INVALID}OnDemandThroughput can not be specified when BillingMode is PROVISIONED"
@@ -94,27 +102,37 @@ def _limited(options: TableOptions, given: Mapping[str, int], on_demand: bool) -
     for name, units in given.items():
         if units < 1 and units != NO_LIMIT:
             raise validation_error(f"{INVALID}{name} must be {NO_LIMIT} or greater than or equal to 1")  # [U]
-    reads = given.get("MaxReadRequestUnits", options.most_read_units or NO_LIMIT)
-    writes = given.get("MaxWriteRequestUnits", options.most_write_units or NO_LIMIT)
-    return replace(
-        options,
-        most_read_units=None if reads == NO_LIMIT else reads,
-        most_write_units=None if writes == NO_LIMIT else writes,
+    reads, writes = (
+        given.get(name, NO_LIMIT if units is None else units)
+        for name, units in zip(LIMITED, before, strict=True)
     )
+    return None if reads == NO_LIMIT else reads, None if writes == NO_LIMIT else writes
 
 
-def _warmed(present: tuple[int, int], floor: tuple[int, int], given: Mapping[str, int]) -> tuple[int, int]:
-    names = ("ReadUnitsPerSecond", "WriteUnitsPerSecond")
+def warmed(
+    present: tuple[int, int], floor: tuple[int, int], given: Mapping[str, int], of: str = "table"
+) -> tuple[int, int]:
+    """The warm throughput of a table or an index after a request; `floor` is what it has anyway. Raises: ApiError."""
     if not given:
-        raise validation_error(f"{INVALID}One of {' or '.join(names)} is required for WarmThroughput")  # [U]
-    reads, writes = (given.get(name, units) for name, units in zip(names, present, strict=True))
-    for name, asked, has in ((names[0], reads, present[0]), (names[1], writes, present[1])):
+        raise validation_error(f"{INVALID}One of {' or '.join(WARMED)} is required for WarmThroughput")  # [U]
+    reads, writes = (given.get(name, units) for name, units in zip(WARMED, present, strict=True))
+    for name, asked, has in ((WARMED[0], reads, present[0]), (WARMED[1], writes, present[1])):
         if asked < has:
             raise validation_error(
-                f"{INVALID}Requested {name} for WarmThroughput for table is lower than the current {name} {has}: "
+                f"{INVALID}Requested {name} for WarmThroughput for {of} is lower than the current {name} {has}: "
                 "decreasing WarmThroughput is not supported"
             )  # [U]
     return max(reads, floor[0]), max(writes, floor[1])
+
+
+def describe_warm(warm: tuple[int, int] | None, floor: tuple[int, int]) -> dict[str, Any]:
+    """AWS's WarmThroughput of a table or an index."""
+    reads, writes = warm or floor
+    return {
+        "ReadUnitsPerSecond": max(reads, floor[0]),
+        "WriteUnitsPerSecond": max(writes, floor[1]),
+        "Status": "ACTIVE",
+    }
 
 
 def describe_options(
@@ -135,10 +153,5 @@ def describe_options(
             name: NO_LIMIT if units is None else units for name, units in limits.items()
         }
     if not is_new:
-        warm = options.warm or floor
-        answer["WarmThroughput"] = {
-            "ReadUnitsPerSecond": max(warm[0], floor[0]),
-            "WriteUnitsPerSecond": max(warm[1], floor[1]),
-            "Status": "ACTIVE",
-        }
+        answer["WarmThroughput"] = describe_warm(options.warm, floor)
     return answer

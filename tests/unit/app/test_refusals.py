@@ -185,6 +185,7 @@ HANDLERS: list[tuple[str, Callable[[], object], str]] = [
     ("no room to park", lambda: Park(max_keys=0), "Park: max_keys: 0 is not allowed; it is a whole number from 1 to"),
     ("a truth value as a bound", lambda: Park(max_per_key=True), "Park: max_per_key: True is not allowed"),
     ("a webhook of no place", lambda: sinks.Webhook("shop.example"), "'shop.example' is not allowed; it begins with https:// or http://"),
+    ("a secret beyond ASCII", lambda: sinks.Webhook("https://shop.example", secret="whsec_é"), "no base64"),
     ("a secret that is none", lambda: sinks.Webhook("https://shop.example", secret="whsec_?"), "no base64"),
     ("a sink of one of two", lambda: app.sink(double, Sink()), "declared 2 times: name one by its id: 'two', 'one'"),
 ]  # fmt: skip

@@ -1,8 +1,10 @@
 """BatchGetItem: read up to a hundred items of any tables.
 
-Behaviour:     absent items are left out; items come in the order of the keys; what would pass 16 MB comes back under
-               UnprocessedKeys; every read is consistent. A table that is named by its ARN is answered under its ARN.
-Limits:        100 keys, 16 MB.
+Behaviour:     absent items are left out; items come in the order of the keys; what would pass 16 MB in all, or 1 MB of one
+               partition, comes back under UnprocessedKeys and is charged when it is read; the first item is always read. A
+               table has one partition, with a stream one per open shard. Every read is consistent. A table that is named by
+               its ARN is answered under its ARN.
+Limits:        100 keys, 16 MB, 1 MB a partition.
 Not emulated:  nothing.
 Source:        AWS API Reference, BatchGetItem; semantics §6.3, §6.5.
 """
@@ -37,6 +39,8 @@ from tailrace.values.wire import dump_item, read_item
 
 MOST_KEYS: Final = 100
 MOST_BYTES: Final = 16 * 1024 * 1024
+PARTITION_BYTES: Final = 1024 * 1024
+"""Of one partition in one call. Source: AWS API Reference, BatchGetItem ("more than 1MB per partition is requested")."""
 KEYS_AND_ATTRIBUTES: Final = structure(
     "KeysAndAttributes", "Keys",
     Keys=Many(Values(), 1, MOST_KEYS), AttributesToGet=ATTRIBUTE_LIST, ConsistentRead=Flag(),
@@ -64,19 +68,22 @@ def batch_get_item(engine: Engine, payload: Payload) -> Slices[bytes]:
     costs: dict[str, Cost] = {}
     for table, (keys, projection) in wanted.items():
         found: list[bytes] = []
+        left: list[Item] = []
         name = table_name(table)
-        for index, key in enumerate(keys):
+        for key in keys:
             data = engine.get_bytes(name, key)
+            if data is not None and not room.takes((name, engine.partition(name, key)), data):
+                left.append(key)
+                continue
             if measures:
                 costs.setdefault(table, Cost()).table += read_units(data_bytes(data), requests[table])
             if data is None:
                 continue
-            if not room.takes(data):
-                unprocessed[table] = {**requests[table], "Keys": keys[index:]}
-                break
             found.append(data if projection is None else dump_item(projection.apply(orjson.loads(data))))
             if effort.takes(len(data)):
                 yield
+        if left:
+            unprocessed[table] = {**requests[table], "Keys": left}
         responses.append(orjson.dumps(table) + b":[" + b",".join(found) + b"]")
     return b'{"Responses":{%b},"UnprocessedKeys":%b%b}' % (
         b",".join(responses),
@@ -85,10 +92,13 @@ def batch_get_item(engine: Engine, payload: Payload) -> Slices[bytes]:
     )
 
 
-class Room:
-    """What is left of 16 MB. Items are weighed only when their JSON, which is never lighter, would not fit."""
+class Bound:
+    """What is left of so many bytes. Items are weighed only when their JSON, which is never lighter, would not fit; the first
+    one that does not fit closes it, so that what is answered is a beginning of what was asked for.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int) -> None:
+        self._most = most_bytes
         self._json = 0
         self._taken: list[bytes] = []
         self._exact: int | None = None
@@ -98,12 +108,27 @@ class Room:
         if self._exact is None:
             self._json += len(data)
             self._taken.append(data)
-            if self._json <= MOST_BYTES:
+            if self._json <= self._most:
                 return True
             self._exact = sum(map(data_bytes, self._taken))
         else:
             self._exact += data_bytes(data)
-        return self._exact <= MOST_BYTES
+        return self._exact <= self._most
+
+
+class Room:
+    """What is left of the whole answer and of each partition's share."""
+
+    def __init__(self) -> None:
+        self._whole = Bound(MOST_BYTES)
+        self._partitions: dict[tuple[str, int], Bound] = {}
+
+    def takes(self, partition: tuple[str, int], data: bytes) -> bool:
+        """Whether this item of a partition fits too. Units: the partition is a table and the number of a shard."""
+        bound = self._partitions.get(partition)
+        if bound is None:
+            bound = self._partitions[partition] = Bound(PARTITION_BYTES)
+        return bound.takes(data) and self._whole.takes(data)
 
 
 def _read_request(request: dict[str, Any]) -> tuple[list[Item], Projection | None]:

@@ -1,0 +1,18 @@
+"""What a client sends as a function's code: told, never run, and refused where it is none."""
+
+import pytest
+
+from tailrace.errors import ApiError
+from tailrace.server.lambda_configuration import code_of
+
+CREATED = {"Role": "arn:aws:iam::000000000000:role/any", "Runtime": "python3.12", "Handler": "functions.echo"}
+
+
+@pytest.mark.parametrize("sent", ["é", "AAA", "A===", "\u0000", "💩" * 9])
+def test_code_that_is_no_base64_is_refused_whatever_its_characters(sent: str) -> None:
+    with pytest.raises(ApiError, match="ZipFile is no base64 text"):
+        code_of({**CREATED, "Code": {"ZipFile": sent}})
+
+
+def test_the_size_of_code_is_told() -> None:
+    assert code_of({**CREATED, "Code": {"ZipFile": "AAAA"}})["CodeSize"] == 3

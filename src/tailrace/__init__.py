@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tailrace.app.change import Batch, Change
     from tailrace.app.codec import Attribute, Epoch
     from tailrace.app.depends import Depends
+    from tailrace.app.index import Index
     from tailrace.app.item import Item
     from tailrace.app.on_failure import Discard, Drop, Park
     from tailrace.app.predicates import by_ttl, changed, new, old
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
     from tailrace.errors import Refused, Throttled, Unavailable
 
 __all__ = [
-    "App", "Attribute", "Batch", "Change", "Depends", "Discard", "Drop", "Epoch", "Item", "Park", "Refused", "Retry", "Throttled",
+    "App", "Attribute", "Batch", "Change", "Depends", "Discard", "Drop", "Epoch", "Index", "Item", "Park", "Refused", "Retry", "Throttled",
     "Unavailable", "Window", "__version__", "by_ttl", "changed", "connect", "new", "old",
 ]  # fmt: skip
 __version__ = "0.1.0"
 
 _PLACES = {
     "App": "app.app", "Attribute": "app.codec", "Batch": "app.change", "Change": "app.change", "Depends": "app.depends",
-    "Epoch": "app.codec", "Item": "app.item", "Retry": "app.retry", "Throttled": "errors", "Unavailable": "errors", "Window": "app.window",
+    "Epoch": "app.codec", "Index": "app.index", "Item": "app.item", "Retry": "app.retry", "Throttled": "errors", "Unavailable": "errors", "Window": "app.window",
     **dict.fromkeys(("by_ttl", "changed", "new", "old"), "app.predicates"),
     "connect": "cli.client", "Refused": "errors",
     **dict.fromkeys(("Discard", "Drop", "Park"), "app.on_failure"),

@@ -18,6 +18,7 @@ from tailrace.app.explain import Explanation, explain
 from tailrace.app.filtering import Filter, filter_of
 from tailrace.app.function_settings import NAMES as FUNCTION_NAMES
 from tailrace.app.function_settings import FunctionSettings, function_named
+from tailrace.app.index import Index, KeyType
 from tailrace.app.item import ENTITY, declare
 from tailrace.app.mapping import Kind, Mapping, Target, Where, projection_named
 from tailrace.app.on_failure import Discard, Park, Policy, settings_of
@@ -27,7 +28,7 @@ from tailrace.app.projection import UNSET, Swap, declared_by, projection_of
 from tailrace.app.retry import Retry, check_retry
 from tailrace.app.settings import BatchSettings, HandlerSettings, LambdaSettings, SinkSettings, check_names
 from tailrace.app.sinking import check_sink_shape, check_snapshot, check_takes_sink, sink_id, with_width
-from tailrace.app.table import EVENTS, Changes, KeyType, Table
+from tailrace.app.table import EVENTS, Changes, Table
 from tailrace.app.timeout import check_timeout, is_async
 from tailrace.app.unmatched import Unmatched, unmatched_id
 from tailrace.app.window import check_window, window_plan
@@ -81,24 +82,27 @@ class App:
 
     def table(
         self, name: str, *, pk: str, sk: str | None = None, pk_type: KeyType = "S", sk_type: KeyType = "S",
-        ttl: str | None = None, stream: ViewType | None = "NEW_AND_OLD_IMAGES",
+        ttl: str | None = None, stream: ViewType | None = "NEW_AND_OLD_IMAGES", indexes: Names[str, Index] | None = None,
     ) -> Table:  # fmt: skip
-        """Declare a table. Raises: SettingsError."""
+        """Declare a table, with its secondary indexes by name: `indexes={"by_country": Index("country", "total")}`. Raises: SettingsError."""
         if name in self.tables:
             raise SettingsError(f"table {name!r} is declared twice in app {self.name!r}")
-        table = Table(name, pk, sk, pk_type, sk_type, ttl, stream)
+        table = Table(name, pk, sk, pk_type, sk_type, ttl, stream, indexes=dict(indexes or {}))
         self.tables[name] = table
         return table
 
     def entity(
-        self, cls: type[T], table: Table | None = None, *, pk: str | None = None, sk: str | None = None
-    ) -> Entity[T]:
+        self, cls: type[T], table: Table | None = None, *, pk: str | None = None, sk: str | None = None,
+        keys: Names[str, str] | None = None,
+    ) -> Entity[T]:  # fmt: skip
         """Keep a dataclass, an attrs class or a pydantic model in a table, as it is; without a table: find what was declared.
+
+        Shape:   `pk`, `sk` are the templates of the table's key, `keys` those of attributes that are keys of its indexes.
 
         Raises:  SettingsError.
         """
         if table is not None:
-            return declare(cls, table, pk, sk)
+            return declare(cls, table, pk, sk, keys=keys)
         found = self._entity(cls)
         _ = found.model
         return found

@@ -12,6 +12,7 @@ import orjson
 
 from tailrace.app.codec import MISFITS, Codec
 from tailrace.app.field_path import FieldPath
+from tailrace.app.index import key_types
 from tailrace.app.models import Model, model_of, nearest
 from tailrace.app.plain import to_plain
 from tailrace.app.table import EVENTS, Changes, Table, key_names
@@ -27,8 +28,11 @@ T = TypeVar("T")
 class _KeyPart:
     """One key attribute: its template, and the way from a field's value to its text and back."""
 
-    def __init__(self, attribute: str, kind: str, template: Template, model: Model) -> None:
+    def __init__(
+        self, attribute: str, kind: str, template: Template, model: Model, *, may_lack: bool = False
+    ) -> None:
         self.attribute = attribute
+        self._may_lack = may_lack
         self.kind = kind
         self.template = template
         self.codecs: dict[str, tuple[Codec, str]] = {}
@@ -55,13 +59,14 @@ class _KeyPart:
                 f"{nearest(slot.field, model.fields)}"
             )
         kinds = field.codec.kinds - {"NULL"}
-        if len(kinds) != 1 or not kinds <= {"S", "N", "B"} or "NULL" in field.codec.kinds:
+        can_lack = "NULL" in field.codec.kinds
+        if len(kinds) != 1 or not kinds <= {"S", "N", "B"} or (can_lack and not self._may_lack):
             raise SettingsError(
                 f"template {self.template.text!r}: {slot.field} is {field.codec.words}, and a key is made of a text, a number, a "
                 "date or an enum that is always there"
             )
         (kind,) = kinds
-        if slot.width and field.codec.words != "int":
+        if slot.width and field.codec.words.removesuffix(" | None") != "int":
             raise SettingsError(
                 f"template {self.template.text!r}: {slot.field} is {field.codec.words}; only an int can be padded"
             )
@@ -158,6 +163,7 @@ class Entity(Generic[T]):
         pk: str | None,
         sk: str | None,
         names: Mapping[str, Any] | None = None,
+        keys: Mapping[str, str] | None = None,
     ) -> None:
         if not isinstance(table, Table):
             raise SettingsError(
@@ -170,6 +176,13 @@ class Entity(Generic[T]):
         self.templates: dict[str, Template] = {}
         for attribute, text in zip(key_names(table), (pk, sk), strict=False):
             self.templates[attribute] = self._template(attribute, text)
+        self.index_templates = {name: self._template(name, text) for name, text in (keys or {}).items()}
+        for name in self.index_templates:
+            if name in self.templates or name not in key_types(table):
+                raise SettingsError(
+                    f"{self}: keys={{{name!r}: …}}: {name!r} is no key of an index of table {table.name!r}; "
+                    f"app.table(…, indexes={{'by_country': Index({name!r})}}) declares one"
+                )
         if sk is not None and table.sk is None:
             raise SettingsError(
                 f"{self}: sk={sk!r}, but table {table.name!r} has no sort key: app.table(…, sk='sk') declares one"
@@ -238,28 +251,52 @@ class Entity(Generic[T]):
             raise SettingsError(
                 f"{self} is no class with fields: make it an Item, a dataclass, an attrs class or a pydantic model"
             )
-        types = {self.table.pk: self.table.pk_type, self.table.sk or "": self.table.sk_type}
+        types = key_types(self.table)
         try:
             self._parts = [
                 _KeyPart(name, types[name], template, model) for name, template in self.templates.items()
             ]
+            self.index_parts = [
+                _KeyPart(name, types[name], template, model, may_lack=True)
+                for name, template in self.index_templates.items()
+            ]
         except SettingsError as error:
             raise SettingsError(f"{self}: {error.args[0]}") from error
         self._computed = frozenset(
-            part.attribute for part in self._parts if part.attribute not in model.attributes
+            part.attribute
+            for part in (*self._parts, *self.index_parts)
+            if part.attribute not in model.attributes
         )
+        self._check_index_fields(model, types)
         self._check_attributes(model)
         self.key_fields = tuple(dict.fromkeys(name for part in self._parts for name in part.codecs))
         self.key_attributes = tuple(model.fields[name].attribute for name in self.key_fields)
         self._write_ttl_in_seconds(model)
         self._compiled = model
 
+    def _check_index_fields(self, model: Model, types: Mapping[str, str]) -> None:
+        """Fields that are keys of indexes are of the keys' types; one that lacks keeps its item out of the index, NULL would refuse it."""
+        for attribute in types.keys() - self.templates.keys():
+            field = model.attributes.get(attribute)
+            if field is None:
+                continue
+            kinds = field.codec.kinds - {"NULL"}
+            if kinds != {types[attribute]}:
+                raise SettingsError(
+                    f"{self}.{field.name} is {field.codec.words} ({', '.join(sorted(kinds))}), and the attribute {attribute!r} is a key of "
+                    f"type {types[attribute]} of an index: give the index that type, as in Index({attribute!r}, pk_type='N')"
+                )
+            if "NULL" in field.codec.kinds and field.is_left_out is None:
+                raise SettingsError(
+                    f"{self}.{field.name} may be None and would be kept as NULL, which no index takes as a key: let None be its default"
+                )
+
     def _check_attributes(self, model: Model) -> None:
         if len(model.attributes) < len(model.fields):
             raise SettingsError(
                 f"{self}: two fields are kept in one attribute; give one of them another Attribute(…)"
             )
-        for part in self._parts:
+        for part in (*self._parts, *self.index_parts):
             field = model.attributes.get(part.attribute)
             if field is not None and part.template.text != "{" + field.name + "}":
                 raise SettingsError(
@@ -303,6 +340,9 @@ class Entity(Generic[T]):
         item = self.model.encode(instance)
         for part in self._parts:
             item[part.attribute] = self._key_value(part, instance)
+        for part in self.index_parts:
+            if all(getattr(instance, name) is not None for name in part.codecs):
+                item[part.attribute] = self._key_value(part, instance)
         return self._canonical(item)
 
     def key_item(self, fields: Mapping[str, Any]) -> Item:
@@ -338,7 +378,22 @@ class Entity(Generic[T]):
             self.model.field(name).attribute: self.model.attribute_value(name, fields[name])
             for name in others
         }
+        for part in self.index_parts:
+            if not part.codecs.keys().isdisjoint(others):
+                changes[part.attribute] = self._index_value(part, fields)
         return self.key_item(fields), changes
+
+    def _index_value(self, part: _KeyPart, fields: Mapping[str, Any]) -> AttributeValue | None:
+        """A key of an index after an update of these fields. Raises: ItemError when it depends on others."""
+        lacking = [name for name in part.codecs if name not in fields]
+        if lacking:
+            raise ItemError(
+                f"{self}: the key {part.attribute!r} of an index is made of {', '.join(part.codecs)} ({part.template.text!r}): give "
+                f"{', '.join(lacking)} too, so that it stays right"
+            )
+        if any(fields[name] is None for name in part.codecs):
+            return None
+        return self._formatted(part, fields)
 
     def key_of(self, keys: Item) -> Any:
         """What identifies the entity: its key's field, several as a tuple, the key itself where it has no field."""

@@ -63,19 +63,20 @@ class Item(metaclass=_ItemClass):
     __hash__ = None  # type: ignore[assignment]
 
     def __init_subclass__(
-        cls, *, table: Table | None = None, pk: str | None = None, sk: str | None = None
-    ) -> None:
+        cls, *, table: Table | None = None, pk: str | None = None, sk: str | None = None,
+        keys: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
         super().__init_subclass__()
         _collect(cls)
         if table is None:
-            if pk is not None or sk is not None:
+            if pk is not None or sk is not None or keys is not None:
                 raise SettingsError(
                     f"{cls.__name__}: a key without a table: class {cls.__name__}(Item, table=…, pk=…)"
                 )
             return
         frame = sys._getframe(1)
         names = frame.f_locals if frame.f_code.co_name != "<module>" else None
-        setattr(cls, ENTITY, declare(cls, table, pk, sk, names))
+        setattr(cls, ENTITY, declare(cls, table, pk, sk, names, keys))
 
     def __init__(self, **values: Any) -> None:
         cls, own = type(self), self.__dict__
@@ -113,10 +114,11 @@ def _collect(cls: type) -> None:
 
 
 def declare(
-    cls: type[Any], table: Table, pk: str | None, sk: str | None, names: Mapping[str, Any] | None = None
-) -> Entity[Any]:
+    cls: type[Any], table: Table, pk: str | None, sk: str | None, names: Mapping[str, Any] | None = None,
+    keys: Mapping[str, str] | None = None,
+) -> Entity[Any]:  # fmt: skip
     """Enter a class into a table. Raises: SettingsError, for whatever can be known now."""
-    entity: Entity[Any] = Entity(cls, table, pk, sk, names)
+    entity: Entity[Any] = Entity(cls, table, pk, sk, names, keys)
     try:
         entity.try_compile()
     except SettingsError:

@@ -4,19 +4,19 @@ Rules of this file: declarations only. A table is created where it runs locally 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from tailrace.app.index import Index, KeyType, check_indexes
 from tailrace.errors import SettingsError
 from tailrace.streams.record import VIEW_TYPES, EventName, ViewType
 
 if TYPE_CHECKING:
     from tailrace.app.entity import Entity
 
-KeyType: TypeAlias = Literal["S", "N", "B"]
 NAME: Final = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
 LONGEST_KEY_NAME: Final = 255
 MOST_KEPT: Final = 10_000
@@ -76,7 +76,7 @@ class Entities(list["Entity[Any]"]):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: its name, its key and the view type of its stream (None: it has none)."""
+    """A table: its name, its key, the view type of its stream (None: it has none), and its secondary indexes by name."""
 
     name: str
     pk: str
@@ -87,6 +87,7 @@ class Table:
     stream: ViewType | None = "NEW_AND_OLD_IMAGES"
     only_stream: str = ""
     """The ARN of the one stream that its mappings follow, as those of Lambda's API do; empty: whatever stream a table of that name has."""
+    indexes: Mapping[str, Index] = field(default_factory=dict, hash=False)
     entities: Entities = field(default_factory=Entities, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -112,6 +113,7 @@ class Table:
         for name in ("pk_type", "sk_type"):
             if getattr(self, name) not in ("S", "N", "B"):
                 raise SettingsError(f"{name}: {getattr(self, name)!r} is not allowed; it is 'S', 'N' or 'B'")
+        check_indexes(self)
 
     def __str__(self) -> str:
         return self.name

@@ -1,31 +1,102 @@
 """The tables of an app in the embedded engine: made where they are not there yet, compared where they are.
 
-Rules of this file: nothing that is there is changed; what differs is refused with the declaration that would fit. Called by `compose`.
+Rules of this file: nothing that is there is changed; what differs is refused with the declaration that would fit. An index that lacks is added where
+UpdateTable adds one; one that nobody declares stays. Called by `compose`.
 """
 
-from collections.abc import Mapping
-from typing import Any
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from tailrace.app.app import App
+from tailrace.app.index import definitions
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError, SettingsError
-from tailrace.tables.definition import TableDefinition
+from tailrace.tables.definition import TableChange, TableDefinition
+from tailrace.tables.index_rules import IndexUpdates
+from tailrace.tables.indexes import IndexDefinition
+
+FEW_SLICES: Final = 8
+"""So many slices of two milliseconds an index may take to be filled before the next one is added; a larger one is waited for by the next start."""
+LOG: Final = logging.getLogger("tailrace.handlers")
 
 
 def create_tables(app: App, engine: Engine) -> None:
-    """Make the app's tables where they are not there yet. Raises: SettingsError when one is there and differs."""
+    """Make the app's tables where they are not there yet, and add indexes that are not. Raises: SettingsError when one is there and differs."""
     for table in app.tables.values():
         definition = TableDefinition(
-            table.name, table.pk, table.pk_type, table.sk, table.sk_type if table.sk else None, table.stream
-        )
+            table.name, table.pk, table.pk_type, table.sk, table.sk_type if table.sk else None, table.stream,
+            indexes=definitions(table),
+        )  # fmt: skip
         try:
             found = engine.describe_table(table.name)
         except ApiError:
             engine.create_table(definition)
         else:
             _check_table(definition, found)
+            _add_indexes(engine, table.name, _missing_indexes(definition, found))
         if table.ttl is not None:
             _expire(engine, table.name, table.ttl)
+
+
+def _missing_indexes(declared: TableDefinition, found: Mapping[str, Any]) -> list[IndexDefinition]:
+    """Which global indexes are to be added. Raises: SettingsError for one that differs or cannot be added."""
+    types = {each["AttributeName"]: each["AttributeType"] for each in found["AttributeDefinitions"]}
+    there = {
+        each["IndexName"]: (kind, each)
+        for member, kind in (("LocalSecondaryIndexes", "LOCAL"), ("GlobalSecondaryIndexes", "GLOBAL"))
+        for each in found.get(member, ())
+    }
+    missing = []
+    for index in declared.indexes:
+        if index.name not in there:
+            if index.kind == "LOCAL":
+                raise SettingsError(
+                    f"table {declared.name!r} is there without the local index {index.name!r}, and one is made with its table only",
+                    hint=f"make it a global one: Index({declared.hash_name!r}, {index.key_names[-1]!r}), or use another --data directory",
+                )
+            missing.append(index)
+            continue
+        kind, given = there[index.name]
+        keys = [(each["AttributeName"], types[each["AttributeName"]]) for each in given["KeySchema"]]
+        projection = given["Projection"]
+        is_so = (kind, keys, projection["ProjectionType"], sorted(projection.get("NonKeyAttributes", ())))
+        wanted = (index.kind, [tuple(each) for each in index.key], index.projection, sorted(index.included))
+        if is_so != wanted:
+            raise SettingsError(
+                f"table {declared.name!r} is there with another index {index.name!r}: {_index_words(*is_so)} instead of {_index_words(*wanted)}",
+                hint="give the new one another name, or delete the old one with UpdateTable first",
+            )
+    return missing
+
+
+def _add_indexes(engine: Engine, table: str, missing: Sequence[IndexDefinition]) -> None:
+    """Add what UpdateTable adds: one at a time, filled while the application runs. Raises: SettingsError."""
+    for place, index in enumerate(missing):
+        for _, _ in zip(range(FEW_SLICES), engine.fill_indexes(), strict=False):
+            engine.committer.flush()
+        projection: dict[str, Any] = {"ProjectionType": index.projection}
+        if index.included:
+            projection["NonKeyAttributes"] = list(index.included)
+        members = {"IndexName": index.name, "KeySchema": index.key_schema(), "Projection": projection}
+        try:
+            engine.update_table(table, TableChange(indexes=IndexUpdates(members, types=dict(index.key))))
+        except ApiError as error:
+            if error.code not in ("LimitExceededException", "ResourceInUseException"):
+                raise SettingsError(
+                    f"table {table!r}: index {index.name!r} cannot be added: {error}"
+                ) from error
+            LOG.warning(
+                "table %s: it is being changed, and takes one index at a time: %s at the next start",
+                table, ", ".join(f"{each.name} is added" for each in missing[place:]),
+            )  # fmt: skip
+            return
+        LOG.info("table %s: index %s is added, and filled while the application runs", table, index.name)
+
+
+def _index_words(kind: str, keys: Sequence[Any], projection: str, included: Sequence[str]) -> str:
+    held = f"{projection} {', '.join(included)}".strip()
+    return f"{kind.lower()}, {_key_words(dict(keys))}, projection {held}"
 
 
 def _expire(engine: Engine, table: str, attribute: str) -> None:
@@ -49,7 +120,9 @@ def _expire(engine: Engine, table: str, attribute: str) -> None:
 def _check_table(declared: TableDefinition, found: Mapping[str, Any]) -> None:
     types = {each["AttributeName"]: each["AttributeType"] for each in found["AttributeDefinitions"]}
     keys = {each["AttributeName"]: types[each["AttributeName"]] for each in found["KeySchema"]}
-    wanted = {each["AttributeName"]: each["AttributeType"] for each in declared.attribute_definitions()}
+    wanted = {
+        each["AttributeName"]: declared.types()[each["AttributeName"]] for each in declared.key_schema()
+    }
     if keys != wanted or next(iter(keys)) != declared.hash_name:
         raise SettingsError(
             f"table {declared.name!r} is there with another key: {_key_words(keys)} instead of {_key_words(wanted)}",

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import (
+    checksum_figures,
     concurrency_figures,
     delivery_figures,
     http_figures,
@@ -37,6 +38,7 @@ def groups(quick: bool) -> dict[str, Callable[[], Figures]]:
         "operations": lambda: http_figures.basic_figures(seconds),
         "full": lambda: http_figures.full_sync_figures(seconds),
         "stall": stall_figures.figures,
+        "checksums": lambda: checksum_figures.figures(quick),
         "streams": http_figures.stream_figures,
         "start": lambda: process_figures.start_figures(3 if quick else 7),
         "world": lambda: process_figures.world_figures(5 if quick else 25),

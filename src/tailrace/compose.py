@@ -53,10 +53,11 @@ DEFAULTS: Final = EngineSettings()
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """How an engine is opened. Shape: no directory means in memory. Units: clock_start_ms since the epoch."""
+    """How an engine is opened. Shape: no directory means in memory; no choice of `checksums`: as the last node had them. Units: clock_start_ms since the epoch."""
 
     directory: Path | None = None
     sync: Literal["normal", "full"] = "normal"
+    checksums: bool | None = True
     clock: Literal["system", "manual"] = "system"
     clock_start_ms: int | None = None
     settings: EngineSettings = DEFAULTS
@@ -73,7 +74,7 @@ class OpenEngine(Engine):
             self.directory = DataDirectory(options.directory)
         path = None if self.directory is None else self.directory.database
         try:
-            self._store = SqliteStore(path, sync=options.sync, reached=reached)
+            self._store = SqliteStore(path, sync=options.sync, checksums=options.checksums, reached=reached)
             super().__init__(self._store, clock, options.settings, reached)
             self.committer.pressure_s = self._store.pressure_s
         except BaseException:  # whatever it was, what is open is given back before it goes on

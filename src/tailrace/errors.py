@@ -5,8 +5,8 @@ a hint is a command to type. Expected outcomes (`Written`, `Failed`) are values,
 """
 
 import re
-from collections.abc import Mapping
-from typing import ClassVar, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final
 
 VALIDATION = "com.amazon.coral.validate#"
 SERVICE = "com.amazonaws.dynamodb.v20120810#"
@@ -94,6 +94,33 @@ class PortError(TailraceError):
 
 class StoreError(PortError):
     """The data directory could not be read or written."""
+
+
+class DamagedData(StoreError):
+    """What is kept is not what was written: its checksum differs. `tailrace check` lists all of it; restore a copy.
+
+    Shape:   a row has `table` and `key`; a record of a stream's log has `shard` and `sequence`, and `readable` are the records before it.
+    """
+
+    retryable = False
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        table: int | None = None,
+        key: bytes = b"",
+        shard: int | None = None,
+        sequence: int = 0,
+        readable: Sequence[Any] = (),
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.table = table
+        self.key = key
+        self.shard = shard
+        self.sequence = sequence
+        self.readable = readable
 
 
 class StateConflict(PortError):

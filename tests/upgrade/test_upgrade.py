@@ -102,7 +102,7 @@ def test_it_is_opened_again_as_this_version_writes_it(directory: Path) -> None:
     database = sqlite3.connect(directory / "tailrace.db")
     (kept,) = database.execute("SELECT value FROM meta WHERE name = 'format'").fetchone()
     database.close()
-    assert kept == 2, "the version that wrote it must refuse it now: it would not see what this one adds"
+    assert kept == 3, "the version that wrote it must refuse it now: it would not see what this one adds"
 
 
 def test_a_format_of_later_is_refused_and_nothing_is_touched(directory: Path) -> None:

@@ -55,7 +55,7 @@ def _from_file(app: str, handler: str, place: Place) -> dict[str, Any]:
         connection.close()
         directory = None
     if directory is not None:
-        engine = open_engine(EngineOptions(directory=directory))
+        engine = open_engine(EngineOptions(directory=directory, checksums=None))
         try:
             return asyncio.run(explained(engine, loaded, handler))
         finally:

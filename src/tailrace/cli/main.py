@@ -36,6 +36,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "projection": Entry("tailrace.cli.projection:projection", "Look at projections; compare, rebuild, swap."),
     "shards": Entry("tailrace.cli.shards:shards", "List the shards of a stream, or split them."),
     "sql": Entry("tailrace.cli.sql:sql", "Ask the tables that DuckDB sinks keep."),
+    "check": Entry("tailrace.cli.check:check", "See whether everything kept is what was written."),
     "audit": Entry("tailrace.cli.audit:audit", "Read what people did here."),
     "explain": Entry("tailrace.cli.explain:explain", "Read which changes reach a handler, and why."),
     "coverage": Entry("tailrace.cli.coverage:coverage", "List what of DynamoDB's API is there."),

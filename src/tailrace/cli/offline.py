@@ -43,7 +43,9 @@ async def _following(values: AsyncGenerator[Any, None]) -> Any:
 async def _answers(directory: Path, asked: Verb, arguments: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
     # Time stands still while the question is answered: the present, or where a manual clock was left.
     now_ms = SystemClock().now().wall_ms
-    engine = open_engine(EngineOptions(directory=directory, clock="manual", clock_start_ms=now_ms))
+    engine = open_engine(
+        EngineOptions(directory=directory, checksums=None, clock="manual", clock_start_ms=now_ms)
+    )
     try:
         recall_time(engine)
         subject = Subject(engine, engine.clock, is_offline=True)

@@ -76,6 +76,13 @@ serving = (
         help="normal survives any crash of the process; full survives power loss.",
     ),
     click.option(
+        "--checksums",
+        type=click.Choice(["on", "off"]),
+        default="on",
+        show_default=True,
+        help="on: what the disk damages is refused when it is read, and `tailrace check` finds what vanished. off: writes cost a little less.",
+    ),
+    click.option(
         "--clock",
         type=click.Choice(["system", "manual"]),
         default="system",

@@ -48,6 +48,7 @@ class Serving:
     as_json: bool
     verbose: bool = False
     drain: int = 30_000
+    checksums: Literal["on", "off"] = "on"
 
     def check(self) -> None:
         """Refuse what cannot be or is open to a network by accident. Raises: CommandFailure."""
@@ -75,6 +76,7 @@ def build_node(
     options = EngineOptions(
         directory=None if serving.memory else serving.directory,
         sync=serving.sync,
+        checksums=serving.checksums == "on",
         clock=serving.clock,
         clock_start_ms=serving.clock_start,
         settings=EngineSettings(shards=serving.shards, aws_delays=serving.aws_delays),

@@ -11,7 +11,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable
 from typing import Final
 
-from tailrace.errors import InternalError, StoreError
+from tailrace.errors import DamagedData, InternalError, StoreError
 from tailrace.ports import Commit, LogRow, Row, Store, Trim
 from tailrace.telemetry import PointReached, pass_by
 
@@ -81,6 +81,8 @@ class Committer:
         """Asked once before each commit to add what is written once a group (counters)."""
         self.pressure_s: Callable[[], float] = _no_pressure
         """How long the next commit is to be held back at most, 0 for not at all; whoever owns the turn heeds it. Units: seconds."""
+        self.describe: Callable[[DamagedData], str] = _numbers
+        """What a damaged row or record is, in the names that people know; the owner of the catalog says so."""
         self.after_failure: Callable[[], None] = _nothing
         """Called after everything not durable was dropped: the owner reloads what it keeps in memory."""
 
@@ -95,12 +97,23 @@ class Committer:
             rows = self._flying.rows.get(table)
             if rows is not None and key in rows:
                 return rows[key]
-        return self.store.get(table, key)
+        try:
+            return self.store.get(table, key)
+        except DamagedData as error:
+            raise self._named(error) from error
 
     def query(
         self, table: int, first: bytes, last: bytes | None, limit: int, *, reverse: bool = False
     ) -> list[tuple[bytes, bytes]]:
         """At most `limit` rows with first <= key < last, as the pending writes leave them. Raises: StoreError."""
+        try:
+            return self._query(table, first, last, limit, reverse=reverse)
+        except DamagedData as error:
+            raise self._named(error) from error
+
+    def _query(
+        self, table: int, first: bytes, last: bytes | None, limit: int, *, reverse: bool
+    ) -> list[tuple[bytes, bytes]]:
         pending: dict[bytes, bytes | None] = {}
         if self._flying is not None:
             pending.update(self._flying.range(table, first, last))
@@ -117,8 +130,31 @@ class Committer:
         return live[:limit]
 
     def read_durable_log(self, shard: int, after: int, limit: int) -> list[LogRow]:
-        """Records that no failure can take back. Raises: StoreError."""
-        return self.store.read_log(shard, after, limit)
+        """Records that no failure can take back. Raises: StoreError; DamagedData with those before the damaged one."""
+        try:
+            return self.store.read_log(shard, after, limit)
+        except DamagedData as error:
+            raise self._named(error) from error
+
+    def read_readable_log(self, shard: int, after: int, limit: int) -> list[LogRow]:
+        """The same without damaged records: for whoever asks how old records are, and shows none of them. Raises: StoreError."""
+        found: list[LogRow] = []
+        while True:
+            try:
+                return [*found, *self.store.read_log(shard, after, limit - len(found))]
+            except DamagedData as error:
+                found += error.readable
+                after = error.sequence
+                if len(found) >= limit or not after:
+                    return found
+
+    def _named(self, error: DamagedData) -> DamagedData:
+        """The same error with the names that people know."""
+        return DamagedData(
+            f"{self.describe(error)} is damaged: its checksum does not match, so nothing of it is answered",
+            table=error.table, key=error.key, shard=error.shard, sequence=error.sequence,
+            readable=error.readable, hint=error.hint,
+        )  # fmt: skip
 
     def is_pending(self, shard: int) -> bool:
         """Whether the shard has advanced, or was closed, by something that is not durable yet."""
@@ -233,6 +269,11 @@ class Committer:
 
 def _nothing() -> None:
     """Until the owner says what to do."""
+
+
+def _numbers(error: DamagedData) -> str:
+    """Until the owner of the catalog says more."""
+    return str(error.args[0])
 
 
 def _no_pressure() -> float:

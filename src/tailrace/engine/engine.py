@@ -23,6 +23,7 @@ from tailrace.engine.lifecycle import Lifecycle
 from tailrace.engine.lineage import Lineage
 from tailrace.engine.opening import open_page, readable_index
 from tailrace.engine.paging import ItemPage, Paging, QueryRequest, ScanRequest
+from tailrace.engine.places import places_of_catalog
 from tailrace.engine.requests import Requests
 from tailrace.engine.resources import Resources, check_tags
 from tailrace.engine.sequences import Sequences
@@ -118,6 +119,7 @@ class Engine:
         """Host and port under which clients reach this engine, as DescribeEndpoints tells them."""
         self._committer.before_commit = self._catalog.save_sizes
         self._committer.after_failure = self._reload
+        self._committer.describe = lambda error: places_of_catalog(self._catalog).described(error)
         self._catalog.load()
         self._sequences.load(is_start=True)
         self._sequences.created_ms = self._streams.newest_created_ms()

@@ -17,6 +17,7 @@ from tailrace.engine.rounds import in_turn
 from tailrace.engine.settings import EngineSettings
 from tailrace.engine.time_to_live import TimeToLive
 from tailrace.engine.trimming import Trimming
+from tailrace.errors import DamagedData
 from tailrace.ports import Clock, Trim
 from tailrace.streams.shards import Shard
 
@@ -90,7 +91,7 @@ class Housekeeping:
             return  # what was just written there is not old
         while is_vanished or self._trimming.next_due_ms(shard) <= wall_ms:
             after = self._catalog.trimmed.get(shard.number, 0)
-            rows = self._committer.read_durable_log(shard.number, after, self._rows)
+            rows = self._committer.read_readable_log(shard.number, after, self._rows)
             gone = [row for row in rows if is_vanished or self._trimming.is_gone(row, wall_ms)]
             if len(gone) < self._rows:
                 # The last of them: whoever is next tells when to look again.
@@ -110,10 +111,19 @@ class Housekeeping:
 
     def _remove_items(self, number: int) -> Iterator[None]:
         first = b""
-        while rows := self._committer.query(number, first, None, self._rows):
-            for key, _ in rows:
+        while True:
+            try:
+                rows = [key for key, _ in self._committer.query(number, first, None, self._rows)]
+            except DamagedData as error:  # it goes too, whatever it was
+                if not error.key:
+                    raise
+                rows = [error.key]
+            else:
+                if not rows:
+                    break
+                first = rows[-1]
+            for key in rows:
                 self._committer.put_row(number, key, None)
-            first = rows[-1][0]
             yield
         self._catalog.forget_dropped(number)
         yield

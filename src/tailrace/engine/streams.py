@@ -15,7 +15,7 @@ from tailrace.engine.lineage import Lineage
 from tailrace.engine.sequences import Sequences
 from tailrace.engine.settings import EngineSettings
 from tailrace.engine.trimming import Trimming, created_ms
-from tailrace.errors import ApiError, validation_error
+from tailrace.errors import ApiError, DamagedData, validation_error
 from tailrace.ports import Clock, LogRow, Page, StreamRef
 from tailrace.streams.arns import parse_stream_arn
 from tailrace.streams.envelopes import read_log_row
@@ -198,7 +198,7 @@ class StreamReader:
 
     def _last_row(self, shard: Shard, after: int) -> LogRow | None:
         """The newest record of a shard, if its number is above `after`: numbers are the whole engine's, so most of a thousand shards are asked once."""
-        rows = self._committer.read_durable_log(shard.number, after, 1)
+        rows = self._committer.read_readable_log(shard.number, after, 1)
         found = rows[0] if rows else None
         if found is None:
             return None
@@ -206,7 +206,7 @@ class StreamReader:
         low, high = found.sequence, self._sequences.last
         while low < high:
             middle = (low + high) // 2
-            rows = self._committer.read_durable_log(shard.number, middle, 1)
+            rows = self._committer.read_readable_log(shard.number, middle, 1)
             if rows:
                 found, low = rows[0], rows[0].sequence
             else:
@@ -320,12 +320,20 @@ class StreamReader:
         size = 0
         asked = min(limit, FIRST_ROWS)
         while True:
-            rows = self._committer.read_durable_log(shard, after, asked)
+            is_damaged = False
+            try:
+                rows = self._committer.read_durable_log(shard, after, asked)
+            except DamagedData as error:
+                rows, is_damaged = list(error.readable), True
+                if not rows and not found:
+                    raise
             for row in rows:
                 size += len(row.header) + len(row.old or b"") + len(row.new or b"")
                 if size > most_bytes and found:
                     return found, False
                 found.append(row)
+            if is_damaged:  # what stands before it is shown; who goes on behind that meets it
+                return found, False
             if len(rows) < asked:
                 return found, True
             if len(found) >= limit:

@@ -63,13 +63,13 @@ class Trimming:
     def last_before(self, shard: int, moment_ms: int) -> int:
         """The last record that was written before a moment; without one that is left, the last known to be gone."""
         low = self.known(shard)
-        rows = self._committer.read_durable_log(shard, low, 1)
+        rows = self._committer.read_readable_log(shard, low, 1)
         if not rows or created_ms(rows[0]) >= moment_ms:
             return low
         low, high = rows[0].sequence, (1 << 63) - 1
         while low < high:
             middle = (low + high) // 2
-            rows = self._committer.read_durable_log(shard, middle, 1)
+            rows = self._committer.read_readable_log(shard, middle, 1)
             if rows and created_ms(rows[0]) < moment_ms:
                 low = rows[0].sequence
             else:
@@ -82,7 +82,7 @@ class Trimming:
         low, high, last = shard.starting - 1, shard.ending or (1 << 63) - 1, 0
         while low < high:
             middle = (low + high) // 2
-            rows = self._committer.read_durable_log(shard.number, middle, 1)
+            rows = self._committer.read_readable_log(shard.number, middle, 1)
             if rows:
                 low = last = rows[0].sequence
             else:

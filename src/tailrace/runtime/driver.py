@@ -5,10 +5,11 @@ machine alone retries. Called by runtime/worker.py.
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import assert_never
 
-from tailrace.errors import InternalError, LeaseLost, PortError
+from tailrace.errors import DamagedData, InternalError, LeaseLost, PortError
 from tailrace.mapping.commands import (
     CheckpointDone,
     CheckpointFailed,
@@ -48,6 +49,8 @@ from tailrace.runtime.settle import Settler
 from tailrace.runtime.tally import Tally
 from tailrace.telemetry import PointReached, pass_by
 
+_log = logging.getLogger("tailrace.handlers")
+
 
 class Driver:
     """One mapping in one shard, running. Shape: `machine` may be looked at; `progress_ms` is monotonic."""
@@ -58,6 +61,7 @@ class Driver:
         tally: Tally | None = None, has_destination: bool = False, table: str = "", name: str = "",
     ) -> None:  # fmt: skip
         self.machine = machine
+        self._damaged = 0
         self.shard = shard
         self.name = name or mapping_id
         self.table = table
@@ -141,11 +145,18 @@ class Driver:
         try:
             done = await self._reads.read(self._mapping_id, self.shard, command.after, command.limit)
         except PortError as error:
+            self._note_damage(error)
             self.tell(ReadFailed(unavailable(error)))
             return
         self._reached("read.done")
         self._tally.polled += len(done.records)
         self.tell(done)
+
+    def _note_damage(self, error: PortError) -> None:
+        """What cannot get better by itself is said once for each place, however often it is tried."""
+        if isinstance(error, DamagedData) and error.sequence != self._damaged:
+            self._damaged = error.sequence
+            _log.error("%s waits: %s", self._mapping_id, error.args[0], extra={"hint": error.hint})
 
     async def _invoke(self, command: Invoke) -> None:
         batch = Batch(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import orjson
 
 from tailrace.engine.slices import Slices
-from tailrace.errors import CORAL, ApiError
+from tailrace.errors import CORAL, ApiError, StoreError
 from tailrace.server.registry import Answer, Operation, find_operations
 from tailrace.server.taking import Taken, unpacked
 from tailrace.server.wire import Headers, Payload, error_body, internal_server_error, read_call
@@ -136,6 +136,10 @@ class Dispatcher:
             case RecursionError():
                 # Only input can nest this deep: the walks over it are the only recursion there is.
                 told = ApiError("SerializationException", None, prefix=CORAL)
+            case StoreError():
+                # A fault of the disk, told in one line: our own trace would say nothing about it.
+                _log.error("%s failed: %s", name, error.args[0], extra={"hint": error.hint})
+                told = internal_server_error()
             case _:
                 _log.error("%s failed", name, exc_info=error)
                 told = internal_server_error()

@@ -11,17 +11,21 @@ from typing import Final
 
 from tailrace.errors import StoreError
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 SCHEMA: Final = """
-CREATE TABLE items(key BLOB PRIMARY KEY, value BLOB NOT NULL);
-CREATE TABLE log(key BLOB PRIMARY KEY, header BLOB NOT NULL, old BLOB, new BLOB);
+CREATE TABLE items(key BLOB PRIMARY KEY, value BLOB NOT NULL, sum INTEGER);
+CREATE TABLE log(key BLOB PRIMARY KEY, header BLOB NOT NULL, old BLOB, new BLOB, sum INTEGER);
 """
 """Tables with a row number on purpose: in a `WITHOUT ROWID` tree the inner pages hold whole rows too, so that items of 300 bytes
 make it five levels deep, and those above a kilobyte take a page of their own each (docs/decisions/0006-fast-paths.md)."""
+SUMS: Final = """
+CREATE TABLE sums(kind INTEGER, number INTEGER, count INTEGER NOT NULL, total INTEGER NOT NULL, PRIMARY KEY(kind, number)) WITHOUT ROWID;
+"""
 NEW: Final = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 {SCHEMA}
+{SUMS}
 INSERT INTO meta VALUES('format', {FORMAT});
 COMMIT;
 """
@@ -30,13 +34,23 @@ BEGIN IMMEDIATE;
 ALTER TABLE items RENAME TO items_1;
 ALTER TABLE log RENAME TO log_1;
 {SCHEMA}
-INSERT INTO items SELECT key, value FROM items_1 ORDER BY key;
-INSERT INTO log SELECT key, header, old, new FROM log_1 ORDER BY key;
+{SUMS}
+INSERT INTO items SELECT key, value, NULL FROM items_1 ORDER BY key;
+INSERT INTO log SELECT key, header, old, new, NULL FROM log_1 ORDER BY key;
 DROP TABLE items_1;
 DROP TABLE log_1;
 UPDATE meta SET value={FORMAT} WHERE name='format';
 COMMIT;
 """
+UPGRADE_2: Final = f"""
+BEGIN IMMEDIATE;
+ALTER TABLE items ADD COLUMN sum INTEGER;
+ALTER TABLE log ADD COLUMN sum INTEGER;
+{SUMS}
+UPDATE meta SET value={FORMAT} WHERE name='format';
+COMMIT;
+"""
+"""It reads no row: those that are there have no checksum until they are written again."""
 
 
 def found_format(connection: sqlite3.Connection, path: Path | None) -> int | None:
@@ -47,10 +61,10 @@ def found_format(connection: sqlite3.Connection, path: Path | None) -> int | Non
     found = None
     if "meta" in tables:
         found = connection.execute("SELECT value FROM meta WHERE name='format'").fetchone()
-    if found not in ((1,), (FORMAT,)):
+    if found not in ((1,), (2,), (FORMAT,)):
         said = "is no store of tailrace" if found is None else f"has format {found[0]}"
         raise StoreError(
-            f"{path} {said}; this version of tailrace reads formats 1 and {FORMAT}",
+            f"{path} {said}; this version of tailrace reads formats 1 to {FORMAT}",
             hint="open it with the version that wrote it, or use another --data directory",
         )
     return int(found[0])
@@ -63,3 +77,5 @@ def prepare(connection: sqlite3.Connection, path: Path | None) -> None:
             connection.executescript(NEW)
         case 1:
             connection.executescript(UPGRADE_1)
+        case 2:
+            connection.executescript(UPGRADE_2)

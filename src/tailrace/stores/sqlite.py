@@ -11,12 +11,13 @@ sqlite3 module looks for adapters, half a microsecond a value. Layout: docs/form
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
-from tailrace.errors import StoreError
+from tailrace.errors import DamagedData, StoreError
 from tailrace.ports import Commit, LogRow
+from tailrace.stores.checksums import RECORDS, ROWS, open_sums, record_sum, row_sum
 from tailrace.stores.layout import found_format, prepare
 from tailrace.stores.private import keep_private
 from tailrace.stores.wal import MOVE_BYTES, LogMover
@@ -29,14 +30,24 @@ BUSY_MS: Final = 250
 """How long a commit waits for another process that is writing to the file, which none should: meanwhile the loop stands still."""
 OPENING_MS: Final = 10_000
 """The same while the file is opened, when nobody is served yet."""
-GET: Final = "SELECT value FROM items WHERE key=?"
-RANGE: Final = "SELECT substr(key, 5), value FROM items WHERE key>=? AND key<? ORDER BY key LIMIT ?"
+GET: Final = "SELECT value, sum FROM items WHERE key=?"
+RANGE: Final = "SELECT substr(key, 5), value, sum FROM items WHERE key>=? AND key<? ORDER BY key LIMIT ?"
 RANGE_REVERSE: Final = (
-    "SELECT substr(key, 5), value FROM items WHERE key>=? AND key<? ORDER BY key DESC LIMIT ?"
+    "SELECT substr(key, 5), value, sum FROM items WHERE key>=? AND key<? ORDER BY key DESC LIMIT ?"
 )
-PUT: Final = "INSERT INTO items VALUES(?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value"
-"""An upsert and no REPLACE: that one would remove the row and put another at the end, two pages and an index entry more."""
-READ_LOG: Final = "SELECT key, header, old, new FROM log WHERE key>? AND key<? ORDER BY key LIMIT ?"
+PUT: Final = (
+    "INSERT INTO items VALUES(?1,?2,?3) "
+    "ON CONFLICT(key) DO UPDATE SET value=excluded.value, sum=sum_replaced(?4, items.sum, excluded.sum)"
+)
+"""An upsert and no REPLACE: that one would remove the row and put another at the end, two pages and an index entry more. What the row's
+checksum was is told by the way: reading it before would be a statement more for each row."""
+PUT_UNCHECKED: Final = (
+    "INSERT INTO items VALUES(?1,?2,NULL) ON CONFLICT(key) DO UPDATE SET value=excluded.value, sum=NULL"
+)
+DELETE: Final = "DELETE FROM items WHERE key=?1 AND sum_gone(?2, sum)"
+READ_LOG: Final = "SELECT key, header, old, new, sum FROM log WHERE key>? AND key<? ORDER BY key LIMIT ?"
+TRIM: Final = "DELETE FROM log WHERE key>=? AND key<=?"
+TRIMMED: Final = "SELECT count(sum), ifnull(sum(sum), 0) FROM log WHERE key>=? AND key<=?"
 
 
 Soon = Callable[[Callable[[], None]], object]
@@ -54,6 +65,7 @@ class SqliteStore:
         path: Path | None,
         *,
         sync: Literal["normal", "full"] = "normal",
+        checksums: bool | None = True,
         reached: PointReached = pass_by,
     ) -> None:
         self._path = path
@@ -73,11 +85,15 @@ class SqliteStore:
         try:
             self._writer = self._connect()
             prepare(self._writer, path)
+            self._sums = None if path is None else open_sums(self._writer, is_wanted=checksums)
             self._reader = self._connect() if path is not None and sync == "full" else self._writer
             self._get = self._reader.cursor().execute  # a cursor of its own a call would be a third of it
             if path is not None:
                 self._mover = LogMover(self._connect, Path(f"{path}-wal"))
             for connection in (self._writer, self._reader):
+                connection.text_factory = (
+                    bytes  # we keep none: what a flipped bit makes text is still its bytes
+                )
                 connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
         except sqlite3.Error as error:
             self.close()
@@ -116,9 +132,22 @@ class SqliteStore:
                 self._begin_reads()
             # The key is unique: `fetchone` finds the end of the statement too, which gives its read transaction back.
             found = self._get(GET, (bytearray(table.to_bytes(4, "big") + key),)).fetchone()
+            if found is None:
+                return None
+            value: bytes
+            value, checksum = found
+            if checksum is None:
+                if self._sums is not None and type(value) is not bytes:
+                    raise self._damaged(table, key)
+            elif self._sums is not None and checksum != row_sum(table, key, value):
+                raise self._damaged(table, key)
         except sqlite3.Error as error:
+            if is_damage(error):
+                raise self._damaged(table, key) from error
             raise self._failure(error) from error
-        return found[0] if found is not None else None
+        except TypeError:
+            raise self._damaged(table, key) from None
+        return value
 
     def query(
         self, table: int, first: bytes, last: bytes | None, limit: int, *, reverse: bool = False
@@ -128,11 +157,22 @@ class SqliteStore:
         try:
             if self._begins_reads:
                 self._begin_reads()
-            return self._get(
+            found = self._get(
                 RANGE_REVERSE if reverse else RANGE, (bytearray(_key(table, first)), bytearray(end), limit)
             ).fetchall()
         except sqlite3.Error as error:
             raise self._failure(error) from error
+        if self._sums is None:
+            return [(key, value) for key, value, _ in found]
+        rows = []
+        for key, value, checksum in found:
+            try:
+                if checksum is not None and checksum != row_sum(table, key, value):
+                    raise self._damaged(table, key)
+            except TypeError:
+                raise self._damaged(table, key) from None
+            rows.append((key, value))
+        return rows
 
     def read_log(self, shard: int, after: int, limit: int) -> list[LogRow]:
         """At most `limit` records of a shard with sequence > after, ascending. Raises: StoreError."""
@@ -142,9 +182,12 @@ class SqliteStore:
             ).fetchall()
         except sqlite3.Error as error:
             raise self._failure(error) from error
-        return [
-            LogRow(shard, int.from_bytes(key[8:], "big"), header, old, new) for key, header, old, new in found
-        ]
+        rows: list[LogRow] = []
+        for key, header, old, new, checksum in found:
+            if self._sums is not None and not _is_record_whole(key, header, old, new, checksum):
+                raise self._damaged_record(shard, key, rows)
+            rows.append(LogRow(shard, int.from_bytes(key[8:], "big"), header, old, new))
+        return rows
 
     def share_reads(self, soon: Soon) -> None:
         """Let the reads of one turn of the event loop share a transaction; `soon` calls back when the turn is over.
@@ -192,39 +235,72 @@ class SqliteStore:
                 self._write(commit)
                 self._reached("commit.written")
                 self._writer.execute("COMMIT")
+                if self._sums is not None:
+                    self._sums.committed()
             except BaseException:
                 with contextlib.suppress(sqlite3.Error):  # SQLite has rolled back by itself after some faults
                     self._writer.execute("ROLLBACK")
                 raise
 
     def _write(self, commit: Commit) -> None:
-        execute_many = self._writer.executemany
+        if self._sums is not None:
+            self._sums.begin()
         if commit.rows:
             # Rows come in order and the last one of a key wins, so that puts and deletes may be written apart.
-            latest = {_key(row.table, row.key): row.value for row in commit.rows}
-            puts = [(bytearray(key), bytearray(value)) for key, value in latest.items() if value is not None]
-            execute_many(PUT, puts)
-            if len(puts) < len(latest):
-                deletes = [(key,) for key, value in latest.items() if value is None]
-                execute_many("DELETE FROM items WHERE key=?", deletes)
+            self._write_rows({(row.table, row.key): row.value for row in commit.rows})
         if commit.log:
+            self._write_log(commit.log)
+        for trim in commit.trims:
+            range_ = (_log_key(trim.shard, 0), _log_key(trim.shard, trim.through))
+            if self._sums is not None:
+                count, total = self._writer.execute(TRIMMED, range_).fetchone()
+                self._sums.add(RECORDS, trim.shard, -count, -int(total))
+            self._writer.execute(TRIM, range_)
+        if self._sums is not None:
+            self._sums.write(self._writer)
+
+    def _write_rows(self, latest: dict[tuple[int, bytes], bytes | None]) -> None:
+        execute_many, sums = self._writer.executemany, self._sums
+        if sums is None:
             execute_many(
-                "INSERT INTO log VALUES(?,?,?,?)",
-                [
-                    (
-                        bytearray(_log_key(row.shard, row.sequence)),
-                        bytearray(row.header),
-                        None if row.old is None else bytearray(row.old),
-                        None if row.new is None else bytearray(row.new),
-                    )
-                    for row in commit.log
-                ],
-            )
-        if commit.trims:
+                PUT_UNCHECKED,
+                [(bytearray(_key(*place)), bytearray(value)) for place, value in latest.items() if value is not None],
+            )  # fmt: skip
             execute_many(
-                "DELETE FROM log WHERE key>=? AND key<=?",
-                [(_log_key(trim.shard, 0), _log_key(trim.shard, trim.through)) for trim in commit.trims],
+                "DELETE FROM items WHERE key=?",
+                [(_key(*place),) for place, value in latest.items() if value is None],
             )
+            return
+        puts = []
+        for (table, key), value in latest.items():
+            if value is not None:
+                checksum = row_sum(table, key, value)
+                sums.add(ROWS, table, 1, checksum)
+                puts.append((bytearray(_key(table, key)), bytearray(value), checksum, table))
+        execute_many(PUT, puts)
+        if len(puts) < len(latest):
+            execute_many(
+                DELETE, [(_key(table, key), table) for (table, key), value in latest.items() if value is None]
+            )
+
+    def _write_log(self, log: Sequence[LogRow]) -> None:
+        sums, rows = self._sums, []
+        for row in log:
+            key = _log_key(row.shard, row.sequence)
+            checksum = None
+            if sums is not None:
+                checksum = record_sum(key, row.header, row.old, row.new)
+                sums.add(RECORDS, row.shard, 1, checksum)
+            rows.append(
+                (
+                    bytearray(key),
+                    bytearray(row.header),
+                    None if row.old is None else bytearray(row.old),
+                    None if row.new is None else bytearray(row.new),
+                    checksum,
+                )
+            )
+        self._writer.executemany("INSERT INTO log VALUES(?,?,?,?,?)", rows)
 
     @contextlib.contextmanager
     def _synced(self, is_wanted: bool) -> Iterator[None]:
@@ -260,6 +336,24 @@ class SqliteStore:
             while self._connections:
                 self._connections.pop().close()
 
+    def _damaged(self, table: int, key: object) -> DamagedData:
+        key = key if isinstance(key, bytes) else b""  # its kind may have flipped, too
+        return DamagedData(
+            f"{self._path}: a row of table number {table} with key {key!r} is damaged",
+            table=table, key=key, hint=self._next_after_damage(),
+        )  # fmt: skip
+
+    def _damaged_record(self, shard: int, key: object, readable: list[LogRow]) -> DamagedData:
+        sequence = int.from_bytes(key[8:], "big") if isinstance(key, bytes) else 0
+        return DamagedData(
+            f"{self._path}: record {sequence} of shard {shard} is damaged",
+            shard=shard, sequence=sequence, readable=readable, hint=self._next_after_damage(),
+        )  # fmt: skip
+
+    def _next_after_damage(self) -> str:
+        where = "DIR" if self._path is None else self._path.parent
+        return f"stop tailrace and run `tailrace check --data {where}`: it lists all that is damaged"
+
     def _failure(self, error: sqlite3.Error) -> StoreError:
         return StoreError(f"{self._path or 'the store in memory'}: {error}", hint=_hint(error))
 
@@ -270,6 +364,20 @@ def _key(table: int, key: bytes) -> bytes:
 
 def _log_key(shard: int, sequence: int) -> bytes:
     return (shard << 64 | sequence).to_bytes(16, "big")
+
+
+def _is_record_whole(
+    key: bytes, header: bytes, old: bytes | None, new: bytes | None, checksum: object
+) -> bool:
+    try:
+        return checksum is None or checksum == record_sum(key, header, old, new)
+    except TypeError:  # the bits that say what kind of value it is have flipped
+        return False
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that the file is damaged."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
 
 
 def _hint(error: sqlite3.Error) -> str:

@@ -13,7 +13,7 @@ import msgspec
 
 from tailrace.errors import ApiError, validation_error
 from tailrace.tables.limits import PARTITION_KEY_BYTES, SORT_KEY_BYTES
-from tailrace.values.order import ordered_bytes, terminated
+from tailrace.values.order import ordered_bytes, split_terminated, terminated, value_of
 from tailrace.values.types import AttributeValue, Item
 
 KeyType: TypeAlias = Literal["S", "N", "B"]
@@ -80,6 +80,14 @@ class TableSchema(msgspec.Struct, frozen=True):
     def key_bytes(self, key: Item) -> bytes:
         """The order-preserving bytes of a key."""
         return self.locate_key(key).key_bytes
+
+    def read_key(self, data: bytes) -> Item:
+        """The key attributes behind key bytes. Raises: ValueError, IndexError when they are none of this table's."""
+        partition, rest = split_terminated(data[HASH_BYTES:])
+        found: Item = {self.hash_name: value_of(self.hash_type, partition)}
+        if self.range_name is not None and self.range_type is not None:
+            found[self.range_name] = value_of(self.range_type, rest)
+        return found
 
     def partition(self, key: Item) -> int:
         """The hash of the partition key: it chooses the shard and the lane. Units: 64 bits, unsigned."""

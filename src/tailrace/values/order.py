@@ -4,7 +4,7 @@ Rules of this file: strings sort by their UTF-8 bytes, binaries by their unsigne
 have no order. Source: semantics §6.4.
 """
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from typing import Final
 
 from tailrace.values.number import compare
@@ -48,6 +48,48 @@ def number_bytes(text: str) -> bytes:
 def terminated(data: bytes) -> bytes:
     """The same order, prefix-free: a zero byte inside is escaped, and the end is marked."""
     return data.replace(b"\x00", b"\x00\xff") + b"\x00\x01"
+
+
+def split_terminated(data: bytes) -> tuple[bytes, bytes]:
+    """What was terminated, and what stands behind it. Raises: ValueError when there is no end.
+
+    >>> split_terminated(terminated(b"a\\x00b") + b"rest")
+    (b'a\\x00b', b'rest')
+    """
+    end = 0
+    while True:
+        end = data.index(b"\x00", end)
+        if data[end + 1 : end + 2] == b"\x01":
+            return data[:end].replace(b"\x00\xff", b"\x00"), data[end + 2 :]
+        end += 2
+
+
+def value_of(kind: str, data: bytes) -> AttributeValue:
+    """The value with these ordered bytes. Raises: ValueError, IndexError when they are none of this kind.
+
+    >>> [value_of("N", number_bytes(text))["N"] for text in ("0", "-12.5", "1000", "0.001")]
+    ['0', '-12.5', '1000', '0.001']
+    """
+    if kind == "S":
+        return {"S": data.decode()}
+    if kind == "B":
+        return {"B": b64encode(data).decode()}
+    if data == ZERO:
+        return {"N": "0"}
+    magnitude = data[1:]
+    if data[0] == 0x7F:
+        magnitude = magnitude[:-1].translate(INVERTED)
+    exponent = int.from_bytes(magnitude[:2], "big") - BIAS
+    digits = magnitude[2:].decode()
+    if not digits.isdecimal():
+        raise ValueError(f"no number: {data.hex()}")
+    if exponent <= 0:
+        text = f"0.{'0' * -exponent}{digits}"
+    elif exponent >= len(digits):
+        text = digits + "0" * (exponent - len(digits))
+    else:
+        text = f"{digits[:exponent]}.{digits[exponent:]}"
+    return {"N": f"-{text}" if data[0] == 0x7F else text}
 
 
 def compare_values(a: AttributeValue, b: AttributeValue) -> int | None:

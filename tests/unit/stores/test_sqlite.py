@@ -51,7 +51,7 @@ def test_the_file_is_as_documented(path: Path) -> None:
     with closing(SqliteStore(path)) as store:
         store.commit(Commit([Row(300, b"key", b"value")], [LogRow(7, 1 << 40, b"header", None, b"new")]))
     with closing(sqlite3.connect(path)) as file:
-        assert file.execute("SELECT name, value FROM meta").fetchall() == [("format", 2)]
+        assert file.execute("SELECT name, value FROM meta").fetchall() == [("format", 3)]
         assert file.execute("SELECT key, value FROM items").fetchall() == [(b"\0\0\1\x2ckey", b"value")]
         expected = (bytes.fromhex("0000000000000007" + "0000010000000000"), b"header", None, b"new")
         assert file.execute("SELECT key, header, old, new FROM log").fetchall() == [expected]
@@ -68,7 +68,7 @@ INSERT INTO log VALUES(x'00000000000000070000010000000000', x'68', NULL, x'31');
 """
 
 
-def test_a_file_of_format_1_becomes_one_of_format_2_with_all_that_was_in_it(path: Path) -> None:
+def test_a_file_of_format_1_becomes_one_of_today_with_all_that_was_in_it(path: Path) -> None:
     with closing(sqlite3.connect(path)) as file:
         file.executescript(FORMAT_1)
     for _ in range(2):  # the second time nothing is left to do
@@ -77,8 +77,8 @@ def test_a_file_of_format_1_becomes_one_of_format_2_with_all_that_was_in_it(path
             assert store.read_log(7, 0, 10) == [LogRow(7, 1 << 40, b"h", None, b"1")]
     with closing(sqlite3.connect(path)) as file:
         tables = {name for (name,) in file.execute("SELECT name FROM sqlite_master WHERE type='table'")}
-        assert tables == {"meta", "items", "log"}
-        assert file.execute("SELECT value FROM meta").fetchone() == (2,)
+        assert tables == {"meta", "items", "log", "sums"}
+        assert file.execute("SELECT value FROM meta").fetchone() == (3,)
 
 
 def test_an_upgrade_that_fails_leaves_the_old_file(path: Path) -> None:
@@ -246,10 +246,10 @@ def test_a_file_damaged_inside_is_told_when_it_is_read(path: Path) -> None:
 def test_another_format_is_refused_and_not_touched(path: Path) -> None:
     made(path, 1)
     with closing(sqlite3.connect(path)) as file, file:
-        file.execute("UPDATE meta SET value=3 WHERE name='format'")
+        file.execute("UPDATE meta SET value=99 WHERE name='format'")
         file.execute("DROP TABLE log")
     error = refusal(path)
-    assert "has format 3" in str(error)
+    assert "has format 99" in str(error)
     assert "version that wrote it" in str(error.hint)
     with closing(sqlite3.connect(path)) as file:
         assert file.execute("SELECT count(*) FROM sqlite_master WHERE name='log'").fetchone() == (0,)

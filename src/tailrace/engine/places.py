@@ -1,0 +1,148 @@
+"""What a row of the store is, in the names that people know: an item by its table and key, a record by its stream.
+
+Rules of this file: it knows numbers and key bytes alone, because what stands in a damaged row is not to be believed; it never fails. Layouts:
+docs/formats/catalog.md. Called by `engine.engine` for what is read, and by `tailrace check` for what was scanned.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+import orjson
+
+from tailrace.engine.documents import CATALOG, STATE, TOKENS, IndexDocument, StreamDocument, TableDocument
+from tailrace.errors import DamagedData
+from tailrace.tables.schema import TableSchema
+from tailrace.values.types import Item
+
+if TYPE_CHECKING:
+    from tailrace.engine.catalog import Catalog
+
+DocumentT = TypeVar("DocumentT")
+OWN: Final = {CATALOG: "catalog", STATE: "state", TOKENS: "requests"}
+"""Tables of ours, whose keys are mostly text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something is kept. Shape: `table` for a program, `key` as JSON or text, `words` name both for people."""
+
+    table: str
+    key: str
+    words: str
+
+
+class Places:
+    """What the numbers of tables and shards stand for."""
+
+    def __init__(
+        self,
+        tables: Iterable[TableDocument],
+        indexes: Iterable[IndexDocument],
+        streams: Iterable[StreamDocument],
+    ) -> None:
+        self._tables: dict[int, TableSchema] = {}
+        self._beside: dict[int, tuple[str, str]] = {}
+        for table in tables:
+            name, number = table.definition.name, table.number
+            self._tables[number] = _schema(table)
+            if table.ttl is not None and table.ttl.number:
+                self._beside[table.ttl.number] = name, "an entry of time to live"
+        for index in indexes:
+            schema = self._tables.get(index.table_number)
+            name = "?" if schema is None else schema.name
+            self._beside[index.number] = name, f"an entry of index {index.definition.name}"
+            if index.collections:
+                self._beside[index.collections] = name, "the weight of an item collection"
+        self._shards = {
+            shard.number: (stream.table, shard.shard_id) for stream in streams for shard in stream.shards
+        }
+
+    def row(self, number: int, key: bytes) -> Place:
+        """What a row is."""
+        if (own := OWN.get(number)) is not None:
+            text = printed(key)
+            return Place(own, text, f"row {text} of the {own}")
+        if (schema := self._tables.get(number)) is not None:
+            read = read_key(schema, key)
+            text = f"0x{key.hex()}" if read is None else orjson.dumps(read).decode()
+            return Place(schema.name, text, f"item {text} of table {schema.name}")
+        text = f"0x{key.hex()}"
+        if (beside := self._beside.get(number)) is not None:
+            return Place(beside[0], text, f"{beside[1]} of table {beside[0]}, key {text},")
+        return Place(f"number {number}", text, f"row {text} of table number {number}, which is no table now,")
+
+    def record(self, shard: int, sequence: int) -> Place:
+        """What a record of the log is."""
+        table, name = self._shards.get(shard, ("?", f"number {shard}"))
+        return Place(table, str(sequence), f"change {sequence} of table {table} (shard {name})")
+
+    def table(self, number: int) -> str:
+        """What a table's number stands for."""
+        if (own := OWN.get(number)) is not None:
+            return f"the {own}"
+        if (schema := self._tables.get(number)) is not None:
+            return f"table {schema.name}"
+        if (beside := self._beside.get(number)) is not None:
+            return f"table {beside[0]}, {beside[1].removeprefix('an entry of ').removeprefix('the ')}"
+        return f"table number {number}, which is no table now"
+
+    def shard(self, number: int) -> str:
+        """What a shard's number stands for."""
+        table, name = self._shards.get(number, ("?", f"number {number}"))
+        return f"the changes of table {table} in shard {name}"
+
+    def described(self, error: DamagedData) -> str:
+        """What was found damaged."""
+        if error.shard is not None:
+            return self.record(error.shard, error.sequence).words
+        return self.row(error.table or 0, error.key).words
+
+
+def places_of_catalog(catalog: "Catalog") -> Places:
+    """The names that an engine in use knows."""
+    tables = list(catalog.tables.values())
+    return Places(
+        [table.document for table in tables],
+        [index.document for table in tables for index in table.every_index],
+        [stream.document for stream in catalog.streams.values()],
+    )
+
+
+def places_of_rows(rows: Mapping[bytes, bytes]) -> Places:
+    """The names that the rows of the catalog tell; those that cannot be read tell nothing."""
+    return Places(
+        _documents(rows, b"table/", TableDocument), _documents(rows, b"index/", IndexDocument),
+        _documents(rows, b"stream/", StreamDocument),
+    )  # fmt: skip
+
+
+def read_key(schema: TableSchema, key: bytes) -> Item | None:
+    """The key attributes of the item with these key bytes; None when they are none of this table's."""
+    try:
+        return schema.read_key(key)
+    except (ValueError, IndexError):
+        return None
+
+
+def printed(key: bytes) -> str:
+    """A key of words as they are; what is no text is escaped."""
+    text = key.decode(errors="backslashreplace")
+    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text)
+
+
+def _schema(table: TableDocument) -> TableSchema:
+    of = table.definition
+    return TableSchema(
+        of.name, table.number, table.table_id, of.hash_name, of.hash_type, of.range_name, of.range_type
+    )
+
+
+def _documents(rows: Mapping[bytes, bytes], prefix: bytes, kind: type[DocumentT]) -> Iterable[DocumentT]:
+    for key, data in rows.items():
+        if key.startswith(prefix):
+            try:
+                yield msgspec.json.decode(data, type=kind)
+            except msgspec.MsgspecError:  # `check` says that it is damaged
+                continue

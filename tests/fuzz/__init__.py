@@ -1,0 +1,1 @@
+"""Mutated requests of every operation, sent to the server: `make fuzz`."""

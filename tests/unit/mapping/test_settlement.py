@@ -3,7 +3,7 @@
 from tailrace.mapping.batch import too_old
 from tailrace.mapping.commands import Checkpoint, Settled
 from tailrace.mapping.settlement import Settlement
-from tests.unit.mapping.records import records
+from tests.unit.mapping.records import record, records
 
 
 def ledger(*sequences: int) -> Settlement:
@@ -64,3 +64,16 @@ def test_the_totals_balance() -> None:
         "handled": 1, "filtered": 1, "parked": 0, "discarded": 1, "dropped": 0, "trimmed": 0,
     }  # fmt: skip
     assert settlement.watermark.unsettled == 0
+
+
+def test_a_checkpoint_tells_how_far_an_item_with_a_dead_letter_has_come_since() -> None:
+    settlement = ledger(1, 2, 3, 4)
+    settlement.give_up([too_old(record(1, "k"))])
+    assert settlement.save(finished=False).passed == ((b"k", 0),)
+    settlement.saved()
+    settlement.settle([record(2, "k"), record(3, "j")], "handled")
+    settlement.settle([record(4, "k")], "filtered")
+    lost = settlement.save(finished=False)
+    assert lost.passed == ((b"k", 2),), "or a redrive would put the first change over the second"
+    settlement.not_saved()
+    assert settlement.save(finished=False).passed == lost.passed

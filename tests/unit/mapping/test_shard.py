@@ -1,6 +1,7 @@
 """What the scenarios do not show of the machine: its life, its bounds, its speed in steps."""
 
 from collections import Counter, deque
+from typing import Literal
 
 import pytest
 
@@ -16,6 +17,7 @@ from tailrace.mapping.commands import (
     Read,
     ReadDone,
     Redriven,
+    Released,
     SaveCheckpoint,
     Settled,
     Start,
@@ -233,3 +235,26 @@ def test_few_busy_keys_are_all_worked_on_whatever_the_batch_size(batch_size: int
         running += (c for c in machine.step(InvokeDone(invoke.id, Written()), now()) if isinstance(c, Invoke))
     assert not left
     assert machine.unsettled == 0
+
+
+@pytest.mark.parametrize("order", ["key", "lane"])
+def test_an_item_whose_change_is_at_the_sink_cannot_be_held_for_a_redrive(
+    order: Literal["key", "lane"],
+) -> None:
+    machine = begun(MappingSettings("m", order=order, batch_size=1))
+    machine.step(ReadDone(records(1, 2, key="k"), 2), now())
+    assert machine.hold(b"k") is False, (
+        "an older change of it would be delivered beside the one that is there"
+    )
+    assert machine.hold(b"j") is True
+
+
+@pytest.mark.parametrize("order", ["key", "lane"])
+def test_no_change_of_an_item_starts_while_a_redrive_holds_it(order: Literal["key", "lane"]) -> None:
+    machine = begun(MappingSettings("m", order=order, batch_size=2))
+    assert machine.hold(b"k") is True
+    assert machine.hold(b"k") is False, "somebody has it"
+    commands = machine.step(ReadDone(records(1, 2, key="k"), 2), now())
+    assert "Invoke" not in names(commands)
+    (invoke,) = [each for each in machine.step(Released(b"k"), now()) if isinstance(each, Invoke)]
+    assert [each.sequence for each in invoke.records] == [1, 2]

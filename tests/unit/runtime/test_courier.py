@@ -59,7 +59,7 @@ def test_a_notice_that_was_delivered_is_not_delivered_again_while_its_row_cannot
     assert len(destination.told) == 1
 
 
-async def stream_of(handler: str) -> StreamRef:
+async def stream_of(handler: str, shard_id: str) -> StreamRef:
     return StreamRef("arn", "orders", "label", "NEW_IMAGE")
 
 

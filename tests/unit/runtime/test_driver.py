@@ -7,7 +7,7 @@ from typing import Any
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import LeaseLost, SinkError, SourceError, StoreError
 from tailrace.leases.lease import Lease
-from tailrace.mapping.commands import Checkpoint, Park, SaveCheckpoint, Start
+from tailrace.mapping.commands import Checkpoint, Park, ParkedHead, SaveCheckpoint, Start
 from tailrace.mapping.commands import LeaseLost as LeaseLostInput
 from tailrace.mapping.reader import Budget
 from tailrace.mapping.settings import Backoff, MappingSettings
@@ -91,11 +91,12 @@ class Saving(Settler):
 
 
 class Parking(Parker):
-    """Notes what is parked; `faults` are raised first."""
+    """Notes what is parked; `faults` are raised first. `is_free`: every key was put back meanwhile."""
 
-    def __init__(self, *faults: Exception) -> None:
+    def __init__(self, *faults: Exception, is_free: bool = False) -> None:
         place = Place("shop", "note", "orders", STREAM.label, SHARD.shard_id)
         super().__init__(MemoryStateStore(), place, Lease("lease/shop/l/s", "me", 1, 1), ManualClock())
+        self.is_free = is_free
         self.faults = list(faults)
         self.parked: list[Park] = []
 
@@ -103,17 +104,19 @@ class Parking(Parker):
         if self.faults:
             raise self.faults.pop(0)
         self.parked.append(command)
-        return False
+        return self.is_free
 
 
 class Ground:
     """A driver and everything around it."""
 
-    def __init__(self, source: Source, sink: Sink, settler: Saving, **settings: Any) -> None:
+    def __init__(
+        self, source: Source, sink: Sink, settler: Saving, parker: Parking | None = None, **settings: Any
+    ) -> None:
         self.clock = ManualClock(1_700_000_000_000)  # when the records were written
         self.loop = SeededLoop(1, self.clock)
         self.points: list[str] = []
-        self.parker = Parking()
+        self.parker = parker or Parking()
         chosen = MappingSettings("note", backoff=Backoff(1_000, 2.0, 60_000), **settings)
         self.driver = Driver(
             ShardMachine(chosen), SharedReads(source, Budget(0), 1), sink, settler, self.parker, self.clock, shard=SHARD, stream=STREAM, mapping_id="note",
@@ -234,3 +237,12 @@ def test_the_request_of_an_unchanged_batch_stays_the_same() -> None:
     assert ground.finish()
     assert len({batch.request for batch in sink.batches}) == 1
     assert len(sink.batches) == 2
+
+
+def test_what_was_to_wait_for_a_key_that_was_put_back_meanwhile_is_delivered() -> None:
+    source, sink = Source([record(2, "a"), record(3, "b")]), Sink()
+    ground = Ground(source, sink, Saving(), Parking(is_free=True))
+    start = Start(Checkpoint(1), (ParkedHead(b"a", 1, 1, 1),))
+    assert ground.run(lambda: ground.driver.run(start))
+    assert [each.key for each in ground.parker.parked] == [b"a"]
+    assert sorted(each.sequence for batch in sink.batches for each in batch.records) == [2, 3]

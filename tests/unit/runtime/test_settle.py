@@ -5,13 +5,15 @@ import asyncio
 import pytest
 
 from tailrace.deadletters.entry import read_deadletter
+from tailrace.deadletters.head import parked
 from tailrace.errors import LeaseLost
 from tailrace.leases.lease import lease_key, take
-from tailrace.mapping.commands import Checkpoint, GivenUp, SaveCheckpoint, Settled
+from tailrace.mapping.commands import Checkpoint, GivenUp, ParkedHead, SaveCheckpoint, Settled
 from tailrace.ports import Failure, Shard
 from tailrace.runtime.rows import state_write
-from tailrace.runtime.settle import Place, Settler, load_checkpoint
+from tailrace.runtime.settle import Place, Settler, letter_of, load_checkpoint, load_start
 from tailrace.stores.memory import MemoryStateStore
+from tailrace.streams.record import change_record
 from tests.unit.sinks.batches import record
 
 PLACE = Place("shop", "note", "orders", "label", "shardId-1")
@@ -87,5 +89,24 @@ def test_a_new_mapping_takes_the_oldest_and_one_that_followed_insists_on_everyth
         assert await load_checkpoint(state, place, child) == Checkpoint(0)
         await (await settler(state)).save(save(3))
         assert await load_checkpoint(state, place, child) == Checkpoint(49)
+
+    asyncio.run(main())
+
+
+def test_a_start_knows_the_parked_keys_of_its_own_hashes_and_no_others() -> None:
+    """Or the keys of every other shard would count against its bound, and be told as its own."""
+    shard = Shard("shardId-1", 3, 10, 19, 5, 0)
+
+    async def main() -> None:
+        state = MemoryStateStore()
+        for number, partition in enumerate((9, 10, 19, 20), 1):
+            change = change_record(
+                sequence=number, shard=3, created_ms=1, partition=partition, key=b"%d" % partition, keys={"id": {"S": "a"}},
+                old=None, new=b"{}", size_bytes=2,
+            )  # fmt: skip
+            letter = letter_of(PLACE, GivenUp(change, "RetryAttemptsExhausted", 1, Failure(), 0, 0), "")
+            await state.transact([state_write(each) for each in parked("shop", "note", None, [letter], 0)])
+        start = await load_start(state, PLACE, shard)
+        assert start.parked == (ParkedHead(b"10", 2, 2, 1), ParkedHead(b"19", 3, 3, 1))
 
     asyncio.run(main())

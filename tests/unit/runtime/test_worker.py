@@ -1,13 +1,20 @@
 """The worker: shards, leases, generations, and the end."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from tailrace import App, Change, Retry
+from tailrace.deadletters.entry import DeadLetter
+from tailrace.deadletters.head import parked
+from tailrace.engine.state import EngineStateStore
 from tailrace.errors import SettingsError, StoreError
 from tailrace.leases.lease import lease_key
-from tailrace.ports import StateWrite
+from tailrace.mapping.commands import GivenUp
+from tailrace.ports import Failure, StateWrite
+from tailrace.runtime.rows import state_write
+from tailrace.runtime.settle import Place, letter_of
 from tailrace.testing import World
 
 
@@ -215,3 +222,35 @@ def test_a_table_that_is_there_without_a_stream_stops_the_start() -> None:
     second.on(second.table("orders", pk="id"))(lambda change: None)
     with World(first, seed=1) as world, pytest.raises(SettingsError, match="no stream"):
         world.use(second)
+
+
+def test_what_the_last_owner_parks_while_the_lease_changes_hands_is_known_to_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shop = Shop()
+    transact, letters = EngineStateStore.transact, list[DeadLetter]()
+
+    async def with_a_last_word(self: EngineStateStore, writes: Sequence[Any]) -> None:
+        if letters and any(isinstance(each, StateWrite) and each.key.startswith("lease/") for each in writes):
+            rows = parked("shop", "note", None, [letters.pop()], 0)
+            await transact(self, [state_write(each) for each in rows])
+        await transact(self, writes)
+
+    monkeypatch.setattr(EngineStateStore, "transact", with_a_last_word)
+    with World(shop.app, seed=1, allow_failures=True) as world:
+        world.put(shop.orders, {"id": "a", "n": 1})
+        world.settle()
+        world.kill()
+        for n in (2, 3):
+            world.put(shop.orders, {"id": "a", "n": n})
+        stream = world.engine.stream_of("orders")
+        (shard,) = world.engine.shards_of(stream.arn)
+        _, second, _ = world.engine.read_shard(shard, 0, 10).records
+        place = Place("shop", "note", "orders", stream.label, shard.shard_id)
+        given_up = GivenUp(second, "RetryAttemptsExhausted", 6, Failure(error="ValueError: no"), 1, 1)
+        letters.append(letter_of(place, given_up, ""))
+        world.restart()
+        world.settle()
+        assert letters == []
+        assert shop.seen == [("a", 1)], "the third change waits behind the second, which is parked"
+        assert (len(world.dead_letters("note")), len(shop.app.dlq("note"))) == (1, 2)

@@ -1,0 +1,88 @@
+"""Parking keys durably: under one lease, beside a redriver."""
+
+import asyncio
+
+import pytest
+
+from tailrace.clocks.manual import ManualClock
+from tailrace.deadletters.head import head_key, parked, read_head
+from tailrace.errors import LeaseLost
+from tailrace.leases.lease import Lease, lease_key, take
+from tailrace.mapping.commands import GivenUp, Park
+from tailrace.ports import Failure
+from tailrace.runtime.parking import Parker
+from tailrace.runtime.rows import state_write
+from tailrace.runtime.settle import Place, letter_of
+from tailrace.stores.memory import MemoryStateStore
+from tests.unit.sinks.batches import record
+
+PLACE = Place("shop", "note", "orders", "label", "shardId-1")
+FAILED = GivenUp(record(4, "a"), "RetryAttemptsExhausted", 6, Failure(error="ValueError: no"), 10, 20)
+WAITING = GivenUp(record(5, "a"), "KeyParked", 0, None, 0, 0)
+
+
+async def lease(state: MemoryStateStore, owner: str) -> Lease:
+    """The shard's lease, taken now."""
+    key = lease_key("shop", "label", "shardId-1")
+    row = await state.get(key)
+    taken, write = take(key, None if row is None else row.fields, owner)
+    await state.transact([state_write(write)])
+    return taken
+
+
+def park(*entries: GivenUp) -> Park:
+    return Park(1, b"a", entries)
+
+
+def test_who_lost_the_lease_parks_nothing_that_the_next_owner_would_not_know_of() -> None:
+    async def main() -> None:
+        state = MemoryStateStore()
+        old = Parker(state, PLACE, await lease(state, "old"), ManualClock())
+        await lease(state, "new")
+        with pytest.raises(LeaseLost, match="taken"):
+            await old.park(park(FAILED))
+        assert await state.query("head/") == []
+        assert await state.query("parked/") == []
+
+    asyncio.run(main())
+
+
+def test_a_change_that_waits_for_a_key_that_was_put_back_meanwhile_is_free() -> None:
+    async def main() -> None:
+        state = MemoryStateStore()
+        parker = Parker(state, PLACE, await lease(state, "me"), ManualClock())
+        assert await parker.park(park(WAITING)) is True, "it would wait behind nothing, for ever"
+        assert await state.query("head/") == []
+        assert await parker.park(park(FAILED)) is False
+        assert await parker.park(park(WAITING)) is False
+        row = await state.get(head_key("shop", "note", b"a"))
+        assert row is not None
+        assert read_head("shop", "note", row.fields).count == 2
+
+    asyncio.run(main())
+
+
+def test_what_a_redriver_changes_between_looking_and_writing_is_looked_at_again() -> None:
+    class Racing(MemoryStateStore):
+        """Another change of the key is parked just before the first write."""
+
+        has_raced = False
+
+        async def get(self, key: str):  # type: ignore[no-untyped-def]
+            row = await super().get(key)
+            if key.startswith("head/") and not self.has_raced:
+                self.has_raced = True
+                rows = parked("shop", "note", None, [letter_of(PLACE, FAILED, "")], 0)
+                await self.transact([state_write(each) for each in rows])
+            return row
+
+    async def main() -> None:
+        state = Racing()
+        parker = Parker(state, PLACE, await lease(state, "me"), ManualClock())
+        assert await parker.park(park(FAILED, WAITING)) is False
+        row = await state.get(head_key("shop", "note", b"a"))
+        assert row is not None
+        head = read_head("shop", "note", row.fields)
+        assert (head.first, head.tail, head.count) == (4, 5, 2)
+
+    asyncio.run(main())

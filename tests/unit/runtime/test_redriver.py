@@ -1,0 +1,76 @@
+"""The redriver beside a machine that runs: what that knows counts, whether it is saved or not."""
+
+import asyncio
+
+from tailrace.clocks.manual import ManualClock
+from tailrace.deadletters.entry import deadletter_fields, deadletter_key
+from tailrace.mapping.commands import Completion, GivenUp, Released
+from tailrace.ports import Batch, Failure, Outcome, StateWrite, StreamRef, Written
+from tailrace.runtime.redriver import Progress, Redriver, Request
+from tailrace.runtime.settle import Place, letter_of
+from tailrace.stores.memory import MemoryStateStore
+from tailrace.streams.record import ChangeRecord
+from tests.unit.sinks.batches import STREAM, record
+
+PLACE = Place("shop", "note", "orders", "label", "shardId-1")
+
+
+class Live:
+    """A machine that has handled up to this change of every item, and not saved it."""
+
+    def __init__(self, last: int) -> None:
+        self.last = last
+        self.words: list[Completion] = []
+
+    def hold(self, mapping_id: str, record: ChangeRecord) -> int | None:
+        return self.last
+
+    def tell(self, mapping_id: str, word: Completion) -> None:
+        self.words.append(word)
+
+    async def stream_of(self, mapping_id: str, shard_id: str) -> StreamRef:
+        return STREAM
+
+    def code_version(self, mapping_id: str) -> str:
+        return ""
+
+
+class Sink:
+    """Accepts everything."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    async def write(self, batch: Batch) -> Outcome:
+        self.seen.extend(each.sequence for each in batch.records)
+        return Written()
+
+
+def redriven(last: int) -> tuple[Progress, list[int], list[Completion]]:
+    """A redrive of change 4, beside a machine that has handled that change of the item last."""
+
+    async def main() -> tuple[Progress, list[int], list[Completion]]:
+        state, live, sink, progress = MemoryStateStore(), Live(last), Sink(), Progress()
+        given_up = GivenUp(record(4, "a"), "RetryAttemptsExhausted", 6, Failure(error="ValueError: no"), 1, 1)
+        fields = deadletter_fields(letter_of(PLACE, given_up, ""))
+        await state.transact([StateWrite(deadletter_key("shop", "note", 4), fields)])
+        redriver = Redriver("shop", state, ManualClock(), live, {"note": sink})
+        request = Request("r1", "note")
+        await redriver.note(request)
+        await redriver.carry_out(request, progress)
+        assert await redriver.pending() == []
+        return progress, sink.seen, live.words
+
+    return asyncio.run(main())
+
+
+def test_a_change_is_not_put_over_a_later_one_that_was_handled_and_is_not_saved_yet() -> None:
+    progress, seen, words = redriven(last=5)
+    assert (progress.overtaken, progress.done, seen) == (1, 0, [])
+    assert words == [Released(record(4, "a").key)]
+
+
+def test_a_change_that_nothing_has_overtaken_is_put_back_once() -> None:
+    progress, seen, words = redriven(last=3)
+    assert (progress.overtaken, progress.done, seen) == (0, 1, [4])
+    assert words == [Released(record(4, "a").key)]

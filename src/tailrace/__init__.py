@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tailrace.app.app import App
     from tailrace.app.change import Batch, Change
+    from tailrace.app.client import AsyncClient, Client
     from tailrace.app.codec import Attribute, Epoch
     from tailrace.app.depends import Depends
     from tailrace.app.index import Index
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from tailrace.errors import Refused, Throttled, Unavailable
 
 __all__ = [
-    "App", "Attribute", "Batch", "Change", "Depends", "Discard", "Drop", "Epoch", "Index", "Item", "Park", "Refused", "Retry", "Throttled",
+    "App", "AsyncClient", "Attribute", "Batch", "Change", "Client", "Depends", "Discard", "Drop", "Epoch", "Index", "Item", "Park", "Refused", "Retry", "Throttled",
     "Unavailable", "Window", "__version__", "by_ttl", "changed", "connect", "new", "old",
 ]  # fmt: skip
 __version__ = "0.1.0"
@@ -29,6 +30,7 @@ _PLACES = {
     "App": "app.app", "Attribute": "app.codec", "Batch": "app.change", "Change": "app.change", "Depends": "app.depends",
     "Epoch": "app.codec", "Index": "app.index", "Item": "app.item", "Retry": "app.retry", "Throttled": "errors", "Unavailable": "errors", "Window": "app.window",
     **dict.fromkeys(("by_ttl", "changed", "new", "old"), "app.predicates"),
+    **dict.fromkeys(("AsyncClient", "Client"), "app.client"),
     "connect": "cli.client", "Refused": "errors",
     **dict.fromkeys(("Discard", "Drop", "Park"), "app.on_failure"),
 }  # fmt: skip

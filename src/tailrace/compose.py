@@ -7,12 +7,13 @@ Rules of this file: no behaviour of its own beyond opening, joining and closing.
 import asyncio
 import logging
 import os
+from collections import ChainMap
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from tailrace import __version__
 from tailrace.clocks.manual import ManualClock
@@ -142,7 +143,6 @@ def build_worker(
     from tailrace.functions.runners import Runners
     from tailrace.runtime.around import Around
     from tailrace.runtime.builds import Builds
-    from tailrace.runtime.dependencies import Dependencies
     from tailrace.runtime.window_changes import WindowChanges
     from tailrace.runtime.worker import Worker
     from tailrace.sinks.making import SinkMaker
@@ -154,7 +154,7 @@ def build_worker(
     state = effects_state = around.state(EngineStateStore(engine, flushed))
     if (remote := around.remote(app.remote)) is not None:
         effects_state = DynamoDbStateStore(*remote)
-    needed = Dependencies(app.overrides if overrides is None else overrides)
+    needed = _needed(app, engine, flushed, remote, app.overrides if overrides is None else overrides)
     runners = Runners(engine.clock, in_processes=in_processes)
 
     async def end() -> None:
@@ -178,6 +178,21 @@ def build_worker(
     _add_dead_letters(worker, app, state, engine, maker.make, around, changes=changes)
     _add_projector(worker, app, builds, state, engine, flushed)
     return worker
+
+
+def _needed(
+    app: "App", engine: Engine, flushed: Callable[[], Awaitable[None]], remote: "tuple[Any, str] | None",
+    overrides: "Mapping[Callable[..., Any], Callable[..., Any]]",
+) -> "Dependencies":  # fmt: skip
+    """What handlers depend on, the clients of `app.client` among it."""
+    from tailrace.runtime.dependencies import Dependencies
+    from tailrace.server.handler_door import EngineDoor, providers_of_clients
+    from tailrace.sinks.dynamodb_door import DynamoDbDoor
+
+    clients = providers_of_clients(
+        app, lambda: EngineDoor(engine, flushed) if remote is None else DynamoDbDoor(remote[0])
+    )
+    return Dependencies(ChainMap(cast("dict[Any, Any]", overrides), clients))
 
 
 def _windows_of(

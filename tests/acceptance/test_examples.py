@@ -97,10 +97,12 @@ def test_the_examples_are_clean_under_strict_types(
 
 SLIPS = """
 from decimal import Decimal
-from tailrace import App, Batch, Change, Item, changed, new, sinks
+from typing import Annotated
+from tailrace import App, Batch, Change, Client, Depends, Index, Item, changed, new, sinks
 
 app = App("shop")
-shop = app.table("shop", pk="pk", sk="sk")
+shop = app.table("shop", pk="pk", sk="sk", indexes={"by_total": Index("kind", "total", sk_type="N")})
+app.table("other", pk="pk", indexes={"by_total": ("kind", "total")})  # SLIP
 
 
 class Order(Item, table=shop, pk="ORDER#{id}", sk="META"):
@@ -127,6 +129,15 @@ def deep(change: Change[Order]) -> None:
 
 @app.batch(shop, batching_window_ms="5s")  # SLIP
 def many(batch: Batch) -> None: ...
+
+
+@app.on(Order)
+def ask(change: Change[Order], db: Annotated[Client, Depends(app.client)]) -> None:
+    found = db.get(Order, id="o1")
+    print(found.total)  # SLIP
+    for each in db.query(Order, index="by_total", kind="tea"):
+        print(each.totl)  # SLIP
+        print(each.total + 1)
 
 
 app.sink(Order, sinks.Sqs("orders"), batching_window_ms=5, concurency=2)  # SLIP

@@ -6,7 +6,7 @@ Rules of this file: the snapshot is written here, by hand.
 import tailrace
 
 PUBLIC = [
-    "App", "Attribute", "Batch", "Change", "Depends", "Discard", "Drop", "Epoch", "Index", "Item", "Park", "Refused", "Retry", "Throttled",
+    "App", "AsyncClient", "Attribute", "Batch", "Change", "Client", "Depends", "Discard", "Drop", "Epoch", "Index", "Item", "Park", "Refused", "Retry", "Throttled",
     "Unavailable", "Window", "__version__", "by_ttl", "changed", "connect", "new", "old",
 ]  # fmt: skip
 

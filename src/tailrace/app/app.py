@@ -11,6 +11,7 @@ from typing import Any, TypeVar, Unpack, cast
 
 from tailrace.app.change import Batch, Change
 from tailrace.app.checking import check_given, check_where
+from tailrace.app.client import AsyncClient, Client, check_client, unprovided
 from tailrace.app.depends import check_cycles, place_of, signature_of
 from tailrace.app.destination_config import destination_arn
 from tailrace.app.entity import Entity
@@ -191,6 +192,17 @@ class App:
         """
         self.remote = (client, table)
 
+    def client(self) -> Client:
+        """What a `def` handler reads and writes with: `db: Annotated[Client, Depends(app.client)]`; of the embedded engine, or of `transactions`.
+
+        Raises:  SettingsError when it is called: a worker provides it.
+        """
+        raise unprovided("Client", "client")
+
+    def async_client(self) -> AsyncClient:
+        """The same for an `async def` handler: `db: Annotated[AsyncClient, Depends(app.async_client)]`. Raises: SettingsError when it is called."""
+        raise unprovided("AsyncClient", "async_client")
+
     def bind(self, ask: Ask) -> None:
         """Say who answers questions about this app; called by the world and by `tailrace.connect`."""
         self._ask = ask
@@ -312,6 +324,9 @@ class App:
             signature = signature_of(name, handler, "window")
             check_window(place, signature.given, changes)
             check_cycles(name, signature.dependencies)
+            check_client(
+                place, signature.dependencies, self.async_client if not is_async(handler) else self.client
+            )
             check_timeout(name, handler, timeout)
             plan = window_plan(
                 place, changes, every=every, length=length, gap=gap, by=by, at=at, lateness=lateness, keep=keep,
@@ -415,6 +430,9 @@ class App:
             check_given(place, kind, signature.given, changes)
             check_where(place, where, changes)
             check_cycles(name, signature.dependencies)
+            check_client(
+                place, signature.dependencies, self.async_client if not is_async(handler) else self.client
+            )
             check_timeout(name, handler, timeout)
             chosen = self._settings(place, name, changes, where, retrying, on_failure, settings)
             self._add(

@@ -4,151 +4,23 @@ Rules of this file: a key is made of fields and read back into them; two entitie
 the second is declared. Called by item.py (`class Order(Item, table=…)`) and by `App.entity`.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
-import orjson
-
-from tailrace.app.codec import MISFITS, Codec
+from tailrace.app.codec import MISFITS
 from tailrace.app.field_path import FieldPath
 from tailrace.app.index import key_types
-from tailrace.app.models import Model, model_of, nearest
+from tailrace.app.key_part import KeyPart
+from tailrace.app.models import Model, model_of
 from tailrace.app.plain import to_plain
 from tailrace.app.table import EVENTS, Changes, Table, key_names
-from tailrace.app.templates import Slot, Template, overlap, parse_template
+from tailrace.app.templates import Template, overlap, parse_template
 from tailrace.errors import ApiError, ItemError, SettingsError
 from tailrace.streams.record import EventName
 from tailrace.values.types import AttributeValue, Item
 from tailrace.values.wire import read_item
 
 T = TypeVar("T")
-
-
-class _KeyPart:
-    """One key attribute: its template, and the way from a field's value to its text and back."""
-
-    def __init__(
-        self, attribute: str, kind: str, template: Template, model: Model, *, may_lack: bool = False
-    ) -> None:
-        self.attribute = attribute
-        self._may_lack = may_lack
-        self.kind = kind
-        self.template = template
-        self.codecs: dict[str, tuple[Codec, str]] = {}
-        for part in template.parts:
-            if isinstance(part, Slot):
-                self.codecs[part.field] = self._codec(part, model)
-        self._check_kind()
-        self._checks: list[tuple[int, Codec, str]] = [
-            (index, *self.codecs[name])
-            for index, name in enumerate(template.fields)
-            if self.codecs[name][0].words != "str"
-        ]
-
-    @property
-    def has_checks(self) -> bool:
-        """Whether some text of this form is no key, because a field cannot be read out of it."""
-        return bool(self._checks)
-
-    def _codec(self, slot: Slot, model: Model) -> tuple[Codec, str]:
-        field = model.fields.get(slot.field)
-        if field is None:
-            raise SettingsError(
-                f"template {self.template.text!r}: {model.cls.__name__} has no field {slot.field!r}; "
-                f"{nearest(slot.field, model.fields)}"
-            )
-        kinds = field.codec.kinds - {"NULL"}
-        can_lack = "NULL" in field.codec.kinds
-        if len(kinds) != 1 or not kinds <= {"S", "N", "B"} or (can_lack and not self._may_lack):
-            raise SettingsError(
-                f"template {self.template.text!r}: {slot.field} is {field.codec.words}, and a key is made of a text, a number, a "
-                "date or an enum that is always there"
-            )
-        (kind,) = kinds
-        if slot.width and field.codec.words.removesuffix(" | None") != "int":
-            raise SettingsError(
-                f"template {self.template.text!r}: {slot.field} is {field.codec.words}; only an int can be padded"
-            )
-        if kind == "B" and self.kind != "B":
-            raise SettingsError(
-                f"template {self.template.text!r}: {slot.field} is bytes, and the key is a text"
-            )
-        return field.codec, kind
-
-    def _check_kind(self) -> None:
-        if self.kind == "S":
-            return
-        kinds = [kind for _, kind in self.codecs.values()]
-        if kinds != [self.kind] or len(self.template.parts) != 1:
-            raise SettingsError(
-                f"template {self.template.text!r}: the key {self.attribute!r} is of type {self.kind}, so its template is one field of "
-                f"that type alone, as in '{{number}}'"
-            )
-
-    def format(self, values: Mapping[str, Any]) -> AttributeValue:
-        """The key attribute of these field values. Raises: ItemError, MISFITS."""
-        texts: dict[str, str] = {}
-        for name, (codec, kind) in self.codecs.items():
-            attribute = read_item({name: codec.encode(values[name])})[name]
-            if self.kind != "S":
-                return attribute
-            texts[name] = attribute[kind]
-        return {"S": self.template.format(texts)}
-
-    @property
-    def json_pattern(self) -> bytes:
-        """What the attribute looks like in the JSON of a key, as `Template.json_pattern` says."""
-        value = self.template.json_pattern if self.kind == "S" else rb'[^"\\]+'
-        return b'%b:\\{"%b":"%b"\\}' % (re.escape(orjson.dumps(self.attribute)), self.kind.encode(), value)
-
-    def fits(self, attribute: AttributeValue | None) -> bool:
-        """Whether a key attribute is of this template."""
-        text = None if attribute is None else attribute.get(self.kind)
-        if text is None:
-            return False
-        if self.kind != "S":
-            return True
-        if not self.codecs:
-            return bool(text == self.template.lead)
-        found = self.template.match(text)
-        return found is not None and (
-            not self._checks or all(_reads(found[index], codec, kind) for index, codec, kind in self._checks)
-        )
-
-    def parse(self, attribute: AttributeValue | None) -> dict[str, AttributeValue] | None:
-        """The fields in a key attribute, as attribute values; None when it is not of this template."""
-        if attribute is None or self.kind not in attribute:
-            return None
-        if self.kind != "S":
-            return dict.fromkeys(self.codecs, attribute)
-        texts = self.template.parse(attribute["S"])
-        if texts is None:
-            return None
-        found: dict[str, AttributeValue] = {}
-        for name, text in texts.items():
-            codec, kind = self.codecs[name]
-            value = {kind: text if kind == "S" else _number(text)}
-            try:
-                codec.decode(value)
-            except MISFITS:
-                return None
-            found[name] = value
-        return found
-
-
-def _reads(text: str, codec: Codec, kind: str) -> bool:
-    try:
-        codec.decode({kind: text if kind == "S" else _number(text)})
-    except MISFITS:
-        return False
-    return True
-
-
-def _number(text: str) -> str:
-    """A number as a key has it, without the zeros that pad it."""
-    stripped = text.lstrip("0")
-    return text if not text.isdigit() else stripped or "0"
 
 
 class Entity(Generic[T]):
@@ -227,7 +99,7 @@ class Entity(Generic[T]):
         return self._compiled
 
     @property
-    def parts(self) -> list[_KeyPart]:
+    def parts(self) -> list[KeyPart]:
         """The key attributes. Raises: SettingsError."""
         _ = self.model
         return self._parts
@@ -254,10 +126,10 @@ class Entity(Generic[T]):
         types = key_types(self.table)
         try:
             self._parts = [
-                _KeyPart(name, types[name], template, model) for name, template in self.templates.items()
+                KeyPart(name, types[name], template, model) for name, template in self.templates.items()
             ]
             self.index_parts = [
-                _KeyPart(name, types[name], template, model, may_lack=True)
+                KeyPart(name, types[name], template, model, may_lack=True)
                 for name, template in self.index_templates.items()
             ]
         except SettingsError as error:
@@ -383,7 +255,7 @@ class Entity(Generic[T]):
                 changes[part.attribute] = self._index_value(part, fields)
         return self.key_item(fields), changes
 
-    def _index_value(self, part: _KeyPart, fields: Mapping[str, Any]) -> AttributeValue | None:
+    def _index_value(self, part: KeyPart, fields: Mapping[str, Any]) -> AttributeValue | None:
         """A key of an index after an update of these fields. Raises: ItemError when it depends on others."""
         lacking = [name for name in part.codecs if name not in fields]
         if lacking:
@@ -394,6 +266,40 @@ class Entity(Generic[T]):
         if any(fields[name] is None for name in part.codecs):
             return None
         return self._formatted(part, fields)
+
+    def has_key(self, attribute: str) -> bool:
+        """Whether its items have this key attribute, of the table or of an index."""
+        return attribute in self.model.attributes or self._part(attribute) is not None
+
+    def key_made_of(self, attribute: str) -> tuple[str, ...]:
+        """The fields that a key attribute, of the table or of an index, is made of, in order."""
+        part = self._part(attribute)
+        if part is not None:
+            return part.template.fields
+        field = self.model.attributes.get(attribute)
+        return () if field is None else (field.name,)
+
+    def key_value(self, attribute: str, fields: Mapping[str, Any]) -> AttributeValue:
+        """The value of a key attribute, of the table or of an index, for these fields. Raises: ItemError."""
+        part = self._part(attribute)
+        if part is not None:
+            return self._formatted(part, fields)
+        name = self.model.attributes[attribute].name
+        value = self.model.attribute_value(name, fields[name])
+        if value is None:
+            raise ItemError(f"{self}.{name}: {fields[name]!r} is left out of the item, and no key can be it")
+        return value
+
+    def key_prefix(self, attribute: str, fields: Mapping[str, Any]) -> str:
+        """How a key attribute of these fields begins; nothing when that is not known. Raises: ItemError."""
+        part = self._part(attribute)
+        try:
+            return "" if part is None else part.prefix(fields)
+        except (*MISFITS, ApiError) as error:
+            raise ItemError(f"{self}: key {attribute!r}: {error}") from error
+
+    def _part(self, attribute: str) -> KeyPart | None:
+        return next((each for each in (*self.parts, *self.index_parts) if each.attribute == attribute), None)
 
     def key_of(self, keys: Item) -> Any:
         """What identifies the entity: its key's field, several as a tuple, the key itself where it has no field."""
@@ -414,10 +320,10 @@ class Entity(Generic[T]):
                 found[self.model.fields[name].attribute] = value
         return found
 
-    def _key_value(self, part: _KeyPart, instance: Any) -> AttributeValue:
+    def _key_value(self, part: KeyPart, instance: Any) -> AttributeValue:
         return self._formatted(part, {name: getattr(instance, name) for name in part.codecs})
 
-    def _formatted(self, part: _KeyPart, values: Mapping[str, Any]) -> AttributeValue:
+    def _formatted(self, part: KeyPart, values: Mapping[str, Any]) -> AttributeValue:
         try:
             return part.format(values)
         except ItemError as error:

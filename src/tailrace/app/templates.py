@@ -85,6 +85,19 @@ class Template:
         found = self._pattern.fullmatch(key)
         return None if found is None else found.groups()
 
+    def prefix(self, values: Mapping[str, str]) -> str:
+        """How the keys of these fields begin, as far as they are given in order.
+
+        >>> parse_template("LINE#{number:04}#{sku}").prefix({"number": "7"})
+        'LINE#0007#'
+        """
+        made = ""
+        for part in self.parts:
+            if isinstance(part, Slot) and part.field not in values:
+                break
+            made += part if isinstance(part, str) else _fill(part, values[part.field])
+        return made
+
     def format(self, values: Mapping[str, str]) -> str:
         """The key of these fields. Raises: ItemError when the fields could not be read back out of it.
 

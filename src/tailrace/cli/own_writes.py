@@ -13,13 +13,13 @@ from typing import Any, Final
 
 import orjson
 
-from tailrace.app.app import Mapping
+from tailrace.app.app import App, Mapping
 from tailrace.app.filtering import Filter
 from tailrace.app.table import Table, key_names
 from tailrace.sinks.dynamodb_table import DynamoDB
 
 RECORDED: Final = frozenset(("put", "update", "delete"))
-"""Methods of `change.transaction`."""
+"""Methods of `change.transaction` and of the client that `app.client` provides."""
 WRITES: Final = frozenset(
     ("put_item", "update_item", "delete_item", "batch_write_item", "transact_write_items")
 )
@@ -66,10 +66,17 @@ def _lines(mapping: Mapping) -> list[int]:
         names = {**known.globals, **known.nonlocals}
     except (TypeError, ValueError):
         names = {}
+    clients = frozenset(
+        name
+        for name, each in mapping.dependencies.items()
+        if isinstance(getattr(each.provider, "__self__", None), App)
+    )
     calls = [
         node
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and _writes(node, own, names) and _may_call(mapping, node)
+        if isinstance(node, ast.Call)
+        and (_writes(node, own, names, clients) or _writes_typed(node, mapping, names, clients))
+        and _may_call(mapping, node)
     ]
     return sorted(node.lineno + first - 1 for node in calls)
 
@@ -90,7 +97,7 @@ def _may_call(mapping: Mapping, call: ast.Call) -> bool:
 
 
 def _literal_keys(call: ast.Call, names: Iterable[str]) -> dict[str, dict[str, str]] | None:
-    """The key of an item that stands literally in a call of `change.transaction`; None when it does not."""
+    """The key of an item that stands literally in a call, as of `change.transaction`; None when it does not."""
     item = call.args[1] if len(call.args) > 1 else None
     if not isinstance(item, ast.Dict):
         return None
@@ -104,10 +111,33 @@ def _literal_keys(call: ast.Call, names: Iterable[str]) -> dict[str, dict[str, s
     return typed if len(typed) == len(found) else None
 
 
-def _writes(call: ast.Call, own: str, names: dict[str, Any]) -> bool:
+def _is_recorded(call: ast.Call, clients: frozenset[str]) -> bool:
+    """Whether it writes as `change.transaction` and the client of a handler do: the target comes first."""
     match call.func:
-        case ast.Attribute(ast.Attribute(_, "transaction"), method) if method in RECORDED:
-            return bool(call.args) and _means(call.args[0], own, names)
+        case ast.Attribute(ast.Attribute(_, "transaction"), method):
+            return method in RECORDED and bool(call.args)
+        case ast.Attribute(ast.Name(name), method):
+            return name in clients and method in RECORDED and bool(call.args)
+    return False
+
+
+def _writes_typed(call: ast.Call, mapping: Mapping, names: dict[str, Any], clients: frozenset[str]) -> bool:
+    """Whether it writes an instance or a class of the handler's table, and of its entity where it has one."""
+    if not _is_recorded(call, clients):
+        return False
+    match call.args[0]:
+        case ast.Name(name) | ast.Call(ast.Name(name)):
+            found = names.get(name)
+        case _:
+            return False
+    written = next((each for each in mapping.table.entities if found in (each, each.cls)), None)
+    return written is not None and mapping.entity in (None, written)
+
+
+def _writes(call: ast.Call, own: str, names: dict[str, Any], clients: frozenset[str]) -> bool:
+    if _is_recorded(call, clients):
+        return _means(call.args[0], own, names)
+    match call.func:
         case ast.Attribute(receiver, method) if method in WRITES:
             given = [
                 *call.args,

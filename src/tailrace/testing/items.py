@@ -6,6 +6,7 @@ Rules of this file: each write is one commit of the production engine; values in
 from collections.abc import Mapping
 from typing import Any, TypeAlias, TypeVar, overload
 
+from tailrace.app.client import Asking, answered
 from tailrace.app.entity import Entity
 from tailrace.app.plain import to_plain_item
 from tailrace.app.table import Table
@@ -15,6 +16,7 @@ from tailrace.engine.query import ScanRequest
 from tailrace.expressions.placeholders import Placeholders
 from tailrace.expressions.update import parse_update
 from tailrace.runtime.causing import CAUSE
+from tailrace.server.handler_door import DoorAtOnce
 from tailrace.tables.mutate import Delete, Put, Update
 from tailrace.values.order import ordered_bytes
 from tailrace.values.types import Item
@@ -90,6 +92,31 @@ class Items:
         if item is None:
             return None
         return to_plain_item(item) if isinstance(target, Table | str) else self._entity(target).decode(item)
+
+    @overload
+    def query(
+        self, target: Table | str, expression: str, *, index: str | None = None, names: Mapping[str, str] | None = None,
+        values: Mapping[str, Any] | None = None, reverse: bool = False, limit: int | None = None,
+    ) -> list[dict[str, Any]]: ...  # fmt: skip
+    @overload
+    def query(
+        self, target: type[T] | Entity[T], expression: str | None = None, *, index: str | None = None,
+        names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None, reverse: bool = False,
+        limit: int | None = None, **fields: Any,
+    ) -> list[T]: ...  # fmt: skip
+    def query(
+        self, target: Table | str | Typed, expression: str | None = None, *, index: str | None = None,
+        names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None, reverse: bool = False,
+        limit: int | None = None, **fields: Any,
+    ) -> list[Any]:  # fmt: skip
+        """The items of one partition of a table or an index, in order: `world.query(Order, index="by_country", country="NL")`.
+
+        Shape:   the fields of the partition key, and as many of the sort key's as there are; or an expression on the sort key, `"total > :t"`.
+        Raises:  ApiError, SettingsError, ItemError.
+        """
+        asking = Asking(self.entity)
+        steps = asking.query(target, expression, index, names, values, fields, reverse=reverse, limit=limit)
+        return answered(steps, DoorAtOnce(self.engine))
 
     @overload
     def scan(self, target: Table | str) -> list[dict[str, Any]]: ...

@@ -1,11 +1,11 @@
 """What the source of a handler shows about writes to the table that it reads."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
-from tailrace import App, Change, Item, by_ttl, sinks
+from tailrace import App, Change, Client, Depends, Item, by_ttl, sinks
 from tailrace.cli.own_writes import own_writes
 
 app = App("shop")
@@ -158,3 +158,35 @@ def test_a_write_of_an_item_of_another_class_is_no_loop() -> None:
         "order": True,
         "either": True,
     }
+
+
+def test_typed_writes_and_those_of_a_handlers_client_are_seen_and_told_apart_by_their_class() -> None:
+    own = App("typed")
+    mixed = own.table("typed", pk="pk")
+
+    class Order(Item, table=mixed, pk="ORDER#{id}"):
+        id: str
+
+    class Note(Item, table=mixed, pk="NOTE#{id}"):
+        id: str
+
+    def note(change: Change[Order], db: Annotated[Client, Depends(own.client)]) -> None:
+        change.transaction.put(Note(id=change.new.id))
+        db.update(Note, id=change.new.id)
+        db.get(Order, id=change.new.id)
+
+    def order(change: Change[Order]) -> None:
+        change.transaction.put(Order(id=change.new.id))
+
+    def by_client(change: Change[Order], db: Annotated[Client, Depends(own.client)]) -> None:
+        db.update(Order, id=change.new.id)
+
+    def plain(change: Change[Order], db: Annotated[Client, Depends(own.client)]) -> None:
+        db.delete(mixed, {"pk": "ORDER#1"})
+
+    for handler in (note, order, by_client, plain):
+        own.on(Order)(handler)
+    seen = {
+        each.target.__name__: bool(list(own_writes(each))) for each in own.mappings if each.entity is not None
+    }
+    assert seen == {"note": False, "order": True, "by_client": True, "plain": True}

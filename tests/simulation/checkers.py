@@ -40,6 +40,7 @@ CHECKERS = (
     "parking is bounded",
     "what no filter lets through is never handed over",
     "what is trimmed unread is named",
+    "a gap only where nobody could save",
     "a window has what its checkpoint covers",
     "a window counts a record once",
 )
@@ -103,6 +104,8 @@ class Checkers:
         self.epochs: dict[tuple[str, int], int] = {}
         self.latest_wall_ms = 0
         self.horizon: dict[str, int] = {}
+        self.saved_ever: set[int] = set()
+        """What was saved from the trim."""
 
     def wrong(self, checker: str, text: str) -> None:
         """Note a violation."""
@@ -208,8 +211,12 @@ class Checkers:
             or sequence in self.parked_ever
             or sequence in self.dropped
             or covers(seen.start, sequence)
-            or sequence <= self.horizon.get(worker.shard.shard_id, 0)
+            or self._is_gone(worker.shard.shard_id, sequence)
         )
+
+    def _is_gone(self, shard_id: str, sequence: int) -> bool:
+        """Whether nobody can read it any more."""
+        return sequence <= self.horizon.get(shard_id, 0) and sequence not in self.saved_ever
 
     def answered(
         self, worker: Worker, invoke: Invoke, accepted: list[ChangeRecord], outcome: Outcome
@@ -246,7 +253,9 @@ class Checkers:
             if sequence >= record.sequence:
                 break
             dead = deadletter_key(APP, MAPPING, sequence) in self.run.rows
-            lost = any(sequence <= self.horizon.get(shard, 0) for shard in self.horizon)
+            lost = sequence not in self.saved_ever and any(
+                sequence <= self.horizon.get(shard, 0) for shard in self.horizon
+            )
             if not (sequence in self.accepted or dead or lost or sequence in self.dropped):
                 self.wrong("what is put back comes in its order", f"{record.sequence} before {sequence}")
         if self.policy != "park":
@@ -300,7 +309,7 @@ class Checkers:
         handled = {
             sequence
             for sequence in seen.cover - given_up
-            if sequence > self.horizon.get(shard_id, 0)
+            if not self._is_gone(shard_id, sequence)
             and deadletter_key(APP, MAPPING, sequence) not in self.run.rows
         }
         checker = "a window has what its checkpoint covers"
@@ -372,8 +381,24 @@ class Checkers:
     def clock_steps(self, now: Now) -> None:
         self.latest_wall_ms = max(self.latest_wall_ms, now.wall_ms)
 
+    def evacuated(self, shard_id: str, records: list[ChangeRecord]) -> None:
+        self.saved_ever.update(record.sequence for record in records)
+
     def trimmed(self, shard_id: str, through: int) -> None:
-        self.horizon[shard_id] = through
+        before, self.horizon[shard_id] = self.horizon.get(shard_id, 0), through
+        if not self.plan.retention_ms or self.settings.order != "key":
+            return
+        assert self.run is not None
+        for sequence, record in self.records[shard_id].items():
+            is_safe = (
+                not before < sequence <= through
+                or not self.is_wanted(record)
+                or sequence in self.saved_ever | self.accepted | self.parked_ever | self.dropped
+                or sequence in self.durable_cover[shard_id]
+                or any(sequence in seen.given_up for seen in self.seen.values())
+            )
+            if not is_safe and self.run.retention.could_save(shard_id, record.created_ms):
+                self.wrong("a gap only where nobody could save", f"record {sequence} of {shard_id}")
 
     def ended(self, worker: Worker, how: str) -> None:
         seen = self.seen[worker.name]
@@ -396,19 +421,24 @@ class Checkers:
             for sequence, record in records.items():
                 is_there = sequence in self.accepted or sequence in dead or not self.is_wanted(record)
                 is_there = is_there or sequence in self.dropped
-                if not is_there and sequence > run.trimmed[shard_id]:
+                if not is_there and (sequence > run.trimmed[shard_id] or sequence in self.saved_ever):
                     self.wrong("nothing is lost", f"record {sequence}")
                 elif not is_there:
                     self._is_named(run, shard_id, sequence)
-            if not run.trimmed[shard_id]:
+            if not self._gaps(run, shard_id):
                 self._balances(run, shard_id, dead)
 
     def _is_named(self, run: Run, shard_id: str, sequence: int) -> None:
-        ledger = run.rows.get(f"ledger/{shard_id}", {})
-        gaps = [(first, last) for first, last, _, outcome in ledger.get("ranges", ()) if outcome == "trimmed"]
+        ledger, gaps = run.rows.get(f"ledger/{shard_id}", {}), self._gaps(run, shard_id)
         is_named = any(first <= sequence <= last for first, last in gaps)
         if not is_named and sequence >= ledger.get("detail_from", 0):
             self.wrong("what is trimmed unread is named", f"record {sequence}, but {gaps}")
+
+    @staticmethod
+    def _gaps(run: Run, shard_id: str) -> list[tuple[int, int]]:
+        """What the ledger says was trimmed unread."""
+        ranges = run.rows.get(f"ledger/{shard_id}", {}).get("ranges", ())
+        return [(first, last) for first, last, _, outcome in ranges if outcome == "trimmed"]
 
     def _balances(self, run: Run, shard_id: str, dead: set[int]) -> None:
         totals = run.rows.get(f"ledger/{shard_id}", {}).get("totals", {})

@@ -22,6 +22,7 @@ from tailrace.mapping.settlement import Settlement
 from tailrace.mapping.shard import ShardMachine
 from tailrace.mapping.watermark import Watermark
 from tailrace.mapping.window import TumblingWindow
+from tailrace.runtime.evacuation import Evacuator
 from tailrace.streams.moment import Now
 from tests.simulation.campaign import run_seed
 from tests.simulation.checkers import CHECKERS
@@ -162,6 +163,15 @@ def a_batch_goes_over_the_end_of_its_window(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(TumblingWindow, "leading", lambda _self, _records, limit: limit)
 
 
+def nothing_is_saved_from_the_trim(patch: pytest.MonkeyPatch) -> None:
+    """What there was before: the stream forgot what waited for more than a day."""
+
+    async def copies_nothing(*_: Any) -> list[Any]:
+        return []
+
+    patch.setattr(Evacuator, "copy", copies_nothing)
+
+
 CANARIES: dict[str, Plant] = {
     "nothing is lost": a_read_skips_its_last_record,
     "the order of a key is kept": what_waited_comes_back_at_the_end,
@@ -179,6 +189,7 @@ CANARIES: dict[str, Plant] = {
     "parking is bounded": there_is_always_room_to_park,
     "what no filter lets through is never handed over": a_filter_asks_only_the_head,
     "what is trimmed unread is named": a_gap_is_passed_over_in_silence,
+    "a gap only where nobody could save": nothing_is_saved_from_the_trim,
     "a window has what its checkpoint covers": a_checkpoint_keeps_an_older_window,
     "a window counts a record once": a_batch_goes_over_the_end_of_its_window,
 }

@@ -14,6 +14,8 @@ from tailrace.mapping.outcomes import Failed, Failure, FailureKind, Outcome
 from tailrace.mapping.retry import Decision, after_failure
 from tailrace.mapping.settings import INFINITE, MappingSettings
 from tailrace.mapping.shard import ShardMachine
+from tailrace.mapping.suspension import Suspension
+from tailrace.runtime.evacuation import Kept
 from tailrace.streams.moment import Now
 from tests.simulation.test_canaries import Plant, notices
 
@@ -77,6 +79,25 @@ def a_finished_shard_owes_no_final_invoke(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ShardMachine, "_owes_final", False)
 
 
+def what_was_saved_is_never_read(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Kept, "has_after", lambda _self, _position: False)
+
+
+def a_page_of_what_was_saved_ends_too_far(patch: pytest.MonkeyPatch) -> None:
+    right = Kept.read
+
+    async def wrong(self: Kept, after: int, limit: int) -> ReadDone:
+        done = await right(self, after, limit)
+        assert self.evacuation is not None
+        return replace(done, next_after=max(done.next_after, self.evacuation.through))
+
+    patch.setattr(Kept, "read", wrong)
+
+
+def a_mapping_that_paused_stays_so(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Suspension, "lift", lambda _self: None)
+
+
 CANARIES: dict[str, tuple[Plant, str]] = {
     "hanging": (a_killed_batch_counts_as_done, "a checkpoint covers only what is settled"),
     "outage": (an_outage_uses_attempts_up, "what is given up is a dead letter by the policy"),
@@ -84,6 +105,9 @@ CANARIES: dict[str, tuple[Plant, str]] = {
     "repeated-records": (a_page_that_begins_with_known_records_is_known, "nothing is lost"),
     "close-in-flight": (a_closed_shard_is_finished_at_once, "nothing is lost"),
     "rollover": (a_finished_shard_owes_no_final_invoke, "a window has what its checkpoint covers"),
+    "retention": (what_was_saved_is_never_read, "nothing is lost"),
+    "evacuated-read": (a_page_of_what_was_saved_ends_too_far, "nothing is lost"),
+    "broken": (a_mapping_that_paused_stays_so, "progress once the faults stop"),
     "clock-step": (the_clock_of_the_age_limit_is_ahead, "what is given up is a dead letter by the policy"),
 }
 

@@ -131,13 +131,15 @@ class Evacuator:
     Shape:   `unfinished` tells every shard that a mapping has not finished, those among them that only their rows still know.
     """
 
-    def __init__(self, app: str, state: StateStore, clock: Clock, retention_ms: int) -> None:
+    def __init__(
+        self, app: str, state: StateStore, clock: Clock, retention_ms: int, lead: int = LEAD_MS
+    ) -> None:
         self._app = app
         self._state = state
         self._clock = clock
         self._retention_ms = retention_ms
         self._kept: dict[tuple[str, str, str], Kept] = {}
-        self._lead_ms = LEAD_MS
+        self._lead_ms = lead
 
     async def load(self) -> None:
         """Learn what is saved already. Raises: StoreError."""
@@ -185,13 +187,14 @@ class Evacuator:
 
     async def save(self, unfinished: Unfinished) -> int:
         """Copy what is about to be trimmed, and forget what was handled since. Returns: how many were copied. Raises: PortError."""
-        await self._forget(unfinished)
+        await self.forget(unfinished)
         begun_ms, first_ms, count = self._clock.now().monotonic_ms, 0, 0
-        while self._is_due(unfinished):
-            found = await self._page(unfinished)
-            if found is None:
+        while True:
+            after = await self.position(unfinished)
+            page = None if after is None else await self._page(unfinished, after)
+            if after is None or page is None:
                 break
-            copies = await self._copy(unfinished, *found)
+            copies = await self.copy(unfinished, after, page)
             if not copies:
                 break
             count += len(copies)
@@ -205,35 +208,39 @@ class Evacuator:
         """What was written before this moment is copied."""
         return self._clock.now().wall_ms - self._retention_ms + self._lead_ms
 
-    def _is_due(self, unfinished: Unfinished) -> bool:
-        machine, horizon = unfinished.machine, self._horizon_ms()
-        if machine is None:
-            return unfinished.shard.created_ms < horizon
-        oldest = machine.oldest_unsettled_ms
-        return oldest is not None and oldest < horizon
+    async def position(self, unfinished: Unfinished) -> int | None:
+        """Where the next changes that may have to be saved begin; None: there are none.
 
-    async def _page(self, unfinished: Unfinished) -> tuple[int, Page] | None:
-        """The next changes that are not saved, and the position before them; None: there are none yet."""
-        saved = self.of(*_names(unfinished)).evacuation
+        What is handled counts from its durable checkpoint on: until then a crash would ask the stream for it again.
+        Raises:  StoreError.
+        """
+        saved, machine = self.of(*_names(unfinished)).evacuation, unfinished.machine
         row = await self._state.get(unfinished.place.checkpoint_key)
         watermark, _, is_finished = read_checkpoint(None if row is None else row.fields)
-        if is_finished:
+        if is_finished or (saved is not None and saved.closed):
             return None
+        is_young = machine is None and unfinished.shard.created_ms >= self._horizon_ms()
         after = unfinished.shard.starting - 1 if row is None else watermark
         if saved is not None:
-            if saved.closed:
-                return None
             after = max(after, saved.through)
+        is_waiting = (
+            machine is not None and machine.phase == "running" and after <= machine.position <= watermark
+        )
+        return None if is_young or is_waiting else after
+
+    async def _page(self, unfinished: Unfinished, after: int) -> Page | None:
+        """The next changes after a position; None: there are none yet."""
+        now_ms = self._clock.now().monotonic_ms
         reading = asyncio.ensure_future(unfinished.source.read(unfinished.shard, after, PAGE))
-        waiting = asyncio.ensure_future(self._clock.sleep_until(self._clock.now().monotonic_ms + PATIENCE_MS))
+        waiting = asyncio.ensure_future(self._clock.sleep_until(now_ms + PATIENCE_MS))
         try:
             await asyncio.wait({reading, waiting}, return_when=asyncio.FIRST_COMPLETED)
-            return (after, reading.result()) if reading.done() else None
+            return reading.result() if reading.done() else None
         finally:
             reading.cancel()
             waiting.cancel()
 
-    async def _copy(self, unfinished: Unfinished, after: int, page: Page) -> list[ChangeRecord]:
+    async def copy(self, unfinished: Unfinished, after: int, page: Page) -> list[ChangeRecord]:
         """Save what of a page is old enough. Returns: those changes."""
         kept = self.of(*_names(unfinished))
         old = _leading(page.records, self._horizon_ms())
@@ -255,7 +262,7 @@ class Evacuator:
         kept.evacuation = saved
         return old
 
-    async def _forget(self, unfinished: Unfinished) -> None:
+    async def forget(self, unfinished: Unfinished) -> None:
         """Remove what the checkpoint covers. A closed shard's rows go when all of it is done: its source may know it no more."""
         kept = self.of(*_names(unfinished))
         saved = kept.evacuation

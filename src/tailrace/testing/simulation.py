@@ -53,6 +53,7 @@ from tailrace.rows.kinds import CHECKPOINT, LEDGER, PASSED
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing.simulation_plan import CRASH_POINTS, RARE_POINTS, WALL_MS, Fault, Plan, ShardPlan
+from tailrace.testing.simulation_retention import Retention, at_once
 from tailrace.testing.simulation_roles import Observer, Worker
 from tailrace.testing.simulation_rows import APP, MAPPING, Conflict, Rows
 from tailrace.testing.simulation_sink import HANG_MS, SimulatedSink
@@ -90,6 +91,7 @@ class Run:
         self.finished: set[str] = set()
         self._names = 0
         self._serial = 0
+        self.retention = Retention(self)
         self._agenda: list[tuple[int, int, Callable[[], None]]] = []
 
     @property
@@ -112,6 +114,7 @@ class Run:
             self.after(fault.at_ms, lambda fault=fault: self.happen(fault))  # type: ignore[misc]
         self.after(0, lambda: self.open(self.plan.shards[0]))
         self.after(self.plan.heal_ms, self.redrive_what_is_left)
+        self.retention.begin()
         end_ms = self.plan.heal_ms + PATIENCE_MS
         while self._agenda and self._agenda[0][0] <= end_ms and not self.is_over:
             self.time_ms, _, what = heappop(self._agenda)
@@ -145,7 +148,6 @@ class Run:
             window_of(row),
             suspended=None if reason is None else Suspended(*reason[:3]),
         )
-        self.counts["fault suspended-at-start"] += reason is not None
         heads = tuple(
             ParkedHead(each.key, each.first, each.tail, each.count)
             for each in self.rows.heads()
@@ -281,6 +283,12 @@ class Run:
             worker.read = None
             self.step(worker, ReadFailed(Failure()))
             return
+        kept = self.retention.kept(worker.shard)
+        if kept is not None and kept.has_after(read.after):
+            worker.read, worker.iterator_ms = None, self.time_ms
+            self.counts["fault evacuated-read"] += 1
+            self.step(worker, at_once(kept.read(read.after, read.limit)))
+            return
         log, shard = self.log[worker.shard.shard_id], worker.shard
         horizon = self.trimmed[shard.shard_id]
         first = bisect_right(log, max(read.after, horizon), key=_sequence)
@@ -385,6 +393,7 @@ class Run:
         except Conflict:
             self.lose(worker)
             return
+        self.counts["fault suspended"] += at.suspended is not None
         self.counts["fault window-lost"] += len(command.windows)
         self.observer.saved(worker, command)
         if not self.dies_at(worker, "CheckpointDone"):

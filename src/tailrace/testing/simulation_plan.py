@@ -32,6 +32,7 @@ DRAWN_FAULTS: Final = (
     "redriven", "redriven-lost", "redriven-late", "redrive-refused", "redrive-crash", "redrive-rival", "redrive-conflict",
     "redrive-overtaken", "redrive-letter", "redrive-busy",
     "duplicate", "answer-lost", "hanging", "hanging-after-effect", "repeated-records", "iterator-expiry", "trim-overtakes",
+    "retention", "evacuated", "evacuation-failure", "evacuated-read", "broken", "suspended",
     "close-in-flight", "clock-forward", "clock-back", "rollover", "reshard", "parked-at-reshard",
     "window-final", "window-early", "window-lost", "window-final-refused", "window-no-state",
     *(f"crash-{point}" for point in CRASH_POINTS),
@@ -92,6 +93,8 @@ class Plan:
     trouble_kind: FailureKind
     latency_ms: int
     port_failures: float
+    retention_ms: int = 0
+    """How long the stream keeps a record; 0: for ever."""
     counts: Counter[str] = field(default_factory=Counter)
 
 
@@ -122,6 +125,9 @@ def plan(seed: int) -> Plan:
         _split(random, shards)
     if made.settings.order == "lane" and random.random() < 0.3:
         _with_windows(random, made)
+    made.retention_ms = random.choice((0, 0, random.choice((4_000, 12_000, 60_000))))
+    if made.settings.order == "key" and random.random() < 0.06:
+        _broken(random, made)
     _count(made)
     return made
 
@@ -138,6 +144,16 @@ def _split(random: Random, shards: list[ShardPlan]) -> None:
     for number, (first, last) in enumerate(((0, border - 1), (border, HASHES - 1)), 1):
         writes = [each for each in child.writes if first <= each[1].partition <= last]
         shards.append(ShardPlan(f"shard-{number}", writes, child.closed_ms, child.parent, first, last))
+
+
+def _broken(random: Random, made: Plan) -> None:
+    """A handler with a bug: every record fails until the faults stop, and few keys may be parked."""
+    made.troubles = {record.sequence: -1 for shard in made.shards for _, record in shard.writes}
+    made.trouble_kind = FailureKind.RECORD
+    made.settings = replace(
+        made.settings, on_failure="park", max_keys=random.choice((2, 4)), maximum_retry_attempts=random.choice((0, 1)),
+    )  # fmt: skip
+    made.counts["fault broken"] += 1
 
 
 def _with_windows(random: Random, made: Plan) -> None:

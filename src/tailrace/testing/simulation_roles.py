@@ -51,6 +51,9 @@ class Observer(Protocol):
     def trimmed(self, shard_id: str, through: int) -> None:
         """Records up to a number are gone."""
 
+    def evacuated(self, shard_id: str, records: list[ChangeRecord]) -> None:
+        """These were saved from the trim."""
+
     def ended(self, worker: "Worker", how: str) -> None:
         """A worker has stopped, crashed or lost its lease."""
 

@@ -80,6 +80,7 @@ def test_a_notice_stays_until_it_is_delivered_and_a_courier_that_is_killed_meanw
             Courier("shop", state, clock, {"note": hanging}, stream_of, "0" * 12).run()
         )
         while not hanging.told:
+            assert not first.done(), "the courier ended by itself"
             await asyncio.sleep(0)
         assert len(await state.query(outbox_prefix("shop"))) == 1, "it is kept while it is on its way"
         first.cancel()

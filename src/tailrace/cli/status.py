@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from tailrace.cli import options
-from tailrace.cli.changes import printable
+from tailrace.cli.changes import printable, shown
 from tailrace.cli.connection import ask
-from tailrace.cli.durations import format_duration
+from tailrace.cli.durations import format_duration, format_instant
 from tailrace.cli.place import Place
 
 
@@ -68,6 +68,7 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
             yield from _hanging(handler, threads)
         if late := (handler.get("windows") or {}).get("late"):
             yield from _late(handler, late)
+        yield from _failing(handler)
         for shard in handler["shards"]:
             if shard["blocked"]:
                 yield click.style(
@@ -85,6 +86,31 @@ def _paused(handler: Mapping[str, Any]) -> Iterator[str]:
     reason = handler["pause_reason"]
     yield click.style(f"{name} is paused" if reason is None else printable(reason), fg="yellow")
     yield f"  {click.style('next:', fg='cyan')} tailrace resume {name}"
+
+
+def _failing(handler: Mapping[str, Any]) -> Iterator[str]:
+    """What fails now, with its last error and since when: at its changes, and at its windows."""
+    if at_changes := handler.get("failing"):
+        yield _fails(handler, at_changes, at_changes["changes"], "change")
+        yield f"  {click.style('next:', fg='cyan')} tailrace why {at_changes['event_id']}"
+    if at_windows := (handler.get("windows") or {}).get("failing"):
+        yield _fails(handler, at_windows, at_windows["windows"], "window")
+
+
+def _fails(handler: Mapping[str, Any], failing: Mapping[str, Any], count: int, what: str) -> str:
+    lasted = failing["last_ms"] - failing["since_ms"]
+    since = f"{format_instant(failing['since_ms'])}{f', for {format_duration(lasted)}' if lasted else ''}"
+    many = f"{count} {what}{'' if count == 1 else 's'}"
+    error = shown(printable(first_line(failing["error"])))
+    return click.style(
+        f"{printable(handler['handler'])} fails since {since}, at {many} that it is given again: {error}",
+        fg="yellow",
+    )
+
+
+def first_line(error: str) -> str:
+    """What went wrong, in one line."""
+    return error.strip().partition("\n")[0] or "no reason was given"
 
 
 def _hanging(handler: Mapping[str, Any], threads: Mapping[str, int]) -> Iterator[str]:

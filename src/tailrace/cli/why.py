@@ -18,7 +18,7 @@ from tailrace.cli.place import Place
 COLOURS: Final = {
     "handled": "green", "filtered": "blue", "discarded": "red", "parked": "red", "dropped": "red",
     "trimmed": "magenta",
-    "waiting": "yellow", "settled": "green",
+    "waiting": "yellow", "running": "cyan", "retrying": "red", "settled": "green",
 }  # fmt: skip
 
 
@@ -81,12 +81,21 @@ def _details(handler: Mapping[str, Any]) -> str:
     parts = []
     if attempts := handler.get("attempts"):
         parts.append(f"after {attempts} attempt{'s' if attempts > 1 else ''}")
+    if (began := handler.get("running_ms")) is not None:
+        parts.insert(0, f"at its handler for {format_duration(began)}")
+    if (failing := handler.get("first_failure_ms")) is not None and handler["state"] in (
+        "running",
+        "retrying",
+    ):
+        parts.append(f"fails since {format_instant(failing)}")
     if (failed := handler.get("last_failure_ms")) is not None:
         parts.append(f"last failure {format_instant(failed)}")
-    if (behind := handler.get("before_it")) is not None:
+    if (behind := handler.get("before_it")) is not None and handler["state"] == "waiting":
         parts.append(f"{behind} changes before it are not settled" if behind else "it is the next one")
     if (lag := handler.get("waiting_ms")) is not None:
         parts.append(f"for {format_duration(lag)}")
+    if handler.get("saved_from_trim"):
+        parts.append("saved before the stream forgot it")
     if handler.get("is_gone"):
         parts.append("since then put back or dropped (tailrace audit)")
     return ": " + ", ".join(parts) if parts else ""

@@ -42,6 +42,7 @@ from tailrace.ports import (
     Written,
 )
 from tailrace.runtime.attempting import attempt, unavailable
+from tailrace.runtime.attempts import Attempts
 from tailrace.runtime.evacuation import KeptReads
 from tailrace.runtime.failures import FailureLog
 from tailrace.runtime.parking import Parker
@@ -65,7 +66,6 @@ class Driver:
         self.shard = shard
         self.name = name or mapping_id
         self.table = table
-        self._under_way: dict[int, Batch] = {}
         self.progress_ms = clock.now().monotonic_ms
         self._reads = reads
         self._sink = sink
@@ -78,6 +78,7 @@ class Driver:
         self._tally = tally or Tally()
         self._has_destination = has_destination
         self._reached = reached
+        self.attempts = Attempts(clock)
         self._failures = FailureLog(mapping_id, table, shard.shard_id, clock, name)
         self._inputs: asyncio.Queue[Completion] = asyncio.Queue()
         self._reading: asyncio.Task[None] | None = None
@@ -86,7 +87,7 @@ class Driver:
     @property
     def under_way(self) -> Sequence[Batch]:
         """What the sink is at work on."""
-        return list(self._under_way.values())
+        return self.attempts.under_way
 
     def tell(self, completion: Completion) -> None:
         """Give the machine an input that nobody asked for."""
@@ -164,11 +165,12 @@ class Driver:
             f"{self._run}-{command.request:x}", window=command.window,
         )  # fmt: skip
         self._reached("invoke.begun")
-        self._under_way[command.id] = batch
+        self.attempts.begun(command.id, batch)
         try:
             outcome = await attempt(self._sink, batch)
         finally:
-            del self._under_way[command.id]
+            self.attempts.ended(command.id)
+        self.attempts.came_to(batch, outcome)
         if not isinstance(outcome, Written):
             self._failures.failed(batch, outcome)
         self.tell(InvokeDone(command.id, outcome))
@@ -183,6 +185,7 @@ class Driver:
             self.tell(ParkFailed(command.id, unavailable(error)))
         else:
             if not is_free:
+                self.attempts.parked([each.record for each in command.entries])
                 self._failures.parked(command.entries)
             self.tell(ParkDone(command.id, is_free))
 
@@ -194,6 +197,7 @@ class Driver:
         except PortError as error:
             self.tell(CheckpointFailed(unavailable(error)))
         else:
+            self.attempts.settled(command.checkpoint.watermark, command.checkpoint.ranges)
             self._failures.given_up(command.given_up, command.windows)
             self._failures.settled(command.settled)
             self._tally.settled(command.settled, has_destination=self._has_destination)

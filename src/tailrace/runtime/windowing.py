@@ -71,12 +71,15 @@ Touch = tuple[int, str]
 
 @dataclass(slots=True)
 class _Retry:
-    """A window whose handler fails. Shape: `touches` are the panes that wait for it; `tries` counts those in an outage too. Units: due_ms monotonic."""
+    """A window whose handler fails. Shape: `touches` are the panes that wait for it; `tries` counts those in an outage too. Units: due_ms monotonic, the others since the epoch."""
 
     touches: set[Touch] = field(default_factory=set)
     attempts: int = 0
     tries: int = 0
     due_ms: int = 0
+    error: str = ""
+    since_ms: int = 0
+    last_ms: int = 0
 
 
 class Windows:
@@ -119,6 +122,14 @@ class Windows:
     def open(self) -> int:
         """How many panes have changes that some window has still to tell."""
         return len(self._touched)
+
+    def failing(self) -> tuple[str, int, int, int] | None:
+        """The last error of windows whose handler fails and is called again, since when, when last (ms since the epoch), and of how many windows; None: of none."""
+        if not self._retries:
+            return None
+        tries = list(self._retries.values())
+        last = max(tries, key=lambda each: each.last_ms)
+        return last.error, min(each.since_ms for each in tries), last.last_ms, len(tries)
 
     @property
     def is_busy(self) -> bool:
@@ -335,6 +346,8 @@ class Windows:
         """Note a failure. Returns: how many attempts were made when there are no more; None to wait for the next one."""
         retry = self._retries.setdefault((closing.group, closing.span.start_ms), _Retry())
         retry.tries += 1
+        retry.error, retry.last_ms = failure.error, self._clock.now().wall_ms
+        retry.since_ms = retry.since_ms or retry.last_ms
         retry.touches.add(touch)
         retry.attempts += failure.kind in (FailureKind.RECORD, FailureKind.TIMEOUT)
         most = self._settings.maximum_retry_attempts

@@ -23,6 +23,7 @@ from tailrace.mapping.reader import Budget
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Clock, Shard, Sink, Source, StateStore, StateWrite, StreamRef
 from tailrace.rows.kinds import MAPPING
+from tailrace.runtime.attempts import Attempts
 from tailrace.runtime.courier import Courier
 from tailrace.runtime.declared import check_declared
 from tailrace.runtime.driver import Driver
@@ -67,6 +68,7 @@ class Status:
     blocked: str | None
     parked_keys: int = 0
     paused: bool = False
+    attempts: Attempts | None = None
 
 
 class Worker:
@@ -130,6 +132,7 @@ class Worker:
                 self.app.name, mapping_id, table, driver.shard.shard_id, driver.machine.watermark,
                 driver.machine.in_flight, driver.machine.unsettled, driver.machine.retrying_keys, driver.machine.totals,
                 driver.progress_ms, driver.machine.blocked, driver.machine.parked_keys, mapping_id in self._paused,
+                driver.attempts,
             )
             for (mapping_id, _), (driver, table) in self._drivers.items()
         ]  # fmt: skip

@@ -1,7 +1,7 @@
 """The `why` verb: the story of one change, or of the last changes of one item.
 
-Rules of this file: it only reads what is durable: the log, checkpoints, the ledger and dead letters, so the story is
-the same beside a server and without one. A long log is read in slices, and the loop is given back between them.
+Rules of this file: it only reads what is durable: the log, what was saved from its trim, checkpoints, the ledger and dead letters, so the story is the same beside a server
+and without one; what the handler has at this moment, and what failed and is tried again, a worker adds. A long log is read in slices, and the loop is given back between them.
 Value: {"changes": [change + "handlers": […]], "older": count}.
 """
 
@@ -12,13 +12,24 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tailrace.deadletters.entry import DeadLetter, read_deadletter
+from tailrace.deadletters.evacuated import Evacuation
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError, TailraceError
 from tailrace.leases.checkpoint import Range, checkpoint_key, ledger_key, outcome_of, read_checkpoint
 from tailrace.rows.kinds import DEADLETTER, PARKED
+from tailrace.runtime.attempts import Attempts
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.letters import PAGE, is_parked, letter_of, letter_value, paged
-from tailrace.server.progress import LAMBDA_APP, MappingName, followed, known_mappings, streams, tables
+from tailrace.server.progress import (
+    LAMBDA_APP,
+    MappingName,
+    evacuations,
+    followed,
+    known_mappings,
+    streams,
+    tables,
+)
+from tailrace.server.saved import all_saved, saved_before, saved_change, saved_of_key
 from tailrace.server.tail import change_value
 from tailrace.server.targets import EventTarget, KeyTarget, read_target
 from tailrace.streams.envelopes import event_id, locate
@@ -73,6 +84,9 @@ async def find_event(engine: Engine, wanted: str) -> Found:
         for record in engine.read_shard(shard, sequence - 1, 1).records:
             if event_id(record) == wanted:
                 return Found(record, table, label, shard)
+    for mapping, saved in all_saved(engine):
+        if saved.shard.number == number and (kept := saved_change(engine, saved, sequence)) is not None:
+            return Found(kept, mapping.table, saved.stream[1], saved.shard)
     async for page in paged(dead_letters(engine)):
         for letter in page:
             if letter.event_id == wanted:
@@ -89,13 +103,9 @@ async def find_key(engine: Engine, target: KeyTarget, last: int) -> tuple[list[F
     key, partition = schema.key_bytes(target.key), schema.partition(target.key)
     newest: deque[Found] = deque(maxlen=last)
     count = 0
-    for table, label, shard in all_shards(engine, target.table):
-        if not shard.first <= partition <= shard.last:
-            continue
-        async for record in records_of(engine, shard):
-            if record.key == key:
-                newest.append(Found(record, table, label, shard))
-                count += 1
+    async for found in changes_of(engine, target.table, key, partition):
+        newest.append(found)
+        count += 1
     if not newest:
         exists = "the item is there" if engine.get(target.table, target.key) else "there is no such item now"
         raise TailraceError(
@@ -103,6 +113,31 @@ async def find_key(engine: Engine, target: KeyTarget, last: int) -> tuple[list[F
             hint=f"tailrace tail {target.table} --from-start   (shows those that are kept)",
         )
     return list(newest), count - len(newest)
+
+
+async def changes_of(engine: Engine, table: str, key: bytes, partition: int) -> AsyncIterator[Found]:
+    """Every change of an item that is kept, the oldest first: what the stream has forgotten, where it was saved, then the stream."""
+    saved = [each for _, each in all_saved(engine, table) if each.shard.first <= partition <= each.shard.last]
+    shards = {(label, shard.shard_id): shard for _, label, shard in all_shards(engine, table)}
+    gone = {(each.stream[1], each.shard.shard_id): each.shard for each in saved} | shards
+    for (label, shard_id), shard in sorted(gone.items(), key=lambda each: (each[0][0], each[1].created_ms)):
+        if not shard.first <= partition <= shard.last:
+            continue
+        oldest = (
+            next(iter(engine.read_shard(shard, 0, 1).records), None) if (label, shard_id) in shards else None
+        )
+        forgotten: dict[int, ChangeRecord] = {}
+        for each in saved:
+            if (each.stream[1], each.shard.shard_id) == (label, shard_id):
+                async for record in saved_of_key(engine, each, key):
+                    if oldest is None or record.sequence < oldest.sequence:
+                        forgotten[record.sequence] = record
+        for _, record in sorted(forgotten.items()):
+            yield Found(record, table, label, shard)
+        if (label, shard_id) in shards:
+            async for record in records_of(engine, shard):
+                if record.key == key:
+                    yield Found(record, table, label, shard)
 
 
 def all_shards(engine: Engine, table: str | None = None) -> Iterator[tuple[str, str, Shard]]:
@@ -147,11 +182,12 @@ def found_letter(engine: Engine, letter: DeadLetter) -> Found:
 def story(subject: Subject, found: Found) -> dict[str, Any]:
     """A change and what every handler of its table made of it."""
     engine = subject.engine
-    known = dict.fromkeys([*known_mappings(engine), *running(subject)])
+    kept = (mapping for mapping, _ in all_saved(engine, found.table))
+    known = dict.fromkeys([*known_mappings(engine), *running(subject), *kept])
     handlers = [each for each in known if each.table == found.table and _follows(engine, each, found.label)]
     return {
         **change_value(found.record, found.table, found.shard.shard_id),
-        "handlers": [chapter(engine, mapping, found) for mapping in handlers],
+        "handlers": [chapter(subject, mapping, found) for mapping in handlers],
     }
 
 
@@ -171,8 +207,9 @@ def running(subject: Subject) -> Iterator[MappingName]:
             yield MappingName(each.app, each.mapping_id, each.table)
 
 
-def chapter(engine: Engine, mapping: MappingName, found: Found) -> dict[str, Any]:
+def chapter(subject: Subject, mapping: MappingName, found: Found) -> dict[str, Any]:
     """What one handler made of a change."""
+    engine = subject.engine
     where = (mapping.app, mapping.handler, found.label, found.shard.shard_id)
     watermark, ranges, _ = read_checkpoint(engine.state_get(checkpoint_key(*where)))
     sequence = found.record.sequence
@@ -185,15 +222,50 @@ def chapter(engine: Engine, mapping: MappingName, found: Found) -> dict[str, Any
     if state in ("parked", "discarded"):
         told["is_gone"] = True  # the ledger has it and no letter does: somebody put it back, or dropped it
     if state == "waiting":
-        told["before_it"] = _unsettled_before(engine, found, watermark, ranges)
+        saved = evacuations(engine, mapping).get((found.label, found.shard.shard_id))
+        told["saved_from_trim"] = saved is not None and saved_change(engine, saved, sequence) is not None
+        told["before_it"] = _unsettled_before(engine, found, watermark, ranges, saved)
         told["waiting_ms"] = max(0, engine.clock.now().wall_ms - found.record.created_ms)
+        told |= _at_this_moment(subject, mapping, found)
     return told
 
 
-def _unsettled_before(engine: Engine, found: Found, watermark: int, ranges: tuple[Range, ...]) -> int:
-    page = engine.read_shard(found.shard, watermark, MOST_COUNTED)
-    return sum(
-        record.sequence < found.record.sequence
-        and not any(first <= record.sequence <= last for first, last in ranges)
+def _at_this_moment(subject: Subject, mapping: MappingName, found: Found) -> dict[str, Any]:
+    """What only a worker knows of a change that is not settled: the handler has it now, or failed and will have it again."""
+    attempts = attempts_of(subject, mapping, found.shard.shard_id)
+    if attempts is None:
+        return {}
+    now_ms = subject.clock.now().wall_ms
+    told: dict[str, Any] = {}
+    if (failing := attempts.failing(found.record.sequence)) is not None:
+        told = {
+            "state": "retrying", "attempts": failing.attempts, "error": failing.failure.error,
+            "traceback": failing.failure.traceback, "first_failure_ms": failing.since_ms, "last_failure_ms": failing.last_ms,
+        }  # fmt: skip
+    if (work := attempts.at_work(found.record.sequence)) is not None:
+        told |= {"state": "running", "running_ms": max(0, now_ms - work.since_ms)}
+    return told
+
+
+def attempts_of(subject: Subject, mapping: MappingName, shard_id: str) -> Attempts | None:
+    """What is at a handler in one shard, and what failed there; None where it does not run."""
+    for each in () if subject.worker is None else subject.worker.status():
+        if (each.app, each.mapping_id, each.table, each.shard_id) == (
+            mapping.app, mapping.handler, mapping.table, shard_id,
+        ):  # fmt: skip
+            return each.attempts
+    return None
+
+
+def _unsettled_before(
+    engine: Engine, found: Found, watermark: int, ranges: tuple[Range, ...], saved: Evacuation | None
+) -> int:
+    sequence, count, after = found.record.sequence, 0, watermark
+    if saved is not None and watermark < saved.through:
+        count = saved_before(engine, saved, sequence, watermark, ranges, MOST_COUNTED)
+        after = saved.through
+    page = engine.read_shard(found.shard, after, MOST_COUNTED)
+    return count + sum(
+        record.sequence < sequence and not any(first <= record.sequence <= last for first, last in ranges)
         for record in page.records
     )

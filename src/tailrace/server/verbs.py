@@ -31,6 +31,7 @@ from tailrace.server.handlers import is_paused, pause_reason
 from tailrace.server.letters import kept
 from tailrace.server.progress import MappingName, known_mappings, positions, tables, totals
 from tailrace.server.remembered import remember_time
+from tailrace.streams.envelopes import event_id
 from tailrace.telemetry import AWS_METRICS
 
 __all__ = [
@@ -106,6 +107,7 @@ def handler_value(subject: Subject, mapping: MappingName) -> dict[str, Any]:
                 "in_flight": None if seen is None else seen.in_flight,
                 "retrying_keys": None if seen is None else seen.retrying_keys,
                 "blocked": None if seen is None else seen.blocked,
+                "failing": failing_value(seen),
                 "parked_keys": None if seen is None else seen.parked_keys,
                 "last_progress_ms": None
                 if seen is None
@@ -132,7 +134,31 @@ def handler_value(subject: Subject, mapping: MappingName) -> dict[str, Any]:
         "open_gaps": len(gaps.open_gaps(engine, mapping)),
         "waiting": any(shard["waiting"] for shard in shards),
         "last_progress_ms": min(moved, default=None),
+        "failing": failing_together([each["failing"] for each in shards if each["failing"]]),
         "shards": shards,
+    }
+
+
+def failing_value(seen: Status | None) -> dict[str, Any] | None:
+    """What fails now in one shard and is tried again: the last error, of which change, and since when something does. None: nothing, or it does not run."""
+    trouble = None if seen is None or seen.attempts is None else seen.attempts.trouble
+    if trouble is None:
+        return None
+    last = trouble.last
+    return {
+        "error": last.failure.error, "event_id": event_id(last.record), "attempts": last.attempts, "last_ms": last.last_ms,
+        "since_ms": trouble.since_ms, "changes": trouble.changes,
+    }  # fmt: skip
+
+
+def failing_together(shards: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The same for all shards of a handler."""
+    if not shards:
+        return None
+    return {
+        **max(shards, key=lambda each: each["last_ms"]),
+        "since_ms": min(each["since_ms"] for each in shards),
+        "changes": sum(each["changes"] for each in shards),
     }
 
 
@@ -157,10 +183,18 @@ def pool_value(threads: Threads) -> dict[str, int]:
     return {"busy": threads.busy, "of": threads.most, "waiting": threads.waiting}
 
 
-def windows_value(subject: Subject, handler: str) -> dict[str, int] | None:
-    """The windows of a handler: panes with something still to tell, and changes that came too late for any; None without windows, or when it does not run."""
+def windows_value(subject: Subject, handler: str) -> dict[str, Any] | None:
+    """The windows of a handler: panes with something still to tell, changes that came too late for any, and what fails when they are told; None without windows, or when it does not run."""
     windows = windows_of(subject, handler)
-    return None if windows is None else {"open": windows.open, "late": windows.late}
+    if windows is None:
+        return None
+    failing = windows.failing()
+    told = (
+        None
+        if failing is None
+        else dict(zip(("error", "since_ms", "last_ms", "windows"), failing, strict=True))
+    )
+    return {"open": windows.open, "late": windows.late, "failing": told}
 
 
 def windows_of(subject: Subject, handler: str) -> Windows | None:

@@ -10,6 +10,7 @@ from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.leases.checkpoint import checkpoint_key, ledger_after, ledger_key
 from tailrace.ports import StateWrite
+from tailrace.runtime.attempts import Attempts
 from tailrace.runtime.timed import TimedSink
 from tailrace.runtime.worker import Status
 from tailrace.server.control import Subject, find_verb
@@ -23,10 +24,12 @@ from tailrace.tables.mutate import Delete, Put
 START_MS = 1_700_000_000_000
 
 
-def live(ground: "Ground", in_flight: int = 0, shard: int = 0) -> Status:
+def live(ground: "Ground", in_flight: int = 0, shard: int = 0, attempts: Attempts | None = None) -> Status:
     """What a worker says of the handler `mail`, which moved now."""
     moved = ground.clock.now().monotonic_ms
-    return Status("app", "mail", "shop", ground.shards()[shard].shard_id, 0, in_flight, 0, 0, {}, moved, None)
+    return Status(
+        "app", "mail", "shop", ground.shards()[shard].shard_id, 0, in_flight, 0, 0, {}, moved, None, attempts=attempts
+    )  # fmt: skip
 
 
 class FixedWorker:

@@ -6,8 +6,11 @@ import pytest
 
 from tailrace.cli.why import lines
 from tailrace.errors import TailraceError
+from tailrace.ports import Batch, Failed, Failure
+from tailrace.runtime.attempts import Attempts
 from tailrace.streams.envelopes import event_id
 from tests.unit.server.admin import FixedWorker, Ground, live
+from tests.unit.sinks.batches import STREAM
 
 
 @pytest.fixture
@@ -89,6 +92,39 @@ def test_what_somebody_has_put_back_or_dropped_since_is_told_so(ground: Ground) 
 def test_a_handler_that_has_not_begun_waits(ground: Ground) -> None:
     ground.subject.worker = FixedWorker(live(ground))
     assert chapters(ground, "shop/o1")["mail"]["state"] == "waiting"
+
+
+def test_what_the_handler_has_now_runs_and_does_not_wait(ground: Ground) -> None:
+    attempts = Attempts(ground.clock)
+    attempts.begun(1, Batch(ground.records()[-2:], "mail", STREAM, ground.shards()[0].shard_id))
+    ground.subject.worker = FixedWorker(live(ground, attempts=attempts))
+    ground.clock.advance(3_000)
+    told = chapters(ground, "shop/o1")["mail"]
+    assert (told["state"], told["running_ms"]) == ("running", 3_000)
+    story = ground.ask("why", what="shop/o1", last=1)
+    assert any("running" in line and "at its handler for 3s" in line for line in lines(story))
+
+
+def test_a_change_that_is_tried_again_tells_its_last_error_with_the_trace_and_since_when(
+    ground: Ground,
+) -> None:
+    attempts, batch = (
+        Attempts(ground.clock),
+        Batch(ground.records()[-2:-1], "mail", STREAM, ground.shards()[0].shard_id),
+    )
+    attempts.came_to(batch, Failed(whole=Failure(error="OSError: away", traceback="Traceback:\n  line 17\n")))
+    attempts.came_to(batch, Failed(whole=Failure(error="OSError: away", traceback="Traceback:\n  line 17\n")))
+    ground.subject.worker = FixedWorker(live(ground, attempts=attempts))
+    told = chapters(ground, "shop/o1")["mail"]
+    assert (told["state"], told["attempts"], told["error"]) == ("retrying", 2, "OSError: away")
+    text = "\n".join(lines(ground.ask("why", what="shop/o1", last=1)))
+    assert "mail: after 2 attempts, fails since" in text
+    assert "line 17" in text
+    (status,) = ground.ask("status")["handlers"]
+    assert status["failing"]["error"] == "OSError: away"
+    assert (
+        status["failing"]["event_id"] == ground.ask("why", what="shop/o1", last=1)["changes"][0]["event_id"]
+    )
 
 
 def test_a_dead_letter_outlives_its_record(ground: Ground) -> None:

@@ -90,7 +90,7 @@ def test_a_parked_item_is_seen_redriven_and_gone(directory: Path) -> None:
         (directory / "mended").touch()
         assert asked(directory, "dlq", "redrive", "note", "--rate", "100/s")["done"] == 1
         assert asked(directory, "dlq", "ls") == {
-            "groups": [], "count": 0, "lost_windows": 0, "letters": [], "windows": [],
+            "groups": [], "count": 0, "waiting": 0, "lost_windows": 0, "letters": [], "windows": [],
         }  # fmt: skip
         assert asked(directory, "pause", "note")["paused"] is True
         assert asked(directory, "mapping", "ls")[0]["paused"] is True

@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import click
 from rich.console import Console, Group
@@ -66,7 +66,7 @@ def demo(
              tailrace demo --all               the year; `make year` fetches it
     Next:    tailrace dev app.py               your own handlers
     """
-    console = Console(quiet=as_json, highlight=False)
+    console = make_console(quiet=as_json)
     files = flights_directory()
     program = load(files / "replay.py")
     data, rows = read_data(program, files, sample, whole_year)
@@ -89,6 +89,11 @@ def demo(
         plant(kept)
     control = comparing.control_figures(files / "control.py", data)
     return conclude(console, kept, control, mirror, replay.progress, as_json)
+
+
+def make_console(*, quiet: bool = False, file: IO[str] | None = None) -> Console:
+    """Where the demo speaks. Brackets are words like any others: `pip install 'tailrace[duckdb]'`."""
+    return Console(quiet=quiet, highlight=False, markup=False, file=file)
 
 
 # ---- before ----------------------------------------------------------------------------------------------------------
@@ -153,7 +158,9 @@ def introduce(console: Console, rows: list[Any], writes: list[Any], planned: lis
     say(f"· data: {len(rows):,} flights from New York, {first} to {last} (U.S. Department of Transportation)")
     follower = " and a DuckDB table" if has_duckdb() else ""
     say(f"· writes: {len(writes):,}; each makes one change record, which two handlers{follower} see")
-    say("· node: `tailrace dev examples/flights/app.py` on a free port, its clock in 2013")
+    say(
+        "· node: `tailrace dev examples/flights/app.py` on a free port, its clock in 2013: an hour of lag there is a moment here"
+    )
     if planned:
         say(f"· kills: {len(planned)} by SIGKILL, seed {seed}, over all {len(telemetry.FLOW_POINTS)} points")
 
@@ -220,7 +227,7 @@ def figures(progress: replaying.Progress) -> str:
     """The live figures, in one line."""
     rate = progress.written / progress.seconds if progress.seconds else 0.0
     return (
-        f"{progress.flights:,} flights · {rate:,.0f} writes/s · lag {format_duration(progress.lag_ms)} · "
+        f"{progress.flights:,} flights · {rate:,.0f} writes/s · lag {format_duration(progress.lag_ms)} of the flights' time · "
         f"late {progress.late:,} · alerts {progress.alerts:,}"
     )
 
@@ -257,7 +264,7 @@ def conclude(
     console.print("· figures: kept by the handlers from the stream, and below each, counted from the data")
     console.print(comparing.table_of(kept, control))
     for difference in different[:20]:
-        console.print(f"  {difference}", style="red", markup=False)
+        console.print(f"  {difference}", style="red")
     console.print(
         f"· {progress.written:,} writes in {progress.seconds:.1f} s, {progress.settled:,} changes settled"
     )

@@ -5,7 +5,7 @@ Rules of this file: options and output; the answers are the `dlq` verbs'. Beside
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -17,6 +17,8 @@ from tailrace.cli.place import Place
 from tailrace.cli.status import aligned, aligned_pages
 from tailrace.cli.telling import Bar
 
+OVERTAKEN: Final = "overtaken"
+"""A discarded change of whose item a later one was handled since."""
 Function = TypeVar("Function", bound=Callable[..., Any])
 where = options.options(
     click.option("--error", metavar="PATTERN", help="Only errors that fit, as in 'SMTP*'."),
@@ -55,7 +57,7 @@ def dlq() -> None:
 @where
 @options.options(*options.place, options.as_json)
 def ls(handler: str | None, place: Place, as_json: bool, **given: Any) -> None:
-    """List dead letters and parked changes, grouped by failures that look alike.
+    """List dead letters and parked changes; at the end, how many there are of each handler and failure that look alike.
 
     \b
     Example: tailrace dlq ls receipt --error 'SMTP*'
@@ -213,7 +215,8 @@ def outcome(last: Mapping[str, Any], verb: str) -> Iterator[str]:
 
 def json_listed(first: Mapping[str, Any], pages: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """One JSON object in pieces: its letters may be more than memory holds. The windows come last."""
-    yield f'{json.dumps(first)[:-1]}, "letters": ['
+    told = {name: value for name, value in first.items() if name != "longest_item"}
+    yield f'{json.dumps(told)[:-1]}, "letters": ['
     comma, is_at_windows = "", False
     for page in pages:
         if "windows" in page and not is_at_windows:
@@ -226,7 +229,7 @@ def json_listed(first: Mapping[str, Any], pages: Iterable[Mapping[str, Any]]) ->
 
 
 def listed(first: Mapping[str, Any], pages: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Groups, then letters as they come."""
+    """Letters as they come, then how many there are."""
     if not first["count"] and not first["lost_windows"]:
         yield "Nothing was given up."
         return
@@ -241,16 +244,35 @@ def listed(first: Mapping[str, Any], pages: Iterable[Mapping[str, Any]]) -> Iter
 def _letters(
     first: Mapping[str, Any], pages: Iterable[Mapping[str, Any]], windows: list[str]
 ) -> Iterator[str]:
-    """Groups and letters; what is said of windows is kept for later."""
-    for group in first["groups"]:
-        yield click.style(f"{group['count']} × {shown(printable(group['fingerprint']))}", bold=True)
-        since = format_instant(group["first_failure_ms"])
-        yield f"    {printable(group['handler'])}, from {since} to {format_instant(group['last_failure_ms'])}"
-    yield ""
+    """Letters, then how many there are; what is said of windows is kept for later."""
+    names = [len(printable(group["handler"])) for group in first["groups"]]
+    widest = (max(names, default=0), first.get("longest_item", 0), 0, len(OVERTAKEN))
     heading = ("HANDLER", "ITEM", "CHANGE", "STATE", "ATTEMPTS", "EVENT ID", "ERROR")
-    yield from aligned_pages(heading, _rows(pages, windows))
+    yield from aligned_pages(heading, _rows(pages, windows), widest)
     yield ""
+    yield from _counts(first)
     yield f"  {click.style('next:', fg='cyan')} tailrace dlq show EVENT_ID, tailrace dlq redrive HANDLER"
+
+
+def _counts(first: Mapping[str, Any]) -> Iterator[str]:
+    """How many failed of each handler in the same way, and in all."""
+    rows: list[tuple[str, ...]] = [("COUNT", "HANDLER", "FIRST FAILURE", "LAST FAILURE", "FINGERPRINT")]
+    rows += [
+        (
+            str(group["count"]), printable(group["handler"]), format_instant(group["first_failure_ms"]),
+            format_instant(group["last_failure_ms"]), shown(printable(group["fingerprint"])),
+        )
+        for group in first["groups"]
+    ]  # fmt: skip
+    yield from aligned(rows)
+    waiting = first.get("waiting", 0)
+    failed = first["count"] - waiting
+    behind = (
+        f", and {waiting} later {'change waits' if waiting == 1 else 'changes wait'} behind them"
+        if waiting
+        else ""
+    )
+    yield f"{failed} {'change' if failed == 1 else 'changes'} failed{behind}."
 
 
 def _rows(pages: Iterable[Mapping[str, Any]], windows: list[str]) -> Iterator[list[tuple[str, ...]]]:
@@ -271,7 +293,7 @@ def _window(each: Mapping[str, Any]) -> Iterator[str]:
 def _row(each: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         printable(each["handler"]), f"{printable(each['table'])}/{printable(each['key'])}", each["event_name"],
-        each["state"] + (", overtaken" if each["overtaken_by"] else ""), str(each["attempts"]), each["event_id"],
+        OVERTAKEN if each["overtaken_by"] else each["state"], str(each["attempts"]), each["event_id"],
         shown(printable(each["error"].partition("\n")[0])),
     )  # fmt: skip
 

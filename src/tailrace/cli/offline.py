@@ -12,7 +12,7 @@ from typing import Any
 from tailrace.cli.failures import CommandFailure
 from tailrace.clocks.system import SystemClock
 from tailrace.compose import EngineOptions, open_engine
-from tailrace.server.audit import note
+from tailrace.server.audit import audited
 from tailrace.server.control import Subject, Verb, find_verb
 from tailrace.server.remembered import recall_time
 
@@ -49,8 +49,8 @@ async def _answers(directory: Path, asked: Verb, arguments: Mapping[str, Any]) -
     try:
         recall_time(engine)
         subject = Subject(engine, engine.clock, is_offline=True)
-        note(engine, name=asked.name, arguments=arguments, changes=asked.changes)
-        async for value in asked.run(subject, arguments):
-            yield value
+        with audited(engine, asked.name, arguments, changes=asked.changes):
+            async for value in asked.run(subject, arguments):
+                yield value
     finally:
         engine.close()

@@ -4,7 +4,7 @@ Rules of this file: options and output; the answer is the `status` verb's. Regis
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -175,9 +175,11 @@ def aligned(rows: list[tuple[str, ...]]) -> Iterator[str]:
     return aligned_pages(rows[0], [rows[1:]])
 
 
-def aligned_pages(heading: tuple[str, ...], pages: Iterable[list[tuple[str, ...]]]) -> Iterator[str]:
-    """Rows as columns, a page at a time: each is at least as wide as those before it."""
-    widths = [len(cell) for cell in heading]
+def aligned_pages(
+    heading: tuple[str, ...], pages: Iterable[list[tuple[str, ...]]], widest: Sequence[int] = ()
+) -> Iterator[str]:
+    """Rows as columns, a page at a time: each is at least as wide as those before it, and as `widest` says of the first columns."""
+    widths = [max(len(cell), *widest[index : index + 1], 0) for index, cell in enumerate(heading)]
     is_first = True
     for page in pages:
         widths = [max(width, *map(len, column)) for width, *column in zip(widths, *page, strict=True)]

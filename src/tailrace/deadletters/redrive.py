@@ -100,7 +100,8 @@ class Groups:
     """Letters by fingerprint; those that only wait belong to none. Nothing of a letter is kept but its group's numbers."""
 
     def __init__(self, letters: Iterable[DeadLetter] = ()) -> None:
-        self.letters = 0
+        self.letters = self.waiting = 0
+        self._longest: dict[str, int] = {}
         self._groups: dict[str, Group] = {}
         for letter in letters:
             self.add(letter)
@@ -108,8 +109,14 @@ class Groups:
     def add(self, letter: DeadLetter) -> None:
         """One more."""
         self.letters += 1
+        self.waiting += letter.is_waiting
+        self._longest[letter.table] = max(self._longest.get(letter.table, 0), len(item_words(letter)))
         if not letter.is_waiting:
             self._groups.setdefault(fingerprint(letter), Group(letter.error)).add(letter)
+
+    def longest_item(self, table: str) -> int:
+        """The length of the longest `table/key` of a letter, so that a list can stand in line before it is read. `table` is that of letters that do not say."""
+        return max((len(name or table) + 1 + key for name, key in self._longest.items()), default=0)
 
     def largest_first(self) -> list[tuple[str, Group]]:
         """Fingerprints and their groups."""

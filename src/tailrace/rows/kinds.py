@@ -152,7 +152,7 @@ PROJECTION_GROUP: Final = RowKind("projection-group", "projection")
 
 # ---- of a data directory -----------------------------------------------------------------------------------------------
 
-AUDIT: Final = RowKind("audit", "directory", expires="when 10,000 came after it")
+AUDIT: Final = RowKind("audit", "directory", format=2, expires="when 10,000 came after it")
 CLOCK: Final = RowKind("clock", "directory")
 EVENT_SOURCE_MAPPING: Final = RowKind("esm", "directory")
 FUNCTION: Final = RowKind("function", "directory")

@@ -1,4 +1,4 @@
-"""The `audit` verb: what people did, the newest last.
+"""The `audit` verb: what people did and how it ended, the newest last.
 
 Rules of this file: it only reads. Registered by `verbs`.
 """
@@ -6,7 +6,7 @@ Rules of this file: it only reads. Registered by `verbs`.
 from collections.abc import AsyncGenerator
 
 from tailrace.errors import TailraceError
-from tailrace.server.audit import PREFIX
+from tailrace.server.audit import PREFIX, read_audit
 from tailrace.server.control import Arguments, Subject, verb
 
 
@@ -17,6 +17,4 @@ async def audit(subject: Subject, arguments: Arguments) -> AsyncGenerator[object
     if not isinstance(last, int) or last < 1:
         raise TailraceError("`audit` needs a number above 0.", hint="tailrace audit --last 20")
     rows = subject.engine.state_query(PREFIX)[-last:]
-    yield [
-        {name: row.fields[name] for name in ("number", "at_ms", "verb", "arguments", "by")} for row in rows
-    ]
+    yield [read_audit(row.fields) for row in rows]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 import orjson
 
 from tailrace.errors import TailraceError
-from tailrace.server.audit import note
+from tailrace.server.audit import UNRECORDED, audited
 from tailrace.server.control_socket import listen, place_socket, remove_leftovers
 
 if TYPE_CHECKING:
@@ -239,11 +239,11 @@ class ControlServer:
         if asked.changes:
             _log.info("admin: %s %s", asked.name, orjson.dumps(dict(arguments)).decode())
         try:
-            note(self._subject.engine, asked.name, arguments, asked.changes)
-            async with contextlib.aclosing(asked.run(self._subject, arguments)) as values:
-                async for value in values:
-                    writer.write(_line({"value": value}))
-                    await writer.drain()
+            with audited(self._subject.engine, asked.name, arguments, changes=asked.changes):
+                async with contextlib.aclosing(asked.run(self._subject, arguments)) as values:
+                    async for value in values:
+                        writer.write(_line({"value": value}))
+                        await writer.drain()
             writer.write(_line({"done": True}))
         except TailraceError as error:
             writer.write(error_line(error))
@@ -252,6 +252,9 @@ class ControlServer:
         except Exception:  # a fault of one verb must not end the server that others write to
             _log.exception("admin: %s failed", asked.name)
             writer.write(error_line(TailraceError("The server failed at this; its log says how.")))
+        if asked.changes and asked.name not in UNRECORDED and self._subject.flushed is not None:
+            with contextlib.suppress(TailraceError):  # a commit that fails is told by whoever sees it first
+                await self._subject.flushed()  # how it ended is noted
         await writer.drain()
 
 

@@ -61,14 +61,14 @@ def entry_value(engine: Engine, mapping: MappingName, letter: DeadLetter) -> dic
 
 @verb("dlq.ls")
 async def dlq_ls(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
-    """Arguments: handler (None: all), where. Answers the groups that look alike and how many letters there are, then the letters in pages.
+    """Arguments: handler (None: all), where. Answers the groups that look alike, how many letters there are and how many of them only wait, and how long the longest name of an item is; then the letters in pages.
 
     The windows that a function was given up on in their final invoke come last, one by one, unless `where` chooses among changes.
     """
     choice, engine = choice_of(arguments), subject.engine
     mappings = declared(subject) if arguments.get("handler") is None else [named(subject, arguments)]
     groups: list[dict[str, Any]] = []
-    count = 0
+    count = waiting = longest = 0
     for mapping in mappings:
         found = await _grouped(engine, mapping, choice)
         groups += [
@@ -76,9 +76,17 @@ async def dlq_ls(subject: Subject, arguments: Arguments) -> AsyncGenerator[objec
             for words, group in found.largest_first()
         ]
         count += found.letters
+        waiting += found.waiting
+        longest = max(longest, found.longest_item(mapping.table))
     windowed = [] if arguments.get("where") else mappings
     lost = sum(engine.state_count(lost_window_prefix(each.app, each.handler)) for each in windowed)
-    yield {"groups": groups, "count": count, "lost_windows": lost}
+    yield {
+        "groups": groups,
+        "count": count,
+        "waiting": waiting,
+        "longest_item": longest,
+        "lost_windows": lost,
+    }
     for mapping in mappings:
         async for page in paged(letters(engine, mapping.app, mapping.handler)):
             if values := [entry_value(engine, mapping, each) for each in page if is_meant(choice, each)]:

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import Any, TypeVar
 
 from tailrace.app.app import App
-from tailrace.server.audit import note
+from tailrace.server.audit import audited
 from tailrace.server.control import Subject, find_verb
 from tailrace.server.joining import Joined
 from tailrace.testing.loop import SeededLoop
@@ -63,11 +63,11 @@ class Verbs(Questions):
         asked = find_verb(name)
         app = next((each for each in self._running if each.is_asked(arguments)), self._running[0])
         subject = Subject(self.engine, self.clock, app.worker, flushed=self._joined)
-        note(self.engine, asked.name, arguments, asked.changes)
 
         async def collect() -> list[Any]:
-            async with aclosing(asked.run(subject, arguments)) as values:
-                return [value async for value in values]
+            with audited(self.engine, asked.name, arguments, changes=asked.changes):
+                async with aclosing(asked.run(subject, arguments)) as values:
+                    return [value async for value in values]
 
         task = self.loop.create_task(collect(), name=name)
         await self._done(task)

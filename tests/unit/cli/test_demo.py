@@ -3,6 +3,7 @@
 Rules of this file: nothing is started; `tests/acceptance/test_demo.py` runs it.
 """
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -85,4 +86,14 @@ def test_what_is_not_kept_goes_away() -> None:
 
 def test_live_figures_fit_on_a_line() -> None:
     progress = Progress(6, written=1_200, flights=400, late=17, alerts=16, lag_ms=61_000, seconds=2.0)
-    assert demo.figures(progress) == "400 flights · 600 writes/s · lag 1m1s · late 17 · alerts 16"
+    assert (
+        demo.figures(progress)
+        == "400 flights · 600 writes/s · lag 1m1s of the flights' time · late 17 · alerts 16"
+    )
+
+
+def test_brackets_are_words_and_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "has_duckdb", lambda: False)
+    out = io.StringIO()
+    demo.say_how_to_ask(demo.make_console(file=out), Path("data"))
+    assert "pip install 'tailrace[duckdb]'" in out.getvalue()

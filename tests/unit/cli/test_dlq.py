@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import click
 import pytest
 
 from tailrace.cli.dlq import json_listed, listed
@@ -46,3 +47,24 @@ def test_a_list_tells_letters_then_windows(letters: int, windows: int) -> None:
 
 def test_nothing_is_said_to_be_nothing() -> None:
     assert list(listed(*parts(0, 0))) == ["Nothing was given up."]
+
+
+def test_columns_stand_in_line_over_all_pages_and_the_counts_come_last() -> None:
+    long = {**LETTER, "key": "a-key-that-is-longer", "handler": "a-longer-handler", "overtaken_by": "17"}
+    groups = [{**GROUP, "count": 2}, {**GROUP, "handler": "a-longer-handler", "fingerprint": "OSError: away"}]
+    first = {
+        "groups": groups, "count": 5, "waiting": 2, "lost_windows": 0, "longest_item": len("orders/a-key-that-is-longer"),
+    }  # fmt: skip
+    text = [click.unstyle(each) for each in listed(first, [{"letters": [LETTER]}, {"letters": [long]}])]
+    heading, one, two = text[:3]
+    for column, values in (("ITEM", ("orders/a", "orders/a-key")), ("EVENT ID", ("4f0c", "4f0c"))):
+        assert {heading.index(column)} == {
+            line.index(value) for line, value in zip((one, two), values, strict=True)
+        }
+    assert "overtaken" in two
+    counts = text[text.index("") + 1 :]
+    assert counts[0].split()[:2] == ["COUNT", "HANDLER"]
+    assert counts[1].split()[:2] == ["2", "count"]
+    assert counts[2].split()[:2] == ["1", "a-longer-handler"]
+    assert counts[2].endswith("OSError: away")
+    assert counts[3] == "3 changes failed, and 2 later changes wait behind them."

@@ -165,7 +165,7 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
         group_key(app, "sales@v1", '{"S":"NL"}'), group_fields(Group('{"S":"NL"}', 1, 1, {"N": "1"}))
     ),
     "audit": lambda app, mapping: (
-        AUDIT.key("000000000001"), {"v": 1, "number": 1, "at_ms": 5, "verb": "pause", "arguments": {}, "by": ""}
+        AUDIT.key("000000000001"), {"v": 2, "number": 1, "at_ms": 5, "verb": "pause", "arguments": {}, "by": "", "outcome": "ok", "reason": ""}
     ),
     "clock": lambda app, mapping: (CLOCK.key(), {"v": 1, "wall_ms": 5}),
     "esm": _esm,

@@ -20,20 +20,30 @@ def load_app(text: str) -> App:
     if attribute and not text.endswith(".py"):
         found = getattr(module, attribute, None)
         if not isinstance(found, App):
-            raise SettingsError(f"{text}: {attribute!r} is no App", hint="app = App('name') makes one")
+            there = [name for name, value in vars(module).items() if isinstance(value, App)]
+            meant = f"tailrace dev {module_name}:{there[0]}" if there else "app = App('name') makes one"
+            raise SettingsError(f"{text}: {attribute!r} is no App", hint=meant)
         return found
-    apps = {id(value): value for value in vars(module).values() if isinstance(value, App)}
-    if len(apps) != 1:
-        many = "no App" if not apps else f"{len(apps)} Apps"
+    names = {id(value): name for name, value in vars(module).items() if isinstance(value, App)}
+    if not names:
         raise SettingsError(
-            f"{text} declares {many}; one is needed", hint="package.module:name chooses one of several"
+            f"{text} declares no App; one is needed", hint="app = tailrace.App('shop')   (in that file)"
         )
-    return next(iter(apps.values()))
+    if len(names) > 1:
+        module_name = Path(text).stem if text.endswith(".py") else module_name
+        raise SettingsError(
+            f"{text} declares {len(names)} Apps, {', '.join(names.values())}; one is needed",
+            hint=f"tailrace dev {module_name}:{next(iter(names.values()))}   (beside the file)",
+        )
+    app: App = getattr(module, next(iter(names.values())))
+    return app
 
 
 def _load_file(path: Path) -> Any:
     if not path.is_file():
-        raise SettingsError(f"There is no file {path}.", hint="tailrace dev path/to/app.py")
+        raise SettingsError(
+            f"There is no file {path}.", hint="name a file that is there, like path/to/app.py"
+        )
     folder = str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -57,6 +67,11 @@ def _load_file(path: Path) -> Any:
 
 
 def _load_module(name: str) -> Any:
+    if Path(name).is_dir() or not all(part.isidentifier() for part in name.split(".")):
+        what = "a directory" if Path(name).is_dir() else "no name of a module"
+        raise SettingsError(
+            f"{name} is {what}: an app is a file or package.module:name", hint="tailrace dev path/to/app.py"
+        )
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:

@@ -4,6 +4,7 @@ Rules of this file: names and types only (PEP 692, `**settings: Unpack[…]`); b
 function_settings.py, and docs/reference/settings.md says them. A test compares the names.
 """
 
+import difflib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Literal, TypedDict
 
@@ -66,10 +67,18 @@ class LambdaSettings(SinkSettings, total=False):
 NAMES: Final = frozenset(SinkSettings.__annotations__) | frozenset(HandlerSettings.__annotations__)
 
 
+PARAMETERS: Final = frozenset({
+    "batch_size", "concurrency", "id", "on_failure", "once", "retry", "timeout", "where",
+})  # fmt: skip
+"""What a declaration takes by itself."""
+
+
 def check_names(name: str, settings: Collection[str]) -> None:
     """Refuse what no handler has. Raises: SettingsError."""
     for setting in settings:
         if setting not in NAMES:
+            near = difflib.get_close_matches(setting, sorted(NAMES | PARAMETERS), n=1, cutoff=0.6)
+            meant = f"did you mean {near[0]}? " if near else ""
             raise SettingsError(
-                f"handler {name!r}: {setting}: no such setting; there are {', '.join(sorted(NAMES))}"
+                f"handler {name!r}: {setting}: no such setting; {meant}there are {', '.join(sorted(NAMES | PARAMETERS))}"
             )

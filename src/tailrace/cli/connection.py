@@ -30,9 +30,12 @@ ANSWER_S: Final = 60.0
 
 def ask(place: Place, verb: str, arguments: Mapping[str, object] | None = None) -> Any:
     """The one value that a verb answers. Raises: CommandFailure, and what the verb raises."""
-    for value in answers(place, verb, arguments):
-        return value
-    raise CommandFailure(f"{verb} answered nothing.")
+    values = list(
+        answers(place, verb, arguments)
+    )  # to its end: what was asked for is done then, and audited as such
+    if not values:
+        raise CommandFailure(f"{verb} answered nothing.")
+    return values[0]
 
 
 def answers(

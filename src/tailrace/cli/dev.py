@@ -83,24 +83,34 @@ def load(app: str) -> "App":
     trace_clients()  # before the app makes clients of its own
     try:
         return load_app(app)
-    except TailraceError:
-        raise
+    except TailraceError as error:
+        raise CommandFailure(
+            f"{error.args[0]}{place_of(error, str(error.args[0]))}",
+            hint=error.hint or f"mend it, then: tailrace dev {app}",
+        ) from error
     except (Exception, SystemExit) as error:  # the user's own code may raise anything while it is imported
         raise CommandFailure(f"{app} cannot be loaded: {described(error)}", hint=f"python {app}") from error
 
 
 def described(error: BaseException) -> str:
     """The kind, the words and the place of an exception that the user's code raised."""
-    place = ""
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {error}{place_of(error)}"
+
+
+def place_of(error: BaseException, said: str = "") -> str:
+    """Where the user's code stood, in brackets; nothing when it is `said` already or was ours."""
+    place = ""
     trace = error.__traceback__
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
         if not file.startswith(("<", *_NOT_THEIRS)):
             place = f" ({file}:{trace.tb_lineno})"
+            if f"{os.path.basename(file)}:{trace.tb_lineno}" in said:
+                place = ""
         trace = trace.tb_next
-    return f"{type(error).__name__}: {error}{place}"
+    return place
 
 
 class Throttle:
@@ -135,6 +145,8 @@ class Session:
         self._serving = serving
         self._root = Path(app).resolve().parent if app.endswith(".py") else Path.cwd()
         self._throttle = Throttle()
+        self.handlers: Mapping[str, str] = {}
+        self.name = ""
         node.preparing = self.forget
 
     async def forget(self, app: "App") -> None:
@@ -162,6 +174,9 @@ class Session:
             )
             for handler, table in handlers.items():
                 click.echo(f"  {handler} ← {table}")
+            if not handlers:
+                click.echo("  no handler yet: @app.on(table) declares one; save the file, and it runs")
+        self.handlers, self.name = handlers, app.name
         self.warn(app)
 
     def warn(self, app: "App") -> None:
@@ -207,8 +222,27 @@ class Session:
                 click.echo(f"  {click.style('next:', fg='cyan')} {hint}")
             return
         took = time.monotonic() - started
-        self.tell(f"reloaded after {names} was saved, in {took:.2f} s", "cyan", reloaded=names, seconds=took)
+        handlers = {mapping.id: mapping.table.name for mapping in app.mappings}
+        self.tell(
+            f"reloaded after {names} was saved, in {took:.2f} s{self.different(app.name, handlers)}",
+            "cyan", reloaded=names, seconds=took, handlers=handlers,
+        )  # fmt: skip
+        self.handlers, self.name = handlers, app.name
         self.warn(app)
+
+    def different(self, name: str, handlers: Mapping[str, str]) -> str:
+        """What the new version declares and the old one did not, in words; nothing when they declare the same."""
+        if name != self.name:
+            return f": the app is {name} now and was {self.name}; its handlers begin anew"
+        new = [
+            f"{handler} ← {table}"
+            for handler, table in handlers.items()
+            if self.handlers.get(handler) != table
+        ]
+        gone = [handler for handler in self.handlers if handler not in handlers]
+        return "".join(
+            f" · {what}: {', '.join(each)}" for what, each in (("new", new), ("gone", gone)) if each
+        )
 
     async def show_changes(self) -> None:
         """One line a change, for every table of the engine that has a stream."""

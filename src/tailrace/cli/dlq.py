@@ -13,6 +13,7 @@ from tailrace.cli import options
 from tailrace.cli.changes import line, printable, shown
 from tailrace.cli.connection import answers, ask
 from tailrace.cli.durations import format_duration, format_instant, instant
+from tailrace.cli.group import Group
 from tailrace.cli.place import Place
 from tailrace.cli.status import aligned, aligned_pages
 from tailrace.cli.telling import Bar
@@ -39,7 +40,7 @@ def chosen(**given: Any) -> dict[str, Any]:
     return {names.get(name, name): value for name, value in given.items() if value is not None}
 
 
-@click.group()
+@click.group(cls=Group)
 def dlq() -> None:
     """Look at changes that handlers were given up on, put them back, or drop them.
 
@@ -57,7 +58,7 @@ def dlq() -> None:
 @where
 @options.options(*options.place, options.as_json)
 def ls(handler: str | None, place: Place, as_json: bool, **given: Any) -> None:
-    """List dead letters and parked changes; at the end, how many there are of each handler and failure that look alike.
+    """List dead letters and parked changes, then count those whose failures look alike.
 
     \b
     Example: tailrace dlq ls receipt --error 'SMTP*'

@@ -63,4 +63,6 @@ def _from_file(app: str, handler: str, place: Place) -> dict[str, Any]:
     try:
         return loaded.explain(handler).value()
     except SettingsError as error:
-        raise CommandFailure(str(error.args[0]), hint=f"tailrace dev {app}") from error
+        declared = next((mapping.id for mapping in loaded.mappings), None)
+        step = f"tailrace dev {app}" if declared is None else f"tailrace explain {declared} --app {app}"
+        raise CommandFailure(str(error.args[0]), hint=step) from error

@@ -43,7 +43,7 @@ def report(error: BaseException, arguments: Sequence[str]) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return BROKEN_PIPE
         case TailraceError():
-            show(str(error.args[0]), error.hint, as_json)
+            show(str(error.args[0]), error.hint or help_of(arguments), as_json)
             return FAILURE
     unexpected(error, as_json)
     return FAILURE
@@ -62,6 +62,12 @@ def show(message: str, hint: str | None, as_json: bool) -> None:
 def usage_hint(error: click.UsageError) -> str:
     """What to type after a wrong command line."""
     return f"{error.ctx.command_path if error.ctx else 'tailrace'} --help"
+
+
+def help_of(arguments: Sequence[str]) -> str:
+    """What to type when nobody knows better: the help of the command that was typed."""
+    words = [each for each in arguments[:1] if not each.startswith("-")]
+    return " ".join(["tailrace", *words, "--help"])
 
 
 def unexpected(error: BaseException, as_json: bool) -> None:

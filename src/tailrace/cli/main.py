@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 import click
 
 from tailrace.cli.failures import report
+from tailrace.cli.group import nearest
 
 
 class Entry(NamedTuple):
@@ -28,20 +29,34 @@ COMMANDS: Final[dict[str, Entry]] = {
     "tail": Entry("tailrace.cli.tail:tail", "Watch a table's changes live."),
     "status": Entry("tailrace.cli.status:status", "See how far every handler is."),
     "why": Entry("tailrace.cli.why:why", "Read the story of one change."),
-    "gaps": Entry("tailrace.cli.gaps:gaps", "List what was trimmed before a handler read it."),
+    "gaps": Entry(
+        "tailrace.cli.gaps:gaps", "List what was trimmed before a handler read it; acknowledge it."
+    ),
     "dlq": Entry("tailrace.cli.dlq:dlq", "Look at what was given up; put it back, or drop it."),
     "pause": Entry("tailrace.cli.pausing:pause", "Let a handler start nothing new."),
     "resume": Entry("tailrace.cli.pausing:resume", "Let it go on."),
-    "mapping": Entry("tailrace.cli.mapping:mapping", "List the handlers known here, or rename one."),
+    "mapping": Entry("tailrace.cli.mapping:mapping", "List the handlers known here; rename or drop one."),
     "projection": Entry("tailrace.cli.projection:projection", "Look at projections; compare, rebuild, swap."),
     "shards": Entry("tailrace.cli.shards:shards", "List the shards of a stream, or split them."),
     "sql": Entry("tailrace.cli.sql:sql", "Ask the tables that DuckDB sinks keep."),
     "check": Entry("tailrace.cli.check:check", "See whether everything kept is what was written."),
-    "audit": Entry("tailrace.cli.audit:audit", "Read what people did here."),
+    "audit": Entry("tailrace.cli.audit:audit", "Read what people did here, and how it ended."),
     "explain": Entry("tailrace.cli.explain:explain", "Read which changes reach a handler, and why."),
     "coverage": Entry("tailrace.cli.coverage:coverage", "List what of DynamoDB's API is there."),
     "clock": Entry("tailrace.cli.clock:clock", "Show or bend time (`serve --clock manual`)."),
 }
+
+
+ELSEWHERE: Final[dict[str, str]] = {
+    "help": "tailrace --help", "version": "tailrace --version", "run": "tailrace dev app.py", "start": "tailrace serve",
+    "up": "tailrace serve", "init": "tailrace dev app.py", "new": "tailrace dev app.py", "reload": "tailrace dev app.py",
+    "stop": "Ctrl-C where it runs", "down": "Ctrl-C where it runs", "ps": "tailrace status", "lag": "tailrace status", "info": "tailrace status",
+    "logs": "tailrace tail TABLE", "watch": "tailrace tail TABLE", "ls": "tailrace mapping ls", "list": "tailrace mapping ls",
+    "handlers": "tailrace mapping ls", "rename": "tailrace mapping rename", "split": "tailrace shards split", "redrive": "tailrace dlq redrive",
+    "replay": "tailrace dlq redrive", "retry": "tailrace dlq redrive", "deadletters": "tailrace dlq ls", "dead-letters": "tailrace dlq ls",
+    "parked": "tailrace dlq ls", "history": "tailrace audit", "rebuild": "tailrace projection rebuild", "query": "tailrace sql",
+}  # fmt: skip
+"""What people type because other tools have it."""
 
 
 class LazyGroup(click.Group):
@@ -66,10 +81,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command. Raises: UsageError with the nearest name."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
-            import difflib
-
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1, cutoff=0.5)
-            meant = f" Did you mean `tailrace {near[0]}`?" if near else f" There are: {', '.join(COMMANDS)}."
+            elsewhere = ELSEWHERE.get(args[0])
+            meant = f" You want: {elsewhere}." if elsewhere else nearest(args[0], COMMANDS, "tailrace")
             raise click.UsageError(f"There is no command {args[0]!r}.{meant}", ctx)
         return super().resolve_command(ctx, args)
 

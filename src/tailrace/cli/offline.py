@@ -23,7 +23,7 @@ def run_offline(directory: Path, name: str, arguments: Mapping[str, Any]) -> Ite
     if (asked.changes and not asked.works_offline) or name.startswith("clock."):
         raise CommandFailure(
             f"No server runs on {directory}, so there is nothing to tell it.",
-            hint=f"tailrace serve --data {directory}",
+            hint=_server(directory, name),
         )
     with asyncio.Runner() as runner:
         values = _answers(directory, asked, arguments)
@@ -34,6 +34,16 @@ def run_offline(directory: Path, name: str, arguments: Mapping[str, Any]) -> Ite
             return
         finally:
             runner.run(values.aclose())
+
+
+def _server(directory: Path, name: str) -> str:
+    """What to start, so that there is somebody to tell."""
+    match name.partition(".")[0]:
+        case "clock":
+            return f"tailrace serve --clock manual --data {directory}"
+        case "projection":
+            return f"tailrace dev app.py --data {directory}"
+    return f"tailrace serve --data {directory}"
 
 
 async def _following(values: AsyncGenerator[Any, None]) -> Any:

@@ -21,10 +21,11 @@ from tailrace.cli.place import Place
 def status(place: Place, as_json: bool) -> None:
     """See how far every handler is: lag, what it settled, dead letters, its last progress.
 
-    It works beside a running server and without one.
+    Of what fails at this moment it tells the last error and since when. It works beside a running server and without one.
 
     \b
     Example: tailrace status
+             tailrace status --url http://localhost:8000    a node of yours by its port, also one with --memory
     Next:    tailrace why shop/o1            the story of one change
              tailrace tail shop --diff       what is written now
     """

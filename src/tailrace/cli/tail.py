@@ -31,3 +31,8 @@ def tail(table: str, diff: bool, from_start: bool, place: Place, as_json: bool) 
     changes = answers(place, "tail", {"table": table, "from_start": from_start}, endless=True)
     for change in changes:
         click.echo(json.dumps(change) if as_json else line(change, diff=diff))
+    if not as_json:  # a server goes on for ever
+        click.echo(
+            f"No server runs on {place}: this is all that is kept, and nothing more will come.", err=True
+        )
+        click.echo(f"  {click.style('next:', fg='cyan')} tailrace dev app.py --data {place}", err=True)

@@ -142,5 +142,8 @@ def interval_ms(rate: str | None) -> float:
         return 0.0
     found = RATE.fullmatch(rate)
     if found is None or float(found[1]) <= 0:
-        raise SettingsError(f"rate: {rate!r} is not allowed; write 10/s, 100/m or 1000/h")
+        raise SettingsError(
+            f"rate: {rate!r} is not allowed; write 10/s, 100/m or 1000/h",
+            hint="tailrace dlq redrive HANDLER --rate 10/s",
+        )
     return PER_MS[found[2]] / float(found[1])

@@ -9,6 +9,7 @@ from typing import Any
 from tailrace.engine.engine import Engine
 from tailrace.errors import TailraceError
 from tailrace.server.control import Arguments, Subject, verb
+from tailrace.server.tail import check_table
 from tailrace.streams.shards import HASHES, Shard
 
 
@@ -44,7 +45,8 @@ def table_of(arguments: Arguments) -> str:
 
 
 def shards_of(engine: Engine, table: str) -> list[Shard]:
-    """Every readable shard of the stream that is on. Raises: ApiError."""
+    """Every readable shard of the stream that is on. Raises: TailraceError that says which tables there are."""
+    check_table(engine, table)
     return engine.shards_of(engine.stream_of(table).arn)
 
 

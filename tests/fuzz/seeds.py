@@ -126,13 +126,14 @@ STREAMS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("GetRecords", {"ShardIterator": "@ShardIterator", "Limit": 10}),
 )  # fmt: skip
 LAMBDA: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("CreateEventSourceMapping", {"EventSourceArn": "@StreamArn", "FunctionName": "echo", "StartingPosition": "TRIM_HORIZON", "BatchSize": 10, "Enabled": False, "MaximumRetryAttempts": 2, "FilterCriteria": {"Filters": [{"Pattern": '{"eventName":["INSERT"]}'}]}, "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:sqs:us-east-1:000000000000:q"}}, "TumblingWindowInSeconds": 10, "FunctionResponseTypes": ["ReportBatchItemFailures"]}),
+    ("CreateEventSourceMapping", {"EventSourceArn": "@StreamArn", "FunctionName": "echo", "StartingPosition": "TRIM_HORIZON", "BatchSize": 10, "Enabled": False, "MaximumRetryAttempts": 2, "FilterCriteria": {"Filters": [{"Pattern": '{"eventName":["INSERT"]}'}]}, "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:sqs:us-east-1:000000000000:q"}}, "FunctionResponseTypes": ["ReportBatchItemFailures"]}),
+    ("CreateEventSourceMapping", {"EventSourceArn": "@StreamArn", "FunctionName": "fail", "StartingPosition": "LATEST", "TumblingWindowInSeconds": 10, "MaximumRecordAgeInSeconds": 60, "Enabled": True, "Tags": {"a": "b"}}),
     ("UpdateEventSourceMapping", {"UUID": "@UUID", "BatchSize": 7, "ParallelizationFactor": 2, "BisectBatchOnFunctionError": True}),
     ("DeleteEventSourceMapping", {"UUID": "@UUID"}),
     ("ListEventSourceMappings", {"EventSourceArn": "@StreamArn", "MaxItems": 5}),
     ("Invoke", {"FunctionName": "echo", "InvocationType": "RequestResponse", "Payload": {"a": 1}, "LogType": "Tail"}),
     ("Invoke", {"FunctionName": "fail", "InvocationType": "Event", "Payload": {"a": 1}}),
-    ("UpdateFunctionConfiguration", {"FunctionName": "echo", "Timeout": 5, "MemorySize": 256, "Environment": {"Variables": {"A": "b"}}, "Description": "d"}),
+    ("UpdateFunctionConfiguration", {"FunctionName": "echo", "Timeout": 5, "MemorySize": 256, "Environment": {"Variables": {"PLACE": "b"}}, "Description": "d"}),
     ("TagResource", {"Resource": "arn:aws:lambda:us-east-1:000000000000:function:echo", "Tags": {"a": "b"}}),
 )  # fmt: skip
 HARVESTED = ("ShardIterator", "NextShardIterator", "StreamArn", "LatestStreamArn", "ShardId", "SequenceNumber", "UUID", "RevisionId", "LastEvaluatedTableName", "NextMarker")  # fmt: skip
@@ -143,6 +144,8 @@ STANDS_FOR = {
     "RevisionId": "ExpectedRevisionId",
 }
 MOST_KNOWN = 20
+NEWEST = 4
+"""Of what is known, the newest is still there."""
 
 
 def harvest(answer: Any, known: dict[str, list[str]]) -> None:
@@ -242,8 +245,13 @@ def _sent(service: str, name: str, members: Any, done: tuple[str, ...]) -> Reque
 def _known(value: Any, known: dict[str, list[str]], random: Random) -> Any:
     """The value with what was answered earlier in place of `@Member`, and now and then anywhere it fits."""
     if isinstance(value, dict):
-        return {
-            name: random.choice(known[name]) if name in known and isinstance(one, str) and (one.startswith("@") or random.random() < 0.8) else _known(one, known, random)
-            for name, one in value.items()
-        }  # fmt: skip
+        return {name: _told(name, one, known, random) for name, one in value.items()}
     return [_known(one, known, random) for one in value] if isinstance(value, list) else value
+
+
+def _told(name: str, value: Any, known: dict[str, list[str]], random: Random) -> Any:
+    if isinstance(value, str) and value.startswith("@"):
+        return random.choice(known.get(value[1:], [value])[-NEWEST:])
+    if isinstance(value, str) and name in known and random.random() < 0.8:
+        return random.choice(known[name][-NEWEST:])
+    return _known(value, known, random)

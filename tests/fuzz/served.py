@@ -20,6 +20,7 @@ from tests.patience import PATIENCE_S
 SERVICES = ("dynamodb", "dynamodb", "dynamodb", "dynamodbstreams", "lambda", "lambda", "http")
 FUNCTIONS = ("echo", "fail")
 CODE = "def echo(event, context):\n    return event\n\ndef fail(event, context):\n    raise LookupError('no such country')\n"
+DELETED = 204
 SETTLE_S = 0.5
 LOOKS = 6
 MOST_GROWTH = 0.20
@@ -79,6 +80,8 @@ class ServedWorld:
                 if is_dead:
                     return
                 continue
+            if request.operation == "lambda.DeleteFunction" and status == DELETED:
+                self.furnish()
             place, answer = judge(request, status, body)
             harvest(answer, self.known)
             report.add(

@@ -22,11 +22,30 @@ if TYPE_CHECKING:
 PREFIX: Final = re.compile(rb"/201[57]-03-31/")
 """Tags have a path of their own."""
 SERVER_FAULT: Final = 500
+DEEPEST: Final = 64
+"""Levels of a body: many times what the model of any operation has. Payloads of functions are not read."""
 MODULES: Final = (
     "create_event_source_mapping", "create_function", "delete_event_source_mapping", "delete_function", "get_function_configuration",
     "update_function_configuration", "get_event_source_mapping", "get_function", "invoke",
     "list_event_source_mappings", "list_functions", "list_tags", "tag_resource", "untag_resource", "update_event_source_mapping",
 )  # fmt: skip
+
+
+def is_deeper(value: object, levels: int) -> bool:
+    """Whether JSON has more levels than these: what is nested without end must not reach code that walks it.
+
+    >>> is_deeper({"a": [1]}, 2), is_deeper({"a": [1]}, 3)
+    (True, False)
+    """
+    layer: list[Any] = [value]
+    for _ in range(levels):
+        containers = (
+            one.values() if isinstance(one, dict) else one for one in layer if isinstance(one, dict | list)
+        )
+        layer = [inside for container in containers for inside in container]
+        if not layer:
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +77,11 @@ class Ask:
         if not isinstance(found, dict):
             raise ApiError(
                 "InvalidRequestContentException", "Could not parse request body into json: it is no object"
+            )
+        if is_deeper(found, DEEPEST):
+            raise ApiError(
+                "InvalidRequestContentException",
+                f"Could not parse request body into json: more than {DEEPEST} levels",
             )
         return found
 

@@ -4,6 +4,7 @@ import pytest
 
 from tailrace.errors import ApiError
 from tailrace.server.lambda_configuration import code_of
+from tailrace.server.lambda_routes import Ask
 
 CREATED = {"Role": "arn:aws:iam::000000000000:role/any", "Runtime": "python3.12", "Handler": "functions.echo"}
 
@@ -16,3 +17,16 @@ def test_code_that_is_no_base64_is_refused_whatever_its_characters(sent: str) ->
 
 def test_the_size_of_code_is_told() -> None:
     assert code_of({**CREATED, "Code": {"ZipFile": "AAAA"}})["CodeSize"] == 3
+
+
+@pytest.mark.parametrize("levels", [65, 300, 1_000])
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_a_body_that_is_nested_without_sense_is_refused_before_anybody_walks_it(
+    levels: int, opening: bytes, closing: bytes
+) -> None:
+    inside = levels - 1
+    ask = Ask({}, (), {}, b'{"Environment":' + opening * inside + b"1" + closing * inside + b"}")
+    with pytest.raises(ApiError, match="more than 64 levels") as refused:
+        ask.payload()
+    assert (refused.value.code, refused.value.status) == ("InvalidRequestContentException", 400)
+    assert Ask({}, (), {}, b'{"a":' + b"[" * 62 + b"]" * 62 + b"}").payload()

@@ -21,7 +21,7 @@ from tailrace.server.lambda_constraints import Violations
 from tailrace.server.lambda_functions import Function
 from tailrace.server.lambda_log import log_of
 from tailrace.server.lambda_names import registered
-from tailrace.server.lambda_routes import Ask, Told, lambda_operation
+from tailrace.server.lambda_routes import DEEPEST, Ask, Told, is_deeper, lambda_operation
 from tailrace.server.lambda_service import LambdaService
 from tailrace.sinks.calling import TimedOut
 from tailrace.sinks.lambda_function import Captured, function_arn
@@ -98,7 +98,7 @@ def _client(header: bytes | None) -> Mapping[str, Any] | None:
         found = orjson.loads(b64decode(header, validate=True))
     except ValueError:
         found = None
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or is_deeper(found, DEEPEST):
         raise ApiError(
             "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object."
         )

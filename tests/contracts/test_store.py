@@ -3,7 +3,9 @@
 Rules of this file: one canary a rule.
 """
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Literal
@@ -14,7 +16,7 @@ from tailrace.errors import StoreError
 from tailrace.ports import Commit, LogRow, Row, Store
 from tailrace.stores.memory import MemoryStore
 from tailrace.stores.sqlite import SqliteStore
-from tailrace.testing import check_store
+from tailrace.testing import ContractBroken, check_store
 from tailrace.testing.contracts import store
 from tests.contracts.breaking import breaks
 
@@ -32,7 +34,8 @@ def test_sqlite_in_memory_keeps_the_contract() -> None:
 class Files:
     """Stores in new files of a directory."""
 
-    def __init__(self, directory: Path, sync: Literal["normal", "full"]) -> None:
+    def __init__(self, directory: Path, sync: Literal["normal", "full"], *, checksums: bool = True) -> None:
+        self._checksums = checksums
         self._directory = directory
         self._sync = sync
         self._names = count()
@@ -40,9 +43,21 @@ class Files:
 
     def open(self, path: Path | None = None) -> SqliteStore:
         path = path or self._directory / f"{next(self._names)}.db"
-        opened = SqliteStore(path, sync=self._sync)
+        opened = SqliteStore(path, sync=self._sync, checksums=self._checksums)
         self._paths[id(opened)] = path
         return opened
+
+    def damage(self, opened: Store, beginning: bytes) -> SqliteStore:
+        opened.close()
+        path = self._paths[id(opened)]
+        with closing(sqlite3.connect(path)) as file, file:
+            for table, column in (("items", "value"), ("log", "old"), ("log", "new")):
+                found = file.execute(f"SELECT rowid, {column} FROM {table}").fetchall()
+                for row, value in found:
+                    if value is not None and value.startswith(beginning):
+                        changed = value[:-1] + bytes([value[-1] ^ 4])
+                        file.execute(f"UPDATE {table} SET {column}=? WHERE rowid=?", (changed, row))
+        return self.open(path)
 
     def reopen(self, opened: Store) -> SqliteStore:
         opened.close()
@@ -52,7 +67,13 @@ class Files:
 @pytest.mark.parametrize("sync", ["normal", "full"])
 def test_sqlite_in_a_file_keeps_the_contract(tmp_path: Path, sync: Literal["normal", "full"]) -> None:
     files = Files(tmp_path, sync)
-    check_store(files.open, reopen=files.reopen, commits_in_thread=sync == "full")
+    check_store(files.open, reopen=files.reopen, damage=files.damage, commits_in_thread=sync == "full")
+
+
+def test_a_store_without_checksums_breaks_the_contract_of_those_that_have_them(tmp_path: Path) -> None:
+    files = Files(tmp_path, "normal", checksums=False)
+    with pytest.raises(ContractBroken, match="DamagedData"):
+        check_store(files.open, damage=files.damage)
 
 
 # ---- canaries --------------------------------------------------------------------------------------------------------

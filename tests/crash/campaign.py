@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tailrace.stores.checking import check_file
 from tests.crash.checks import Observed, read_notes, violations
 from tests.crash.node import Node, free_port
 from tests.crash.progress import Progress
@@ -87,6 +88,7 @@ def run_round(
         node.kill()
         for point, count in planned:
             _kill_once(node, point, count, report)
+            report.violations += damages(directory / "data" / "tailrace.db")
             tell(f"{sum(report.kills.values())} kills, last at {point}")
         node.start()
         node.wait_until_answering()
@@ -100,6 +102,11 @@ def run_round(
     report.records += sum(map(len, seen.records.values()))
     if (code := node.stop()) != 0:
         report.violations.append(f"the last node drained with exit code {code}:\n{node.tail()}")
+
+
+def damages(path: Path) -> list[str]:
+    """What a check of the files of a dead node says is not what was written."""
+    return [f"damaged: {each.said}" for each in check_file(path, lambda done, total: None).damages]
 
 
 def _start_writer(directory: Path) -> subprocess.Popen[bytes]:

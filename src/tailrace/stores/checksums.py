@@ -41,7 +41,7 @@ def row_sum(table: int, key: bytes, value: bytes) -> int:
 def record_sum(key: bytes, header: bytes, old: bytes | None, new: bytes | None) -> int:
     """The checksum of a record of the log: its shard and sequence number (the log's key), header, both images. Raises: TypeError."""
     begin = 0 if old is None else len(old) + 1  # tells an image that is not there from an empty one
-    return crc32(new or b"", crc32(old or b"", crc32(header, crc32(key, begin))))
+    return crc32(b"".join((key, header, old or b"", new or b"")), begin)
 
 
 def open_sums(connection: sqlite3.Connection, *, is_wanted: bool | None) -> "Sums | None":
@@ -90,6 +90,8 @@ class Sums:
 
     def add(self, kind: int, number: int, count: int, total: int) -> None:
         """So many more (or fewer), with this sum."""
+        if not count and not total:
+            return
         entry = self._pending.get((kind, number))
         if entry is None:
             self._pending[kind, number] = [count, total]
@@ -100,7 +102,13 @@ class Sums:
     def replaced(self, table: int, old: object, new: int) -> int:
         """SQLite's function in an upsert: the row had the checksum `old`, None if it had none, and has `new` from now on."""
         if old is not None:
-            self.gone(table, old)
+            # As `gone`: SQLite calls this for each row that is written again.
+            entry = self._pending.get((ROWS, table))
+            if entry is None:
+                entry = self._pending[ROWS, table] = [0, 0]
+            entry[0] -= 1
+            if isinstance(old, int):
+                entry[1] -= old
         return new
 
     def gone(self, table: int, old: object) -> int:

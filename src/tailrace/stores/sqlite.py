@@ -14,10 +14,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal
+from zlib import crc32
 
 from tailrace.errors import DamagedData, StoreError
 from tailrace.ports import Commit, LogRow
-from tailrace.stores.checksums import RECORDS, ROWS, open_sums, record_sum, row_sum
+from tailrace.stores.checksums import RECORDS, ROWS, open_sums, record_sum
 from tailrace.stores.layout import found_format, prepare
 from tailrace.stores.private import keep_private
 from tailrace.stores.wal import MOVE_BYTES, LogMover
@@ -136,16 +137,18 @@ class SqliteStore:
                 return None
             value: bytes
             value, checksum = found
-            if checksum is None:
-                if self._sums is not None and type(value) is not bytes:
-                    raise self._damaged(table, key)
-            elif self._sums is not None and checksum != row_sum(table, key, value):
+            # As `row_sum`, without its call: this is a tenth of what a read in the store costs.
+            if (
+                self._sums is not None
+                and checksum != crc32(value, crc32(key, table))
+                and checksum is not None
+            ):
                 raise self._damaged(table, key)
         except sqlite3.Error as error:
             if is_damage(error):
                 raise self._damaged(table, key) from error
             raise self._failure(error) from error
-        except TypeError:
+        except TypeError:  # the bits that say what kind of value it is have flipped
             raise self._damaged(table, key) from None
         return value
 
@@ -167,7 +170,7 @@ class SqliteStore:
         rows = []
         for key, value, checksum in found:
             try:
-                if checksum is not None and checksum != row_sum(table, key, value):
+                if checksum != crc32(value, crc32(key, table)) and checksum is not None:
                     raise self._damaged(table, key)
             except TypeError:
                 raise self._damaged(table, key) from None
@@ -272,11 +275,18 @@ class SqliteStore:
             )
             return
         puts = []
+        count = total = 0
+        at = -1
         for (table, key), value in latest.items():
             if value is not None:
-                checksum = row_sum(table, key, value)
-                sums.add(ROWS, table, 1, checksum)
+                if table != at:  # rows of one table mostly come one after the other
+                    sums.add(ROWS, at, count, total)
+                    at, count, total = table, 0, 0
+                checksum = crc32(value, crc32(key, table))
+                count += 1
+                total += checksum
                 puts.append((bytearray(_key(table, key)), bytearray(value), checksum, table))
+        sums.add(ROWS, at, count, total)
         execute_many(PUT, puts)
         if len(puts) < len(latest):
             execute_many(

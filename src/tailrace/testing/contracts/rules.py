@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeAlias, TypeVar
 
 Adapter = TypeVar("Adapter")
+ErrorT = TypeVar("ErrorT", bound=Exception)
 Broken: TypeAlias = tuple[Callable[..., object], Exception]
 PATIENCE_S: Final = 10.0
 """How long an adapter may take for what ought to happen at once."""
@@ -31,12 +32,12 @@ def holds(statement: bool, what: str) -> None:
         raise ContractBroken(what)
 
 
-def refused(error: type[Exception], action: Callable[[], object], what: str) -> None:
-    """An action raises this error. Raises: ContractBroken when it does not."""
+def refused(error: type[ErrorT], action: Callable[[], object], what: str) -> ErrorT:
+    """An action raises this error. Returns: it. Raises: ContractBroken when it does not."""
     try:
         action()
-    except error:
-        return
+    except error as raised:
+        return raised
     raise ContractBroken(f"{what}: {error.__name__} was expected, nothing was raised")
 
 

@@ -6,9 +6,10 @@ loops, so that no adapter can be wrong in the same way. Called by tests/contract
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
-from tailrace.errors import StoreError
+from tailrace.errors import DamagedData, StoreError
 from tailrace.ports import Commit, LogRow, Row, Store, Trim
 from tailrace.testing.contracts.rules import ContractBroken, holds, refused, run, same
 
@@ -20,20 +21,26 @@ KEYS: Final = (
 TABLE: Final = 16
 LAST_SEQUENCE: Final = (1 << 63) - 1
 Reopen = Callable[[Store], Store]
+Damage = Callable[[Store, bytes], Store]
+"""Closes a store, flips one bit of every value and image that begins with these bytes, and opens its data again."""
 
 
 def check_store(
-    make: Callable[[], Store], *, reopen: Reopen | None = None, commits_in_thread: bool = False
-) -> None:
+    make: Callable[[], Store], *, reopen: Reopen | None = None, damage: Damage | None = None,
+    commits_in_thread: bool = False,
+) -> None:  # fmt: skip
     """Whether a store keeps the contract of `ports.Store`.
 
     Shape:   `make` gives a new, empty store. `reopen`, for stores that last, closes a store and opens its data again.
-             `commits_in_thread`: it promises that commits in one other thread and reads may overlap.
+             `damage`, for stores that know what they wrote, closes one, flips a bit of every value and image that begins with the
+             bytes it is given, and opens its data again. `commits_in_thread`: it promises that commits in one other thread and reads may overlap.
     Raises:  ContractBroken, naming the rule.
     """
     run(RULES, make)
     if reopen is not None:
         run([_with_reopen(reopen)], make)
+    if damage is not None:
+        run([_with_damage(damage)], make)
     if commits_in_thread:
         run([reads_see_whole_commits_of_another_thread], make)
 
@@ -43,6 +50,14 @@ def _with_reopen(reopen: Reopen) -> Callable[[Store], None]:
         data_outlives_the_store(store, reopen)
 
     rule.__doc__ = data_outlives_the_store.__doc__
+    return rule
+
+
+def _with_damage(damage: Damage) -> Callable[[Store], None]:
+    def rule(store: Store) -> None:
+        damage_is_never_answered(store, damage)
+
+    rule.__doc__ = damage_is_never_answered.__doc__
     return rule
 
 
@@ -186,6 +201,33 @@ def data_outlives_the_store(store: Store, reopen: Reopen) -> None:
     try:
         same(again.query(TABLE, b"", None, 9), [(b"a", b"1")], "its rows")
         same(_numbers(again, 1), [2, 3], "its records")
+    finally:
+        again.close()
+
+
+def damage_is_never_answered(store: Store, damage: Damage) -> None:
+    """What is not what was committed is a DamagedData that names it, and the rest is read."""
+    rows = [Row(TABLE, b"a", b"good"), Row(TABLE, b"b", b"flip"), Row(TABLE, b"c", b"good")]
+    log = [
+        LogRow(1, 1, b"h", None, b"good"),
+        LogRow(1, 2, b"h", b"flip", b"good"),
+        LogRow(1, 3, b"h", b"x", b"flip"),
+    ]
+    store.commit(Commit(rows, log))
+    again = damage(store, b"flip")
+    try:
+        for what, read in (
+            ("get", lambda: again.get(TABLE, b"b")),
+            ("query", lambda: again.query(TABLE, b"", None, 9)),
+        ):
+            error = refused(DamagedData, read, f"{what} of a damaged row")
+            same((error.table, error.key), (TABLE, b"b"), f"what the error of {what} names")
+        same(again.get(TABLE, b"a"), b"good", "a row beside it")
+        same(again.query(TABLE, b"c", None, 9), [(b"c", b"good")], "the rows behind it")
+        for after in (1, 2):
+            error = refused(DamagedData, partial(again.read_log, 1, after, 9), "a damaged record")
+            same((error.shard, error.sequence), (1, after + 1), "the record that the error names")
+        same([row.sequence for row in again.read_log(1, 0, 1)], [1], "the record before it")
     finally:
         again.close()
 

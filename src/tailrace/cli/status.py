@@ -101,10 +101,10 @@ def _failing(handler: Mapping[str, Any]) -> Iterator[str]:
 def _fails(handler: Mapping[str, Any], failing: Mapping[str, Any], count: int, what: str) -> str:
     lasted = failing["last_ms"] - failing["since_ms"]
     since = f"{format_instant(failing['since_ms'])}{f', for {format_duration(lasted)}' if lasted else ''}"
-    many = f"{count} {what}{'' if count == 1 else 's'}"
+    many = f"{count} {what} is" if count == 1 else f"{count} {what}s are"
     error = shown(printable(first_line(failing["error"])))
     return click.style(
-        f"{printable(handler['handler'])} fails since {since}, at {many} that it is given again: {error}",
+        f"{printable(handler['handler'])} fails since {since}; {many} tried again: {error}",
         fg="yellow",
     )
 

@@ -15,6 +15,8 @@ from tailrace.cli.connection import ask
 from tailrace.cli.durations import format_duration, format_instant
 from tailrace.cli.place import Place
 
+WAITS: Final = "KeyParked"
+"""The condition of a change that is parked for an earlier one of its item."""
 COLOURS: Final = {
     "handled": "green", "filtered": "blue", "discarded": "red", "parked": "red", "dropped": "red",
     "trimmed": "magenta",
@@ -89,11 +91,17 @@ def _details(handler: Mapping[str, Any]) -> str:
         "retrying",
     ):
         parts.append(f"fails since {format_instant(failing)}")
-    if (failed := handler.get("last_failure_ms")) is not None:
+    if failed := handler.get("last_failure_ms"):
         parts.append(f"last failure {format_instant(failed)}")
     if (behind := handler.get("before_it")) is not None and handler["state"] == "waiting":
-        parts.append(f"{behind} changes before it are not settled" if behind else "it is the next one")
-    if (lag := handler.get("waiting_ms")) is not None:
+        parts.append(
+            f"{behind} before it {'is' if behind == 1 else 'are'} not settled"
+            if behind
+            else "it is the next one"
+        )
+    if handler.get("condition") == WAITS:
+        parts.append("it waits behind an earlier change of its item, which failed")
+    if (lag := handler.get("waiting_ms")) is not None and handler["state"] == "waiting":
         parts.append(f"for {format_duration(lag)}")
     if handler.get("saved_from_trim"):
         parts.append("saved before the stream forgot it")

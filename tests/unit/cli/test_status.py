@@ -66,18 +66,41 @@ def test_a_story_names_every_end() -> None:
         {"handler": "b", "state": "waiting", "before_it": 3, "waiting_ms": 90_000},
         {"handler": "c", "state": "waiting", "before_it": 0, "waiting_ms": 5},
         {"handler": "d", "state": "discarded", "attempts": 6, "error": "SMTPError: no\x1b[2J",
-         "traceback": "one\ntwo\n", "last_failure_ms": 0},
+         "traceback": "one\ntwo\n", "last_failure_ms": 1},
     ]  # fmt: skip
     text = shown(why.lines({"changes": [{**CHANGE, "handlers": handlers}], "older": 2}))
     assert text[0].startswith("23:59:01.250  INSERT  shop/o1")
     assert "sequence number 1007" in text[1]
     assert text[2].split() == ["handled", "a"]
-    assert text[3].endswith("b: 3 changes before it are not settled, for 1m30s")
+    assert text[3].endswith("b: 3 before it are not settled, for 1m30s")
     assert "it is the next one" in text[4]
-    assert text[5].endswith("d: after 6 attempts, last failure 1970-01-01T00:00:00.000Z")
+    assert text[5].endswith("d: after 6 attempts, last failure 1970-01-01T00:00:00.001Z")
     assert text[6].strip() == "SMTPError: no\\x1b[2J"
     assert [line.strip() for line in text[7:9]] == ["one", "two"]
     assert text[-1].endswith("--last 3")
+
+
+def test_a_change_that_waits_behind_a_parked_one_names_no_failure_of_its_own() -> None:
+    waits = {
+        "handler": "mail", "state": "parked", "condition": "KeyParked", "attempts": 0, "error": "", "traceback": "",
+        "last_failure_ms": 0,
+    }  # fmt: skip
+    text = shown(why.lines({"changes": [{**CHANGE, "handlers": [waits]}], "older": 0}))
+    assert text[-1].endswith("mail: it waits behind an earlier change of its item, which failed")
+
+
+def test_what_runs_and_what_is_tried_again_is_told_with_its_times() -> None:
+    handlers = [
+        {"handler": "a", "state": "running", "running_ms": 3_000, "before_it": 0, "waiting_ms": 9_000},
+        {"handler": "b", "state": "retrying", "attempts": 2, "first_failure_ms": 1_000, "last_failure_ms": 2_000,
+         "before_it": 0, "waiting_ms": 9_000, "error": "OSError: away", "traceback": "line 17\n"},
+    ]  # fmt: skip
+    text = shown(why.lines({"changes": [{**CHANGE, "handlers": handlers}], "older": 0}))
+    assert text[2].endswith("running    a: at its handler for 3s")
+    assert text[3].endswith(
+        "b: after 2 attempts, fails since 1970-01-01T00:00:01.000Z, last failure 1970-01-01T00:00:02.000Z"
+    )
+    assert [line.strip() for line in text[4:]] == ["OSError: away", "line 17"]
 
 
 def test_a_change_that_nobody_reads_says_so() -> None:

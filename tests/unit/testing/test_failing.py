@@ -84,7 +84,7 @@ def test_windows_that_fail_are_in_the_status_too() -> None:
         world.put("orders", {"id": "o1", "n": 1})
         world.advance("10m")
         text = "\n".join(status.lines(ask(world, "status")))
-        assert "at 1 window that it is given again" in text
+        assert "1 window is tried again" in text
         assert "the ledger is away" in text
         fails[0] = False
         world.advance("10m")

@@ -4,17 +4,15 @@ A quarter is sent to a process of its own, before and after which memory is meas
 """
 
 import argparse
-import hashlib
-import json
 import random
 import sys
 import tempfile
 from pathlib import Path
 
-import tailrace
 from tests.evidence import write_evidence
-from tests.fuzz.campaign import BLOCK, Finding, Report, block_here
+from tests.fuzz.campaign import BLOCK, Report
 from tests.fuzz.mutations import Request
+from tests.fuzz.resuming import here, version
 from tests.fuzz.served import ServedWorld, has_grown, told
 
 LONG = 10_000
@@ -29,7 +27,10 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=100_000, help="how many requests")
     parser.add_argument("--seed", type=int, help="the seed; without one it is drawn, and printed")
     parser.add_argument(
-        "--first", type=int, default=0, help="the first number: to replay a finding, that of its block"
+        "--first",
+        type=int,
+        default=0,
+        help="the first number: to replay a finding, that of its block, with --served 1 from 10000000 on",
     )
     parser.add_argument(
         "--served", type=float, default=0.25, help="the share that is sent to a process of its own"
@@ -41,8 +42,8 @@ def main() -> int:
     kept = (
         Path(tempfile.gettempdir()) / f"tailrace-fuzz-{version()}-{seed}-{given.first}-{given.requests}.json"
     )
-    report = _here(seed, given.first, given.requests - served, kept)
-    memory = _served(report, served) if served else ""
+    report = here(seed, given.first, given.requests - served, kept, _progress)
+    memory = _served(report, max(given.first, SERVED_FROM), served) if served else ""
     print()
     print("\n".join([*report.lines(), memory]))
     if given.requests >= LONG:
@@ -55,49 +56,18 @@ def main() -> int:
     return 1 if report.findings else 0
 
 
-def version() -> str:
-    """A fingerprint of what is tried and of what tries it: progress made with other code is not resumed."""
-    digest = hashlib.blake2b(digest_size=8)
-    for directory in (Path(tailrace.__path__[0]), Path(__file__).parent):
-        for file in sorted(directory.rglob("*.py")):
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
-def _here(seed: int, first: int, count: int, kept: Path) -> Report:
-    report, done = Report(seed), 0
-    if kept.exists():
-        saved = json.loads(kept.read_text())
-        done = saved.pop("done")
-        saved["findings"] = {place: Finding(one["number"], place, Request("", "", "", {}, b""), one["told"], one["count"]) for place, one in saved["findings"].items()}  # fmt: skip
-        report = Report(**saved)
-        print(f"fuzz: goes on after {done:,}", flush=True)
-    while done < count:
-        some = min(BLOCK, count - done)
-        block_here(report, first + done, some)
-        done += some
-        findings = {
-            place: {"number": one.number, "told": one.told, "count": one.count}
-            for place, one in report.findings.items()
-        }
-        kept.write_text(json.dumps({**vars(report), "findings": findings, "done": done}))
-        _progress(report, count)
-    kept.unlink(missing_ok=True)
-    return report
-
-
-def _served(report: Report, count: int) -> str:
+def _served(report: Report, begin: int, count: int) -> str:
     """The share of a process. Returns: what became of its memory."""
     warm_up = count // 3
     with tempfile.TemporaryDirectory() as directory:
         world = ServedWorld(Path(directory))
         try:
             for first in range(0, warm_up, BLOCK):
-                world.send(report, SERVED_FROM + first, min(BLOCK, warm_up - first))
+                world.send(report, begin + first, min(BLOCK, warm_up - first))
                 _progress(report, report.sent)
             before = world.memory()
             for first in range(warm_up, count, BLOCK):
-                world.send(report, SERVED_FROM + first, min(BLOCK, count - first))
+                world.send(report, begin + first, min(BLOCK, count - first))
                 _progress(report, report.sent)
             after = world.memory()
         finally:

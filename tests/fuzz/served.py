@@ -3,6 +3,7 @@
 Rules of this file: the process is ended by its id; memory is what the kernel says of it (Linux only, else 0: not judged).
 """
 
+import gzip
 import http.client
 import json
 import os
@@ -99,7 +100,8 @@ class ServedWorld:
             connection.putheader("Content-Length", str(len(request.body)))
             connection.endheaders(request.body)
             answer = connection.getresponse()
-            return answer.status, answer.read()
+            body = answer.read()
+            return answer.status, gzip.decompress(body) if answer.getheader("Content-Encoding") else body
         finally:
             connection.close()
 

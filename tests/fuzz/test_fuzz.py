@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from tailrace.server.inprocess import InProcess
+from tests.fuzz import campaign
 from tests.fuzz.campaign import BLOCK, Report, block_here
 from tests.fuzz.model import operations
+from tests.fuzz.resuming import here
 from tests.fuzz.seeds import request_of
 from tests.fuzz.served import ServedWorld, has_grown
 
@@ -65,6 +67,35 @@ def test_the_same_seed_and_number_make_the_same_request() -> None:
     one, other = (request_of(SEED, 7, {}, ("dynamodb",)) for _ in range(2))
     assert one == other
     assert one != request_of(SEED + 1, 7, {}, ("dynamodb",))
+
+
+def quietly(report: Report, count: int) -> None:
+    """No progress line."""
+
+
+def test_a_campaign_that_was_cut_off_goes_on_and_comes_to_the_same_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = here(SEED, 0, 3 * 100, tmp_path / "whole", quietly, block=100)
+    done: list[int] = []
+
+    def cut(report: Report, first: int, count: int) -> None:
+        done.append(first)
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        block_here(report, first, count)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(campaign, "block_here", cut)
+        with pytest.raises(KeyboardInterrupt):
+            here(SEED, 0, 3 * 100, tmp_path / "cut", quietly, block=100)
+    resumed = here(SEED, 0, 3 * 100, tmp_path / "cut", quietly, block=100)
+    assert (resumed.sent, resumed.statuses, resumed.operations) == (
+        whole.sent,
+        whole.statuses,
+        whole.operations,
+    )
+    assert not (tmp_path / "cut").exists()
 
 
 # ---- canaries --------------------------------------------------------------------------------------------------------

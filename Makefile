@@ -9,7 +9,7 @@ JOBS ?= 2
 LOCK := $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help venv test check lint types imports demo year fresh someday busy crash fuzz simulate seek scenarios bench clients pyright conformance lock format clean
+.PHONY: help venv test check lint types imports demo year fresh someday busy crash fuzz simulate mutate seek scenarios bench clients pyright conformance lock format clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -76,6 +76,9 @@ fuzz: venv  ## REQUESTS mutated requests of every operation, no fault of the ser
 
 simulate: venv  ## SEEDS seeded runs of the delivery machine under faults
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+mutate: venv  ## wrong changes of critical lines, in a copy, and the test that catches each; ONLY=parking chooses; some ten minutes
+	@PYTHONHASHSEED=0 $(BIN)/python -m tests.mutation --jobs $(JOBS) --only "$(ONLY)"
 
 seek: venv  ## every property with new draws, in place of the same ones that `make test` takes
 	@HYPOTHESIS_PROFILE=seek $(BIN)/python -m pytest -n $(JOBS) tests/properties

@@ -102,3 +102,11 @@ def test_a_sum_beyond_the_range_is_refused() -> None:
 )
 def test_numbers_compare_by_value(a: str, b: str, expected: int) -> None:
     assert (compare(a, b), compare(b, a)) == (expected, -expected)
+
+
+def test_numbers_that_only_their_last_digits_tell_apart_are_summed_and_ordered_to_the_last() -> None:
+    low, high = "0." + "1" * 38, "0." + "1" * 37 + "2"
+    assert compare(low, high) == -1
+    assert compare(high, low) == 1
+    assert add(low, low) == "0." + "2" * 38
+    assert subtract(high, low) == "0." + "0" * 37 + "1"

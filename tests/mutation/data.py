@@ -1,0 +1,187 @@
+"""Mutants of the engine, the store, expressions, values and patterns.
+
+Rules of this file: as in mutants.py.
+"""
+
+from typing import Final
+
+from tests.mutation.mutant import Mutant
+
+COMMITTER: Final = "unit/engine/test_committer.py"
+STREAMS: Final = "unit/engine/test_streams.py"
+CHECKSUMS: Final = "unit/stores/test_checksums.py"
+QUERY: Final = "unit/engine/test_query.py"
+
+DATA: Final = (
+    Mutant(
+        "group-outlives-a-failed-commit", "engine/committer.py",
+        "            self._group = _Group()\n            self.failures += 1", "            self.failures += 1",
+        "what was decided over writes that are gone is committed all the same",
+        (COMMITTER,),
+    ),
+    Mutant(
+        "page-misses-rows-behind-removed-ones", "engine/committer.py",
+        "self.store.query(table, first, last, limit + removed, reverse=reverse)", "self.store.query(table, first, last, limit, reverse=reverse)",
+        "a Query ends early where rows were just deleted",
+        (COMMITTER, "unit/engine/test_paging.py", "properties/test_engine.py"),
+    ),
+    Mutant(
+        "older-group-over-the-newer", "engine/committer.py",
+        "        rows = self._group.rows.get(table)\n        if rows is not None and key in rows:\n            return rows[key]\n        if self._flying",
+        "        if self._flying is None and (rows := self._group.rows.get(table)) is not None and key in rows:\n            return rows[key]\n"
+        "        if self._flying",
+        "a read while a commit is under way does not see what was written since",
+        (COMMITTER,),
+    ),
+    Mutant(
+        "shard-ends-before-its-last-commit", "engine/streams.py",
+        "may_end = shard.is_closed and not self._committer.is_pending(shard.number)", "may_end = shard.is_closed",
+        "a reader takes a shard for finished while its last records are being committed: they are lost",
+        (STREAMS,),
+    ),
+    Mutant(
+        "trimmed-before-it-was-read-is-silent", "engine/streams.py",
+        "trimmed=0 < after < start,", "trimmed=0 > after,",
+        "records that were trimmed before they were read are lost in silence",
+        (STREAMS,),
+    ),
+    Mutant(
+        "record-gone-a-moment-early", "engine/trimming.py",
+        "if rows and created_ms(rows[0]) < moment_ms:", "if rows and created_ms(rows[0]) <= moment_ms:",
+        "AT_TIMESTAMP skips the records of that very moment, and the trim takes them",
+        (STREAMS, "unit/engine/test_horizon.py"),
+    ),
+    Mutant(
+        "numbers-issued-twice", "engine/sequences.py",
+        "            self.last = self._reserved\n", "            self.last = 0\n",
+        "after a restart with an older clock sequence numbers are issued a second time",
+        ("unit/engine/test_sequences.py",),
+    ),
+    Mutant(
+        "block-of-numbers-is-not-synced", "engine/sequences.py",
+        "            self._committer.need_sync()\n", "",
+        "power loss forgets a block whose numbers somebody has seen",
+        ("unit/engine/test_sequences.py",),
+    ),
+    Mutant(
+        "transaction-decided-on-what-was-there-before", "engine/transact.py",
+        "outcomes = [one if self._is_fresh(one) else self._outcome(one.operation) for one in outcomes]", "pass",
+        "a write between two slices of a transaction is undone by it",
+        ("unit/engine/test_transact.py", "unit/server/test_slicing.py", "unit/engine/test_judgement.py"),
+    ),
+    Mutant(
+        "half-a-transaction", "engine/transact.py",
+        "    if len(found) < len(given):\n        raise cancelled(reasons)\n", "    if not found:\n        raise cancelled(reasons)\n",
+        "a transaction writes what it can of itself",
+        ("unit/engine/test_transact.py",),
+    ),
+    Mutant(
+        "between-without-its-end", "engine/query.py",
+        'return Range(low, prefix + schema.sort_bytes(sort.high) + b"\\0")', "return Range(low, prefix + schema.sort_bytes(sort.high))",
+        "a Query with BETWEEN leaves out the item at its upper bound",
+        (QUERY, "properties/test_engine.py"),
+    ),
+    Mutant(
+        "greater-is-greater-or-equal", "engine/query.py",
+        'return Range(low + b"\\0", end)', "return Range(low, end)",
+        "a Query with > answers the item at its bound",
+        (QUERY, "properties/test_engine.py"),
+    ),
+    Mutant(
+        "begins-with-has-no-end", "engine/query.py",
+        "return Range(low, following_prefix(low))", "return Range(low, end)",
+        "a Query with begins_with answers everything that comes after",
+        (QUERY, "properties/test_engine.py"),
+    ),
+    Mutant(
+        "record-after-is-record-at", "stores/sqlite.py",
+        "FROM log WHERE key>? AND key<?", "FROM log WHERE key>=? AND key<?",
+        "every read of the log repeats the last record",
+        ("contracts/test_store.py",),
+    ),
+    Mutant(
+        "sync-that-was-asked-for", "stores/sqlite.py",
+        "with self._synced(commit.sync):", "with self._synced(False):",
+        "power loss forgets a commit that was to survive it",
+        ("unit/stores/test_sqlite.py", "contracts/test_store.py"),
+    ),
+    Mutant(
+        "first-write-of-a-row-wins", "stores/sqlite.py",
+        "{(row.table, row.key): row.value for row in commit.rows}", "{(row.table, row.key): row.value for row in reversed(commit.rows)}",
+        "of two writes of one row in a commit the older one stays",
+        ("contracts/test_store.py",),
+    ),
+    Mutant(
+        "damaged-row-is-served", "stores/sqlite.py",
+        "elif self._sums is not None and checksum != row_sum(table, key, value):", "elif self._sums is not None and checksum < 0:",
+        "an item with a flipped bit is answered as if it were whole",
+        (CHECKSUMS,),
+    ),
+    Mutant(
+        "checksum-of-the-value-alone", "stores/checksums.py",
+        "return crc32(value, crc32(key, table))", "return crc32(value)",
+        "a value in the place of another one passes for whole",
+        (CHECKSUMS,),
+    ),
+    Mutant(
+        "actions-see-each-other", "expressions/update.py",
+        "        for name, decide in flat:\n            value = decide(item, values)\n",
+        "        for name, decide in flat:\n            value = decide(after, values)\n",
+        "SET a = b, b = a gives both the same value",
+        ("unit/expressions/test_update.py",),
+    ),
+    Mutant(
+        "added-set-forgets-the-old", "expressions/update.py",
+        "[*old[kind], *set(given[kind]).difference(old[kind])]", "[*set(given[kind]).difference(old[kind])]",
+        "ADD to a set replaces it",
+        ("unit/expressions/test_update.py",),
+    ),
+    Mutant(
+        "value-before-name-is-not-turned", "expressions/keys.py",
+        "return name, One(FLIPPED[operator], _value(left))", "return name, One(operator, _value(left))",
+        "`:s < sk` is taken for `sk < :s`",
+        ("unit/expressions/test_keys.py",),
+    ),
+    Mutant(
+        "unequal-needs-a-value", "expressions/condition.py",
+        "return found is None or found != right(item, values)", "return found is not None and found != right(item, values)",
+        "`<>` fails for an attribute that is not there",
+        ("unit/expressions/test_condition.py",),
+    ),
+    Mutant(
+        "numbers-compared-as-doubles", "values/number.py",
+        "return -1 if Decimal(a) < Decimal(b) else 1", "return -1 if float(a) < float(b) else 1",
+        "numbers that differ in their last digits are ordered wrongly",
+        ("unit/values/test_number.py",),
+    ),
+    Mutant(
+        "sum-of-28-digits", "values/number.py",
+        "return normalise(str(EXACT.add(Decimal(a), Decimal(b))))", "return normalise(str(Decimal(a) + Decimal(b)))",
+        "ADD loses the last digits of a long number",
+        ("unit/values/test_number.py",),
+    ),
+    Mutant(
+        "negative-numbers-without-an-end", "values/order.py",
+        'return b"\\x7f" + magnitude.translate(INVERTED) + b"\\xff" if negative', 'return b"\\x7f" + magnitude.translate(INVERTED) if negative',
+        "a Query answers negative numbers in the wrong order",
+        ("unit/values/test_order.py",),
+    ),
+    Mutant(
+        "zero-byte-inside-a-key", "values/order.py",
+        'return data.replace(b"\\x00", b"\\x00\\xff") + b"\\x00\\x01"', 'return data + b"\\x00\\x01"',
+        "the items of one partition key stand among those of another",
+        ("unit/values/test_order.py", "properties/test_values.py"),
+    ),
+    Mutant(
+        "open-bound-is-closed", "patterns/matching.py",
+        "is_above = gt if bottom and bottom.is_open else ge", "is_above = ge",
+        'a filter {"numeric": [">", 0]} lets 0 pass',
+        ("unit/patterns/test_pattern.py",),
+    ),
+    Mutant(
+        "wildcard-ends-overlap", "patterns/matching.py",
+        "if not isinstance(leaf, str) or len(leaf) < least:", "if not isinstance(leaf, str):",
+        'a filter {"wildcard": "ab*ba"} lets "aba" pass',
+        ("unit/patterns/test_pattern.py", "properties/test_patterns.py"),
+    ),
+)  # fmt: skip

@@ -1,0 +1,160 @@
+"""Mutants of the runtime, of leases and of dead letters.
+
+Rules of this file: as in mutants.py.
+"""
+
+from typing import Final
+
+from tests.mutation.mutant import Mutant
+
+SETTLE: Final = "unit/runtime/test_settle.py"
+WORKER: Final = "unit/runtime/test_worker.py"
+REDRIVE: Final = "unit/deadletters/test_redriving.py"
+REDRIVING: Final = "unit/testing/test_redriving.py"
+ONCE: Final = "unit/testing/test_once.py"
+KEPT: Final = "unit/runtime/test_evacuation.py"
+EVACUATION: Final = "unit/testing/test_evacuation.py"
+
+DELIVERY: Final = (
+    Mutant(
+        "checkpoint-without-its-fence", "runtime/settle.py",
+        "                state_check(self._lease.fence),\n                state_write(saved),", "                state_write(saved),",
+        "a worker whose lease was taken overwrites the new owner's checkpoint",
+        (SETTLE,),
+    ),
+    Mutant(
+        "beginning-that-nobody-writes-down", "runtime/settle.py",
+        "    if await state.get(place.checkpoint_key) is not None:\n        return\n", "    if place.checkpoint_key:\n        return\n",
+        "what is trimmed before a new mapping has saved anything is lost in silence",
+        (SETTLE, "unit/testing/test_world_gaps.py", EVACUATION),
+    ),
+    Mutant(
+        "older-ancestor-is-forgotten", "runtime/settle.py",
+        "return reached if reached.watermark < shard.before else whole", "return whole",
+        "what was trimmed between an older ancestor and a shard is lost in silence",
+        (SETTLE, "unit/testing/test_world_gaps.py"),
+    ),
+    Mutant(
+        "park-without-its-fence", "runtime/parking.py",
+        "[state_check(self._lease.fence), *(state_write(write) for write in writes)]", "[*(state_write(write) for write in writes)]",
+        "a worker whose lease was taken parks keys that the new owner does not know of",
+        ("unit/runtime/test_parker.py",),
+    ),
+    Mutant(
+        "unparked-meanwhile-is-parked-anew", "runtime/parking.py",
+        "if head is None and letters[0].is_waiting:", "if head is None and not letters:",
+        "a change waits for ever behind a key that was put back already",
+        ("unit/runtime/test_parker.py",),
+    ),
+    Mutant(
+        "lost-lease-is-a-saved-checkpoint", "runtime/driver.py",
+        "            self.tell(LeaseLostInput())\n        except PortError as error:\n            self.tell(CheckpointFailed(unavailable(error)))",
+        "            self.tell(CheckpointDone())\n        except PortError as error:\n            self.tell(CheckpointFailed(unavailable(error)))",
+        "two workers deliver the changes of one shard",
+        ("unit/runtime/test_driver.py", WORKER),
+    ),
+    Mutant(
+        "freed-key-stays-parked", "runtime/driver.py",
+        "self.tell(ParkDone(command.id, is_free))", "self.tell(ParkDone(command.id, False))",
+        "the later changes of a key that was put back are taken for parked and never delivered",
+        ("unit/runtime/test_driver.py", REDRIVING),
+    ),
+    Mutant(
+        "children-before-their-parent", "runtime/worker.py",
+        "is_waiting = has_parent and parent not in table.finished", "is_waiting = False",
+        "changes of a key after a split are delivered before those from before it",
+        (WORKER,),
+    ),
+    Mutant(
+        "discarded-change-delivered-beside-its-key", "deadletters/redriving.py",
+        "    if not (yield Hold(letter)):\n        return Ended(\"busy\")\n", "    yield Hold(letter)\n",
+        "an older change is put back while a later one of its item is at the handler",
+        (REDRIVE, REDRIVING),
+    ),
+    Mutant(
+        "overtaken-change-is-put-back", "deadletters/redriving.py",
+        'if judge(letter, last_passed, even_if_overtaken=even_if_overtaken) == "overtaken":', "if last_passed < 0:",
+        "an older change is put over a later one",
+        ("unit/runtime/test_redriver.py", REDRIVING),
+    ),
+    Mutant(
+        "not-wanted-change-is-dropped", "deadletters/redriving.py",
+        "if letter is None or not wants(letter):", "if letter is None:",
+        "`dlq drop` of one failure drops everything that waits behind it",
+        (REDRIVE, REDRIVING),
+    ),
+    Mutant(
+        "change-behind-one-that-failed-again", "runtime/redriver.py",
+        "if key in failed and not request.even_if_overtaken:", "if key in failed and request.even_if_overtaken:",
+        "a redrive applies a change before the earlier one of its item, which failed again",
+        (REDRIVING,),
+    ),
+    Mutant(
+        "what-the-machine-handled-is-not-seen", "runtime/redriver.py",
+        "return max(read_passed(None if row is None else row.fields), held.get(key, 0))",
+        "return read_passed(None if row is None else row.fields)",
+        "a redrive puts a change over a later one whose checkpoint is not saved yet",
+        ("unit/runtime/test_redriver.py", REDRIVING),
+    ),
+    Mutant(
+        "parked-twice-counts-twice", "deadletters/head.py",
+        "fresh = [letter for letter in letters if before is None or letter.record.sequence > before.tail]",
+        "fresh = [letter for letter in letters if before is None or letter.record.sequence >= before.tail]",
+        "a crash between parking and checkpoint counts a change twice: the key is never free",
+        ("unit/deadletters/test_head.py",),
+    ),
+    Mutant(
+        "unparked-whatever-was-appended", "deadletters/head.py",
+        "return None, [RowWrite(head.row_key, None, _unchanged(head)), entry]", "return None, [RowWrite(head.row_key, None), entry]",
+        "a change that was parked while the last one was put back is never delivered",
+        ("unit/deadletters/test_head.py",),
+    ),
+    Mutant(
+        "epoch-does-not-rise", "leases/lease.py",
+        'lease = Lease(key, owner, seen["counter"] + 1, seen["epoch"] + 1)', 'lease = Lease(key, owner, seen["counter"] + 1, seen["epoch"])',
+        "the fence of the old owner still holds: two workers save",
+        ("unit/leases/test_lease.py",),
+    ),
+    Mutant(
+        "lease-taken-from-who-renews", "leases/lease.py",
+        'Guard("equals", "counter", seen["counter"])', 'Guard("equals", "epoch", seen["epoch"])',
+        "an owner who renews in the last moment loses its shard",
+        ("unit/leases/test_lease.py",),
+    ),
+    Mutant(
+        "mark-of-a-parked-change-is-forgotten", "runtime/marks.py",
+        ' and row.key.rsplit("/", 1)[1] not in kept', "",
+        "a redrive after two days applies a transaction again",
+        (ONCE,),
+    ),
+    Mutant(
+        "recorded-writes-without-their-mark", "runtime/effects.py",
+        "await self._state.transact([state_write(mark), *writes])", "await self._state.transact([*writes])",
+        "a repeated change applies its transaction twice",
+        (ONCE,),
+    ),
+    Mutant(
+        "transactions-after-one-that-failed", "runtime/effects.py",
+        "                return {index: failure}\n        return {}", "                continue\n        return {}",
+        "a failed transaction counts as applied, and later ones of the item are applied without it",
+        (ONCE,),
+    ),
+    Mutant(
+        "saved-from-the-trim-through-too-far", "runtime/evacuation.py",
+        "through=old[-1].sequence if old and not is_end else max(after, page.next_after)", "through=max(after, page.next_after)",
+        "changes of a page that are not old enough to be copied are taken for copied and never read",
+        (KEPT, EVACUATION),
+    ),
+    Mutant(
+        "last-change-that-was-saved-is-skipped", "runtime/evacuation.py",
+        "position < saved.through or saved.closed)", "position < saved.through - 1 or saved.closed)",
+        "the last change that was saved from the trim is read from the stream, which has forgotten it",
+        (KEPT, EVACUATION),
+    ),
+    Mutant(
+        "saved-changes-forgotten-before-they-are-handled", "runtime/evacuation.py",
+        "last = saved.key_after(watermark)", "last = saved.key_after(saved.through)",
+        "what was saved from the trim is removed before its mapping has handled it",
+        (KEPT, EVACUATION),
+    ),
+)  # fmt: skip

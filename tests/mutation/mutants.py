@@ -1,0 +1,15 @@
+"""All mutants of `make mutate`.
+
+Rules of this file: a name once. A mutant changes what is lost, repeated, reordered or answered wrongly, not how fast or in which words; one that no test can
+tell from the original is no mutant. Where a new one survives, the test is written that it lacks.
+"""
+
+from typing import Final
+
+from tests.mutation.data import DATA
+from tests.mutation.delivery import DELIVERY
+from tests.mutation.machine import MACHINE
+from tests.mutation.mutant import Mutant
+from tests.mutation.survivors import SURVIVORS
+
+MUTANTS: Final[tuple[Mutant, ...]] = (*SURVIVORS, *MACHINE, *DELIVERY, *DATA)

@@ -1,0 +1,116 @@
+"""What is saved from the trim: where it ends, and where the stream goes on.
+
+Rules of this file: a stream in memory; the clock stands where only its first change is about to be trimmed.
+"""
+
+import asyncio
+
+from tailrace.clocks.manual import ManualClock
+from tailrace.deadletters.evacuated import LEAD_MS
+from tailrace.mapping.commands import ReadDone
+from tailrace.mapping.reader import Budget
+from tailrace.ports import Page, Shard, StateWrite, StreamRef
+from tailrace.runtime.evacuation import Evacuator, KeptReads, Unfinished
+from tailrace.runtime.reading import SharedReads
+from tailrace.runtime.settle import Place
+from tailrace.stores.memory import MemoryStateStore
+from tests.unit.sinks.batches import STREAM, record
+
+RETENTION_MS = 86_400_000
+SHARD = Shard("shardId-1", 3, 0, 1, 1, 0)
+RECORDS = [record(1, "a"), record(2, "b"), record(3, "c")]
+PLACE = Place("shop", "note", "orders", STREAM.label, SHARD.shard_id)
+
+
+class Stream:
+    """Three changes; those up to `trimmed` are forgotten."""
+
+    trimmed = 0
+
+    async def stream(self) -> StreamRef:
+        return STREAM
+
+    async def earlier(self) -> list[StreamRef]:
+        return []
+
+    async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
+        return [SHARD]
+
+    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+        found = [each for each in RECORDS if each.sequence > max(after, self.trimmed)][:limit]
+        return Page(found, found[-1].sequence if found else after, trimmed=0 < after < self.trimmed)
+
+
+class Ground:
+    """One mapping that has handled nothing, while so many of the changes are about to be trimmed."""
+
+    def __init__(self, old: int) -> None:
+        self.state, self.stream = MemoryStateStore(), Stream()
+        self.clock = ManualClock(RECORDS[0].created_ms + old + RETENTION_MS - LEAD_MS)
+        self.evacuator = Evacuator("shop", self.state, self.clock, RETENTION_MS)
+        kept = self.evacuator.of("note", STREAM.label, SHARD.shard_id)
+        self.reads = KeptReads(kept, SharedReads(self.stream, Budget(0), 1))
+
+    async def save(self) -> int:
+        return await self.evacuator.save(Unfinished(PLACE, STREAM, SHARD, self.stream, None))
+
+    async def read_all(self, after: int = 0) -> list[int]:
+        """The numbers of every change, read one at a time as a slow mapping would."""
+        seen: list[int] = []
+        while after < RECORDS[-1].sequence:
+            done: ReadDone = await self.reads.read("note", SHARD, after, 1)
+            assert not done.trimmed
+            seen += [each.sequence for each in done.records]
+            after = done.next_after
+        return seen
+
+
+def test_what_of_a_page_is_not_old_enough_is_still_read_from_the_stream() -> None:
+    async def main() -> None:
+        ground = Ground(old=1)
+        assert await ground.save() == 1
+        ground.stream.trimmed = 1
+        assert await ground.read_all() == [1, 2, 3]
+
+    asyncio.run(main())
+
+
+def test_the_last_change_that_was_saved_is_not_asked_of_the_stream_which_has_forgotten_it() -> None:
+    async def main() -> None:
+        ground = Ground(old=2)
+        assert await ground.save() == 2
+        ground.stream.trimmed = 2
+        assert await ground.read_all() == [1, 2, 3]
+        assert await ground.read_all(after=1) == [2, 3]
+
+    asyncio.run(main())
+
+
+def test_what_was_saved_twice_is_read_once() -> None:
+    async def main() -> None:
+        ground = Ground(old=1)
+        await ground.save()
+        ground.clock.advance(1)
+        await ground.save()
+        assert len(await ground.state.query("evacuated/")) == 2
+        ground.stream.trimmed = 2
+        assert await ground.read_all() == [1, 2, 3]
+
+    asyncio.run(main())
+
+
+def test_what_was_saved_is_kept_until_the_checkpoint_covers_it() -> None:
+    async def main() -> None:
+        ground = Ground(old=2)
+        await ground.save()
+        fields = {"v": 1, "epoch": 1, "watermark": 1, "ranges": [], "finished": False}
+        await ground.state.transact([StateWrite(PLACE.checkpoint_key, fields)])
+        await ground.save()
+        assert len(await ground.state.query("evacuated/")) == 1
+        ground.stream.trimmed = 2
+        assert await ground.read_all(after=1) == [2, 3]
+        await ground.state.transact([StateWrite(PLACE.checkpoint_key, {**fields, "watermark": 2})])
+        await ground.save()
+        assert await ground.state.query("evacuat") == []
+
+    asyncio.run(main())

@@ -28,6 +28,7 @@ STOPWATCHES: Final = {
     "time.thread_time", "timeit.timeit",
 }  # fmt: skip
 MAY_MEASURE: Final = {
+    "tests/mutation/__main__.py": "the campaign says how long it took",
     "tests/patience.py": "the bound on waiting",
     "tests/unit/clocks/test_system.py": "the clock of the system is what it tests",
     "tests/simulation/campaign.py": "it prints how fast it was",

@@ -6,8 +6,8 @@ added here or in NOT_RUN. All blocks of one page share a directory and, if they 
     python                    runs; a following `text output` block is what it prints
     python title="app.py"     is saved under that name
     console                   lines with `$ ` run in a shell, one after the other; other lines are what they print,
-                              where `…` stands for anything; a command that ends in `&` runs until the page ends, or until `kill %N`,
-                              which ends the N-th of them
+                              where `…` stands for anything; a command that ends in `&` runs until the page ends, or until `kill %N`:
+                              jobs are numbered as shells do, and one that has ended gives its number back
 """
 
 import contextlib
@@ -70,6 +70,7 @@ class Page:
     names: dict[str, Any] = field(default_factory=lambda: {"__name__": "__main__"})
     printed: str = ""
     background: list[subprocess.Popen[str]] = field(default_factory=list)
+    jobs: dict[int, subprocess.Popen[str]] = field(default_factory=dict)
     ran: int = 0
 
     def run(self) -> int:
@@ -118,7 +119,7 @@ class Page:
             "COLUMNS": "140", "NO_COLOR": "1",
         }  # fmt: skip
         if killed := KILL.fullmatch(command):
-            process = self.background[int(killed["number"]) - 1]
+            process = self.jobs.pop(int(killed["number"]))
             process.send_signal(signal.SIGKILL if killed["hard"] else signal.SIGTERM)
             process.wait(PATIENCE_S)
             return
@@ -147,6 +148,7 @@ class Page:
                 stderr=log,
             )
         self.background.append(process)
+        self.jobs[max(self.jobs, default=0) + 1] = process
 
         def has_said() -> bool:
             printed = path.read_text()

@@ -3,12 +3,13 @@
 Rules of this file: the canaries are pages of a few lines; how blocks run is in `blocks`.
 """
 
+import codeop
 from pathlib import Path
 
 import pytest
 
 import tailrace
-from tests.docs.blocks import NOT_RUN, Page, blocks_of, commands_of
+from tests.docs.blocks import NOT_RUN, Block, Page, blocks_of, commands_of
 
 ROOT = Path(tailrace.__file__).parents[2]
 PAGES = sorted({ROOT / "README.md", *(ROOT / "docs").rglob("*.md")})
@@ -56,6 +57,34 @@ def test_blocks_of_a_page_share_names_and_files(tmp_path: Path) -> None:
 
 def test_a_command_goes_on_after_a_backslash() -> None:
     assert list(commands_of("$ echo a \\\n  b\na b\n$ true\n")) == [("echo a    b", "a b\n"), ("true", "")]
+
+
+def typed(text: str) -> None:
+    """Type a block at a prompt, as that of Python 3.12 and before takes it: an empty line ends what is indented. Raises: SyntaxError."""
+    lines: list[str] = []
+    for line in (*text.splitlines(), ""):
+        lines.append(line)
+        if codeop.compile_command("\n".join(lines), symbol="single") is not None:
+            lines.clear()
+    assert not "".join(lines).strip(), f"the prompt still waits for more: {lines}"
+
+
+TUTORIAL = [
+    pytest.param(block, id=f"line {block.line}")
+    for block in blocks_of((ROOT / "docs" / "start.md").read_text(encoding="utf-8"))
+    if block.info == "python"
+]
+
+
+@pytest.mark.parametrize("block", TUTORIAL)
+def test_what_the_tutorial_says_to_type_at_a_prompt_can_be_typed_there(block: Block) -> None:
+    typed(block.text)
+
+
+@pytest.mark.parametrize("text", ["for x in '':\n    x\nprint()\n", "class A:\n    a = 1\n\n    b = 2\n"])
+def test_a_block_that_only_a_file_takes_is_noticed(text: str) -> None:
+    with pytest.raises(SyntaxError):
+        typed(text)
 
 
 def links(page: Path) -> list[str]:

@@ -92,7 +92,7 @@ def demo(
 
 
 def make_console(*, quiet: bool = False, file: IO[str] | None = None) -> Console:
-    """Where the demo speaks. Brackets are words like any others: `pip install 'tailrace[duckdb]'`."""
+    """Where the demo speaks. Brackets are words like any others: `pip install '.[duckdb]'`."""
     return Console(quiet=quiet, highlight=False, markup=False, file=file)
 
 
@@ -106,7 +106,7 @@ def flights_directory() -> Path:
         if (place / "replay.py").is_file():
             return place
     raise CommandFailure(
-        "The flights of the demo are not installed.", hint="pip install --force-reinstall tailrace"
+        "The flights of the demo are not installed.", hint="pip install --force-reinstall . (in the checkout)"
     )
 
 
@@ -177,7 +177,7 @@ def say_how_to_ask(console: Console, data: Path) -> None:
         console.print(f'· meanwhile: tailrace sql --data {data} "{question}"', soft_wrap=True)
     else:
         console.print(
-            "· no DuckDB table: pip install 'tailrace[duckdb]' adds one that `tailrace sql` asks",
+            "· no DuckDB table: pip install '.[duckdb]' adds one that `tailrace sql` asks",
             soft_wrap=True,
         )
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from tailrace.errors import Refused, SettingsError, SinkError, Throttled, Unavailable
+from tailrace.errors import Refused, SinkError, Throttled, Unavailable
 from tailrace.mapping.aws_errors import Verdict, verdict
 from tailrace.ports import FailureKind
 from tailrace.runtime.threads import in_thread
-from tailrace.sinks.sending import KEEPER, Request
+from tailrace.sinks.sending import KEEPER, Request, missing_extra
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class AwsAccess:
     async def call(self, service: str, operation: str, **parameters: Any) -> Any:
         """One call of an operation by its Python name, as `send_message`.
 
-        Raises:  Throttled, Unavailable, Refused, SinkError with AWS's code and words; SettingsError without boto3.
+        Raises:  Throttled, Unavailable, Refused, SinkError with AWS's code and words.
         """
         if (keep := KEEPER.get()) is not None:
             return keep(Request(service, operation, parameters))
@@ -37,8 +37,10 @@ class AwsAccess:
 
     def call_here(self, service: str, operation: str, parameters: dict[str, Any]) -> Any:
         """The same, in this thread."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
+        try:
+            from botocore.exceptions import BotoCoreError, ClientError
+        except ImportError as error:
+            raise missing_extra(service, "aws") from error
         try:
             method: Callable[..., Any] = getattr(client(service, self), operation)
             return method(**parameters)
@@ -82,12 +84,12 @@ def _error(text: str, said: Verdict) -> SinkError:
 
 @lru_cache(maxsize=64)
 def client(service: str, access: AwsAccess) -> Any:
-    """A boto3 client; they are safe to share between threads. Raises: SettingsError when the extra is missing."""
+    """A boto3 client; they are safe to share between threads. Raises: Unavailable when the extra is missing."""
     try:
         import boto3
         from botocore.config import Config
     except ImportError as error:
-        raise SettingsError(f"{service} needs the extra `aws`", hint="pip install 'tailrace[aws]'") from error
+        raise missing_extra(service, "aws") from error
     config = Config(retries={"total_max_attempts": 1, "mode": "standard"}, connect_timeout=5, read_timeout=20)
     session = boto3.Session(profile_name=access.profile, region_name=access.region)
     return session.client(service, endpoint_url=access.endpoint_url, config=config)

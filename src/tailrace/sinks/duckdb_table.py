@@ -22,6 +22,7 @@ from tailrace.runtime.threads import in_thread
 from tailrace.sinks.documents import to_json
 from tailrace.sinks.duckdb_question import SEALED, Question
 from tailrace.sinks.messages import Failures
+from tailrace.sinks.sending import missing_extra
 from tailrace.streams.record import ChangeRecord, image
 
 if TYPE_CHECKING:
@@ -283,9 +284,7 @@ def _duckdb() -> Any:
     try:
         import duckdb
     except ImportError as error:
-        raise SettingsError(
-            "sinks.DuckDB needs the extra `duckdb`", hint="pip install 'tailrace[duckdb]'"
-        ) from error
+        raise missing_extra("sinks.DuckDB", "duckdb") from error
     return duckdb
 
 

@@ -9,6 +9,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from tailrace.errors import Unavailable
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -23,3 +25,14 @@ Keep: TypeAlias = Callable[[Request], Any]
 """Takes a request and answers for the service."""
 KEEPER: Final[ContextVar[Keep | None]] = ContextVar("tailrace_keeper", default=None)
 """Who keeps what the sinks of this context would send; None: it is sent."""
+
+
+def missing_extra(what: str, extra: str) -> Unavailable:
+    """What is raised where an extra is not installed: nothing is wrong with the changes, so they wait until it is.
+
+    >>> print(missing_extra("sqs", "aws"))
+    sqs needs the extra `aws`: pip install '.[aws]' in the checkout, and start again
+    """
+    return Unavailable(
+        f"{what} needs the extra `{extra}`: pip install '.[{extra}]' in the checkout, and start again"
+    )

@@ -16,10 +16,10 @@ from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from tailrace.errors import SettingsError, Unavailable
+from tailrace.errors import SettingsError
 from tailrace.ports import Batch, Clock, Failure, FailureKind, Outcome
 from tailrace.sinks.messages import Failures, Message, by_key, sendable
-from tailrace.sinks.sending import KEEPER, Keep, Request
+from tailrace.sinks.sending import KEEPER, Keep, Request, missing_extra
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
@@ -90,10 +90,8 @@ class Webhook:
             return self._kept(batch, keep)
         try:
             from aiohttp import ClientSession, ClientTimeout
-        except ImportError as error:  # nothing is wrong with the changes, so they wait
-            raise Unavailable(
-                "sinks.Webhook needs the extra `webhook`: pip install 'tailrace[webhook]', and start again"
-            ) from error
+        except ImportError as error:
+            raise missing_extra("sinks.Webhook", "webhook") from error
 
         failures = Failures()
         groups = by_key(list(sendable(batch, failures, self.most_bytes, "a webhook")))

@@ -45,7 +45,9 @@ def client(server: InProcess | Callable[[], InProcess], service: str, region: st
         from botocore.awsrequest import AWSResponse
         from botocore.config import Config
     except ImportError as error:
-        raise SettingsError("world.client needs boto3", hint='pip install "tailrace[aws]"') from error
+        raise SettingsError(
+            "world.client needs boto3", hint="pip install '.[aws]' in the checkout"
+        ) from error
     made = _session().client(
         service,
         region_name=region,

@@ -96,4 +96,4 @@ def test_brackets_are_words_and_no_markup(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(demo, "has_duckdb", lambda: False)
     out = io.StringIO()
     demo.say_how_to_ask(demo.make_console(file=out), Path("data"))
-    assert "pip install 'tailrace[duckdb]'" in out.getvalue()
+    assert "pip install '.[duckdb]'" in out.getvalue()

@@ -252,7 +252,7 @@ def test_without_the_extra_the_error_names_it(table: sinks.DuckDB, monkeypatch: 
     import sys
 
     monkeypatch.setitem(sys.modules, "duckdb", None)
-    with pytest.raises(SettingsError, match="extra `duckdb`"):
+    with pytest.raises(Unavailable, match="extra `duckdb`"):
         write(table, change(1, "a", {"n": 1}))
 
 

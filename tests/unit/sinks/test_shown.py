@@ -2,6 +2,7 @@
 
 import builtins
 import inspect
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 import tailrace
 from tailrace import App, sinks
+from tailrace.sinks.aws import client
 from tailrace.testing import World
 
 ROOT = Path(tailrace.__file__).parents[2]
@@ -48,25 +50,42 @@ def test_there_is_no_extra_without_code_behind_it() -> None:
     assert needed - imports() == set()
 
 
-def test_a_webhook_without_its_extra_is_an_outage_and_no_change_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("sink", "module", "extra"),
+    [
+        (sinks.Webhook("https://shop.example/hook"), "aiohttp", "webhook"),
+        (sinks.Sqs("https://sqs.us-east-1.amazonaws.com/000000000000/q"), "botocore.exceptions", "aws"),
+        (sinks.Sqs("https://sqs.us-east-1.amazonaws.com/000000000000/q"), "boto3", "aws"),
+        (sinks.DuckDB(":memory:", "orders"), "duckdb", "duckdb"),
+    ],
+)
+def test_a_sink_without_its_extra_is_an_outage_and_no_change_is_given_up(
+    sink: Any, module: str, extra: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     real: Callable[..., Any] = builtins.__import__
 
     def missing(name: str, *arguments: Any, **named: Any) -> Any:
-        if name == "aiohttp":
-            raise ImportError("No module named 'aiohttp'")
+        if name == module:
+            raise ImportError(f"No module named {module!r}")
         return real(name, *arguments, **named)
 
+    client.cache_clear()
     app = App("shop")
     orders = app.table("orders", pk="id")
-    app.sink(orders, sinks.Webhook("https://shop.example/hook"), id="hook")
+    app.sink(orders, sink, id="outside")
     with World(app, seed=1, sinks="real") as world:
         monkeypatch.setattr(builtins, "__import__", missing)
         world.put(orders, {"id": "o1"})
         world.advance("1h")
         monkeypatch.undo()
-        assert world.dead_letters("hook") == []
+        assert world.dead_letters("outside") == []
         assert world.lag() > 0
-    assert "hook waits" in caplog.text
-    assert "needs the extra `webhook`: pip install 'tailrace[webhook]'" in caplog.text
+    assert "outside waits" in caplog.text
+    assert f"needs the extra `{extra}`: pip install '.[{extra}]' in the checkout" in caplog.text
+
+
+def test_no_word_of_ours_fetches_a_package_that_no_registry_has() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "src").rglob("*.py")]
+    fetching = re.compile(r"pip install [^\n`]*\btailrace\b")
+    assert [page.name for page in pages if fetching.search(page.read_text(encoding="utf-8"))] == []
+    assert fetching.search("pip install 'tailrace[aws]'")

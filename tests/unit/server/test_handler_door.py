@@ -229,6 +229,51 @@ def test_the_same_handler_runs_in_a_real_worker_in_a_thread_or_on_the_loop(kind:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_with_transactions_elsewhere_the_client_is_of_that_dynamodb(kind: str) -> None:
+    app, _, _ = counting(kind)
+    with World(counting(kind)[0], seed=1) as far:
+        client = far.client("dynamodb")
+        app.transactions(client, "marks")
+
+        async def main() -> None:
+            async with running_worker(app, EngineOptions()) as engine:
+                for number in range(3):
+                    engine.put(Put("orders", {"id": {"S": f"o{number}"}, "country": {"S": "NL"}}))
+                engine.committer.flush()
+                async with asyncio.timeout(PATIENCE_S):
+                    while _count(far) < 3:
+                        await asyncio.sleep(0.005)
+                assert engine.get("countries", {"country": {"S": "NL"}}) is None
+
+        asyncio.run(main())
+        found = far.get("countries", {"country": "NL"})
+    assert found == {"country": "NL", "orders": 3}
+
+
+def _count(far: World) -> int:
+    found = far.engine.get("countries", {"country": {"S": "NL"}})
+    return 0 if found is None else int(found["orders"]["N"])
+
+
+def test_words_of_a_call_that_are_fields_too_go_in_the_mapping() -> None:
+    app = App("words")
+    notes = app.table("notes", pk="key")
+
+    class Note(Item, table=notes):
+        key: str
+        condition: str = ""
+        names: str | None = None
+
+    with World(app, seed=1) as world:
+        db = Client(DoorAtOnce(world.engine), entity_among(app.tables))
+        db.put(Note(key="a", names="x"))
+        db.update(Note, {"key": "a", "condition": "good", "names": None})
+        assert db.get(Note, {"key": "a"}) == Note(key="a", condition="good")
+        db.delete(Note, {"key": "a"})
+        assert db.get(Note, {"key": "a"}) is None
+
+
 @pytest.mark.parametrize("kind", ["def", "async def", "boto3"])
 def test_a_handler_that_calls_itself_through_its_client_is_stopped(kind: str) -> None:
     app = App("loop")

@@ -53,7 +53,7 @@ def take(change: Change[Sale]) -> None:
     """Take the pieces out of the stock, if it has them."""
     sale = change.new
     change.transaction.update(
-        stock, {"sku": sale.sku}, "SET pieces = pieces - :count",
+        Stock, {"sku": sale.sku}, "SET pieces = pieces - :count",
         condition="pieces >= :count", values={":count": sale.count},
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""A shop on one table: typed entities, predicates, dependencies, a projection, a window, a batch. `tailrace dev examples/shop/shop.py`.
+"""A shop on one table: typed entities, an index, predicates, dependencies, a projection, a window, a batch. `tailrace dev examples/shop/shop.py`.
 
 Rules of this file: the normative form of the API: what is written here is how an application is written, and it is checked
 by mypy --strict and pyright. Tested by test_shop.py beside it.
@@ -13,8 +13,10 @@ from tailrace import (
     App,
     Batch,
     Change,
+    Client,
     Depends,
     Epoch,
+    Index,
     Item,
     Park,
     Retry,
@@ -27,7 +29,9 @@ from tailrace import (
 )
 
 app = App("shop")
-shop = app.table("shop", pk="pk", sk="sk", ttl="expires_at")
+shop = app.table(
+    "shop", pk="pk", sk="sk", ttl="expires_at", indexes={"by_country": Index("country", "placed_at")},
+)  # fmt: skip
 
 
 class Order(Item, table=shop, pk="ORDER#{id}", sk="META"):
@@ -48,6 +52,13 @@ class Line(Item, table=shop, pk="ORDER#{order}", sk="LINE#{number:04}"):
     number: int
     sku: str
     count: int = 1
+
+
+class Latest(Item, table=shop, pk="COUNTRY#{of}", sk="LATEST"):
+    """The newest orders of a country."""
+
+    of: str
+    orders: list[str]
 
 
 class Mailer:
@@ -93,6 +104,14 @@ def cheaper(change: Change[Order]) -> None:
     change.transaction.update(
         shop, {"pk": f"ORDER#{change.key}", "sk": "CUTS"}, "ADD cuts :one", values={":one": 1}
     )
+
+
+@app.on(Order.inserted)
+def latest(change: Change[Order], db: Annotated[Client, Depends(app.client)]) -> None:
+    """Keep the three newest orders of each country: what is read is what there is now, what is written is committed once."""
+    country = change.new.country
+    newest = db.query(Order, index="by_country", country=country, reverse=True, limit=3)
+    change.transaction.put(Latest(of=country, orders=[order.id for order in newest]))
 
 
 @app.projection(by=Order.country, version=2)

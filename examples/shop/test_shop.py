@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from shop import SOLD, Line, Mailer, Order, app, audit, cheaper, mailer, receipt, sales, shop, spike
+from shop import SOLD, Latest, Line, Mailer, Order, app, audit, cheaper, mailer, receipt, sales, shop, spike
 
 from tailrace.testing import World
 
@@ -37,6 +37,16 @@ def test_a_deletion_is_noted_and_a_price_cut_counted(world: World) -> None:
     (event,) = world.sent(audit)  # nothing leaves a world: what the sink would have sent is kept
     assert (event.to, event.request["DetailType"]) == ("ops", "OrderDeleted")
     assert (event.body["order"], event.body["was"]["total"]) == ("o1", 10)
+
+
+def test_the_newest_orders_of_each_country_are_kept_beside_them(world: World) -> None:
+    world.use(app)
+    with world.faults(duplicates=0.5, crash="anywhere"):
+        for day, country in enumerate(("NL", "BE", "NL", "NL", "NL"), start=1):
+            world.put(Order(id=f"o{day}", country=country, placed_at=datetime(2026, 1, day, tzinfo=UTC)))
+        world.settle()
+    assert world.get(Latest, of="NL") == Latest(of="NL", orders=["o5", "o4", "o3"])
+    assert world.get(Latest, of="BE") == Latest(of="BE", orders=["o2"])
 
 
 def test_an_order_that_expires_is_no_deletion_of_a_person(world: World) -> None:

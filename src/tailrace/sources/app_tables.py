@@ -6,6 +6,7 @@ UpdateTable adds one; one that nobody declares stays. Called by `compose`.
 
 import logging
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from tailrace.app.app import App
@@ -73,8 +74,8 @@ def _missing_indexes(declared: TableDefinition, found: Mapping[str, Any]) -> lis
 def _add_indexes(engine: Engine, table: str, missing: Sequence[IndexDefinition]) -> None:
     """Add what UpdateTable adds: one at a time, filled while the application runs. Raises: SettingsError."""
     for place, index in enumerate(missing):
-        for _, _ in zip(range(FEW_SLICES), engine.fill_indexes(), strict=False):
-            engine.committer.flush()
+        for _ in islice(engine.fill_indexes(), FEW_SLICES):
+            pass  # all of it is of the commit that makes the tables: one may be in flight, and none is waited for here
         projection: dict[str, Any] = {"ProjectionType": index.projection}
         if index.included:
             projection["NonKeyAttributes"] = list(index.included)

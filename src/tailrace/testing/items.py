@@ -84,7 +84,9 @@ class Items:
     @overload
     def get(self, target: Table | str, key: Mapping[str, Any]) -> dict[str, Any] | None: ...
     @overload
-    def get(self, target: type[T] | Entity[T], **fields: Any) -> T | None: ...
+    def get(
+        self, target: type[T] | Entity[T], key: Mapping[str, Any] | None = None, **fields: Any
+    ) -> T | None: ...
     def get(self, target: Table | str | Typed, key: Mapping[str, Any] | None = None, **fields: Any) -> Any:
         """An item, `world.get(Order, id="o1")`, or its plain values; None when it is not there. Raises: ApiError, ItemError."""
         table, content = self._key(target, key, fields)

@@ -113,7 +113,7 @@ DATA: Final = (
     ),
     Mutant(
         "damaged-row-is-served", "stores/sqlite.py",
-        "elif self._sums is not None and checksum != row_sum(table, key, value):", "elif self._sums is not None and checksum < 0:",
+        "and checksum != crc32(value, crc32(key, table))", "and checksum is value",
         "an item with a flipped bit is answered as if it were whole",
         (CHECKSUMS,),
     ),

@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+KEYS ?= 1000000
 KILLS ?= 100
 SEEDS ?= 10000
 REQUESTS ?= 100000
@@ -9,7 +10,7 @@ JOBS ?= 2
 LOCK := $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help venv test check lint types imports demo year fresh someday busy crash fuzz simulate mutate seek scenarios bench clients pyright conformance lock format clean
+.PHONY: help venv test check lint types imports demo year fresh someday busy crash evacuate fuzz simulate mutate seek scenarios bench clients pyright conformance lock format clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -70,6 +71,9 @@ crash: venv  ## KILLS hard kills of real processes at every named point, and as 
 	@$(BIN)/python -m tests.crash --kills $(KILLS)
 	@$(BIN)/python -m tests.crash --example places --kills $(KILLS)
 	@$(BIN)/python -m tests.crash --example transfers --kills $(KILLS)
+
+evacuate: venv  ## KEYS items that wait longer than a day, saved by processes that are killed, then handled; memory stays flat
+	@$(BIN)/python -m tests.evacuation --keys $(KEYS)
 
 fuzz: venv  ## REQUESTS mutated requests of every operation, no fault of the server; SEED=… replays
 	@PYTHONHASHSEED=0 $(BIN)/python -m tests.fuzz --requests $(REQUESTS) $(if $(SEED),--seed $(SEED))

@@ -57,7 +57,7 @@ def put(node: Node, key: str, country: str, total: int) -> None:
 def until_groups(directory: Path, expected: dict[str, int]) -> None:
     def found() -> dict[str, int]:
         groups = asked(directory, "show", "sales")["groups"]
-        return {json.loads(each["key"])["S"]: int(each["state"]["N"]) for each in groups}
+        return {each["key"]["S"]: int(each["state"]["N"]) for each in groups}
 
     until(found, expected)
 

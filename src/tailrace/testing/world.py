@@ -164,16 +164,21 @@ class World(Items, Verbs):
             self.use(app)
 
     def close(self) -> None:
-        """End everything. Repeatable."""
+        """End everything; files that sinks keep open are closed, so that the test may read them. Repeatable."""
         atexit.unregister(self.close)
         if self.loop.is_closed():
             return
+        used = {id(running.app): running.app for running in self._running}.values()
+        sinks = [mapping.sink for app in (*used, *self._killed) for mapping in app.mappings]
         try:
             self._run(self._cancel())
         finally:
             self.loop.close()
             self.engine.close()
             self._store.end(CLOSED)
+            for sink in sinks:
+                if callable(close := getattr(sink, "close", None)):
+                    close()
 
     def _begin(self) -> None:
         """Notes of what happens from here on."""

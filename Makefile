@@ -81,7 +81,7 @@ fuzz: venv  ## REQUESTS mutated requests of every operation, no fault of the ser
 simulate: venv  ## SEEDS seeded runs of the delivery machine under faults
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
-mutate: venv  ## wrong changes of critical lines, in a copy, and the test that catches each; ONLY=parking chooses; some ten minutes
+mutate: venv  ## wrong changes of critical lines, in a copy, and the test that catches each; ONLY=parking chooses; three to eight minutes
 	@PYTHONHASHSEED=0 $(BIN)/python -m tests.mutation --jobs $(JOBS) --only "$(ONLY)"
 
 seek: venv  ## every property with new draws, in place of the same ones that `make test` takes

@@ -18,7 +18,7 @@ from pathlib import Path
 from tailrace import App, Change, Unavailable
 from tailrace.compose import EngineOptions, running_worker
 from tailrace.engine.engine import Engine
-from tailrace.rows.kinds import EVACUATED
+from tailrace.rows.kinds import EVACUATED, EVACUATION
 from tailrace.server.gaps import gaps
 from tailrace.server.progress import MappingName, positions
 from tailrace.server.remembered import recall_time, remember_time
@@ -29,6 +29,8 @@ VERSIONS = 2
 GROUP = 500
 """Writes in one commit."""
 KILLS = 3
+LOOKS = 20
+"""So many looks without a further copy ask for a count."""
 MOST_GROWTH_MIB = 150
 """What a process may grow by while it saves or handles: pages, buffers, SQLite's caches; not what is saved."""
 MAPPING = MappingName("scale", "note", "orders")
@@ -100,9 +102,14 @@ async def write(engine: Engine, keys: int) -> None:
 
 async def save(engine: Engine, keys: int) -> None:
     """Let the rounds come until all of it is saved, then a day pass."""
-    while (count := saved(engine)) < VERSIONS * keys:
+    still, through = 0, 0
+    while still < LOOKS or saved(engine) < VERSIONS * keys:
         engine.clock.advance(1_000)  # type: ignore[attr-defined]
-        print(f"saved {count}", flush=True)
+        now = max(
+            (row.fields["through"] for row in engine.state_query(EVACUATION.prefix("scale"))), default=0
+        )
+        still, through = still + 1 if now == through else 0, now  # counting millions of rows takes a second
+        print(f"saved {through}", flush=True)
         await asyncio.sleep(0.2)
     engine.clock.advance(30 * HOUR_MS)  # type: ignore[attr-defined]
 

@@ -119,9 +119,9 @@ async def handle(engine: Engine, scale: Scale, keys: int) -> None:
     while scale.handled < VERSIONS * keys or waiting(engine):
         engine.clock.advance(1_000)  # type: ignore[attr-defined]
         await asyncio.sleep(0.02)
-    for _ in range(200):
+    while engine.state_query(EVACUATED.prefix("scale"), limit=1):
         engine.clock.advance(60_000)  # type: ignore[attr-defined]
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
     left = len(engine.state_query(EVACUATED.prefix("scale"), limit=10))
     print(
         f"handled {scale.handled} wrong {scale.wrong} gaps {len(list(gaps(engine, MAPPING)))} left {left}",

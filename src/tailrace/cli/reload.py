@@ -6,6 +6,8 @@ for a moment (editors do that) counts as a change once it is back. Called by `de
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from importlib.util import cache_from_source
 from pathlib import Path
 from types import ModuleType
 from typing import Final, NamedTuple
@@ -37,11 +39,14 @@ def module_files(root: Path, modules: Mapping[str, ModuleType] | None = None) ->
 
 
 def forget_modules(root: Path) -> list[str]:
-    """Drop the app's modules, so that the next import reads them again; the names that were dropped."""
-    names = sorted(module_files(root))
-    for name in names:
+    """Drop the app's modules and their compiled files, so that the next import reads them again; the names that were dropped."""
+    files = module_files(root)
+    for name, path in files.items():
         sys.modules.pop(name, None)
-    return names
+        with suppress(OSError, NotImplementedError):
+            # Python knows its compiled file by second and size: of two saves in one second it would take the first.
+            Path(cache_from_source(str(path))).unlink(missing_ok=True)
+    return sorted(files)
 
 
 class Watch:

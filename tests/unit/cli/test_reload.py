@@ -83,3 +83,18 @@ def test_forgotten_modules_are_read_again(tmp_path: Path, monkeypatch: pytest.Mo
     importlib.invalidate_caches()
     assert importlib.import_module("reloaded_for_test").value == 2
     forget_modules(tmp_path)
+
+
+def test_of_two_saves_in_one_second_with_one_size_the_second_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python takes the compiled file of the first for the second: it compares seconds and sizes."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file = tmp_path / "saved_twice.py"
+    for value in (1, 2):
+        file.write_text(f"value = {value}\n")
+        os.utime(file, (1_000_000_000, 1_000_000_000))
+        importlib.invalidate_caches()
+        assert importlib.import_module("saved_twice").value == value
+        assert forget_modules(tmp_path) == ["saved_twice"]

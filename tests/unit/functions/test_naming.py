@@ -85,7 +85,7 @@ def test_the_mapping_of_a_named_function_has_that_name_and_a_world_runs_it() -> 
 MODULE = """
 import logging, os, sys
 logging.getLogger("tailrace").addFilter(lambda record: False)
-print("loaded by", os.getpid())
+print("loaded by", os.getpid(), flush=True)
 {}
 def tally(event, context):
     return os.getpid()

@@ -4,7 +4,7 @@ Theory of operation: a stream forgets after a day, a mapping may wait longer: fo
 what it has not handled is copied, in stream order, into rows of the mapping and shard. These rows are the beginning of the shard from then on:
 whoever reads the mapping's changes after a position reads them first, and then the stream behind the last one copied. Nothing else changes: the
 checkpoint still says what is settled, lag still counts what waits, and a crash at any moment copies some rows again.
-Rules of this file: pure layouts and transitions, docs/formats/state.md. The row of an evacuation is conditional on its version; a copied change is the
+Rules of this file: pure layouts and transitions, docs/formats/state.md. The row of an evacuation is conditional on its stamp; a copied change is the
 same whoever writes it. Called by runtime/evacuation.py and by the views. Source: growth §2.10.
 """
 
@@ -59,6 +59,11 @@ class Evacuation:
         return self.app, self.mapping_id, self.stream[1], self.shard.shard_id
 
     @property
+    def stamp(self) -> str:
+        """This version of this evacuation: one that begins after the last one ended has version 1 again."""
+        return f"{self.begin}/{self.version}"
+
+    @property
     def row_key(self) -> str:
         """Its row."""
         return EVACUATION.key(*self.words)
@@ -99,7 +104,7 @@ def copied(
         version=before.version + 1,
         shard=shard,
     )
-    guard = Guard("equals", "version", before.version) if before.version else Guard("absent")
+    guard = Guard("equals", "stamp", before.stamp) if before.version else Guard("absent")
     rows = [
         RowWrite(saved.key_after(record.sequence), {"v": WITH_SIZES, **record_fields(record)})
         for record in records
@@ -109,7 +114,7 @@ def copied(
 
 def ended(evacuation: Evacuation) -> RowWrite:
     """All that was saved is handled: the stream alone goes on."""
-    return RowWrite(evacuation.row_key, None, Guard("equals", "version", evacuation.version))
+    return RowWrite(evacuation.row_key, None, Guard("equals", "stamp", evacuation.stamp))
 
 
 def read_evacuation(app: str, mapping_id: str, fields: Mapping[str, Any]) -> Evacuation:
@@ -152,7 +157,7 @@ def _fields(evacuation: Evacuation) -> dict[str, Any]:
     return {
         "v": VERSION, "table": evacuation.table, "stream": list(evacuation.stream), "begin": evacuation.begin, "through": evacuation.through,
         "closed": evacuation.closed, "lost": [[each.first, each.last] for each in evacuation.lost],
-        "version": evacuation.version,
+        "version": evacuation.version, "stamp": evacuation.stamp,
         "shard": {
             "id": shard.shard_id, "number": shard.number, "first": f"{shard.first:016x}", "last": f"{shard.last:016x}",
             "starting": shard.starting, "created_ms": shard.created_ms, "parent": shard.parent_id, "ending": shard.ending,

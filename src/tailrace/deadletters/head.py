@@ -23,7 +23,8 @@ class Head:
     """A parked key.
 
     Shape:   the changes from `first` to `tail` were parked, `count` of them still wait; `claimed_by` is the redriver that
-             puts them back, "" for nobody. Units: claimed_ms and parked_ms since the epoch.
+             puts them back, "" for nobody; `is_stamped` unless its row is of a version that wrote no stamps. Units: claimed_ms and
+             parked_ms since the epoch.
     """
 
     app: str
@@ -37,6 +38,12 @@ class Head:
     parked_ms: int = 0
     claimed_by: str = ""
     claimed_ms: int = 0
+    is_stamped: bool = True
+
+    @property
+    def stamp(self) -> str:
+        """This version of this parking: a key that is parked anew begins with version 1 again, and who knew the old one must notice."""
+        return f"{self.first}/{self.parked_ms}/{self.version}"
 
     @property
     def row_key(self) -> str:
@@ -67,7 +74,7 @@ def read_head(app: str, mapping_id: str, fields: Mapping[str, Any]) -> Head:
     row = readable(fields, "parked key")
     return Head(
         app, mapping_id, bytes.fromhex(row["key"]), int(row["partition"]), row["version"], row["first"], row["tail"],
-        row["count"], row["parked_ms"], row["claimed_by"], row["claimed_ms"],
+        row["count"], row["parked_ms"], row["claimed_by"], row["claimed_ms"], "stamp" in row,
     )  # fmt: skip
 
 
@@ -92,7 +99,11 @@ def parked(
         guard = Guard("absent")
     else:
         head = replace(
-            before, version=before.version + 1, tail=last.sequence, count=before.count + len(fresh)
+            before,
+            version=before.version + 1,
+            tail=last.sequence,
+            count=before.count + len(fresh),
+            is_stamped=True,
         )
         guard = _unchanged(before)
     rows = [
@@ -132,17 +143,19 @@ def failed_again(head: Head, letter: DeadLetter) -> tuple[Head, list[RowWrite]]:
 
 
 def _changed(head: Head, **changes: Any) -> tuple[Head, RowWrite]:
-    after = replace(head, version=head.version + 1, **changes)
+    after = replace(head, version=head.version + 1, is_stamped=True, **changes)
     return after, RowWrite(head.row_key, _fields(after), _unchanged(head))
 
 
 def _unchanged(head: Head) -> Guard:
-    return Guard("equals", "version", head.version)
+    return (
+        Guard("equals", "stamp", head.stamp) if head.is_stamped else Guard("equals", "version", head.version)
+    )
 
 
 def _fields(head: Head) -> dict[str, Any]:
     return {
-        "v": VERSION, "key": head.key.hex(), "partition": str(head.partition), "version": head.version,
+        "v": VERSION, "key": head.key.hex(), "partition": str(head.partition), "version": head.version, "stamp": head.stamp,
         "first": head.first, "tail": head.tail, "count": head.count, "parked_ms": head.parked_ms,
         "claimed_by": head.claimed_by, "claimed_ms": head.claimed_ms,
     }  # fmt: skip

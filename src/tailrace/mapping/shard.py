@@ -137,6 +137,11 @@ class ShardMachine:
         return self._settlement.open_bytes >= self._settings.buffer_bytes
 
     @property
+    def is_reading(self) -> bool:
+        """Whether the source owes it an answer; not while it backs off from a source that fails."""
+        return self._reading
+
+    @property
     def in_flight(self) -> int:
         """Batches at the sink."""
         return self._flow.in_flight

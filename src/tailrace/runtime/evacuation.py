@@ -224,8 +224,9 @@ class Evacuator:
         if saved is not None:
             after = max(after, saved.through)
         is_waiting = (
-            machine is not None and machine.phase == "running" and after <= machine.position <= watermark
-        )
+            machine is not None and machine.phase == "running" and machine.is_reading
+            and after <= machine.position <= watermark
+        )  # fmt: skip
         return None if is_young or is_waiting else after
 
     async def _page(self, unfinished: Unfinished, after: int) -> Page | None:

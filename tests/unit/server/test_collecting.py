@@ -10,6 +10,7 @@ from tailrace.server.collecting import MOST_S, Collecting
 
 @pytest.fixture(autouse=True)
 def _enabled() -> Iterator[None]:
+    gc.enable()  # whatever ran before in this process
     yield
     gc.enable()
 

@@ -6,7 +6,9 @@ Rules of this file: a module is whole or not there, so that a reload never takes
 import importlib
 import importlib.util
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from tailrace.app.app import App
@@ -39,6 +41,15 @@ def load_app(text: str) -> App:
     return app
 
 
+class _FromSource(SourceFileLoader):
+    """Reads the file itself and no compiled one: Python knows that by second and size, and would run the save before."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """What the file says now."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 def _load_file(path: Path) -> Any:
     if not path.is_file():
         raise SettingsError(
@@ -48,7 +59,8 @@ def _load_file(path: Path) -> Any:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     name = path.stem
-    spec = importlib.util.spec_from_file_location(name, path.resolve())
+    place = str(path.resolve())
+    spec = importlib.util.spec_from_file_location(name, place, loader=_FromSource(name, place))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

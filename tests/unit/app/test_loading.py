@@ -1,5 +1,6 @@
 """Applications are loaded from files and by name; what is no application is refused, and what its code raises comes through."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -54,3 +55,15 @@ def test_what_an_apps_own_code_raises_comes_through(tmp_path: Path, monkeypatch:
     for name in ("broken_app.py", "broken_app:app"):
         with pytest.raises(ModuleNotFoundError, match="a_module_that_is_not_there"):
             load_app(name)
+
+
+def test_an_app_that_was_saved_twice_in_one_second_is_loaded_as_it_is_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    file = tmp_path / "twice.py"
+    for name in ("one", "two"):
+        file.write_text(f"from tailrace import App\napp = App({name!r})\n")
+        os.utime(file, (1_000_000_000, 1_000_000_000))
+        assert load_app(str(file)).name == name
+        sys.modules.pop("twice", None)

@@ -126,7 +126,9 @@ def test_a_reader_that_keeps_the_log_slows_commits_down_and_stalls_none(
     ], "it is told once"
     reader.execute("COMMIT")
     written.wait_for_no_pressure()
-    eventually(lambda: "as fast as before" in caplog.records[-1].getMessage())  # the thread tells it afterwards
+    eventually(
+        lambda: "as fast as before" in caplog.records[-1].getMessage()
+    )  # the thread tells it afterwards
     assert written.write(1) < 400 * KIB
     reader.close()
     written.mover.close()

@@ -1,7 +1,7 @@
 """Saves from the trim what a mapping has not handled, and lets it be read as the beginning of its shard.
 
 Rules of this file: what is copied, and when, is decided by deadletters/evacuated.py and by ages; a page at a time, so that memory stays flat; what fails is
-tried again at the next round. The stream of a mapping in order="lane" expires as Lambda has it, and is not copied. Made by compose, run by
+tried again at the next round. The stream of a mapping in order="lane" expires as Lambda has it, and is not copied. Made and run by
 runtime/worker.py. Source: growth §2.10.
 """
 
@@ -50,7 +50,7 @@ Followed: TypeAlias = Sequence[tuple[StreamRef, Sequence[Shard]]]
 
 
 class Kept:
-    """What is saved of one mapping in one shard. Shape: None while nothing is."""
+    """What is saved of one mapping in one shard. Shape: `evacuation` is None while nothing is."""
 
     def __init__(self, state: StateStore, evacuation: Evacuation | None = None) -> None:
         self._state = state

@@ -13,21 +13,17 @@ import msgspec
 
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
 from tailrace.projections.rows import AppliedItem, Group, RowChange
+from tailrace.rows.writes import Check, StateRow, Write
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord, ViewType
 from tailrace.streams.shards import Shard
 from tailrace.streams.windows import WindowInvoke
 
 __all__ = [
-    "ALWAYS",
-    "Absent",
-    "AbsentOrLess",
-    "Always",
+    "Action",
     "Batch",
     "Clock",
     "Commit",
-    "Condition",
-    "Equals",
     "Failed",
     "FailedFrom",
     "Failure",
@@ -42,15 +38,11 @@ __all__ = [
     "Shard",
     "Sink",
     "Source",
-    "StateCheck",
-    "StateRow",
     "StateStore",
-    "StateWrite",
     "Store",
     "StreamRef",
     "Trim",
     "Written",
-    "holds",
 ]  # fmt: skip
 
 
@@ -205,78 +197,6 @@ class Store(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Always:
-    """No condition."""
-
-
-@dataclass(frozen=True, slots=True)
-class Absent:
-    """The row does not exist."""
-
-
-@dataclass(frozen=True, slots=True)
-class Equals:
-    """The row exists and this field has this value."""
-
-    field: str
-    value: int | str
-
-
-@dataclass(frozen=True, slots=True)
-class AbsentOrLess:
-    """The row does not exist, or this field is smaller: how a mark gives "once" and order."""
-
-    field: str
-    value: int
-
-
-Condition: TypeAlias = Always | Absent | Equals | AbsentOrLess
-ALWAYS = Always()
-
-
-def holds(condition: Condition, fields: Mapping[str, Any] | None) -> bool:
-    """Whether a condition holds for a row's fields (None: there is no row): the one meaning that every adapter gives it.
-
-    >>> holds(AbsentOrLess("sequence", 5), {"sequence": 5})
-    False
-    """
-    match condition:
-        case Always():
-            return True
-        case Absent():
-            return fields is None
-        case Equals(field=name, value=value):
-            return fields is not None and fields.get(name) == value
-        case AbsentOrLess(field=name, value=value):
-            return fields is None or name not in fields or bool(fields[name] < value)
-
-
-@dataclass(frozen=True, slots=True)
-class StateRow:
-    """One row of state: a key of `/`-separated words, and JSON fields."""
-
-    key: str
-    fields: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class StateWrite:
-    """Put a row (or delete it: None) if the condition holds."""
-
-    key: str
-    fields: Mapping[str, Any] | None
-    condition: Condition = ALWAYS
-
-
-@dataclass(frozen=True, slots=True)
-class StateCheck:
-    """Require a condition of a row that is not written."""
-
-    key: str
-    condition: Condition
-
-
-@dataclass(frozen=True, slots=True)
 class ItemWrite:
     """A write to a user's table beside the state: one action of TransactWriteItems, in AWS's own shape.
 
@@ -288,6 +208,10 @@ class ItemWrite:
     ancestry: str = ""
 
 
+Action: TypeAlias = Write | Check | ItemWrite
+"""One part of a transaction of a state store."""
+
+
 class StateStore(Protocol):
     """Small conditional rows. Raises: StoreError."""
 
@@ -297,7 +221,7 @@ class StateStore(Protocol):
     async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
         """Every row whose key starts with the prefix and comes after `after`, in key order; at most `limit` of them."""
 
-    async def transact(self, writes: Sequence[StateWrite | StateCheck | ItemWrite]) -> None:
+    async def transact(self, writes: Sequence[Action]) -> None:
         """All of it, durably, or nothing. Raises: StateConflict(index) when a condition does not hold."""
 
 

@@ -18,7 +18,7 @@ from tailrace.cli.main import run
 from tailrace.clocks.manual import ManualClock
 from tailrace.compose import EngineOptions, open_engine, running_worker
 from tailrace.engine.engine import Engine
-from tailrace.ports import StateWrite
+from tailrace.rows.writes import Write
 from tests.conformance.client import Conformance
 from tests.patience import PATIENCE_S
 
@@ -54,7 +54,7 @@ def directory(tmp_path: Path) -> Path:
             TableName="things", Item={"pk": {"S": name}, "kind": {"S": "k"}, "word": {"S": f"word {name}"}}
         )
     api.dynamodb.put_item(TableName="numbers", Item={"pk": {"B": b"\0\1"}, "n": {"N": "-12.5"}})
-    engine.state_transact([StateWrite("owner/here", {"v": 1, "word": "word state"})])
+    engine.state_transact([Write("owner/here", {"v": 1, "word": "word state"})])
     engine.close()
     return tmp_path
 

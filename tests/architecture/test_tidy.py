@@ -76,7 +76,7 @@ def test_every_way_to_read_a_time_out_of_a_sequence_number_is_found(text: str) -
 @pytest.mark.parametrize(
     "text",
     [
-        "write = StateWrite(f'novel/{app}', {})\n",
+        "write = Write(f'novel/{app}', {})\n",
         "rows = self._engine.state_query('novel')\n",
         "prefix = 'lost-window/'\n",
         "from tailrace.rows.kinds import joined\n",

@@ -32,7 +32,7 @@ MAKE_KINDS: Final = {"joined", "of_mapping"}
 MAY_JOIN: Final = {"windows/rows.py"}
 """Who may join words without a kind: the row of a day names another row behind its own words."""
 TAKE_KEYS: Final = {
-    "StateWrite", "StateCheck", "StateRow", "RowWrite", "RowCheck", "state_get", "state_query", "state_rows", "state_count",
+    "Write", "Check", "StateRow", "state_get", "state_query", "state_rows", "state_count",
     "state_last",
 }  # fmt: skip
 ENTRY_MODULES: Final = {"__init__.py", "__main__.py", "cli/main.py", "testing/plugin.py"}

@@ -10,12 +10,13 @@ import pytest
 from botocore.config import Config
 
 from tailrace.errors import ApiError, StateConflict, StoreError
-from tailrace.ports import AbsentOrLess, ItemWrite, StateStore, StateWrite
+from tailrace.ports import ItemWrite, StateStore
+from tailrace.rows.writes import AbsentOrLess, Write
 from tailrace.stores.dynamodb import DynamoDbStateStore, refusal
 from tailrace.testing import check_state_store
 from tests.serving import serving
 
-ROW = StateWrite("mark/a", {"v": 1, "sequence": 5}, AbsentOrLess("sequence", 5))
+ROW = Write("mark/a", {"v": 1, "sequence": 5}, AbsentOrLess("sequence", 5))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def test_a_mark_and_a_users_item_are_one_transaction(client: Any) -> None:
     assert conflict.value.index == 0
     nowhere = ItemWrite("Put", {"TableName": "nowhere", "Item": {"id": {"S": "1"}}})
     with pytest.raises(ApiError):
-        asyncio.run(store.transact([StateWrite("mark/b", {"v": 1}), nowhere]))
+        asyncio.run(store.transact([Write("mark/b", {"v": 1}), nowhere]))
     assert asyncio.run(store.get("mark/b")) is None
 
 

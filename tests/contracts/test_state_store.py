@@ -11,15 +11,14 @@ import pytest
 
 from tailrace.engine.state import EngineStateStore
 from tailrace.errors import StateConflict
-from tailrace.ports import AbsentOrLess, Equals, ItemWrite, StateCheck, StateRow, StateStore, StateWrite
+from tailrace.ports import Action, ItemWrite, StateStore
+from tailrace.rows.writes import AbsentOrLess, Check, Equals, StateRow, Write
 from tailrace.stores.memory import MemoryStateStore, MemoryStore
 from tailrace.stores.sqlite import SqliteStore
 from tailrace.testing import check_state_store
 from tailrace.testing.contracts import state
 from tests.contracts.breaking import breaks
 from tests.unit.engine.building import opened
-
-Write = StateWrite | StateCheck | ItemWrite
 
 
 def test_the_state_store_in_memory_keeps_the_contract() -> None:
@@ -43,13 +42,13 @@ def test_the_state_rows_of_an_engine_keep_the_contract(make: Callable[[], Any]) 
 
 
 class MergesFields(MemoryStateStore):
-    async def transact(self, writes: Sequence[Write]) -> None:
-        merged: list[Write] = []
+    async def transact(self, writes: Sequence[Action]) -> None:
+        merged: list[Action] = []
         for write in writes:
-            if isinstance(write, StateWrite) and write.fields is not None:
+            if isinstance(write, Write) and write.fields is not None:
                 row = await self.get(write.key)
                 fields = {**(row.fields if row else {}), **write.fields}
-                merged.append(StateWrite(write.key, fields, write.condition))
+                merged.append(Write(write.key, fields, write.condition))
             else:
                 merged.append(write)
         await super().transact(merged)
@@ -66,7 +65,7 @@ class SharesItsRows(MemoryStateStore):
 
 
 class GetsOnlyOnce(SharesItsRows):
-    async def transact(self, writes: Sequence[Write]) -> None:
+    async def transact(self, writes: Sequence[Action]) -> None:
         await super().transact(writes)
         self._given.clear()
 
@@ -93,33 +92,33 @@ class AnswersOnePage(MemoryStateStore):
 
 
 class ComparesOrEqual(MemoryStateStore):
-    async def transact(self, writes: Sequence[Write]) -> None:
+    async def transact(self, writes: Sequence[Action]) -> None:
         for index, write in enumerate(writes):
-            if isinstance(write, StateWrite) and isinstance(write.condition, AbsentOrLess):
+            if isinstance(write, Write) and isinstance(write.condition, AbsentOrLess):
                 field, value = write.condition.field, write.condition.value
                 writes = [
                     *writes[:index],
-                    StateWrite(write.key, write.fields, AbsentOrLess(field, value + 1)),
+                    Write(write.key, write.fields, AbsentOrLess(field, value + 1)),
                     *writes[index + 1 :],
                 ]
         await super().transact(writes)
 
 
 class ComparesAsText(MemoryStateStore):
-    async def transact(self, writes: Sequence[Write]) -> None:
+    async def transact(self, writes: Sequence[Action]) -> None:
         for write in writes:
-            if isinstance(write, StateCheck | StateWrite) and isinstance(write.condition, Equals):
+            if isinstance(write, Check | Write) and isinstance(write.condition, Equals):
                 row = await self.get(write.key)
                 if row is not None and str(row.fields.get(write.condition.field)) == str(
                     write.condition.value
                 ):
-                    plain = [StateWrite(one.key, one.fields) for one in writes if isinstance(one, StateWrite)]
+                    plain = [Write(one.key, one.fields) for one in writes if isinstance(one, Write)]
                     return await super().transact(plain)
         return await super().transact(writes)
 
 
 class WritesOneByOne(MemoryStateStore):
-    async def transact(self, writes: Sequence[Write]) -> None:
+    async def transact(self, writes: Sequence[Action]) -> None:
         for index, write in enumerate(writes):
             try:
                 await super().transact([write])
@@ -128,7 +127,7 @@ class WritesOneByOne(MemoryStateStore):
 
 
 class ForgetsTheIndex(MemoryStateStore):
-    async def transact(self, writes: Sequence[Write]) -> None:
+    async def transact(self, writes: Sequence[Action]) -> None:
         try:
             await super().transact(writes)
         except StateConflict as conflict:
@@ -136,19 +135,15 @@ class ForgetsTheIndex(MemoryStateStore):
 
 
 class LooksThenWrites(MemoryStateStore):
-    async def transact(self, writes: Sequence[Write]) -> None:
-        checks = [
-            StateCheck(write.key, write.condition) for write in writes if not isinstance(write, ItemWrite)
-        ]
+    async def transact(self, writes: Sequence[Action]) -> None:
+        checks = [Check(write.key, write.condition) for write in writes if not isinstance(write, ItemWrite)]
         await super().transact(checks)
         await asyncio.sleep(0)
-        await super().transact(
-            [StateWrite(one.key, one.fields) for one in writes if isinstance(one, StateWrite)]
-        )
+        await super().transact([Write(one.key, one.fields) for one in writes if isinstance(one, Write)])
 
 
 class DropsWritesToTables(MemoryStateStore):
-    async def transact(self, writes: Sequence[Write]) -> None:
+    async def transact(self, writes: Sequence[Action]) -> None:
         await super().transact([write for write in writes if not isinstance(write, ItemWrite)])
 
 

@@ -18,7 +18,7 @@ EVACUATION: Final = "unit/testing/test_evacuation.py"
 DELIVERY: Final = (
     Mutant(
         "checkpoint-without-its-fence", "runtime/settle.py",
-        "                state_check(self._lease.fence),\n                state_write(saved),", "                state_write(saved),",
+        "                self._lease.fence,\n                saved,", "                saved,",
         "a worker whose lease was taken overwrites the new owner's checkpoint",
         (SETTLE,),
     ),
@@ -36,7 +36,7 @@ DELIVERY: Final = (
     ),
     Mutant(
         "park-without-its-fence", "runtime/parking.py",
-        "[state_check(self._lease.fence), *(state_write(write) for write in writes)]", "[*(state_write(write) for write in writes)]",
+        "[self._lease.fence, *writes]", "[*writes]",
         "a worker whose lease was taken parks keys that the new owner does not know of",
         ("unit/runtime/test_parker.py",),
     ),
@@ -105,7 +105,7 @@ DELIVERY: Final = (
     ),
     Mutant(
         "unparked-whatever-was-appended", "deadletters/head.py",
-        "return None, [RowWrite(head.row_key, None, _unchanged(head)), entry]", "return None, [RowWrite(head.row_key, None), entry]",
+        "return None, [Write(head.row_key, None, _unchanged(head)), entry]", "return None, [Write(head.row_key, None), entry]",
         "a change that was parked while the last one was put back is never delivered",
         ("unit/deadletters/test_head.py",),
     ),
@@ -117,7 +117,7 @@ DELIVERY: Final = (
     ),
     Mutant(
         "lease-taken-from-who-renews", "leases/lease.py",
-        'Guard("equals", "counter", seen["counter"])', 'Guard("equals", "epoch", seen["epoch"])',
+        'Equals("counter", seen["counter"])', 'Equals("epoch", seen["epoch"])',
         "an owner who renews in the last moment loses its shard",
         ("unit/leases/test_lease.py",),
     ),
@@ -129,7 +129,7 @@ DELIVERY: Final = (
     ),
     Mutant(
         "recorded-writes-without-their-mark", "runtime/effects.py",
-        "await self._state.transact([state_write(mark), *writes])", "await self._state.transact([*writes])",
+        "await self._state.transact([mark, *writes])", "await self._state.transact([*writes])",
         "a repeated change applies its transaction twice",
         (ONCE,),
     ),

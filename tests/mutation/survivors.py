@@ -23,7 +23,7 @@ SURVIVORS: Final = (
     Mutant(
         "notice-deleted-before-it-is-delivered", "runtime/courier.py",
         "        tally = self._tallies.of(notice.handler)\n        try:\n",
-        "        tally = self._tallies.of(notice.handler)\n        await self._state.transact([StateWrite(key, None)])\n        try:\n",
+        "        tally = self._tallies.of(notice.handler)\n        await self._state.transact([Write(key, None)])\n        try:\n",
         "a destination never hears of what was given up when the process is killed meanwhile",
         ("unit/runtime/test_courier.py",),
     ),
@@ -50,8 +50,8 @@ SURVIVORS: Final = (
     ),
     Mutant(
         "touched-note-removed-whatever-its-stamp", "runtime/windowing.py",
-        'StateWrite(touched_key(self.owner, group, pane), None, Equals("stamp", stamp))',
-        "StateWrite(touched_key(self.owner, group, pane), None)",
+        'Write(touched_key(self.owner, group, pane), None, Equals("stamp", stamp))',
+        "Write(touched_key(self.owner, group, pane), None)",
         "a window that another worker touched meanwhile is not told again after a crash",
         ("unit/runtime/test_windowing.py",),
     ),

@@ -17,7 +17,7 @@ import pytest
 
 from tailrace.compose import EngineOptions, open_engine
 from tailrace.errors import StoreError
-from tailrace.ports import StateWrite
+from tailrace.rows.writes import Write
 from tailrace.stores.checking import check_file
 from tests.conformance.client import Conformance
 
@@ -56,7 +56,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         api.dynamodb.put_item(TableName="things", Item=item(number, f"again {number}"))
     for number in range(0, ITEMS, 7):
         api.dynamodb.delete_item(TableName="things", Key={"pk": {"S": f"item {number}"}})
-    engine.state_transact([StateWrite(f"owner/{number}", {"v": 1, "n": number}) for number in range(50)])
+    engine.state_transact([Write(f"owner/{number}", {"v": 1, "n": number}) for number in range(50)])
     engine.close()
     return (directory / "tailrace.db").read_bytes()
 

@@ -17,7 +17,8 @@ from tailrace.app.plain import to_item
 from tailrace.deadletters.document import Told
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key, read_deadletter
 from tailrace.deadletters.head import parked
-from tailrace.ports import StateWrite, StreamRef
+from tailrace.ports import StreamRef
+from tailrace.rows.writes import Write
 from tailrace.runtime.courier import FailureDocument
 from tailrace.stores.dynamodb import _fields, _item
 from tailrace.streams.envelopes import api_record, event_id, lambda_event, log_row, read_log_row
@@ -70,7 +71,7 @@ def kept_by_the_log(record: ChangeRecord) -> ChangeRecord:
 def kept_by_the_embedded_state(record: ChangeRecord) -> ChangeRecord:
     engine, _ = with_table()
     key = deadletter_key("shop", "note", record.sequence)
-    engine.state_transact([StateWrite(key, deadletter_fields(letter_of(record)))])
+    engine.state_transact([Write(key, deadletter_fields(letter_of(record)))])
     engine.committer.flush()
     fields = engine.state_get(key)
     assert fields is not None

@@ -17,8 +17,8 @@ import pytest
 
 from tailrace import App, Batch, Change, Discard, Retry
 from tailrace.deadletters.notice import Notice
-from tailrace.leases.rows import Guard, RowWrite
-from tailrace.ports import Page, Shard, StateWrite
+from tailrace.ports import Page, Shard
+from tailrace.rows.writes import ALWAYS, Write
 from tailrace.runtime import effects
 from tailrace.runtime.courier import Courier, FailureDocument
 from tailrace.sources.embedded import EmbeddedSource
@@ -212,8 +212,8 @@ def test_a_source_that_skips_a_record_is_caught(monkeypatch: pytest.MonkeyPatch)
 def test_marks_that_always_hold_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     marked = effects.mark_write
 
-    def unconditional(*arguments: Any) -> RowWrite:
-        return replace(marked(*arguments), guard=Guard())
+    def unconditional(*arguments: Any) -> Write:
+        return replace(marked(*arguments), guard=ALWAYS)
 
     monkeypatch.setattr(effects, "mark_write", unconditional)
     assert broken_worlds()
@@ -227,7 +227,7 @@ def test_a_courier_that_forgets_what_a_destination_refused_is_caught(monkeypatch
         )
         with suppress(OSError):
             await courier._destinations[notice.handler].deliver(document)
-        await courier._state.transact([StateWrite(key, None)])
+        await courier._state.transact([Write(key, None)])
 
     monkeypatch.setattr(Courier, "_deliver", forgetting)
     assert broken_worlds()

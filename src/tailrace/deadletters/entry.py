@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-from tailrace.leases.rows import readable
 from tailrace.rows.kinds import DEADLETTER, PARKED
+from tailrace.rows.writes import readable
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.sequence import DIGITS
 from tailrace.streams.stored import WITH_SIZES, read_record, record_fields

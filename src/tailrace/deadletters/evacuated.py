@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from tailrace.leases.rows import VERSION, Guard, RowWrite, readable
 from tailrace.rows.kinds import EVACUATED, EVACUATION
+from tailrace.rows.writes import VERSION, Absent, Equals, Write, readable
 from tailrace.streams.record import ChangeRecord, ViewType
 from tailrace.streams.sequence import DIGITS
 from tailrace.streams.shards import Shard
@@ -87,7 +87,7 @@ def copied(
     closed: bool,
     shard: Shard,
     trimmed: bool,
-) -> tuple[Evacuation, list[RowWrite]]:
+) -> tuple[Evacuation, list[Write]]:
     """These changes, everything of the shard after that sequence number, are saved now. Repeatable: the same rows again, and one more version.
 
     Shape:   `trimmed`: something between the last one saved and these was gone already.
@@ -104,17 +104,17 @@ def copied(
         version=before.version + 1,
         shard=shard,
     )
-    guard = Guard("equals", "stamp", before.stamp) if before.version else Guard("absent")
+    guard = Equals("stamp", before.stamp) if before.version else Absent()
     rows = [
-        RowWrite(saved.key_after(record.sequence), {"v": WITH_SIZES, **record_fields(record)})
+        Write(saved.key_after(record.sequence), {"v": WITH_SIZES, **record_fields(record)})
         for record in records
     ]
-    return saved, [RowWrite(saved.row_key, _fields(saved), guard), *rows]
+    return saved, [Write(saved.row_key, _fields(saved), guard), *rows]
 
 
-def ended(evacuation: Evacuation) -> RowWrite:
+def ended(evacuation: Evacuation) -> Write:
     """All that was saved is handled: the stream alone goes on."""
-    return RowWrite(evacuation.row_key, None, Guard("equals", "stamp", evacuation.stamp))
+    return Write(evacuation.row_key, None, Equals("stamp", evacuation.stamp))
 
 
 def read_evacuation(app: str, mapping_id: str, fields: Mapping[str, Any]) -> Evacuation:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from tailrace.leases.rows import VERSION, readable
 from tailrace.rows.kinds import GAP
+from tailrace.rows.writes import VERSION, readable
 from tailrace.streams.sequence import DIGITS
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, parked_key
-from tailrace.leases.rows import VERSION, Guard, RowWrite, readable
 from tailrace.rows.kinds import HEAD
+from tailrace.rows.writes import VERSION, Absent, Condition, Equals, Write, readable
 
 CLAIM_MS: Final = 30_000
 """How long a redriver that says nothing keeps a key: each change that it puts back renews its claim."""
@@ -83,7 +83,7 @@ def read_head(app: str, mapping_id: str, fields: Mapping[str, Any]) -> Head:
 
 def parked(
     app: str, mapping_id: str, before: Head | None, letters: Sequence[DeadLetter], now_ms: int
-) -> list[RowWrite]:
+) -> list[Write]:
     """Park these changes of one key, in order; [] when all of them are parked already.
 
     Guarantee: repeating it changes nothing. A head that was not there is made only if it is still not there.
@@ -96,7 +96,7 @@ def parked(
         head = Head(
             app, mapping_id, first.key, first.partition, 1, first.sequence, last.sequence, len(fresh), now_ms
         )
-        guard = Guard("absent")
+        condition: Condition = Absent()
     else:
         head = replace(
             before,
@@ -105,52 +105,50 @@ def parked(
             count=before.count + len(fresh),
             is_stamped=True,
         )
-        guard = _unchanged(before)
+        condition = _unchanged(before)
     rows = [
-        RowWrite(parked_key(app, mapping_id, head.key, letter.record.sequence), deadletter_fields(letter))
+        Write(parked_key(app, mapping_id, head.key, letter.record.sequence), deadletter_fields(letter))
         for letter in fresh
     ]
-    return [RowWrite(head.row_key, _fields(head), guard), *rows]
+    return [Write(head.row_key, _fields(head), condition), *rows]
 
 
-def claimed(head: Head, by: str, now_ms: int) -> tuple[Head, RowWrite]:
+def claimed(head: Head, by: str, now_ms: int) -> tuple[Head, Write]:
     """Take a parked key to put it back; also to renew that. The caller has looked at `is_claimed`."""
     return _changed(head, claimed_by=by, claimed_ms=now_ms)
 
 
-def released(head: Head) -> tuple[Head, RowWrite]:
+def released(head: Head) -> tuple[Head, Write]:
     """Leave a key to the next redriver: something in it still fails, or the work was stopped."""
     return _changed(head, claimed_by="", claimed_ms=0)
 
 
-def put_back(head: Head, sequence: int, now_ms: int) -> tuple[Head | None, list[RowWrite]]:
+def put_back(head: Head, sequence: int, now_ms: int) -> tuple[Head | None, list[Write]]:
     """One change, the oldest that waits, was handled or dropped: its row goes, and after the tail the head too.
 
     Returns: None as the head when the key is unparked.
     """
-    entry = RowWrite(parked_key(head.app, head.mapping_id, head.key, sequence), None)
+    entry = Write(parked_key(head.app, head.mapping_id, head.key, sequence), None)
     if sequence == head.tail:
-        return None, [RowWrite(head.row_key, None, _unchanged(head)), entry]
+        return None, [Write(head.row_key, None, _unchanged(head)), entry]
     after, write = _changed(head, count=head.count - 1, claimed_ms=now_ms)
     return after, [write, entry]
 
 
-def failed_again(head: Head, letter: DeadLetter) -> tuple[Head, list[RowWrite]]:
+def failed_again(head: Head, letter: DeadLetter) -> tuple[Head, list[Write]]:
     """Putting a change back failed: its letter says so, and the key is left to the next redriver."""
     after, write = released(head)
     row = parked_key(head.app, head.mapping_id, head.key, letter.record.sequence)
-    return after, [write, RowWrite(row, deadletter_fields(letter))]
+    return after, [write, Write(row, deadletter_fields(letter))]
 
 
-def _changed(head: Head, **changes: Any) -> tuple[Head, RowWrite]:
+def _changed(head: Head, **changes: Any) -> tuple[Head, Write]:
     after = replace(head, version=head.version + 1, is_stamped=True, **changes)
-    return after, RowWrite(head.row_key, _fields(after), _unchanged(head))
+    return after, Write(head.row_key, _fields(after), _unchanged(head))
 
 
-def _unchanged(head: Head) -> Guard:
-    return (
-        Guard("equals", "stamp", head.stamp) if head.is_stamped else Guard("equals", "version", head.version)
-    )
+def _unchanged(head: Head) -> Condition:
+    return Equals("stamp", head.stamp) if head.is_stamped else Equals("version", head.version)
 
 
 def _fields(head: Head) -> dict[str, Any]:

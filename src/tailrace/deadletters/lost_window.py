@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tailrace.deadletters.entry import kept_text
-from tailrace.leases.rows import VERSION, readable
 from tailrace.rows.kinds import LOST_WINDOW
+from tailrace.rows.writes import VERSION, readable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tailrace.leases.rows import VERSION, readable
 from tailrace.rows.kinds import OUTBOX
+from tailrace.rows.writes import VERSION, readable
 from tailrace.streams.sequence import DIGITS
 from tailrace.streams.windows import WindowInvoke
 

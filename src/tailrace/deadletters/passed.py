@@ -7,8 +7,8 @@ judged by it alone, never by the item's present state. Called by runtime/settle.
 from collections.abc import Mapping
 from typing import Any
 
-from tailrace.leases.rows import VERSION, RowWrite, readable
 from tailrace.rows.kinds import PASSED
+from tailrace.rows.writes import VERSION, Write, readable
 
 
 def passed_prefix(app: str, mapping_id: str) -> str:
@@ -21,10 +21,10 @@ def passed_key(app: str, mapping_id: str, key: bytes) -> str:
     return f"{passed_prefix(app, mapping_id)}{key.hex()}"
 
 
-def passed_write(app: str, mapping_id: str, key: bytes, sequence: int) -> RowWrite:
+def passed_write(app: str, mapping_id: str, key: bytes, sequence: int) -> Write:
     """The mapping has handled this change of the item, which has dead letters (0: none since)."""
     fields = {"v": VERSION, "key": key.hex(), "sequence": sequence}
-    return RowWrite(passed_key(app, mapping_id, key), fields)
+    return Write(passed_key(app, mapping_id, key), fields)
 
 
 def read_passed(fields: Mapping[str, Any] | None) -> int:

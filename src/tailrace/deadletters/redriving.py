@@ -15,7 +15,7 @@ import msgspec
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
 from tailrace.deadletters.head import Head, claimed, failed_again, put_back, released
 from tailrace.deadletters.redrive import judge
-from tailrace.leases.rows import Guard, RowWrite
+from tailrace.rows.writes import ALWAYS, Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +64,10 @@ class Deliver:
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
-    """Write these rows in one transaction. Answer: whether their guards held."""
+class WriteRows:
+    """Write these rows in one transaction. Answer: whether their conditions held."""
 
-    rows: tuple[RowWrite, ...]
+    rows: tuple[Write, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Hold:
     letter: DeadLetter
 
 
-Step: TypeAlias = ReadHead | ReadOldest | ReadLetter | ReadPassed | Deliver | Write | Hold
+Step: TypeAlias = ReadHead | ReadOldest | ReadLetter | ReadPassed | Deliver | WriteRows | Hold
 Ending: TypeAlias = Literal["done", "failed", "busy", "gone", "overtaken", "stopped"]
 
 
@@ -107,13 +107,13 @@ def put_back_key(
     if head.is_claimed(by, now_ms()):
         return Ended("busy")
     taken, write = claimed(head, by, now_ms())
-    if not (yield Write((write,))):
+    if not (yield WriteRows((write,))):
         return Ended("busy")
     count = 0
     while True:
         letter: DeadLetter | None = yield ReadOldest(key)
         if letter is None or not wants(letter):
-            yield Write((released(taken)[1],))  # when it conflicts, the claim runs out by itself
+            yield WriteRows((released(taken)[1],))  # when it conflicts, the claim runs out by itself
             return Ended("stopped", count)
         refusal: Refusal | None = yield Deliver(letter)
         after = yield from _note(taken, letter, refusal, by, now_ms)
@@ -134,7 +134,7 @@ def _note(
             after, rows = failed_again(head, tried_again(letter, refusal, now_ms()))
         else:
             after, rows = put_back(head, letter.record.sequence, now_ms())  # type: ignore[assignment]
-        if (yield Write(tuple(rows))):
+        if (yield WriteRows(tuple(rows))):
             return Ended("failed", error=refusal.error) if refusal is not None else after
         seen: Head | None = yield ReadHead(letter.record.key)
         if seen is None or seen.claimed_by != by:
@@ -157,7 +157,7 @@ def put_back_letter(
     refusal: Refusal | None = yield Deliver(letter)
     row = deadletter_key(app, letter.handler, sequence)
     fields = None if refusal is None else deadletter_fields(tried_again(letter, refusal, now_ms()))
-    yield Write((RowWrite(row, fields, Guard()),))
+    yield WriteRows((Write(row, fields, ALWAYS),))
     return Ended("done", 1) if refusal is None else Ended("failed", error=refusal.error)
 
 

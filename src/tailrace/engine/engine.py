@@ -35,18 +35,8 @@ from tailrace.engine.time_to_live import TimeToLive
 from tailrace.engine.transact import Decided, KeyOf, Place, Transactions, read_all
 from tailrace.engine.trimming import Trimming, created_ms
 from tailrace.errors import SettingsError
-from tailrace.ports import (
-    Clock,
-    ItemWrite,
-    LogRow,
-    Page,
-    Shard,
-    StateCheck,
-    StateRow,
-    StateWrite,
-    Store,
-    StreamRef,
-)
+from tailrace.ports import Action, Clock, ItemWrite, LogRow, Page, Shard, Store, StreamRef
+from tailrace.rows.writes import StateRow
 from tailrace.streams.envelopes import log_row
 from tailrace.streams.iterators import Start
 from tailrace.streams.record import ViewType, change_record
@@ -455,7 +445,7 @@ class Engine:
         """How many rows of state have keys that begin with the prefix."""
         return self._state.count(prefix)
 
-    def state_transact(self, writes: Sequence[StateWrite | StateCheck | ItemWrite]) -> None:
+    def state_transact(self, writes: Sequence[Action]) -> None:
         """State and items in one transaction; every condition is judged before anything is written.
 
         Raises:  StateConflict(index) for state, ApiError (TransactionCanceledException) for items.

@@ -14,17 +14,10 @@ from tailrace.engine.committer import Committer
 from tailrace.engine.documents import STATE
 from tailrace.engine.query import following_prefix
 from tailrace.errors import StateConflict
-from tailrace.ports import (
-    Always,
-    ItemWrite,
-    StateCheck,
-    StateRow,
-    StateWrite,
-    holds,
-)
+from tailrace.ports import Action, ItemWrite
+from tailrace.rows.writes import Always, StateRow, Write, holds
 
 ROWS: Final = 1_000
-Write = StateWrite | StateCheck | ItemWrite
 Fields = Mapping[str, Any]
 
 
@@ -77,7 +70,7 @@ class StateRows:
             first = rows[-1][0] + b"\0"
         return total
 
-    def check(self, writes: Sequence[Write]) -> None:
+    def check(self, writes: Sequence[Action]) -> None:
         """Judge every condition. Raises: StateConflict with the index of the first that does not hold."""
         for index, write in enumerate(writes):
             if isinstance(write, ItemWrite) or isinstance(write.condition, Always):
@@ -85,10 +78,10 @@ class StateRows:
             if not holds(write.condition, self.get(write.key)):
                 raise StateConflict(f"state {write.key!r} is not as expected: {write.condition}", index=index)
 
-    def put(self, writes: Sequence[Write]) -> None:
+    def put(self, writes: Sequence[Action]) -> None:
         """Add the rows to the group, without looking at conditions."""
         for write in writes:
-            if isinstance(write, StateWrite):
+            if isinstance(write, Write):
                 data = None if write.fields is None else orjson.dumps(write.fields)
                 self._committer.put_row(STATE, write.key.encode(), data)
 
@@ -102,7 +95,7 @@ class StateOwner(Protocol):
     def state_query(self, prefix: str, after: str = "", limit: int | None = None) -> list[StateRow]:
         """Rows by prefix."""
 
-    def state_transact(self, writes: Sequence[Write]) -> None:
+    def state_transact(self, writes: Sequence[Action]) -> None:
         """All or nothing, into the group."""
 
 
@@ -125,7 +118,7 @@ class EngineStateStore:
         """Every row whose key starts with the prefix and comes after `after`, in key order; at most `limit` of them."""
         return self._engine.state_query(prefix, after, limit)
 
-    async def transact(self, writes: Sequence[Write]) -> None:
+    async def transact(self, writes: Sequence[Action]) -> None:
         """All of it, durably, or nothing. Raises: StateConflict, StoreError, ApiError for items."""
         self._engine.state_transact(writes)
         await self._flushed()

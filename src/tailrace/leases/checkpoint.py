@@ -8,8 +8,8 @@ SaveCheckpoint are one transaction, fenced by the lease. Called by runtime/settl
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from tailrace.leases.rows import VERSION, Guard, RowWrite, readable
 from tailrace.rows.kinds import CHECKPOINT, LEDGER, MARK
+from tailrace.rows.writes import VERSION, AbsentOrLess, Write, readable
 from tailrace.streams.shards import HASHES, Shard
 
 WITH_WINDOW: Final = 2
@@ -45,7 +45,7 @@ def checkpoint_write(
     window: Window | None = None,
     created_ms: int = 0,
     suspended: Reason | None = None,
-) -> RowWrite:
+) -> Write:
     """A checkpoint. `epoch` says under which lease it was saved; the fence itself is a check of the lease's row.
 
     Shape:   `hashes` are the shard's, so that its descendants are known when the shard is not listed any more. `window` is
@@ -63,10 +63,10 @@ def checkpoint_write(
         fields |= {"v": WITH_WINDOW, "window": list(window)}
     if suspended is not None:
         fields |= {"v": SUSPENDED, "suspended": list(suspended)}
-    return RowWrite(key, fields)
+    return Write(key, fields)
 
 
-def behind(key: str, shard: Shard, last_sequence: int) -> RowWrite:
+def behind(key: str, shard: Shard, last_sequence: int) -> Write:
     """The checkpoint of a mapping that reads nothing of what a shard holds now. Source: semantics §2.3 (LATEST)."""
     end = last_sequence if shard.ending is None else shard.ending
     return checkpoint_write(
@@ -185,10 +185,10 @@ MARK_AGE_MS: Final = 172_800_000
 """Marks are kept for two days: twice as long as a stream keeps the change that could be delivered again."""
 
 
-def mark_write(key: str, sequence: int, at_ms: int = 0) -> RowWrite:
+def mark_write(key: str, sequence: int, at_ms: int = 0) -> Write:
     """The mark of a change. Its guard fails when this change or a later one of the item was applied already."""
     fields = {"v": VERSION, "sequence": sequence, "at_ms": at_ms}
-    return RowWrite(key, fields, Guard("absent_or_less", "sequence", sequence))
+    return Write(key, fields, AbsentOrLess("sequence", sequence))
 
 
 def mark_has_expired(fields: Mapping[str, Any], now_ms: int) -> bool:

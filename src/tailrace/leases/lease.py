@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tailrace.leases.rows import VERSION, Guard, RowCheck, RowWrite, readable
 from tailrace.rows.kinds import LEASE
+from tailrace.rows.writes import VERSION, Absent, Check, Equals, Write, readable
 
 LEASE_DURATION_MS: Final = 10_000
 """The KCL's failover time: so long a counter may stand still. Owners renew three times as often."""
@@ -26,9 +26,9 @@ class Lease:
     epoch: int
 
     @property
-    def fence(self) -> RowCheck:
+    def fence(self) -> Check:
         """What a checkpoint's transaction requires: that nobody has taken the lease since."""
-        return RowCheck(self.key, Guard("equals", "epoch", self.epoch))
+        return Check(self.key, Equals("epoch", self.epoch))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def lease_key(app: str, stream_label: str, shard_id: str) -> str:
     return LEASE.key(app, stream_label, shard_id)
 
 
-def take(key: str, fields: Mapping[str, Any] | None, owner: str) -> tuple[Lease, RowWrite]:
+def take(key: str, fields: Mapping[str, Any] | None, owner: str) -> tuple[Lease, Write]:
     """Take a lease that is free, expired or one's own from before a restart.
 
     Guarantee: the write holds only if the counter is still the one that was seen, so an owner who renews in the last moment wins.
@@ -56,22 +56,22 @@ def take(key: str, fields: Mapping[str, Any] | None, owner: str) -> tuple[Lease,
     """
     if fields is None:
         lease = Lease(key, owner, 1, 1)
-        return lease, RowWrite(key, _fields(lease), Guard("absent"))
+        return lease, Write(key, _fields(lease), Absent())
     seen = readable(fields, "lease")
     lease = Lease(key, owner, seen["counter"] + 1, seen["epoch"] + 1)
-    return lease, RowWrite(key, _fields(lease), Guard("equals", "counter", seen["counter"]))
+    return lease, Write(key, _fields(lease), Equals("counter", seen["counter"]))
 
 
-def renew(lease: Lease) -> tuple[Lease, RowWrite]:
+def renew(lease: Lease) -> tuple[Lease, Write]:
     """Say that the owner lives. It holds only under the lease's own epoch."""
     renewed = Lease(lease.key, lease.owner, lease.counter + 1, lease.epoch)
-    return renewed, RowWrite(lease.key, _fields(renewed), Guard("equals", "epoch", lease.epoch))
+    return renewed, Write(lease.key, _fields(renewed), Equals("epoch", lease.epoch))
 
 
-def release(lease: Lease) -> RowWrite:
+def release(lease: Lease) -> Write:
     """Leave the shard to anybody, at once: the owner is empty, the epoch stays for the next one to raise."""
     fields = {**_fields(lease), "owner": "", "counter": lease.counter + 1}
-    return RowWrite(lease.key, fields, Guard("equals", "epoch", lease.epoch))
+    return Write(lease.key, fields, Equals("epoch", lease.epoch))
 
 
 def is_free(fields: Mapping[str, Any] | None) -> bool:

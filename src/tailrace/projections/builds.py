@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from tailrace.leases.rows import VERSION, readable
 from tailrace.rows.kinds import PROJECTION, PROJECTION_BUILD
+from tailrace.rows.writes import VERSION, readable
 
 MOST_FAILED: Final = 20
 """So many items that could not be filled in are named; the others are counted."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 from zlib import crc32
 
-from tailrace.leases.rows import VERSION, readable
 from tailrace.rows.kinds import PROJECTION_GROUP, PROJECTION_ITEM
+from tailrace.rows.writes import VERSION, readable
 from tailrace.values.types import AttributeValue, Item
 
 NOWHERE: Final = ""

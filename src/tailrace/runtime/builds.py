@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from tailrace.app.projection import Projection
 from tailrace.app.table import Table
-from tailrace.ports import Clock, ProjectionStore, StateStore, StateWrite
+from tailrace.ports import Clock, ProjectionStore, StateStore
 from tailrace.projections.builds import (
     Build,
     build_fields,
@@ -24,6 +24,7 @@ from tailrace.projections.builds import (
     served_key,
 )
 from tailrace.projections.rows import build_name
+from tailrace.rows.writes import Write
 
 StoreOf: TypeAlias = Callable[[Projection, str], ProjectionStore]
 """Makes the adapter of a build, by the build's full name."""
@@ -98,7 +99,7 @@ class Builds:
             begun_ms=self._clock.now().wall_ms,
             code=projection.fingerprint,
         )
-        writes = [StateWrite(build_key(self.app, projection.id, name), build_fields(build))]
+        writes = [Write(build_key(self.app, projection.id, name), build_fields(build))]
         if known.served is None:
             writes.append(self._serving(projection, name))
         await self._state.transact(writes)
@@ -111,7 +112,7 @@ class Builds:
     async def save(self, build: Build) -> None:
         """Keep how far a build is. Raises: StoreError."""
         await self._state.transact(
-            [StateWrite(build_key(self.app, build.projection, build.name), build_fields(build))]
+            [Write(build_key(self.app, build.projection, build.name), build_fields(build))]
         )
         self._known[build.projection].builds[build.name] = build
 
@@ -126,7 +127,7 @@ class Builds:
 
     async def forget(self, build: Build) -> None:
         """There is no such build any more; its rows are gone. Raises: StoreError."""
-        await self._state.transact([StateWrite(build_key(self.app, build.projection, build.name), None)])
+        await self._state.transact([Write(build_key(self.app, build.projection, build.name), None)])
         self._known[build.projection].builds.pop(build.name, None)
         self._stores.pop(build_name(build.projection, build.name), None)
 
@@ -140,9 +141,9 @@ class Builds:
         found = self._known[projection.id] = Known({each.name: each for each in builds}, served)
         return found
 
-    def _serving(self, projection: Projection, name: str) -> StateWrite:
+    def _serving(self, projection: Projection, name: str) -> Write:
         fields = served_fields(projection.id, projection.table.name, name)
-        return StateWrite(served_key(self.app, projection.id), fields)
+        return Write(served_key(self.app, projection.id), fields)
 
 
 def place_words(projection: Projection) -> str:

@@ -20,7 +20,8 @@ from tailrace.errors import PortError, SourceError, TailraceError
 from tailrace.mapping.commands import GivenUp, GivenUpWindow
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import Backoff
-from tailrace.ports import Clock, StateStore, StateWrite, StreamRef
+from tailrace.ports import Clock, StateStore, StreamRef
+from tailrace.rows.writes import Write
 from tailrace.runtime.failures import named
 from tailrace.runtime.settle import Place
 from tailrace.runtime.tally import Tallies
@@ -100,7 +101,7 @@ class Courier:
 
     def rows(
         self, place: Place, given_up: Sequence[GivenUp], windows: Sequence[GivenUpWindow] = ()
-    ) -> list[StateWrite]:
+    ) -> list[Write]:
         """One notice for each batch that was given up, and for each final invoke of a window."""
         groups: dict[tuple[int, str], list[GivenUp]] = {}
         for entry in given_up:
@@ -120,7 +121,7 @@ class Courier:
             )
             for lost in windows
         ]  # fmt: skip
-        return [StateWrite(outbox_key(self._app, notice), notice.fields()) for notice in notices]
+        return [Write(outbox_key(self._app, notice), notice.fields()) for notice in notices]
 
     def wake(self) -> None:
         """There is something new to tell."""
@@ -191,9 +192,7 @@ class Courier:
             return None
         letters = await self._letters(notice)
         if not letters and notice.sequences:
-            await self._state.transact(
-                [StateWrite(key, None)]
-            )  # put back or dropped meanwhile: nothing was lost
+            await self._state.transact([Write(key, None)])  # put back or dropped meanwhile: nothing was lost
             return None
         try:
             stream = await self._stream_of(notice.handler, notice.shard_id)
@@ -208,7 +207,7 @@ class Courier:
             tally.dropped += 0 if notice.tries else len(notice.sequences)
             self._told_failure(notice.handler, error)
             tried = replace(notice, tries=notice.tries + 1)
-            await self._state.transact([StateWrite(key, tried.fields())])
+            await self._state.transact([Write(key, tried.fields())])
             after_ms = getattr(error, "retry_after", 0.0) * 1_000 if isinstance(error, TailraceError) else 0
             return delay_ms(BACKOFF, tried.tries, round(after_ms))
         tally.delivered += len(notice.sequences)
@@ -221,7 +220,7 @@ class Courier:
 
     async def _forget(self, key: str) -> None:
         """Delete a notice that was delivered; until that succeeds it is known here, so that it is not delivered again."""
-        await self._state.transact([StateWrite(key, None)])
+        await self._state.transact([Write(key, None)])
         self._told.discard(key)
 
     def _told_failure(self, handler: str, error: Exception) -> None:

@@ -17,7 +17,6 @@ from tailrace.errors import ApiError, StateConflict, StoreError
 from tailrace.leases.checkpoint import mark_key, mark_write
 from tailrace.ports import Clock, Failure, FailureKind, ItemWrite, StateStore
 from tailrace.runtime.causing import CAUSE, Causes
-from tailrace.runtime.rows import state_write
 from tailrace.streams.record import ChangeRecord
 from tailrace.telemetry import PointReached, pass_by
 
@@ -136,7 +135,7 @@ class Effects:
         now_ms = 0 if self._clock is None else self._clock.now().wall_ms
         mark = mark_write(self._mark(change), change.record.sequence, now_ms)
         try:
-            await self._state.transact([state_write(mark), *writes])
+            await self._state.transact([mark, *writes])
         except StateConflict:
             self.suppressed += 1
         except ApiError as error:

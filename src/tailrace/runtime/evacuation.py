@@ -25,10 +25,10 @@ from tailrace.errors import PortError
 from tailrace.leases.checkpoint import read_checkpoint
 from tailrace.mapping.commands import ReadDone
 from tailrace.mapping.shard import ShardMachine
-from tailrace.ports import Clock, Page, Shard, Source, StateStore, StateWrite, StreamRef
+from tailrace.ports import Clock, Page, Shard, Source, StateStore, StreamRef
 from tailrace.rows.kinds import EVACUATION, words_of
+from tailrace.rows.writes import Write
 from tailrace.runtime.reading import SharedReads
-from tailrace.runtime.rows import state_write
 from tailrace.runtime.settle import Place
 from tailrace.streams.record import ChangeRecord
 
@@ -252,7 +252,7 @@ class Evacuator:
             kept.evacuation or _nothing(unfinished, after), after, old, closed=is_end, trimmed=page.trimmed,
             through=old[-1].sequence if old and not is_end else max(after, page.next_after), shard=unfinished.shard,
         )  # fmt: skip
-        await self._state.transact([state_write(write) for write in writes])
+        await self._state.transact(list(writes))
         # A closed shard is kept although nothing of it waits: its children must know it, or they would begin before its parents.
         if old and kept.evacuation is None:
             LOG.warning(
@@ -276,11 +276,11 @@ class Evacuator:
             rows = await self._state.query(saved.prefix, limit=PAGE)
             spare = [row.key for row in rows if row.key <= last]
             if spare:
-                await self._state.transact([StateWrite(key, None) for key in spare])
+                await self._state.transact([Write(key, None) for key in spare])
             if len(spare) < PAGE:
                 break
         if is_finished or (not saved.closed and watermark >= saved.through):
-            await self._state.transact([state_write(ended(saved))])
+            await self._state.transact([ended(saved)])
             kept.evacuation = None
 
 

@@ -19,8 +19,9 @@ from tailrace.leases.checkpoint import (
     ledger_merged,
     overlaps,
 )
-from tailrace.ports import Absent, Equals, Shard, StateRow, StateStore, StateWrite, StreamRef
+from tailrace.ports import Shard, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT, KINDS, LEDGER, RowKind, words_of
+from tailrace.rows.writes import Absent, Equals, StateRow, Write
 
 SLICE: Final = 20
 FOLDED: Final = "folded"
@@ -73,17 +74,17 @@ async def _fold(state: StateStore, app: str, mapping_id: str, rows: Sequence[Sta
     found = await state.get(earlier_key)
     merged = None if found is None else found.fields
     folded = 0 if merged is None else int(merged[FOLDED])
-    writes: list[StateWrite] = []
+    writes: list[Write] = []
     for row in rows:
-        writes.append(StateWrite(row.key, None, Equals("watermark", row.fields["watermark"])))
+        writes.append(Write(row.key, None, Equals("watermark", row.fields["watermark"])))
         for kind in beside_checkpoints():
             beside = await state.get(kind.key(*words_of(row.key)[1:]))
             if beside is not None:
-                writes.append(StateWrite(beside.key, None))
+                writes.append(Write(beside.key, None))
                 merged = ledger_merged(merged, beside.fields) if kind is LEDGER else merged
     if merged is not None:
         condition = Absent() if found is None else Equals(FOLDED, folded)
-        writes.append(StateWrite(earlier_key, {**merged, FOLDED: folded + 1}, condition))
+        writes.append(Write(earlier_key, {**merged, FOLDED: folded + 1}, condition))
     await state.transact(writes)
 
 
@@ -92,7 +93,7 @@ async def forget_leases(state: StateStore, prefix: str, known: AbstractSet[str])
     spare = [row for row in await state.query(prefix) if row.key not in known and not row.fields["owner"]]
     for start in range(0, len(spare), SLICE):
         removals = [
-            StateWrite(row.key, None, Equals("counter", row.fields["counter"]))
+            Write(row.key, None, Equals("counter", row.fields["counter"]))
             for row in spare[start : start + SLICE]
         ]
         try:

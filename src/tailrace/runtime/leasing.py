@@ -12,7 +12,6 @@ from tailrace.errors import PortError, StateConflict
 from tailrace.leases.lease import Lease, lease_key, release, renew, take
 from tailrace.ports import Clock, Shard, StateStore, StreamRef
 from tailrace.runtime.forgetting import forget_leases
-from tailrace.runtime.rows import state_write
 from tailrace.telemetry import PointReached
 
 Held: TypeAlias = tuple[str, str]
@@ -44,7 +43,7 @@ class Leasing:
         key = lease_key(self._app, stream.label, shard.shard_id)
         row = await self._state.get(key)
         lease, write = take(key, None if row is None else row.fields, self._owner)
-        await self._state.transact([state_write(write)])
+        await self._state.transact([write])
         self.held[place] = lease
         self._reached("lease.taken")
         return lease
@@ -54,7 +53,7 @@ class Leasing:
         lease = self.held.pop((stream.label, shard.shard_id), None)
         if lease is not None:
             with suppress(PortError):
-                await self._state.transact([state_write(release(lease))])
+                await self._state.transact([release(lease)])
 
     async def renew(self) -> None:
         """Renew all of them now and then, until cancelled."""
@@ -69,7 +68,7 @@ class Leasing:
         renewed, write = renew(lease)
         lost = False
         try:
-            await self._state.transact([state_write(write)])
+            await self._state.transact([write])
         except StateConflict:
             lost = True
         except PortError:
@@ -86,7 +85,7 @@ class Leasing:
         """Give all of them back."""
         for place, lease in list(self.held.items()):
             try:
-                await self._state.transact([state_write(release(lease))])
+                await self._state.transact([release(lease)])
             except PortError:
                 continue  # it is somebody else's, or the store is gone: either way it is not ours any more
             del self.held[place]

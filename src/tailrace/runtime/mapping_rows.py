@@ -7,8 +7,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
-from tailrace.ports import StateRow, StateStore, StateWrite
+from tailrace.ports import StateStore
 from tailrace.rows.owned import Place, places
+from tailrace.rows.writes import StateRow, Write
 
 SLICE: Final = 50
 
@@ -33,7 +34,7 @@ async def forget_mapping(state: StateStore, app: str, mapping_id: str) -> int:
     """Remove everything of a mapping that nobody runs, in slices; cut off, it can be repeated. Returns: how many rows. Raises: StoreError."""
     removed, keys = 0, [row.key async for _, row in rows_of_mapping(state, app, mapping_id)]
     for start in range(0, len(keys), SLICE):
-        await state.transact([StateWrite(key, None) for key in keys[start : start + SLICE]])
+        await state.transact([Write(key, None) for key in keys[start : start + SLICE]])
         removed += len(keys[start : start + SLICE])
         await asyncio.sleep(0)
     return removed

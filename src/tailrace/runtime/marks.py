@@ -11,8 +11,9 @@ from tailrace.deadletters.entry import deadletter_prefix, read_deadletter
 from tailrace.deadletters.head import head_prefix
 from tailrace.errors import StateConflict
 from tailrace.leases.checkpoint import mark_has_expired
-from tailrace.ports import Equals, StateStore, StateWrite
+from tailrace.ports import StateStore
 from tailrace.rows.kinds import MARK
+from tailrace.rows.writes import Equals, Write
 
 SLICE = 50
 
@@ -23,7 +24,7 @@ async def forget_marks(state: StateStore, app: str, mapping_id: str, now_ms: int
     for row in await state.query(deadletter_prefix(app, mapping_id)):
         kept.add(read_deadletter(row.fields).record.key.hex())
     removals = [
-        StateWrite(row.key, None, Equals("sequence", row.fields["sequence"]))
+        Write(row.key, None, Equals("sequence", row.fields["sequence"]))
         for row in await state.query(MARK.of_mapping(app, mapping_id) + "/")
         if mark_has_expired(row.fields, now_ms) and row.key.rsplit("/", 1)[1] not in kept
     ]
@@ -33,7 +34,7 @@ async def forget_marks(state: StateStore, app: str, mapping_id: str, now_ms: int
     return len(removals)
 
 
-async def _remove(state: StateStore, removals: Sequence[StateWrite]) -> None:
+async def _remove(state: StateStore, removals: Sequence[Write]) -> None:
     """All of a slice, or one by one when a change of one of the items was applied meanwhile."""
     try:
         await state.transact(removals)

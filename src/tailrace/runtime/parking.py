@@ -10,7 +10,6 @@ from tailrace.errors import LeaseLost, StateConflict
 from tailrace.leases.lease import Lease
 from tailrace.mapping.commands import Park
 from tailrace.ports import Clock, StateStore
-from tailrace.runtime.rows import state_check, state_write
 from tailrace.runtime.settle import Place, letter_of
 from tailrace.telemetry import PointReached, pass_by
 
@@ -45,9 +44,7 @@ class Parker:
             if not writes:
                 return False
             try:
-                await self._state.transact(
-                    [state_check(self._lease.fence), *(state_write(write) for write in writes)]
-                )
+                await self._state.transact([self._lease.fence, *writes])
             except StateConflict as error:
                 if error.index == 0:
                     raise LeaseLost(f"another worker has taken {self._lease.key}") from error

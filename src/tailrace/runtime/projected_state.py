@@ -7,7 +7,7 @@ projection's own row (runtime/builds.py). Made by compose.
 import asyncio
 from collections.abc import Sequence
 
-from tailrace.ports import ALWAYS, Absent, Condition, Equals, StateStore, StateWrite
+from tailrace.ports import StateStore
 from tailrace.projections.rows import (
     AppliedItem,
     Group,
@@ -22,6 +22,7 @@ from tailrace.projections.rows import (
     read_group_row,
     read_item_row,
 )
+from tailrace.rows.writes import ALWAYS, Absent, Condition, Equals, Write
 
 
 class StateProjectionStore:
@@ -64,11 +65,11 @@ class StateProjectionStore:
     def _group_key(self, key: str) -> str:
         return group_key(self._app, self._name, key)
 
-    def _write(self, change: RowChange) -> StateWrite:
+    def _write(self, change: RowChange) -> Write:
         row, after = change.row, change.after
         is_item = isinstance(row, AppliedItem)
         key = self._item_key(row.name) if is_item else self._group_key(row.name)
-        return StateWrite(key, None if after is None else fields_of(after), condition_of(change))
+        return Write(key, None if after is None else fields_of(after), condition_of(change))
 
 
 def fields_of(row: ProjectedRow) -> dict[str, object]:

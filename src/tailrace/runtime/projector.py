@@ -24,11 +24,12 @@ from tailrace.deadletters.head import head_prefix
 from tailrace.errors import PortError
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import Backoff
-from tailrace.ports import Clock, ProjectionStore, StateStore, StateWrite
+from tailrace.ports import Clock, ProjectionStore, StateStore
 from tailrace.projections.builds import Build
 from tailrace.projections.folding import Step
 from tailrace.projections.rows import BUCKETS, AppliedItem, Group, RowChange
 from tailrace.rows.kinds import GAP, LEDGER, MAPPING
+from tailrace.rows.writes import Write
 from tailrace.runtime.builds import Builds, place_words
 from tailrace.runtime.mapping_rows import forget_mapping
 from tailrace.runtime.projecting import CONTENDED_MS, apply_steps
@@ -361,7 +362,7 @@ class Projector:
         now_ms = self._clock.now().wall_ms
         for row in rows:
             fields = read_gap(row.fields).acknowledged(now_ms).fields()
-            await self._state.transact([StateWrite(row.key, fields)])
+            await self._state.transact([Write(row.key, fields)])
 
     async def _forget(self) -> None:
         for number in cycle(range(BUCKETS)):

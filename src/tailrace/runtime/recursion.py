@@ -17,9 +17,9 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from tailrace.app.app import Mapping as Handler
-from tailrace.leases.rows import VERSION
-from tailrace.ports import Batch, Clock, Failed, Failure, FailureKind, Outcome, Sink, StateStore, StateWrite
+from tailrace.ports import Batch, Clock, Failed, Failure, FailureKind, Outcome, Sink, StateStore
 from tailrace.rows.kinds import GENERATIONS, PAUSE
+from tailrace.rows.writes import VERSION, Write
 from tailrace.streams.ancestry import repeats, times
 from tailrace.streams.record import ChangeRecord
 
@@ -141,7 +141,7 @@ class Guards:
             f"It is paused before {'that change' if generation >= self.allowed(handler) else f'the change of {shown(record)}'}; nothing is lost"
         )
         row = pause_row(handler.id, self._clock.now().wall_ms, reason, generation, bound)
-        await self._state.transact([StateWrite(pause_key(self._app, handler.id), row)])
+        await self._state.transact([Write(pause_key(self._app, handler.id), row)])
         self._stopped[handler.id] = generation
         self._pause(handler.id)
         LOG.error("%s", reason, extra={"hint": resume_hint(handler.id, bound)})
@@ -156,14 +156,12 @@ def pause_row(
     return {**row, "reason": reason, "generation": generation, "bound": bound} if reason else row
 
 
-def resuming(app: str, handler: str, paused: Mapping[str, Any] | None) -> list[StateWrite]:
+def resuming(app: str, handler: str, paused: Mapping[str, Any] | None) -> list[Write]:
     """What ends a pause: the row goes, and a mapping that was stopped may go on for as many generations again."""
-    writes = [StateWrite(pause_key(app, handler), None)]
+    writes = [Write(pause_key(app, handler), None)]
     if paused is not None and "generation" in paused:
         allowed = int(paused["generation"]) + int(paused["bound"])
-        writes.append(
-            StateWrite(generations_key(app, handler), {"v": VERSION, "id": handler, "allowed": allowed})
-        )
+        writes.append(Write(generations_key(app, handler), {"v": VERSION, "id": handler, "allowed": allowed}))
     return writes
 
 

@@ -32,30 +32,17 @@ from tailrace.deadletters.redriving import (
     Redriving,
     Refusal,
     Step,
-    Write,
+    WriteRows,
     put_back_key,
     put_back_letter,
 )  # fmt: skip
 from tailrace.errors import StateConflict, StoreError
-from tailrace.leases.rows import VERSION, RowWrite, readable
 from tailrace.mapping.commands import Completion, Redriven, Released
 from tailrace.mapping.retry import OUTAGES
-from tailrace.ports import (
-    Batch,
-    Clock,
-    Failed,
-    FailedFrom,
-    Failure,
-    Outcome,
-    Sink,
-    StateRow,
-    StateStore,
-    StateWrite,
-    StreamRef,
-)
+from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, Outcome, Sink, StateStore, StreamRef
 from tailrace.rows.kinds import REDRIVE
+from tailrace.rows.writes import VERSION, StateRow, Write, readable
 from tailrace.runtime.attempting import attempt
-from tailrace.runtime.rows import state_write
 from tailrace.streams.record import ChangeRecord
 
 EVERYTHING: Final = Choice()
@@ -171,7 +158,7 @@ class Redriver:
 
     async def note(self, request: Request) -> None:
         """Make the request durable: whoever runs the handler next carries it out."""
-        await self._state.transact([StateWrite(REDRIVE.key(self._app, request.id), request.fields())])
+        await self._state.transact([Write(REDRIVE.key(self._app, request.id), request.fields())])
 
     async def pending(self) -> list[Request]:
         """Requests that are not finished, the oldest first."""
@@ -188,7 +175,7 @@ class Redriver:
             ended = await self._carried_out(request, self._key_steps(request, key), {}, interval, progress)
             self._ended(request.handler, key, ended, progress)
         await self._letters(request, plan.letters, interval, progress)
-        await self._state.transact([StateWrite(REDRIVE.key(self._app, request.id), None)])
+        await self._state.transact([Write(REDRIVE.key(self._app, request.id), None)])
 
     async def _letters(
         self, request: Request, letters: Sequence[int], interval: float, progress: Progress
@@ -329,17 +316,17 @@ class Redriver:
                 refusal = None if request.drop else await self._deliver(request, letter, interval, progress)
                 progress.done += refusal is None
                 return refusal
-            case Write(rows):
+            case WriteRows(rows):
                 return await self._written(rows)
             case Hold(letter):
                 return await self._hold(request, letter, held)
 
-    async def _written(self, rows: Sequence[RowWrite]) -> bool:
+    async def _written(self, rows: Sequence[Write]) -> bool:
         """Whether the guards held. Raises: StoreError after trying for a while: what the handler did is to be noted, not done again."""
         until_ms = self._clock.now().monotonic_ms + WRITE_MS
         while True:
             try:
-                await self._state.transact([state_write(row) for row in rows])
+                await self._state.transact(list(rows))
             except StateConflict:
                 return False
             except StoreError:

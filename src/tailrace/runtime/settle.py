@@ -41,9 +41,9 @@ from tailrace.mapping.commands import (
 )  # fmt: skip
 from tailrace.mapping.suspension import Suspended
 from tailrace.mapping.window import WindowState
-from tailrace.ports import Shard, StateStore, StateWrite
+from tailrace.ports import Shard, StateStore
 from tailrace.rows.kinds import CHECKPOINT
-from tailrace.runtime.rows import state_check, state_write
+from tailrace.rows.writes import Write
 from tailrace.streams.envelopes import event_id
 from tailrace.telemetry import PointReached, pass_by
 
@@ -121,7 +121,7 @@ async def attach(
         created_ms=checkpoint.created_ms,
     )  # fmt: skip
     try:
-        await state.transact([state_check(lease.fence), state_write(row)])
+        await state.transact([lease.fence, row])
     except StateConflict as error:
         raise LeaseLost(f"another worker has taken {lease.key}") from error
 
@@ -197,7 +197,7 @@ class Announced(Protocol):
 
     def rows(
         self, place: Place, given_up: Sequence[GivenUp], windows: Sequence[GivenUpWindow] = ()
-    ) -> list[StateWrite]:
+    ) -> list[Write]:
         """What is to be told, as rows of the same transaction."""
 
     def wake(self) -> None:
@@ -243,11 +243,11 @@ class Settler:
         self._reached("checkpoint.begun")
         try:
             await self._state.transact([
-                state_check(self._lease.fence),
-                state_write(saved),
-                StateWrite(self._place.ledger_key, ledger),
+                self._lease.fence,
+                saved,
+                Write(self._place.ledger_key, ledger),
                 *self._dead_letters(command),
-                *(StateWrite(gap.key(self._place.app, self._place.mapping_id), gap.fields()) for gap in self._gaps(command)),
+                *(Write(gap.key(self._place.app, self._place.mapping_id), gap.fields()) for gap in self._gaps(command)),
             ])  # fmt: skip
         except StateConflict as error:
             raise LeaseLost(f"another worker has taken {self._lease.key}") from error
@@ -264,22 +264,19 @@ class Settler:
             if each.outcome == "trimmed"
         ]
 
-    def _dead_letters(self, command: SaveCheckpoint) -> list[StateWrite]:
+    def _dead_letters(self, command: SaveCheckpoint) -> list[Write]:
         """The dead letters, and how far the items of these and of older ones have come since."""
         place = self._place
         letters = [letter_of(place, given_up, self._code_version) for given_up in command.given_up]
         return [
             *(
-                StateWrite(
+                Write(
                     deadletter_key(place.app, place.mapping_id, letter.record.sequence),
                     deadletter_fields(letter),
                 )
                 for letter in letters
             ),
-            *(
-                state_write(passed_write(place.app, place.mapping_id, key, last))
-                for key, last in command.passed
-            ),
+            *(passed_write(place.app, place.mapping_id, key, last) for key, last in command.passed),
             *(lost_window_write(place, lost, self._code_version) for lost in command.windows),
             *(
                 []
@@ -301,7 +298,7 @@ def _kept(window: WindowState | None) -> Window | None:
     return window.start_ms, window.end_ms, None if window.state is None else window.state.decode()
 
 
-def lost_window_write(place: Place, lost: GivenUpWindow, code_version: str) -> StateWrite:
+def lost_window_write(place: Place, lost: GivenUpWindow, code_version: str) -> Write:
     """The row of a window whose final invoke was given up, with the state that was for it."""
     window, failure = lost.window, lost.failure
     found = LostWindow(
@@ -310,7 +307,7 @@ def lost_window_write(place: Place, lost: GivenUpWindow, code_version: str) -> S
         error=failure.error if failure else "", traceback=failure.traceback if failure else "",
         first_failure_ms=lost.first_failure_ms, last_failure_ms=lost.last_failure_ms, code_version=code_version,
     )  # fmt: skip
-    return StateWrite(lost_window_key(place.app, found), found.fields())
+    return Write(lost_window_key(place.app, found), found.fields())
 
 
 def letter_of(place: Place, given_up: GivenUp, code_version: str) -> DeadLetter:

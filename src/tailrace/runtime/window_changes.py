@@ -10,9 +10,8 @@ from typing import Final
 
 from tailrace.app.fence import FENCE
 from tailrace.errors import SettingsError, StateConflict
-from tailrace.leases.rows import RowWrite
 from tailrace.ports import Clock, StateStore
-from tailrace.runtime.rows import state_write
+from tailrace.rows.writes import Write
 from tailrace.runtime.windowing import Windows
 from tailrace.streams.record import ChangeRecord, image
 from tailrace.windows.folding import fold, is_closed_for_good
@@ -76,7 +75,7 @@ class WindowChanges:
     async def _try_commit(self, changes: Sequence[Contribution], horizon_ms: int) -> None:
         windows, now_ms = self.windows, self._clock.now().wall_ms
         known: dict[str, Contribution | None] = {}
-        writes: dict[str, RowWrite] = {}
+        writes: dict[str, Write] = {}
         touched: dict[tuple[int, str], int] = {}
         late = ignored = 0
         for change in changes:
@@ -92,7 +91,7 @@ class WindowChanges:
             _merge(writes, folded.writes)
             touched.update(dict.fromkeys(folded.touched, change.sequence))
         if writes:
-            await self._state.transact([state_write(write) for write in writes.values()])
+            await self._state.transact(list(writes.values()))
         self.ignored += ignored
         self._tell_late(late)
         for touch, stamp in touched.items():
@@ -108,9 +107,9 @@ class WindowChanges:
         self.windows.late += late
 
 
-def _merge(writes: dict[str, RowWrite], more: Sequence[RowWrite]) -> None:
+def _merge(writes: dict[str, Write], more: Sequence[Write]) -> None:
     """The last write of a row counts, under the first one's condition."""
     for write in more:
         before = writes.get(write.key)
-        guard = write.guard if before is None else before.guard
-        writes[write.key] = RowWrite(write.key, write.fields, guard)
+        guard = write.condition if before is None else before.condition
+        writes[write.key] = Write(write.key, write.fields, guard)

@@ -6,7 +6,8 @@ one is empty. Called by windowing.py and window_forgetting.py.
 
 from itertools import takewhile
 
-from tailrace.ports import StateRow, StateStore
+from tailrace.ports import StateStore
+from tailrace.rows.writes import StateRow
 from tailrace.windows.rows import (
     Contribution,
     Owner,

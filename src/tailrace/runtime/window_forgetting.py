@@ -9,7 +9,8 @@ from contextlib import suppress
 from typing import Final
 
 from tailrace.errors import PortError, StateConflict
-from tailrace.ports import Clock, Equals, StateRow, StateStore, StateWrite
+from tailrace.ports import Clock, StateStore
+from tailrace.rows.writes import Equals, StateRow, Write
 from tailrace.runtime.window_contents import WindowContents
 from tailrace.windows.rows import (
     DAY_MS,
@@ -67,7 +68,7 @@ class Forgetting:
         return day_of(self._owner, rows[0].key) if rows else None
 
     async def _forget_one(self, noted: StateRow) -> None:
-        writes = [StateWrite(noted.key, None)]
+        writes = [Write(noted.key, None)]
         if "key" in noted.fields:
             row = await self._state.get(item_key(self._owner, str(noted.fields["key"])))
             if row is not None and row.fields["image"] is None:
@@ -77,10 +78,10 @@ class Forgetting:
         with suppress(StateConflict):
             await self._state.transact(writes)
 
-    async def _rows_of_pane(self, pane: int, group: str) -> list[StateWrite]:
+    async def _rows_of_pane(self, pane: int, group: str) -> list[Write]:
         rows = await self._state.query(member_key(self._owner, group, pane, ""))
         told = await self._contents.told_between(group, pane, pane + self._shape.pane_ms)
-        writes = [StateWrite(row.key, None) for row in (*rows, *told)]
+        writes = [Write(row.key, None) for row in (*rows, *told)]
         for row in rows:
             item = await self._state.get(item_key(self._owner, str(row.fields["key"])))
             if item is not None and item.fields["sequence"] == row.fields["sequence"]:
@@ -88,5 +89,5 @@ class Forgetting:
         return writes
 
 
-def _removal(row: StateRow) -> StateWrite:
-    return StateWrite(row.key, None, Equals("sequence", int(row.fields["sequence"])))
+def _removal(row: StateRow) -> Write:
+    return Write(row.key, None, Equals("sequence", int(row.fields["sequence"])))

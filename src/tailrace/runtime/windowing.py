@@ -24,7 +24,8 @@ from tailrace.deadletters.entry import WINDOW_SHARD
 from tailrace.errors import PortError, StateConflict
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import INFINITE, MappingSettings
-from tailrace.ports import Clock, Equals, Failure, FailureKind, StateStore, StateWrite
+from tailrace.ports import Clock, Failure, FailureKind, StateStore
+from tailrace.rows.writes import Equals, Write
 from tailrace.runtime.failures import FailureLog
 from tailrace.runtime.window_contents import WindowContents
 from tailrace.runtime.window_forgetting import Forgetting
@@ -64,7 +65,7 @@ class Answer:
 
 
 Tell = Callable[[Closing], Awaitable[Answer]]
-GiveUp = Callable[[Closing, Failure, int], StateWrite]
+GiveUp = Callable[[Closing, Failure, int], Write]
 Touch = tuple[int, str]
 """A pane and a group."""
 
@@ -288,7 +289,7 @@ class Windows:
                 return True
             closing = await self._begin(group, span, members, was)
             answer = await self._tell(closing)
-            writes: list[StateWrite] = []
+            writes: list[Write] = []
             if answer.failure is not None:
                 attempts = self._failed(closing, touch, answer.failure)
                 if attempts is None:
@@ -308,15 +309,15 @@ class Windows:
         noted = replace(was.telling(_digest(members)), start_ms=span.start_ms, end_ms=span.end_ms)
         if noted != was:
             await self._state.transact([
-                StateWrite(told_key(self.owner, group, span.start_ms), told_fields(noted))
+                Write(told_key(self.owner, group, span.start_ms), told_fields(noted))
             ])  # fmt: skip
         assert noted.attempt is not None
         return Closing(group, span, members, noted.attempt.revision, noted.value)
 
-    def _noted(self, closing: Closing, digest: str, answer: Answer) -> StateWrite:
+    def _noted(self, closing: Closing, digest: str, answer: Answer) -> Write:
         span = closing.span
         fields = told_fields(Told(span.start_ms, span.end_ms, closing.revision, digest, answer.value))
-        return StateWrite(told_key(self.owner, closing.group, span.start_ms), fields)
+        return Write(told_key(self.owner, closing.group, span.start_ms), fields)
 
     def _end_retries(self, window: tuple[str, int]) -> None:
         """Nothing waits for this window any more: the panes that did are looked at again."""
@@ -369,7 +370,7 @@ class Windows:
         pane, group = touch
         with suppress(StateConflict):
             await self._state.transact([
-                StateWrite(touched_key(self.owner, group, pane), None, Equals("stamp", stamp))
+                Write(touched_key(self.owner, group, pane), None, Equals("stamp", stamp))
             ])  # fmt: skip
         if self._touched.get(touch) == stamp:
             del self._touched[touch]

@@ -16,13 +16,13 @@ from tailrace.app.app import Mapping as Handler
 from tailrace.app.table import Table
 from tailrace.errors import PortError, SourceError
 from tailrace.leases.checkpoint import behind, checkpoint_key
-from tailrace.leases.rows import VERSION
 from tailrace.mapping.batch import RETENTION_MS
 from tailrace.mapping.commands import Completion, LeaseLost, Pause, Released, Resume
 from tailrace.mapping.reader import Budget
 from tailrace.mapping.shard import ShardMachine
-from tailrace.ports import Clock, Shard, Sink, Source, StateStore, StateWrite, StreamRef
+from tailrace.ports import Clock, Shard, Sink, Source, StateStore, StreamRef
 from tailrace.rows.kinds import MAPPING
+from tailrace.rows.writes import VERSION, Write
 from tailrace.runtime.attempts import Attempts
 from tailrace.runtime.courier import Courier
 from tailrace.runtime.declared import check_declared
@@ -205,7 +205,7 @@ class Worker:
         """Make sure that no handler has lost its name, and write down the new ones. Raises: SettingsError (architecture §5.12), StoreError."""
         begun = await check_declared(self._state, self.app)
         await self._state.transact([
-            StateWrite(MAPPING.key(self.app.name, mapping.id),
+            Write(MAPPING.key(self.app.name, mapping.id),
                        {"v": VERSION, "id": mapping.id, "table": mapping.table.name,
                         **({"only_counts": True} if mapping.only_counts else {})})
             for mapping in self.app.mappings
@@ -215,7 +215,7 @@ class Worker:
             for each in await self._behind(table, handler)
         ])  # fmt: skip
 
-    async def _behind(self, table: FollowedTable, handler: Handler) -> list[StateWrite]:
+    async def _behind(self, table: FollowedTable, handler: Handler) -> list[Write]:
         """Checkpoints behind everything that the table's streams hold."""
         followed = await table.followed()
         places = [
@@ -224,7 +224,7 @@ class Worker:
             for shard in shards
         ]
         rows = [behind(key, shard, self._last_sequence()) for key, shard in places]
-        return [StateWrite(row.key, row.fields) for row in rows]
+        return [Write(row.key, row.fields) for row in rows]
 
     async def run(self) -> None:
         """Run until `stop`. Raises: what a driver raises that is no failure of a handler; what cleaning up raises."""

@@ -11,9 +11,8 @@ from typing import Any, Final
 
 from tailrace.engine.engine import Engine
 from tailrace.errors import TailraceError
-from tailrace.leases.rows import readable
-from tailrace.ports import StateWrite
 from tailrace.rows.kinds import AUDIT
+from tailrace.rows.writes import Write, readable
 
 PREFIX: Final = AUDIT.prefix()
 KEPT: Final = 10_000
@@ -55,16 +54,16 @@ def _begin(engine: Engine, name: str, arguments: Mapping[str, Any]) -> str | Non
         "v": AUDIT.format, "number": number, "at_ms": now_ms, "verb": name, "arguments": dict(arguments), "by": _who(),
         "outcome": BEGUN, "reason": "",
     }  # fmt: skip
-    writes = [StateWrite(_key(number), fields)]
+    writes = [Write(_key(number), fields)]
     if number > KEPT:
-        writes.append(StateWrite(_key(number - KEPT), None))
+        writes.append(Write(_key(number - KEPT), None))
     engine.state_transact(writes)
     return _key(number)
 
 
 def _end(engine: Engine, key: str, outcome: str, reason: str) -> None:
     if (fields := engine.state_get(key)) is not None:  # pushed out meanwhile
-        engine.state_transact([StateWrite(key, {**fields, "outcome": outcome, "reason": reason})])
+        engine.state_transact([Write(key, {**fields, "outcome": outcome, "reason": reason})])
 
 
 def _reason(error: Exception) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 
 from tailrace.deadletters.gap import Gap, read_gap
 from tailrace.engine.engine import Engine
-from tailrace.ports import StateWrite
 from tailrace.rows.kinds import GAP, LEDGER, words_of
+from tailrace.rows.writes import Write
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.handlers import declared, named
 from tailrace.server.progress import MappingName
@@ -64,7 +64,7 @@ async def acknowledge(subject: Subject, arguments: Arguments) -> AsyncGenerator[
     ]
     if found and not arguments.get("dry_run"):
         subject.engine.state_transact([
-            StateWrite(gap.key(mapping.app, mapping.handler), gap.acknowledged(now_ms).fields())
+            Write(gap.key(mapping.app, mapping.handler), gap.acknowledged(now_ms).fields())
             for mapping, gap in found
         ])  # fmt: skip
         if subject.flushed is not None:

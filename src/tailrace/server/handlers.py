@@ -11,8 +11,8 @@ from tailrace.engine.engine import Engine
 from tailrace.errors import TailraceError
 from tailrace.leases.checkpoint import resumed, suspended_of
 from tailrace.mapping.shard import first_line
-from tailrace.ports import StateRow, StateWrite
 from tailrace.rows.kinds import CHECKPOINT, MAPPING, words_of
+from tailrace.rows.writes import StateRow, Write
 from tailrace.runtime.recursion import pause_key, pause_row, resuming
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.letters import kept
@@ -90,9 +90,9 @@ async def _set_paused(subject: Subject, arguments: Arguments, *, paused: bool) -
     was = before is not None or bool(by_itself)
     writes = resuming(mapping.app, mapping.handler, before)
     if subject.worker is None:  # a worker that runs saves it when its machines go on
-        writes += [StateWrite(row.key, resumed(row.fields)) for row in by_itself]
+        writes += [Write(row.key, resumed(row.fields)) for row in by_itself]
     if paused:  # why it was paused before stays known, or a resume would not let it go on
-        writes = [StateWrite(key, before or pause_row(mapping.handler, subject.clock.now().wall_ms))]
+        writes = [Write(key, before or pause_row(mapping.handler, subject.clock.now().wall_ms))]
     if not arguments.get("dry_run"):
         subject.engine.state_transact(writes)
         if subject.flushed is not None:

@@ -11,9 +11,8 @@ from typing import Any, Final, Protocol
 
 from tailrace.app.function_settings import NAMES, CodePlace, FunctionSettings, NamedFunction
 from tailrace.engine.engine import Engine
-from tailrace.leases.rows import VERSION, readable
-from tailrace.ports import StateWrite
 from tailrace.rows.kinds import FUNCTION
+from tailrace.rows.writes import VERSION, Write, readable
 from tailrace.sinks.lambda_function import Captured, Runner
 
 DEFAULTS: Final[Mapping[str, Any]] = {
@@ -121,10 +120,10 @@ class Functions(Mapping[str, Function]):
         del row["v"]
         return Configured(name, **row)
 
-    def write(self, configured: Configured) -> StateWrite:
+    def write(self, configured: Configured) -> Write:
         """Its row, to be kept; from now on the function is like that."""
         self._put(configured)
-        return StateWrite(configured.key, configured.fields())
+        return Write(configured.key, configured.fields())
 
     async def close(self) -> None:
         """End the processes of direct invocations."""

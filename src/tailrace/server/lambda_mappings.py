@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from tailrace.leases.rows import VERSION, readable
 from tailrace.rows.kinds import EVENT_SOURCE_MAPPING, words_of
+from tailrace.rows.writes import VERSION, readable
 from tailrace.server.lambda_constraints import invalid, truth
 from tailrace.server.lambda_settings import OTHER_SOURCES, SETTINGS, filter_criteria_error, read_settings
 from tailrace.sinks.lambda_function import function_arn

@@ -19,9 +19,9 @@ from tailrace.app.table import Table
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError, TailraceError
 from tailrace.leases.checkpoint import behind, checkpoint_key
-from tailrace.leases.rows import VERSION
-from tailrace.ports import Failed, Shard, StateWrite, StreamRef
+from tailrace.ports import Failed, Shard, StreamRef
 from tailrace.rows.kinds import EVENT_SOURCE_MAPPING, LEDGER, MAPPING
+from tailrace.rows.writes import VERSION, Write
 from tailrace.runtime.tally import Tallies
 from tailrace.runtime.worker import Worker
 from tailrace.server import lambda_routes as routes
@@ -140,9 +140,9 @@ class LambdaService:
         self._count += 1
         return request_id(f"{what}/{self.engine.clock.now().wall_ms}/{self._count}")
 
-    async def save(self, mapping: EventSourceMapping, state: str, *more: StateWrite) -> dict[str, Any]:
+    async def save(self, mapping: EventSourceMapping, state: str, *more: Write) -> dict[str, Any]:
         """Keep a change and begin to carry it out. Returns: the configuration, with the state on the way."""
-        self.engine.state_transact([StateWrite(mapping.key, mapping.fields()), *more])
+        self.engine.state_transact([Write(mapping.key, mapping.fields()), *more])
         self._under_way[mapping.uuid] = state
         await self.flushed()
         said = self.document(mapping)
@@ -155,16 +155,16 @@ class LambdaService:
         await self.flushed()
         self._start_task(self._carry_out(), self._handing_over)
 
-    def beginning(self, mapping: EventSourceMapping, stream: StreamRef) -> list[StateWrite]:
+    def beginning(self, mapping: EventSourceMapping, stream: StreamRef) -> list[Write]:
         """Checkpoints behind what a new mapping does not read: with LATEST, what its stream holds. Source: semantics §2.3."""
         if mapping.position != "LATEST":
             return []
         return [self._behind(mapping, stream, shard) for shard in self.engine.shards_of(stream.arn)]
 
-    def _behind(self, mapping: EventSourceMapping, stream: StreamRef, shard: Shard) -> StateWrite:
+    def _behind(self, mapping: EventSourceMapping, stream: StreamRef, shard: Shard) -> Write:
         key = checkpoint_key(APP, mapping.uuid, stream.label, shard.shard_id)
         row = behind(key, shard, self.engine.last_sequence)
-        return StateWrite(row.key, row.fields)
+        return Write(row.key, row.fields)
 
     # ---- the worker ------------------------------------------------------------------------------------------------
 
@@ -206,14 +206,14 @@ class LambdaService:
                 if self._under_way.get(uuid) == state:
                     del self._under_way[uuid]
 
-    def _rows_of(self, mapping: EventSourceMapping) -> list[StateWrite]:
+    def _rows_of(self, mapping: EventSourceMapping) -> list[Write]:
         """Removing a mapping: its row and its rows; its dead letters are for people to redrive or drop, who find it by a row that names it."""
         rows = list(rows_of(self.engine, APP, mapping.uuid))
         gone = [row.key for place, row in rows if not place.kind.outlives]
-        writes = [StateWrite(key, None) for key in (mapping.key, *gone)]
+        writes = [Write(key, None) for key in (mapping.key, *gone)]
         if len(gone) < len(rows):
             named = {"v": VERSION, "id": mapping.uuid, "table": mapping.table}
-            writes.append(StateWrite(MAPPING.key(APP, mapping.uuid), named))
+            writes.append(Write(MAPPING.key(APP, mapping.uuid), named))
         return writes
 
     def _declare(self, mappings: list[EventSourceMapping]) -> None:

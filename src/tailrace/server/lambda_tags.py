@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from tailrace.errors import ApiError
-from tailrace.ports import StateWrite
+from tailrace.rows.writes import Write
 from tailrace.server.lambda_constraints import Violations, invalid
 from tailrace.server.lambda_functions import Configured
 from tailrace.server.lambda_mappings import NOT_FOUND, EventSourceMapping
@@ -47,7 +47,7 @@ async def keep_tags(
     match found:
         case EventSourceMapping():
             after = replace(found, tags=tags)
-            write = StateWrite(after.key, after.fields())
+            write = Write(after.key, after.fields())
         case Configured():
             write = service.functions.write(replace(found, tags=tags))
     service.engine.state_transact([write])

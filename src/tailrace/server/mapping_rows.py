@@ -7,9 +7,9 @@ verbs and by lambda_service.py.
 from collections.abc import Iterable, Iterator
 
 from tailrace.engine.engine import Engine
-from tailrace.ports import StateRow, StateWrite
 from tailrace.rows.kinds import RowKind
 from tailrace.rows.owned import Place, places, renamed
+from tailrace.rows.writes import StateRow, Write
 
 PAGE = 500
 
@@ -26,11 +26,11 @@ def rows_of(
                 yield place, row
 
 
-def moves(engine: Engine, app: str, mapping_id: str, to: str) -> Iterator[StateWrite]:
+def moves(engine: Engine, app: str, mapping_id: str, to: str) -> Iterator[Write]:
     """Every row of a mapping under another id, and the old one gone."""
     for place, row in rows_of(engine, app, mapping_id):
         if place.kind.moves_with_rename:
             key, fields = renamed(place.kind, app, mapping_id, to, row.key, row.fields)
             if key != row.key:
-                yield StateWrite(row.key, None)
-            yield StateWrite(key, fields)
+                yield Write(row.key, None)
+            yield Write(key, fields)

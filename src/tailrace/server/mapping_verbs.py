@@ -14,9 +14,9 @@ from typing import Any, Final
 from tailrace.deadletters.redrive import item_words
 from tailrace.engine.engine import Engine
 from tailrace.errors import TailraceError
-from tailrace.ports import StateWrite
 from tailrace.projections.builds import served_key
 from tailrace.rows.kinds import EVENT_SOURCE_MAPPING, LEASE, MAPPING
+from tailrace.rows.writes import Write
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.handlers import named
 from tailrace.server.letters import letters
@@ -153,7 +153,7 @@ async def drop(subject: Subject, mapping: MappingName) -> None:
 
 async def _remove(subject: Subject, keys: Iterator[str]) -> None:
     while some := list(islice(keys, SLICE)):
-        subject.engine.state_transact([StateWrite(key, None) for key in some])
+        subject.engine.state_transact([Write(key, None) for key in some])
         if subject.flushed is not None:
             await subject.flushed()
         await asyncio.sleep(0)

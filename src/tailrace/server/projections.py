@@ -13,7 +13,7 @@ from tailrace.app.fingerprint import is_changed
 from tailrace.app.projection import Projection
 from tailrace.deadletters.head import head_prefix
 from tailrace.errors import TailraceError
-from tailrace.ports import ProjectionStore, StateWrite
+from tailrace.ports import ProjectionStore
 from tailrace.projections.builds import Build, builds_prefix, read_build, read_served, served_key
 from tailrace.projections.rows import (
     Group,
@@ -23,6 +23,7 @@ from tailrace.projections.rows import (
     read_group_row,
 )
 from tailrace.rows.kinds import MAPPING, PROJECTION, PROJECTION_GROUP, PROJECTION_ITEM, words_of
+from tailrace.rows.writes import Write
 from tailrace.runtime.projector import Projector
 from tailrace.runtime.verifying import verify
 from tailrace.server.control import Arguments, Subject, verb
@@ -262,7 +263,7 @@ async def _remove(subject: Subject, keys: Iterator[str], *, dry_run: bool) -> in
     while some := list(islice(keys, SLICE)):
         removed += len(some)
         if not dry_run:
-            subject.engine.state_transact([StateWrite(key, None) for key in some])
+            subject.engine.state_transact([Write(key, None) for key in some])
             if subject.flushed is not None:
                 await subject.flushed()
         await asyncio.sleep(0)

@@ -20,10 +20,10 @@ from tailrace.engine.engine import Engine
 from tailrace.engine.query import QueryRequest
 from tailrace.errors import ApiError, StateConflict, StoreError
 from tailrace.expressions.keys import KeyCondition
-from tailrace.leases.rows import VERSION, readable
 from tailrace.mapping.aws_errors import verdict
 from tailrace.ports import ItemWrite, StateStore
 from tailrace.projections.rows import AppliedItem, Group, ProjectedRow, RowChange, bucket_of
+from tailrace.rows.writes import VERSION, readable
 from tailrace.runtime.threads import in_thread
 from tailrace.sinks.dynamodb_table import for_boto3
 from tailrace.values.types import AttributeValue, Item

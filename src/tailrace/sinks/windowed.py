@@ -21,7 +21,8 @@ from tailrace.app.mapping import Mapping
 from tailrace.app.plain import to_plain_item
 from tailrace.app.window import Window, WindowPlan
 from tailrace.deadletters.entry import WINDOW_SHARD, DeadLetter, deadletter_fields, deadletter_key
-from tailrace.ports import Batch, Clock, Failed, Failure, Outcome, StateStore, StateWrite, StreamRef, Written
+from tailrace.ports import Batch, Clock, Failed, Failure, Outcome, StateStore, StreamRef, Written
+from tailrace.rows.writes import Write
 from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.window_changes import WindowChanges
 from tailrace.runtime.windowing import Answer, Closing, Windows
@@ -123,7 +124,7 @@ class WindowTeller:
         start, end = (datetime.fromtimestamp(each / 1_000, UTC) for each in closing.span)
         return Window(plan.by.value_of(closing.group), start, end, items, closing.revision, event_id(record))
 
-    def give_up(self, owner: Owner, closing: Closing, failure: Failure, attempts: int) -> StateWrite:
+    def give_up(self, owner: Owner, closing: Closing, failure: Failure, attempts: int) -> Write:
         """The dead letter of a window."""
         record = record_of(self._mapping.id, closing)
         text = f"{record.key.decode()}/{closing.revision}".encode()
@@ -134,7 +135,7 @@ class WindowTeller:
             condition="RetryAttemptsExhausted", attempts=attempts, error=failure.error, traceback=failure.traceback, first_failure_ms=now_ms,
             last_failure_ms=now_ms, table=self._plan.table.name,
         )  # fmt: skip
-        return StateWrite(deadletter_key(owner.app, owner.mapping_id, number), deadletter_fields(letter))
+        return Write(deadletter_key(owner.app, owner.mapping_id, number), deadletter_fields(letter))
 
 
 def record_of(mapping_id: str, closing: Closing) -> ChangeRecord:

@@ -11,22 +11,12 @@ from typing import Any, TypeAlias
 
 from tailrace.errors import ApiError, StateConflict, StoreError
 from tailrace.mapping.aws_errors import PASSING_REASONS, verdict
-from tailrace.ports import (
-    Absent,
-    AbsentOrLess,
-    Always,
-    Condition,
-    Equals,
-    ItemWrite,
-    StateCheck,
-    StateRow,
-    StateWrite,
-)
+from tailrace.ports import Action, ItemWrite
+from tailrace.rows.writes import Absent, AbsentOrLess, Always, Check, Condition, Equals, StateRow
 from tailrace.runtime.threads import in_thread
 
-Write = StateWrite | StateCheck | ItemWrite
-Joined: TypeAlias = tuple[int, Write, tuple[Condition, ...]]
-Tried: TypeAlias = tuple[Sequence[Write], Sequence[int]]
+Joined: TypeAlias = tuple[int, Action, tuple[Condition, ...]]
+Tried: TypeAlias = tuple[Sequence[Action], Sequence[int]]
 
 
 class DynamoDbStateStore:
@@ -80,7 +70,7 @@ class DynamoDbStateStore:
         wanted = (row for row in found if row.key.startswith(prefix) and row.key > after)
         return sorted(wanted, key=lambda row: row.key)[:limit]
 
-    async def transact(self, writes: Sequence[Write]) -> None:
+    async def transact(self, writes: Sequence[Action]) -> None:
         """All of it, or nothing. Raises: StateConflict, ApiError for a user's item, StoreError."""
         if not writes:
             return
@@ -95,7 +85,7 @@ class DynamoDbStateStore:
         if isinstance(write, ItemWrite):
             return {write.action: dict(write.parameters)}
         asked = {"TableName": self._table, **_expression(conditions)}
-        if isinstance(write, StateCheck):
+        if isinstance(write, Check):
             return {"ConditionCheck": {**asked, "Key": _key(write.key)}}
         if write.fields is None:
             return {"Delete": {**asked, "Key": _key(write.key)}}
@@ -116,7 +106,7 @@ class DynamoDbStateStore:
             raise StoreError(f"{self._table}: {error}", hint=hint) from error
 
 
-def joined_by_row(writes: Sequence[Write]) -> list[Joined]:
+def joined_by_row(writes: Sequence[Action]) -> list[Joined]:
     """One action a row, because a transaction may name an item once: its first place, its last write, all of its conditions."""
     joined: list[Joined] = []
     places: dict[str, int] = {}
@@ -125,7 +115,7 @@ def joined_by_row(writes: Sequence[Write]) -> list[Joined]:
             joined.append((index, write, ()))
         elif write.key in places:
             first, before, conditions = joined[places[write.key]]
-            kept = before if isinstance(write, StateCheck) else write
+            kept = before if isinstance(write, Check) else write
             joined[places[write.key]] = (first, kept, (*conditions, write.condition))
         else:
             places[write.key] = len(joined)
@@ -134,7 +124,7 @@ def joined_by_row(writes: Sequence[Write]) -> list[Joined]:
 
 
 def refusal(
-    response: Mapping[str, Any], writes: Sequence[Write], origins: Sequence[int], *, operation: str = ""
+    response: Mapping[str, Any], writes: Sequence[Action], origins: Sequence[int], *, operation: str = ""
 ) -> Exception:
     """AWS's refusal of a transaction, as the port says it. Shape: `origins` are the writes' indexes by action."""
     code, message = response["Error"]["Code"], response["Error"].get("Message", "")

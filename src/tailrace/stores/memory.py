@@ -11,15 +11,8 @@ from typing import Any
 import orjson
 
 from tailrace.errors import SettingsError, StateConflict, StoreError
-from tailrace.ports import (
-    Commit,
-    ItemWrite,
-    LogRow,
-    StateCheck,
-    StateRow,
-    StateWrite,
-    holds,
-)  # fmt: skip
+from tailrace.ports import Action, Commit, ItemWrite, LogRow
+from tailrace.rows.writes import StateRow, Write, holds
 
 
 class MemoryStore:
@@ -128,7 +121,7 @@ class MemoryStateStore:
         keys = sorted(key for key in self._rows if key.startswith(prefix) and key > after)
         return [StateRow(key, orjson.loads(self._rows[key])) for key in keys[:limit]]
 
-    async def transact(self, writes: Sequence[StateWrite | StateCheck | ItemWrite]) -> None:
+    async def transact(self, writes: Sequence[Action]) -> None:
         """All of it or nothing. Raises: StateConflict; SettingsError for a write to a table, which has no place here."""
         for index, write in enumerate(writes):
             if isinstance(write, ItemWrite):
@@ -136,10 +129,10 @@ class MemoryStateStore:
             if not holds(write.condition, self._fields(write.key)):
                 raise StateConflict(f"{write.key} is not as expected: {write.condition}", index=index)
         for write in writes:
-            if isinstance(write, StateWrite):
+            if isinstance(write, Write):
                 self._put(write)
 
-    def _put(self, write: StateWrite) -> None:
+    def _put(self, write: Write) -> None:
         if write.fields is None:
             self._rows.pop(write.key, None)
         else:

@@ -14,25 +14,23 @@ from tailrace.app.fence import Death
 from tailrace.engine.engine import Engine
 from tailrace.errors import PortError, SourceError, StoreError
 from tailrace.ports import (
+    Action,
     Batch,
     Clock,
     Failed,
     FailedFrom,
     Failure,
     FailureKind,
-    ItemWrite,
     Outcome,
     Page,
     Shard,
     Sink,
     Source,
-    StateCheck,
-    StateRow,
     StateStore,
-    StateWrite,
     StreamRef,
     Written,
-)  # fmt: skip
+)
+from tailrace.rows.writes import StateRow
 from tailrace.runtime.around import Around
 from tailrace.sinks.making import mark_name
 from tailrace.testing.faults import Faults
@@ -265,7 +263,7 @@ class FaultyState:
         """Rows by prefix."""
         return await self._state.query(prefix, after=after, limit=limit)
 
-    async def transact(self, writes: Sequence[StateWrite | StateCheck | ItemWrite]) -> None:
+    async def transact(self, writes: Sequence[Action]) -> None:
         """All of it or nothing."""
         self._throttle()
         await self._state.transact(writes)

@@ -18,7 +18,6 @@ from tailrace.deadletters.head import head_key, parked, read_head
 from tailrace.deadletters.passed import passed_write
 from tailrace.leases import checkpoint as rows
 from tailrace.leases import lease as leases
-from tailrace.leases.rows import RowWrite
 from tailrace.mapping.commands import (
     Checkpoint,
     CheckpointDone,
@@ -50,6 +49,7 @@ from tailrace.mapping.outcomes import Failure, FailureKind
 from tailrace.mapping.shard import ShardMachine
 from tailrace.mapping.suspension import Suspended
 from tailrace.rows.kinds import CHECKPOINT, LEDGER, PASSED
+from tailrace.rows.writes import Write
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing.simulation_plan import CRASH_POINTS, RARE_POINTS, WALL_MS, Fault, Plan, ShardPlan
@@ -376,7 +376,7 @@ class Run:
         letters = [letter_of(entry) for entry in command.given_up]
         dead = [
             *(
-                RowWrite(deadletter_key(APP, MAPPING, letter.record.sequence), deadletter_fields(letter))
+                Write(deadletter_key(APP, MAPPING, letter.record.sequence), deadletter_fields(letter))
                 for letter in letters
             ),
             *(passed_write(APP, MAPPING, key, last) for key, last in command.passed),
@@ -387,9 +387,7 @@ class Run:
             suspended=None if at.suspended is None else (at.suspended.fingerprint, at.suspended.error, at.suspended.since_ms, ""),
         )  # fmt: skip
         try:
-            self.rows.transact(
-                [worker.lease.fence, checkpoint, RowWrite(LEDGER.key(shard_id), ledger), *dead]
-            )
+            self.rows.transact([worker.lease.fence, checkpoint, Write(LEDGER.key(shard_id), ledger), *dead])
         except Conflict:
             self.lose(worker)
             return

@@ -27,7 +27,7 @@ from tailrace.deadletters.redriving import (
     Redriving,
     Refusal,
     Step,
-    Write,
+    WriteRows,
     put_back_key,
     put_back_letter,
 )  # fmt: skip
@@ -84,7 +84,7 @@ class Redriver:
             4 * run.latency()
             if isinstance(step, Deliver)
             else run.latency()
-            if isinstance(step, Write)
+            if isinstance(step, WriteRows)
             else 0
         )
         run.after(delay, lambda: self._go_on(key, steps, self._answer(step)))
@@ -136,7 +136,7 @@ class Redriver:
                 return max(saved, *alive, 0) if alive else saved
             case Deliver(letter):
                 return self._deliver(letter)
-            case Write(rows):
+            case WriteRows(rows):
                 try:
                     run.rows.transact(list(rows))
                 except Conflict:

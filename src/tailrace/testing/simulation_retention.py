@@ -9,8 +9,9 @@ from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from tailrace.errors import StateConflict
-from tailrace.ports import Page, StateRow, StateStore, StateWrite, StreamRef, holds
+from tailrace.ports import Page, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT
+from tailrace.rows.writes import StateRow, Write, holds
 from tailrace.runtime.evacuation import PAGE, Evacuator, Kept, Unfinished
 from tailrace.runtime.settle import Place
 from tailrace.streams.moment import Now
@@ -60,7 +61,7 @@ class RowsStore:
             if not holds(write.condition, self._rows.get(write.key)):
                 raise StateConflict(f"write {index}")
         for write in writes:
-            if isinstance(write, StateWrite):
+            if isinstance(write, Write):
                 if write.fields is None:
                     self._rows.pop(write.key, None)
                 else:

@@ -1,6 +1,6 @@
 """The durable rows of a simulated world: what a state store is, in one moment and without failing.
 
-Rules of this file: all or nothing, guards included, as `StateStore.transact` promises; that a store fails or is slow is simulation.py's
+Rules of this file: all or nothing, conditions included, as `StateStore.transact` promises; that a store fails or is slow is simulation.py's
 matter. Called by simulation.py, simulation_redrive.py and whoever judges.
 """
 
@@ -8,41 +8,29 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from tailrace.deadletters.head import Head, head_prefix, read_head
-from tailrace.leases.rows import Guard, RowCheck, RowWrite
+from tailrace.rows.writes import Check, Write, holds
 
 APP: Final = "app"
 MAPPING: Final = "simulated"
 
 
 class Conflict(Exception):
-    """A guard did not hold."""
+    """A condition did not hold."""
 
 
 class Rows(dict[str, dict[str, Any]]):
     """Rows by their keys."""
 
-    def transact(self, writes: Sequence[RowWrite | RowCheck]) -> None:
+    def transact(self, writes: Sequence[Write | Check]) -> None:
         """All or nothing. Raises: Conflict."""
-        if not all(self._holds(write.key, write.guard) for write in writes):
+        if not all(holds(write.condition, self.get(write.key)) for write in writes):
             raise Conflict
         for write in writes:
-            if isinstance(write, RowWrite):
+            if isinstance(write, Write):
                 if write.fields is None:
                     self.pop(write.key, None)
                 else:
                     self[write.key] = dict(write.fields)
-
-    def _holds(self, key: str, guard: Guard) -> bool:
-        row = self.get(key)
-        match guard.demand:
-            case "always":
-                return True
-            case "absent":
-                return row is None
-            case "equals":
-                return row is not None and bool(row[guard.field] == guard.value)
-            case "absent_or_less":
-                return row is None or bool(row[guard.field] < guard.value)
 
     def heads(self) -> list[Head]:
         """Every key that is parked now."""

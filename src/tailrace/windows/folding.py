@@ -9,7 +9,7 @@ Rules of this file: pure; conditions are guards of the rows. Called by runtime/w
 
 from dataclasses import dataclass, field
 
-from tailrace.leases.rows import VERSION, Guard, RowWrite
+from tailrace.rows.writes import VERSION, Absent, Equals, Write
 from tailrace.windows.rows import (
     Contribution,
     Owner,
@@ -26,7 +26,7 @@ from tailrace.windows.shapes import Shape, pane_of
 class Folded:
     """What a change comes to. Shape: `touched` are (pane, group); no writes: it was applied before, or overtaken."""
 
-    writes: list[RowWrite] = field(default_factory=list)
+    writes: list[Write] = field(default_factory=list)
     touched: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -42,17 +42,17 @@ def fold(
     if after.image is not None:
         pane = pane_of(shape, after.at_ms)
         fields = contribution_fields(after)
-        found.writes.append(RowWrite(member_key(owner, after.group, pane, after.key), fields))
+        found.writes.append(Write(member_key(owner, after.group, pane, after.key), fields))
         _touch(found, owner, shape, after, after.sequence)
     else:  # a tombstone, to be forgotten with the day on which it came
         found.writes.append(
-            RowWrite(day_key(owner, now_ms, "item", after.key), {"v": VERSION, "key": after.key})
+            Write(day_key(owner, now_ms, "item", after.key), {"v": VERSION, "key": after.key})
         )
-    guard = Guard("absent") if before is None else Guard("equals", "sequence", before.sequence)
+    guard = Absent() if before is None else Equals("sequence", before.sequence)
     slim = Contribution(
         after.key, after.sequence, after.group, after.at_ms, None if after.image is None else {}
     )
-    found.writes.append(RowWrite(item_key(owner, after.key), contribution_fields(slim), guard))
+    found.writes.append(Write(item_key(owner, after.key), contribution_fields(slim), guard))
     return found
 
 
@@ -64,7 +64,7 @@ def is_closed_for_good(shape: Shape, at_ms: int, horizon_ms: int) -> bool:
 def _take_out(
     found: Folded, owner: Owner, shape: Shape, old: Contribution, stamp: int, horizon_ms: int
 ) -> None:
-    found.writes.append(RowWrite(member_key(owner, old.group, pane_of(shape, old.at_ms), old.key), None))
+    found.writes.append(Write(member_key(owner, old.group, pane_of(shape, old.at_ms), old.key), None))
     if not is_closed_for_good(shape, old.at_ms, horizon_ms):
         _touch(found, owner, shape, old, stamp)
 
@@ -72,9 +72,9 @@ def _take_out(
 def _touch(found: Folded, owner: Owner, shape: Shape, row: Contribution, stamp: int) -> None:
     pane = pane_of(shape, row.at_ms)
     fields = {"v": VERSION, "pane": pane, "group": row.group, "stamp": stamp}
-    found.writes.append(RowWrite(touched_key(owner, row.group, pane), fields))
+    found.writes.append(Write(touched_key(owner, row.group, pane), fields))
     found.writes.append(
-        RowWrite(
+        Write(
             day_key(owner, row.at_ms, "pane", str(pane), row.group),
             {"v": VERSION, "pane": pane, "group": row.group},
         )

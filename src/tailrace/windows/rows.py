@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
-from tailrace.leases.rows import VERSION, readable
 from tailrace.rows.kinds import KINDS, joined
+from tailrace.rows.writes import VERSION, readable
 from tailrace.values.types import Item
 
 DIGITS: Final = 15

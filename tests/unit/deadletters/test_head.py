@@ -17,7 +17,7 @@ from tailrace.deadletters.head import (
     released,
 )
 from tailrace.errors import StoreError
-from tailrace.leases.rows import RowWrite
+from tailrace.rows.writes import Absent, Equals, Write, holds
 from tests.unit.mapping.records import record
 
 
@@ -32,7 +32,7 @@ def letter(sequence: int, condition: str = "KeyParked") -> DeadLetter:
     )
 
 
-def first(*sequences: int) -> tuple[Head, list[RowWrite]]:
+def first(*sequences: int) -> tuple[Head, list[Write]]:
     writes = parked("shop", "mail", None, [letter(each) for each in sequences], 7)
     return read_head("shop", "mail", writes[0].fields or {}), writes
 
@@ -40,7 +40,7 @@ def first(*sequences: int) -> tuple[Head, list[RowWrite]]:
 def test_the_first_parking_makes_a_head_only_if_there_is_none() -> None:
     head, writes = first(5, 8)
     assert (head.first, head.tail, head.count, head.version, head.parked_ms) == (5, 8, 2, 1, 7)
-    assert writes[0].guard.demand == "absent"
+    assert writes[0].condition == Absent()
     assert [write.key.rsplit("/", 1)[1][-1] for write in writes[1:]] == ["5", "8"]
 
 
@@ -49,7 +49,7 @@ def test_an_append_requires_the_version_that_was_read_and_keeps_the_first() -> N
     writes = parked("shop", "mail", head, [letter(9)], 99)
     after = read_head("shop", "mail", writes[0].fields or {})
     assert (after.first, after.tail, after.count, after.version, after.parked_ms) == (5, 9, 2, 2, 7)
-    assert (writes[0].guard.field, writes[0].guard.value) == ("stamp", "5/7/1")
+    assert writes[0].condition == Equals("stamp", "5/7/1")
 
 
 @pytest.mark.parametrize(("given", "fresh"), [([5], 0), ([5, 8], 0), ([8, 9], 1), ([9], 1)])
@@ -68,7 +68,7 @@ def test_only_the_tail_unparks() -> None:
     gone, writes = put_back(after, 8, 2)
     assert gone is None
     assert [write.fields is None for write in writes] == [True, True]
-    assert writes[0].guard.value == "5/7/2"
+    assert writes[0].condition == Equals("stamp", "5/7/2")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_only_the_tail_unparks() -> None:
 def test_a_claim_keeps_others_away_until_it_runs_out(by: str, now_ms: int, is_claimed: bool) -> None:
     taken, write = claimed(first(5)[0], "me", 1)
     assert taken.is_claimed(by, now_ms) is is_claimed
-    assert write.guard.value == "5/7/1"
+    assert write.condition == Equals("stamp", "5/7/1")
     free, _ = released(taken)
     assert not free.is_claimed("other", 2)
 
@@ -96,19 +96,15 @@ def test_a_head_of_an_unknown_format_is_refused() -> None:
         read_head("shop", "mail", {"v": 2})
 
 
-def guard_holds(write: RowWrite, row: dict[str, Any]) -> bool:
-    return row[write.guard.field] == write.guard.value
-
-
 def test_who_knows_a_head_that_is_gone_cannot_write_the_next_head_of_its_key() -> None:
     """A key that was put back and is parked anew begins with version 1 again: the old head came back over the new one, and nothing unparked it."""
     old, _ = first(30, 31)
     new, writes = first(182, 183)
     assert old.version == new.version
     _, late = claimed(old, "redriver", 9)
-    assert not guard_holds(late, dict(writes[0].fields or {}))
+    assert not holds(late.condition, dict(writes[0].fields or {}))
     _, right = claimed(new, "redriver", 9)
-    assert guard_holds(right, dict(writes[0].fields or {}))
+    assert holds(right.condition, dict(writes[0].fields or {}))
 
 
 def test_a_head_of_a_version_without_stamps_is_known_by_its_version_once() -> None:
@@ -116,7 +112,7 @@ def test_a_head_of_a_version_without_stamps_is_known_by_its_version_once() -> No
     row = {name: value for name, value in (writes[0].fields or {}).items() if name != "stamp"}
     old = read_head("shop", "mail", row)
     after, write = claimed(old, "redriver", 9)
-    assert guard_holds(write, row)
+    assert holds(write.condition, row)
     assert (write.fields or {})["stamp"] == after.stamp
     _, next_write = released(after)
-    assert guard_holds(next_write, dict(write.fields or {}))
+    assert holds(next_write.condition, dict(write.fields or {}))

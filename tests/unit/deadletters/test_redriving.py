@@ -11,7 +11,7 @@ from tailrace.deadletters.redriving import (
     Redriving,
     Refusal,
     Step,
-    Write,
+    WriteRows,
     put_back_letter,
 )
 from tests.unit.deadletters.test_redrive import letter
@@ -44,10 +44,10 @@ def test_a_change_with_a_later_one_handled_is_delivered_only_when_it_is_asked_fo
     later = LETTER.record.sequence + 1
     assert steps(True, LETTER, later) == ([Hold, ReadLetter, ReadPassed], Ended("overtaken"))
     asked, ended = steps(True, LETTER, later, None, True, even_if_overtaken=True)
-    assert (asked[-2:], ended) == ([Deliver, Write], Ended("done", 1))
+    assert (asked[-2:], ended) == ([Deliver, WriteRows], Ended("done", 1))
 
 
 def test_a_change_that_fails_again_keeps_its_letter() -> None:
     asked, ended = steps(True, LETTER, 0, Refusal("ValueError: no"), True)
-    assert asked == [Hold, ReadLetter, ReadPassed, Deliver, Write]
+    assert asked == [Hold, ReadLetter, ReadPassed, Deliver, WriteRows]
     assert ended == Ended("failed", error="ValueError: no")

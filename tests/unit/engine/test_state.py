@@ -6,17 +6,8 @@ import pytest
 
 from tailrace.engine.state import EngineStateStore, holds
 from tailrace.errors import ApiError, StateConflict, StoreError
-from tailrace.ports import (
-    ALWAYS,
-    Absent,
-    AbsentOrLess,
-    Condition,
-    Equals,
-    ItemWrite,
-    StateCheck,
-    StateRow,
-    StateWrite,
-)
+from tailrace.ports import ItemWrite
+from tailrace.rows.writes import ALWAYS, Absent, AbsentOrLess, Check, Condition, Equals, StateRow, Write
 from tests.unit.engine.building import FailingStore, item, log_of, names_of, opened, with_table
 
 KEY = {"pk": {"S": "a"}}
@@ -42,24 +33,24 @@ def test_a_condition_judges_a_row_or_its_absence(condition: Condition, absent: b
 def test_rows_are_found_by_prefix_in_order() -> None:
     engine = opened()
     for key in ("b/2", "a/1", "b/1", "b", "c/1"):
-        engine.state_transact([StateWrite(key, {"v": 1})])
+        engine.state_transact([Write(key, {"v": 1})])
     assert [row.key for row in engine.state_query("b/")] == ["b/1", "b/2"]
     assert [row.key for row in engine.state_query("")] == ["a/1", "b", "b/1", "b/2", "c/1"]
-    engine.state_transact([StateWrite("b/1", None)])
+    engine.state_transact([Write("b/1", None)])
     assert engine.state_get("b/1") is None
     assert engine.state_query("b/") == [StateRow("b/2", {"v": 1})]
 
 
 def test_one_condition_that_fails_stops_everything_and_is_named() -> None:
     engine = opened()
-    engine.state_transact([StateWrite("lease", {"epoch": 1})])
+    engine.state_transact([Write("lease", {"epoch": 1})])
     engine.committer.flush()
     with pytest.raises(StateConflict) as conflict:
         engine.state_transact(
             [
-                StateWrite("checkpoint", {"at": 1}),
-                StateCheck("lease", Equals("epoch", 2)),
-                StateWrite("other", {"at": 1}, Equals("at", 1)),
+                Write("checkpoint", {"at": 1}),
+                Check("lease", Equals("epoch", 2)),
+                Write("other", {"at": 1}, Equals("at", 1)),
             ]
         )
     assert conflict.value.index == 1
@@ -68,7 +59,7 @@ def test_one_condition_that_fails_stops_everything_and_is_named() -> None:
 
 def test_items_and_state_are_one_transaction() -> None:
     engine, _ = with_table()
-    mark = StateWrite("mark", {"sequence": 7}, AbsentOrLess("sequence", 7))
+    mark = Write("mark", {"sequence": 7}, AbsentOrLess("sequence", 7))
     write = ItemWrite("Put", {"TableName": "orders", "Item": item("a", 1)})
     engine.state_transact([mark, write])
     engine.committer.flush()
@@ -86,7 +77,7 @@ def test_a_failed_item_condition_leaves_the_state_alone() -> None:
         {"TableName": "orders", "Key": KEY, "ConditionExpression": "attribute_exists(pk)"},
     )
     with pytest.raises(ApiError) as failed:
-        engine.state_transact([StateWrite("mark", {"sequence": 1}), check])
+        engine.state_transact([Write("mark", {"sequence": 1}), check])
     assert failed.value.code == "TransactionCanceledException"
     assert engine.state_get("mark") is None
 
@@ -100,14 +91,14 @@ def test_the_state_store_returns_when_the_group_is_durable() -> None:
 
     async def scenario() -> None:
         state = EngineStateStore(engine, flushed)
-        await state.transact([StateWrite("lease", {"epoch": 1}, Absent())])
+        await state.transact([Write("lease", {"epoch": 1}, Absent())])
         assert opened(store).state_get("lease") == {"epoch": 1}
         assert await state.get("lease") == StateRow("lease", {"epoch": 1})
         assert await state.get("missing") is None
         assert await state.query("le") == [StateRow("lease", {"epoch": 1})]
         store.is_broken = True
         with pytest.raises(StoreError):
-            await state.transact([StateWrite("lease", {"epoch": 2})])
+            await state.transact([Write("lease", {"epoch": 2})])
         assert await state.get("lease") == StateRow("lease", {"epoch": 1})
 
     asyncio.run(scenario())

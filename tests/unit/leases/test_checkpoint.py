@@ -18,7 +18,7 @@ from tailrace.leases.checkpoint import (
     read_checkpoint,
     window_of,
 )  # fmt: skip
-from tailrace.leases.rows import Guard
+from tailrace.rows.writes import AbsentOrLess
 
 
 def test_a_checkpoint_is_read_back() -> None:
@@ -80,7 +80,7 @@ def test_the_ledger_row_stays_small_and_says_since_when_it_knows() -> None:
 def test_a_mark_is_written_once_and_in_order() -> None:
     write = mark_write(mark_key("mapping", "live", "orders", b"\x00\xff"), 42)
     assert write.key == "mark/mapping/live/orders/00ff"
-    assert write.guard == Guard("absent_or_less", "sequence", 42)
+    assert write.condition == AbsentOrLess("sequence", 42)
 
 
 def test_a_checkpoint_says_which_hashes_its_shard_had() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from tailrace.errors import StoreError
 from tailrace.leases.lease import Sighting, is_free, lease_key, release, renew, sight, take
-from tailrace.leases.rows import Guard
+from tailrace.rows.writes import Absent, Equals
 
 KEY = lease_key("shop", "label", "shard-1")
 
@@ -12,22 +12,22 @@ KEY = lease_key("shop", "label", "shard-1")
 def test_the_first_taker_writes_only_where_nothing_is() -> None:
     lease, write = take(KEY, None, "me")
     assert (lease.counter, lease.epoch) == (1, 1)
-    assert (write.key, write.guard) == ("lease/shop/label/shard-1", Guard("absent"))
+    assert (write.key, write.condition) == ("lease/shop/label/shard-1", Absent())
 
 
 def test_taking_raises_the_epoch_and_loses_against_a_renewal() -> None:
     _, first = take(KEY, None, "you")
     lease, write = take(KEY, first.fields, "me")
     assert (lease.owner, lease.counter, lease.epoch) == ("me", 2, 2)
-    assert write.guard == Guard("equals", "counter", 1)
+    assert write.condition == Equals("counter", 1)
 
 
 def test_renewing_moves_the_counter_and_keeps_the_epoch() -> None:
     lease, _ = take(KEY, None, "me")
     renewed, write = renew(lease)
     assert (renewed.counter, renewed.epoch) == (2, 1)
-    assert write.guard == Guard("equals", "epoch", 1)
-    assert renewed.fence.guard == Guard("equals", "epoch", 1)
+    assert write.condition == Equals("epoch", 1)
+    assert renewed.fence.condition == Equals("epoch", 1)
 
 
 def test_a_released_lease_is_free_and_its_next_owner_raises_the_epoch() -> None:

@@ -27,7 +27,6 @@ from tailrace.leases.checkpoint import (
     mark_write,
 )
 from tailrace.leases.lease import lease_key, take
-from tailrace.leases.rows import RowWrite
 from tailrace.projections.builds import Build, build_fields, build_key, served_fields, served_key
 from tailrace.projections.rows import (
     AppliedItem,
@@ -38,6 +37,7 @@ from tailrace.projections.rows import (
 )
 from tailrace.projections.rows import item_key as projection_item_key
 from tailrace.rows.kinds import AUDIT, CLOCK, MAPPING, PAUSE, REDRIVE
+from tailrace.rows.writes import Write
 from tailrace.runtime.recursion import ancestor_name, generations_key, pause_row
 from tailrace.runtime.redriver import Request
 from tailrace.server.lambda_functions import Configured
@@ -73,7 +73,7 @@ def letter(mapping: str, condition: str = "RetryAttemptsExhausted") -> DeadLette
     )  # fmt: skip
 
 
-def written(write: RowWrite) -> Made:
+def written(write: Write) -> Made:
     return write.key, write.fields
 
 
@@ -91,7 +91,7 @@ def _notice(app: str, mapping: str) -> Made:
     return outbox_key(app, notice), notice.fields()
 
 
-def _evacuation(app: str, mapping: str) -> list[RowWrite]:
+def _evacuation(app: str, mapping: str) -> list[Write]:
     before = Evacuation(
         app,
         mapping,

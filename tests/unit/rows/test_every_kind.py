@@ -9,9 +9,9 @@ import orjson
 import pytest
 
 from tailrace.errors import TailraceError
-from tailrace.ports import StateWrite
 from tailrace.rows.kinds import KINDS, joined, kind_of, words_of
 from tailrace.rows.owned import places, renamed
+from tailrace.rows.writes import Write
 from tailrace.server.control import find_verb
 from tests.unit.rows.every_kind import MADE
 from tests.unit.server.admin import Ground
@@ -29,7 +29,7 @@ def store(*mappings: str) -> Ground:
         for mapping in mappings
         for key, fields in (made("app", mapping) for made in MADE.values())
     }
-    ground.engine.state_transact([StateWrite(key, fields) for key, fields in writes.items()])
+    ground.engine.state_transact([Write(key, fields) for key, fields in writes.items()])
     return ground
 
 
@@ -96,7 +96,7 @@ def test_a_rename_touches_no_row_of_the_app_or_the_directory() -> None:
 def test_a_name_that_has_a_row_of_any_kind_is_taken(name: str) -> None:
     ground = store(OLD)
     key, fields = MADE[name]("app", NEW)
-    ground.engine.state_transact([StateWrite(key, fields)])
+    ground.engine.state_transact([Write(key, fields)])
     with pytest.raises(TailraceError, match="already"):
         ask(ground, "mapping.rename", handler=OLD, to=NEW)
 

@@ -7,7 +7,8 @@ from typing import Any
 from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.notice import Notice, outbox_key, outbox_prefix
 from tailrace.errors import StoreError
-from tailrace.ports import StateWrite, StreamRef
+from tailrace.ports import StreamRef
+from tailrace.rows.writes import Write
 from tailrace.runtime.courier import Courier, FailureDocument
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.windows import WindowInvoke
@@ -46,7 +47,7 @@ def test_a_notice_that_was_delivered_is_not_delivered_again_while_its_row_cannot
         return StreamRef("arn", "orders", "label", "NEW_IMAGE")
 
     async def scenario() -> None:
-        await state.transact([StateWrite(outbox_key("shop", NOTICE), NOTICE.fields())])
+        await state.transact([Write(outbox_key("shop", NOTICE), NOTICE.fields())])
         courier = Courier("shop", state, clock, {"note": destination}, stream_of, "0" * 12)
         running = asyncio.ensure_future(courier.run())
         while await state.query(outbox_prefix("shop")):
@@ -75,7 +76,7 @@ def test_a_notice_stays_until_it_is_delivered_and_a_courier_that_is_killed_meanw
     state, clock, hanging, destination = MemoryStateStore(), ManualClock(), Hanging(), Destination()
 
     async def scenario() -> None:
-        await state.transact([StateWrite(outbox_key("shop", NOTICE), NOTICE.fields())])
+        await state.transact([Write(outbox_key("shop", NOTICE), NOTICE.fields())])
         first = asyncio.ensure_future(
             Courier("shop", state, clock, {"note": hanging}, stream_of, "0" * 12).run()
         )
@@ -101,14 +102,12 @@ def test_a_destination_that_hangs_holds_up_the_notices_of_no_other_handler() -> 
     others = [replace(NOTICE, handler="other", request=number) for number in (1, 2)]
 
     async def scenario() -> None:
-        await state.transact(
-            [StateWrite(outbox_key("shop", each), each.fields()) for each in (NOTICE, others[0])]
-        )
+        await state.transact([Write(outbox_key("shop", each), each.fields()) for each in (NOTICE, others[0])])
         courier = Courier("shop", state, clock, {"note": hanging, "other": destination}, stream_of, "0" * 12)
         running = asyncio.ensure_future(courier.run())
         while not (hanging.told and len(destination.told) == 1):
             await asyncio.sleep(0)
-        await state.transact([StateWrite(outbox_key("shop", others[1]), others[1].fields())])
+        await state.transact([Write(outbox_key("shop", others[1]), others[1].fields())])
         courier.wake()
         while len(await state.query(outbox_prefix("shop"))) > 1:
             await asyncio.sleep(0)

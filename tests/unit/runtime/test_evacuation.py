@@ -9,7 +9,8 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.evacuated import LEAD_MS
 from tailrace.mapping.commands import ReadDone
 from tailrace.mapping.reader import Budget
-from tailrace.ports import Page, Shard, StateWrite, StreamRef
+from tailrace.ports import Page, Shard, StreamRef
+from tailrace.rows.writes import Write
 from tailrace.runtime.evacuation import Evacuator, KeptReads, Unfinished
 from tailrace.runtime.reading import SharedReads
 from tailrace.runtime.settle import Place
@@ -104,12 +105,12 @@ def test_what_was_saved_is_kept_until_the_checkpoint_covers_it() -> None:
         ground = Ground(old=2)
         await ground.save()
         fields = {"v": 1, "epoch": 1, "watermark": 1, "ranges": [], "finished": False}
-        await ground.state.transact([StateWrite(PLACE.checkpoint_key, fields)])
+        await ground.state.transact([Write(PLACE.checkpoint_key, fields)])
         await ground.save()
         assert len(await ground.state.query("evacuated/")) == 1
         ground.stream.trimmed = 2
         assert await ground.read_all(after=1) == [2, 3]
-        await ground.state.transact([StateWrite(PLACE.checkpoint_key, {**fields, "watermark": 2})])
+        await ground.state.transact([Write(PLACE.checkpoint_key, {**fields, "watermark": 2})])
         await ground.save()
         assert await ground.state.query("evacuat") == []
 

@@ -11,7 +11,6 @@ from tailrace.leases.lease import Lease, lease_key, take
 from tailrace.mapping.commands import GivenUp, Park
 from tailrace.ports import Failure
 from tailrace.runtime.parking import Parker
-from tailrace.runtime.rows import state_write
 from tailrace.runtime.settle import Place, letter_of
 from tailrace.stores.memory import MemoryStateStore
 from tests.unit.sinks.batches import record
@@ -26,7 +25,7 @@ async def lease(state: MemoryStateStore, owner: str) -> Lease:
     key = lease_key("shop", "label", "shardId-1")
     row = await state.get(key)
     taken, write = take(key, None if row is None else row.fields, owner)
-    await state.transact([state_write(write)])
+    await state.transact([write])
     return taken
 
 
@@ -73,7 +72,7 @@ def test_what_a_redriver_changes_between_looking_and_writing_is_looked_at_again(
             if key.startswith("head/") and not self.has_raced:
                 self.has_raced = True
                 rows = parked("shop", "note", None, [letter_of(PLACE, FAILED, "")], 0)
-                await self.transact([state_write(each) for each in rows])
+                await self.transact(list(rows))
             return row
 
     async def main() -> None:

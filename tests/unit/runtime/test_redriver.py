@@ -5,7 +5,8 @@ import asyncio
 from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.entry import deadletter_fields, deadletter_key
 from tailrace.mapping.commands import Completion, GivenUp, Released
-from tailrace.ports import Batch, Failure, Outcome, StateWrite, StreamRef, Written
+from tailrace.ports import Batch, Failure, Outcome, StreamRef, Written
+from tailrace.rows.writes import Write
 from tailrace.runtime.redriver import Progress, Redriver, Request
 from tailrace.runtime.settle import Place, letter_of
 from tailrace.stores.memory import MemoryStateStore
@@ -53,7 +54,7 @@ def redriven(last: int) -> tuple[Progress, list[int], list[Completion]]:
         state, live, sink, progress = MemoryStateStore(), Live(last), Sink(), Progress()
         given_up = GivenUp(record(4, "a"), "RetryAttemptsExhausted", 6, Failure(error="ValueError: no"), 1, 1)
         fields = deadletter_fields(letter_of(PLACE, given_up, ""))
-        await state.transact([StateWrite(deadletter_key("shop", "note", 4), fields)])
+        await state.transact([Write(deadletter_key("shop", "note", 4), fields)])
         redriver = Redriver("shop", state, ManualClock(), live, {"note": sink})
         request = Request("r1", "note")
         await redriver.note(request)

@@ -10,7 +10,6 @@ from tailrace.errors import LeaseLost
 from tailrace.leases.lease import lease_key, take
 from tailrace.mapping.commands import Checkpoint, GivenUp, ParkedHead, SaveCheckpoint, Settled
 from tailrace.ports import Failure, Shard
-from tailrace.runtime.rows import state_write
 from tailrace.runtime.settle import Place, Settler, letter_of, load_checkpoint, load_start
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.record import change_record
@@ -25,7 +24,7 @@ async def settler(state: MemoryStateStore, owner: str = "me") -> Settler:
     key = lease_key("shop", "label", "shardId-1")
     row = await state.get(key)
     lease, write = take(key, None if row is None else row.fields, owner)
-    await state.transact([state_write(write)])
+    await state.transact([write])
     return Settler(state, PLACE, lease, "v7")
 
 
@@ -105,7 +104,7 @@ def test_a_start_knows_the_parked_keys_of_its_own_hashes_and_no_others() -> None
                 old=None, new=b"{}", size_bytes=2,
             )  # fmt: skip
             letter = letter_of(PLACE, GivenUp(change, "RetryAttemptsExhausted", 1, Failure(), 0, 0), "")
-            await state.transact([state_write(each) for each in parked("shop", "note", None, [letter], 0)])
+            await state.transact(list(parked("shop", "note", None, [letter], 0)))
         start = await load_start(state, PLACE, shard)
         assert start.parked == (ParkedHead(b"10", 2, 2, 1), ParkedHead(b"19", 3, 3, 1))
 

@@ -10,7 +10,8 @@ from tailrace import App, Item, Window
 from tailrace.app.window import WindowPlan
 from tailrace.engine.state import EngineStateStore
 from tailrace.mapping.settings import MappingSettings
-from tailrace.ports import Failure, StateWrite
+from tailrace.ports import Failure
+from tailrace.rows.writes import Write
 from tailrace.runtime.window_changes import WindowChanges
 from tailrace.runtime.windowing import Answer, Closing, Tell, Windows
 from tailrace.streams.record import ChangeRecord, change_record
@@ -68,7 +69,7 @@ class Worker:
         await asyncio.wait([running])
 
 
-def _never(closing: Closing, failure: Failure, attempts: int) -> StateWrite:
+def _never(closing: Closing, failure: Failure, attempts: int) -> Write:
     raise AssertionError("no window fails here")
 
 

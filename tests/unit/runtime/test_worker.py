@@ -12,8 +12,8 @@ from tailrace.engine.state import EngineStateStore
 from tailrace.errors import SettingsError, StoreError
 from tailrace.leases.lease import lease_key
 from tailrace.mapping.commands import GivenUp
-from tailrace.ports import Failure, StateWrite
-from tailrace.runtime.rows import state_write
+from tailrace.ports import Failure
+from tailrace.rows.writes import Write
 from tailrace.runtime.settle import Place, letter_of
 from tailrace.testing import World
 
@@ -76,7 +76,7 @@ def test_a_worker_whose_lease_was_taken_saves_nothing_more() -> None:
         key = lease_key("shop", stream.label, shard.shard_id)
         (lease,) = leases(world)
         stolen = {**lease, "owner": "thief", "epoch": lease["epoch"] + 1, "counter": lease["counter"] + 1}
-        world.engine.state_transact([StateWrite(key, stolen)])
+        world.engine.state_transact([Write(key, stolen)])
         world.engine.committer.flush()
         (before,) = world.engine.state_query("checkpoint/")
         world.put(shop.orders, {"id": "b"})
@@ -98,7 +98,7 @@ def test_a_shard_that_is_finished_while_leases_are_renewed_is_no_lost_lease() ->
                 vanished in worker.leases.held
             ):  # what finishing the shard does, and an hour later forgetting it
                 lease = worker.leases.held.pop(vanished)
-                await transact([StateWrite(lease.key, None)])
+                await transact([Write(lease.key, None)])
             await transact(writes)
 
         worker._state.transact = vanish_first  # type: ignore[method-assign]
@@ -231,9 +231,9 @@ def test_what_the_last_owner_parks_while_the_lease_changes_hands_is_known_to_the
     transact, letters = EngineStateStore.transact, list[DeadLetter]()
 
     async def with_a_last_word(self: EngineStateStore, writes: Sequence[Any]) -> None:
-        if letters and any(isinstance(each, StateWrite) and each.key.startswith("lease/") for each in writes):
+        if letters and any(isinstance(each, Write) and each.key.startswith("lease/") for each in writes):
             rows = parked("shop", "note", None, [letters.pop()], 0)
-            await transact(self, [state_write(each) for each in rows])
+            await transact(self, list(rows))
         await transact(self, writes)
 
     monkeypatch.setattr(EngineStateStore, "transact", with_a_last_word)

@@ -9,7 +9,7 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.leases.checkpoint import checkpoint_key, ledger_after, ledger_key
-from tailrace.ports import StateWrite
+from tailrace.rows.writes import Write
 from tailrace.runtime.attempts import Attempts
 from tailrace.runtime.timed import TimedSink
 from tailrace.runtime.worker import Status
@@ -89,7 +89,7 @@ class Ground:
             "v": 1, "epoch": 1, "watermark": watermark, "ranges": [list(each) for each in ranges], "finished": False,
         }  # fmt: skip
         after = ledger_after(self.engine.state_get(ledger), settled, times or {})
-        self.engine.state_transact([StateWrite(checkpoint, fields), StateWrite(ledger, after)])
+        self.engine.state_transact([Write(checkpoint, fields), Write(ledger, after)])
         self.engine.committer.flush()
 
     def give_up(self, handler: str, record: ChangeRecord) -> None:
@@ -100,7 +100,7 @@ class Ground:
             first_failure_ms=START_MS, last_failure_ms=START_MS + 5_000,
         )  # fmt: skip
         key = deadletter_key("app", handler, record.sequence)
-        self.engine.state_transact([StateWrite(key, deadletter_fields(letter))])
+        self.engine.state_transact([Write(key, deadletter_fields(letter))])
         self.engine.committer.flush()
 
     def all(self, name: str, **arguments: object) -> list[Any]:

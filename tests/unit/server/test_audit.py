@@ -9,8 +9,8 @@ from tailrace.cli.connection import ask
 from tailrace.compose import EngineOptions, open_engine
 from tailrace.engine.engine import Engine
 from tailrace.errors import TailraceError
-from tailrace.ports import StateWrite
 from tailrace.rows.kinds import AUDIT
+from tailrace.rows.writes import Write
 from tailrace.server import audit
 from tailrace.server.audit import KEPT, PREFIX, audited, read_audit
 from tests.unit.engine.building import opened
@@ -85,7 +85,7 @@ def test_while_it_goes_on_or_after_its_client_has_gone_nobody_knows_its_end() ->
 def test_a_row_of_the_first_format_is_read_without_an_end() -> None:
     engine = opened()
     fields = {"v": 1, "number": 1, "at_ms": 5, "verb": "pause", "arguments": {}, "by": "ada"}
-    engine.state_transact([StateWrite(AUDIT.key("000000000001"), fields)])
+    engine.state_transact([Write(AUDIT.key("000000000001"), fields)])
     assert ended(engine) == [("pause", None, "")]
     note(engine, "resume", {}, changes=True)
     assert numbers(engine) == [1, 2]

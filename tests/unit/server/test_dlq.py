@@ -9,7 +9,7 @@ import pytest
 
 from tailrace.cli.dlq import json_listed, listed
 from tailrace.deadletters.entry import deadletter_prefix
-from tailrace.ports import StateWrite
+from tailrace.rows.writes import Write
 from tailrace.server.control import find_verb
 from tailrace.server.letters import PAGE
 from tests.unit.server.admin import Ground
@@ -52,13 +52,13 @@ def test_what_is_dropped_while_they_are_told_is_not_in_memory(ground: Ground) ->
         async for part in asked(ground):
             if "letters" in part:
                 sizes.append(len(part["letters"]))
-                ground.engine.state_transact([StateWrite(row.key, None) for row in gone])
+                ground.engine.state_transact([Write(row.key, None) for row in gone])
         return sizes
 
     try:
         assert asyncio.run(read()) == [PAGE, 10]
     finally:
-        ground.engine.state_transact([StateWrite(row.key, row.fields) for row in gone])
+        ground.engine.state_transact([Write(row.key, row.fields) for row in gone])
 
 
 def test_others_have_their_turn_between_two_pages(ground: Ground) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tailrace.errors import TailraceError
-from tailrace.ports import StateWrite
 from tailrace.rows.kinds import KINDS, LEASE, MAPPING
+from tailrace.rows.writes import Write
 from tailrace.server.control import Subject
 from tailrace.server.mapping_verbs import forget_idle
 from tests.unit.rows.every_kind import MADE
@@ -23,7 +23,7 @@ def ground_with(*kinds: str, mapping: str = "mail") -> Ground:
     ground.settle(mapping, ground.engine.last_sequence)
     names = (MAPPING.key("app", mapping), {"v": 1, "id": mapping, "table": "shop"})
     made = [names, *(MADE[kind]("app", mapping) for kind in kinds)]
-    ground.engine.state_transact([StateWrite(key, fields) for key, fields in made])
+    ground.engine.state_transact([Write(key, fields) for key, fields in made])
     return ground
 
 

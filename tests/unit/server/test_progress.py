@@ -4,7 +4,7 @@ Rules of this file: an engine in memory; what a worker would have saved is writt
 """
 
 from tailrace.engine.engine import Engine, EngineSettings
-from tailrace.ports import StateWrite
+from tailrace.rows.writes import Write
 from tailrace.server.lambda_mappings import EventSourceMapping
 from tailrace.server.progress import LAMBDA_APP, MappingName, followed, oldest_of, settled_until
 from tailrace.tables.definition import TableDefinition
@@ -69,7 +69,7 @@ def test_a_mapping_of_lambdas_api_is_behind_in_its_own_stream_alone() -> None:
     ground = Ground()
     own = ground.engine.stream_of("shop")
     esm = EventSourceMapping("u-1", "fn", own.arn, "shop", "TRIM_HORIZON", True, {}, 1)
-    ground.engine.state_transact([StateWrite(esm.key, esm.fields())])
+    ground.engine.state_transact([Write(esm.key, esm.fields())])
     mapping = MappingName(LAMBDA_APP, "u-1", "shop")
     assert oldest_of(ground.engine, mapping) is None
     ground.put("o1")

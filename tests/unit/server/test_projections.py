@@ -8,7 +8,7 @@ import pytest
 
 from tailrace import App, Change
 from tailrace.errors import SettingsError, TailraceError
-from tailrace.ports import StateWrite
+from tailrace.rows.writes import Write
 from tailrace.server.control import Subject, find_verb
 from tailrace.testing import World
 from tests.unit.sinks.test_projected import Orders
@@ -33,7 +33,7 @@ def ask(world: World, verb: str, **arguments: Any) -> Any:
 def broken(world: World, prefix: str, **fields: Any) -> None:
     """Change the first row of a kind behind the projection's back."""
     row = world.engine.state_query(prefix)[0]
-    world.engine.state_transact([StateWrite(row.key, {**row.fields, **fields})])
+    world.engine.state_transact([Write(row.key, {**row.fields, **fields})])
     world.engine.committer.flush()
 
 
@@ -72,7 +72,7 @@ def test_a_state_that_is_not_the_fold_of_its_items_is_named(world: World, orders
 
 def test_an_item_that_was_never_applied_is_named(world: World, orders: Orders) -> None:
     row = world.engine.state_query("projection-item/")[0]
-    world.engine.state_transact([StateWrite(row.key, None)])
+    world.engine.state_transact([Write(row.key, None)])
     world.engine.committer.flush()
     answer = ask(world, "verify", projection="sales")
     kinds = {each["kind"]: each for each in answer["differences"]}
@@ -87,7 +87,7 @@ def test_an_item_that_is_gone_is_named(world: World, orders: Orders) -> None:
     world.delete("orders", {"id": "o3"})
     world.engine.state_transact(
         [
-            StateWrite(row.key, {**row.fields, "watermark": world.engine.last_sequence})
+            Write(row.key, {**row.fields, "watermark": world.engine.last_sequence})
             for row in world.engine.state_query("checkpoint/")
         ]
     )

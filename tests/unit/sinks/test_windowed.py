@@ -12,7 +12,8 @@ import pytest
 
 from tailrace import App, Item, Retry, Window
 from tailrace.errors import StoreError
-from tailrace.ports import Batch, ItemWrite, StateCheck, StateRow, StateStore, StateWrite, Written
+from tailrace.ports import Batch, ItemWrite, StateStore, Written
+from tailrace.rows.writes import Check, StateRow, Write
 from tailrace.testing import World
 from tailrace.values.types import Item as Image
 
@@ -168,9 +169,9 @@ class NotesOfTellingFail:
     async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
         return await self._state.query(prefix, after=after, limit=limit)
 
-    async def transact(self, writes: Sequence[StateWrite | StateCheck | ItemWrite]) -> None:
+    async def transact(self, writes: Sequence[Write | Check | ItemWrite]) -> None:
         for write in writes:
-            is_note = isinstance(write, StateWrite) and write.key.startswith("window-told/")
+            is_note = isinstance(write, Write) and write.key.startswith("window-told/")
             if self.failures and is_note and "attempt" not in (write.fields or {}):
                 self.failures -= 1
                 raise StoreError("not now")

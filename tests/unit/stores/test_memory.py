@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from tailrace.errors import StateConflict
-from tailrace.ports import Commit, Equals, LogRow, StateWrite
+from tailrace.ports import Commit, LogRow
+from tailrace.rows.writes import Equals, Write
 from tailrace.stores.memory import MemoryStateStore, MemoryStore
 
 
@@ -20,7 +21,7 @@ def test_a_written_value_inside_a_field_cannot_be_changed_afterwards() -> None:
     async def main() -> object:
         store = MemoryStateStore()
         ranges = [[1, 2]]
-        await store.transact([StateWrite("a", {"ranges": ranges})])
+        await store.transact([Write("a", {"ranges": ranges})])
         ranges[0].append(3)
         row = await store.get("a")
         return row and row.fields["ranges"]
@@ -30,7 +31,7 @@ def test_a_written_value_inside_a_field_cannot_be_changed_afterwards() -> None:
 
 def test_a_conflict_says_which_row_and_which_condition() -> None:
     async def main() -> None:
-        await MemoryStateStore().transact([StateWrite("lease/x", {}, Equals("epoch", 3))])
+        await MemoryStateStore().transact([Write("lease/x", {}, Equals("epoch", 3))])
 
     with pytest.raises(StateConflict, match=r"lease/x.*epoch"):
         asyncio.run(main())

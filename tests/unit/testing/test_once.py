@@ -42,9 +42,9 @@ def test_a_change_delivered_again_is_not_handled_again(once: bool, expected: lis
         world.settle()
         # What a crash before the checkpoint leaves: the mark is there, the checkpoint is not.
         for row in [*world.engine.state_query("checkpoint/"), *world.engine.state_query("ledger/")]:
-            from tailrace.ports import StateWrite
+            from tailrace.rows.writes import Write
 
-            world.engine.state_transact([StateWrite(row.key, None)])
+            world.engine.state_transact([Write(row.key, None)])
         world.engine.committer.flush()
         world.restart()
         world.settle()

@@ -5,8 +5,8 @@ import pytest
 from tailrace.app.app import App
 from tailrace.app.change import Change
 from tailrace.app.table import Table
-from tailrace.ports import StateWrite
 from tailrace.rows.kinds import CHECKPOINT, KINDS, LEASE, LEDGER, of_mapping, words_of
+from tailrace.rows.writes import Write
 from tailrace.runtime.forgetting import beside_checkpoints
 from tailrace.testing.world import World
 
@@ -261,6 +261,6 @@ def test_a_row_of_every_kind_that_goes_with_its_shard_goes_with_it(
         (checkpoint,) = rows(world, "checkpoint")
         beside = [kind.key(*words_of(checkpoint)[1:]) for kind in (CHECKPOINT, *beside_checkpoints())]
         assert len(beside) == 3
-        world.engine.state_transact([StateWrite(beside[-1], {"v": 1})])
+        world.engine.state_transact([Write(beside[-1], {"v": 1})])
         world.advance("60h")
         assert {key: world.engine.state_get(key) for key in beside} == dict.fromkeys(beside)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tailrace.leases.rows import Guard
+from tailrace.rows.writes import Absent, Equals
 from tailrace.windows.folding import fold, is_closed_for_good
 from tailrace.windows.rows import (
     LATEST_MS,
@@ -57,9 +57,9 @@ def test_what_a_change_writes(before: Any, after: Contribution, written: list[tu
 
 def test_the_items_row_is_written_on_the_condition_that_it_is_as_it_was() -> None:
     first = fold(OWNER, SHAPE, None, at(1, 5), 0, NOW_MS).writes[-1]
-    assert first.guard == Guard("absent")
+    assert first.condition == Absent()
     second = fold(OWNER, SHAPE, at(1, 5), at(2, 5), 0, NOW_MS).writes[-1]
-    assert second.guard == Guard("equals", "sequence", 1)
+    assert second.condition == Equals("sequence", 1)
 
 
 def test_both_groups_are_touched_when_an_item_changes_its_group() -> None:

@@ -9,20 +9,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from tailrace.errors import SettingsError, StateConflict
-from tailrace.ports import (
-    Absent,
-    AbsentOrLess,
-    Condition,
-    Equals,
-    ItemWrite,
-    StateCheck,
-    StateRow,
-    StateStore,
-    StateWrite,
-)
+from tailrace.ports import Action, ItemWrite, StateStore
+from tailrace.rows.writes import Absent, AbsentOrLess, Check, Condition, Equals, StateRow, Write
 from tailrace.testing.contracts.rules import ContractBroken, run_async, same
 
-Write = StateWrite | StateCheck | ItemWrite
 BIG: Final = (1 << 63) - 1
 
 TRUTH: Final[tuple[tuple[dict[str, Any] | None, Condition, bool], ...]] = (
@@ -58,19 +48,19 @@ async def rows_are_kept_as_they_are(store: StateStore) -> None:
         "map": {"a": {}},
     }
     same(await store.get("a/b"), None, "a row that was never written")
-    await store.transact([StateWrite("a/b", fields), StateWrite("a/ü", {})])
+    await store.transact([Write("a/b", fields), Write("a/ü", {})])
     same(await store.get("a/b"), StateRow("a/b", fields), "the row")
     same(await store.get("a/ü"), StateRow("a/ü", {}), "a row without fields")
-    await store.transact([StateWrite("a/b", {"v": 2})])
+    await store.transact([Write("a/b", {"v": 2})])
     same(await store.get("a/b"), StateRow("a/b", {"v": 2}), "the row replaced, not merged")
-    await store.transact([StateWrite("a/b", None), StateWrite("a/never", None)])
+    await store.transact([Write("a/b", None), Write("a/never", None)])
     same(await store.get("a/b"), None, "the row deleted")
 
 
 async def what_is_given_is_a_copy(store: StateStore) -> None:
     """Changing a mapping that was written or read changes nothing in the store."""
     fields = {"n": 1}
-    await store.transact([StateWrite("a", fields)])
+    await store.transact([Write("a", fields)])
     fields["n"] = 2
     row = await store.get("a")
     if row is not None and isinstance(row.fields, dict):
@@ -91,7 +81,7 @@ async def queries_follow_the_prefix(store: StateStore) -> None:
         "lease/ü",
         "lease/\U0010ffff",
     ]
-    await store.transact([StateWrite(key, {"key": key}) for key in keys])
+    await store.transact([Write(key, {"key": key}) for key in keys])
     for prefix in ("lease/", "lease", "lease/a", "", "mark/a", "nothing"):
         expected = [StateRow(key, {"key": key}) for key in sorted(keys) if key.startswith(prefix)]
         same(await store.query(prefix), expected, f"query({prefix!r})")
@@ -100,7 +90,7 @@ async def queries_follow_the_prefix(store: StateStore) -> None:
 async def queries_come_in_pages(store: StateStore) -> None:
     """A query gives the rows after a key, at most as many as were asked for, as a page of the whole."""
     keys = sorted(["lease/a", "lease/b", "lease/b/1", "lease/c", "lease/ü", "leases", "mark/a"])
-    await store.transact([StateWrite(key, {"v": 1}) for key in keys])
+    await store.transact([Write(key, {"v": 1}) for key in keys])
     for prefix in ("lease/", "lease", ""):
         for after in ("", "lease/", "lease/b", "lease/bb", "lease/ü", "zz"):
             for limit in (1, 2, 100):
@@ -113,7 +103,7 @@ async def queries_have_no_end(store: StateStore) -> None:
     """A query gives all rows, however many there are."""
     keys = [f"many/{index:05d}" for index in range(2_500)]
     for start in range(0, len(keys), 100):
-        await store.transact([StateWrite(key, {"v": 1}) for key in keys[start : start + 100]])
+        await store.transact([Write(key, {"v": 1}) for key in keys[start : start + 100]])
     same([row.key for row in await store.query("many/")], keys, "the keys")
 
 
@@ -121,26 +111,24 @@ async def conditions_are_judged(store: StateStore) -> None:
     """Each condition holds exactly when it says so, on a write and on a check."""
     for index, (fields, condition, is_held) in enumerate(TRUTH):
         key = f"row/{index}"
-        await store.transact([StateWrite(key, fields)])
-        same(await _is_held(store, StateCheck(key, condition)), is_held, f"{condition} checked on {fields}")
+        await store.transact([Write(key, fields)])
+        same(await _is_held(store, Check(key, condition)), is_held, f"{condition} checked on {fields}")
         same(await store.get(key), None if fields is None else StateRow(key, fields), "the row, only checked")
-        same(
-            await _is_held(store, StateWrite(key, {"new": 1}, condition)), is_held, f"{condition} on {fields}"
-        )
+        same(await _is_held(store, Write(key, {"new": 1}, condition)), is_held, f"{condition} on {fields}")
         expected = {"new": 1} if is_held else fields
         same(await store.get(key), None if expected is None else StateRow(key, expected), "the row after it")
 
 
 async def transactions_are_all_or_nothing(store: StateStore) -> None:
     """When one condition does not hold nothing is written, and the conflict names the first that does not."""
-    await store.transact([StateWrite("lease", {"epoch": 3})])
-    writes: list[Write] = [
-        StateWrite("checkpoint", {"watermark": 9}), StateCheck("lease", Equals("epoch", 2)), StateWrite("lease", None),
-        StateWrite("dead", {}, Equals("never", 1)),
+    await store.transact([Write("lease", {"epoch": 3})])
+    writes: list[Action] = [
+        Write("checkpoint", {"watermark": 9}), Check("lease", Equals("epoch", 2)), Write("lease", None),
+        Write("dead", {}, Equals("never", 1)),
     ]  # fmt: skip
     same(await _conflict(store, writes), 1, "the index of the conflict")
     same([row.key for row in await store.query("")], ["lease"], "the rows after it")
-    writes[1] = StateCheck("lease", Equals("epoch", 3))
+    writes[1] = Check("lease", Equals("epoch", 3))
     same(await _conflict(store, writes), 3, "the index of the conflict in the last place")
     same([row.key for row in await store.query("")], ["lease"], "the rows after it")
     await store.transact(writes[:3])
@@ -149,7 +137,7 @@ async def transactions_are_all_or_nothing(store: StateStore) -> None:
 
 async def one_of_many_takers_wins(store: StateStore) -> None:
     """Of many that take the same absent row at the same time, exactly one succeeds."""
-    takers = [_is_held(store, StateWrite("lease", {"owner": number}, Absent())) for number in range(8)]
+    takers = [_is_held(store, Write("lease", {"owner": number}, Absent())) for number in range(8)]
     won = await asyncio.gather(*takers)
     same(sum(won), 1, "how many succeeded")
     same(await store.get("lease"), StateRow("lease", {"owner": won.index(True)}), "the row")
@@ -159,18 +147,18 @@ async def writes_to_tables_are_refused(store: StateStore) -> None:
     """A write to a user's table is refused with SettingsError before anything is written."""
     item = ItemWrite("Put", {"TableName": "t", "Item": {"pk": {"S": "a"}}})
     try:
-        await store.transact([StateWrite("a", {"v": 1}), item])
+        await store.transact([Write("a", {"v": 1}), item])
     except SettingsError:
         same(await store.get("a"), None, "the row beside it")
         return
     raise ContractBroken("nothing was raised")
 
 
-async def _is_held(store: StateStore, write: Write) -> bool:
+async def _is_held(store: StateStore, write: Action) -> bool:
     return await _conflict(store, [write]) is None
 
 
-async def _conflict(store: StateStore, writes: Sequence[Write]) -> int | None:
+async def _conflict(store: StateStore, writes: Sequence[Action]) -> int | None:
     try:
         await store.transact(writes)
     except StateConflict as conflict:

@@ -56,7 +56,7 @@ def _decode_and_call(count: int, filters: tuple[Pattern, ...] = ()) -> float:
     image = orjson.dumps({**item(1), "more": {"S": "y" * 120}})
     keys = orjson.dumps({"pk": item(1)["pk"], "sk": item(1)["sk"]})
     records = [
-        ChangeRecord(number, 1, "MODIFY", 1_700_000_000_000, 600, 1, b"k", keys, old=image, new=image)
+        ChangeRecord(number, 1, "MODIFY", 1_700_000_000_000_000, 600, 1, b"k", keys, old=image, new=image)
         for number in range(1, 101)
     ]
     event = lambda_event(

@@ -95,13 +95,13 @@ CLOCK_OF_NUMBERS: Final = "streams/sequence.py"
 
 
 def times_in_numbers(sources: Sources) -> Iterator[str]:
-    """After a restart sequence numbers run up to an hour ahead of the clock: a record carries `created_ms`."""
+    """After a restart sequence numbers run up to an hour ahead of the clock: a record carries `created_us`."""
     for path, text in sources.items():
         if path == CLOCK_OF_NUMBERS:
             continue
         for node in ast.walk(ast.parse(text)):
             if _reads_a_time(node):
-                yield f"{path}:{getattr(node, 'lineno', 0)} reads a time out of a sequence number: use created_ms of its record"
+                yield f"{path}:{getattr(node, 'lineno', 0)} reads a time out of a sequence number: use created_us of its record"
 
 
 def _reads_a_time(node: ast.AST) -> bool:

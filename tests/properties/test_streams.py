@@ -154,7 +154,7 @@ def records(draw: st.DrawFn) -> ChangeRecord:
     if new is None:
         new_size = 0
     return ChangeRecord(
-        draw(NUMBERS), draw(NUMBERS), "INSERT" if old is None else "REMOVE" if new is None else "MODIFY", draw(TIMES),
+        draw(NUMBERS), draw(NUMBERS), "INSERT" if old is None else "REMOVE" if new is None else "MODIFY", draw(TIMES) * 1_000,
         keys_size + old_size + new_size, draw(HASH), draw(st.binary(max_size=6_000)), orjson.dumps(draw(IMAGES)),
         None if old is None else orjson.dumps(old), None if new is None else orjson.dumps(new), draw(st.booleans()),
         keys_size, new_size,

@@ -59,7 +59,7 @@ from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, 
 from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.shard import ShardMachine
 from tailrace.streams.moment import Now
-from tailrace.streams.record import ChangeRecord
+from tailrace.streams.record import MILLISECOND, ChangeRecord
 from tests.scenarios import windows, worlds
 
 WALL_MS = 1_000_000_000
@@ -273,7 +273,7 @@ class World:
             created_ms = self.now.wall_ms - milliseconds(options.get("ago", "0ms"))
             self.log.append(
                 ChangeRecord(
-                    sequence=number, shard=1, event_name="MODIFY", created_ms=created_ms, size_bytes=100,
+                    sequence=number, shard=1, event_name="MODIFY", created_us=created_ms * MILLISECOND, size_bytes=100,
                     partition=partition, key=key.encode(), keys=b"{}", new=b"x" * int(options.get("bytes", 10)),
                 )
             )  # fmt: skip

@@ -1,6 +1,7 @@
 """A dead letter: a record given up, kept whole, with everything a person needs to judge it.
 
-Rules of this file: a pure layout over one row of state, format 2 (1 without the sizes of the view types), documented in docs/formats/state.md. Images stay the JSON text that
+Rules of this file: a pure layout over one row of state, format 3 (2 with a sequence number instead of a version, 1 without the sizes of the view
+types, too), documented in docs/formats/state.md. Images stay the JSON text that
 clients are answered. Written in one transaction with the checkpoint that passes the record; writing it again changes
 nothing. Called by runtime/settle.py, `why` and the test world.
 """
@@ -14,9 +15,9 @@ from tailrace.rows.kinds import DEADLETTER, PARKED
 from tailrace.rows.writes import readable
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.sequence import DIGITS
-from tailrace.streams.stored import WITH_SIZES, read_record, record_fields
+from tailrace.streams.stored import WITH_VERSION, read_record, record_fields
 
-VERSION: Final = WITH_SIZES
+VERSION: Final = WITH_VERSION
 WINDOW_SHARD: Final = "window"
 """In place of a shard's id: the letter is of a window's result, not of a change."""
 MAX_TEXT: Final = 16_000

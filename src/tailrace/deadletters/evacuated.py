@@ -17,7 +17,7 @@ from tailrace.rows.writes import VERSION, Absent, Equals, Write, readable
 from tailrace.streams.record import ChangeRecord, ViewType
 from tailrace.streams.sequence import DIGITS
 from tailrace.streams.shards import Shard
-from tailrace.streams.stored import WITH_SIZES, read_record, record_fields
+from tailrace.streams.stored import WITH_VERSION, read_record, record_fields
 
 LEAD_MS: Final = 7_200_000
 """How long before the trim the copying begins."""
@@ -106,7 +106,7 @@ def copied(
     )
     guard = Equals("stamp", before.stamp) if before.version else Absent()
     rows = [
-        Write(saved.key_after(record.sequence), {"v": WITH_SIZES, **record_fields(record)})
+        Write(saved.key_after(record.sequence), {"v": WITH_VERSION, **record_fields(record)})
         for record in records
     ]
     return saved, [Write(saved.row_key, _fields(saved), guard), *rows]
@@ -134,7 +134,7 @@ def read_evacuation(app: str, mapping_id: str, fields: Mapping[str, Any]) -> Eva
 
 def read_evacuated(fields: Mapping[str, Any]) -> ChangeRecord:
     """The change behind a row. Raises: StoreError when its format is not known."""
-    row = readable(fields, "evacuated change", WITH_SIZES)
+    row = readable(fields, "evacuated change", WITH_VERSION)
     return read_record(row, row["v"])
 
 

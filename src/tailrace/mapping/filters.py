@@ -162,7 +162,7 @@ HEAD: Final[Mapping[str, Part]] = {
 def body_parts(view_type: ViewType) -> dict[str, Part]:
     """What stands inside `dynamodb`, as far as this view type shows it."""
     parts: dict[str, Part] = {
-        "ApproximateCreationDateTime": lambda record: float(record.created_ms // 1_000),
+        "ApproximateCreationDateTime": lambda record: float(record.created_us // 1_000_000),
         "Keys": lambda record: orjson.loads(record.keys),
         "SequenceNumber": lambda record: SequenceNumber(record.sequence).wire,
         "SizeBytes": _size(view_type),

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from tailrace.errors import InternalError
 from tailrace.mapping.commands import Checkpoint
-from tailrace.streams.record import ChangeRecord
+from tailrace.streams.record import MILLISECOND, ChangeRecord
 
 
 class Watermark:
@@ -24,7 +24,7 @@ class Watermark:
     """
 
     __slots__ = (
-        "_base", "_created_ms", "_ends", "_restored", "_sequences", "_starts", "created_ms", "position", "read_ms", "value",
+        "_base", "_created_us", "_ends", "_restored", "_sequences", "_starts", "created_ms", "position", "read_ms", "value",
     )  # fmt: skip
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -32,7 +32,7 @@ class Watermark:
         self.created_ms = self.read_ms = checkpoint.created_ms
         self._base = 0
         self._sequences: list[int] = []
-        self._created_ms: list[int] = []
+        self._created_us: list[int] = []
         self._starts: list[int] = []
         self._ends: list[int] = []
         self._restored = list(checkpoint.ranges)
@@ -45,7 +45,7 @@ class Watermark:
     @property
     def oldest_open_ms(self) -> int | None:
         """When the oldest record that is not settled was written; None: everything read is settled."""
-        return self._created_ms[0] if self._created_ms else None
+        return self._created_us[0] // MILLISECOND if self._created_us else None
 
     @property
     def is_complete(self) -> bool:
@@ -69,7 +69,7 @@ class Watermark:
     def read(self, records: Sequence[ChangeRecord], next_after: int) -> Sequence[ChangeRecord]:
         """Take note of records in reading order; returns those that are not settled yet."""
         self._sequences.extend([record.sequence for record in records])
-        self._created_ms.extend([record.created_ms for record in records])
+        self._created_us.extend([record.created_us for record in records])
         if records:
             self.read_ms = records[-1].created_ms
         fresh = records
@@ -147,9 +147,9 @@ class Watermark:
             end = self._ends.pop(0)
             del self._starts[0]
             self.value = self._sequences[end - 1 - self._base]
-            self.created_ms = self._created_ms[end - 1 - self._base]
+            self.created_ms = self._created_us[end - 1 - self._base] // MILLISECOND
             del self._sequences[: end - self._base]
-            del self._created_ms[: end - self._base]
+            del self._created_us[: end - self._base]
             self._base = end
         if not self._sequences:
             self.value = max(self.value, self.position)

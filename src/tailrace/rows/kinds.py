@@ -108,21 +108,21 @@ MARK: Final = of_mapping("mark", expires="after two days", joint=True)
 HEAD: Final = of_mapping("head", expires="with its item", outlives=True)
 PARKED: Final = of_mapping(
     "parked",
-    format=2,
+    format=3,
     expires="with its item",
     ids=("handler", "trace"),
     holds="parked changes",
     outlives=True,
 )
 DEADLETTER: Final = of_mapping(
-    "deadletter", format=2, ids=("handler", "trace"), holds="dead letters", outlives=True
+    "deadletter", format=3, ids=("handler", "trace"), holds="dead letters", outlives=True
 )
 PASSED: Final = of_mapping("passed", expires="with its item", outlives=True)
 LOST_WINDOW: Final = of_mapping("lost-window", ids=("handler",), holds="lost tumbling windows", outlives=True)
 OUTBOX: Final = of_mapping(
     "outbox", format=2, expires="when done", ids=("handler",), holds="notices to its on-failure destination"
 )
-EVACUATED: Final = of_mapping("evacuated", format=2, expires="when done", holds="changes saved from the trim")
+EVACUATED: Final = of_mapping("evacuated", format=3, expires="when done", holds="changes saved from the trim")
 EVACUATION: Final = of_mapping("evacuation", expires="when done")
 GAP: Final = of_mapping("gap", expires="never", holds="gaps")
 REDRIVE: Final = of_mapping("redrive", expires="when done", ids=("handler",), by_field="handler")

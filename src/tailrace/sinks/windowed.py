@@ -31,7 +31,7 @@ from tailrace.sinks.documents import to_json
 from tailrace.sinks.function import provided
 from tailrace.sinks.outputs import Outputs
 from tailrace.streams.envelopes import event_id
-from tailrace.streams.record import ChangeRecord, EventName
+from tailrace.streams.record import MILLISECOND, ChangeRecord, EventName
 from tailrace.telemetry import PointReached, pass_by
 from tailrace.windows.rows import Owner
 from tailrace.windows.shapes import Span
@@ -159,7 +159,16 @@ def record_of(mapping_id: str, closing: Closing) -> ChangeRecord:
     sequence = (max(0, span.start_ms) << REVISION_BITS) + min(revision, (1 << REVISION_BITS) - 1)
     name: EventName = "INSERT" if revision == 1 else "MODIFY"
     return ChangeRecord(
-        sequence, shard, name, span.end_ms, 0, 0, key, orjson.dumps(keys), None, orjson.dumps(window)
+        sequence,
+        shard,
+        name,
+        span.end_ms * MILLISECOND,
+        0,
+        0,
+        key,
+        orjson.dumps(keys),
+        None,
+        orjson.dumps(window),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from tailrace.errors import StoreError
-from tailrace.streams.record import ChangeRecord, EventName, ViewType
+from tailrace.streams.record import MILLISECOND, ChangeRecord, EventName, ViewType
 from tailrace.streams.sequence import PREFIX
 
 FORMAT: Final = 1
@@ -49,7 +49,7 @@ class LogParts(NamedTuple):
 def log_row(record: ChangeRecord) -> LogParts:
     """A record as the log keeps it: a header and, separately, both images."""
     head = HEADER.pack(
-        FORMAT, EVENT_NAMES.index(record.event_name), BY_TTL if record.by_ttl else 0, record.created_ms,
+        FORMAT, EVENT_NAMES.index(record.event_name), BY_TTL if record.by_ttl else 0, record.created_us // MILLISECOND,
         record.size_bytes, record.keys_size, record.new_size, record.partition, len(record.key),
     )  # fmt: skip
     if record.ancestry:
@@ -75,7 +75,7 @@ def read_log_row(
         ) from error
     end = HEADER.size + length
     return ChangeRecord(
-        sequence, shard, event_name, created_ms, size, partition, header[HEADER.size : end], header[end:],
+        sequence, shard, event_name, created_ms * MILLISECOND, size, partition, header[HEADER.size : end], header[end:],
         old, new, bool(flags & BY_TTL), keys_size, new_size, ancestry,
     )  # fmt: skip
 
@@ -150,7 +150,7 @@ def _filled(layout: bytes, record: ChangeRecord, view_type: ViewType, identity: 
     new = record.new if view_type in NEW_VIEWS else None
     old = record.old if view_type in OLD_VIEWS else None
     return layout % (
-        scrambled, record.shard ^ scrambled, NAME_BYTES[record.event_name], record.created_ms // 1_000, record.keys,
+        scrambled, record.shard ^ scrambled, NAME_BYTES[record.event_name], record.created_us // 1_000_000, record.keys,
         b"" if new is None else b',"NewImage":', new or b"", b"" if old is None else b',"OldImage":', old or b"",
         record.sequence, view_size(record, view_type), identity if record.by_ttl else b"",
     )  # fmt: skip

@@ -10,7 +10,11 @@ import msgspec
 import orjson
 
 from tailrace.streams.sequence import SequenceNumber
+from tailrace.streams.version import FIRST_GENERATION, Version
 from tailrace.values.types import Item
+
+MILLISECOND: Final = 1_000
+"""Units: microseconds. The embedded engine's clock, and the log's format, know no less."""
 
 EventName: TypeAlias = Literal["INSERT", "MODIFY", "REMOVE"]
 ViewType: TypeAlias = Literal["KEYS_ONLY", "NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES"]
@@ -23,14 +27,15 @@ class ChangeRecord(msgspec.Struct, frozen=True, gc=False):
     Shape:   `partition` is the hash of the partition key (it chooses shard and lane), `key` the order-preserving
              bytes of the whole key (it identifies the item inside its table), `keys`, `old`, `new` DynamoDB JSON; `ancestry`
              the handlers that it descends from (streams/ancestry.py), empty for what was written from outside.
-    Units:   created_ms since the epoch; size_bytes as AWS counts them for NEW_AND_OLD_IMAGES, keys_size and new_size
-             are parts of it.
+             `generation` is the number of the source that it was read from (streams/version.py): the runtime sets it when it reads.
+    Units:   created_us since the epoch, the only time of a change: its source knows it to within precision_us;
+             size_bytes as AWS counts them for NEW_AND_OLD_IMAGES, keys_size and new_size are parts of it.
     """
 
     sequence: int
     shard: int
     event_name: EventName
-    created_ms: int
+    created_us: int
     size_bytes: int
     partition: int
     key: bytes
@@ -41,6 +46,18 @@ class ChangeRecord(msgspec.Struct, frozen=True, gc=False):
     keys_size: int = 0
     new_size: int = 0
     ancestry: str = ""
+    generation: int = FIRST_GENERATION
+    precision_us: int = MILLISECOND
+
+    @property
+    def created_ms(self) -> int:
+        """When it was written, in whole milliseconds since the epoch: what AWS counts ages and windows in."""
+        return self.created_us // MILLISECOND
+
+    @property
+    def version(self) -> Version:
+        """How new it is, beside every other change of its item."""
+        return Version(self.generation, self.sequence)
 
     @property
     def sequence_number(self) -> SequenceNumber:
@@ -74,7 +91,8 @@ def change_record(
 ) -> ChangeRecord:
     """The record of a change that was decided.
 
-    Units:   size_bytes of the keys and both images together, as AWS counts them. Source: semantics §1.3.
+    Units:   size_bytes of the keys and both images together, as AWS counts them; created_ms since the epoch, as the engine's clock
+             counts. Source: semantics §1.3.
     """
     name: EventName = "INSERT" if old is None else "REMOVE" if new is None else "MODIFY"
     data = orjson.dumps(keys)
@@ -82,7 +100,7 @@ def change_record(
         sequence,
         shard,
         name,
-        created_ms,
+        created_ms * MILLISECOND,
         size_bytes,
         partition,
         key,

@@ -1,8 +1,8 @@
 """Versions: what is newer, over every stream that a table has had or will have.
 
-A version is `(generation, sequence)`, compared as a pair. A generation is the number of one source of a table in one app: a stream, the stream after it was
-off, the table's next incarnation, another endpoint. Rules of this file: pure; the order of the texts and of the bytes is the order of the versions; nobody
-reads a time out of one. Source: growth §2.2.
+A version is `(generation, sequence)`, compared as a pair. A generation is the number of one source of a table in one app: a stream,
+the stream after it was off, the table's next incarnation, another endpoint. Rules of this file: pure; the order of the texts and of
+the bytes is the order of the versions; nobody reads a time out of one. Source: growth §2.2.
 """
 
 from typing import Final, NamedTuple, Self
@@ -14,6 +14,8 @@ SEQUENCE_DIGITS: Final = 56
 """Kinesis numbers its records with 56 digits, DynamoDB with up to 40."""
 GENERATION_BYTES: Final = 4
 SEQUENCE_BYTES: Final = 24
+FIRST_GENERATION: Final = 1
+"""Of a table's first source, and of everything written before there were generations."""
 MOST_GENERATIONS: Final = 256**GENERATION_BYTES - 1
 MOST_SEQUENCE: Final = 10**SEQUENCE_DIGITS - 1
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 from tailrace.mapping.filters import read_filter_criteria
 from tailrace.mapping.outcomes import FailureKind
 from tailrace.mapping.settings import INFINITE, Backoff, BreakerSettings, MappingSettings
-from tailrace.streams.record import ChangeRecord
+from tailrace.streams.record import MILLISECOND, ChangeRecord
 from tailrace.streams.shards import HASHES
 
 Style: TypeAlias = Literal["vector", "whole", "partial"]
@@ -211,7 +211,7 @@ def _shards(random: Random, span_ms: int) -> tuple[list[ShardPlan], dict[int, in
             sequence += random.choice((1, 1, 1, 7))
             key = min(random.randrange(keys), random.randrange(keys))
             record = ChangeRecord(
-                sequence=sequence, shard=number, event_name="MODIFY", created_ms=WALL_MS + at_ms, partition=key // 2,
+                sequence=sequence, shard=number, event_name="MODIFY", created_us=(WALL_MS + at_ms) * MILLISECOND, partition=key // 2,
                 size_bytes=random.randrange(100, 999), key=b"%d" % key, keys=b'{"id":{"N":"%d"}}' % key,
                 new=b"x" * random.choice((10, 900)),
             )  # fmt: skip

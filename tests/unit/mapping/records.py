@@ -1,7 +1,7 @@
 """Records for the tests of the machine, as short as possible."""
 
 from tailrace.streams.moment import Now
-from tailrace.streams.record import ChangeRecord
+from tailrace.streams.record import MILLISECOND, ChangeRecord
 
 WALL_MS = 1_000_000_000
 
@@ -11,7 +11,7 @@ def record(
 ) -> ChangeRecord:
     """A change with this sequence number; its key is its own unless given."""
     return ChangeRecord(
-        sequence=sequence, shard=1, event_name="MODIFY", created_ms=created_ms, size_bytes=100, partition=partition,
+        sequence=sequence, shard=1, event_name="MODIFY", created_us=created_ms * MILLISECOND, size_bytes=100, partition=partition,
         key=(key or str(sequence)).encode(), keys=b"{}", new=b"x" * size,
     )  # fmt: skip
 

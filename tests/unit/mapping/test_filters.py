@@ -14,13 +14,13 @@ from tailrace.streams.record import ChangeRecord, ViewType
 
 ARN = "arn:aws:dynamodb:eu-west-1:000000000000:table/orders/stream/2026-01-01T00:00:00.000"
 RECORD = ChangeRecord(
-    77, 1, "MODIFY", 1_700_000_123_456, 250, 0, b"k", b'{"pk":{"S":"o1"}}',
+    77, 1, "MODIFY", 1_700_000_123_456_000, 250, 0, b"k", b'{"pk":{"S":"o1"}}',
     old=b'{"pk":{"S":"o1"},"status":{"S":"new"},"total":{"N":"10"}}',
     new=b'{"pk":{"S":"o1"},"status":{"S":"paid"},"total":{"N":"12"},"a.b":{"S":"dotted"},"tags":{"L":[{"S":"x"}]}}',
     by_ttl=False, keys_size=4, new_size=120,
 )  # fmt: skip
 EXPIRED = ChangeRecord(
-    78, 1, "REMOVE", 1_700_000_200_000, 99, 0, b"k", b'{"pk":{"S":"o1"}}', old=RECORD.old, new=None,
+    78, 1, "REMOVE", 1_700_000_200_000_000, 99, 0, b"k", b'{"pk":{"S":"o1"}}', old=RECORD.old, new=None,
     by_ttl=True, keys_size=4, new_size=0,
 )  # fmt: skip
 VIEWS: list[ViewType] = ["NEW_AND_OLD_IMAGES", "NEW_IMAGE", "OLD_IMAGE", "KEYS_ONLY"]

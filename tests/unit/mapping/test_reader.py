@@ -163,7 +163,7 @@ def test_an_answer_holds_eight_mebibytes_or_one_record(sizes: list[int], counts:
 def _sized(sequence: int, size: int) -> ChangeRecord:
     plain = record(sequence)
     return ChangeRecord(
-        sequence, 1, plain.event_name, plain.created_ms, size, 0, plain.key, plain.keys, new=b"x"
+        sequence, 1, plain.event_name, plain.created_us, size, 0, plain.key, plain.keys, new=b"x"
     )
 
 

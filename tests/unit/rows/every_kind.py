@@ -61,7 +61,7 @@ Made: TypeAlias = tuple[str, Mapping[str, Any] | None]
 LABEL: Final = "2026-11-01T00:00:00.000"
 SHARD: Final = "shardId-00000000000000000001"
 RECORD: Final = ChangeRecord(
-    sequence=42, shard=1, event_name="INSERT", created_ms=1_000, size_bytes=9, partition=7, key=b"o1",
+    sequence=42, shard=1, event_name="INSERT", created_us=1_000_000, size_bytes=9, partition=7, key=b"o1",
     keys=b'{"id":{"S":"o1"}}', new=b'{"id":{"S":"o1"}}',
 )  # fmt: skip
 

@@ -51,7 +51,7 @@ def test_a_batch_descends_from_the_deepest_of_its_changes() -> None:
 
 
 PLAIN = ChangeRecord(
-    5, 3, "INSERT", 7, 20, 9, b"key", b'{"id":{"S":"o1"}}', None, b"{}", keys_size=4, new_size=6
+    5, 3, "INSERT", 7_000, 20, 9, b"key", b'{"id":{"S":"o1"}}', None, b"{}", keys_size=4, new_size=6
 )
 
 
@@ -64,7 +64,7 @@ def test_a_log_row_keeps_an_ancestry(names: list[str]) -> None:
         5,
         3,
         "MODIFY",
-        7,
+        7_000,
         20,
         9,
         b"key",

@@ -93,7 +93,7 @@ class KnowsOnlyItsOwnPositions(Fed):
         self.known: dict[int, set[int]] = {}
 
     async def read(self, shard: Shard, after: int, limit: int) -> Page:
-        known = self.known.setdefault(shard.number, {0})
+        known = self.known.setdefault(shard.place, {0})
         page = await super().read(shard, min((one for one in known if one >= after), default=after), limit)
         known.add(page.next_after)
         return page
@@ -102,7 +102,7 @@ class KnowsOnlyItsOwnPositions(Fed):
 class LosesWhatACancelledReadSaw(Fed):
     def __init__(self) -> None:
         super().__init__()
-        self.lost: set[int] = set()
+        self.lost: set[tuple[str, str]] = set()
 
     async def read(self, shard: Shard, after: int, limit: int) -> Page:
         is_done = False
@@ -111,8 +111,8 @@ class LosesWhatACancelledReadSaw(Fed):
             is_done = True
         finally:
             if not is_done and after:
-                self.lost.add(shard.number)
-        return replace(page, records=page.records[1:]) if shard.number in self.lost else page
+                self.lost.add(shard.place)
+        return replace(page, records=page.records[1:]) if shard.place in self.lost else page
 
 
 class MissesWhatComesWhileItWaits(Fed):
@@ -129,7 +129,7 @@ class EndsTooEarly(Fed):
     async def read(self, shard: Shard, after: int, limit: int) -> Page:
         page = await super().read(shard, after, limit)
         present = self.engine.shards_of(arn_of(self.engine))
-        is_closed = any(one.number == shard.number and one.is_closed for one in present)
+        is_closed = any(one.place == shard.place and one.is_closed for one in present)
         return replace(page, closed=is_closed)
 
 

@@ -30,7 +30,7 @@ DELIVERY: Final = (
     ),
     Mutant(
         "older-ancestor-is-forgotten", "runtime/settle.py",
-        "return reached if reached.watermark < shard.before else whole", "return whole",
+        "return reached if reached.watermark < (shard.before or 0) else whole", "return whole",
         "what was trimmed between an older ancestor and a shard is lost in silence",
         (SETTLE, "unit/testing/test_world_gaps.py"),
     ),
@@ -61,7 +61,7 @@ DELIVERY: Final = (
     ),
     Mutant(
         "children-before-their-parent", "runtime/worker.py",
-        "is_waiting = has_parent and parent not in table.finished", "is_waiting = False",
+        "is_waiting = not table.finished.issuperset(parents)", "is_waiting = False",
         "changes of a key after a split are delivered before those from before it",
         (WORKER,),
     ),

@@ -232,8 +232,8 @@ class EngineAgainstDict(RuleBasedStateMachine):
                 assert ends[shard.parent_id] < page.records[0].sequence
             if page.records:
                 ends[shard.shard_id] = page.records[-1].sequence
-                assert shard.starting <= page.records[0].sequence
-                assert shard.ending is None or page.records[-1].sequence <= shard.ending
+                assert shard.first <= page.records[0].sequence
+                assert shard.last is None or page.records[-1].sequence <= shard.last
         return sorted(records, key=lambda record: record.sequence)
 
     @invariant()

@@ -30,7 +30,7 @@ from tailrace.streams.iterators import LIFE_MS, Iterator, read_token
 from tailrace.streams.moment import Now
 from tailrace.streams.record import VIEW_TYPES, ChangeRecord
 from tailrace.streams.sequence import SequenceNumber, following
-from tailrace.streams.shards import HASHES, Shard, children, initial, rollover, shard_for, split
+from tailrace.streams.shards import HASHES, HashedShard, children, initial, rollover, shard_for, split
 
 relaxed = settings(deadline=None, max_examples=60)
 """Examples may take long on a busy machine; that is not what is tested."""
@@ -49,7 +49,7 @@ class Lineage(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.shards: list[Shard] = []
+        self.shards: list[HashedShard] = []
         self.wall_ms = 1_767_225_600_000
         self.sequence = 0
 
@@ -60,10 +60,10 @@ class Lineage(RuleBasedStateMachine):
     def next_number(self) -> int:
         return 1 + max(shard.number for shard in self.shards)
 
-    def open_shards(self) -> list[Shard]:
+    def open_shards(self) -> list[HashedShard]:
         return sorted((shard for shard in self.shards if not shard.is_closed), key=lambda shard: shard.first)
 
-    def replace(self, old: Shard, *new: Shard) -> None:
+    def replace(self, old: HashedShard, *new: HashedShard) -> None:
         self.shards = [shard for shard in self.shards if shard.number != old.number]
         self.shards.extend(new)
 

@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tailrace.rows.kinds import EVACUATED, EVACUATION
-from tailrace.rows.writes import VERSION, Absent, Equals, Write, readable
+from tailrace.rows.writes import Absent, Equals, Write, readable
 from tailrace.streams.record import ChangeRecord, ViewType
 from tailrace.streams.sequence import DIGITS
 from tailrace.streams.shards import Shard
 from tailrace.streams.stored import WITH_VERSION, read_record, record_fields
 
+WITH_PARENTS: Final = 2
+"""The format of an evacuation since which its shard may have several parents, and needs no hashes."""
 LEAD_MS: Final = 7_200_000
 """How long before the trim the copying begins."""
 SLOWEST: Final = 2
@@ -119,16 +121,25 @@ def ended(evacuation: Evacuation) -> Write:
 
 def read_evacuation(app: str, mapping_id: str, fields: Mapping[str, Any]) -> Evacuation:
     """The evacuation behind a row. Raises: StoreError when its format is not known."""
-    row = readable(fields, "evacuation")
+    row = readable(fields, "evacuation", WITH_PARENTS)
     arn, label, view_type, region = row["stream"]
-    shard = row["shard"]
     return Evacuation(
-        app, mapping_id, row["table"], (arn, label, view_type, region),
-        Shard(
-            shard["id"], shard["number"], int(shard["first"], 16), int(shard["last"], 16), shard["starting"],
-            shard["created_ms"], shard["parent"], shard["ending"], shard["closed_ms"], shard["before"],
-        ),
+        app, mapping_id, row["table"], (arn, label, view_type, region), _read_shard(row["shard"], label, row["v"]),
         row["begin"], row["through"], row["closed"], tuple(Lost(first, last) for first, last in row["lost"]), row["version"],
+    )  # fmt: skip
+
+
+def _read_shard(shard: Mapping[str, Any], label: str, version: int) -> Shard:
+    if version < WITH_PARENTS:  # of the embedded engine, as all were
+        return Shard(
+            shard["id"], shard["starting"], () if shard["parent"] is None else (shard["parent"],), shard["ending"],
+            (int(shard["first"], 16), int(shard["last"], 16)), label, shard["created_ms"], shard["before"],
+        )  # fmt: skip
+    hashes, last, before = shard["hashes"], shard["last"], shard["before"]
+    return Shard(
+        shard["id"], int(shard["first"]), tuple(shard["parents"]), None if last is None else int(last),
+        None if hashes is None else (int(hashes[0], 16), int(hashes[1], 16)), label, shard["created_ms"],
+        None if before is None else int(before),
     )  # fmt: skip
 
 
@@ -154,13 +165,14 @@ def lead_ms(retention_ms: int, copied_ms: int, elapsed_ms: int) -> int:
 
 def _fields(evacuation: Evacuation) -> dict[str, Any]:
     shard = evacuation.shard
+    last, before, hashes = shard.last, shard.before, shard.hash_range
     return {
-        "v": VERSION, "table": evacuation.table, "stream": list(evacuation.stream), "begin": evacuation.begin, "through": evacuation.through,
+        "v": WITH_PARENTS, "table": evacuation.table, "stream": list(evacuation.stream), "begin": evacuation.begin, "through": evacuation.through,
         "closed": evacuation.closed, "lost": [[each.first, each.last] for each in evacuation.lost],
         "version": evacuation.version, "stamp": evacuation.stamp,
         "shard": {
-            "id": shard.shard_id, "number": shard.number, "first": f"{shard.first:016x}", "last": f"{shard.last:016x}",
-            "starting": shard.starting, "created_ms": shard.created_ms, "parent": shard.parent_id, "ending": shard.ending,
-            "closed_ms": shard.closed_ms, "before": shard.before,
+            "id": shard.shard_id, "first": str(shard.first), "last": None if last is None else str(last),
+            "parents": list(shard.parents), "hashes": None if hashes is None else [f"{bound:016x}" for bound in hashes],
+            "created_ms": shard.created_ms, "before": None if before is None else str(before),
         },
     }  # fmt: skip

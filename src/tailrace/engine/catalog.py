@@ -25,7 +25,7 @@ from tailrace.engine.documents import (
 from tailrace.engine.settings import EngineSettings
 from tailrace.engine.table_index import TableIndex
 from tailrace.streams.arns import stream_arn, table_arn
-from tailrace.streams.shards import Shard, shard_for
+from tailrace.streams.shards import HashedShard, shard_for
 from tailrace.tables.schema import TableSchema
 
 NEVER_MS: Final = 1 << 62
@@ -60,11 +60,11 @@ class Stream:
         self.vanish_from_ms = min(closed, default=NEVER_MS)
 
     @property
-    def open_shards(self) -> list[Shard]:
+    def open_shards(self) -> list[HashedShard]:
         """The shards that still take records."""
         return self._open
 
-    def shard_for(self, partition: int) -> Shard:
+    def shard_for(self, partition: int) -> HashedShard:
         """The open shard of a partition's hash."""
         if len(self._open) == 1:
             return self._open[0]
@@ -140,9 +140,11 @@ class Catalog:
         self._resized: dict[int, Table | TableIndex] = {}
         self.tables: dict[str, Table] = {}
         self.streams: dict[str, Stream] = {}
-        self.shards: dict[int, Shard] = {}
+        self.shards: dict[int, HashedShard] = {}
         self.trimmed: dict[int, int] = {}
-        self.vanished: dict[int, int] = {}
+        self._places: dict[tuple[str, str], int] = {}
+        """The numbers of shards by the labels of their streams and their ids."""
+        self.vanished: dict[tuple[str, str], int] = {}
         """The last records of shards that were forgotten lately, for readers that still hold one of them."""
         self.dropped: set[int] = set()
         self.lost: dict[str, int] = {}
@@ -160,7 +162,10 @@ class Catalog:
             self._stream(document) for document in self._documents(b"stream/", StreamDocument).values()
         ]
         self.streams = {stream.arn: stream for stream in streams}
-        self.shards = {shard.number: shard for stream in streams for shard in stream.document.shards}
+        self.shards.clear()
+        self._places.clear()
+        for stream in streams:
+            self._note_shards(stream.document)
         on = {
             stream.document.table_number: stream for stream in streams if stream.document.disabled_ms is None
         }
@@ -276,7 +281,7 @@ class Catalog:
         else:
             self._forget_shards(stream)
             stream.replace(document)
-        self.shards.update((shard.number, shard) for shard in document.shards)
+        self._note_shards(document)
         self._put(_stream_key(document.label), document)
         return stream
 
@@ -287,9 +292,20 @@ class Catalog:
         self._forget_shards(stream)
         self._committer.put_row(CATALOG, _stream_key(stream.document.label), None)
 
+    def shard_at(self, place: tuple[str, str]) -> HashedShard | None:
+        """The shard of the stream with this label that has this id; None: there is none any more."""
+        number = self._places.get(place)
+        return None if number is None else self.shards[number]
+
+    def _note_shards(self, document: StreamDocument) -> None:
+        for shard in document.shards:
+            self.shards[shard.number] = shard
+            self._places[document.label, shard.shard_id] = shard.number
+
     def _forget_shards(self, stream: Stream) -> None:
         for shard in stream.document.shards:
             del self.shards[shard.number]
+            del self._places[stream.document.label, shard.shard_id]
 
     def save_trimmed(self, shard: int, through: int | None) -> None:
         """Keep up to where a shard's records are gone; None forgets the shard."""
@@ -314,7 +330,7 @@ class Catalog:
             self._committer.put_row(CATALOG, _lost_key(name), None)
         return through
 
-    def note_vanished(self, gone: Mapping[int, int]) -> None:
+    def note_vanished(self, gone: Mapping[tuple[str, str], int]) -> None:
         """Remember for a while how far shards went that are forgotten now."""
         self.vanished.update(gone)
         while len(self.vanished) > VANISHED:

@@ -10,7 +10,7 @@ import msgspec
 
 from tailrace.errors import StoreError
 from tailrace.streams.record import ViewType
-from tailrace.streams.shards import Shard
+from tailrace.streams.shards import HashedShard
 from tailrace.tables.definition import TableDefinition
 from tailrace.tables.indexes import IndexDefinition
 from tailrace.tables.throughput import ThroughputHistory
@@ -101,7 +101,7 @@ class StreamDocument(msgspec.Struct, frozen=True):
     view_type: ViewType
     created_ms: int
     key_schema: list[dict[str, str]]
-    shards: tuple[Shard, ...] = ()
+    shards: tuple[HashedShard, ...] = ()
     disabled_ms: int | None = None
     v: int = VERSION
 

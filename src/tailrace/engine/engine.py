@@ -40,6 +40,7 @@ from tailrace.rows.writes import StateRow
 from tailrace.streams.envelopes import log_row
 from tailrace.streams.iterators import Start
 from tailrace.streams.record import ViewType, change_record
+from tailrace.streams.shards import published
 from tailrace.tables.definition import TableChange, TableDefinition
 from tailrace.tables.indexes import Index
 from tailrace.tables.mutate import (
@@ -392,7 +393,7 @@ class Engine:
                 f"{shard_id!r} is no open shard of {table!r}", hint=f"tailrace shards ls {table}"
             )
         self._lineage.split(stream, chosen, self.clock.now().wall_ms)
-        return list(stream.open_shards)
+        return [published(shard, stream.document.label) for shard in stream.open_shards]
 
     @property
     def last_sequence(self) -> int:
@@ -409,8 +410,13 @@ class Engine:
 
     def pending_since(self, shard: Shard) -> int | None:
         """When the oldest record of a shard that is not durable yet was written. Units: ms since the epoch; None: all is durable."""
-        row = self._committer.first_pending(shard.number)
+        number = self.number_of(shard)
+        row = None if number is None else self._committer.first_pending(number)
         return None if row is None else created_ms(row)
+
+    def number_of(self, shard: Shard) -> int | None:
+        """The number that `on_commit` tells of a shard; None: it is gone."""
+        return self._streams.number_of(shard)
 
     # ---- the group -----------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from tailrace.engine.time_to_live import TimeToLive
 from tailrace.engine.trimming import Trimming
 from tailrace.errors import DamagedData
 from tailrace.ports import Clock, Trim
-from tailrace.streams.shards import Shard
+from tailrace.streams.shards import HashedShard
 
 
 class Housekeeping:
@@ -83,7 +83,7 @@ class Housekeeping:
             stream.due_ms = due_ms
         yield
 
-    def _trim(self, shard: Shard) -> Iterator[None]:
+    def _trim(self, shard: HashedShard) -> Iterator[None]:
         """Remove what has passed the horizon; every row is read once for it, when its time has come."""
         wall_ms = self._clock.now().wall_ms
         is_vanished = self._lineage.is_vanished(shard, wall_ms)

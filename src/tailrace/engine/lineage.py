@@ -20,7 +20,7 @@ from tailrace.errors import SettingsError
 from tailrace.streams import shards as transitions
 from tailrace.streams.arns import label_of
 from tailrace.streams.record import ViewType
-from tailrace.streams.shards import Shard
+from tailrace.streams.shards import HashedShard
 from tailrace.tables.limits import SHARDS_PER_STREAM
 
 
@@ -66,7 +66,7 @@ class Lineage:
         )
         return self._catalog.save_stream(stream)
 
-    def shard_for(self, stream: Stream, partition: int, wall_ms: int) -> Shard:
+    def shard_for(self, stream: Stream, partition: int, wall_ms: int) -> HashedShard:
         """The shard that takes a record now; one that is due is rolled over first."""
         if wall_ms - stream.rollover_from_ms >= self._settings.rollover_ms:
             self.roll(stream, wall_ms)
@@ -104,7 +104,7 @@ class Lineage:
     def _continue(self, stream: Stream, due: set[int], wall_ms: int, *, is_split: bool) -> None:
         """Close shards and open their children, in one group. Source: semantics §1.5."""
         follow, count = (transitions.split, 2) if is_split else (transitions.rollover, 1)
-        shards: list[Shard] = []
+        shards: list[HashedShard] = []
         for shard in stream.document.shards:
             if shard.number not in due:
                 shards.append(shard)
@@ -117,7 +117,7 @@ class Lineage:
             self._committer.note_closed(shard.number)
         self._catalog.save_stream(msgspec.structs.replace(stream.document, shards=tuple(shards)))
 
-    def _note_load(self, stream: Stream, shard: Shard, wall_ms: int) -> bool:
+    def _note_load(self, stream: Stream, shard: HashedShard, wall_ms: int) -> bool:
         """Count a record; whether its shard was split for it. Only with the setting `split_records`."""
         second, count = self._load.get(shard.number, (0, 0))
         count = count + 1 if second == wall_ms // 1_000 else 1
@@ -131,7 +131,7 @@ class Lineage:
 
     def disable(self, stream: Stream, wall_ms: int) -> None:
         """Close a stream for good; it stays readable for 24 hours. Source: semantics §1.2."""
-        shards: list[Shard] = []
+        shards: list[HashedShard] = []
         for shard in stream.document.shards:
             if shard.is_closed:
                 shards.append(shard)
@@ -159,7 +159,7 @@ class Lineage:
         disabled_ms = stream.document.disabled_ms
         return disabled_ms is not None and self._is_old(disabled_ms, wall_ms)
 
-    def is_vanished(self, shard: Shard, wall_ms: int) -> bool:
+    def is_vanished(self, shard: HashedShard, wall_ms: int) -> bool:
         """Whether a closed shard has passed its 24 hours."""
         return shard.closed_ms is not None and self._is_old(shard.closed_ms, wall_ms)
 
@@ -170,7 +170,7 @@ class Lineage:
             and age_ms >= self._settings.retention_ms + self._horizon.lag_ms
         )
 
-    def readable_shards(self, stream: Stream, wall_ms: int) -> list[Shard]:
+    def readable_shards(self, stream: Stream, wall_ms: int) -> list[HashedShard]:
         """The shards that can still be read, parents before children."""
         shards = _in_order(stream)
         if wall_ms >= stream.vanish_from_ms + self._settings.retention_ms:
@@ -193,7 +193,10 @@ class Lineage:
             if not self._committer.is_pending(number)
         }
         kept = transitions.forget(_in_order(stream), gone)
-        self._catalog.note_vanished(gone)
+        label = stream.document.label
+        self._catalog.note_vanished({
+            (label, shard.shard_id): gone[shard.number] for shard in stream.document.shards if shard.number in gone
+        })  # fmt: skip
         for number in gone:
             self._load.pop(number, None)
         if not kept and self.is_over(stream, wall_ms):
@@ -254,6 +257,6 @@ class Lineage:
         return "DISABLED" if is_off else "ENABLED"
 
 
-def _in_order(stream: Stream) -> list[Shard]:
+def _in_order(stream: Stream) -> list[HashedShard]:
     """Parents before children."""
     return sorted(stream.document.shards, key=lambda shard: (shard.starting, shard.number))

@@ -22,7 +22,7 @@ from tailrace.streams.envelopes import read_log_row
 from tailrace.streams.iterators import Iterator, Start, read_token
 from tailrace.streams.record import ChangeRecord, ViewType
 from tailrace.streams.sequence import SequenceNumber, is_older_than_any
-from tailrace.streams.shards import Shard, children
+from tailrace.streams.shards import HashedShard, Shard, children, published
 from tailrace.tables.limits import LIST_PAGE, RECORDS_PAGE, RECORDS_PAGE_BYTES
 
 READ_BYTES: Final = 8 * 1024 * 1024
@@ -127,7 +127,8 @@ class StreamReader:
     def shards(self, arn: str) -> list[Shard]:
         """Every shard that can still be read, parents before children. Raises: ApiError."""
         stream = self._stream(arn)
-        return self._lineage.readable_shards(stream, self._clock.now().wall_ms)
+        shards = self._lineage.readable_shards(stream, self._clock.now().wall_ms)
+        return [published(shard, stream.document.label) for shard in shards]
 
     def listed(self, table: str | None, limit: int | None, start_arn: str | None) -> dict[str, Any]:
         """ListStreams, in the order of the ARNs; a start whose stream has gone still works. Raises: ApiError."""
@@ -196,7 +197,7 @@ class StreamReader:
                     last, newest = row.sequence, max(newest, created_ms(row))
         return newest
 
-    def _last_row(self, shard: Shard, after: int) -> LogRow | None:
+    def _last_row(self, shard: HashedShard, after: int) -> LogRow | None:
         """The newest record of a shard, if its number is above `after`: numbers are the whole engine's, so most of a thousand shards are asked once."""
         rows = self._committer.read_readable_log(shard.number, after, 1)
         found = rows[0] if rows else None
@@ -222,7 +223,7 @@ class StreamReader:
         shard = self._shard(stream, shard_id, now.wall_ms)
         return Iterator(arn, shard_id, self._after(shard, start, now.wall_ms), now.wall_ms).token()
 
-    def _after(self, shard: Shard, start: Start, wall_ms: int) -> int:
+    def _after(self, shard: HashedShard, start: Start, wall_ms: int) -> int:
         match start.kind:
             case "TRIM_HORIZON":
                 return 0
@@ -247,13 +248,13 @@ class StreamReader:
             case _:
                 assert_never(start.kind)
 
-    def _shard(self, stream: Stream, shard_id: str, wall_ms: int) -> Shard:
+    def _shard(self, stream: Stream, shard_id: str, wall_ms: int) -> HashedShard:
         for shard in self._lineage.readable_shards(stream, wall_ms):
             if shard.shard_id == shard_id:
                 return shard
         raise ApiError(
             "ResourceNotFoundException",
-            f"Requested resource not found: Shard: {shard_id} in Stream: {stream.arn} not found",
+            f"Requested resource not found: HashedShard: {shard_id} in Stream: {stream.arn} not found",
         )
 
     def records(self, token: str, limit: int | None) -> RecordsPage:
@@ -273,25 +274,31 @@ class StreamReader:
 
     # ---- shards ------------------------------------------------------------------------------------------------
 
+    def number_of(self, shard: Shard) -> int | None:
+        """The engine's own number of a shard; None: it is gone."""
+        present = self._catalog.shard_at(shard.place)
+        return None if present is None else present.number
+
     def read(self, shard: Shard, after: int, limit: int) -> Page:
         """Records with sequence > after, for this process's runtime.
 
         Guarantee: durable records only. `closed` says that nothing follows these records. `trimmed` says that records
                    after the position were lost; position 0 is "the oldest there is" and loses nothing, while
-                   `shard.starting - 1` insists on the whole shard.
+                   `shard.first - 1` insists on the whole shard.
         """
         wall_ms = self._clock.now().wall_ms
-        present = self._catalog.shards.get(shard.number)
+        present = self._catalog.shard_at(shard.place)
         if present is None:
             # It vanished 24 hours after it was closed; whoever still asks may not have read it to its end.
-            last = self._catalog.vanished.get(shard.number, self._sequences.last)
+            last = self._catalog.vanished.get(shard.place, self._sequences.last)
             return Page([], max(after, last), closed=True, trimmed=after < last)
         page = self._read(present, after, limit, READ_BYTES, wall_ms)
-        if 0 < after < max(shard.before, present.before):
-            return replace(page, trimmed=True, next_after=max(page.next_after, shard.before, present.before))
+        before = max(shard.before or 0, present.before)
+        if 0 < after < before:
+            return replace(page, trimmed=True, next_after=max(page.next_after, before))
         return page
 
-    def _read(self, shard: Shard, after: int, limit: int, most_bytes: int, wall_ms: int) -> Page:
+    def _read(self, shard: HashedShard, after: int, limit: int, most_bytes: int, wall_ms: int) -> Page:
         # What is not durable yet may still be taken back: the shard is not at its end before that is decided.
         may_end = shard.is_closed and not self._committer.is_pending(shard.number)
         start = max(after, self._trimming.known(shard.number))
@@ -358,7 +365,7 @@ def _limit(limit: int | None, most: int) -> int:
     )
 
 
-def _filtered(shards: list[Shard], filter: Mapping[str, Any]) -> list[Shard]:
+def _filtered(shards: list[HashedShard], filter: Mapping[str, Any]) -> list[HashedShard]:
     if filter.get("Type") != "CHILD_SHARDS" or not filter.get("ShardId"):
         raise validation_error(
             "Invalid ShardFilter: both Type and ShardId are needed, and CHILD_SHARDS is the only Type"
@@ -366,7 +373,7 @@ def _filtered(shards: list[Shard], filter: Mapping[str, Any]) -> list[Shard]:
     return children(shards, filter["ShardId"])
 
 
-def _described(shard: Shard) -> dict[str, Any]:
+def _described(shard: HashedShard) -> dict[str, Any]:
     numbers = {"StartingSequenceNumber": SequenceNumber(shard.starting).wire}
     if shard.ending is not None:
         numbers["EndingSequenceNumber"] = SequenceNumber(shard.ending).wire

@@ -11,7 +11,7 @@ from tailrace.engine.horizon import Horizon
 from tailrace.engine.settings import EngineSettings
 from tailrace.ports import LogRow
 from tailrace.streams.envelopes import read_log_row
-from tailrace.streams.shards import Shard
+from tailrace.streams.shards import HashedShard
 
 
 class Trimming:
@@ -37,11 +37,11 @@ class Trimming:
         self._through.pop(shard, None)
         self._oldest_ms.pop(shard, None)
 
-    def next_due_ms(self, shard: Shard) -> int:
+    def next_due_ms(self, shard: HashedShard) -> int:
         """Before this moment no record of the shard passes the horizon. Guarantee: reads nothing."""
         return self._oldest_ms.get(shard.number, shard.created_ms) + self._retention_ms + 1
 
-    def note_oldest(self, shard: Shard, row: LogRow | None, wall_ms: int) -> None:
+    def note_oldest(self, shard: HashedShard, row: LogRow | None, wall_ms: int) -> None:
         """The oldest record that is left; without one nothing is old before what is written from now on."""
         self._oldest_ms[shard.number] = wall_ms if row is None else created_ms(row)
 
@@ -76,7 +76,7 @@ class Trimming:
                 high = middle
         return low
 
-    def last(self, shard: Shard) -> int:
+    def last(self, shard: HashedShard) -> int:
         """The last record of a closed shard that is still in the store, 0 for none. About sixty small reads."""
         # The store reads upwards only: bisect for the last number that has a record after it.
         low, high, last = shard.starting - 1, shard.ending or (1 << 63) - 1, 0

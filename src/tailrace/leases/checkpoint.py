@@ -68,10 +68,8 @@ def checkpoint_write(
 
 def behind(key: str, shard: Shard, last_sequence: int) -> Write:
     """The checkpoint of a mapping that reads nothing of what a shard holds now. Source: semantics §2.3 (LATEST)."""
-    end = last_sequence if shard.ending is None else shard.ending
-    return checkpoint_write(
-        key, 0, end, (), finished=shard.ending is not None, hashes=(shard.first, shard.last)
-    )
+    end = last_sequence if shard.last is None else shard.last
+    return checkpoint_write(key, 0, end, (), finished=shard.is_closed, hashes=shard.hash_range or EVERY_HASH)
 
 
 def read_checkpoint(fields: Mapping[str, Any] | None) -> tuple[int, tuple[Range, ...], bool]:

@@ -31,6 +31,7 @@ from tailrace.rows.writes import Write
 from tailrace.runtime.reading import SharedReads
 from tailrace.runtime.settle import Place
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.shards import in_order
 
 LOG: Final = logging.getLogger("tailrace.handlers")
 ROUND_MS: Final = 900_000
@@ -68,10 +69,9 @@ class Kept:
         if (
             after < saved.begin
         ):  # what there was is gone with the shards before this one, or there was nothing
-            is_lost = after < saved.shard.before
-            return ReadDone(
-                [], min(saved.begin, saved.shard.before) if is_lost else saved.begin, trimmed=is_lost
-            )
+            gone = saved.shard.before or 0
+            is_lost = after < gone
+            return ReadDone([], min(saved.begin, gone) if is_lost else saved.begin, trimmed=is_lost)
         if after >= saved.through:
             return ReadDone([], after, closed=saved.closed)
         lost = next((each for each in saved.lost if each.last > after), None)
@@ -168,10 +168,7 @@ class Evacuator:
             arn, label, view_type, region = saved.stream
             stream = StreamRef(arn, saved.table, label, view_type, region)
             streams.setdefault(label, (stream, {}))[1].setdefault(saved.shard.shard_id, saved.shard)
-        return [
-            (stream, sorted(shards.values(), key=lambda shard: (shard.starting, shard.number)))
-            for _, (stream, shards) in sorted(streams.items())
-        ]
+        return [(stream, in_order(shards.values())) for _, (stream, shards) in sorted(streams.items())]
 
     async def run(self, unfinished: Callable[[], Awaitable[Sequence[Unfinished]]]) -> None:
         """Look now and then, until cancelled."""
@@ -220,7 +217,7 @@ class Evacuator:
         if is_finished or (saved is not None and saved.closed):
             return None
         is_young = machine is None and unfinished.shard.created_ms >= self._horizon_ms()
-        after = unfinished.shard.starting - 1 if row is None else watermark
+        after = unfinished.shard.first - 1 if row is None else watermark
         if saved is not None:
             after = max(after, saved.through)
         is_waiting = (

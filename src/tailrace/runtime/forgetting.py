@@ -13,6 +13,7 @@ from typing import Final
 from tailrace.errors import StateConflict
 from tailrace.leases.checkpoint import (
     EARLIER,
+    EVERY_HASH,
     checkpoint_key,
     hashes_of,
     ledger_key,
@@ -53,11 +54,11 @@ async def forget_shards(state: StateStore, app: str, mapping_id: str, followed: 
 def _roots(present: dict[str, Shard]) -> dict[str, Shard]:
     """The readable shards whose parents are gone: the ones that ask where the mapping stood before."""
     ids = {shard.shard_id for shard in present.values()}
-    return {key: shard for key, shard in present.items() if shard.parent_id not in ids}
+    return {key: shard for key, shard in present.items() if ids.isdisjoint(shard.parents)}
 
 
 def _is_needed(row: StateRow, missing: Iterable[Shard]) -> bool:
-    return any(overlaps(hashes_of(row.fields), (shard.first, shard.last)) for shard in missing)
+    return any(overlaps(hashes_of(row.fields), shard.hash_range or EVERY_HASH) for shard in missing)
 
 
 def beside_checkpoints() -> list[RowKind]:

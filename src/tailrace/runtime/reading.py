@@ -22,8 +22,8 @@ class SharedReads:
         self._source = source
         self._budget = budget
         self._is_shared = mappings > 1
-        self._readers: dict[int, ShardReader] = {}
-        self._outstanding: dict[tuple[int, Reading], tuple[int, asyncio.Future[None]]] = {}
+        self._readers: dict[tuple[str, str], ShardReader] = {}
+        self._outstanding: dict[tuple[tuple[str, str], Reading], tuple[int, asyncio.Future[None]]] = {}
         """Each with the position that it reads after."""
 
     def share(self) -> None:
@@ -34,30 +34,30 @@ class SharedReads:
         """Records after a position; waits while there are none and the shard is open. Raises: SourceError."""
         if not self._is_shared:
             return _found(await self._source.read(shard, after, limit))
-        reader = self._readers.get(shard.number)
+        reader = self._readers.get(shard.place)
         if reader is None:
-            reader = self._readers[shard.number] = ShardReader(self._budget)
+            reader = self._readers[shard.place] = ShardReader(self._budget)
         while True:
             page = reader.page(mapping_id, after, limit)
             if page is not None:
                 return page
-            read = (shard.number, reader.place(after))
+            read = (shard.place, reader.place(after))
             if self._is_ahead(
                 read, after
             ):  # it may wait for a record that is still to come: nothing of it is for who is behind
-                read = (shard.number, "catch-up")
+                read = (shard.place, "catch-up")
             outstanding = self._outstanding.get(read)
             if outstanding is None:
                 return await self._lead(read, reader, shard, after, limit)
             await asyncio.shield(outstanding[1])
 
-    def _is_ahead(self, read: tuple[int, Reading], after: int) -> bool:
+    def _is_ahead(self, read: tuple[tuple[str, str], Reading], after: int) -> bool:
         """Whether such a read is outstanding behind a later position than this one."""
         outstanding = self._outstanding.get(read)
         return outstanding is not None and outstanding[0] > after
 
     async def _lead(
-        self, read: tuple[int, Reading], reader: ShardReader, shard: Shard, after: int, limit: int
+        self, read: tuple[tuple[str, str], Reading], reader: ShardReader, shard: Shard, after: int, limit: int
     ) -> ReadDone:
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._outstanding[read] = (after, over)
@@ -71,13 +71,13 @@ class SharedReads:
 
     def leave(self, mapping_id: str, shard: Shard) -> None:
         """A mapping has ended in a shard: nothing is kept for it."""
-        reader = self._readers.get(shard.number)
+        reader = self._readers.get(shard.place)
         if reader is None:
             return
         reader.leave(mapping_id)
         if not reader.positions:
             reader.close()
-            del self._readers[shard.number]
+            del self._readers[shard.place]
 
 
 def _found(page: Page) -> ReadDone:

@@ -87,7 +87,7 @@ async def load_start(state: StateStore, place: Place, shard: Shard, code_version
     parked = [
         ParkedHead(head.key, head.first, head.tail, head.count)
         for head in heads
-        if shard.first <= head.partition <= shard.last
+        if shard.may_have(head.partition)
     ]
     watched = await state.query(passed_prefix(place.app, place.mapping_id))
     return Start(
@@ -114,7 +114,7 @@ async def attach(
         return
     checkpoint = await load_checkpoint(state, place, shard)
     if checkpoint.watermark == 0:
-        watermark = max(shard.starting - 1, await horizon())
+        watermark = max(shard.first - 1, await horizon())
         checkpoint = Checkpoint(watermark, created_ms=max(shard.created_ms, since_ms))
     row = checkpoint_write(
         place.checkpoint_key, lease.epoch, checkpoint.watermark, (), finished=False, hashes=place.hashes,
@@ -145,13 +145,13 @@ async def load_checkpoint(state: StateStore, place: Place, shard: Shard) -> Chec
         return Checkpoint(
             *read_checkpoint(row.fields), _window(row.fields), created_of(row.fields), _suspended(row.fields)
         )
-    whole = Checkpoint(shard.starting - 1, created_ms=shard.created_ms)
-    if await _has_followed(state, place, shard.parent_id):
+    whole = Checkpoint(shard.first - 1, created_ms=shard.created_ms)
+    if await _has_followed(state, place, shard.parents):
         return whole
     reached = await _reached_before(state, place, shard)
     if reached is None:
         return Checkpoint()
-    return reached if reached.watermark < shard.before else whole
+    return reached if reached.watermark < (shard.before or 0) else whole
 
 
 def _window(fields: Mapping[str, Any]) -> WindowState | None:
@@ -167,24 +167,22 @@ def _suspended(fields: Mapping[str, Any]) -> Suspended | None:
     return None if found is None else Suspended(*found[:3])
 
 
-async def _has_followed(state: StateStore, place: Place, parent_id: str | None) -> bool:
-    if parent_id is None:
-        return False
-    row = await state.get(replace(place, shard_id=parent_id).checkpoint_key)
-    # A parent that vanished before it was finished has lost something too.
-    return row is not None and read_checkpoint(row.fields)[2]
+async def _has_followed(state: StateStore, place: Place, parents: Sequence[str]) -> bool:
+    """Whether a mapping has read everything of what a shard continues: a parent that vanished before it was finished has lost something too."""
+    rows = [await state.get(replace(place, shard_id=parent).checkpoint_key) for parent in parents]
+    return bool(rows) and all(row is not None and read_checkpoint(row.fields)[2] for row in rows)
 
 
 async def _reached_before(state: StateStore, place: Place, shard: Shard) -> Checkpoint | None:
     """How far the mapping has come in what went before the shard, also in streams that were switched off; None: nowhere."""
     rows = await state.query(CHECKPOINT.prefix(place.app, place.mapping_id))
-    hashes = (shard.first, shard.last)
+    hashes = shard.hash_range or EVERY_HASH
     marks = [
         Checkpoint(read_checkpoint(row.fields)[0], created_ms=created_of(row.fields))
         for row in rows
         if overlaps(hashes_of(row.fields), hashes)
     ]
-    before = [mark for mark in marks if mark.watermark < shard.starting]
+    before = [mark for mark in marks if mark.watermark < shard.first]
     return max(before, key=lambda mark: mark.watermark, default=None)
 
 

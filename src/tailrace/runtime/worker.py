@@ -15,7 +15,7 @@ from tailrace.app.app import App
 from tailrace.app.app import Mapping as Handler
 from tailrace.app.table import Table
 from tailrace.errors import PortError, SourceError
-from tailrace.leases.checkpoint import behind, checkpoint_key
+from tailrace.leases.checkpoint import EVERY_HASH, behind, checkpoint_key
 from tailrace.mapping.batch import RETENTION_MS
 from tailrace.mapping.commands import Completion, LeaseLost, Pause, Released, Resume
 from tailrace.mapping.reader import Budget
@@ -150,7 +150,7 @@ class Worker:
     def hold(self, mapping_id: str, record: ChangeRecord) -> int | None:
         """Keep a key from its handler until it is told Released; its last change that was handled, None when one is on its way."""
         drivers = self._drivers_of(mapping_id)
-        here = [each for each in drivers if each.shard.first <= record.partition <= each.shard.last]
+        here = [each for each in drivers if each.shard.may_have(record.partition)]
         if drivers and not here:
             return None  # its shard is between two owners: nobody knows what is on its way
         held = [each for each in here if each.machine.hold(record.key)]
@@ -374,9 +374,13 @@ class Worker:
         """Begin one mapping's shards of one stream, each after its parent."""
         present = {shard.shard_id for shard in shards}
         for shard in shards:
-            parent, place = (handler.id, shard.parent_id or ""), (handler.id, shard.shard_id)
-            has_parent = shard.parent_id in present or parent in table.begun
-            is_waiting = has_parent and parent not in table.finished
+            place = (handler.id, shard.shard_id)
+            parents = [
+                (handler.id, parent)
+                for parent in shard.parents
+                if parent in present or (handler.id, parent) in table.begun
+            ]
+            is_waiting = not table.finished.issuperset(parents)
             if place in table.begun or is_waiting or self._is_stopping or not table.runs(handler):
                 continue
             table.begun.add(place)
@@ -413,7 +417,7 @@ class Worker:
                     yield Unfinished(place, stream, shard, table.source, machine)
 
     def _place(self, table: FollowedTable, handler: Handler, stream: StreamRef, shard: Shard) -> Place:
-        hashes = (shard.first, shard.last)
+        hashes = shard.hash_range or EVERY_HASH
         return Place(self.app.name, handler.id, table.name, stream.label, shard.shard_id, hashes)
 
     async def _begin(
@@ -430,7 +434,7 @@ class Worker:
             await self._finished(table, handler, stream, shard)
             return
         lease = await self.leases.of(stream, shard)
-        place = replace(place, run=f"{shard.number:x}-{lease.epoch:x}-{self._clock.now().wall_ms:x}")
+        place = replace(place, run=f"{shard.digest}-{lease.epoch:x}-{self._clock.now().wall_ms:x}")
         code = self.code_version(handler.id)
         await attach(
             self._state,

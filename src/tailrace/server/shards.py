@@ -50,14 +50,21 @@ def shards_of(engine: Engine, table: str) -> list[Shard]:
     return engine.shards_of(engine.stream_of(table).arn)
 
 
+def _share(shard: Shard) -> float | None:
+    if shard.hash_range is None:
+        return None
+    first, last = shard.hash_range
+    return (last - first + 1) / HASHES
+
+
 def shown(shards: Sequence[Shard]) -> list[dict[str, Any]]:
-    """Shards as JSON; `share` is the part of all partition keys that belongs to one."""
+    """Shards as JSON; `share` is the part of all partition keys that belongs to one, None where the stream does not tell."""
     return [
         {
             "shard": shard.shard_id,
-            "parent": shard.parent_id,
+            "parent": next(iter(shard.parents), None),
             "closed": shard.is_closed,
-            "share": (shard.last - shard.first + 1) / HASHES,
+            "share": _share(shard),
         }
         for shard in shards
     ]

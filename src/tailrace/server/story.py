@@ -79,13 +79,14 @@ async def find_event(engine: Engine, wanted: str) -> Found:
             f"{wanted} is no event id of this engine.", hint="tailrace tail TABLE --json"
         ) from None
     for table, label, shard in all_shards(engine):
-        if shard.number != number:
+        if engine.number_of(shard) != number:
             continue
         for record in engine.read_shard(shard, sequence - 1, 1).records:
             if event_id(record) == wanted:
                 return Found(record, table, label, shard)
     for mapping, saved in all_saved(engine):
-        if saved.shard.number == number and (kept := saved_change(engine, saved, sequence)) is not None:
+        kept = saved_change(engine, saved, sequence)
+        if kept is not None and event_id(kept) == wanted:
             return Found(kept, mapping.table, saved.stream[1], saved.shard)
     async for page in paged(dead_letters(engine)):
         for letter in page:
@@ -117,11 +118,11 @@ async def find_key(engine: Engine, target: KeyTarget, last: int) -> tuple[list[F
 
 async def changes_of(engine: Engine, table: str, key: bytes, partition: int) -> AsyncIterator[Found]:
     """Every change of an item that is kept, the oldest first: what the stream has forgotten, where it was saved, then the stream."""
-    saved = [each for _, each in all_saved(engine, table) if each.shard.first <= partition <= each.shard.last]
+    saved = [each for _, each in all_saved(engine, table) if each.shard.may_have(partition)]
     shards = {(label, shard.shard_id): shard for _, label, shard in all_shards(engine, table)}
     gone = {(each.stream[1], each.shard.shard_id): each.shard for each in saved} | shards
     for (label, shard_id), shard in sorted(gone.items(), key=lambda each: (each[0][0], each[1].created_ms)):
-        if not shard.first <= partition <= shard.last:
+        if not shard.may_have(partition):
             continue
         oldest = (
             next(iter(engine.read_shard(shard, 0, 1).records), None) if (label, shard_id) in shards else None
@@ -172,7 +173,7 @@ def found_letter(engine: Engine, letter: DeadLetter) -> Found:
     for table, label, shard in all_shards(engine):
         if shard.shard_id == letter.shard_id:
             return Found(letter.record, table, label, shard)
-    gone = Shard(letter.shard_id, letter.record.shard, 0, 0, 0, 0)
+    gone = Shard(letter.shard_id, 0)
     return Found(letter.record, "a stream that is gone", "", gone)
 
 

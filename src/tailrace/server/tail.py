@@ -73,7 +73,7 @@ class Follower:
             shards = self._engine.shards_of(stream.arn)
             unfinished = {shard.shard_id for shard in shards} - self._finished
             for shard in shards:
-                if shard.shard_id not in unfinished or shard.parent_id in unfinished:
+                if shard.shard_id not in unfinished or not unfinished.isdisjoint(shard.parents):
                     continue  # its parent's changes of the same items come first
                 if values := self._read(shard):
                     moved = True

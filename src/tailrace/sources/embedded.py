@@ -64,7 +64,9 @@ class EmbeddedSource:
             page = self._engine.read_shard(shard, after, limit)
             if page.records or page.closed or page.trimmed or limit == 0:
                 return page
-            await self._next_commit(shard.number)
+            number = self._engine.number_of(shard)
+            assert number is not None  # one that is gone is closed
+            await self._next_commit(number)
 
     async def _next_commit(self, number: int) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -123,7 +123,9 @@ class Retention:
         newest = next((each for each in reversed(run.workers) if each.is_alive and each.shard is shard), None)
         machine = None if newest is None else newest.machine
         place = SimulatedPlace(APP, MAPPING, STREAM.table, STREAM.label, shard.shard_id)
-        known = Shard(shard.shard_id, 0, shard.first, shard.last, 1, WALL_MS, shard.parent or None)
+        known = Shard(
+            shard.shard_id, 1, (shard.parent,) if shard.parent else (), hash_range=(shard.first, shard.last), stream=STREAM.label, created_ms=WALL_MS, before=0,
+        )  # fmt: skip
         unfinished = Unfinished(place, STREAM, known, cast(Any, None), machine)
         at_once(evacuator.forget(unfinished))
         while True:

@@ -43,13 +43,13 @@ def test_a_split_halves_the_hashes_and_closes_the_parent() -> None:
     children = engine.split_shards("orders")
     engine.committer.flush()
     (parent,) = [shard for shard in all_shards(engine) if shard.is_closed]
-    assert [child.parent_id for child in children] == [parent.shard_id] * 2
-    assert [(child.first, child.last) for child in children] == [
+    assert [child.parents for child in children] == [(parent.shard_id,)] * 2
+    assert [child.hash_range for child in children] == [
         (0, HASHES // 2 - 1),
         (HASHES // 2, HASHES - 1),
     ]
-    assert parent.ending is not None
-    assert all(child.starting > parent.ending for child in children)
+    assert parent.last is not None
+    assert all(child.first > parent.last for child in children)
     described = engine.describe_stream(
         arn_of(engine), filter={"Type": "CHILD_SHARDS", "ShardId": parent.shard_id}
     )
@@ -74,7 +74,7 @@ def test_one_shard_can_be_chosen() -> None:
     engine, _ = with_table(settings=EngineSettings(shards=2))
     chosen = all_shards(engine)[1]
     opened_now = engine.split_shards("orders", chosen.shard_id)
-    assert [shard.parent_id for shard in opened_now] == [None, chosen.shard_id, chosen.shard_id]
+    assert [shard.parents for shard in opened_now] == [(), (chosen.shard_id,), (chosen.shard_id,)]
     with pytest.raises(SettingsError, match="no open shard"):
         engine.split_shards("orders", chosen.shard_id)
 
@@ -142,4 +142,4 @@ def test_what_went_with_deleted_tables_is_known_by_name_and_of_very_many_names_t
     for name, is_known in (("first", False), ("second", True), ("third", True)):
         again.create_table(defined(name))
         (shard,) = again.shards_of(again.stream_of(name).arn)
-        assert (0 < shard.before < shard.starting) is is_known, name
+        assert (0 < (shard.before or 0) < shard.first) is is_known, name

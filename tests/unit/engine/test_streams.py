@@ -270,7 +270,7 @@ def test_listeners_hear_of_a_closing() -> None:
     clock.advance(4 * HOUR_MS)
     put(engine, "later")
     (_, child) = engine.shards_of(arn_of(engine))
-    assert heard == [frozenset({parent.number, child.number})]
+    assert heard == [frozenset({engine.number_of(parent), engine.number_of(child)})]
 
 
 # ---- the horizon ---------------------------------------------------------------------------------------------------
@@ -329,7 +329,7 @@ def test_a_reader_behind_the_horizon_is_told_what_it_lost() -> None:
     exact = engine.read_shard(shard, records[2].sequence, 3)
     assert (numbers(list(exact.records)), exact.trimmed) == ([3, 4, 5], False)
     assert engine.read_shard(shard, 0, 3).trimmed is False
-    assert engine.read_shard(shard, shard.starting - 1, 3).trimmed is True
+    assert engine.read_shard(shard, shard.first - 1, 3).trimmed is True
     clock.advance(DAY_MS)
     nothing = engine.read_shard(shard, late.next_after, 3)
     assert (nothing.records, nothing.trimmed, nothing.next_after) == ([], True, records[-1].sequence)

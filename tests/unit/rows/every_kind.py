@@ -97,7 +97,7 @@ def _evacuation(app: str, mapping: str) -> list[Write]:
         mapping,
         "orders",
         ("arn:s", LABEL, "NEW_IMAGE", "us-east-1"),
-        Shard(SHARD, 1, 0, HASHES - 1, 1, 1),
+        Shard(SHARD, 1, hash_range=(0, HASHES - 1), before=0),
     )
     return copied(before, 0, [RECORD], through=42, closed=False, shard=before.shard, trimmed=False)[1]
 

@@ -22,7 +22,7 @@ from tailrace.streams.record import ChangeRecord
 from tailrace.testing.loop import SeededLoop
 from tests.unit.sinks.batches import STREAM, record
 
-SHARD = Shard("shardId-1", 3, 0, 1, 1, 0)
+SHARD = Shard("shardId-1", 1, before=0)
 
 
 class Source:

@@ -18,7 +18,7 @@ from tailrace.stores.memory import MemoryStateStore
 from tests.unit.sinks.batches import STREAM, record
 
 RETENTION_MS = 86_400_000
-SHARD = Shard("shardId-1", 3, 0, 1, 1, 0)
+SHARD = Shard("shardId-1", 1, before=0)
 RECORDS = [record(1, "a"), record(2, "b"), record(3, "c")]
 PLACE = Place("shop", "note", "orders", STREAM.label, SHARD.shard_id)
 

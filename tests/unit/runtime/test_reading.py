@@ -19,7 +19,7 @@ from tailrace.testing.loop import SeededLoop
 from tests.contracts.test_source import Fed, roll, write
 from tests.unit.mapping.records import records
 
-SHARD = Shard("shardId-1", 3, 0, 1, 1, 0)
+SHARD = Shard("shardId-1", 1, before=0)
 
 
 class Slow(Source):

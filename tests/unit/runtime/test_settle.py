@@ -16,7 +16,7 @@ from tailrace.streams.record import change_record
 from tests.unit.sinks.batches import record
 
 PLACE = Place("shop", "note", "orders", "label", "shardId-1")
-SHARD = Shard("shardId-1", 3, 0, 1, 5, 0)
+SHARD = Shard("shardId-1", 5, hash_range=(0, 1), before=0)
 
 
 async def settler(state: MemoryStateStore, owner: str = "me") -> Settler:
@@ -80,7 +80,7 @@ def test_who_lost_the_lease_saves_nothing_of_it() -> None:
 
 
 def test_a_new_mapping_takes_the_oldest_and_one_that_followed_insists_on_everything() -> None:
-    child = Shard("shardId-2", 4, 0, 1, 50, 0, parent_id="shardId-1")
+    child = Shard("shardId-2", 50, ("shardId-1",), hash_range=(0, 1), before=0)
     place = Place("shop", "note", "orders", "label", "shardId-2")
 
     async def main() -> None:
@@ -94,7 +94,7 @@ def test_a_new_mapping_takes_the_oldest_and_one_that_followed_insists_on_everyth
 
 def test_a_start_knows_the_parked_keys_of_its_own_hashes_and_no_others() -> None:
     """Or the keys of every other shard would count against its bound, and be told as its own."""
-    shard = Shard("shardId-1", 3, 10, 19, 5, 0)
+    shard = Shard("shardId-1", 5, hash_range=(10, 19), before=0)
 
     async def main() -> None:
         state = MemoryStateStore()

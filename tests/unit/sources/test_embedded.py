@@ -90,7 +90,7 @@ def test_a_read_that_waits_ends_when_the_shard_closes_and_its_child_is_listed() 
         page = await reading
         assert page.closed
         shards = await ground.source.shards()
-        assert [shard.parent_id for shard in shards] == [None, parent.shard_id]
+        assert [shard.parents for shard in shards] == [(), (parent.shard_id,)]
 
     ground.run(main)
 

@@ -7,11 +7,14 @@ import pytest
 from tailrace.errors import InternalError
 from tailrace.streams.shards import (
     HASHES,
+    HashedShard,
     Shard,
     children,
     close,
     forget,
+    in_order,
     initial,
+    published,
     rollover,
     shard_for,
     split,
@@ -21,7 +24,7 @@ LABEL = "2026-09-17T13:27:38.987"
 WALL_MS = 1_789_651_619_772
 
 
-def first(count: int = 1) -> list[Shard]:
+def first(count: int = 1) -> list[HashedShard]:
     return initial(LABEL, count, 7, WALL_MS, 100)
 
 
@@ -85,7 +88,7 @@ def test_a_split_is_continued_by_two_halves() -> None:
 
 
 def test_a_shard_of_one_hash_cannot_be_split() -> None:
-    single = Shard("shardId", 1, 5, 5, 0, WALL_MS)
+    single = HashedShard("shardId", 1, 5, 5, 0, WALL_MS)
     with pytest.raises(InternalError):
         split(single, LABEL, 2, WALL_MS, ending=9, starting=10)
 
@@ -116,3 +119,28 @@ def test_children_remember_the_last_record_of_what_is_forgotten() -> None:
     assert [shard.before for shard in forget(lineage, {1: 15, 2: 0})] == [15, 15]
     assert [shard.before for shard in forget(forget(lineage, {1: 15}), {2: 27})] == [27, 27]
     assert forget(lineage, {}) == tuple(lineage)
+
+
+def test_parents_are_ordered_before_their_children_whatever_their_numbers_are() -> None:
+    merged = Shard("m", 9, ("a", "b"))
+    shards = [Shard("c", 0, ("m",)), merged, Shard("b", 7), Shard("a", 8, ("gone",))]
+    assert [shard.shard_id for shard in in_order(shards)] == ["b", "a", "m", "c"]
+
+
+def test_a_circle_of_parents_is_listed_all_the_same() -> None:
+    assert {shard.shard_id for shard in in_order([Shard("a", 1, ("b",)), Shard("b", 2, ("a",))])} == {
+        "a",
+        "b",
+    }
+
+
+def test_what_readers_see_of_a_shard_says_what_it_continues_and_no_number_of_the_engine() -> None:
+    _, child = rollover(first()[0], LABEL, 9, WALL_MS, ending=200, starting=201)
+    seen = published(child, LABEL)
+    assert (seen.parents, seen.first, seen.last, seen.is_closed) == ((first()[0].shard_id,), 201, None, False)
+    assert seen.place == (LABEL, child.shard_id)
+    assert (seen.may_have(0), Shard("s", 1, hash_range=(5, 9)).may_have(4), Shard("s", 1).may_have(4)) == (
+        True,
+        False,
+        True,
+    )

@@ -140,13 +140,13 @@ async def closed_shards_end(source: Source, feeding: Feeding) -> None:
     total = await _write(source, feeding, 8)
     shards = await source.shards()
     places = {shard.shard_id: place for place, shard in enumerate(shards)}
-    parents = [shard.parent_id for shard in shards if shard.parent_id in places]
-    same(set(parents), {shard.shard_id for shard in before}, "the parents of the new shards")
+    parents = {parent for shard in shards for parent in shard.parents if parent in places}
+    same(parents, {shard.shard_id for shard in before}, "the parents of the new shards")
     for shard in shards:
-        if shard.parent_id in places:
+        for parent in parents.intersection(shard.parents):
             holds(
-                places[shard.parent_id] < places[shard.shard_id],
-                f"{shard.shard_id} is listed before its parent",
+                places[parent] < places[shard.shard_id],
+                f"{shard.shard_id} is listed before its parent {parent}",
             )
     for shard in before:
         await _read_to_the_end(source, feeding, shard)
@@ -161,7 +161,7 @@ async def children_continue_their_parents(source: Source, feeding: Feeding) -> N
     newest: dict[str, int] = {}
     for shard in await source.shards():
         records = await _records_after(source, feeding, shard, 0)
-        floor = newest.get(shard.parent_id or "", 0)
+        floor = max((newest.get(parent, 0) for parent in shard.parents), default=0)
         for record in records:
             holds(
                 record.sequence > floor,

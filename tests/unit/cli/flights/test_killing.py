@@ -21,7 +21,7 @@ from tailrace.server.progress import MappingName, Position
 from tailrace.streams.sequence import SequenceNumber
 from tailrace.streams.shards import Shard
 
-SHARD = Shard("shardId-1", 1, 0, 1, 1, 0)
+SHARD = Shard("shardId-1", 1, before=0)
 
 
 def noted(*numbers: int) -> str:

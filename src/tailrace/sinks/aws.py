@@ -1,7 +1,7 @@
 """AWS clients for sinks: real boto3, made when it is first needed, called in a thread, errors as ours.
 
 Rules of this file: it never retries (the machine does), waits 5 s for a connection and 20 s for an answer; what an answer means is read in
-mapping/aws_errors.py. After an error of credentials they are looked for anew, so that a log-in is noticed without a restart. Needs the
+aws/errors.py. After an error of credentials they are looked for anew, so that a log-in is noticed without a restart. Needs the
 extra `aws`. Used by destinations.py, event_bridge.py and dynamodb_table.py.
 """
 
@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from tailrace.errors import Refused, SinkError, Throttled, Unavailable
-from tailrace.mapping.aws_errors import Verdict, verdict
-from tailrace.ports import FailureKind
+from tailrace.aws.errors import AwsError, Meaning, Verdict, sink_error, verdict, verdict_here
+from tailrace.errors import SinkError
 from tailrace.runtime.threads import in_thread
 from tailrace.sinks.sending import KEEPER, Request, missing_extra
 
@@ -60,26 +59,19 @@ def refusal(service: str, operation: str, response: Any) -> SinkError:
     code, words = str(answer.get("Code", "")), str(answer.get("Message", ""))
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     said = verdict(code, words, status=status, service=service, operation=operation)
-    return _error(f"{service}.{operation}: {code}: {words}", said)
+    return _error(f"{service}.{operation}", said, code, words)
 
 
 def failure_here(service: str, operation: str, error: Exception) -> SinkError:
-    """What botocore could not send, as one of our errors: the call is wrong, nobody knows who we are, or the service is not there."""
-    said = verdict(type(error).__name__, service=service, operation=operation)
-    if said.kind is FailureKind.RECORD and not said.final:
-        said = Verdict(FailureKind.UNAVAILABLE)  # no connection, a time-out, a broken answer
-    return _error(f"{service}.{operation}: {error}", said)
+    """What botocore could not send, as one of our errors."""
+    said = verdict_here(type(error).__name__, service=service, operation=operation)
+    return _error(f"{service}.{operation}", said, "", str(error))
 
 
-def _error(text: str, said: Verdict) -> SinkError:
-    if said.is_of_credentials:
+def _error(call: str, said: Verdict, code: str, words: str) -> SinkError:
+    if said.meaning is Meaning.CREDENTIALS:
         client.cache_clear()
-    match said.kind:
-        case FailureKind.THROTTLED:
-            return Throttled(text)
-        case FailureKind.UNAVAILABLE:
-            return Unavailable(text, hint=said.hint)
-    return Refused(text) if said.final else SinkError(text)
+    return sink_error(AwsError(call, said, code, words))
 
 
 @lru_cache(maxsize=64)

@@ -1,6 +1,6 @@
 """Another DynamoDB as a handler's client asks it: that of `app.transactions`, through its boto3 client.
 
-Rules of this file: one call a request, never repeated; a coroutine's runs in a thread. What an answer means is read in mapping/aws_errors.py. A write's ancestry
+Rules of this file: one call a request, never repeated; a coroutine's runs in a thread. What an answer means is read in aws/errors.py. A write's ancestry
 goes in the header that botocore's sessions add (runtime/causing.py). Made by compose.
 """
 
@@ -11,9 +11,7 @@ from contextvars import copy_context
 from typing import Any, Final
 
 from tailrace.app.client import Members
-from tailrace.errors import ApiError, Throttled, Unavailable
-from tailrace.mapping.aws_errors import verdict
-from tailrace.ports import FailureKind
+from tailrace.aws.errors import AwsError, api_error, verdict
 from tailrace.runtime.threads import in_thread
 from tailrace.sinks.aws import failure_here
 from tailrace.sinks.dynamodb_table import for_boto3
@@ -55,12 +53,7 @@ def _refusal(name: str, response: Mapping[str, Any]) -> Exception:
     code, words = str(answer.get("Code", "")), str(answer.get("Message", ""))
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     said = verdict(code, words, status=status, service="dynamodb", operation=name)
-    match said.kind:
-        case FailureKind.THROTTLED:
-            return Throttled(f"dynamodb.{name}: {code}: {words}")
-        case FailureKind.UNAVAILABLE:
-            return Unavailable(f"dynamodb.{name}: {code}: {words}", hint=said.hint)
-    return ApiError(code, words, status=status or 400)
+    return api_error(AwsError(f"dynamodb.{name}", said, code, words, status=status))
 
 
 def _read(member: str, value: Any) -> Any:

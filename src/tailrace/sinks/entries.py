@@ -8,8 +8,8 @@ in halves until it is known whose content it was. Called by destinations.py and 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
+from tailrace.aws.errors import verdict
 from tailrace.errors import SinkError, SinkOutage
-from tailrace.mapping.aws_errors import verdict
 from tailrace.ports import Batch, Failure, FailureKind, Outcome
 from tailrace.sinks.calling import failure_of
 from tailrace.sinks.messages import Failures, Message, Refusals, Size, body_bytes, in_chunks, sendable
@@ -66,7 +66,7 @@ async def _send(messages: Sequence[Message], send: Send) -> Refusals:
 
 
 def refused_entry(entry: Any, *, is_ours: bool = True) -> Failure:
-    """What one entry's error says: see mapping/aws_errors.py; what the service calls its own fault is an outage."""
+    """What one entry's error says: see aws/errors.py; what the service calls its own fault is an outage."""
     code = str(entry.get("Code") or entry.get("ErrorCode") or "")
     words = str(entry.get("Message") or entry.get("ErrorMessage") or "")
     text = f"{code}: {words}".rstrip(": ")
@@ -75,4 +75,4 @@ def refused_entry(entry: Any, *, is_ours: bool = True) -> Failure:
         text = f"{text}\n  next: {said.hint}"
     if said.kind is FailureKind.RECORD and not is_ours:
         return Failure(FailureKind.UNAVAILABLE, text)
-    return Failure(said.kind, text, final=said.final)
+    return Failure(said.kind, text, final=said.is_final)

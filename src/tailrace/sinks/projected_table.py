@@ -16,11 +16,11 @@ from typing import Any, Final, Protocol
 import orjson
 
 from tailrace.app.table import Table
+from tailrace.aws.errors import verdict
 from tailrace.engine.engine import Engine
 from tailrace.engine.query import QueryRequest
 from tailrace.errors import ApiError, StateConflict, StoreError
 from tailrace.expressions.keys import KeyCondition
-from tailrace.mapping.aws_errors import verdict
 from tailrace.ports import ItemWrite, StateStore
 from tailrace.projections.rows import AppliedItem, Group, ProjectedRow, RowChange, bucket_of
 from tailrace.rows.writes import VERSION, readable

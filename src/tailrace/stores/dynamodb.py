@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from contextvars import copy_context
 from typing import Any, TypeAlias
 
+from tailrace.aws.errors import PASSING_REASONS, verdict
 from tailrace.errors import ApiError, StateConflict, StoreError
-from tailrace.mapping.aws_errors import PASSING_REASONS, verdict
 from tailrace.ports import Action, ItemWrite
 from tailrace.rows.writes import Absent, AbsentOrLess, Always, Check, Condition, Equals, StateRow
 from tailrace.runtime.threads import in_thread

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tailrace import sinks
+from tailrace.aws.errors import LOG_IN, SET_THE_CLOCK
 from tailrace.errors import StoreError, Unavailable
-from tailrace.mapping.aws_errors import LOG_IN, SET_THE_CLOCK
 from tailrace.ports import Failed, FailureKind, Written
 from tailrace.sinks.aws import AwsAccess, client
 from tailrace.stores.dynamodb import DynamoDbStateStore

@@ -1,15 +1,19 @@
-"""What AWS's error codes say: the one table of all that calls AWS (sinks, on-failure destinations, state in DynamoDB).
+"""What AWS's errors say: the one table of all that calls AWS, and the one error that a call raises.
 
 Theory of operation. A call fails for the other side's sake (it wants fewer calls, or it is away), for the caller's (who we are, what we may, what time it
-is, what we name), or for what was sent. Only the last says anything about a record; the others pass when somebody does something, so they
-are an outage with a hint what to do. What was sent and is refused by its content will be refused again.
-Rules of this file: data and one decision; no client, no clock. Sources: API references of SQS, SNS, EventBridge, S3, DynamoDB, STS ("Common error
-types"); botocore's names of exceptions.
+is, what we name), for the state that it was conditional on, or for what was sent. Only the last says anything about a record; the others pass when somebody does
+something, so they are an outage with a hint what to do. What was sent and is refused by its content will be refused again.
+Rules of this file: data and one decision; no client, no clock. A call raises `AwsError`; whoever keeps a port's promise says it in the port's words
+(`sink_error`, `store_error`, `api_error`). Sources: API references of SQS, SNS, EventBridge, S3, DynamoDB, STS ("Common error types"); botocore's names of
+exceptions.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from enum import Enum
+from typing import Any, Final
 
+from tailrace.errors import ApiError, PortError, Refused, SinkError, StoreError, Throttled, Unavailable
 from tailrace.mapping.outcomes import FailureKind
 
 THROTTLING: Final = frozenset(
@@ -67,6 +71,10 @@ CONTENT: Final = frozenset(
         "BatchRequestTooLong", "AWS.SimpleQueueService.BatchRequestTooLong", "BatchRequestTooLongException", "ParamValidationError", "413",
     }
 )  # fmt: skip
+CONDITION: Final = frozenset({"ConditionalCheckFailedException", "PreconditionFailed", "412"})
+"""The state is another one than the call demands."""
+CONFLICT: Final = frozenset({"TransactionConflictException", "ConditionalRequestConflict"})
+"""Another call changes the same thing at this moment."""
 PASSING_REASONS: Final = frozenset(
     {
         "TransactionConflict",
@@ -89,18 +97,45 @@ PERMISSIONS: Final = {
 """Operations whose permission is not their own name."""
 
 
+class Meaning(Enum):
+    """What an error is about. Shape: the value is the kind of failure that it is to a record; final ones are refused whenever they come."""
+
+    THROTTLED = "it wants fewer calls"
+    UNAVAILABLE = "it is away"
+    CREDENTIALS = "it does not know us"
+    DENIED = "we may not"
+    SKEW = "the clocks differ"
+    NOWHERE = "what we name is not there"
+    CONDITION = "the state is another one"
+    CONFLICT = "somebody changes the same at this moment"
+    REFUSED = "it will never take this"
+    UNKNOWN = "a code that this table does not have"
+
+
+OUTAGES: Final = frozenset(
+    (Meaning.UNAVAILABLE, Meaning.CREDENTIALS, Meaning.DENIED, Meaning.SKEW, Meaning.NOWHERE)
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a code means. Shape: `final` is said of a refusal that repeats for ever; `hint` is what somebody may do about it."""
+    """What a code means. Shape: `hint` is what somebody may do about it."""
 
-    kind: FailureKind
-    final: bool = False
+    meaning: Meaning
     hint: str | None = None
 
     @property
-    def is_of_credentials(self) -> bool:
-        """Whether it is about who we are: whoever keeps credentials looks for them anew."""
-        return self.hint == LOG_IN
+    def kind(self) -> FailureKind:
+        """What it is to the record that was sent."""
+        if self.meaning in OUTAGES:
+            return FailureKind.UNAVAILABLE
+        passes = self.meaning in (Meaning.THROTTLED, Meaning.CONFLICT)
+        return FailureKind.THROTTLED if passes else FailureKind.RECORD
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the same will be refused whenever it comes."""
+        return self.meaning is Meaning.REFUSED
 
 
 def verdict(
@@ -112,20 +147,31 @@ def verdict(
     'allow the action sqs:SendMessage to whom `aws sts get-caller-identity` names'
     """
     if code in THROTTLING:
-        return Verdict(FailureKind.THROTTLED)
+        return Verdict(Meaning.THROTTLED)
     if code in SKEW or any(text in words for text in SKEW_WORDS):
-        return Verdict(FailureKind.UNAVAILABLE, hint=SET_THE_CLOCK)
+        return Verdict(Meaning.SKEW, SET_THE_CLOCK)
     if code in CREDENTIALS or status == 401:
-        return Verdict(FailureKind.UNAVAILABLE, hint=LOG_IN)
+        return Verdict(Meaning.CREDENTIALS, LOG_IN)
     if code in DENIED or status == 403:
-        return Verdict(FailureKind.UNAVAILABLE, hint=_allow(service, operation))
+        return Verdict(Meaning.DENIED, _allow(service, operation))
     if code in NOWHERE:
-        return Verdict(FailureKind.UNAVAILABLE, hint=CORRECT_THE_NAME)
+        return Verdict(Meaning.NOWHERE, CORRECT_THE_NAME)
+    if code in CONDITION:
+        return Verdict(Meaning.CONDITION)
+    if code in CONFLICT:
+        return Verdict(Meaning.CONFLICT)
     if code in AWAY or status >= 500:
-        return Verdict(FailureKind.UNAVAILABLE)
+        return Verdict(Meaning.UNAVAILABLE)
     if status == 429:
-        return Verdict(FailureKind.THROTTLED)
-    return Verdict(FailureKind.RECORD, final=code in CONTENT)
+        return Verdict(Meaning.THROTTLED)
+    return Verdict(Meaning.REFUSED if code in CONTENT else Meaning.UNKNOWN)
+
+
+def verdict_here(exception_name: str, *, service: str = "", operation: str = "") -> Verdict:
+    """What an exception of botocore's says of a call that got no answer: the call is wrong, nobody knows who we are, or the service is not there."""
+    said = verdict(exception_name, service=service, operation=operation)
+    # What the table does not have is no connection, a time-out or a broken answer.
+    return Verdict(Meaning.UNAVAILABLE) if said.meaning is Meaning.UNKNOWN else said
 
 
 def _allow(service: str, operation: str) -> str | None:
@@ -133,3 +179,65 @@ def _allow(service: str, operation: str) -> str | None:
         return "allow what the words name to whom `aws sts get-caller-identity` names"
     action = PERMISSIONS.get(operation, operation.title().replace("_", ""))
     return f"allow the action {service}:{action} to whom `aws sts get-caller-identity` names"
+
+
+class AwsError(PortError):
+    """A call of AWS did not succeed.
+
+    Shape:   `code` is AWS's or botocore's name, "" for what no table names (a connection); `members` are the other members of the answer, such as
+             CancellationReasons; `status` 0 when there was no answer.
+    Units:   retry_after_ms, the least time to wait, where the service says so.
+    """
+
+    def __init__(
+        self, call: str, said: Verdict, code: str, words: str, *, status: int = 0, retry_after_ms: int = 0,
+        members: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(": ".join(part for part in (call, code, words) if part), hint=said.hint)
+        self.said = said
+        self.code = code
+        self.words = words
+        self.status = status
+        self.retry_after_ms = retry_after_ms
+        self.members = members or {}
+
+    @property
+    def text(self) -> str:
+        """The call, the code and the words, without the hint."""
+        return str(self.args[0])
+
+
+def is_condition(error: BaseException) -> bool:
+    """Whether an error, or what it was raised from, says that the state is another one than the call demands."""
+    cause = error if isinstance(error, AwsError) else error.__cause__
+    return isinstance(cause, AwsError) and cause.said.meaning is Meaning.CONDITION
+
+
+def sink_error(error: AwsError) -> SinkError:
+    """The same as a sink says it: Throttled, Unavailable, Refused, or a SinkError that uses up an attempt."""
+    retry_after = error.retry_after_ms / 1_000
+    match error.said.kind:
+        case FailureKind.THROTTLED:
+            return Throttled(error.text, retry_after=retry_after)
+        case FailureKind.UNAVAILABLE:
+            return Unavailable(error.text, hint=error.hint, retry_after=retry_after)
+    return Refused(error.text) if error.said.is_final else SinkError(error.text)
+
+
+def store_error(error: AwsError, place: str) -> StoreError:
+    """The same as a store says it. Shape: `place` is the table."""
+    text = ": ".join(part for part in (error.code, error.words) if part)
+    return StoreError(f"{place}: {text}", hint=error.hint)
+
+
+def api_error(error: AwsError) -> ApiError | SinkError:
+    """The same as a handler's client says it: a refusal in AWS's words, or an outage."""
+    match error.said.meaning:
+        case Meaning.CONDITION | Meaning.CONFLICT | Meaning.REFUSED | Meaning.UNKNOWN:
+            members = {name: value for name, value in error.members.items() if name not in NOT_EXTRA}
+            return ApiError(error.code, error.words, status=error.status or 400, extra=members)
+    return sink_error(error)
+
+
+NOT_EXTRA: Final = frozenset(("__type", "message", "Message"))
+"""Members of an answer that an ApiError has by itself."""

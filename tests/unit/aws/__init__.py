@@ -1,0 +1,1 @@
+"""Tests of tailrace.aws, one file per module."""

@@ -19,19 +19,20 @@ if TYPE_CHECKING:
     from tailrace.testing.keeping import Sent
     from tailrace.testing.looking import NotLookedAt
     from tailrace.testing.loop import SeededLoop
+    from tailrace.testing.scripted import ScriptedSource
     from tailrace.testing.sealing import NetworkRefused
     from tailrace.testing.simulation_redrive import simulate
     from tailrace.testing.waiting import BlockingCall
     from tailrace.testing.world import Unsettled, World
 
 __all__ = [
-    "BlockingCall", "BrokenOrder", "ContractBroken", "Exploration", "NetworkRefused", "NotLookedAt", "SeededLoop", "Sent", "Unsettled", "World", "check_clock", "check_projection_store", "check_sink", "check_source",
+    "BlockingCall", "BrokenOrder", "ContractBroken", "Exploration", "NetworkRefused", "NotLookedAt", "ScriptedSource", "SeededLoop", "Sent", "Unsettled", "World", "check_clock", "check_projection_store", "check_sink", "check_source",
     "check_state_store", "check_store", "simulate",
 ]  # fmt: skip
 
 _PLACES = {
     "BlockingCall": "waiting", "BrokenOrder": "exploring", "Exploration": "exploring",
-    "NetworkRefused": "sealing", "NotLookedAt": "looking", "SeededLoop": "loop", "Sent": "keeping", "Unsettled": "world", "World": "world", "simulate": "simulation_redrive",
+    "NetworkRefused": "sealing", "NotLookedAt": "looking", "ScriptedSource": "scripted", "SeededLoop": "loop", "Sent": "keeping", "Unsettled": "world", "World": "world", "simulate": "simulation_redrive",
     "ContractBroken": "contracts", "check_clock": "contracts", "check_projection_store": "contracts", "check_sink": "contracts", "check_source": "contracts",
     "check_state_store": "contracts", "check_store": "contracts",
 }  # fmt: skip

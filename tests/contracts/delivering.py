@@ -1,0 +1,144 @@
+"""The real worker over scripted sources and a state store in memory, one process or several; nothing of the engine is there.
+
+Rules of this file: what a test sees is what the handler was given and what the rows say.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from tailrace import App, Change, Park, Retry
+from tailrace.clocks.manual import ManualClock
+from tailrace.deadletters.entry import DeadLetter, parked_prefix, read_deadletter
+from tailrace.deadletters.gap import Gap, read_gap
+from tailrace.ports import Batch, Failed, Failure, Outcome, StateStore, Written
+from tailrace.rows.kinds import CHECKPOINT, GAP, HEAD, words_of
+from tailrace.runtime.redriver import Redriver
+from tailrace.runtime.worker import Worker
+from tailrace.stores.memory import MemoryStateStore
+from tailrace.testing import ScriptedSource
+from tests.patience import PATIENCE_S
+
+DISCOVERY_MS = 1_000
+TURNS = 400
+"""More than anything in memory needs to come to rest."""
+
+
+def app_of(**settings: Any) -> App:
+    """An app with one handler, `note`."""
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+
+    def note(change: Change) -> None: ...
+
+    app.on(orders, id="note", retry=Retry(1), on_failure=Park(), **settings)(note)
+    return app
+
+
+class Noted:
+    """What a handler is given, and the keys that it fails for now."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, int]] = []
+        self.failing: set[str] = set()
+
+    async def write(self, batch: Batch) -> Outcome:
+        failures = {}
+        for place, record in enumerate(batch.records):
+            key = record.key.decode()
+            if key in self.failing:
+                failures[place] = Failure(error=f"no such order: {key}")
+            else:
+                self.seen.append((key, record.sequence))
+        return Failed(failures) if failures else Written()
+
+    def of(self, key: str) -> list[int]:
+        """The numbers of a key's changes, in the order in which they came."""
+        return [sequence for seen, sequence in self.seen if seen == key]
+
+
+class Process:
+    """A worker of the app."""
+
+    def __init__(self, delivery: "Delivery", owner: str) -> None:
+        app, state, clock = delivery.app, delivery.state, delivery.clock
+        self.worker = Worker(
+            app, state=state, clock=clock, source_of=lambda _: delivery.source, sink_of=lambda _: delivery.noted, owner=owner,
+            discovery_ms=DISCOVERY_MS, renewal_ms=3_000,
+        )  # fmt: skip
+        self.worker.redrives.redriver = Redriver(app.name, state, clock, self.worker, self.worker.sinks)
+        self.task = asyncio.ensure_future(self.worker.run())
+        delivery.processes.append(self)
+
+    async def stop(self) -> None:
+        """Drain and end."""
+        self.worker.stop()
+        await self.task
+
+    async def kill(self) -> None:
+        """End as a process does that is killed: nothing more is saved."""
+        self.task.cancel()
+        await asyncio.wait([self.task])
+
+
+class Delivery:
+    """A scripted source, a state store, and the processes that deliver."""
+
+    def __init__(self, digits: int = 18, **settings: Any) -> None:
+        self.clock = ManualClock()
+        self.source = ScriptedSource("orders", digits=digits, now_ms=lambda: self.clock.now().wall_ms)
+        self.state: StateStore = MemoryStateStore()
+        self.app = app_of(**settings)
+        self.noted = Noted()
+        self.processes: list[Process] = []
+
+    def start(self, owner: str = "one") -> Process:
+        """One more process."""
+        return Process(self, owner)
+
+    async def rest(self, seconds: int = 5) -> None:
+        """Let everything come to rest, and the time pass."""
+        for _ in range(seconds):
+            await self._turns()
+            self.clock.advance(1_000)
+        await self._turns()
+
+    async def _turns(self) -> None:
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+        for process in self.processes:
+            if process.task.done() and not process.task.cancelled():
+                process.task.result()  # what ended a worker is what went wrong
+
+    async def parked(self) -> list[DeadLetter]:
+        """Every change that is parked, in the order of its rows."""
+        rows = await self.state.query(parked_prefix("shop", "note"))
+        return [read_deadletter(row.fields) for row in rows]
+
+    async def heads(self) -> list[dict[str, Any]]:
+        """The rows of parked keys."""
+        return [dict(row.fields) for row in await self.state.query(HEAD.prefix("shop", "note"))]
+
+    async def gaps(self) -> list[Gap]:
+        """What is told to be lost."""
+        return [read_gap(row.fields) for row in await self.state.query(GAP.prefix("shop", "note"))]
+
+    async def checkpoints(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """The rows of checkpoints by stream and shard."""
+        rows = await self.state.query(CHECKPOINT.prefix("shop", "note"))
+        return {(words_of(row.key)[3], words_of(row.key)[4]): dict(row.fields) for row in rows}
+
+
+def delivered(story: Callable[[Delivery], Awaitable[None]], digits: int = 18, **settings: Any) -> None:
+    """Run a story in a loop of its own."""
+
+    async def told() -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            await story(Delivery(digits, **settings))
+
+    asyncio.run(told())
+
+
+def is_in_order(numbers: Sequence[int]) -> bool:
+    """Whether numbers only rise."""
+    return list(numbers) == sorted(set(numbers))

@@ -30,14 +30,14 @@ SURVIVORS: Final = (
     Mutant(
         "heads-loaded-before-the-lease", "runtime/worker.py",
         "        lease = await self.leases.of(stream, shard)\n        place =",
-        "        start = await load_start(self._state, place, shard, self.code_version(handler.id))\n"
+        "        start = await performer.perform(load_start(place, shard, self.code_version(handler.id)))\n"
         "        lease = await self.leases.of(stream, shard)\n        place =",
         "what the last owner parks meanwhile is not known: later changes of that key overtake it",
         ("unit/runtime/test_worker.py",),
-        moved=("        start = await load_start(self._state, place, shard, code)\n", ""),
+        moved=("        start = await performer.perform(load_start(place, shard, code))\n", ""),
     ),
     Mutant(
-        "heads-of-every-shard", "runtime/settle.py",
+        "heads-of-every-shard", "runtime/starting.py",
         "        if shard.may_have(head.partition)\n", "",
         "a machine takes keys of other shards for parked: its count, its bound and its words are wrong",
         ("unit/runtime/test_settle.py",),

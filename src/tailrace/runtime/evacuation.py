@@ -14,21 +14,18 @@ from typing import Final, TypeAlias
 from tailrace.deadletters.evacuated import (
     LEAD_MS,
     Evacuation,
-    Lost,
     copied,
     ended,
     lead_ms,
-    read_evacuated,
     read_evacuation,
 )
 from tailrace.errors import PortError
 from tailrace.leases.checkpoint import read_checkpoint
-from tailrace.mapping.commands import ReadDone
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Clock, Page, Shard, Source, StateStore, StreamRef
 from tailrace.rows.kinds import EVACUATION, words_of
 from tailrace.rows.writes import Write
-from tailrace.runtime.reading import SharedReads
+from tailrace.runtime.kept import Kept
 from tailrace.runtime.settle import Place
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import in_order
@@ -48,70 +45,6 @@ PATIENCE_MS: Final = 1_000
 
 Followed: TypeAlias = Sequence[tuple[StreamRef, Sequence[Shard]]]
 """Streams, the oldest first, with their shards, parents first."""
-
-
-class Kept:
-    """What is saved of one mapping in one shard. Shape: `evacuation` is None while nothing is."""
-
-    def __init__(self, state: StateStore, evacuation: Evacuation | None = None) -> None:
-        self._state = state
-        self.evacuation = evacuation
-
-    def has_after(self, position: int) -> bool:
-        """Whether what comes after this position is read here, and not from the stream."""
-        saved = self.evacuation
-        return saved is not None and (position < saved.through or saved.closed)
-
-    async def read(self, after: int, limit: int) -> ReadDone:
-        """Changes after a position, in order; what was lost before it could be saved is told as trimmed. Raises: StoreError."""
-        saved = self.evacuation
-        assert saved is not None
-        if (
-            after < saved.begin
-        ):  # what there was is gone with the shards before this one, or there was nothing
-            gone = saved.shard.before or 0
-            is_lost = after < gone
-            return ReadDone([], min(saved.begin, gone) if is_lost else saved.begin, trimmed=is_lost)
-        if after >= saved.through:
-            return ReadDone([], after, closed=saved.closed)
-        lost = next((each for each in saved.lost if each.last > after), None)
-        rows = await self._state.query(saved.prefix, after=saved.key_after(after), limit=limit)
-        records = [read_evacuated(row.fields) for row in rows]
-        if lost is None:
-            return self._page(saved, records, limit, trimmed=False)
-        before = [record for record in records if record.sequence < lost.first]
-        if before:
-            return ReadDone(before, before[-1].sequence)
-        rows = await self._state.query(saved.prefix, after=saved.key_after(lost.last), limit=limit)
-        return self._page(saved, [read_evacuated(row.fields) for row in rows], limit, trimmed=True, lost=lost)
-
-    @staticmethod
-    def _page(
-        saved: Evacuation, records: list[ChangeRecord], limit: int, *, trimmed: bool, lost: Lost | None = None
-    ) -> ReadDone:
-        is_all = len(records) < limit
-        if trimmed and lost is not None and not records:
-            return ReadDone([], lost.last, trimmed=True)
-        return ReadDone(
-            records,
-            saved.through if is_all else records[-1].sequence,
-            closed=is_all and saved.closed,
-            trimmed=trimmed,
-        )
-
-
-class KeptReads:
-    """The reads of one mapping in one shard: what was saved first, then the stream."""
-
-    def __init__(self, kept: Kept, reads: SharedReads) -> None:
-        self._kept = kept
-        self._reads = reads
-
-    async def read(self, mapping_id: str, shard: Shard, after: int, limit: int) -> ReadDone:
-        """Changes after a position; waits while there are none and the shard is open. Raises: PortError."""
-        if self._kept.has_after(after):
-            return await self._kept.read(after, limit)
-        return await self._reads.read(mapping_id, shard, after, limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +83,7 @@ class Evacuator:
 
     def of(self, mapping_id: str, stream_label: str, shard_id: str) -> Kept:
         """What is saved for a mapping in a shard."""
-        return self._kept.setdefault((mapping_id, stream_label, shard_id), Kept(self._state))
+        return self._kept.setdefault((mapping_id, stream_label, shard_id), Kept())
 
     def added(self, mapping_ids: Sequence[str], followed: Followed) -> Followed:
         """What is followed, and the shards that only what was saved for these mappings still knows; streams and shards in their order."""

@@ -9,9 +9,8 @@ from collections.abc import Callable, Container
 from contextlib import AbstractContextManager
 
 from tailrace.errors import PortError
-from tailrace.ports import StateStore
+from tailrace.leases.checkpoint import Reason
 from tailrace.runtime.redriver import Progress, Redriver, Request, for_another_version
-from tailrace.runtime.settle import Place, outdated_reason
 
 
 class Redrives:
@@ -19,10 +18,7 @@ class Redrives:
     handler are those that its calls run in.
     """
 
-    def __init__(
-        self, state: StateStore, threads_of: Callable[[str], AbstractContextManager[object]]
-    ) -> None:
-        self._state = state
+    def __init__(self, threads_of: Callable[[str], AbstractContextManager[object]]) -> None:
         self._threads_of = threads_of
         self._tasks: dict[asyncio.Task[None], Request] = {}
         self.redriver: Redriver | None = None
@@ -54,14 +50,13 @@ class Redrives:
                 if request.handler in handlers and request.id not in going_on:
                     self.carry_out(request, Progress())
 
-    async def renew(self, place: Place, code_version: str, *, at_once: bool) -> None:
-        """When another version of the code has paused by itself here, ask once for what it failed at. Raises: StoreError."""
-        reason = await outdated_reason(self._state, place, code_version)
-        if reason is None or self.redriver is None:
+    async def renew(self, mapping_id: str, reason: Reason, code_version: str, *, at_once: bool) -> None:
+        """Another version of the code has paused by itself for this reason: ask once for what it failed at. Raises: StoreError."""
+        if self.redriver is None:
             return
-        await self.redriver.note(for_another_version(place.mapping_id, reason[0], code_version))
+        await self.redriver.note(for_another_version(mapping_id, reason[0], code_version))
         if at_once:
-            await self.go_on({place.mapping_id})
+            await self.go_on({mapping_id})
 
     def cancel(self, handler: str | None = None) -> None:
         """End them, of one handler or of all; the next start goes on with them."""

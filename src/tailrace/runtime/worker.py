@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Final
 
 from tailrace.app.app import App
@@ -26,19 +25,21 @@ from tailrace.rows.writes import VERSION, Write
 from tailrace.runtime.attempts import Attempts
 from tailrace.runtime.courier import Courier
 from tailrace.runtime.declared import check_declared
+from tailrace.runtime.delivering import Delivery
 from tailrace.runtime.driver import Driver
-from tailrace.runtime.evacuation import Evacuator, Followed, KeptReads, Unfinished
+from tailrace.runtime.evacuation import Evacuator, Followed, Unfinished
 from tailrace.runtime.following import FollowedTable
 from tailrace.runtime.forgetting import forget_shards
 from tailrace.runtime.leasing import Leasing
 from tailrace.runtime.marks import forget_marks
-from tailrace.runtime.parking import Parker
+from tailrace.runtime.performing import Performer
 from tailrace.runtime.projector import Projector
 from tailrace.runtime.reading import SharedReads
 from tailrace.runtime.recursion import Guards
 from tailrace.runtime.redriver import Progress, Request
 from tailrace.runtime.redrives import Redrives
-from tailrace.runtime.settle import Place, Settler, attach, load_checkpoint, load_start
+from tailrace.runtime.settle import Place, Settling
+from tailrace.runtime.starting import attach, load_checkpoint, load_start, outdated_reason
 from tailrace.runtime.tally import Tallies
 from tailrace.runtime.threads import MOST, Threads
 from tailrace.runtime.timed import TimedSink
@@ -108,7 +109,7 @@ class Worker:
         self.guards = Guards(app.name, state, clock, lambda each: self.set_paused(each, paused=True))
         """What stops a handler that calls itself."""
         self._has_begun = asyncio.Event()
-        self.redrives = Redrives(state, lambda handler: self.sinks[handler].threads.used())
+        self.redrives = Redrives(lambda handler: self.sinks[handler].threads.used())
         """Puts dead letters back; who does it is set by whoever made the worker."""
         self.courier: Courier | None = None
         """Tells on-failure destinations; set by whoever made the worker."""
@@ -429,34 +430,30 @@ class Worker:
         tasks: asyncio.TaskGroup,
     ) -> None:
         place = self._place(table, handler, stream, shard)
-        checkpoint = await load_checkpoint(self._state, place, shard)
+        performer = Performer(self._state, self._clock, self._reached, horizon=table.horizon)
+        checkpoint = await performer.perform(load_checkpoint(place, shard))
         if checkpoint.finished:
             await self._finished(table, handler, stream, shard)
             return
         lease = await self.leases.of(stream, shard)
         place = replace(place, run=f"{shard.digest}-{lease.epoch:x}-{self._clock.now().wall_ms:x}")
         code = self.code_version(handler.id)
-        await attach(
-            self._state,
-            place,
-            shard,
-            lease,
-            partial(table.horizon, shard),
-            self._clock.now().wall_ms - self._retention_ms,
-        )
-        await self.redrives.renew(place, code, at_once=self._has_begun.is_set())
-        start = await load_start(self._state, place, shard, code)
+        since_ms = self._clock.now().wall_ms - self._retention_ms
+        await performer.perform(attach(place, shard, lease, since_ms))
+        reason = await performer.perform(outdated_reason(place, code))
+        if reason is not None:
+            await self.redrives.renew(handler.id, reason, code, at_once=self._has_begun.is_set())
+        start = await performer.perform(load_start(place, shard, code))
         announced = None if self.courier is None else self.courier.announced(handler.id)
-        settler = Settler(self._state, place, lease, code, self._reached, announced)
-        parker = Parker(self._state, place, lease, self._clock, code, self._reached)
         if not table.runs(handler):
             table.begun.discard((handler.id, shard.shard_id))  # it was withdrawn meanwhile
             return
+        kept = self._evacuator.of(handler.id, stream.label, shard.shard_id)
         driver = Driver(
             ShardMachine(handler.settings.reading(stream.arn, stream.view_type, stream.region)),
-            KeptReads(self._evacuator.of(handler.id, stream.label, shard.shard_id), table.reads), self.guards.around(handler, self.sinks[handler.id]), settler, parker, self._clock,
-            shard=shard, stream=stream, mapping_id=handler.id, run=place.run, reached=self._reached,
-            tally=self.tallies.of(handler.id), has_destination=announced is not None, table=table.name, name=handler.function_name,
+            Delivery(shard, stream, kept, Settling(place, lease, code, announced)), table.reads,
+            self.guards.around(handler, self.sinks[handler.id]), self._state, self._clock, reached=self._reached,
+            tally=self.tallies.of(handler.id), has_destination=announced is not None, name=handler.function_name,
         )  # fmt: skip
         self._drivers[handler.id, shard.shard_id] = (driver, table.name)
         if handler.id in self._paused:

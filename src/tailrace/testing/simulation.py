@@ -16,6 +16,7 @@ from typing import get_args
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
 from tailrace.deadletters.head import head_key, parked, read_head
 from tailrace.deadletters.passed import passed_write
+from tailrace.errors import StateConflict
 from tailrace.leases import checkpoint as rows
 from tailrace.leases import lease as leases
 from tailrace.mapping.commands import (
@@ -53,9 +54,9 @@ from tailrace.rows.writes import Write
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing.simulation_plan import CRASH_POINTS, RARE_POINTS, WALL_MS, Fault, Plan, ShardPlan
-from tailrace.testing.simulation_retention import Retention, at_once
+from tailrace.testing.simulation_retention import Retention
 from tailrace.testing.simulation_roles import Observer, Worker
-from tailrace.testing.simulation_rows import APP, MAPPING, Conflict, Rows
+from tailrace.testing.simulation_rows import APP, MAPPING, Rows
 from tailrace.testing.simulation_sink import HANG_MS, SimulatedSink
 from tailrace.testing.simulation_windows import WindowFunction, window_of, window_row
 
@@ -174,7 +175,7 @@ class Run:
         worker.lease, write = leases.renew(worker.lease)
         try:
             self.rows.transact([write])
-        except Conflict:
+        except StateConflict:
             self.lose(worker)
         else:
             self.after(3_000, lambda: self.renew(worker))
@@ -287,7 +288,7 @@ class Run:
         if kept is not None and kept.has_after(read.after):
             worker.read, worker.iterator_ms = None, self.time_ms
             self.counts["fault evacuated-read"] += 1
-            self.step(worker, at_once(kept.read(read.after, read.limit)))
+            self.step(worker, self.rows.perform(kept.read(read.after, read.limit), self.now))
             return
         log, shard = self.log[worker.shard.shard_id], worker.shard
         horizon = self.trimmed[shard.shard_id]
@@ -354,7 +355,7 @@ class Run:
             return
         try:
             self.rows.transact([worker.lease.fence, *parked(APP, MAPPING, head, letters, self.now.wall_ms)])
-        except Conflict:
+        except StateConflict:
             self.lose(worker)
             self.step(worker, ParkFailed(command.id, Failure()))
             return
@@ -388,7 +389,7 @@ class Run:
         )  # fmt: skip
         try:
             self.rows.transact([worker.lease.fence, checkpoint, Write(LEDGER.key(shard_id), ledger), *dead])
-        except Conflict:
+        except StateConflict:
             self.lose(worker)
             return
         self.counts["fault suspended"] += at.suspended is not None

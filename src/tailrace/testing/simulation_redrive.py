@@ -31,13 +31,14 @@ from tailrace.deadletters.redriving import (
     put_back_key,
     put_back_letter,
 )  # fmt: skip
+from tailrace.errors import StateConflict
 from tailrace.mapping.commands import Redriven, Released
 from tailrace.mapping.outcomes import Failed, Written
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing.simulation import Run
 from tailrace.testing.simulation_plan import plan
 from tailrace.testing.simulation_roles import Observer, Worker
-from tailrace.testing.simulation_rows import APP, MAPPING, Conflict
+from tailrace.testing.simulation_rows import APP, MAPPING
 
 
 class Redriver:
@@ -139,7 +140,7 @@ class Redriver:
             case WriteRows(rows):
                 try:
                     run.rows.transact(list(rows))
-                except Conflict:
+                except StateConflict:
                     run.counts["fault redrive-conflict"] += 1
                     return False
                 return True

@@ -8,16 +8,17 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from tailrace.errors import StateConflict
 from tailrace.ports import Page, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT
-from tailrace.rows.writes import StateRow, Write, holds
-from tailrace.runtime.evacuation import PAGE, Evacuator, Kept, Unfinished
+from tailrace.rows.writes import StateRow
+from tailrace.runtime.evacuation import PAGE, Evacuator, Unfinished
+from tailrace.runtime.kept import Kept
 from tailrace.runtime.settle import Place
+from tailrace.runtime.steps import Call, Get, Query, Steps
 from tailrace.streams.moment import Now
 from tailrace.streams.shards import Shard
 from tailrace.testing.simulation_plan import WALL_MS, ShardPlan
-from tailrace.testing.simulation_rows import APP, MAPPING, Rows
+from tailrace.testing.simulation_rows import APP, MAPPING
 
 if TYPE_CHECKING:
     from tailrace.testing.simulation import Run
@@ -42,30 +43,26 @@ class SimulatedPlace(Place):
 class RowsStore:
     """A run's rows as a state store that answers at once."""
 
-    def __init__(self, rows: Rows) -> None:
-        self._rows = rows
+    def __init__(self, run: "Run") -> None:
+        self._run = run
 
     async def get(self, key: str) -> StateRow | None:
         """One row."""
-        fields = self._rows.get(key)
-        return None if fields is None else StateRow(key, fields)
+        row: StateRow | None = self._run.rows.perform(_one(Get(key)), self._run.now)
+        return row
 
     async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
         """Rows in key order."""
-        keys = sorted(key for key in self._rows if key.startswith(prefix) and key > after)
-        return [StateRow(key, self._rows[key]) for key in keys[:limit]]
+        rows: list[StateRow] = self._run.rows.perform(_one(Query(prefix, after, limit)), self._run.now)
+        return rows
 
     async def transact(self, writes: Sequence[Any]) -> None:
         """All or nothing. Raises: StateConflict."""
-        for index, write in enumerate(writes):
-            if not holds(write.condition, self._rows.get(write.key)):
-                raise StateConflict(f"write {index}")
-        for write in writes:
-            if isinstance(write, Write):
-                if write.fields is None:
-                    self._rows.pop(write.key, None)
-                else:
-                    self._rows[write.key] = dict(write.fields)
+        self._run.rows.transact(writes)
+
+
+def _one(call: Call) -> Steps[Any]:
+    return (yield call)
 
 
 class Retention:
@@ -75,7 +72,7 @@ class Retention:
         self._run = run
         self._retention_ms = run.plan.retention_ms
         self._lead_ms = self._retention_ms // LEAD
-        self._store = cast(StateStore, RowsStore(run.rows))
+        self._store = cast(StateStore, RowsStore(run))
         self.looked: dict[str, list[int]] = {shard.shard_id: [] for shard in run.plan.shards}
 
     def begin(self) -> None:

@@ -1,28 +1,40 @@
 """The driver: commands become tasks, what comes of them becomes the machine's next input."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from tailrace.clocks.manual import ManualClock
-from tailrace.errors import LeaseLost, SinkError, SourceError, StoreError
-from tailrace.leases.lease import Lease
-from tailrace.mapping.commands import Checkpoint, Park, ParkedHead, SaveCheckpoint, Start
+from tailrace.errors import SinkError, SourceError, StateConflict, StoreError
+from tailrace.leases.lease import take
+from tailrace.mapping.commands import (
+    Checkpoint,
+    CheckpointDone,
+    Completion,
+    Park,
+    ParkedHead,
+    SaveCheckpoint,
+    Start,
+)
 from tailrace.mapping.commands import LeaseLost as LeaseLostInput
 from tailrace.mapping.reader import Budget
 from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.shard import ShardMachine
-from tailrace.ports import Batch, Outcome, Page, Shard, StreamRef, Written
+from tailrace.ports import Action, Batch, Outcome, Page, Shard, StreamRef, Written
+from tailrace.rows.writes import Write
+from tailrace.runtime.delivering import Asked, Delivery
 from tailrace.runtime.driver import Driver
-from tailrace.runtime.parking import Parker
+from tailrace.runtime.kept import Kept
 from tailrace.runtime.reading import SharedReads
-from tailrace.runtime.settle import Place, Settler
+from tailrace.runtime.settle import Place, Settling
+from tailrace.runtime.steps import Steps
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing.loop import SeededLoop
 from tests.unit.sinks.batches import STREAM, record
 
 SHARD = Shard("shardId-1", 1, before=0)
+LEASE, TAKEN = take("lease/shop/l/s", None, "me")
 
 
 class Source:
@@ -75,57 +87,66 @@ class Sink:
         return outcome
 
 
-class Saving(Settler):
-    """Notes what is saved; `faults` are raised first."""
+class State(MemoryStateStore):
+    """`faults` are raised first by a transaction that writes a row of this kind; with a lease that is held."""
 
-    def __init__(self, *faults: Exception) -> None:
-        place = Place("shop", "note", "orders", STREAM.label, SHARD.shard_id)
-        super().__init__(MemoryStateStore(), place, Lease("lease/shop/l/s", "me", 1, 1))
+    def __init__(self, *faults: Exception, kind: str = "checkpoint") -> None:
+        super().__init__()
         self.faults = list(faults)
-        self.saved: list[SaveCheckpoint] = []
+        self._fails = kind
 
-    async def save(self, command: SaveCheckpoint) -> None:
-        if self.faults:
+    async def transact(self, writes: Sequence[Action]) -> None:
+        if self.faults and any(
+            isinstance(each, Write) and each.key.startswith(self._fails) for each in writes
+        ):
             raise self.faults.pop(0)
-        self.saved.append(command)
+        await super().transact(writes)
 
 
-class Parking(Parker):
-    """Notes what is parked; `faults` are raised first. `is_free`: every key was put back meanwhile."""
+class Noted(Delivery):
+    """Notes what was saved, and what was asked to be parked."""
 
-    def __init__(self, *faults: Exception, is_free: bool = False) -> None:
+    def __init__(self, kept: Kept) -> None:
         place = Place("shop", "note", "orders", STREAM.label, SHARD.shard_id)
-        super().__init__(MemoryStateStore(), place, Lease("lease/shop/l/s", "me", 1, 1), ManualClock())
-        self.is_free = is_free
-        self.faults = list(faults)
+        super().__init__(SHARD, STREAM, kept, Settling(place, LEASE))
+        self.saved: list[SaveCheckpoint] = []
         self.parked: list[Park] = []
 
-    async def park(self, command: Park) -> bool:
-        if self.faults:
-            raise self.faults.pop(0)
-        self.parked.append(command)
-        return self.is_free
+    def steps(self, command: Asked) -> Steps[Sequence[Completion]]:
+        completions = yield from super().steps(command)
+        if isinstance(command, SaveCheckpoint) and isinstance(completions[0], CheckpointDone):
+            self.saved.append(command)
+        if isinstance(command, Park):
+            self.parked.append(command)
+        return completions
 
 
 class Ground:
     """A driver and everything around it."""
 
-    def __init__(
-        self, source: Source, sink: Sink, settler: Saving, parker: Parking | None = None, **settings: Any
-    ) -> None:
+    def __init__(self, source: Source, sink: Sink, state: State | None = None, **settings: Any) -> None:
         self.clock = ManualClock(1_700_000_000_000)  # when the records were written
         self.loop = SeededLoop(1, self.clock)
         self.points: list[str] = []
-        self.parker = parker or Parking()
+        self.state = state or State()
         chosen = MappingSettings("note", backoff=Backoff(1_000, 2.0, 60_000), **settings)
+        self.delivery = Noted(Kept())
         self.driver = Driver(
-            ShardMachine(chosen), SharedReads(source, Budget(0), 1), sink, settler, self.parker, self.clock, shard=SHARD, stream=STREAM, mapping_id="note",
+            ShardMachine(chosen), self.delivery, SharedReads(source, Budget(0), 1), sink, self.state, self.clock,
             reached=self.points.append,
         )  # fmt: skip
 
+    @property
+    def saved(self) -> list[SaveCheckpoint]:
+        return self.delivery.saved
+
     def run(self, main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        async def prepared() -> Any:
+            await self.state.transact([TAKEN])
+            return await main()
+
         try:
-            return self.loop.run_until_complete(main())
+            return self.loop.run_until_complete(prepared())
         finally:
             self.loop.close()
 
@@ -139,11 +160,11 @@ def records(count: int) -> list[ChangeRecord]:
 
 
 def test_a_closed_shard_is_handled_saved_and_finished() -> None:
-    source, sink, settler = Source(records(5)), Sink(), Saving()
-    ground = Ground(source, sink, settler)
+    source, sink = Source(records(5)), Sink()
+    ground = Ground(source, sink)
     assert ground.finish()
     assert [each.sequence for batch in sink.batches for each in batch.records] == [1, 2, 3, 4, 5]
-    assert settler.saved[-1].checkpoint == Checkpoint(5, (), True)
+    assert ground.saved[-1].checkpoint == Checkpoint(5, (), True)
     assert ground.points[:2] == ["read.done", "invoke.begun"]
     (first, *_) = sink.batches
     assert (first.mapping_id, first.stream, first.shard_id, first.attempt) == ("note", STREAM, "shardId-1", 1)
@@ -151,7 +172,7 @@ def test_a_closed_shard_is_handled_saved_and_finished() -> None:
 
 def test_a_source_that_fails_is_asked_again() -> None:
     sink = Sink()
-    ground = Ground(Source(records(1), faults=3), sink, Saving())
+    ground = Ground(Source(records(1), faults=3), sink)
     assert ground.finish()
     assert len(sink.batches) == 1
     assert ground.clock.now().monotonic_ms > 0, "the machine waited"
@@ -159,37 +180,34 @@ def test_a_source_that_fails_is_asked_again() -> None:
 
 def test_a_sink_that_raises_has_failed_as_a_whole() -> None:
     sink = Sink(RuntimeError("broken"))
-    ground = Ground(Source(records(1)), sink, Saving())
+    ground = Ground(Source(records(1)), sink)
     assert ground.finish()
     assert [batch.attempt for batch in sink.batches] == [1, 2]
 
 
 def test_a_sinks_own_failure_of_the_port_is_an_outage() -> None:
     sink = Sink(*[SinkError("down")] * 10)
-    settler = Saving()
-    ground = Ground(Source(records(1)), sink, settler, maximum_retry_attempts=0)
+    ground = Ground(Source(records(1)), sink, maximum_retry_attempts=0)
     assert ground.finish()
     assert len(sink.batches) == 11
-    assert [len(saved.given_up) for saved in settler.saved] == [0]
+    assert [len(saved.given_up) for saved in ground.saved] == [0]
 
 
 def test_a_state_store_that_fails_is_asked_again_with_everything() -> None:
-    settler = Saving(StoreError("full"), StoreError("full"))
-    ground = Ground(Source(records(3)), Sink(), settler)
+    ground = Ground(Source(records(3)), Sink(), State(StoreError("full"), StoreError("full")))
     assert ground.finish()
-    assert sum(each.count for saved in settler.saved for each in saved.settled) == 3
+    assert sum(each.count for saved in ground.saved for each in saved.settled) == 3
 
 
 def test_a_lost_lease_ends_the_driver_without_another_checkpoint() -> None:
-    settler = Saving(LeaseLost("taken"))
-    ground = Ground(Source(records(3)), Sink(), settler)
+    ground = Ground(Source(records(3)), Sink(), State(StateConflict("taken")))
     assert not ground.finish()
-    assert settler.saved == []
+    assert ground.saved == []
 
 
 def test_a_lease_lost_while_reading_ends_the_read() -> None:
     source = Source([], closed=False)
-    ground = Ground(source, Sink(), Saving())
+    ground = Ground(source, Sink())
 
     async def main() -> bool:
         running = ground.loop.create_task(ground.driver.run(Start(Checkpoint())))
@@ -202,7 +220,7 @@ def test_a_lease_lost_while_reading_ends_the_read() -> None:
 
 
 def test_stop_ends_a_read_that_waits_and_drains_what_runs() -> None:
-    source, settler = Source(records(2), closed=False), Saving()
+    source = Source(records(2), closed=False)
     begun: list[int] = []
 
     class Slow(Sink):
@@ -211,7 +229,7 @@ def test_stop_ends_a_read_that_waits_and_drains_what_runs() -> None:
             await asyncio.sleep(30)
             return Written()
 
-    ground = Ground(source, Slow(), settler)
+    ground = Ground(source, Slow())
 
     async def main() -> bool:
         running = ground.loop.create_task(ground.driver.run(Start(Checkpoint())))
@@ -221,19 +239,19 @@ def test_stop_ends_a_read_that_waits_and_drains_what_runs() -> None:
 
     assert not ground.run(main)
     assert (begun, source.cancelled) == ([2], True)
-    assert settler.saved[-1].checkpoint.watermark == 2
+    assert ground.saved[-1].checkpoint.watermark == 2
 
 
 def test_it_goes_on_where_the_checkpoint_stands() -> None:
     sink = Sink()
-    ground = Ground(Source(records(5)), sink, Saving())
+    ground = Ground(Source(records(5)), sink)
     assert ground.run(lambda: ground.driver.run(Start(Checkpoint(2, ((4, 4),)))))
     assert [each.sequence for batch in sink.batches for each in batch.records] == [3, 5]
 
 
 def test_the_request_of_an_unchanged_batch_stays_the_same() -> None:
     sink = Sink(RuntimeError("once"))
-    ground = Ground(Source(records(1)), sink, Saving(), order="lane", bisect_batch_on_function_error=False)
+    ground = Ground(Source(records(1)), sink, order="lane", bisect_batch_on_function_error=False)
     assert ground.finish()
     assert len({batch.request for batch in sink.batches}) == 1
     assert len(sink.batches) == 2
@@ -241,8 +259,8 @@ def test_the_request_of_an_unchanged_batch_stays_the_same() -> None:
 
 def test_what_was_to_wait_for_a_key_that_was_put_back_meanwhile_is_delivered() -> None:
     source, sink = Source([record(2, "a"), record(3, "b")]), Sink()
-    ground = Ground(source, sink, Saving(), Parking(is_free=True))
+    ground = Ground(source, sink)
     start = Start(Checkpoint(1), (ParkedHead(b"a", 1, 1, 1),))
     assert ground.run(lambda: ground.driver.run(start))
-    assert [each.key for each in ground.parker.parked] == [b"a"]
+    assert [each.key for each in ground.delivery.parked] == [b"a"]
     assert sorted(each.sequence for batch in sink.batches for each in batch.records) == [2, 3]

@@ -7,13 +7,14 @@ import asyncio
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.evacuated import LEAD_MS
-from tailrace.mapping.commands import ReadDone
-from tailrace.mapping.reader import Budget
-from tailrace.ports import Page, Shard, StreamRef
+from tailrace.leases.lease import Lease
+from tailrace.mapping.commands import Read, ReadDone
+from tailrace.ports import Batch, Outcome, Page, Shard, StreamRef
 from tailrace.rows.writes import Write
-from tailrace.runtime.evacuation import Evacuator, KeptReads, Unfinished
-from tailrace.runtime.reading import SharedReads
-from tailrace.runtime.settle import Place
+from tailrace.runtime.delivering import Delivery
+from tailrace.runtime.evacuation import Evacuator, Unfinished
+from tailrace.runtime.performing import Performer
+from tailrace.runtime.settle import Place, Settling
 from tailrace.stores.memory import MemoryStateStore
 from tests.unit.sinks.batches import STREAM, record
 
@@ -50,7 +51,17 @@ class Ground:
         self.clock = ManualClock(RECORDS[0].created_ms + old + RETENTION_MS - LEAD_MS)
         self.evacuator = Evacuator("shop", self.state, self.clock, RETENTION_MS)
         kept = self.evacuator.of("note", STREAM.label, SHARD.shard_id)
-        self.reads = KeptReads(kept, SharedReads(self.stream, Budget(0), 1))
+        settling = Settling(PLACE, Lease("lease/shop/label/shardId-1", "me", 1, 1))
+        self.delivery = Delivery(SHARD, STREAM, kept, settling)
+
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
+        """What the stream still has."""
+        page = await self.stream.read(shard, after, limit)
+        return ReadDone(page.records, page.next_after, page.closed, page.trimmed)
+
+    async def write(self, batch: Batch) -> Outcome:
+        """Nothing comes here."""
+        raise AssertionError(batch)
 
     async def save(self) -> int:
         return await self.evacuator.save(Unfinished(PLACE, STREAM, SHARD, self.stream, None))
@@ -59,7 +70,9 @@ class Ground:
         """The numbers of every change, read one at a time as a slow mapping would."""
         seen: list[int] = []
         while after < RECORDS[-1].sequence:
-            done: ReadDone = await self.reads.read("note", SHARD, after, 1)
+            steps = self.delivery.steps(Read(after, 1))
+            (done,) = await Performer(self.state, self.clock, delivers=self).perform(steps)
+            assert isinstance(done, ReadDone)
             assert not done.trimmed
             seen += [each.sequence for each in done.records]
             after = done.next_after

@@ -4,15 +4,16 @@ import asyncio
 
 import pytest
 
-from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.head import head_key, parked, read_head
 from tailrace.errors import LeaseLost
 from tailrace.leases.lease import Lease, lease_key, take
 from tailrace.mapping.commands import GivenUp, Park
 from tailrace.ports import Failure
-from tailrace.runtime.parking import Parker
+from tailrace.rows.writes import Check
+from tailrace.runtime.parking import park
 from tailrace.runtime.settle import Place, letter_of
 from tailrace.stores.memory import MemoryStateStore
+from tests.unit.runtime.performed import performed
 from tests.unit.sinks.batches import record
 
 PLACE = Place("shop", "note", "orders", "label", "shardId-1")
@@ -29,17 +30,18 @@ async def lease(state: MemoryStateStore, owner: str) -> Lease:
     return taken
 
 
-def park(*entries: GivenUp) -> Park:
-    return Park(1, b"a", entries)
+async def parked_by(state: MemoryStateStore, fence: Check, *entries: GivenUp) -> bool:
+    """Whether the key is free instead."""
+    return await performed(state, park(PLACE, fence, Park(1, b"a", entries), ""))
 
 
 def test_who_lost_the_lease_parks_nothing_that_the_next_owner_would_not_know_of() -> None:
     async def main() -> None:
         state = MemoryStateStore()
-        old = Parker(state, PLACE, await lease(state, "old"), ManualClock())
+        old = (await lease(state, "old")).fence
         await lease(state, "new")
         with pytest.raises(LeaseLost, match="taken"):
-            await old.park(park(FAILED))
+            await parked_by(state, old, FAILED)
         assert await state.query("head/") == []
         assert await state.query("parked/") == []
 
@@ -49,11 +51,11 @@ def test_who_lost_the_lease_parks_nothing_that_the_next_owner_would_not_know_of(
 def test_a_change_that_waits_for_a_key_that_was_put_back_meanwhile_is_free() -> None:
     async def main() -> None:
         state = MemoryStateStore()
-        parker = Parker(state, PLACE, await lease(state, "me"), ManualClock())
-        assert await parker.park(park(WAITING)) is True, "it would wait behind nothing, for ever"
+        fence = (await lease(state, "me")).fence
+        assert await parked_by(state, fence, WAITING) is True, "it would wait behind nothing, for ever"
         assert await state.query("head/") == []
-        assert await parker.park(park(FAILED)) is False
-        assert await parker.park(park(WAITING)) is False
+        assert await parked_by(state, fence, FAILED) is False
+        assert await parked_by(state, fence, WAITING) is False
         row = await state.get(head_key("shop", "note", b"a"))
         assert row is not None
         assert read_head("shop", "note", row.fields).count == 2
@@ -77,8 +79,8 @@ def test_what_a_redriver_changes_between_looking_and_writing_is_looked_at_again(
 
     async def main() -> None:
         state = Racing()
-        parker = Parker(state, PLACE, await lease(state, "me"), ManualClock())
-        assert await parker.park(park(FAILED, WAITING)) is False
+        fence = (await lease(state, "me")).fence
+        assert await parked_by(state, fence, FAILED, WAITING) is False
         row = await state.get(head_key("shop", "note", b"a"))
         assert row is not None
         head = read_head("shop", "note", row.fields)

@@ -10,22 +10,24 @@ from tailrace.errors import LeaseLost
 from tailrace.leases.lease import lease_key, take
 from tailrace.mapping.commands import Checkpoint, GivenUp, ParkedHead, SaveCheckpoint, Settled
 from tailrace.ports import Failure, Shard
-from tailrace.runtime.settle import Place, Settler, letter_of, load_checkpoint, load_start
+from tailrace.runtime.settle import Place, Settling, letter_of
+from tailrace.runtime.starting import load_checkpoint, load_start
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.record import change_record
+from tests.unit.runtime.performed import performed
 from tests.unit.sinks.batches import record
 
 PLACE = Place("shop", "note", "orders", "label", "shardId-1")
 SHARD = Shard("shardId-1", 5, hash_range=(0, 1), before=0)
 
 
-async def settler(state: MemoryStateStore, owner: str = "me") -> Settler:
-    """A settler under a lease that it has just taken."""
+async def settling(state: MemoryStateStore, owner: str = "me") -> Settling:
+    """One under a lease that it has just taken."""
     key = lease_key("shop", "label", "shardId-1")
     row = await state.get(key)
     lease, write = take(key, None if row is None else row.fields, owner)
     await state.transact([write])
-    return Settler(state, PLACE, lease, "v7")
+    return Settling(PLACE, lease, "v7")
 
 
 def save(watermark: int, *given_up: GivenUp) -> SaveCheckpoint:
@@ -35,11 +37,11 @@ def save(watermark: int, *given_up: GivenUp) -> SaveCheckpoint:
 def test_what_is_saved_is_where_the_next_start_begins() -> None:
     async def main() -> None:
         state = MemoryStateStore()
-        assert await load_checkpoint(state, PLACE, SHARD) == Checkpoint()
-        first = await settler(state)
+        assert await performed(state, load_checkpoint(PLACE, SHARD)) == Checkpoint()
+        first = await settling(state)
         command = SaveCheckpoint(Checkpoint(9, ((12, 14),), False), (), ())
-        await first.save(command)
-        assert await load_checkpoint(state, PLACE, SHARD) == command.checkpoint
+        await performed(state, first.save(command))
+        assert await performed(state, load_checkpoint(PLACE, SHARD)) == command.checkpoint
 
     asyncio.run(main())
 
@@ -47,10 +49,10 @@ def test_what_is_saved_is_where_the_next_start_begins() -> None:
 def test_the_ledger_adds_up_over_checkpoints_and_restarts() -> None:
     async def main() -> None:
         state = MemoryStateStore()
-        first = await settler(state)
-        await first.save(save(3))
-        await first.save(save(2))
-        await (await settler(state)).save(save(5))
+        first = await settling(state)
+        await performed(state, first.save(save(3)))
+        await performed(state, first.save(save(2)))
+        await performed(state, (await settling(state)).save(save(5)))
         ledger = await state.get(PLACE.ledger_key)
         assert ledger is not None
         assert ledger.fields["totals"] == {"handled": 10}
@@ -61,16 +63,16 @@ def test_the_ledger_adds_up_over_checkpoints_and_restarts() -> None:
 def test_who_lost_the_lease_saves_nothing_of_it() -> None:
     async def main() -> None:
         state = MemoryStateStore()
-        old = await settler(state, "old")
-        await old.save(save(3))
-        new = await settler(state, "new")
+        old = await settling(state, "old")
+        await performed(state, old.save(save(3)))
+        new = await settling(state, "new")
         failure = Failure(error="ValueError: no", traceback="Traceback …")
         dead = GivenUp(record(4, "a"), "RetryAttemptsExhausted", 6, failure, 10, 20)
         with pytest.raises(LeaseLost, match="taken"):
-            await old.save(save(4, dead))
-        assert await load_checkpoint(state, PLACE, SHARD) == Checkpoint(3)
+            await performed(state, old.save(save(4, dead)))
+        assert await performed(state, load_checkpoint(PLACE, SHARD)) == Checkpoint(3)
         assert await state.query("deadletter/") == []
-        await new.save(save(4, dead))
+        await performed(state, new.save(save(4, dead)))
         (row,) = await state.query("deadletter/")
         letter = read_deadletter(row.fields)
         assert (letter.record, letter.handler, letter.attempts) == (record(4, "a"), "note", 6)
@@ -85,9 +87,9 @@ def test_a_new_mapping_takes_the_oldest_and_one_that_followed_insists_on_everyth
 
     async def main() -> None:
         state = MemoryStateStore()
-        assert await load_checkpoint(state, place, child) == Checkpoint(0)
-        await (await settler(state)).save(save(3))
-        assert await load_checkpoint(state, place, child) == Checkpoint(49)
+        assert await performed(state, load_checkpoint(place, child)) == Checkpoint(0)
+        await performed(state, (await settling(state)).save(save(3)))
+        assert await performed(state, load_checkpoint(place, child)) == Checkpoint(49)
 
     asyncio.run(main())
 
@@ -105,7 +107,7 @@ def test_a_start_knows_the_parked_keys_of_its_own_hashes_and_no_others() -> None
             )  # fmt: skip
             letter = letter_of(PLACE, GivenUp(change, "RetryAttemptsExhausted", 1, Failure(), 0, 0), "")
             await state.transact(list(parked("shop", "note", None, [letter], 0)))
-        start = await load_start(state, PLACE, shard)
+        start = await performed(state, load_start(PLACE, shard))
         assert start.parked == (ParkedHead(b"10", 2, 2, 1), ParkedHead(b"19", 3, 3, 1))
 
     asyncio.run(main())

@@ -1,0 +1,85 @@
+"""What the runtime asks of the world, as values: who decides yields a call, and is sent what came of it.
+
+Theory of operation. Saving, parking, starting and what else has an order in which things must become durable are generators. They yield the calls
+of this module and touch nothing else. An *interpreter* carries the calls out: `performing.Performer` for asyncio, `perform_at_once` of the simulation's
+rows for worlds in which a port answers in one moment. It is a loop of four lines:
+
+    call = next(steps)
+    while True:                                         # until StopIteration, whose value is the result
+        try: answer = …what the port says…
+        except PortError as error: call = steps.throw(error)
+        else: call = steps.send(answer)
+
+An interpreter may stop at any yield and never come back: before the call was carried out, after it, or after it without knowing whether. That is a
+crash, so every yield is a crash point; a generator must leave what the next start can go on from. `point` of a call that writes names it for campaigns
+that kill real processes.
+
+Rules of this file: frozen values, no behaviour, no asyncio. What is thrown in at a yield is a PortError (StateConflict with the index of the action whose
+condition did not hold); nobody but a generator retries. Source: growth §2.6.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+from tailrace.ports import Action, Batch, Shard
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """Answer: the StateRow with this key, or None."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Answer: the StateRows whose keys begin with the prefix and come after `after`, in key order; at most `limit` of them."""
+
+    prefix: str
+    after: str = ""
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transact:
+    """Write all of it, durably, or nothing. Answer: None. Shape: `begun` and `done` are the names of the points before and after it."""
+
+    writes: tuple[Action, ...]
+    begun: str = ""
+    done: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadShard:
+    """Answer: a ReadDone with records after a position, as soon as there is one or the shard is closed. Cancellable."""
+
+    shard: Shard
+    after: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """Answer: the last record of a shard that is gone, 0 for none. It never waits for a record."""
+
+    shard: Shard
+
+
+@dataclass(frozen=True, slots=True)
+class WriteBatch:
+    """Hand a batch to the sink. Answer: its Outcome; what a sink raises is one, too."""
+
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class AskTime:
+    """Answer: Now."""
+
+
+Call: TypeAlias = Get | Query | Transact | ReadShard | Horizon | WriteBatch | AskTime
+Steps: TypeAlias = Generator[Call, Any, T]
+"""A generator that yields calls, is sent their answers, and returns a T."""

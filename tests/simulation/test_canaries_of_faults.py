@@ -15,7 +15,8 @@ from tailrace.mapping.retry import Decision, after_failure
 from tailrace.mapping.settings import INFINITE, MappingSettings
 from tailrace.mapping.shard import ShardMachine
 from tailrace.mapping.suspension import Suspension
-from tailrace.runtime.evacuation import Kept
+from tailrace.runtime.kept import Kept
+from tailrace.runtime.steps import Steps
 from tailrace.streams.moment import Now
 from tests.simulation.test_canaries import Plant, notices
 
@@ -86,8 +87,8 @@ def what_was_saved_is_never_read(patch: pytest.MonkeyPatch) -> None:
 def a_page_of_what_was_saved_ends_too_far(patch: pytest.MonkeyPatch) -> None:
     right = Kept.read
 
-    async def wrong(self: Kept, after: int, limit: int) -> ReadDone:
-        done = await right(self, after, limit)
+    def wrong(self: Kept, after: int, limit: int) -> Steps[ReadDone]:
+        done = yield from right(self, after, limit)
         assert self.evacuation is not None
         return replace(done, next_after=max(done.next_after, self.evacuation.through))
 

@@ -12,7 +12,7 @@ NAMES: Final = {
 """Public names that have no docstring of their own."""
 MAPPING: Final = {
     "id": "The mapping's stable name; the handler's qualified name by default. Checkpoints are kept under it.",
-    "order": "`key`: a failing item leaves the flow and every other one goes on. `lane`: Lambda's order, a failing batch blocks its lane.",
+    "order": "`key`: a failing item leaves the flow and every other one goes on. `lane`: Lambda's order, a failing batch blocks its lane. `shard`: everything of a shard in sequence, one call at a time, and a checkpoint without ranges; no handler or sink asks for it yet.",
     "batch_size": "How many records one call gets at most (1 to 10,000).",
     "batching_window_ms": "How long a batch may wait to be filled; 0 calls at once.",
     "parallelization_factor": "Lanes of a shard, by partition key (1 to 10).",
@@ -23,7 +23,7 @@ MAPPING: Final = {
     "batch_bytes": "How large one call's records may be.",
     "concurrency": "How many calls of a shard run beside each other, of different items.",
     "keys_at_once": "How many items of one call the sink works on at the same time; a sink says so itself. A call takes no fewer to leave some to other calls.",
-    "on_failure": "After the last attempt: `park` (the item waits), `block` (the shard waits), `discard` (a dead letter is kept), `drop`.",
+    "on_failure": "After the last attempt: `park` (the item waits), `block` (the shard waits), `discard` (a dead letter is kept), `drop`. With `order='shard'` it is `discard` (only the refused change is left out) or `block` (nothing is).",
     "max_keys": "How many failing items may stand aside at once, and how many be parked; at the bound the shard waits.",
     "max_per_key": "How many later changes of one failing item may wait behind it; at the bound the shard waits.",
     "buffer_records": "How many records are held in memory for a shard.",

@@ -9,6 +9,7 @@ from tests.mutation.mutant import Mutant
 
 SCENARIOS: Final = "scenarios/test_scenarios.py"
 SHARD: Final = "unit/mapping/test_shard.py"
+WHOLE: Final = "unit/mapping/test_contiguous.py"
 
 MACHINE: Final = (
     Mutant(
@@ -167,5 +168,47 @@ MACHINE: Final = (
         "        if self._failing:\n            self._failing.clear()\n", "        if self._failing:\n            pass\n",
         "a mapping pauses by itself although its handler accepts changes",
         ("unit/mapping/test_suspension.py", SCENARIOS),
+    ),
+    Mutant(
+        "slow-target-refuses", "mapping/retry.py",
+        'settings.order == "shard" and size == 1', 'settings.order == "shard" and size == 0',
+        "a record that times out is left out of a whole shard",
+        ("unit/mapping/test_retry.py", WHOLE),
+    ),
+    Mutant(
+        "rest-of-a-shard-goes-first", "mapping/contiguous.py",
+        "for part in (work.records[size:], work.records[:size]):", "for part in (work.records[:size], work.records[size:]):",
+        "the second half of a batch overtakes the first in a whole shard",
+        (WHOLE, SCENARIOS),
+    ),
+    Mutant(
+        "accepted-part-is-sent-again", "mapping/contiguous.py",
+        "rest = work.records[index:]", "rest = work.records[index + 1:]",
+        "the record that a target did not accept is never sent again",
+        (WHOLE, SCENARIOS),
+    ),
+    Mutant(
+        "archive-leaves-out", "mapping/contiguous.py",
+        'if self._settings.on_failure == "discard":', 'if self._settings.on_failure != "park":',
+        "an archive leaves a refused record out in place of stopping",
+        (WHOLE, SCENARIOS),
+    ),
+    Mutant(
+        "filtered-before-its-turn", "mapping/contiguous.py",
+        "records = self._pending if waiting is None else waiting.records", "records = self._pending",
+        "what a filter refused is settled before the batch in front of it: a hole",
+        (WHOLE, SCENARIOS),
+    ),
+    Mutant(
+        "ranges-of-another-order-stay", "mapping/shard.py",
+        'return replace(checkpoint, ranges=()) if self._settings.order == "shard" else checkpoint', "return checkpoint",
+        "the checkpoint of a whole shard has ranges from before",
+        (WHOLE,),
+    ),
+    Mutant(
+        "parked-before-is-overtaken", "mapping/contiguous.py",
+        'if allowance == "nothing" or self._at_sink is not None or self._parking.keys:', 'if allowance == "nothing" or self._at_sink is not None:',
+        "a mapping that changes its order overtakes the keys that it had parked",
+        (WHOLE,),
     ),
 )  # fmt: skip

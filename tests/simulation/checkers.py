@@ -43,6 +43,9 @@ CHECKERS = (
     "a gap only where nobody could save",
     "a window has what its checkpoint covers",
     "a window counts a record once",
+    "a whole shard is delivered in sequence",
+    "a whole shard's checkpoint has no ranges",
+    "a child begins after its parents",
 )
 
 
@@ -60,6 +63,8 @@ class Seen:
     passed: dict[bytes, int] = field(default_factory=dict)
     overtaken: set[int] = field(default_factory=set)
     proven: set[int] = field(default_factory=set)
+    in_sequence: int = 0
+    """How many of the shard's wanted records are known to be settled without a hole."""
     cover: set[int] = field(default_factory=set)
     heads: dict[bytes, int] = field(default_factory=dict)
     """The first parked change of each key when it began: every earlier one of the key was settled before that was parked."""
@@ -76,7 +81,7 @@ class Checkers:
         self.plan = plan
         self.settings = plan.settings
         self.limit = self.settings.maximum_retry_attempts
-        self.policy = self.settings.on_failure if self.settings.order == "key" else "discard"
+        self.policy = "discard" if self.settings.order == "lane" else self.settings.on_failure
         if self.policy == "block":
             self.limit = INFINITE
         self.run: Run | None = None
@@ -95,6 +100,10 @@ class Checkers:
                 if self.is_wanted(record):
                     self.lines[record.key].append(record.sequence)
                     self.by_key[shard.shard_id.encode() + record.key].append(record.sequence)
+        self.wanted = {
+            shard_id: [sequence for sequence in sequences if self.is_wanted(self.records[shard_id][sequence])]
+            for shard_id, sequences in self.sequences.items()
+        }
         self.seen: dict[int, Seen] = {}
         self.accepted: set[int] = set()
         self.durable: dict[str, Checkpoint] = {}
@@ -121,11 +130,20 @@ class Checkers:
     def started(self, worker: Worker, checkpoint: Checkpoint) -> None:
         heads = {} if self.run is None else {head.key: head.first for head in self.run.rows.heads()}
         self.seen[worker.name] = Seen(checkpoint, heads=heads)
+        if parent := worker.shard.parent:
+            uncovered = self.records[parent].keys() - self.durable_cover[parent]
+            unread = [sequence for sequence in uncovered if not self._is_gone(parent, sequence)]
+            if unread or not self.durable.get(parent, Checkpoint()).finished:
+                self.wrong(
+                    "a child begins after its parents", f"{worker.shard.shard_id}, without {sorted(unread)}"
+                )
 
     def begun(self, worker: Worker, invoke: Invoke, now: Now) -> None:
         seen = self.seen[worker.name]
         self.latest_wall_ms = max(self.latest_wall_ms, now.wall_ms)
         self._one_at_a_time(seen, invoke)
+        if self.settings.order == "shard":
+            self._in_sequence(worker, seen, invoke)
         self._within_limit(seen, invoke)
         self._waits_for_the_redriver(worker, invoke)
         for record in invoke.records:
@@ -147,17 +165,42 @@ class Checkers:
             self.wrong("a window counts a record once", f"{late} are of a later window")
 
     def _one_at_a_time(self, seen: Seen, invoke: Invoke) -> None:
-        is_lane = self.settings.order == "lane"
-        mine: set[bytes | int] = {invoke.lane} if is_lane else {record.key for record in invoke.records}
+        is_key = self.settings.order == "key"
+        mine: set[bytes | int] = {record.key for record in invoke.records} if is_key else {invoke.lane}
         for other in seen.at_sink.values():
             if other & mine:
                 self.wrong("one batch at a time for a lane or key", f"{sorted(map(str, other & mine))}")
         seen.at_sink[invoke.id] = mine
-        most = self.settings.parallelization_factor if is_lane else self.settings.concurrency
+        most = self.settings.concurrency if is_key else self.settings.parallelization_factor
         if len(seen.at_sink) > most:
             self.wrong(
                 "one batch at a time for a lane or key", f"{len(seen.at_sink)} batches, {most} allowed"
             )
+
+    def _in_sequence(self, worker: Worker, seen: Seen, invoke: Invoke) -> None:
+        """A batch has neighbours, and everything before it is settled."""
+        wanted = self.wanted[worker.shard.shard_id]
+        batch = [record.sequence for record in invoke.records]
+        place = bisect_left(wanted, batch[0])
+        if wanted[place : place + len(batch)] != batch:
+            self.wrong("a whole shard is delivered in sequence", f"{batch} are no neighbours")
+        while seen.in_sequence < place and (
+            self._is_settled(worker, seen, wanted[seen.in_sequence])
+            or self._is_refused(seen, wanted[seen.in_sequence])
+        ):
+            seen.in_sequence += 1
+        if seen.in_sequence < place:
+            self.wrong(
+                "a whole shard is delivered in sequence", f"{batch[0]} before {wanted[seen.in_sequence]}"
+            )
+
+    def _is_refused(self, seen: Seen, sequence: int) -> bool:
+        """Whether it failed often enough to be left out; that its letter is saved is seen when a checkpoint passes it."""
+        if self.policy == "block":
+            return False
+        if self.plan.troubles_are_final:
+            return seen.failures[sequence] > 0
+        return self.limit != INFINITE and seen.failures[sequence] > self.limit
 
     def _within_limit(self, seen: Seen, invoke: Invoke) -> None:
         records = tuple(record.sequence for record in invoke.records)
@@ -229,7 +272,7 @@ class Checkers:
             if invoke.window is not None and invoke.window.is_final and isinstance(outcome, Written):
                 seen.closed.update(records_of(invoke.window.state))
         for kind, refused in failures_of(invoke, outcome):
-            if kind in (FailureKind.RECORD, FailureKind.TIMEOUT):
+            if kind is FailureKind.RECORD or (kind is FailureKind.TIMEOUT and self.settings.order != "shard"):
                 seen.failures.update(record.sequence for record in refused)
                 seen.request_failures[invoke.request] += 1
 
@@ -285,6 +328,8 @@ class Checkers:
                 "what is given up is a dead letter by the policy",
                 f"{discarded} discarded, {len(save.given_up)} dead letters",
             )
+        if self.settings.order == "shard" and save.checkpoint.ranges:
+            self.wrong("a whole shard's checkpoint has no ranges", str(save.checkpoint))
         seen.cover = self._covered(worker.shard.shard_id, save.checkpoint)
         for sequence in seen.cover - seen.accepted - seen.proven:
             record = self.records[worker.shard.shard_id][sequence]
@@ -345,13 +390,13 @@ class Checkers:
         if entry.condition == "RecordAgeExceeded":
             is_right = INFINITE != self.settings.maximum_record_age_ms < age_ms
         else:
+            is_exhausted = self.limit != INFINITE and entry.attempts == self.limit + 1
             is_right = (
-                self.limit != INFINITE
-                and entry.attempts == self.limit + 1
+                (is_exhausted or (self.plan.troubles_are_final and self.policy != "block"))
                 and seen.failures[sequence] >= entry.attempts
                 and entry.failure is not None
             )
-        if self.settings.order == "key":
+        if self.settings.order != "lane":
             is_right = is_right and sequence not in seen.accepted
         if is_parked or self.policy in ("park", "drop"):
             is_right = is_right and is_parked == (self.policy == "park" and entry.failure is not None)
@@ -386,7 +431,7 @@ class Checkers:
 
     def trimmed(self, shard_id: str, through: int) -> None:
         before, self.horizon[shard_id] = self.horizon.get(shard_id, 0), through
-        if not self.plan.retention_ms or self.settings.order != "key":
+        if not self.plan.retention_ms or self.settings.order == "lane":
             return
         assert self.run is not None
         for sequence, record in self.records[shard_id].items():

@@ -228,7 +228,7 @@ class App:
         where: Where | None = None
         if isinstance(accepts, Filter):
             changes, where = accepts.changes, accepts.where
-        return explain(mapping.id, changes, where, mapping.settings.filters)
+        return explain(mapping.id, changes, where, mapping.settings.filters, mapping.settings.order)
 
     def sink(
         self, source: Target | Callable[..., Any] | str, sink: Sink, *, transform: Callable[[Change[Any]], Any] | None = None,

@@ -17,6 +17,7 @@ from tailrace.app.predicates import Predicate
 from tailrace.app.table import EVENTS, Changes
 from tailrace.app.widening import Open, Path, Term, closed, meet, pattern_of, terms_of
 from tailrace.mapping.filters import RecordFilter
+from tailrace.mapping.settings import Order
 from tailrace.patterns.pattern import Pattern, compile_pattern
 from tailrace.streams.envelopes import lambda_record
 from tailrace.streams.record import ChangeRecord
@@ -53,6 +54,7 @@ class Explanation:
     patterns: tuple[dict[str, Any], ...]
     opened: tuple[Open, ...]
     residual: str | None
+    order: Order = "key"
 
     def value(self, traffic: Traffic | None = None) -> dict[str, Any]:
         """The same as JSON, with what was counted."""
@@ -62,6 +64,7 @@ class Explanation:
             "where": self.where,
             "patterns": list(self.patterns),
             "residual": self.residual,
+            "order": self.order,
             "open": [{"part": each.part, "reason": each.reason} for each in self.opened],
             "traffic": None if traffic is None else asdict(traffic),
         }
@@ -77,6 +80,8 @@ def lines_of(value: dict[str, Any]) -> Iterable[str]:
     for pattern in value["patterns"] or [{}]:
         yield f"  pattern   {json.dumps(pattern, ensure_ascii=False)}"
     yield f"  residual  {value['residual'] or 'nothing: the pattern says it all'}"
+    if value.get("order") == "shard":
+        yield "  order     shard: all that it gets of a shard comes in sequence, one batch at a time; a failure holds what follows"
     for each in value["open"]:
         yield f"  why       {each['part']}: {each['reason']}"
     if value["traffic"] is not None:
@@ -138,6 +143,7 @@ def explain(
     changes: Changes,
     where: Predicate | Callable[[Change[Any]], bool] | None,
     filters: Sequence[Pattern] = (),
+    order: Order = "key",
 ) -> Explanation:
     """Patterns and residual of a handler, without traffic."""
     terms = alternatives(changes, where)
@@ -158,7 +164,7 @@ def explain(
         if any(asked):
             residual = f"it is of {target_words(changes)}"
             opened = (Open(residual, "the filters are taken as they are written"),)
-    return Explanation(handler, target_words(changes), words, patterns, opened, residual)
+    return Explanation(handler, target_words(changes), words, patterns, opened, residual, order)
 
 
 def lets_through(patterns: Sequence[Mapping[str, Any]]) -> Callable[[ChangeRecord], bool]:

@@ -1,7 +1,7 @@
 """Cutting batches: size, payload and batching window; and a batch's own story of attempts.
 
 Rules of this file: a batch holds neighbours of one shard, in reading order; what comes first of size, payload and window sends
-it. Called by lane.py and keys.py.
+it. Called by the flows.
 """
 
 from collections.abc import Sequence
@@ -132,7 +132,7 @@ def oldest_allowed_ms(settings: MappingSettings, now: Now) -> int | None:
 def _longest_ms(settings: MappingSettings) -> int | None:
     """How old a record of a failing batch may become; None: as old as it gets. Keys have Park and Park.shard for that, lanes nothing."""
     age = settings.maximum_record_age_ms
-    if settings.order == "key":
+    if settings.order != "lane":
         return None if age == INFINITE else age
     return RETENTION_MS if age == INFINITE else min(age, RETENTION_MS)
 

@@ -1,7 +1,7 @@
-"""What the two domains of order have in common: numbering, and the shape that shard.py drives.
+"""What the three domains of order have in common: numbering, and the shape that shard.py drives.
 
 Rules of this file: no decision. A flow owns every record between reading and settling: nobody else holds one.
-Implemented by lane.py (Lambda's order) and keys.py (order by key).
+Implemented by lane.py (Lambda's order), keys.py (order by key) and contiguous.py (order of the whole shard).
 """
 
 from collections.abc import Sequence

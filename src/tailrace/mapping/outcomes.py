@@ -62,3 +62,9 @@ class FailedFrom:
 
 
 Outcome: TypeAlias = Written | Failed | FailedFrom
+
+
+def first_line(error: str) -> str:
+    """As much of an error as a line of a status can take."""
+    line = error.strip().partition("\n")[0]
+    return line if len(line) <= 160 else f"{line[:157]}..."

@@ -1,6 +1,6 @@
 """What to do after a failure: one pure decision, and how long to wait.
 
-Rules of this file: numbers in, a decision out; nobody else compares attempts with limits. Called by lane.py and keys.py.
+Rules of this file: numbers in, a decision out; nobody else compares attempts with limits. Called by the flows.
 """
 
 from dataclasses import dataclass
@@ -51,12 +51,13 @@ def after_failure(
              included; `probing`: the breaker was open, so this failure says nothing about the record.
     Source:  semantics §2.5.
     """
-    if failure.kind in OUTAGES or probing:
+    is_slow = failure.kind is FailureKind.TIMEOUT and settings.order == "shard" and size == 1  # no refusal
+    if failure.kind in OUTAGES or probing or is_slow:
         return Retry(delay_ms(settings.backoff, max(outages, 1), failure.retry_after_ms), counts=False)
     if size > 1 and settings.bisect_batch_on_function_error:
         return Split(size // 2)
     limit = settings.maximum_retry_attempts
-    if failure.final and settings.order == "key":  # Lambda knows no such word
+    if failure.final and settings.order != "lane":  # Lambda knows no such word
         return GiveUp()
     if limit != INFINITE and attempts > limit:
         return GiveUp()

@@ -14,7 +14,8 @@ from tailrace.mapping.filters import RecordFilter, read_filter_criteria
 from tailrace.patterns.pattern import Pattern
 from tailrace.streams.record import ChangeRecord, ViewType
 
-Order: TypeAlias = Literal["key", "lane"]
+Order: TypeAlias = Literal["key", "lane", "shard"]
+"""A failing key steps aside; a failing batch blocks its lane (Lambda); a whole shard goes in sequence, without holes."""
 OnFailure: TypeAlias = Literal["park", "block", "discard", "drop"]
 """After the last attempt: the key waits, the shard waits, a dead letter is kept and the key goes on, nothing is kept."""
 INFINITE: Final = -1
@@ -100,8 +101,8 @@ class MappingSettings:
     def __post_init__(self) -> None:
         if not self.id:
             raise SettingsError("id: '' is not allowed; a mapping needs a stable name")
-        if self.order not in ("key", "lane"):
-            raise SettingsError(f"order: {self.order!r} is not allowed; it is 'key' or 'lane'")
+        if self.order not in ("key", "lane", "shard"):
+            raise SettingsError(f"order: {self.order!r} is not allowed; it is 'key', 'lane' or 'shard'")
         if self.on_failure not in ("park", "block", "discard", "drop"):
             raise SettingsError(
                 f"on_failure: {self.on_failure!r} is not allowed; it is 'park', 'block', 'discard' or 'drop'"
@@ -110,13 +111,29 @@ class MappingSettings:
             _within(name, getattr(self, name), lowest, highest)
         if self.maximum_record_age_ms != INFINITE:
             _within("maximum_record_age_ms", self.maximum_record_age_ms, 60_000, 604_800_000, "-1, or ")
+        if self.order == "shard":
+            self._check_whole_shard()
         if self.tumbling_window_ms:
             self._check_window()
+
+    def _check_whole_shard(self) -> None:
+        """What contradicts a sequence without holes. Source: growth §2.4."""
+        stops = self.on_failure == "block"
+        for name, is_wrong, reason in (
+            (f"on_failure: {self.on_failure!r}", self.on_failure in ("park", "drop"), "it is 'discard' (a refused record becomes a dead letter) or 'block' (the shard stops at it)"),
+            (f"concurrency: {self.concurrency}", self.concurrency > 1, "one batch of a shard is in flight at a time"),
+            (f"parallelization_factor: {self.parallelization_factor}", self.parallelization_factor > 1, "one batch of a shard is in flight at a time"),
+            (f"maximum_record_age_ms: {self.maximum_record_age_ms}", self.maximum_record_age_ms != INFINITE, "no record is too old to be in sequence"),
+            ("bisect_batch_on_function_error: False", not self.bisect_batch_on_function_error, "a refused record is found by halves"),
+            ("a filter", stops and bool(self.filters or self.accepts is not None), "with on_failure='block' nothing of the shard is left out"),
+        ):  # fmt: skip
+            if is_wrong:
+                raise SettingsError(f"{name} is not allowed with order='shard'; {reason}")
 
     def _check_window(self) -> None:
         """Source: semantics §2.9 ("Not with ParallelizationFactor >1 and not with filters")."""
         for name, is_wrong, reason in (
-            ("order='key'", self.order != "lane", "windows belong to functions"),
+            (f"order={self.order!r}", self.order != "lane", "windows belong to functions"),
             (f"ParallelizationFactor {self.parallelization_factor}", self.parallelization_factor > 1, "a tumbling window needs ParallelizationFactor 1"),
             ("FilterCriteria", bool(self.filters), "a tumbling window takes every record"),
         ):  # fmt: skip

@@ -2,7 +2,7 @@
 
 Rules of this file: a record counts as settled only together with its checkpoint; what a failed checkpoint carried is
 carried again by the next one. Read = handled + filtered + parked + discarded + dropped once everything is settled. Called by shard.py and
-by the two flows.
+by the flows.
 """
 
 from collections.abc import Iterable, Sequence

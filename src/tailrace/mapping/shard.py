@@ -1,6 +1,6 @@
 """THE machine: one per mapping and shard. `commands = machine.step(completion, now)`.
 
-Theory of operation. A record is *read*, then owned by a flow (lane.py or keys.py) until it is *settled*: handled, filtered,
+Theory of operation. A record is *read*, then owned by a flow (keys.py, lane.py or contiguous.py) until it is *settled*: handled, filtered,
 parked or discarded. Settling moves the low watermark; a checkpoint saves the watermark, the settled ranges above it, the ledger and
 whatever was given up in one transaction. Each step applies one completion, then asks for everything that became possible:
 batches, a checkpoint, a read, a wake-up, the end. A step costs per batch, never per record.
@@ -10,6 +10,7 @@ one Wake are outstanding; every command but a Read or Wake that Stop overtakes i
 is not settled. After Stopped nothing comes. Called by runtime/driver.py, by scenarios and by the simulation.
 """
 
+from dataclasses import replace
 from typing import Final, Literal, TypeAlias, assert_never
 
 from tailrace.errors import InternalError
@@ -37,10 +38,11 @@ from tailrace.mapping.commands import (
     Wake,
     Woken,
 )  # fmt: skip
+from tailrace.mapping.contiguous import ContiguousFlow
 from tailrace.mapping.flow import Flow
 from tailrace.mapping.keys import KeyFlow
 from tailrace.mapping.lane import LaneFlow
-from tailrace.mapping.outcomes import Failure
+from tailrace.mapping.outcomes import Failure, first_line
 from tailrace.mapping.parking import Parking
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import Backoff, MappingSettings
@@ -96,9 +98,16 @@ class ShardMachine:
         self._flow: Flow = self._make_flow()
 
     def _make_flow(self) -> Flow:
-        if self._settings.order == "lane":
-            return LaneFlow(self._settings, self._settlement, self._breaker)
-        return KeyFlow(self._settings, self._settlement, self._breaker, self._parking, self._suspension)
+        settings, settlement, breaker = self._settings, self._settlement, self._breaker
+        match settings.order:
+            case "key":
+                return KeyFlow(settings, settlement, breaker, self._parking, self._suspension)
+            case "lane":
+                return LaneFlow(settings, settlement, breaker)
+            case "shard":
+                return ContiguousFlow(settings, settlement, breaker, self._parking)
+            case _:
+                assert_never(settings.order)
 
     # ---- what others may see ----------------------------------------------------------------------------------
 
@@ -279,13 +288,19 @@ class ShardMachine:
             raise InternalError("a machine is started once")
         self._phase = "running"
         self._saved_ms = now.monotonic_ms
-        self._settlement = Settlement(start.checkpoint, start.passed)
+        self._settlement = Settlement(self._begins_at(start.checkpoint), start.passed)
         if not self._settings.tumbling_window_ms:
             self._settlement.window = None  # it had windows once: what is left of the last one is forgotten
         self._parking = Parking(self._settings, self._settlement, start.parked)
-        self._suspension = Suspension(self._settings.max_keys, start.checkpoint.suspended)
+        self._suspension = Suspension(self._settings.max_keys, self._settlement.suspended)
         self._flow = self._make_flow()
         self._closed = start.checkpoint.finished
+
+    def _begins_at(self, checkpoint: Checkpoint) -> Checkpoint:
+        """What a checkpoint of another order means in this one: only by keys does a mapping pause by itself, and a whole shard knows no ranges."""
+        if self._settings.order != "key":
+            checkpoint = replace(checkpoint, suspended=None)
+        return replace(checkpoint, ranges=()) if self._settings.order == "shard" else checkpoint
 
     def _consider_suspension(self, now: Now) -> None:
         """Pause, in place of blocking, when no more keys can be parked and everything fails alike."""
@@ -323,7 +338,7 @@ class ShardMachine:
             settlement.lost_to_trim(before + 1, max(before + 1, last), until_ms)
         fresh = settlement.read(records, done.next_after)
         accepts = self._settings.accepts
-        if accepts is not None and fresh:
+        if accepts is not None and fresh and not isinstance(self._flow, ContiguousFlow):
             accepted: list[ChangeRecord] = []
             refused: list[ChangeRecord] = []
             for record in fresh:
@@ -439,9 +454,3 @@ class ShardMachine:
             return None
         ready_ms = self._breaker.ready_ms
         return ready_ms if ready_ms > now.monotonic_ms else self._flow.wake_ms(now)
-
-
-def first_line(error: str) -> str:
-    """As much of an error as a line of a status can take."""
-    line = error.strip().partition("\n")[0]
-    return line if len(line) <= 160 else f"{line[:157]}..."

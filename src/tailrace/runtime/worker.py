@@ -392,13 +392,13 @@ class Worker:
                 table.begun.discard(place)
 
     async def _unfinished(self) -> list[Unfinished]:
-        """Every shard that a mapping in the order of keys is not done with. What cannot be listed now is, at the next round."""
+        """Every shard that a mapping in another order than Lambda's is not done with. What cannot be listed now is, at the next round."""
         found: list[Unfinished] = []
         for table in self._tables:
             with suppress(PortError):
                 followed = await table.followed()
                 for handler in table.handlers:
-                    if handler.settings.order == "key":
+                    if handler.settings.order != "lane":
                         found += self._unfinished_of(
                             table, handler, self._evacuator.added([handler.id], followed)
                         )

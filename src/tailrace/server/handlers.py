@@ -10,7 +10,7 @@ from typing import Any
 from tailrace.engine.engine import Engine
 from tailrace.errors import TailraceError
 from tailrace.leases.checkpoint import resumed, suspended_of
-from tailrace.mapping.shard import first_line
+from tailrace.mapping.outcomes import first_line
 from tailrace.rows.kinds import CHECKPOINT, MAPPING, words_of
 from tailrace.rows.writes import StateRow, Write
 from tailrace.runtime.recursion import pause_key, pause_row, resuming

@@ -105,7 +105,7 @@ class Laid(Around):
         is_slow = mapping.kind not in NOTED or not is_async(mapping.target)
         return FaultySink(
             observed, mapping.id, self._faults, self._journal, self._engine.clock, is_slow=is_slow,
-            repeats_whole=mapping.settings.order == "lane",
+            repeats_whole=mapping.settings.order != "key",
         )  # fmt: skip
 
     def source(self, source: Source) -> Source:

@@ -30,7 +30,7 @@ DRAWN_FAULTS: Final = (
     "read-failure", "checkpoint-failure", "poison", "flaky", "time-out", "slow", "filtered", "shard-closed", "child-shard",
     "lease-lost", "in-flight-at-crash", "park-failure", "parked-at-start", "parked-behind", "free-meanwhile",
     "redriven", "redriven-lost", "redriven-late", "redrive-refused", "redrive-crash", "redrive-rival", "redrive-conflict",
-    "redrive-overtaken", "redrive-letter", "redrive-busy",
+    "redrive-overtaken", "redrive-letter", "redrive-busy", "refused-for-good",
     "duplicate", "answer-lost", "hanging", "hanging-after-effect", "repeated-records", "iterator-expiry", "trim-overtakes",
     "retention", "evacuated", "evacuation-failure", "evacuated-read", "broken", "suspended",
     "close-in-flight", "clock-forward", "clock-back", "rollover", "reshard", "parked-at-reshard",
@@ -93,6 +93,8 @@ class Plan:
     trouble_kind: FailureKind
     latency_ms: int
     port_failures: float
+    troubles_are_final: bool = False
+    """Whether the sink says of what it refuses that it always will."""
     retention_ms: int = 0
     """How long the stream keeps a record; 0: for ever."""
     counts: Counter[str] = field(default_factory=Counter)
@@ -128,6 +130,8 @@ def plan(seed: int) -> Plan:
     made.retention_ms = random.choice((0, 0, random.choice((4_000, 12_000, 60_000))))
     if made.settings.order == "key" and random.random() < 0.06:
         _broken(random, made)
+    elif not made.settings.tumbling_window_ms and random.random() < 0.2:
+        _whole_shard(random, made)
     _count(made)
     return made
 
@@ -154,6 +158,17 @@ def _broken(random: Random, made: Plan) -> None:
         made.settings, on_failure="park", max_keys=random.choice((2, 4)), maximum_retry_attempts=random.choice((0, 1)),
     )  # fmt: skip
     made.counts["fault broken"] += 1
+
+
+def _whole_shard(random: Random, made: Plan) -> None:
+    """The order of the whole shard: for sinks, which leave a refused record out, or for archives, which stop at it."""
+    stops = random.random() < 0.3
+    made.settings = replace(
+        made.settings, order="shard", on_failure="block" if stops else "discard", concurrency=1, parallelization_factor=1,
+        maximum_record_age_ms=INFINITE, bisect_batch_on_function_error=True, report_batch_item_failures=False,
+        filters=() if stops else made.settings.filters, accepts=None if stops else made.settings.accepts,
+    )  # fmt: skip
+    made.troubles_are_final = random.random() < 0.3
 
 
 def _with_windows(random: Random, made: Plan) -> None:
@@ -245,6 +260,9 @@ def _count(made: Plan) -> None:
 BRANCHES: Final[dict[str, Any]] = {
     "order=key": lambda s: s.order == "key",
     "order=lane": lambda s: s.order == "lane",
+    "order=shard discard": lambda s: s.order == "shard" and s.on_failure == "discard",
+    "order=shard block": lambda s: s.order == "shard" and s.on_failure == "block",
+    "order=shard filters set": lambda s: s.order == "shard" and bool(s.filters),
     "batch_size=1": lambda s: s.batch_size == 1,
     "batch_size>1": lambda s: s.batch_size > 1,
     "batching_window_ms>0": lambda s: s.batching_window_ms > 0,

@@ -57,7 +57,7 @@ class Redriver:
         run = self._run
         keys = [head.key for head in run.rows.heads()]
         self._work = [(key, put_back_key(key, self._name, lambda: run.now.wall_ms)) for key in keys]
-        if run.random.random() < 0.5 and run.plan.settings.order == "key":
+        if run.random.random() < 0.5 and run.plan.settings.order != "lane":
             prefix = deadletter_prefix(APP, MAPPING)
             letters = [read_deadletter(row) for name, row in run.rows.items() if name.startswith(prefix)]
             for letter in letters:

@@ -90,7 +90,7 @@ class Retention:
 
     def kept(self, shard: ShardPlan) -> Kept | None:
         """What is saved of a shard, as its rows say; None: nothing."""
-        if not self._retention_ms or self._run.plan.settings.order != "key":
+        if not self._retention_ms or self._run.plan.settings.order == "lane":
             return None
         return self._evacuator().of(MAPPING, STREAM.label, shard.shard_id)
 
@@ -104,7 +104,7 @@ class Retention:
         run = self._run
         if run.is_over:
             return
-        if run.plan.settings.order == "key":
+        if run.plan.settings.order != "lane":
             for shard in run.plan.shards:
                 is_able = any(worker.is_alive for worker in run.workers) and not run.port_fails(
                     "evacuation-failure"

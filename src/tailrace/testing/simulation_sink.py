@@ -71,7 +71,9 @@ class SimulatedSink:
         return accepted, outcome
 
     def _verdict(self, batch: list[ChangeRecord], refused: set[int]) -> tuple[list[ChangeRecord], Outcome]:
-        failure = Failure(self._plan.trouble_kind, "refused")
+        is_final = self._plan.troubles_are_final and self._plan.trouble_kind is FailureKind.RECORD
+        failure = Failure(self._plan.trouble_kind, "refused", final=is_final)
+        self._plan.counts["fault refused-for-good"] += is_final
         self._plan.counts["fault time-out"] += failure.kind is FailureKind.TIMEOUT
         if self._plan.style == "whole":
             return [], Failed(whole=failure)

@@ -80,3 +80,26 @@ def test_a_function_is_tried_again_whatever_it_raises() -> None:
     settings = MappingSettings.for_lambda("m", MaximumRetryAttempts=1)
     again = after_failure(settings, Failure(RECORD, final=True), size=1, attempts=1)
     assert isinstance(again, Retry)
+
+
+WHOLE = MappingSettings("m", order="shard", on_failure="discard", maximum_retry_attempts=1, backoff=BACKOFF)
+#   kind, records, attempts used up, failures that used up none in a row, final → decision in the order of the whole shard
+WHOLE_TABLE: list[tuple[FailureKind, int, int, int, bool, Decision]] = [
+    (RECORD, 4, 1, 1, False, Split(2)),
+    (RECORD, 1, 1, 1, False, Retry(100, counts=True)),
+    (RECORD, 1, 2, 1, False, GiveUp()),
+    (RECORD, 1, 1, 1, True, GiveUp()),
+    (RECORD, 2, 1, 1, True, Split(1)),
+    (TIMEOUT, 4, 1, 1, False, Split(2)),  # less may be done in time
+    (TIMEOUT, 1, 1, 1, False, Retry(100, counts=False)),
+    (TIMEOUT, 1, 99, 4, False, Retry(800, counts=False)),  # slow is no refusal
+    (THROTTLED, 1, 99, 1, False, Retry(100, counts=False)),
+]
+
+
+@pytest.mark.parametrize(("kind", "size", "attempts", "outages", "final", "expected"), WHOLE_TABLE)
+def test_only_a_refusal_is_given_up_in_the_order_of_the_shard(
+    kind: FailureKind, size: int, attempts: int, outages: int, final: bool, expected: Decision
+) -> None:
+    failure = Failure(kind, final=final)
+    assert after_failure(WHOLE, failure, size=size, attempts=attempts, outages=outages) == expected

@@ -6,7 +6,9 @@ import pytest
 
 from tailrace.errors import SettingsError
 from tailrace.mapping.settings import INFINITE, Backoff, MappingSettings
+from tailrace.patterns.pattern import compile_pattern
 
+WHOLE: dict[str, Any] = {"order": "shard", "on_failure": "discard"}
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"batch_size": 0}, "batch_size: 0 is not allowed; it is a whole number from 1 to 10000"),
     ({"batch_size": 10_001}, "batch_size: 10001 is not allowed; it is a whole number from 1 to 10000"),
@@ -21,7 +23,16 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"max_per_key": 0}, "max_per_key: 0 is not allowed; it is a whole number from 1 to 1000000"),
     ({"buffer_records": 0}, "buffer_records: 0 is not allowed; it is a whole number from 1 to 1000000"),
     ({"buffer_bytes": 0}, "buffer_bytes: 0 is not allowed; it is a whole number from 1 to 1099511627776"),
-    ({"order": "random"}, "order: 'random' is not allowed; it is 'key' or 'lane'"),
+    ({"order": "random"}, "order: 'random' is not allowed; it is 'key', 'lane' or 'shard'"),
+    ({"order": "shard"}, "on_failure: 'park' is not allowed with order='shard'; it is 'discard' (a refused record becomes a dead letter) or 'block' (the shard stops at it)"),
+    ({**WHOLE, "on_failure": "drop"}, "on_failure: 'drop' is not allowed with order='shard'; it is 'discard' (a refused record becomes a dead letter) or 'block' (the shard stops at it)"),
+    ({**WHOLE, "concurrency": 2}, "concurrency: 2 is not allowed with order='shard'; one batch of a shard is in flight at a time"),
+    ({**WHOLE, "parallelization_factor": 2}, "parallelization_factor: 2 is not allowed with order='shard'; one batch of a shard is in flight at a time"),
+    ({**WHOLE, "maximum_record_age_ms": 60_000}, "maximum_record_age_ms: 60000 is not allowed with order='shard'; no record is too old to be in sequence"),
+    ({**WHOLE, "bisect_batch_on_function_error": False}, "bisect_batch_on_function_error: False is not allowed with order='shard'; a refused record is found by halves"),
+    ({**WHOLE, "on_failure": "block", "accepts": bool}, "a filter is not allowed with order='shard'; with on_failure='block' nothing of the shard is left out"),
+    ({**WHOLE, "on_failure": "block", "filters": (compile_pattern({}),)}, "a filter is not allowed with order='shard'; with on_failure='block' nothing of the shard is left out"),
+    ({**WHOLE, "tumbling_window_ms": 1_000}, "TumblingWindowInSeconds: 1 is not allowed with order='shard'; windows belong to functions"),
 ]  # fmt: skip
 
 
@@ -30,6 +41,11 @@ def test_a_wrong_value_is_refused_by_name_value_and_bound(values: dict[str, Any]
     with pytest.raises(SettingsError) as refused:
         MappingSettings("m", **values)
     assert str(refused.value) == text
+
+
+def test_a_whole_shard_may_be_filtered_or_stop() -> None:
+    assert MappingSettings("m", **WHOLE, accepts=bool).accepts is bool
+    assert MappingSettings("m", order="shard", on_failure="block").on_failure == "block"
 
 
 def test_a_mapping_needs_a_name() -> None:

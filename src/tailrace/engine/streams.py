@@ -254,7 +254,7 @@ class StreamReader:
                 return shard
         raise ApiError(
             "ResourceNotFoundException",
-            f"Requested resource not found: HashedShard: {shard_id} in Stream: {stream.arn} not found",
+            f"Requested resource not found: Shard: {shard_id} in Stream: {stream.arn} not found",
         )
 
     def records(self, token: str, limit: int | None) -> RecordsPage:

@@ -1,16 +1,19 @@
 """A gap: changes that were trimmed before a handler read them. It stands until somebody acknowledges it.
 
-Rules of this file: layout and transitions of one row; written in the transaction of the checkpoint that passes the gap. Format 1, docs/formats/state.md.
+Rules of this file: layout and transitions of one row; written in the transaction of the checkpoint that passes the gap. Format 2, docs/formats/state.md.
 Called by runtime/settle.py and by `gaps`. Source: growth §2.10.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from tailrace.rows.kinds import GAP
-from tailrace.rows.writes import VERSION, readable
+from tailrace.rows.writes import readable
 from tailrace.streams.sequence import DIGITS
+
+FORMAT: Final = 2
+"""1 had no shard in its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +32,13 @@ class Gap:
     acknowledged_ms: int = 0
 
     def key(self, app: str, mapping_id: str) -> str:
-        """Its row."""
-        return GAP.key(app, mapping_id, f"{self.first:0{DIGITS}d}")
+        """Its row. The shard is in it: shards that were split off each other may lose changes from the same number on."""
+        return GAP.key(app, mapping_id, f"{self.first:0{DIGITS}d}", self.shard_id)
 
     def fields(self) -> dict[str, Any]:
         """What its row holds."""
         return {
-            "v": VERSION, "shard_id": self.shard_id, "first": self.first, "last": self.last, "from_ms": self.from_ms,
+            "v": FORMAT, "shard_id": self.shard_id, "first": self.first, "last": self.last, "from_ms": self.from_ms,
             "until_ms": self.until_ms, "acknowledged_ms": self.acknowledged_ms,
         }  # fmt: skip
 
@@ -46,7 +49,7 @@ class Gap:
 
 def read_gap(fields: Mapping[str, Any]) -> Gap:
     """The gap behind a row. Raises: StoreError when its format is not known."""
-    row = readable(fields, "gap")
+    row = readable(fields, "gap", FORMAT)
     return Gap(
         row["shard_id"], row["first"], row["last"], row["from_ms"], row["until_ms"], row["acknowledged_ms"]
     )

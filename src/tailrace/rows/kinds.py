@@ -124,7 +124,7 @@ OUTBOX: Final = of_mapping(
 )
 EVACUATED: Final = of_mapping("evacuated", format=3, expires="when done", holds="changes saved from the trim")
 EVACUATION: Final = of_mapping("evacuation", format=2, expires="when done")
-GAP: Final = of_mapping("gap", expires="never", holds="gaps")
+GAP: Final = of_mapping("gap", format=2, expires="never", holds="gaps")
 REDRIVE: Final = of_mapping("redrive", expires="when done", ids=("handler",), by_field="handler")
 
 # ---- its windows -------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any
 
 from tailrace.deadletters.gap import Gap, read_gap
 from tailrace.engine.engine import Engine
+from tailrace.leases.checkpoint import EARLIER
 from tailrace.rows.kinds import GAP, LEDGER, words_of
 from tailrace.rows.writes import Write
 from tailrace.server.control import Arguments, Subject, verb
@@ -20,17 +21,21 @@ from tailrace.streams.sequence import SequenceNumber
 
 def gaps(engine: Engine, mapping: MappingName) -> Iterator[Gap]:
     """Every gap of a handler, acknowledged ones too, in the order of their numbers inside each source."""
-    seen: set[int] = set()
+    told: dict[tuple[int, str], Gap] = {}
     for row in engine.state_query(GAP.prefix(mapping.app, mapping.handler)):
         gap = read_gap(row.fields)
-        seen.add(gap.first)
-        yield gap
+        before = told.get((gap.first, gap.shard_id))  # its row of an older version, whose key names no shard
+        told[gap.first, gap.shard_id] = gap if before is None or gap.acknowledged_ms else before
+    yield from told.values()
+    ranges = {(gap.first, gap.last) for gap in told.values()}
     for row in engine.state_query(LEDGER.prefix(mapping.app, mapping.handler)):
-        times = row.fields.get("times", {})
+        times, shard_id = row.fields.get("times", {}), words_of(row.key)[-1]
         for first, last, _, outcome in row.fields["ranges"]:
-            if outcome == "trimmed" and first not in seen:
+            # A ledger that was folded does not know whose its ranges were.
+            is_told = (first, last) in ranges if shard_id == EARLIER else (first, shard_id) in told
+            if outcome == "trimmed" and not is_told:
                 from_ms, until_ms = times.get(str(first), (0, 0))
-                yield Gap(words_of(row.key)[-1], first, last, from_ms, until_ms)
+                yield Gap(shard_id, first, last, from_ms, until_ms)
 
 
 def open_gaps(engine: Engine, mapping: MappingName) -> list[Gap]:

@@ -9,7 +9,10 @@ import pytest
 
 from tailrace.cli import gaps as command
 from tailrace.cli.main import run
+from tailrace.deadletters.gap import Gap
 from tailrace.errors import TailraceError
+from tailrace.rows.kinds import GAP
+from tailrace.rows.writes import Write
 from tailrace.streams.sequence import SequenceNumber
 from tests.unit.server.admin import START_MS, Ground
 
@@ -46,6 +49,34 @@ def test_a_gap_of_a_row_that_says_no_times_has_none(
     answering(monkeypatch, ground)
     assert run(["gaps"]) == 1
     assert capsys.readouterr().out.splitlines()[1].split()[3:5] == ["?", "?"]
+
+
+def test_two_shards_that_lost_changes_from_one_number_on_have_a_gap_each() -> None:
+    ground = Ground()
+    ground.settle("mail", 9)
+    gaps = [Gap(shard, 7, 9) for shard in ("left", "right")]
+    ground.engine.state_transact([Write(gap.key("app", "mail"), gap.fields()) for gap in gaps])
+    assert [gap["shard"] for gap in ground.ask("gaps")] == ["left", "right"]
+    assert len(ground.ask("gaps.acknowledge")) == 2
+    assert ground.ask("gaps.acknowledge") == []
+
+
+def test_a_gap_that_a_row_of_another_shard_hides_is_read_from_the_ledger() -> None:
+    ground, first = gapped()
+    hiding = Gap("another", first, first)
+    old_key = GAP.key("app", "mail", f"{first:019d}")
+    ground.engine.state_transact([Write(old_key, {**hiding.fields(), "v": 1})])
+    assert {gap["shard"] for gap in ground.ask("gaps")} == {"another", ground.shards()[0].shard_id}
+
+
+def test_a_gap_of_an_older_version_is_acknowledged_once() -> None:
+    ground = Ground()
+    ground.settle("mail", 9)
+    gap = Gap("left", 7, 9)
+    ground.engine.state_transact([Write(GAP.key("app", "mail", f"{7:019d}"), {**gap.fields(), "v": 1})])
+    assert len(ground.ask("gaps.acknowledge")) == 1
+    assert ground.ask("gaps.acknowledge") == []
+    assert [told["acknowledged_ms"] is None for told in ground.ask("gaps")] == [False]
 
 
 def test_one_handler_may_be_asked_for() -> None:

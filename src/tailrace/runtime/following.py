@@ -41,6 +41,24 @@ class FollowedTable:
         """Whether it was not withdrawn."""
         return any(each is handler for each in self.handlers)
 
+    def before(self, handler: Handler, shard: Shard, shards: Sequence[Shard]) -> list[tuple[str, str]]:
+        """What a mapping must have finished before it begins a shard: its parents.
+
+        Where one of them is gone, nothing says any more which of the earlier shards it continued (what was saved of some from the trim outlives what
+        came between): then all that may have had changes of the same items.
+        """
+        present = {earlier.shard_id for earlier in shards}
+        parents = [
+            parent for parent in shard.parents if parent in present or (handler.id, parent) in self.begun
+        ]
+        if len(parents) < len(shard.parents):
+            parents += [
+                earlier.shard_id
+                for earlier in shards
+                if earlier.first < shard.first and earlier.may_share(shard)
+            ]
+        return [(handler.id, parent) for parent in parents]
+
     @property
     def ids(self) -> list[str]:
         """Its mappings."""

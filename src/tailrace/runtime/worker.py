@@ -373,15 +373,9 @@ class Worker:
         self, table: FollowedTable, handler: Handler, stream: StreamRef, shards: Sequence[Shard], tasks: asyncio.TaskGroup,
     ) -> None:  # fmt: skip
         """Begin one mapping's shards of one stream, each after its parent."""
-        present = {shard.shard_id for shard in shards}
         for shard in shards:
             place = (handler.id, shard.shard_id)
-            parents = [
-                (handler.id, parent)
-                for parent in shard.parents
-                if parent in present or (handler.id, parent) in table.begun
-            ]
-            is_waiting = not table.finished.issuperset(parents)
+            is_waiting = not table.finished.issuperset(table.before(handler, shard, shards))
             if place in table.begun or is_waiting or self._is_stopping or not table.runs(handler):
                 continue
             table.begun.add(place)

@@ -57,6 +57,16 @@ class Shard(msgspec.Struct, frozen=True):
         """Whether changes of items with this partition hash can be in it, as far as it is known."""
         return self.hash_range is None or self.hash_range[0] <= partition <= self.hash_range[1]
 
+    def may_share(self, other: "Shard") -> bool:
+        """Whether both may have changes of one item, as far as it is known.
+
+        >>> Shard("a", 1, hash_range=(0, 5)).may_share(Shard("b", 2, hash_range=(6, 9)))
+        False
+        """
+        if self.hash_range is None or other.hash_range is None:
+            return True
+        return self.hash_range[0] <= other.hash_range[1] and other.hash_range[0] <= self.hash_range[1]
+
 
 def in_order(shards: Iterable[Shard]) -> list[Shard]:
     """Parents before their children, else by their first sequence numbers.

@@ -5,7 +5,7 @@ retries (only the machine does); each method says whether it may be repeated. Ea
 public contract check in `tailrace.testing`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -21,7 +21,9 @@ from tailrace.streams.windows import WindowInvoke
 
 __all__ = [
     "Action",
+    "ArchiveStore",
     "Batch",
+    "Blob",
     "Clock",
     "Commit",
     "Failed",
@@ -247,14 +249,36 @@ class ProjectionStore(Protocol):
         """From now on these rows are what readers of the place itself find under the projection's name. Repeatable."""
 
 
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """What an archive holds under a name, or a part of it.
+
+    Shape:   `size` of the whole blob, `tag` to replace exactly this content by (None for a part): equal bytes may have equal tags.
+    """
+
+    data: bytes
+    size: int
+    tag: str | None
+
+
 class ArchiveStore(Protocol):
-    """Named immutable blobs (the journal uses it later)."""
+    """Named blobs, for writers that know nothing of each other. Raises: ArchiveError; SettingsError for what is no name (`archives.names`).
 
-    def put(self, name: str, data: bytes) -> None:
-        """Write once; repeating the same bytes is allowed."""
+    Guarantee: under a name there is a whole blob or none, and what a call has answered outlives a crash. After an error of a write it is not
+               known whether it was done: read, and compare. A name that is a folder of others (`a` beside `a/b`) is never used.
+    """
 
-    def get(self, name: str, start: int = 0, length: int | None = None) -> bytes:
-        """A part of a blob."""
+    async def get(self, name: str, start: int = 0, length: int | None = None) -> Blob | None:
+        """A blob, or `length` bytes of it from `start`, fewer at its end; None when there is none. Repeatable."""
 
-    def list(self, prefix: str) -> Iterator[str]:
-        """Names in order."""
+    async def list(self, prefix: str, *, after: str = "", limit: int | None = None) -> Sequence[str]:
+        """Names that start with the prefix and come after `after`, in the order of their bytes; at most `limit`. Repeatable."""
+
+    async def put_if_absent(self, name: str, data: bytes) -> str | None:
+        """Write a new blob. Returns: its tag; None when there is one, of the same bytes too: nothing was written then."""
+
+    async def compare_and_put(self, name: str, data: bytes, tag: str) -> str | None:
+        """Replace the blob that has this tag. Returns: the new one's tag; None when there is another or none: nothing was written then."""
+
+    async def delete(self, name: str) -> None:
+        """Remove a blob, if it is there. Repeatable."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tailrace.testing.contracts import (
         ContractBroken,
+        check_archive_store,
         check_clock,
         check_projection_store,
         check_sink,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from tailrace.testing.world import Unsettled, World
 
 __all__ = [
-    "BlockingCall", "BrokenOrder", "ContractBroken", "Exploration", "NetworkRefused", "NotLookedAt", "ScriptedSource", "SeededLoop", "Sent", "Unsettled", "World", "check_clock", "check_projection_store", "check_sink", "check_source",
+    "BlockingCall", "BrokenOrder", "ContractBroken", "Exploration", "NetworkRefused", "NotLookedAt", "ScriptedSource", "SeededLoop", "Sent", "Unsettled", "World", "check_archive_store", "check_clock", "check_projection_store", "check_sink", "check_source",
     "check_state_store", "check_store", "simulate",
 ]  # fmt: skip
 
@@ -34,7 +35,7 @@ _PLACES = {
     "BlockingCall": "waiting", "BrokenOrder": "exploring", "Exploration": "exploring",
     "NetworkRefused": "sealing", "NotLookedAt": "looking", "ScriptedSource": "scripted", "SeededLoop": "loop", "Sent": "keeping", "Unsettled": "world", "World": "world", "simulate": "simulation_redrive",
     "ContractBroken": "contracts", "check_clock": "contracts", "check_projection_store": "contracts", "check_sink": "contracts", "check_source": "contracts",
-    "check_state_store": "contracts", "check_store": "contracts",
+    "check_archive_store": "contracts", "check_state_store": "contracts", "check_store": "contracts",
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ Rules of this package: a check states its port's contract from `ports.py` alone,
 adapter for every rule. It raises `ContractBroken`, which names the rule. Called by tests/contracts and by users.
 """
 
+from tailrace.testing.contracts.archive import check_archive_store
 from tailrace.testing.contracts.clock import check_clock
 from tailrace.testing.contracts.projection import check_projection_store
 from tailrace.testing.contracts.rules import ContractBroken
@@ -14,6 +15,7 @@ from tailrace.testing.contracts.store import check_store
 
 __all__ = [
     "ContractBroken",
+    "check_archive_store",
     "check_clock",
     "check_projection_store",
     "check_sink",

@@ -1,0 +1,1 @@
+"""Tests of the archives, beyond what the contract says."""

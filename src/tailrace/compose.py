@@ -19,7 +19,7 @@ from tailrace import __version__
 from tailrace.clocks.manual import ManualClock
 from tailrace.clocks.system import SystemClock
 from tailrace.engine.engine import Engine, EngineSettings
-from tailrace.engine.state import EngineStateStore
+from tailrace.engine.state import EngineStateStore, state_of
 from tailrace.errors import StoreError
 from tailrace.leases.lease import LEASE_DURATION_MS
 from tailrace.runtime.ending import DRAIN_S, end_within, end_worker, still_at_work
@@ -199,13 +199,17 @@ def _windows_of(
     app: "App", needed: "Dependencies", engine: Engine, state: "StateStore", around: "Around"
 ) -> "dict[str, Windows]":
     """Who keeps the windows of each mapping that has them, by the mapping's id."""
-    from tailrace.server.progress import MappingName, settled_until
+    from tailrace.runtime.watermark import MappingName, settled_until
     from tailrace.sinks.windowed import windows_of
+    from tailrace.sources.embedded_log import EmbeddedLog
+
+    # Of the engine's own state: the test world asks whether windows are over, and looking must not use up the faults that it injects.
+    settled = partial(settled_until, state_of(engine), EmbeddedLog(engine), engine.clock)
 
     return {
         mapping.id: windows_of(
             app.name, replace(mapping, sink=around.output(mapping.id, mapping.sink)), mapping.window, target=mapping.target,
-            needed=needed, account=engine.settings.account, state=state, clock=engine.clock, watermark=partial(settled_until, engine, MappingName(app.name, mapping.id, mapping.table.name)),
+            needed=needed, account=engine.settings.account, state=state, clock=engine.clock, watermark=partial(settled, MappingName(app.name, mapping.id, mapping.table.name)),
         )
         for mapping in app.mappings if mapping.window is not None
     }  # fmt: skip
@@ -216,14 +220,15 @@ def _add_projector(
 ) -> None:  # fmt: skip
     """Who brings up the builds of projections."""
     from tailrace.runtime.projector import Projector
-    from tailrace.server.progress import MappingName, oldest_of
+    from tailrace.runtime.watermark import MappingName, oldest_of
     from tailrace.sources.embedded_items import EmbeddedItems
+    from tailrace.sources.embedded_log import EmbeddedLog
 
     projections = [mapping.projection for mapping in app.mappings if mapping.projection is not None]
     if projections:
         worker.projector = Projector(
             app.name, projections, builds, items=EmbeddedItems(engine, flushed), state=state, clock=engine.clock,
-            oldest=lambda each: oldest_of(engine, MappingName(app.name, each.mapping_id, each.table.name)),
+            oldest=lambda each: oldest_of(state_of(engine), EmbeddedLog(engine), MappingName(app.name, each.mapping_id, each.table.name)),
         )  # fmt: skip
 
 

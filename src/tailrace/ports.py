@@ -31,6 +31,7 @@ __all__ = [
     "Failure",
     "FailureKind",
     "ItemWrite",
+    "LogReader",
     "LogRow",
     "Now",
     "Outcome",
@@ -103,6 +104,25 @@ class Source(Protocol):
         records, and `next_after` is `after`, or the last record that is gone where that is later.
         Raises: SourceError.
         """
+
+
+class LogReader(Protocol):
+    """Every stream that can be read here, as it is at this moment: what views and watermarks ask. Raises: SourceError, StoreError.
+
+    Guarantee: no method waits for a change; only durable records are shown. Repeatable.
+    """
+
+    async def streams(self, table: str | None = None) -> list[StreamRef]:
+        """Streams, on or off, the oldest first: of a table, with those of deleted tables of its name; of all tables unless told."""
+
+    async def shards(self, stream: StreamRef) -> list[Shard]:
+        """Every shard of a stream that can still be read, parents before children."""
+
+    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+        """At most `limit` records with sequence > after, in order: none where there are none. A page may hold fewer, and then others follow."""
+
+    async def pending_since(self, shard: Shard) -> int | None:
+        """When the oldest record was written that is not durable yet. Units: ms since the epoch; None: all of them are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +242,9 @@ class StateStore(Protocol):
 
     async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
         """Every row whose key starts with the prefix and comes after `after`, in key order; at most `limit` of them."""
+
+    async def count(self, prefix: str) -> int:
+        """How many rows have keys that start with the prefix. Their fields are not looked at: a dead letter holds two images."""
 
     async def transact(self, writes: Sequence[Action]) -> None:
         """All of it, durably, or nothing. Raises: StateConflict(index) when a condition does not hold."""

@@ -91,6 +91,11 @@ class AnswersOnePage(MemoryStateStore):
         return (await super().query(prefix, after=after, limit=limit))[:1_000]
 
 
+class CountsOnePage(MemoryStateStore):
+    async def count(self, prefix: str) -> int:
+        return min(1_000, await super().count(prefix))
+
+
 class ComparesOrEqual(MemoryStateStore):
     async def transact(self, writes: Sequence[Action]) -> None:
         for index, write in enumerate(writes):
@@ -154,6 +159,7 @@ CANARIES: list[tuple[Callable[[], StateStore], Callable[..., object]]] = [
     (BeginsPagesAtTheirKey, state.queries_come_in_pages),
     (ForgetsTheLimit, state.queries_come_in_pages),
     (AnswersOnePage, state.queries_have_no_end),
+    (CountsOnePage, state.counts_are_of_what_a_query_gives),
     (ComparesOrEqual, state.conditions_are_judged),
     (ComparesAsText, state.conditions_are_judged),
     (WritesOneByOne, state.transactions_are_all_or_nothing),

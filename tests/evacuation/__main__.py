@@ -19,8 +19,9 @@ from tailrace import App, Change, Unavailable
 from tailrace.compose import EngineOptions, running_worker
 from tailrace.engine.engine import Engine
 from tailrace.rows.kinds import EVACUATED, EVACUATION
+from tailrace.runtime.watermark import MappingName
 from tailrace.server.gaps import gaps
-from tailrace.server.progress import MappingName, positions
+from tailrace.server.progress import positions
 from tailrace.server.remembered import recall_time, remember_time
 from tailrace.tables.mutate import Put
 from tests.evidence import write_evidence

@@ -43,10 +43,10 @@ SURVIVORS: Final = (
         ("unit/runtime/test_settle.py",),
     ),
     Mutant(
-        "watermark-of-windows-is-now", "server/progress.py",
-        "            times.append(each.oldest.created_ms)\n", "            pass\n",
+        "watermark-of-windows-is-now", "runtime/watermark.py",
+        "            times.append(place.oldest.created_ms)\n", "            pass\n",
         "windows are closed while changes of theirs are still waiting",
-        ("unit/server/test_progress.py",),
+        ("unit/runtime/test_watermark.py",),
     ),
     Mutant(
         "touched-note-removed-whatever-its-stamp", "runtime/windowing.py",

@@ -95,8 +95,19 @@ class StateOwner(Protocol):
     def state_query(self, prefix: str, after: str = "", limit: int | None = None) -> list[StateRow]:
         """Rows by prefix."""
 
+    def state_count(self, prefix: str) -> int:
+        """How many there are."""
+
     def state_transact(self, writes: Sequence[Action]) -> None:
         """All or nothing, into the group."""
+
+
+class Flushing(StateOwner, Protocol):
+    """An engine whose group can be made durable here and now."""
+
+    @property
+    def committer(self) -> Committer:
+        """The pending group."""
 
 
 class EngineStateStore:
@@ -118,7 +129,20 @@ class EngineStateStore:
         """Every row whose key starts with the prefix and comes after `after`, in key order; at most `limit` of them."""
         return self._engine.state_query(prefix, after, limit)
 
+    async def count(self, prefix: str) -> int:
+        """How many rows have keys that start with the prefix; nothing is decoded."""
+        return self._engine.state_count(prefix)
+
     async def transact(self, writes: Sequence[Action]) -> None:
         """All of it, durably, or nothing. Raises: StateConflict, StoreError, ApiError for items."""
         self._engine.state_transact(writes)
         await self._flushed()
+
+
+def state_of(engine: Flushing) -> EngineStateStore:
+    """The state of an engine where nobody else ends its turns: what is written is durable before the next statement."""
+
+    async def flushed() -> None:
+        engine.committer.flush()
+
+    return EngineStateStore(engine, flushed)

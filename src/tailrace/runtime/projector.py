@@ -10,7 +10,7 @@ Rules of this file: everything may be cut off anywhere and is done again at the 
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import cycle
@@ -84,7 +84,7 @@ class Projector:
 
     def __init__(
         self, app: str, projections: Sequence[Projection], builds: Builds, *, items: TableItems, state: StateStore, clock: Clock,
-        oldest: Callable[[Projection], int | None],
+        oldest: Callable[[Projection], Awaitable[int | None]],
     ) -> None:  # fmt: skip
         self.builds = builds
         self.projections = projections
@@ -226,7 +226,7 @@ class Projector:
             self._busy.discard(projection.mapping_id)
             self._look_out(projection, missing)
             return False
-        if self._is_behind(projection, build):
+        if await self._is_behind(projection, build):
             self._busy.add(projection.mapping_id)
             return False
         await self.swap(projection, build.name)
@@ -268,7 +268,7 @@ class Projector:
             return stuck
         return (
             "changes from before it was filled are still on their way"
-            if self._is_behind(projection, build)
+            if await self._is_behind(projection, build)
             else None
         )
 
@@ -289,8 +289,8 @@ class Projector:
         applied = {row.key: row.sequence for row in await store.items(list(tails))}
         return [key for key, tail in tails.items() if applied.get(key, 0) < tail]
 
-    def _is_behind(self, projection: Projection, build: Build) -> bool:
-        oldest = self.oldest(projection)
+    async def _is_behind(self, projection: Projection, build: Build) -> bool:
+        oldest = await self.oldest(projection)
         return oldest is not None and oldest <= build.position
 
     async def _fill(self, projection: Projection, build: Build) -> Build:

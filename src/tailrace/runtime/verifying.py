@@ -140,7 +140,7 @@ def _content(image: Item) -> int:
 async def _settled(projector: Projector, projection: Projection, clock: Clock, position: int) -> bool:
     """Wait until everything up to a position is settled; False when it takes too long."""
     until_ms = clock.now().monotonic_ms + PATIENCE_MS
-    while (oldest := projector.oldest(projection)) is not None and oldest <= position:
+    while (oldest := await projector.oldest(projection)) is not None and oldest <= position:
         if clock.now().monotonic_ms >= until_ms:
             return False
         await clock.sleep_until(clock.now().monotonic_ms + LOOK_MS)

@@ -47,7 +47,7 @@ class WindowChanges:
             except Exception as error:  # whatever the user's code raises is this change's failure
                 failures[index] = error
                 failed.add(record.key)
-        horizon_ms = self.windows.horizon_ms()
+        horizon_ms = await self.windows.horizon_ms()
         for start in range(0, len(found), AT_ONCE):
             await self._commit(found[start : start + AT_ONCE], horizon_ms)
         return failures

@@ -91,7 +91,7 @@ class Windows:
     """
 
     def __init__(
-        self, owner: Owner, plan: WindowPlan, settings: MappingSettings, *, state: StateStore, clock: Clock, watermark: Callable[[], int],
+        self, owner: Owner, plan: WindowPlan, settings: MappingSettings, *, state: StateStore, clock: Clock, watermark: Callable[[], Awaitable[int]],
         tell: Tell, give_up: GiveUp,
     ) -> None:  # fmt: skip
         self.owner = owner
@@ -132,12 +132,12 @@ class Windows:
         last = max(tries, key=lambda each: each.last_ms)
         return last.error, min(each.since_ms for each in tries), last.last_ms, len(tries)
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether a window is over and not yet told."""
+    async def is_busy(self) -> bool:
+        """Whether a window is over and not yet told. Raises: SourceError, StoreError."""
+        if self._is_closing or self._retries or self._changed.is_set():
+            return True
         first = self._first()
-        is_over = first is not None and first[0] <= self._passed_ms()
-        return self._is_closing or bool(self._retries) or self._changed.is_set() or is_over
+        return first is not None and first[0] <= await self._passed_ms()
 
     def touch(self, touched: Iterable[Touch], stamp: int) -> None:
         """Something was changed durably in these panes."""
@@ -153,9 +153,9 @@ class Windows:
         self._next.pop(touch, None)
         heappush(self._ends, (touch[0] + self.plan.shape.first_end_ms, touch))
 
-    def horizon_ms(self) -> int:
-        """What ended before is closed for good. Units: ms since the epoch."""
-        return self._watermark() - self.plan.delay_ms
+    async def horizon_ms(self) -> int:
+        """What ended before is closed for good. Units: ms since the epoch. Raises: SourceError, StoreError."""
+        return await self._watermark() - self.plan.delay_ms
 
     # ---- life ------------------------------------------------------------------------------------------------------
 
@@ -184,7 +184,8 @@ class Windows:
     async def _forget_for_ever(self) -> None:
         while True:
             await self._forgetting.wait()
-            await self._forgetting.forget(self.horizon_ms())
+            with suppress(PortError):  # the next hour tries again
+                await self._forgetting.forget(await self.horizon_ms())
 
     async def _load(self) -> None:
         for row in await self._state.query(self.owner.key("touched", "")):
@@ -226,15 +227,15 @@ class Windows:
             heappop(self._ends)
         return None
 
-    def _passed_ms(self) -> int:
+    async def _passed_ms(self) -> int:
         """What ended before is over. Units: ms since the epoch."""
-        return self._watermark() - self.plan.lateness_ms
+        return await self._watermark() - self.plan.lateness_ms
 
     # ---- closing -----------------------------------------------------------------------------------------------------
 
     async def _close(self) -> None:
         told: dict[tuple[str, int], int] = {}
-        passed_ms, now_ms = self._passed_ms(), self._clock.now().monotonic_ms
+        passed_ms, now_ms = await self._passed_ms(), self._clock.now().monotonic_ms
         due = [retry.touches for retry in self._retries.values() if retry.due_ms <= now_ms]
         for touch in sorted(set().union(*due)):
             await self._close_touched(touch, passed_ms, told)

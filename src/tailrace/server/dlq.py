@@ -17,10 +17,10 @@ from tailrace.engine.state import EngineStateStore
 from tailrace.errors import ApiError, TailraceError
 from tailrace.rows.kinds import AUDIT
 from tailrace.runtime.redriver import Progress, Redriver, Request
+from tailrace.runtime.watermark import MappingName
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.handlers import declared, named
 from tailrace.server.letters import is_parked, letter_value, letters, overtaken_by, paged
-from tailrace.server.progress import MappingName
 from tailrace.server.tail import change_value
 from tailrace.streams.record import image
 from tailrace.streams.sequence import SequenceNumber

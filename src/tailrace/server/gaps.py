@@ -13,9 +13,9 @@ from tailrace.engine.engine import Engine
 from tailrace.leases.checkpoint import EARLIER
 from tailrace.rows.kinds import GAP, LEDGER, words_of
 from tailrace.rows.writes import Write
+from tailrace.runtime.watermark import MappingName
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.handlers import declared, named
-from tailrace.server.progress import MappingName
 from tailrace.streams.sequence import SequenceNumber
 
 

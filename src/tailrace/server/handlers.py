@@ -14,9 +14,10 @@ from tailrace.mapping.outcomes import first_line
 from tailrace.rows.kinds import CHECKPOINT, MAPPING, words_of
 from tailrace.rows.writes import StateRow, Write
 from tailrace.runtime.recursion import pause_key, pause_row, resuming
+from tailrace.runtime.watermark import MappingName
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.letters import kept
-from tailrace.server.progress import MappingName, known_mappings
+from tailrace.server.progress import known_mappings
 from tailrace.server.story import running
 
 

@@ -23,6 +23,7 @@ from tailrace.ports import Failed, Shard, StreamRef
 from tailrace.rows.kinds import EVENT_SOURCE_MAPPING, LEDGER, MAPPING
 from tailrace.rows.writes import VERSION, Write
 from tailrace.runtime.tally import Tallies
+from tailrace.runtime.watermark import LAMBDA_APP
 from tailrace.runtime.worker import Worker
 from tailrace.server import lambda_routes as routes
 from tailrace.server.lambda_functions import Configured, Functions, ProcessLike
@@ -39,7 +40,6 @@ from tailrace.server.lambda_mappings import (
 )
 from tailrace.server.lambda_settings import filter_criteria_error, for_machine
 from tailrace.server.mapping_rows import rows_of
-from tailrace.server.progress import LAMBDA_APP
 from tailrace.server.wire import Headers, check_authentication, internal_server_error
 from tailrace.sinks.lambda_function import request_id
 

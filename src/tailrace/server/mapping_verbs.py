@@ -17,11 +17,12 @@ from tailrace.errors import TailraceError
 from tailrace.projections.builds import served_key
 from tailrace.rows.kinds import EVENT_SOURCE_MAPPING, LEASE, MAPPING
 from tailrace.rows.writes import Write
+from tailrace.runtime.watermark import MappingName
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.handlers import named
 from tailrace.server.letters import letters
 from tailrace.server.mapping_rows import moves, rows_of
-from tailrace.server.progress import MappingName, positions
+from tailrace.server.progress import positions
 
 SLICE: Final = 500
 NAMED: Final = 20

@@ -8,7 +8,6 @@ saved a checkpoint or a worker runs it; a shard that it has not begun counts fro
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 from tailrace.deadletters.evacuated import Evacuation, read_evacuated, read_evacuation
@@ -17,35 +16,11 @@ from tailrace.errors import ApiError
 from tailrace.leases.checkpoint import Range, checkpoint_key, read_checkpoint
 from tailrace.ports import StreamRef
 from tailrace.rows.kinds import CHECKPOINT, EVACUATION, EVENT_SOURCE_MAPPING, LEDGER, words_of
+from tailrace.runtime.watermark import LAMBDA_APP, MappingName, Position
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import Shard
 
 OUTCOMES: Final = ("handled", "filtered", "parked", "discarded", "dropped", "trimmed")
-
-
-LAMBDA_APP: Final = "lambda"
-"""The app that holds the event source mappings of Lambda's API: the id of each is its UUID."""
-
-
-@dataclass(frozen=True, slots=True)
-class MappingName:
-    """One handler of one app on one table."""
-
-    app: str
-    handler: str
-    table: str
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where a handler stands in one shard. `oldest` is its first change that is not settled, None at the end."""
-
-    mapping: MappingName
-    shard: Shard
-    watermark: int
-    ranges: tuple[Range, ...]
-    finished: bool
-    oldest: ChangeRecord | None
 
 
 def streams(engine: Engine, table: str | None = None) -> Iterator[tuple[str, str, str]]:
@@ -126,27 +101,6 @@ def position(
     watermark, ranges, finished = read_checkpoint(row)
     oldest = None if finished else oldest_unsettled(engine, shard, watermark, ranges, saved)
     return Position(mapping, shard, watermark, ranges, finished, oldest)
-
-
-def oldest_of(engine: Engine, mapping: MappingName) -> int | None:
-    """The sequence number of a handler's first change that is not settled, in any shard; None when all are."""
-    found = (each.oldest.sequence for each in positions(engine, [mapping]) if each.oldest is not None)
-    return min(found, default=None)
-
-
-def settled_until(engine: Engine, mapping: MappingName) -> int:
-    """The time before which a handler has settled every change, in all shards. Units: ms since the epoch.
-
-    Guarantee: where nothing is open it is the present, unless something was written that is not durable yet: that was written
-               before now, and nobody has handled it.
-    """
-    times = [engine.clock.now().wall_ms]
-    for each in positions(engine, [mapping]):
-        if each.oldest is not None:
-            times.append(each.oldest.created_ms)
-        elif (pending_ms := engine.pending_since(each.shard)) is not None:
-            times.append(pending_ms)
-    return min(times)
 
 
 def oldest_unsettled(

@@ -11,7 +11,7 @@ from tailrace.deadletters.evacuated import Evacuation, read_evacuated, read_evac
 from tailrace.engine.engine import Engine
 from tailrace.leases.checkpoint import Range
 from tailrace.rows.kinds import EVACUATION, words_of
-from tailrace.server.progress import MappingName
+from tailrace.runtime.watermark import MappingName
 from tailrace.streams.record import ChangeRecord
 
 SLICE: Final = 500

@@ -7,12 +7,13 @@ not run cannot be stuck. Called by `compose.Node` for each scrape.
 from collections.abc import Callable, Iterator, Mapping
 
 from tailrace.runtime.tally import Tally
+from tailrace.runtime.watermark import MappingName
 from tailrace.server.control import Subject
 from tailrace.server.gaps import gap_age_ms, open_gaps
 from tailrace.server.http import HttpServer
 from tailrace.server.letters import kept
 from tailrace.server.observe import Durations, HandlerTotals, Observed, ShardProgress
-from tailrace.server.progress import MappingName, positions, tables, totals
+from tailrace.server.progress import positions, tables, totals
 from tailrace.server.verbs import live_status, mappings, table_value, windows_of
 
 

@@ -18,17 +18,10 @@ from tailrace.errors import ApiError, TailraceError
 from tailrace.leases.checkpoint import Range, checkpoint_key, ledger_key, outcome_of, read_checkpoint
 from tailrace.rows.kinds import DEADLETTER, PARKED
 from tailrace.runtime.attempts import Attempts
+from tailrace.runtime.watermark import LAMBDA_APP, MappingName
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.letters import PAGE, is_parked, letter_of, letter_value, paged
-from tailrace.server.progress import (
-    LAMBDA_APP,
-    MappingName,
-    evacuations,
-    followed,
-    known_mappings,
-    streams,
-    tables,
-)
+from tailrace.server.progress import evacuations, followed, known_mappings, streams, tables
 from tailrace.server.saved import all_saved, saved_before, saved_change, saved_of_key
 from tailrace.server.tail import change_value
 from tailrace.server.targets import EventTarget, KeyTarget, read_target

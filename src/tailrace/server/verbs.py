@@ -11,6 +11,7 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
 from tailrace.errors import TailraceError
 from tailrace.runtime.threads import Threads
+from tailrace.runtime.watermark import MappingName
 from tailrace.runtime.windowing import Windows
 from tailrace.runtime.worker import Status
 from tailrace.server import (
@@ -29,7 +30,7 @@ from tailrace.server import (
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.handlers import is_paused, pause_reason
 from tailrace.server.letters import kept
-from tailrace.server.progress import MappingName, known_mappings, positions, tables, totals
+from tailrace.server.progress import known_mappings, positions, tables, totals
 from tailrace.server.remembered import remember_time
 from tailrace.streams.envelopes import event_id
 from tailrace.telemetry import AWS_METRICS

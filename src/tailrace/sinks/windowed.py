@@ -7,7 +7,7 @@ it comes here, and the window is told as it is then.
 Rules of this file: a value that a correction does not change is not written again. Declared by `@app.window`, made by sinks/making.py.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -191,7 +191,7 @@ def _words(group: str) -> str:
 
 def windows_of(
     app: str, mapping: Mapping, plan: WindowPlan, *, target: Callable[..., Any], needed: Dependencies, account: str, state: StateStore,
-    clock: Clock, watermark: Callable[[], int],
+    clock: Clock, watermark: Callable[[], Awaitable[int]],
 ) -> Windows:  # fmt: skip
     """A handler's windows, put together."""
     teller, owner = WindowTeller(mapping, plan, target, needed, account, clock), Owner(app, mapping.id)

@@ -70,6 +70,24 @@ class DynamoDbStateStore:
         wanted = (row for row in found if row.key.startswith(prefix) and row.key > after)
         return sorted(wanted, key=lambda row: row.key)[:limit]
 
+    async def count(self, prefix: str) -> int:
+        """How many rows have keys that start with the prefix; only the number travels, unless the prefix has no whole first word."""
+        word, slash, rest = prefix.partition("/")
+        if not slash:
+            return len(await self.query(prefix))
+        asked: dict[str, Any] = {
+            "TableName": self._table, "ConsistentRead": True, "Select": "COUNT",
+            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :sk)",
+            "ExpressionAttributeValues": {":pk": {"S": word}, ":sk": {"S": f"/{rest}"}},
+        }  # fmt: skip
+        total = 0
+        while True:
+            page = await self._call("query", **asked)
+            total += int(page["Count"])
+            if "LastEvaluatedKey" not in page:
+                return total
+            asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
     async def transact(self, writes: Sequence[Action]) -> None:
         """All of it, or nothing. Raises: StateConflict, ApiError for a user's item, StoreError."""
         if not writes:

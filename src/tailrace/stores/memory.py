@@ -121,6 +121,10 @@ class MemoryStateStore:
         keys = sorted(key for key in self._rows if key.startswith(prefix) and key > after)
         return [StateRow(key, orjson.loads(self._rows[key])) for key in keys[:limit]]
 
+    async def count(self, prefix: str) -> int:
+        """How many rows have keys that start with the prefix."""
+        return sum(key.startswith(prefix) for key in self._rows)
+
     async def transact(self, writes: Sequence[Action]) -> None:
         """All of it or nothing. Raises: StateConflict; SettingsError for a write to a table, which has no place here."""
         for index, write in enumerate(writes):

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
         ContractBroken,
         check_archive_store,
         check_clock,
+        check_log_reader,
         check_projection_store,
         check_sink,
         check_source,
@@ -27,14 +28,33 @@ if TYPE_CHECKING:
     from tailrace.testing.world import Unsettled, World
 
 __all__ = [
-    "BlockingCall", "BrokenOrder", "ContractBroken", "Exploration", "NetworkRefused", "NotLookedAt", "ScriptedSource", "SeededLoop", "Sent", "Unsettled", "World", "check_archive_store", "check_clock", "check_projection_store", "check_sink", "check_source",
-    "check_state_store", "check_store", "simulate",
+    "BlockingCall",
+    "BrokenOrder",
+    "ContractBroken",
+    "Exploration",
+    "NetworkRefused",
+    "NotLookedAt",
+    "ScriptedSource",
+    "SeededLoop",
+    "Sent",
+    "Unsettled",
+    "World",
+    "check_archive_store",
+    "check_clock",
+    "check_log_reader",
+    "check_projection_store",
+    "check_sink",
+    "check_source",
+    "check_state_store",
+    "check_store",
+    "simulate",
 ]  # fmt: skip
 
 _PLACES = {
     "BlockingCall": "waiting", "BrokenOrder": "exploring", "Exploration": "exploring",
     "NetworkRefused": "sealing", "NotLookedAt": "looking", "ScriptedSource": "scripted", "SeededLoop": "loop", "Sent": "keeping", "Unsettled": "world", "World": "world", "simulate": "simulation_redrive",
     "ContractBroken": "contracts", "check_clock": "contracts", "check_projection_store": "contracts", "check_sink": "contracts", "check_source": "contracts",
+    "check_log_reader": "contracts",
     "check_archive_store": "contracts", "check_state_store": "contracts", "check_store": "contracts",
 }  # fmt: skip
 

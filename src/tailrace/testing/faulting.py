@@ -263,6 +263,10 @@ class FaultyState:
         """Rows by prefix."""
         return await self._state.query(prefix, after=after, limit=limit)
 
+    async def count(self, prefix: str) -> int:
+        """How many rows there are."""
+        return await self._state.count(prefix)
+
     async def transact(self, writes: Sequence[Action]) -> None:
         """All of it or nothing."""
         self._throttle()

@@ -17,17 +17,20 @@ from tailrace.app.operations import DeadLetters
 from tailrace.app.projected import Projected
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
+from tailrace.engine.state import state_of
 from tailrace.errors import SettingsError
 from tailrace.ports import Failure, Sink
+from tailrace.runtime.watermark import MappingName, Position, positions
 from tailrace.runtime.worker import Worker
 from tailrace.server.gaps import gap_age_ms, open_gaps
 from tailrace.server.letters import letters as kept_letters
-from tailrace.server.progress import MappingName, Position, positions
+from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.testing.faults import Faults
 from tailrace.testing.journal import KEPT, Journal
 from tailrace.testing.keeping import Kept, Sent
 from tailrace.testing.looking import Looking
 from tailrace.testing.observing import Observer
+from tailrace.views.at_once import at_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,16 +226,25 @@ class Questions:
         ]
 
     def _open_positions(self) -> list[Position]:
-        return [each for each in positions(self.engine, self._mappings()) if each.oldest is not None]
+        return at_once(self._look_for_open_positions())
 
-    def _is_settled(self) -> bool:
+    async def _look_for_open_positions(self) -> list[Position]:
+        state, log = state_of(self.engine), EmbeddedLog(self.engine)
+        return [place async for place in positions(state, log, self._mappings()) if place.oldest is not None]
+
+    async def _is_settled(self) -> bool:
         is_busy = any(status.in_flight for running in self._running for status in running.worker.status())
         is_building = any(
             running.worker.projector is not None and running.worker.projector.is_busy
             for running in self._running
         )
-        is_closing = any(each.is_busy for running in self._running for each in running.worker.windows)
-        return not (is_busy or is_building or is_closing or self._open_positions())
+        if is_busy or is_building:
+            return False
+        for running in self._running:
+            for windows in running.worker.windows:
+                if await windows.is_busy():
+                    return False
+        return not await self._look_for_open_positions()
 
     def _unsettled(self, words: str) -> str:
         lines = [f"not settled after {words} (seed {self.seed}):"]

@@ -56,6 +56,10 @@ class RowsStore:
         rows: list[StateRow] = self._run.rows.perform(_one(Query(prefix, after, limit)), self._run.now)
         return rows
 
+    async def count(self, prefix: str) -> int:
+        """How many rows there are."""
+        return len(await self.query(prefix))
+
     async def transact(self, writes: Sequence[Any]) -> None:
         """All or nothing. Raises: StateConflict."""
         self._run.rows.transact(writes)

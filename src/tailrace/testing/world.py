@@ -278,7 +278,7 @@ class World(Items, Verbs):
     async def _settle(self, within_ms: int, words: str) -> None:
         until_ms = self.clock.now().monotonic_ms + within_ms
         await self._idle()
-        while not self._is_settled():
+        while not await self._is_settled():
             next_ms = self._next_ms
             if next_ms is None or next_ms > until_ms:
                 raise Unsettled(self._unsettled(words), hint="world.advance(…) lets more time pass")

@@ -55,7 +55,7 @@ class Worker:
         state = EngineStateStore(ground.engine, flushed)
         self.windows = Windows(
             Owner("shop", "minutes"), plan, MappingSettings("minutes"), state=state, clock=ground.clock,
-            watermark=lambda: BEGUN_MS + 600_000, tell=tell, give_up=_never,
+            watermark=settled_until, tell=tell, give_up=_never,
         )  # fmt: skip
         self.changes = WindowChanges(self.windows, state, ground.clock)
 
@@ -64,9 +64,13 @@ class Worker:
         running = asyncio.create_task(self.windows.run())
         for _ in range(100):
             await asyncio.sleep(0)
-        assert not self.windows.is_busy
+        assert not await self.windows.is_busy()
         running.cancel()
         await asyncio.wait([running])
+
+
+async def settled_until() -> int:
+    return BEGUN_MS + 600_000
 
 
 def _never(closing: Closing, failure: Failure, attempts: int) -> Write:

@@ -169,6 +169,9 @@ class NotesOfTellingFail:
     async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
         return await self._state.query(prefix, after=after, limit=limit)
 
+    async def count(self, prefix: str) -> int:
+        return await self._state.count(prefix)
+
     async def transact(self, writes: Sequence[Write | Check | ItemWrite]) -> None:
         for write in writes:
             is_note = isinstance(write, Write) and write.key.startswith("window-told/")

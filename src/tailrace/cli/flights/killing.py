@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tailrace import telemetry
-from tailrace.server.progress import Position
+from tailrace.runtime.watermark import Position
 from tailrace.streams.sequence import SequenceNumber
 
 ANY_MOMENT: Final = "any moment"

@@ -20,8 +20,9 @@ import orjson
 from tailrace.cli.durations import format_instant
 from tailrace.cli.flights.writing import DemoFailure
 from tailrace.compose import EngineOptions, open_engine
+from tailrace.runtime.watermark import Position
 from tailrace.server.control_socket import socket_path
-from tailrace.server.progress import Position, known_mappings, positions
+from tailrace.server.progress import known_mappings, positions
 
 PATIENCE_S: Final = 60.0
 DRAIN_S: Final = 15.0

@@ -6,6 +6,7 @@ adapter for every rule. It raises `ContractBroken`, which names the rule. Called
 
 from tailrace.testing.contracts.archive import check_archive_store
 from tailrace.testing.contracts.clock import check_clock
+from tailrace.testing.contracts.log_reader import check_log_reader
 from tailrace.testing.contracts.projection import check_projection_store
 from tailrace.testing.contracts.rules import ContractBroken
 from tailrace.testing.contracts.sink import check_sink
@@ -17,6 +18,7 @@ __all__ = [
     "ContractBroken",
     "check_archive_store",
     "check_clock",
+    "check_log_reader",
     "check_projection_store",
     "check_sink",
     "check_source",

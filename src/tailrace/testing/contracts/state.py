@@ -107,6 +107,23 @@ async def queries_have_no_end(store: StateStore) -> None:
     same([row.key for row in await store.query("many/")], keys, "the keys")
 
 
+async def counts_are_of_what_a_query_gives(store: StateStore) -> None:
+    """A count is how many rows the query of that prefix gives, however many there are."""
+    keys = [
+        "lease",
+        "lease/a",
+        "lease/a/b",
+        "leases",
+        "mark/ü",
+        *(f"many/{index:05d}" for index in range(1_500)),
+    ]
+    for start in range(0, len(keys), 100):
+        await store.transact([Write(key, {"v": 1}) for key in keys[start : start + 100]])
+    await store.transact([Write("lease/a", None), Write("lease/never", None)])
+    for prefix in ("lease/", "lease", "lease/a/", "mark/ü", "nothing/", "many/"):
+        same(await store.count(prefix), len(await store.query(prefix)), f"count({prefix!r})")
+
+
 async def conditions_are_judged(store: StateStore) -> None:
     """Each condition holds exactly when it says so, on a write and on a check."""
     for index, (fields, condition, is_held) in enumerate(TRUTH):
@@ -167,6 +184,7 @@ async def _conflict(store: StateStore, writes: Sequence[Action]) -> int | None:
 
 
 RULES: Final[tuple[Callable[[StateStore], Awaitable[None]], ...]] = (
-    rows_are_kept_as_they_are, what_is_given_is_a_copy, queries_follow_the_prefix, queries_come_in_pages, queries_have_no_end, conditions_are_judged,
+    rows_are_kept_as_they_are, what_is_given_is_a_copy, queries_follow_the_prefix, queries_come_in_pages, queries_have_no_end,
+    counts_are_of_what_a_query_gives, conditions_are_judged,
     transactions_are_all_or_nothing, one_of_many_takers_wins,
 )  # fmt: skip

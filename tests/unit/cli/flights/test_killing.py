@@ -17,7 +17,7 @@ from tailrace.cli.flights.killing import (
     plan,
     read_calls,
 )
-from tailrace.server.progress import MappingName, Position
+from tailrace.runtime.watermark import MappingName, Position
 from tailrace.streams.sequence import SequenceNumber
 from tailrace.streams.shards import Shard
 

@@ -4,12 +4,30 @@ Rules of this file: an engine in memory; what a worker would have saved is writt
 """
 
 from tailrace.engine.engine import Engine, EngineSettings
+from tailrace.engine.state import state_of
+from tailrace.ports import StreamRef
 from tailrace.rows.writes import Write
+from tailrace.runtime import watermark
+from tailrace.runtime.watermark import LAMBDA_APP, MappingName
 from tailrace.server.lambda_mappings import EventSourceMapping
-from tailrace.server.progress import LAMBDA_APP, MappingName, followed, oldest_of, settled_until
+from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.tables.definition import TableDefinition
 from tailrace.tables.mutate import Put
+from tailrace.views.at_once import at_once
 from tests.unit.server.admin import START_MS, Ground
+
+
+def settled_until(engine: Engine, mapping: MappingName) -> int:
+    return at_once(watermark.settled_until(state_of(engine), EmbeddedLog(engine), engine.clock, mapping))
+
+
+def oldest_of(engine: Engine, mapping: MappingName) -> int | None:
+    return at_once(watermark.oldest_of(state_of(engine), EmbeddedLog(engine), mapping))
+
+
+def followed(engine: Engine, mapping: MappingName) -> list[StreamRef]:
+    return at_once(watermark.followed(state_of(engine), EmbeddedLog(engine), mapping))
+
 
 MAIL = MappingName("app", "mail", "shop")
 

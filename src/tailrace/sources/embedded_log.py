@@ -1,0 +1,53 @@
+"""The streams of an engine in this process, as they are at this moment.
+
+Rules of this file: it never waits; a stream whose day has passed meanwhile is a SourceError. Made by compose.py, control.py and the test world, for views and
+watermarks. Stands alone because a reader of one stream (`embedded`) waits for commits, and this one must not.
+"""
+
+from contextlib import suppress
+
+from tailrace.engine.engine import Engine
+from tailrace.errors import ApiError, SourceError
+from tailrace.ports import Page, Shard, StreamRef
+
+
+class EmbeddedLog:
+    """The `LogReader` port over an engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def streams(self, table: str | None = None) -> list[StreamRef]:
+        """Streams, on or off, the oldest first: of a table, with those of deleted tables of its name; of all tables unless told."""
+        if table is None:
+            return self._all()
+        streams = self._engine.earlier_streams_of(table)
+        with suppress(ApiError):  # it has none now: nothing more will come
+            streams.append(self._engine.stream_of(table))
+        return streams
+
+    def _all(self) -> list[StreamRef]:
+        arns: list[str] = []
+        start: str | None = None
+        while True:
+            page = self._engine.list_streams(None, None, start)
+            arns += [stream["StreamArn"] for stream in page["Streams"]]
+            start = page.get("LastEvaluatedStreamArn")
+            if start is None:
+                break
+        return sorted(map(self._engine.stream_named, arns), key=lambda stream: (stream.label, stream.arn))
+
+    async def shards(self, stream: StreamRef) -> list[Shard]:
+        """Every shard of a stream that can still be read, parents before children. Raises: SourceError."""
+        try:
+            return self._engine.shards_of(stream.arn)
+        except ApiError as error:
+            raise SourceError(f"stream {stream.arn} is gone: {error.message}") from error
+
+    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+        """Durable records with sequence > after. Raises: StoreError."""
+        return self._engine.read_shard(shard, after, limit)
+
+    async def pending_since(self, shard: Shard) -> int | None:
+        """When the oldest record was written that is not durable yet. Units: ms since the epoch; None: all of them are."""
+        return self._engine.pending_since(shard)

@@ -1,0 +1,1 @@
+"""What can be asked of a state store and its streams: progress, stories, gaps, letters, leases, projections. Nothing here knows an engine, a socket or a command."""

@@ -82,6 +82,13 @@ class Trace:
 
     calls: list[tuple[str, str]] = field(default_factory=list)
     points: list[str] = field(default_factory=list)
+    reached: dict[str, int] = field(default_factory=dict)
+    """How many calls there were when a point was passed first."""
+
+    def reach(self, point: str) -> None:
+        """What the node passes."""
+        self.points.append(point)
+        self.reached.setdefault(point, len(self.calls))
 
     def see(self, frame: FrameType, event: str, argument: Any) -> None:
         """What sys.setprofile calls."""
@@ -111,6 +118,18 @@ def strangers(calls: list[tuple[str, str]]) -> set[str]:
     }
 
 
+ENTERED = 58
+"""So many modules a change enters from the log to its checkpoint. It may only sink: 30 are the aim."""
+WRITERS = {"server/connection.py", "server/http.py"}
+"""They end the writer's connection meanwhile, and see nothing of the change any more."""
+
+
+def entered(trace: Trace, begun: str = "commit.done", done: str = "checkpoint.done") -> list[str]:
+    """The modules that were entered between two points."""
+    calls = trace.calls[trace.reached[begun] : trace.reached[done]]
+    return sorted({file for file, _ in calls} - WRITERS)
+
+
 async def put(port: int, item: dict[str, Any]) -> bytes:
     """One PutItem over a new connection; the whole answer."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -136,12 +155,13 @@ async def trace_one(directory: Path) -> tuple[Trace, list[str], bytes]:
         handled.append(str(change.key))
 
     node = Node(EngineOptions(directory, clock="manual"), HttpSettings(port=0), app)
-    node.reached = trace.points.append
+    node.reached = trace.reach
     port = await node.start()
     try:
         await put(port, {"id": {"S": "first"}})
         await settle(trace)
         trace.points.clear()
+        trace.reached.clear()
         sys.setprofile(trace.see)
         try:
             answer = await put(port, {"id": {"S": "second"}, "n": {"N": "1"}})
@@ -180,6 +200,13 @@ def test_it_goes_through_no_other_module(traced: tuple[Trace, list[str], bytes])
     assert strangers(traced[0].calls) == set()
 
 
+def test_it_enters_few_modules_between_the_log_and_its_checkpoint(
+    traced: tuple[Trace, list[str], bytes],
+) -> None:
+    way = entered(traced[0])
+    assert len(way) <= ENTERED, f"{len(way)} modules, at most {ENTERED}:\n" + "\n".join(way)
+
+
 SELDOM = ("lease.taken", "transaction.done", "park.begun", "park.done")
 """Passed before, or only by a change with recorded writes, or by one that fails."""
 
@@ -200,3 +227,14 @@ def test_a_step_out_of_order_and_a_stranger_are_found() -> None:
     assert missing_step([*calls[1:], calls[0]], STEPS) == STEPS[1]
     assert missing_step(calls[:-1], STEPS) == STEPS[-1]
     assert strangers([*calls, ("dashboard/api.py", "f")]) == {"dashboard/api.py"}
+
+
+def test_a_module_is_counted_once_and_only_between_the_points() -> None:
+    trace = Trace()
+    for call in ("before.py", "sources/embedded.py", "mapping/shard.py", "sources/embedded.py", "after.py"):
+        if call == "after.py":
+            trace.reach("checkpoint.done")
+        trace.calls.append((call, "f"))
+        if call == "before.py":
+            trace.reach("commit.done")
+    assert entered(trace) == ["mapping/shard.py", "sources/embedded.py"]

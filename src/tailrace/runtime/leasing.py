@@ -1,6 +1,6 @@
 """The leases that a worker holds: one an app and shard, taken with a new epoch at each start, renewed while it lives.
 
-Rules of this file: transitions are leases/lease.py's; a lease that somebody else has taken is told to whoever reads the shard, and is no longer ours. Made by
+Rules of this file: transitions are leases/lease.py's, what is asked of the state store are steps; a lease that somebody else has taken is told to whoever reads the shard, and is no longer ours. Made by
 runtime/worker.py.
 """
 
@@ -11,11 +11,37 @@ from typing import TypeAlias
 from tailrace.errors import PortError, StateConflict
 from tailrace.leases.lease import Lease, lease_key, release, renew, take
 from tailrace.ports import Clock, Shard, StateStore, StreamRef
+from tailrace.rows.writes import StateRow
 from tailrace.runtime.forgetting import forget_leases
+from tailrace.runtime.performing import Performer
+from tailrace.runtime.steps import Get, Steps, Transact
 from tailrace.telemetry import PointReached
 
 Held: TypeAlias = tuple[str, str]
 """A stream's label and a shard's id."""
+
+
+def take_lease(key: str, owner: str) -> Steps[Lease]:
+    """Take the lease of a shard, whoever has it. Raises: StateConflict when its owner renewed it meanwhile, or somebody was faster; StoreError."""
+    row: StateRow | None = yield Get(key)
+    lease, write = take(key, None if row is None else row.fields, owner)
+    yield Transact((write,), done="lease.taken")
+    return lease
+
+
+def renew_lease(lease: Lease) -> Steps[Lease | None]:
+    """Say that its owner lives. Returns: the lease as it is now; None: somebody else has taken it. Raises: StoreError."""
+    renewed, write = renew(lease)
+    try:
+        yield Transact((write,))
+    except StateConflict:
+        return None
+    return renewed
+
+
+def give_lease_back(lease: Lease) -> Steps[None]:
+    """Leave the shard to anybody. Raises: StateConflict when somebody has it already; StoreError."""
+    yield Transact((release(lease),))
 
 
 class Leasing:
@@ -32,7 +58,7 @@ class Leasing:
         self._owner = owner
         self._renewal_ms = renewal_ms
         self._lost = lost
-        self._reached = reached
+        self._performer = Performer(state, clock, reached)
 
     async def of(self, stream: StreamRef, shard: Shard) -> Lease:
         """The lease of a shard, taken when it is not held yet. Raises: StateConflict, StoreError."""
@@ -41,11 +67,7 @@ class Leasing:
         if held is not None:
             return held
         key = lease_key(self._app, stream.label, shard.shard_id)
-        row = await self._state.get(key)
-        lease, write = take(key, None if row is None else row.fields, self._owner)
-        await self._state.transact([write])
-        self.held[place] = lease
-        self._reached("lease.taken")
+        lease = self.held[place] = await self._performer.perform(take_lease(key, self._owner))
         return lease
 
     async def give_back(self, stream: StreamRef, shard: Shard) -> None:
@@ -53,7 +75,7 @@ class Leasing:
         lease = self.held.pop((stream.label, shard.shard_id), None)
         if lease is not None:
             with suppress(PortError):
-                await self._state.transact([release(lease)])
+                await self._performer.perform(give_lease_back(lease))
 
     async def renew(self) -> None:
         """Renew all of them now and then, until cancelled."""
@@ -65,17 +87,13 @@ class Leasing:
                     await self._renew_one(place, lease)
 
     async def _renew_one(self, place: Held, lease: Lease) -> None:
-        renewed, write = renew(lease)
-        lost = False
         try:
-            await self._state.transact([write])
-        except StateConflict:
-            lost = True
+            renewed = await self._performer.perform(renew_lease(lease))
         except PortError:
             return  # the store is failing: checkpoints say so, and the next round tries again
         if place not in self.held:
             return  # its shard was finished meanwhile, and the lease given back: there is nothing to keep or to lose
-        if lost:
+        if renewed is None:
             del self.held[place]
             self._lost(place[1])
         else:
@@ -85,7 +103,7 @@ class Leasing:
         """Give all of them back."""
         for place, lease in list(self.held.items()):
             try:
-                await self._state.transact([release(lease)])
+                await self._performer.perform(give_lease_back(lease))
             except PortError:
                 continue  # it is somebody else's, or the store is gone: either way it is not ours any more
             del self.held[place]

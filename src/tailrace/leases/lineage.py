@@ -1,0 +1,106 @@
+"""What a shard descends from, as far as a mapping's own rows and the source still know it.
+
+Theory of operation. A key that is parked stays parked for whoever reads its later changes: in the shard where it was parked, and in those that continue it.
+Which keys are in a shard nobody tells us, only which shards it continues, and that only while it is listed. So every checkpoint row names the ancestors
+that still had parked keys when its shard began: a child takes over what its parents' rows say, and a long line of shards stays as short as the list of those that
+matter. Where a parent was never read, because it came and went while no worker ran, the lineage is lost: then every shard may be an ancestor that is not known to be
+none, and that is also what is written down. An ancestor vanishes before its descendants, so what is still listed and not in the line is none.
+Rules of this file: pure; about the shards of one stream: what was parked in earlier streams concerns every shard of later ones. Called by
+runtime/starting.py, runtime/forgetting.py and runtime/worker.py. Source: growth §2.3.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from tailrace.streams.shards import Shard
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a checkpoint row says of its shard: its parents, and those of its ancestors that had parked keys when it began."""
+
+    parents: tuple[str, ...] = ()
+    ancestors: tuple[str, ...] = ()
+
+
+Rows: TypeAlias = Mapping[str, Named | None]
+"""What a mapping's checkpoint rows in a stream say, by the ids of their shards; None for a row from before they said it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a stream's shards. Shape: `listed` by the source; `saved` from the trim, and no longer listed."""
+
+    listed: Mapping[str, Shard]
+    saved: Mapping[str, Shard]
+
+    @classmethod
+    def of(cls, listed: Iterable[Shard], saved: Iterable[Shard] = ()) -> "Known":
+        """The same from lists of them."""
+        there = {shard.shard_id: shard for shard in listed}
+        return cls(there, {shard.shard_id: shard for shard in saved if shard.shard_id not in there})
+
+    def get(self, shard_id: str) -> Shard | None:
+        """A shard that can still be read."""
+        return self.listed.get(shard_id) or self.saved.get(shard_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What came before a shard in its stream. Shape: ids; `is_lost`: there may be more, of which nothing is known."""
+
+    ancestors: frozenset[str]
+    is_lost: bool
+
+    def may_have(self, shard_id: str, known: Known) -> bool:
+        """Whether a shard can be an ancestor."""
+        return shard_id in self.ancestors or (self.is_lost and shard_id not in known.listed)
+
+
+def line_of(shard: Shard, known: Known, rows: Rows) -> Line:
+    """The line of a shard: through those that are listed or saved, and where they end, through a mapping's rows.
+
+    >>> rows = {"b": Named(("a",), ("a",))}
+    >>> line_of(Shard("c", 9, ("b",)), Known.of([]), rows) == Line(frozenset({"a", "b"}), is_lost=False)
+    True
+    >>> line_of(Shard("d", 12, ("c",)), Known.of([]), rows).is_lost
+    True
+    """
+    ancestors: set[str] = set()
+    is_lost = False
+    waiting = list(shard.parents)
+    while waiting:
+        parent = waiting.pop()
+        if parent in ancestors:
+            continue
+        ancestors.add(parent)
+        named = rows.get(parent)
+        if named is not None:
+            ancestors.update(named.parents, named.ancestors)
+        elif (there := known.get(parent)) is not None:
+            waiting.extend(there.parents)
+        else:
+            is_lost = True
+    return Line(frozenset(ancestors), is_lost)
+
+
+def waits_for(shard: Shard, known: Known, rows: Rows) -> set[str]:
+    """The shards that have to be finished before this one begins: its parents; where the lineage is lost, also what was saved of any that may be one."""
+    parents = {parent for parent in shard.parents if known.get(parent) is not None}
+    line = line_of(shard, known, rows)
+    return parents | {each for each in known.saved if each != shard.shard_id and line.is_lost}
+
+
+def named_ancestors(line: Line, known: Known, parked_in: Iterable[str]) -> tuple[str, ...]:
+    """What the row of a shard that begins names: those in whose shards keys are parked, `parked_in`, and that can be ancestors."""
+    return tuple(sorted(shard_id for shard_id in set(parked_in) if line.may_have(shard_id, known)))
+
+
+def latest(shard_ids: Collection[str], rows: Rows, known: Known) -> set[str]:
+    """Those of some shards that no other of them is known to descend from."""
+    older: set[str] = set()
+    for shard_id in shard_ids:
+        there, named = known.get(shard_id), rows.get(shard_id) or Named()
+        older.update(named.parents, named.ancestors, () if there is None else there.parents)
+    return set(shard_ids) - older

@@ -1,0 +1,58 @@
+"""What a shard descends from, as far as anybody still knows."""
+
+import pytest
+
+from tailrace.leases.lineage import Known, Line, Named, latest, line_of, named_ancestors, waits_for
+from tailrace.streams.shards import Shard
+
+ROOT = Shard("root", 1, (), 9)
+LOW, HIGH = Shard("low", 10, ("root",), 19), Shard("high", 10, ("root",), 19)
+MERGED = Shard("merged", 20, ("low", "high"))
+ALL = [ROOT, LOW, HIGH, MERGED]
+
+
+def test_the_line_of_what_is_listed_needs_no_rows() -> None:
+    assert line_of(MERGED, Known.of(ALL), {}) == Line(frozenset({"root", "low", "high"}), is_lost=False)
+    assert line_of(LOW, Known.of(ALL), {}) == Line(frozenset({"root"}), is_lost=False)
+    assert line_of(ROOT, Known.of(ALL), {}) == Line(frozenset(), is_lost=False)
+
+
+def test_where_the_listing_ends_the_rows_go_on() -> None:
+    assert line_of(
+        MERGED, Known.of([MERGED]), {"low": Named(("root",), ("root",)), "high": Named(("root",))}
+    ) == Line(frozenset({"root", "low", "high"}), is_lost=False)
+
+
+@pytest.mark.parametrize("rows", [{}, {"low": Named(("root",))}, {"low": Named(), "high": None}])
+def test_a_parent_of_which_nothing_is_known_loses_the_line(rows: dict[str, Named | None]) -> None:
+    assert line_of(MERGED, Known.of([MERGED]), rows).is_lost
+
+
+def test_a_lost_line_may_have_every_shard_but_those_that_are_still_listed() -> None:
+    known = Known.of([MERGED, Shard("other", 15)], saved=[Shard("kept", 2)])
+    line = line_of(MERGED, known, {"low": Named()})
+    assert named_ancestors(line, known, ["root", "other", "kept", "low"]) == ("kept", "low", "root")
+
+
+def test_a_whole_line_names_only_its_own_that_still_have_parked_keys() -> None:
+    known = Known.of(ALL)
+    assert named_ancestors(line_of(LOW, known, {}), known, ["root", "high"]) == ("root",)
+    assert named_ancestors(line_of(LOW, known, {}), known, ["high"]) == ()
+
+
+def test_a_shard_waits_for_its_parents_that_can_still_be_read() -> None:
+    assert waits_for(MERGED, Known.of(ALL), {}) == {"low", "high"}
+    assert waits_for(MERGED, Known.of([HIGH, MERGED]), {"low": Named()}) == {"high"}
+
+
+def test_a_shard_whose_lineage_is_lost_waits_for_everything_that_was_saved() -> None:
+    known = Known.of([MERGED], saved=[ROOT])
+    assert waits_for(MERGED, known, {"low": Named()}) == {"root"}, (
+        "it may be the parent of what came and went"
+    )
+    assert waits_for(MERGED, known, {"low": Named(("root",)), "high": Named(("root",))}) == set()
+
+
+def test_the_latest_of_some_shards_are_those_that_none_of_them_continues() -> None:
+    assert latest(["root", "low", "high"], {}, Known.of(ALL)) == {"low", "high"}
+    assert latest(["root", "low"], {"low": Named(("root",))}, Known.of([])) == {"low"}

@@ -70,6 +70,10 @@ class Process:
         self.task = asyncio.ensure_future(self.worker.run())
         delivery.processes.append(self)
 
+    def parked_keys(self) -> dict[str, int]:
+        """How many parked keys each shard knows of that is read now."""
+        return {status.shard_id: status.parked_keys for status in self.worker.status()}
+
     async def stop(self) -> None:
         """Drain and end."""
         self.worker.stop()

@@ -3,6 +3,8 @@
 Rules of this file: the worker is the real one; what is told of shards is what `ScriptedSource` tells.
 """
 
+from itertools import count
+
 import pytest
 
 from tailrace.ports import Source
@@ -106,6 +108,113 @@ def test_a_child_begins_after_all_of_its_parents() -> None:
         assert set(await delivery.checkpoints()) == {
             ("stream-1", each) for each in ("shard-1", "shard-2", merged)
         }
+
+    delivered(story)
+
+
+async def key_in(delivery: Delivery, shard_id: str) -> str:
+    """A key of an open shard that was not used yet."""
+    for number in count():
+        key = f"in-{shard_id}-{number}"
+        if delivery.source.shard_of(key) == shard_id:
+            return key
+    raise AssertionError
+
+
+def test_only_the_descendants_of_a_shard_know_the_keys_that_were_parked_in_it() -> None:
+    async def story(delivery: Delivery) -> None:
+        source, noted = delivery.source, delivery.noted
+        source.begin(2)
+        key = await key_in(delivery, "shard-1")
+        noted.failing = {key}
+        process = delivery.start()
+        source.write(key)
+        await delivery.rest()
+        assert process.parked_keys() == {"shard-1": 1, "shard-2": 0}
+        low, high = source.split("shard-1")
+        other, another = source.split("shard-2")
+        await delivery.rest()
+        assert process.parked_keys() == {low: 1, high: 1, other: 0, another: 0}
+        await process.kill()
+        process = delivery.start("two")
+        await delivery.rest()
+        assert process.parked_keys() == {low: 1, high: 1, other: 0, another: 0}
+        for shard in ("shard-1", "shard-2"):
+            source.forget(shard)
+        merged = source.merge(low, other)
+        await delivery.rest()
+        assert process.parked_keys() == {high: 1, another: 0, merged: 1}
+        rows = await delivery.checkpoints()
+        assert rows["stream-1", merged]["ancestors"] == ["shard-1"], "of four, the one that has a parked key"
+        await process.stop()
+
+    delivered(story)
+
+
+def test_what_came_and_went_while_nobody_read_is_a_gap_and_parked_keys_are_found_behind_it() -> None:
+    async def story(delivery: Delivery) -> None:
+        source, noted = delivery.source, delivery.noted
+        source.begin(1)
+        noted.failing = {"o1"}
+        process = delivery.start()
+        parked, last = source.write("o1"), source.write("o2")
+        await delivery.rest()
+        await process.kill()
+        noted.failing = set()
+        low, high = source.split("shard-1")  # a pause of thirty hours begins
+        source.write("o1", n="lost")
+        children = [*source.split(low), *source.split(high)]
+        for shard in ("shard-1", low, high):
+            source.forget(shard)
+        later = source.write("o1", n="later")
+        process = delivery.start("two")
+        await delivery.rest()
+        assert noted.of("o1") == [], "it waits behind what was parked before the pause"
+        assert [letter.record.sequence for letter in await delivery.parked()] == [parked, later]
+        assert process.parked_keys() == dict.fromkeys(children, 1)
+        firsts = [shard.first for shard in await source.shards()]
+        assert {(gap.first, gap.last) for gap in await delivery.gaps()} <= {
+            (last + 1, first - 1) for first in firsts
+        }
+        assert len(await delivery.gaps()) >= 1
+        await process.stop()
+
+    delivered(story)
+
+
+def test_a_child_of_a_parent_that_was_read_to_its_end_has_no_gap() -> None:
+    async def story(delivery: Delivery) -> None:
+        source = delivery.source
+        source.begin(1)
+        process = delivery.start()
+        source.write("o1")
+        (low, _) = source.split("shard-1")
+        await delivery.rest()
+        source.forget("shard-1")
+        source.split(low)
+        source.write("o1", n=1)
+        await delivery.rest()
+        assert await delivery.gaps() == []
+        assert len(delivery.noted.of("o1")) == 2
+        await process.stop()
+
+    delivered(story)
+
+
+def test_a_stream_that_ends_is_read_to_its_end_before_the_next_one_begins() -> None:
+    async def story(delivery: Delivery) -> None:
+        source, noted = delivery.source, delivery.noted
+        source.begin(2)
+        process = delivery.start()
+        first = [source.write(f"o{number}") for number in range(8)]
+        source.end()
+        source.begin(3)
+        second = [source.write(f"o{number}", n=1) for number in range(8)]
+        assert second[0] in first or second[0] < first[-1], "numbers begin anew"
+        await delivery.rest()
+        for number in range(8):
+            assert noted.of(f"o{number}") == [first[number], second[number]]
+        await process.stop()
 
     delivered(story)
 

@@ -14,6 +14,8 @@ REDRIVING: Final = "unit/testing/test_redriving.py"
 ONCE: Final = "unit/testing/test_once.py"
 KEPT: Final = "unit/runtime/test_evacuation.py"
 EVACUATION: Final = "unit/testing/test_evacuation.py"
+LINEAGE: Final = "unit/leases/test_lineage.py"
+SCRIPTED: Final = "contracts/test_scripted_delivery.py"
 
 DELIVERY: Final = (
     Mutant(
@@ -24,15 +26,45 @@ DELIVERY: Final = (
     ),
     Mutant(
         "beginning-that-nobody-writes-down", "runtime/starting.py",
-        "    if (yield Get(place.checkpoint_key)) is not None:\n        return\n", "    if place.checkpoint_key:\n        return\n",
+        "    if present is not None:\n        return place", "    if place.named:\n        return place",
         "what is trimmed before a new mapping has saved anything is lost in silence",
         (SETTLE, "unit/testing/test_world_gaps.py", EVACUATION),
     ),
     Mutant(
         "older-ancestor-is-forgotten", "runtime/starting.py",
-        "return reached if reached.watermark < (shard.before or 0) else whole", "return whole",
+        "return Checkpoint() if reached is None else reached if reached.watermark < shard.before else whole", "return whole",
         "what was trimmed between an older ancestor and a shard is lost in silence",
         (SETTLE, "unit/testing/test_world_gaps.py"),
+    ),
+    Mutant(
+        "lineage-of-everybody", "leases/lineage.py",
+        "return not shard_id or stream != shard.stream or shard_id in (shard.shard_id, *self.ancestors)", "return True",
+        "every shard keeps the parked keys of all shards",
+        (LINEAGE, SCRIPTED),
+    ),
+    Mutant(
+        "ancestors-that-nobody-names", "runtime/starting.py",
+        "Named(shard.parents, named_ancestors(line, known, parked_in))", "Named(shard.parents)",
+        "a later change of a parked key overtakes it in the shard's child",
+        (SCRIPTED,),
+    ),
+    Mutant(
+        "lost-lineage-is-taken-for-whole", "leases/lineage.py",
+        "            is_lost = True\n", "            is_lost = False\n",
+        "a later change overtakes a parked key after the shards between them have come and gone",
+        (LINEAGE, SCRIPTED),
+    ),
+    Mutant(
+        "gap-that-no-source-knows", "runtime/delivering.py",
+        "done = ReadDone([], self.shard.first - 1, trimmed=True)", "done = ReadDone([], self.shard.first - 1)",
+        "what came and went while nobody read is lost in silence where the source has forgotten it",
+        (SCRIPTED,),
+    ),
+    Mutant(
+        "lost-lineage-does-not-wait", "leases/lineage.py",
+        "    if not line.is_lost:\n        return parents\n", "    if shard.parents:\n        return parents\n",
+        "what was saved from the trim is overtaken by a shard whose parents are gone",
+        (LINEAGE, EVACUATION),
     ),
     Mutant(
         "park-without-its-fence", "runtime/parking.py",
@@ -60,7 +92,7 @@ DELIVERY: Final = (
     ),
     Mutant(
         "children-before-their-parent", "runtime/worker.py",
-        "is_waiting = not table.finished.issuperset(parents)", "is_waiting = False",
+        "is_waiting = not table.finished.issuperset(table.before(handler, shard, known))", "is_waiting = False",
         "changes of a key after a split are delivered before those from before it",
         (WORKER,),
     ),

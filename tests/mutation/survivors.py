@@ -38,7 +38,7 @@ SURVIVORS: Final = (
     ),
     Mutant(
         "heads-of-every-shard", "runtime/starting.py",
-        "        if shard.may_have(head.partition)\n", "",
+        "        if shard.may_have(head.partition)\n", "        if True\n",
         "a machine takes keys of other shards for parked: its count, its bound and its words are wrong",
         ("unit/runtime/test_settle.py",),
     ),

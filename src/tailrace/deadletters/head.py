@@ -2,7 +2,7 @@
 
 Rules of this file: pure transitions; every write is conditional on the version that was read and raises it, so that of the
 machine's append and the redriver's steps one always notices the other. Only the redriver unparks, and only when the
-head's tail is the last change that it has put back. Format 1, docs/formats/state.md. Called by runtime/parking.py,
+head's tail is the last change that it has put back. Format 2, docs/formats/state.md. Called by runtime/parking.py,
 runtime/redriver.py and the simulation. Source: architecture §5.3.
 """
 
@@ -12,8 +12,10 @@ from typing import Any, Final
 
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, parked_key
 from tailrace.rows.kinds import HEAD
-from tailrace.rows.writes import VERSION, Absent, Condition, Equals, Write, readable
+from tailrace.rows.writes import Absent, Condition, Equals, Write, readable
 
+VERSION: Final = 2
+"""1 did not say where a key was parked."""
 CLAIM_MS: Final = 30_000
 """How long a redriver that says nothing keeps a key: each change that it puts back renews its claim."""
 
@@ -23,7 +25,8 @@ class Head:
     """A parked key.
 
     Shape:   the changes from `first` to `tail` were parked, `count` of them still wait; `claimed_by` is the redriver that
-             puts them back, "" for nobody; `is_stamped` unless its row is of a version that wrote no stamps. Units: claimed_ms and
+             puts them back, "" for nobody; `is_stamped` unless its row is of a version that wrote no stamps; `stream` (its label) and
+             `shard_id` are where it was parked, "" in rows of versions that did not say. Units: claimed_ms and
              parked_ms since the epoch.
     """
 
@@ -39,6 +42,8 @@ class Head:
     claimed_by: str = ""
     claimed_ms: int = 0
     is_stamped: bool = True
+    stream: str = ""
+    shard_id: str = ""
 
     @property
     def stamp(self) -> str:
@@ -71,10 +76,10 @@ def head_prefix(app: str, mapping_id: str) -> str:
 
 def read_head(app: str, mapping_id: str, fields: Mapping[str, Any]) -> Head:
     """The head behind a row. Raises: StoreError when its format is not known."""
-    row = readable(fields, "parked key")
+    row = readable(fields, "parked key", VERSION)
     return Head(
         app, mapping_id, bytes.fromhex(row["key"]), int(row["partition"]), row["version"], row["first"], row["tail"],
-        row["count"], row["parked_ms"], row["claimed_by"], row["claimed_ms"], "stamp" in row,
+        row["count"], row["parked_ms"], row["claimed_by"], row["claimed_ms"], "stamp" in row, row.get("stream", ""), row.get("shard", ""),
     )  # fmt: skip
 
 
@@ -82,9 +87,14 @@ def read_head(app: str, mapping_id: str, fields: Mapping[str, Any]) -> Head:
 
 
 def parked(
-    app: str, mapping_id: str, before: Head | None, letters: Sequence[DeadLetter], now_ms: int
+    app: str,
+    mapping_id: str,
+    before: Head | None,
+    letters: Sequence[DeadLetter],
+    now_ms: int,
+    stream: str = "",
 ) -> list[Write]:
-    """Park these changes of one key, in order; [] when all of them are parked already.
+    """Park these changes of one key, in order; [] when all of them are parked already. Shape: `stream` is the label of the one that they are of.
 
     Guarantee: repeating it changes nothing. A head that was not there is made only if it is still not there.
     """
@@ -94,8 +104,9 @@ def parked(
     first, last = fresh[0].record, fresh[-1].record
     if before is None:
         head = Head(
-            app, mapping_id, first.key, first.partition, 1, first.sequence, last.sequence, len(fresh), now_ms
-        )
+            app, mapping_id, first.key, first.partition, 1, first.sequence, last.sequence, len(fresh), now_ms,
+            stream=stream, shard_id=fresh[0].shard_id,
+        )  # fmt: skip
         condition: Condition = Absent()
     else:
         head = replace(
@@ -155,5 +166,5 @@ def _fields(head: Head) -> dict[str, Any]:
     return {
         "v": VERSION, "key": head.key.hex(), "partition": str(head.partition), "version": head.version, "stamp": head.stamp,
         "first": head.first, "tail": head.tail, "count": head.count, "parked_ms": head.parked_ms,
-        "claimed_by": head.claimed_by, "claimed_ms": head.claimed_ms,
+        "claimed_by": head.claimed_by, "claimed_ms": head.claimed_ms, "stream": head.stream, "shard": head.shard_id,
     }  # fmt: skip

@@ -8,6 +8,7 @@ SaveCheckpoint are one transaction, fenced by the lease. Called by runtime/settl
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from tailrace.leases.lineage import Named
 from tailrace.rows.kinds import CHECKPOINT, LEDGER, MARK
 from tailrace.rows.writes import VERSION, AbsentOrLess, Write, readable
 from tailrace.streams.shards import HASHES, Shard
@@ -45,18 +46,21 @@ def checkpoint_write(
     window: Window | None = None,
     created_ms: int = 0,
     suspended: Reason | None = None,
+    named: Named | None = None,
 ) -> Write:
     """A checkpoint. `epoch` says under which lease it was saved; the fence itself is a check of the lease's row.
 
     Shape:   `hashes` are the shard's, so that its descendants are known when the shard is not listed any more. `window` is
              the tumbling window that the shard is in: start and end in milliseconds since the epoch, the state as JSON text, or
-             None for one that was closed. `suspended` is why the mapping has paused by itself.
+             None for one that was closed. `suspended` is why the mapping has paused by itself. `named` are the shards that it continues.
     Units:   created_ms since the epoch, when the last record at or below the watermark was written; 0: not known.
     """
     fields: dict[str, Any] = {
         "v": VERSION, "epoch": epoch, "watermark": watermark, "ranges": [list(each) for each in ranges], "finished": finished,
         "hashes": f"{hashes[0]:016x}-{hashes[1]:016x}",
     }  # fmt: skip
+    if named is not None:
+        fields |= {"parents": list(named.parents), "ancestors": list(named.ancestors)}
     if created_ms:
         fields["created_ms"] = created_ms
     if window is not None:
@@ -83,6 +87,11 @@ def read_checkpoint(fields: Mapping[str, Any] | None) -> tuple[int, tuple[Range,
 def created_of(fields: Mapping[str, Any]) -> int:
     """When the last record at or below the watermark was written; 0: not known. Units: ms since the epoch."""
     return int(fields.get("created_ms", 0))
+
+
+def named_of(fields: Mapping[str, Any]) -> Named | None:
+    """The shards that a checkpoint's shard continues; None for a row of a version that did not say."""
+    return Named(tuple(fields["parents"]), tuple(fields["ancestors"])) if "parents" in fields else None
 
 
 def window_of(fields: Mapping[str, Any]) -> Window | None:

@@ -10,7 +10,7 @@ runtime/starting.py, runtime/forgetting.py and runtime/worker.py. Source: growth
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from tailrace.streams.shards import Shard
@@ -23,6 +23,13 @@ class Named:
     parents: tuple[str, ...] = ()
     ancestors: tuple[str, ...] = ()
 
+    def concerns(self, shard: Shard, stream: str, shard_id: str) -> bool:
+        """Whether a key that was parked in that shard of that stream may be in `shard`, whose row says this.
+
+        Shape:   "" for a shard that nobody wrote down. What was parked in another stream, an earlier one, concerns every shard.
+        """
+        return not shard_id or stream != shard.stream or shard_id in (shard.shard_id, *self.ancestors)
+
 
 Rows: TypeAlias = Mapping[str, Named | None]
 """What a mapping's checkpoint rows in a stream say, by the ids of their shards; None for a row from before they said it."""
@@ -32,8 +39,8 @@ Rows: TypeAlias = Mapping[str, Named | None]
 class Known:
     """What is known of a stream's shards. Shape: `listed` by the source; `saved` from the trim, and no longer listed."""
 
-    listed: Mapping[str, Shard]
-    saved: Mapping[str, Shard]
+    listed: Mapping[str, Shard] = field(default_factory=dict)
+    saved: Mapping[str, Shard] = field(default_factory=dict)
 
     @classmethod
     def of(cls, listed: Iterable[Shard], saved: Iterable[Shard] = ()) -> "Known":
@@ -85,11 +92,13 @@ def line_of(shard: Shard, known: Known, rows: Rows) -> Line:
     return Line(frozenset(ancestors), is_lost)
 
 
-def waits_for(shard: Shard, known: Known, rows: Rows) -> set[str]:
+def waits_for(shard: Shard, line: Line, known: Known) -> set[str]:
     """The shards that have to be finished before this one begins: its parents; where the lineage is lost, also what was saved of any that may be one."""
     parents = {parent for parent in shard.parents if known.get(parent) is not None}
-    line = line_of(shard, known, rows)
-    return parents | {each for each in known.saved if each != shard.shard_id and line.is_lost}
+    if not line.is_lost:
+        return parents
+    earlier = (saved for saved in known.saved.values() if saved.first < shard.first)
+    return parents | {saved.shard_id for saved in earlier if saved.may_share(shard)}
 
 
 def named_ancestors(line: Line, known: Known, parked_in: Iterable[str]) -> tuple[str, ...]:

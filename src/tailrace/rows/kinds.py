@@ -105,7 +105,7 @@ MARK: Final = of_mapping("mark", expires="after two days", joint=True)
 
 # ---- what it has not handled -------------------------------------------------------------------------------------------
 
-HEAD: Final = of_mapping("head", expires="with its item", outlives=True)
+HEAD: Final = of_mapping("head", format=2, expires="with its item", outlives=True)
 PARKED: Final = of_mapping(
     "parked",
     format=3,

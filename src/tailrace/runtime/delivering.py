@@ -19,6 +19,7 @@ from tailrace.mapping.commands import (
     ParkDone,
     ParkFailed,
     Read,
+    ReadDone,
     ReadFailed,
     SaveCheckpoint,
 )
@@ -74,6 +75,9 @@ class Delivery:
         try:
             if self._kept.has_after(command.after):
                 done = yield from self._kept.read(command.after, command.limit)
+            elif 0 < command.after < self.shard.first - 1 and self.shard.before is None:
+                # It came further in what went before, and of that nothing is left: the source does not know how much there was.
+                done = ReadDone([], self.shard.first - 1, trimmed=True)
             else:
                 done = yield ReadShard(self.shard, command.after, command.limit)
         except PortError as error:

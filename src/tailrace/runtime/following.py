@@ -6,13 +6,18 @@ Rules of this file: it asks the source and remembers; what is begun, and when, i
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from tailrace.app.app import Mapping as Handler
 from tailrace.errors import SourceError
+from tailrace.leases.lineage import Known
 from tailrace.ports import Shard, Source, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT
 from tailrace.runtime.evacuation import Followed
 from tailrace.runtime.reading import SharedReads
+
+Begun: TypeAlias = tuple[str, str, str]
+"""A mapping's id, and the shard that it has begun: the label of the stream, for ids may repeat, and the id."""
 
 
 @dataclass(slots=True)
@@ -24,8 +29,8 @@ class FollowedTable:
     source: Source
     reads: SharedReads
     handlers: list[Handler]
-    begun: set[tuple[str, str]] = field(default_factory=set)
-    finished: set[tuple[str, str]] = field(default_factory=set)
+    begun: set[Begun] = field(default_factory=set)
+    finished: set[Begun] = field(default_factory=set)
     known: dict[tuple[str, str], bool] = field(default_factory=dict)
     """Whether a mapping had read of the stream with this label before its table was deleted."""
 
@@ -34,30 +39,17 @@ class FollowedTable:
         return (
             not stream.is_of_deleted
             or self.known.get((handler.id, stream.label), False)
-            or any((handler.id, each.shard_id) in self.begun for each in shards)
+            or any((handler.id, *each.place) in self.begun for each in shards)
         )
 
     def runs(self, handler: Handler) -> bool:
         """Whether it was not withdrawn."""
         return any(each is handler for each in self.handlers)
 
-    def before(self, handler: Handler, shard: Shard, shards: Sequence[Shard]) -> list[tuple[str, str]]:
-        """What a mapping must have finished before it begins a shard: its parents.
-
-        Where one of them is gone, nothing says any more which of the earlier shards it continued (what was saved of some from the trim outlives what
-        came between): then all that may have had changes of the same items.
-        """
-        present = {earlier.shard_id for earlier in shards}
-        parents = [
-            parent for parent in shard.parents if parent in present or (handler.id, parent) in self.begun
-        ]
-        if len(parents) < len(shard.parents):
-            parents += [
-                earlier.shard_id
-                for earlier in shards
-                if earlier.first < shard.first and earlier.may_share(shard)
-            ]
-        return [(handler.id, parent) for parent in parents]
+    def before(self, handler: Handler, shard: Shard, known: Known) -> set[Begun]:
+        """What a mapping must have finished before it begins a shard: its parents, as far as they can still be read or it is still reading them."""
+        parents = [(handler.id, shard.stream, parent) for parent in shard.parents]
+        return {parent for parent in parents if known.get(parent[2]) is not None or parent in self.begun}
 
     @property
     def ids(self) -> list[str]:
@@ -70,6 +62,16 @@ class FollowedTable:
         with suppress(SourceError):  # it is off, or not there yet
             streams.append(await self.source.stream())
         return [(stream, await self.source.shards(stream)) for stream in streams]
+
+    async def stream_of(self, shard_id: str) -> StreamRef:
+        """The stream that a shard is of; when it is gone, the newest that there is. Raises: SourceError."""
+        followed: Followed = []
+        with suppress(SourceError):
+            followed = await self.followed()
+        for stream, shards in followed:
+            if any(shard.shard_id == shard_id for shard in shards):
+                return stream
+        return followed[-1][0] if followed else await self.source.stream()
 
     async def horizon(self, shard: Shard) -> int:
         """The last record of a shard that is gone. Raises: SourceError."""
@@ -86,7 +88,7 @@ class FollowedTable:
 
     def forget(self, followed: Followed) -> None:
         """What has vanished and is finished need not be remembered; a driver that still runs has not finished."""
-        present = {shard.shard_id for _, shards in followed for shard in shards}
-        gone = {place for place in self.finished if place[1] not in present}
+        present = {shard.place for _, shards in followed for shard in shards}
+        gone = {begun for begun in self.finished if begun[1:] not in present}
         self.begun -= gone
         self.finished -= gone

@@ -6,7 +6,7 @@ shards, in the same transaction. In slices; cut off anywhere, the next round goe
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -18,8 +18,10 @@ from tailrace.leases.checkpoint import (
     hashes_of,
     ledger_key,
     ledger_merged,
+    named_of,
     overlaps,
 )
+from tailrace.leases.lineage import Named
 from tailrace.ports import Shard, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT, KINDS, LEDGER, RowKind, words_of
 from tailrace.rows.writes import Absent, Equals, StateRow, Write
@@ -44,7 +46,8 @@ async def forget_shards(state: StateStore, app: str, mapping_id: str, followed: 
         for shard in shards
     }
     missing = [shard for key, shard in _roots(present).items() if key not in rows]
-    spare = [row for key, row in rows.items() if key not in present and not _is_needed(row, missing)]
+    named = {_place(row): named_of(row.fields) for row in rows.values()}
+    spare = [row for key, row in rows.items() if key not in present and not _is_needed(row, missing, named)]
     for start in range(0, len(spare), SLICE):
         await _fold(state, app, mapping_id, spare[start : start + SLICE])
         await asyncio.sleep(0)
@@ -57,8 +60,22 @@ def _roots(present: dict[str, Shard]) -> dict[str, Shard]:
     return {key: shard for key, shard in present.items() if ids.isdisjoint(shard.parents)}
 
 
-def _is_needed(row: StateRow, missing: Iterable[Shard]) -> bool:
-    return any(overlaps(hashes_of(row.fields), shard.hash_range or EVERY_HASH) for shard in missing)
+def _is_needed(
+    row: StateRow, missing: Iterable[Shard], named: Mapping[tuple[str, str], Named | None]
+) -> bool:
+    """Whether a shard that the mapping has not begun may ask what this row says: it is a parent's, or of its parents nothing is known."""
+    for shard in missing:
+        if overlaps(hashes_of(row.fields), shard.hash_range or EVERY_HASH):
+            parents = [(shard.stream, parent) for parent in shard.parents]
+            if not parents or any(named.get(parent) is None for parent in parents) or _place(row) in parents:
+                return True
+    return False
+
+
+def _place(row: StateRow) -> tuple[str, str]:
+    """The stream's label and the shard's id."""
+    _, _, _, label, shard_id = words_of(row.key)
+    return label, shard_id
 
 
 def beside_checkpoints() -> list[RowKind]:

@@ -48,7 +48,7 @@ class Leasing:
     """The leases of one worker. Shape: `lost` is told the shard whose lease somebody else has taken."""
 
     def __init__(
-        self, app: str, state: StateStore, clock: Clock, owner: str, renewal_ms: int, lost: Callable[[str], None],
+        self, app: str, state: StateStore, clock: Clock, owner: str, renewal_ms: int, lost: Callable[[Held], None],
         reached: PointReached,
     ) -> None:  # fmt: skip
         self.held: dict[Held, Lease] = {}
@@ -95,7 +95,7 @@ class Leasing:
             return  # its shard was finished meanwhile, and the lease given back: there is nothing to keep or to lose
         if renewed is None:
             del self.held[place]
-            self._lost(place[1])
+            self._lost(place)
         else:
             self.held[place] = renewed
 

@@ -25,7 +25,7 @@ def park(place: Place, fence: Check, command: Park, code_version: str) -> Steps[
         if head is None and letters[0].is_waiting:
             return True
         now: Now = yield AskTime()
-        writes = parked(place.app, place.mapping_id, head, letters, now.wall_ms)
+        writes = parked(place.app, place.mapping_id, head, letters, now.wall_ms, place.stream_label)
         if not writes:
             return False
         try:

@@ -24,6 +24,7 @@ from tailrace.leases.checkpoint import (
     ledger_key,
 )  # fmt: skip
 from tailrace.leases.lease import Lease
+from tailrace.leases.lineage import Named
 from tailrace.mapping.commands import GivenUp, GivenUpWindow, SaveCheckpoint
 from tailrace.mapping.suspension import Suspended
 from tailrace.mapping.window import WindowState
@@ -42,6 +43,8 @@ class Place:
     stream_label: str
     shard_id: str
     hashes: Range = EVERY_HASH
+    named: Named | None = None
+    """The shards that it continues, once that is known."""
     run: str = ""
     """Names this run of the mapping over the shard, so that the requests of two runs have different ids."""
 
@@ -102,7 +105,7 @@ class Settling:
         saved = checkpoint_write(
             place.checkpoint_key, self._lease.epoch, checkpoint.watermark, checkpoint.ranges,
             finished=checkpoint.finished, hashes=place.hashes, window=_kept(checkpoint.window),
-            created_ms=checkpoint.created_ms,
+            created_ms=checkpoint.created_ms, named=place.named,
             suspended=_reason(checkpoint.suspended, self.code_version),
         )  # fmt: skip
         beside = [*self._dead_letters(command), *_gaps(place, command)]

@@ -5,9 +5,9 @@ Rules of this file: pure; what is read here is read under the lease. Called by r
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
-from tailrace.deadletters.head import head_prefix, read_head
+from tailrace.deadletters.head import Head, head_prefix, read_head
 from tailrace.deadletters.passed import passed_prefix, read_passed
 from tailrace.errors import LeaseLost, StateConflict
 from tailrace.leases.checkpoint import (
@@ -16,24 +16,28 @@ from tailrace.leases.checkpoint import (
     checkpoint_write,
     created_of,
     hashes_of,
+    named_of,
     overlaps,
     read_checkpoint,
     suspended_of,
     window_of,
 )
 from tailrace.leases.lease import Lease
+from tailrace.leases.lineage import Known, Line, Named, latest, line_of, named_ancestors
 from tailrace.mapping.commands import Checkpoint, ParkedHead, Start
 from tailrace.mapping.suspension import Suspended
 from tailrace.mapping.window import WindowState
 from tailrace.ports import Shard
-from tailrace.rows.kinds import CHECKPOINT
+from tailrace.rows.kinds import CHECKPOINT, words_of
 from tailrace.rows.writes import StateRow
 from tailrace.runtime.settle import Place
 from tailrace.runtime.steps import Get, Horizon, Query, Steps, Transact
 
+NOTHING: Final = Known()
+
 
 def load_start(place: Place, shard: Shard, code_version: str = "") -> Steps[Start]:
-    """Everything that the machine begins with: the checkpoint, the parked keys of its hash range, the keys with dead letters.
+    """Everything that the machine begins with: the checkpoint, the parked keys that may be in its shard, the keys with dead letters.
 
     The lease must be held before: what its last owner parks is fenced from then on, so nothing can be missing here. A pause of another
     version of the code does not bind this one.
@@ -42,12 +46,12 @@ def load_start(place: Place, shard: Shard, code_version: str = "") -> Steps[Star
     checkpoint = yield from load_checkpoint(place, shard)
     if (yield from outdated_reason(place, code_version)) is not None:
         checkpoint = replace(checkpoint, suspended=None)
-    rows: list[StateRow] = yield Query(head_prefix(place.app, place.mapping_id))
-    heads = [read_head(place.app, place.mapping_id, row.fields) for row in rows]
+    heads = yield from _heads(place)
     parked = [
         ParkedHead(head.key, head.first, head.tail, head.count)
         for head in heads
         if shard.may_have(head.partition)
+        and (place.named is None or place.named.concerns(shard, head.stream, head.shard_id))
     ]
     watched: list[StateRow] = yield Query(passed_prefix(place.app, place.mapping_id))
     return Start(
@@ -57,27 +61,55 @@ def load_start(place: Place, shard: Shard, code_version: str = "") -> Steps[Star
     )
 
 
-def attach(place: Place, shard: Shard, lease: Lease, since_ms: int) -> Steps[None]:
+def _heads(place: Place) -> Steps[list[Head]]:
+    rows: list[StateRow] = yield Query(head_prefix(place.app, place.mapping_id))
+    return [read_head(place.app, place.mapping_id, row.fields) for row in rows]
+
+
+def line_before(place: Place, shard: Shard, known: Known) -> Steps[Line]:
+    """What came before a shard, from what is listed and saved and, where that ends, from the mapping's rows. Raises: StoreError."""
+    rows: dict[str, Named | None] = {}
+    waiting = list(shard.parents)
+    while waiting:
+        parent = waiting.pop()
+        row: StateRow | None = yield Get(replace(place, shard_id=parent).checkpoint_key)
+        if row is not None and (named := named_of(row.fields)) is not None:
+            rows[parent] = named
+        elif (there := known.get(parent)) is not None:
+            waiting.extend(each for each in there.parents if each not in rows)
+    return line_of(shard, known, rows)
+
+
+def attach(place: Place, shard: Shard, known: Known, lease: Lease, since_ms: int) -> Steps[Place]:
     """Write down where a mapping begins that never was here, so that what is trimmed from now on is a gap and no silence.
 
+    Returns: the place with the shards that it continues.
     Units:   since_ms since the epoch: what is older was gone.
     Raises:  LeaseLost, StoreError, SourceError.
     """
-    if (yield Get(place.checkpoint_key)) is not None:
-        return
-    checkpoint = yield from load_checkpoint(place, shard)
+    present: StateRow | None = yield Get(place.checkpoint_key)
+    if present is not None and (named := named_of(present.fields)) is not None:
+        return replace(place, named=named)
+    line = yield from line_before(place, shard, known)
+    heads = yield from _heads(place)
+    parked_in = [head.shard_id for head in heads if head.stream == shard.stream]
+    place = replace(place, named=Named(shard.parents, named_ancestors(line, known, parked_in)))
+    if present is not None:
+        return place  # of a version that named none: the first checkpoint does
+    checkpoint = yield from load_checkpoint(place, shard, known)
     if checkpoint.watermark == 0:
         gone: int = yield Horizon(shard)
         watermark = max(shard.first - 1, gone)
         checkpoint = Checkpoint(watermark, created_ms=max(shard.created_ms, since_ms))
     row = checkpoint_write(
         place.checkpoint_key, lease.epoch, checkpoint.watermark, (), finished=False, hashes=place.hashes,
-        created_ms=checkpoint.created_ms,
+        created_ms=checkpoint.created_ms, named=place.named,
     )  # fmt: skip
     try:
         yield Transact((lease.fence, row))
     except StateConflict as error:
         raise LeaseLost(f"another worker has taken {lease.key}") from error
+    return place
 
 
 def outdated_reason(place: Place, code_version: str) -> Steps[Reason | None]:
@@ -87,10 +119,10 @@ def outdated_reason(place: Place, code_version: str) -> Steps[Reason | None]:
     return None if reason is None or reason[3] == code_version else reason
 
 
-def load_checkpoint(place: Place, shard: Shard) -> Steps[Checkpoint]:
+def load_checkpoint(place: Place, shard: Shard, known: Known = NOTHING) -> Steps[Checkpoint]:
     """Where the mapping stands. Raises: StoreError.
 
-    Guarantee: a mapping that is new begins with the oldest record there is; one that has followed the shard's parent insists
+    Guarantee: a mapping that is new begins with the oldest record there is; one that has followed the shard's parents insists
                on the whole shard, and one that has followed an older ancestor insists on everything after it, so that what was
                trimmed meanwhile is a gap and no silence.
     """
@@ -102,10 +134,15 @@ def load_checkpoint(place: Place, shard: Shard) -> Steps[Checkpoint]:
     whole = Checkpoint(shard.first - 1, created_ms=shard.created_ms)
     if (yield from _has_followed(place, shard.parents)):
         return whole
-    reached = yield from _reached_before(place, shard)
-    if reached is None:
+    rows: list[StateRow] = yield Query(CHECKPOINT.prefix(place.app, place.mapping_id))
+    if not rows:
         return Checkpoint()
-    return reached if reached.watermark < (shard.before or 0) else whole
+    if shard.before is not None:
+        reached = _reached_by_number(rows, shard)
+        return Checkpoint() if reached is None else reached if reached.watermark < shard.before else whole
+    line = yield from line_before(place, shard, known)
+    reached = _reached_by_line(rows, shard, line, known)
+    return whole if reached is None or reached.watermark >= whole.watermark else reached
 
 
 def _window(fields: Mapping[str, Any]) -> WindowState | None:
@@ -130,14 +167,24 @@ def _has_followed(place: Place, parents: Sequence[str]) -> Steps[bool]:
     return bool(parents)
 
 
-def _reached_before(place: Place, shard: Shard) -> Steps[Checkpoint | None]:
-    """How far the mapping has come in what went before the shard, also in streams that were switched off; None: nowhere."""
-    rows: list[StateRow] = yield Query(CHECKPOINT.prefix(place.app, place.mapping_id))
+def _reached_by_number(rows: Sequence[StateRow], shard: Shard) -> Checkpoint | None:
+    """How far the mapping has come in what went before a shard whose source has one order of numbers for all of its streams; None: nowhere."""
     hashes = shard.hash_range or EVERY_HASH
-    marks = [
-        Checkpoint(read_checkpoint(row.fields)[0], created_ms=created_of(row.fields))
-        for row in rows
-        if overlaps(hashes_of(row.fields), hashes)
-    ]
+    marks = [_mark(row) for row in rows if overlaps(hashes_of(row.fields), hashes)]
     before = [mark for mark in marks if mark.watermark < shard.first]
     return max(before, key=lambda mark: mark.watermark, default=None)
+
+
+def _reached_by_line(rows: Sequence[StateRow], shard: Shard, line: Line, known: Known) -> Checkpoint | None:
+    """How far it has come in what went before a shard in its stream, where nothing but lineage says what that is; None: nowhere.
+
+    Guarantee: no later than where it stands in any of the last ones that it has followed.
+    """
+    places = {words_of(row.key)[4]: row for row in rows if words_of(row.key)[3] == shard.stream}
+    before = [shard_id for shard_id in places if line.may_have(shard_id, known)]
+    last = latest(before, {shard_id: named_of(row.fields) for shard_id, row in places.items()}, known)
+    return min((_mark(places[shard_id]) for shard_id in last), key=lambda mark: mark.watermark, default=None)
+
+
+def _mark(row: StateRow) -> Checkpoint:
+    return Checkpoint(read_checkpoint(row.fields)[0], created_ms=created_of(row.fields))

@@ -15,6 +15,7 @@ from tailrace.app.app import Mapping as Handler
 from tailrace.app.table import Table
 from tailrace.errors import PortError, SourceError
 from tailrace.leases.checkpoint import EVERY_HASH, behind, checkpoint_key
+from tailrace.leases.lineage import Known, waits_for
 from tailrace.mapping.batch import RETENTION_MS
 from tailrace.mapping.commands import Completion, LeaseLost, Pause, Released, Resume
 from tailrace.mapping.reader import Budget
@@ -28,9 +29,9 @@ from tailrace.runtime.declared import check_declared
 from tailrace.runtime.delivering import Delivery
 from tailrace.runtime.driver import Driver
 from tailrace.runtime.evacuation import Evacuator, Followed, Unfinished
-from tailrace.runtime.following import FollowedTable
+from tailrace.runtime.following import Begun, FollowedTable
 from tailrace.runtime.forgetting import forget_shards
-from tailrace.runtime.leasing import Leasing
+from tailrace.runtime.leasing import Held, Leasing
 from tailrace.runtime.marks import forget_marks
 from tailrace.runtime.performing import Performer
 from tailrace.runtime.projector import Projector
@@ -39,7 +40,7 @@ from tailrace.runtime.recursion import Guards
 from tailrace.runtime.redriver import Progress, Request
 from tailrace.runtime.redrives import Redrives
 from tailrace.runtime.settle import Place, Settling
-from tailrace.runtime.starting import attach, load_checkpoint, load_start, outdated_reason
+from tailrace.runtime.starting import attach, line_before, load_checkpoint, load_start, outdated_reason
 from tailrace.runtime.tally import Tallies
 from tailrace.runtime.threads import MOST, Threads
 from tailrace.runtime.timed import TimedSink
@@ -101,7 +102,7 @@ class Worker:
             self._declare(mapping)
         self.leases = Leasing(app.name, state, clock, owner, renewal_ms, self._lost, reached)
         """One a shard."""
-        self._drivers: dict[tuple[str, str], tuple[Driver, str]] = {}
+        self._drivers: dict[Begun, tuple[Driver, str]] = {}
         self._look = asyncio.Event()
         self._left = asyncio.Event()
         self._is_stopping = False
@@ -135,7 +136,7 @@ class Worker:
                 driver.progress_ms, driver.machine.blocked, driver.machine.parked_keys, mapping_id in self._paused,
                 driver.attempts,
             )
-            for (mapping_id, _), (driver, table) in self._drivers.items()
+            for (mapping_id, *_), (driver, table) in self._drivers.items()
         ]  # fmt: skip
 
     @property
@@ -146,7 +147,7 @@ class Worker:
     # ---- what the redriver and people may do ------------------------------------------------------------------------
 
     def _drivers_of(self, mapping_id: str) -> list[Driver]:
-        return [driver for (handler, _), (driver, _) in self._drivers.items() if handler == mapping_id]
+        return [driver for (handler, *_), (driver, _) in self._drivers.items() if handler == mapping_id]
 
     def hold(self, mapping_id: str, record: ChangeRecord) -> int | None:
         """Keep a key from its handler until it is told Released; its last change that was handled, None when one is on its way."""
@@ -174,13 +175,7 @@ class Worker:
         """The stream that a shard of a mapping's table is of; when it is gone, the newest that there is. Raises: SourceError, also for a mapping that was withdrawn."""
         for table in self._tables:
             if any(handler.id == mapping_id for handler in table.handlers):
-                followed: Followed = []
-                with suppress(SourceError):
-                    followed = await table.followed()
-                for stream, shards in followed:
-                    if any(shard.shard_id == shard_id for shard in shards):
-                        return stream
-                return followed[-1][0] if followed else await table.source.stream()
+                return await table.stream_of(shard_id)
         raise SourceError(f"{mapping_id!r} runs no more")
 
     def code_version(self, mapping_id: str) -> str:
@@ -361,26 +356,31 @@ class Worker:
             await table.recall(self._state, self.app.name, followed)
         except PortError:
             return  # the source or the state is failing: the next look may find it well
+        listed = {stream.label: shards for stream, shards in followed}
         for handler in table.handlers:
             is_waiting = False
             for stream, shards in self._evacuator.added([handler.id], followed):
                 if not is_waiting and table.follows(handler, stream, shards):
-                    await self._discover_stream(table, handler, stream, shards, tasks)
-                    is_waiting = any((handler.id, shard.shard_id) not in table.finished for shard in shards)
+                    await self._discover_stream(
+                        table, handler, stream, shards, listed.get(stream.label, ()), tasks
+                    )
+                    is_waiting = any((handler.id, *shard.place) not in table.finished for shard in shards)
         table.forget(self._evacuator.added(table.ids, followed))
 
     async def _discover_stream(
-        self, table: FollowedTable, handler: Handler, stream: StreamRef, shards: Sequence[Shard], tasks: asyncio.TaskGroup,
+        self, table: FollowedTable, handler: Handler, stream: StreamRef, shards: Sequence[Shard], listed: Sequence[Shard],
+        tasks: asyncio.TaskGroup,
     ) -> None:  # fmt: skip
-        """Begin one mapping's shards of one stream, each after its parent."""
+        """Begin one mapping's shards of one stream, each after its parents: those that are listed, and those that only what was saved still knows."""
+        known = Known.of(listed, shards)
         for shard in shards:
-            place = (handler.id, shard.shard_id)
-            is_waiting = not table.finished.issuperset(table.before(handler, shard, shards))
+            place = (handler.id, *shard.place)
+            is_waiting = not table.finished.issuperset(table.before(handler, shard, known))
             if place in table.begun or is_waiting or self._is_stopping or not table.runs(handler):
                 continue
             table.begun.add(place)
             try:
-                await self._begin(table, handler, stream, shard, tasks)
+                await self._begin(table, handler, stream, shard, known, tasks)
             except PortError:
                 # The state store failed, or somebody took the lease: look again.
                 table.begun.discard(place)
@@ -403,9 +403,9 @@ class Worker:
     ) -> Iterator[Unfinished]:
         for stream, shards in followed:
             for shard in shards if table.follows(handler, stream, shards) else ():
-                driver, _ = self._drivers.get((handler.id, shard.shard_id), (None, ""))
+                driver, _ = self._drivers.get((handler.id, *shard.place), (None, ""))
                 kept = self._evacuator.of(handler.id, stream.label, shard.shard_id)
-                is_finished = driver is None and (handler.id, shard.shard_id) in table.finished
+                is_finished = driver is None and (handler.id, *shard.place) in table.finished
                 if not is_finished or kept.evacuation is not None:
                     place = self._place(table, handler, stream, shard)
                     machine = None if driver is None else driver.machine
@@ -421,11 +421,17 @@ class Worker:
         handler: Handler,
         stream: StreamRef,
         shard: Shard,
+        known: Known,
         tasks: asyncio.TaskGroup,
     ) -> None:
-        place = self._place(table, handler, stream, shard)
+        place, begun = self._place(table, handler, stream, shard), (handler.id, *shard.place)
         performer = Performer(self._state, self._clock, self._reached, horizon=table.horizon)
-        checkpoint = await performer.perform(load_checkpoint(place, shard))
+        checkpoint = await performer.perform(load_checkpoint(place, shard, known))
+        if known.saved:
+            before = waits_for(shard, await performer.perform(line_before(place, shard, known)), known)
+            if not table.finished.issuperset((handler.id, stream.label, each) for each in before):
+                table.begun.discard(begun)
+                return
         if checkpoint.finished:
             await self._finished(table, handler, stream, shard)
             return
@@ -433,14 +439,14 @@ class Worker:
         place = replace(place, run=f"{shard.digest}-{lease.epoch:x}-{self._clock.now().wall_ms:x}")
         code = self.code_version(handler.id)
         since_ms = self._clock.now().wall_ms - self._retention_ms
-        await performer.perform(attach(place, shard, lease, since_ms))
+        place = await performer.perform(attach(place, shard, known, lease, since_ms))
         reason = await performer.perform(outdated_reason(place, code))
         if reason is not None:
             await self.redrives.renew(handler.id, reason, code, at_once=self._has_begun.is_set())
         start = await performer.perform(load_start(place, shard, code))
         announced = None if self.courier is None else self.courier.announced(handler.id)
         if not table.runs(handler):
-            table.begun.discard((handler.id, shard.shard_id))  # it was withdrawn meanwhile
+            table.begun.discard(begun)  # it was withdrawn meanwhile
             return
         kept = self._evacuator.of(handler.id, stream.label, shard.shard_id)
         driver = Driver(
@@ -449,7 +455,7 @@ class Worker:
             self.guards.around(handler, self.sinks[handler.id]), self._state, self._clock, reached=self._reached,
             tally=self.tallies.of(handler.id), has_destination=announced is not None, name=handler.function_name,
         )  # fmt: skip
-        self._drivers[handler.id, shard.shard_id] = (driver, table.name)
+        self._drivers[begun] = (driver, table.name)
         if handler.id in self._paused:
             driver.tell(Pause())
 
@@ -457,7 +463,7 @@ class Worker:
             try:
                 is_finished = await driver.run(start)
             finally:
-                del self._drivers[handler.id, shard.shard_id]
+                del self._drivers[begun]
                 table.reads.leave(handler.id, shard)
                 self._left.set()
             if is_finished:
@@ -469,9 +475,9 @@ class Worker:
     async def _finished(
         self, table: FollowedTable, handler: Handler, stream: StreamRef, shard: Shard
     ) -> None:
-        table.finished.add((handler.id, shard.shard_id))
+        table.finished.add((handler.id, *shard.place))
         self._look.set()
-        if all((each.id, shard.shard_id) in table.finished for each in table.handlers):
+        if all((each.id, *shard.place) in table.finished for each in table.handlers):
             await self.leases.give_back(stream, shard)
 
     async def _forget(self) -> None:
@@ -485,7 +491,7 @@ class Worker:
                         await forget_shards(self._state, self.app.name, handler.id, present)
                     await self.leases.forget(present)
 
-    def _lost(self, lost: str) -> None:
-        for (_, shard_id), (driver, _table) in self._drivers.items():
-            if shard_id == lost:
+    def _lost(self, lost: Held) -> None:
+        for (_, *place), (driver, _table) in self._drivers.items():
+            if tuple(place) == lost:
                 driver.tell(LeaseLost())

@@ -90,21 +90,26 @@ class ScriptedSource:
 
     def write(self, key: str, **attributes: Any) -> int:
         """Put an item with this key and attributes, as JSON values. Returns: the change's sequence number."""
-        hashed = int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big")
-        for scripted in self._stream.shards.values():
+        hashed, scripted = _hash(key), self._stream.shards[self.shard_of(key)]
+        item: Item = {"id": {"S": key}, **{name: _value(value) for name, value in attributes.items()}}
+        old, self._items[key] = self._items.get(key), item
+        new_bytes, old_bytes = orjson.dumps(item), None if old is None else orjson.dumps(old)
+        record = change_record(
+            sequence=self._next(), shard=scripted.number, created_ms=self._now_ms(), partition=hashed, key=key.encode(),
+            keys={"id": item["id"]}, old=old_bytes, new=new_bytes, size_bytes=len(new_bytes),
+        )  # fmt: skip
+        scripted.records.append(record)
+        self._go_on()
+        return self._number
+
+    def shard_of(self, key: str) -> str:
+        """The shard that takes a change of this key now, which no source tells. Raises: SettingsError."""
+        hashed = _hash(key)
+        for shard_id, scripted in self._stream.shards.items():
             if not scripted.shard.is_closed and any(
                 first <= hashed <= last for first, last in scripted.ranges
             ):
-                item: Item = {"id": {"S": key}, **{name: _value(value) for name, value in attributes.items()}}
-                old, self._items[key] = self._items.get(key), item
-                new_bytes, old_bytes = orjson.dumps(item), None if old is None else orjson.dumps(old)
-                record = change_record(
-                    sequence=self._next(), shard=scripted.number, created_ms=self._now_ms(), partition=hashed, key=key.encode(),
-                    keys={"id": item["id"]}, old=old_bytes, new=new_bytes, size_bytes=len(new_bytes),
-                )  # fmt: skip
-                scripted.records.append(record)
-                self._go_on()
-                return self._number
+                return shard_id
         raise SettingsError(f"no open shard takes {key!r}")
 
     def split(self, shard_id: str) -> list[str]:
@@ -248,6 +253,10 @@ class ScriptedSource:
             if page or is_closed or is_trimmed:
                 return Page(page, page[-1].sequence if page else position, is_closed, is_trimmed)
             await moved.wait()
+
+
+def _hash(key: str) -> int:
+    return int.from_bytes(blake2b(key.encode(), digest_size=HASH_BITS // 8).digest(), "big")
 
 
 def _value(value: Any) -> dict[str, Any]:

@@ -92,8 +92,8 @@ def test_a_change_that_fails_again_leaves_the_key_to_the_next_redriver() -> None
 
 
 def test_a_head_of_an_unknown_format_is_refused() -> None:
-    with pytest.raises(StoreError, match="format 2"):
-        read_head("shop", "mail", {"v": 2})
+    with pytest.raises(StoreError, match="format 3"):
+        read_head("shop", "mail", {"v": 3})
 
 
 def test_who_knows_a_head_that_is_gone_cannot_write_the_next_head_of_its_key() -> None:

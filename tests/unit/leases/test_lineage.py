@@ -41,16 +41,27 @@ def test_a_whole_line_names_only_its_own_that_still_have_parked_keys() -> None:
 
 
 def test_a_shard_waits_for_its_parents_that_can_still_be_read() -> None:
-    assert waits_for(MERGED, Known.of(ALL), {}) == {"low", "high"}
-    assert waits_for(MERGED, Known.of([HIGH, MERGED]), {"low": Named()}) == {"high"}
+    for known, waiting in ((Known.of(ALL), {"low", "high"}), (Known.of([HIGH, MERGED]), {"high"})):
+        assert waits_for(MERGED, line_of(MERGED, known, {"low": Named()}), known) == waiting
 
 
 def test_a_shard_whose_lineage_is_lost_waits_for_everything_that_was_saved() -> None:
     known = Known.of([MERGED], saved=[ROOT])
-    assert waits_for(MERGED, known, {"low": Named()}) == {"root"}, (
-        "it may be the parent of what came and went"
-    )
-    assert waits_for(MERGED, known, {"low": Named(("root",)), "high": Named(("root",))}) == set()
+    lost = line_of(MERGED, known, {"low": Named()})
+    assert waits_for(MERGED, lost, known) == {"root"}, "it may be the parent of what came and went"
+    whole = line_of(MERGED, known, {"low": Named(("root",)), "high": Named(("root",))})
+    assert waits_for(MERGED, whole, known) == set()
+
+
+@pytest.mark.parametrize(
+    ("stream", "shard_id", "concerns"),
+    [("now", "s", True), ("now", "a", True), ("now", "b", False), ("before", "b", True), ("", "", True)],
+)
+def test_a_parked_key_concerns_its_shard_its_descendants_and_all_of_later_streams(
+    stream: str, shard_id: str, concerns: bool
+) -> None:
+    shard = Shard("s", 9, ("a",), stream="now")
+    assert Named(("a",), ("a",)).concerns(shard, stream, shard_id) is concerns
 
 
 def test_the_latest_of_some_shards_are_those_that_none_of_them_continues() -> None:

@@ -17,6 +17,7 @@ from tailrace.rows.writes import Check, StateRow, Write
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord, ViewType
 from tailrace.streams.shards import Shard
+from tailrace.streams.version import FIRST_GENERATION
 from tailrace.streams.windows import WindowInvoke
 
 __all__ = [
@@ -64,7 +65,9 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StreamRef:
-    """The stream that records come from, as envelopes name it. Shape: `is_of_deleted` means that its table is gone, whatever has its name now."""
+    """The stream that records come from, as envelopes name it. Shape: `is_of_deleted` means that its table is gone, whatever has its name now; `generation`
+    is its number among the table's sources (leases/generation.py).
+    """
 
     arn: str
     table: str
@@ -72,6 +75,7 @@ class StreamRef:
     view_type: ViewType
     region: str = "us-east-1"
     is_of_deleted: bool = False
+    generation: int = FIRST_GENERATION
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,6 +144,8 @@ MAPPING: Final = of_mapping("mapping", ids=("id",))
 
 # ---- of an app and its projections --------------------------------------------------------------------------------------
 
+SOURCES: Final = RowKind("sources", "app")
+"""The numbers of a table's streams: the generations of its changes."""
 LEASE: Final = RowKind("lease", "shard", expires="with its shard")
 PROJECTION: Final = RowKind("projection", "projection")
 PROJECTION_BUILD: Final = RowKind("projection-build", "projection")
@@ -162,7 +164,7 @@ KINDS: Final[dict[str, RowKind]] = {
     for kind in (
         CHECKPOINT, LEDGER, MARK, HEAD, PARKED, DEADLETTER, PASSED, LOST_WINDOW, OUTBOX, EVACUATED, EVACUATION, GAP, REDRIVE,
         WINDOW_ITEM, WINDOW_MEMBER, WINDOW_TOUCHED, WINDOW_TOLD, WINDOW_DAY, PAUSE, GENERATIONS,
-        LEASE, PROJECTION, PROJECTION_BUILD, PROJECTION_ITEM, PROJECTION_GROUP,
+        SOURCES, LEASE, PROJECTION, PROJECTION_BUILD, PROJECTION_ITEM, PROJECTION_GROUP,
         AUDIT, CLOCK, EVENT_SOURCE_MAPPING, FUNCTION, MAPPING,
     )
 }  # fmt: skip

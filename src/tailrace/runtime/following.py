@@ -6,15 +6,17 @@ Rules of this file: it asks the source and remembers; what is begun, and when, i
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
+from tailrace.app.app import App
 from tailrace.app.app import Mapping as Handler
 from tailrace.errors import SourceError
 from tailrace.leases.lineage import Known
+from tailrace.mapping.reader import Budget
 from tailrace.ports import Shard, Source, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT
 from tailrace.runtime.evacuation import Followed
-from tailrace.runtime.reading import SharedReads
+from tailrace.runtime.reading import NumberedSource, SharedReads
 
 Begun: TypeAlias = tuple[str, str, str]
 """A mapping's id, and the shard that it has begun: the label of the stream, for ids may repeat, and the id."""
@@ -33,6 +35,13 @@ class FollowedTable:
     finished: set[Begun] = field(default_factory=set)
     known: dict[tuple[str, str], bool] = field(default_factory=dict)
     """Whether a mapping had read of the stream with this label before its table was deleted."""
+
+    @classmethod
+    def by(cls, handler: Handler, source: Source, budget: Budget, state: StateStore, app: App) -> Self:
+        """The table of an app's first mapping on it; what is read of it carries generations."""
+        table = handler.table
+        numbered = NumberedSource(source, state, app, table.name)
+        return cls(table.name, table.only_stream, numbered, SharedReads(numbered, budget), [handler])
 
     def follows(self, handler: Handler, stream: StreamRef, shards: Sequence[Shard]) -> bool:
         """Whether a mapping reads a stream: that of a deleted table only when it has read it before, or it would begin with items that are no more."""
@@ -58,9 +67,14 @@ class FollowedTable:
 
     async def followed(self) -> Followed:
         """Every stream of the table that can be read, with its shards, the oldest first. Raises: SourceError."""
-        streams = await self.source.earlier()
+        present: list[StreamRef] = []
         with suppress(SourceError):  # it is off, or not there yet
-            streams.append(await self.source.stream())
+            present = [await self.source.stream()]
+        # Asked for after the present one: what ends between the two is among these, and nothing newer without it.
+        earlier = [
+            each for each in await self.source.earlier() if each.arn not in {one.arn for one in present}
+        ]
+        streams = [*earlier, *present]
         return [(stream, await self.source.shards(stream)) for stream in streams]
 
     async def stream_of(self, shard_id: str) -> StreamRef:

@@ -1,14 +1,26 @@
-"""Reads each shard of one source once for all the mappings on it; mapping/reader.py decides, this does.
+"""Reads each shard of one source once for all the mappings on it; mapping/reader.py decides, this does. What is read carries its generation.
 
 Rules of this file: no task of its own: whoever asks first reads, the others wait for what it finds; when it is cancelled or its read
-fails, one of those who wait takes over. A table with one mapping reads straight from its source. Made by runtime/worker.py.
+fails, one of those who wait takes over. A table with one mapping reads straight from its source. A stream without a number is not read;
+before any is numbered, all that can be read are listed, the present one first, because one that has just ended is listed as an earlier one then.
+A number never changes, so it is asked for once (leases/generation.py, growth §2.2). Made by runtime/worker.py.
 """
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 
+from msgspec import structs
+
+from tailrace.app.app import App
+from tailrace.errors import SourceError, StateConflict
+from tailrace.leases.generation import Generations, read_generations
 from tailrace.mapping.commands import ReadDone
 from tailrace.mapping.reader import Budget, Reading, ShardReader
-from tailrace.ports import Page, Shard, Source
+from tailrace.ports import Page, Shard, Source, StateStore, StreamRef
+from tailrace.rows.kinds import CHECKPOINT
+from tailrace.streams.version import FIRST_GENERATION
 
 
 class SharedReads:
@@ -82,3 +94,81 @@ class SharedReads:
 
 def _found(page: Page) -> ReadDone:
     return ReadDone(page.records, page.next_after, page.closed, page.trimmed)
+
+
+# ---- generations ---------------------------------------------------------------------------------------------------
+
+
+class NumberedSource:
+    """A `Source` of one of an app's tables over one that knows no generations."""
+
+    def __init__(self, source: Source, state: StateStore, app: App, table: str) -> None:
+        self._source = source
+        self._state = state
+        self._app = app
+        self._known = Generations(app.name, table)
+        self._numbers: Mapping[str, int] = {}
+
+    async def stream(self) -> StreamRef:
+        """The table's present stream. Raises: SourceError, StoreError."""
+        return (await self._numbered([await self._source.stream()]))[0]
+
+    async def earlier(self) -> list[StreamRef]:
+        """Streams that have ended. Raises: SourceError, StoreError."""
+        return await self._numbered(await self._source.earlier())
+
+    async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
+        """Every shard of a stream that can be read. Raises: SourceError, StoreError."""
+        if stream is None:
+            stream = await self.stream()
+        (stream,) = await self._numbered([stream])
+        return await self._source.shards(stream)
+
+    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+        """Records, each with the generation of its stream. Raises: SourceError."""
+        generation = self._numbers.get(shard.stream)
+        if generation is None:
+            raise SourceError(
+                f"stream {shard.stream} of table {self._known.table!r} has no number: list it first"
+            )
+        page = await self._source.read(shard, after, limit)
+        if generation == FIRST_GENERATION:  # as nearly always, and as the records say anyway
+            return page
+        records = [structs.replace(record, generation=generation) for record in page.records]
+        return replace(page, records=records)
+
+    async def _numbered(self, streams: Sequence[StreamRef]) -> list[StreamRef]:
+        if self._known.lacks(stream.label for stream in streams):
+            await self._number(streams)
+        numbers = self._known
+        return [replace(stream, generation=numbers.of(stream.label)) for stream in streams]
+
+    async def _number(self, asked: Sequence[StreamRef]) -> None:
+        """Give every stream that can be read its number, or learn which one it has."""
+        streams = list(asked)
+        with suppress(SourceError):  # it is off
+            streams.append(await self._source.stream())
+        streams += await self._source.earlier()
+        labels = {stream.label for stream in streams}
+        while True:
+            row = await self._state.get(self._known.key)
+            present = read_generations(
+                self._known.app, self._known.table, None if row is None else row.fields
+            )
+            if not present.lacks(labels):
+                break
+            is_of_before = row is None and await self._has_read_before()
+            present = present.with_labels(labels, all_first=is_of_before)
+            with suppress(StateConflict):  # another worker numbers them, too: what it wrote is read
+                await self._state.transact([present.write()])
+                break
+        self._known, self._numbers = present, present.numbers
+
+    async def _has_read_before(self) -> bool:
+        """Whether the app has read this table before there were numbers: now the numbers are there before the first checkpoint."""
+        for mapping in self._app.mappings:
+            if mapping.table.name == self._known.table:
+                prefix = CHECKPOINT.prefix(self._app.name, mapping.id)
+                if await self._state.query(prefix, limit=1):
+                    return True
+        return False

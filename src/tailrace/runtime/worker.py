@@ -35,7 +35,6 @@ from tailrace.runtime.leasing import Held, Leasing
 from tailrace.runtime.marks import forget_marks
 from tailrace.runtime.performing import Performer
 from tailrace.runtime.projector import Projector
-from tailrace.runtime.reading import SharedReads
 from tailrace.runtime.recursion import Guards
 from tailrace.runtime.redriver import Progress, Request
 from tailrace.runtime.redrives import Redrives
@@ -328,8 +327,9 @@ class Worker:
                 return
         source = self._source_of(handler.table)
         self._tables = [
-            *self._tables, FollowedTable(handler.table.name, handler.table.only_stream, source, SharedReads(source, self._budget), [handler])
-        ]  # fmt: skip
+            *self._tables,
+            FollowedTable.by(handler, source, self._budget, self._state, self.app),
+        ]
 
     async def _withdraw(self, handler: Handler) -> None:
         """Drain one mapping; the others do not notice."""

@@ -26,6 +26,7 @@ from tailrace.leases.checkpoint import (
     mark_key,
     mark_write,
 )
+from tailrace.leases.generation import Generations
 from tailrace.leases.lease import lease_key, take
 from tailrace.projections.builds import Build, build_fields, build_key, served_fields, served_key
 from tailrace.projections.rows import (
@@ -155,6 +156,7 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
     "pause": lambda app, mapping: (PAUSE.key(app, mapping), pause_row(mapping, 5)),
     "generations": lambda app, mapping: (generations_key(app, mapping), {"v": 1, "id": mapping, "allowed": 20}),
     "mapping": lambda app, mapping: (MAPPING.key(app, mapping), {"v": 1, "id": mapping, "table": "orders"}),
+    "sources": lambda app, mapping: written(Generations(app, "orders").with_labels([LABEL]).write()),
     "lease": lambda app, mapping: written(take(lease_key(app, LABEL, SHARD), None, "pid-1")[1]),
     "projection": lambda app, mapping: (served_key(app, "sales"), served_fields("sales", "orders", "1")),
     "projection-build": _build,

@@ -26,8 +26,7 @@ from tailrace.runtime.ending import DRAIN_S, end_within, end_worker, still_at_wo
 from tailrace.server.crash_points import crash_points
 from tailrace.server.housekeeping import fill_indexes, housekeep
 from tailrace.server.http import HttpServer, HttpSettings
-from tailrace.server.joining import Joined
-from tailrace.server.turns import Turns
+from tailrace.server.turns import Joined, Turns
 from tailrace.stores.sqlite import SqliteStore
 from tailrace.telemetry import PointReached, pass_by
 

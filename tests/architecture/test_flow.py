@@ -50,8 +50,7 @@ PATH = {file for file, _ in STEPS}
 BESIDE = {
     "server/http.py": "owns the connections; asked for its limits and the Host",
     "server/dispatch.py": "finds the operation behind a target",
-    "server/turns.py": "ends the turn of the loop with one commit",
-    "server/joining.py": "lets a checkpoint join the group of the turn",
+    "server/turns.py": "ends the turn of the loop with one commit, and lets a checkpoint join it",
     "server/parameters.py": "members that several operations share",
     "server/validation.py": "checks members, in AWS's words",
     "server/shapes.py": "what members an operation takes",

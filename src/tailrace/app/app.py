@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, TypeVar, Unpack, cast
 
 from tailrace.app.change import Batch, Change
-from tailrace.app.checking import check_given, check_where
+from tailrace.app.checking import check_given, check_timeout, check_where, is_async
 from tailrace.app.client import AsyncClient, Client, check_client, unprovided
 from tailrace.app.depends import check_cycles, place_of, signature_of
 from tailrace.app.destination_config import destination_arn
@@ -30,7 +30,6 @@ from tailrace.app.retry import Retry, check_retry
 from tailrace.app.settings import BatchSettings, HandlerSettings, LambdaSettings, SinkSettings, check_names
 from tailrace.app.sinking import check_sink_shape, check_snapshot, check_takes_sink, sink_id, with_width
 from tailrace.app.table import EVENTS, Changes, Table
-from tailrace.app.timeout import check_timeout, is_async
 from tailrace.app.unmatched import Unmatched, unmatched_id
 from tailrace.app.window import check_window, window_plan
 from tailrace.errors import SettingsError

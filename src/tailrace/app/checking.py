@@ -1,10 +1,12 @@
-"""What is wrong between a handler, what it is declared on and its predicate: refused where the app is loaded.
+"""What is wrong between a handler, what it is declared on, its predicate and its time-out: refused where the app is loaded.
 
-Rules of this file: refusals only; each names the handler with its line and says how to fix it. Called by app.py.
+Rules of this file: it looks at functions and calls none. Refusals, and which functions run on the loop and can therefore have a time-out; each names the handler with its line and says how to fix it. Called by app.py.
 """
 
+import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, get_args, get_origin
+from functools import partial
+from typing import Annotated, Any, Final, get_args, get_origin
 
 from tailrace.app.change import Batch, Change
 from tailrace.app.explain import alternatives, target_words
@@ -66,3 +68,29 @@ def check_where(place: str, where: Predicate | Callable[[Any], bool] | None, cha
         raise SettingsError(
             f"{place}: where={where!r} can never be true of {target_words(changes)}, so the handler would never be called"
         )
+
+
+LONGEST_S: Final = 900
+"""Lambda's longest time-out: what takes longer is not a handler's work."""
+
+
+def check_timeout(name: str, handler: Callable[..., Any], timeout: Any) -> None:
+    """Refuse a time-out that cannot be kept. Raises: SettingsError."""
+    if timeout is None:
+        return
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= LONGEST_S:
+        raise SettingsError(
+            f"handler {name!r}: timeout: {timeout!r} is not allowed; it is a number of seconds up to {LONGEST_S}"
+        )
+    if not is_async(handler):
+        raise SettingsError(
+            f"handler {name!r}: timeout: a thread cannot be ended, so only an `async def` handler can have one"
+        )
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether a function runs on the loop; decorators and objects with `async def __call__` are looked through."""
+    called = inspect.unwrap(function)
+    while isinstance(called, partial):
+        called = inspect.unwrap(called.func)
+    return inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(type(called).__call__)

@@ -15,7 +15,6 @@ from tailrace.engine.actions import read_write
 from tailrace.engine.catalog import Catalog, Table
 from tailrace.engine.committer import Committer, Listener
 from tailrace.engine.expiry import Housekeeping
-from tailrace.engine.horizon import Horizon
 from tailrace.engine.index_lifecycle import IndexLifecycle
 from tailrace.engine.indexing import Indexing, check_operation
 from tailrace.engine.judgement import judged, takes_long
@@ -33,7 +32,7 @@ from tailrace.engine.state import StateRows
 from tailrace.engine.streams import RecordsPage, StreamReader
 from tailrace.engine.time_to_live import TimeToLive
 from tailrace.engine.transact import Decided, KeyOf, Place, Transactions, read_all
-from tailrace.engine.trimming import Trimming, created_ms
+from tailrace.engine.trimming import Horizon, Trimming, created_ms
 from tailrace.errors import SettingsError
 from tailrace.ports import Action, Clock, ItemWrite, LogRow, Page, Shard, Store, StreamRef
 from tailrace.rows.writes import StateRow

@@ -12,10 +12,9 @@ import msgspec
 from tailrace.engine.catalog import NEVER_MS, Catalog, Stream
 from tailrace.engine.committer import Committer
 from tailrace.engine.documents import DELAYS_MS, StreamDocument, TableDocument
-from tailrace.engine.horizon import Horizon
 from tailrace.engine.sequences import Sequences
 from tailrace.engine.settings import EngineSettings
-from tailrace.engine.trimming import Trimming
+from tailrace.engine.trimming import Horizon, Trimming
 from tailrace.errors import SettingsError
 from tailrace.streams import shards as transitions
 from tailrace.streams.arns import label_of

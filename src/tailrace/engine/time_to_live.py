@@ -15,10 +15,10 @@ import orjson
 from tailrace.engine.catalog import Catalog, Expiry, Table
 from tailrace.engine.committer import Committer
 from tailrace.engine.documents import TtlDocument
-from tailrace.engine.horizon import Horizon
 from tailrace.engine.lifecycle import Lifecycle
 from tailrace.engine.rounds import in_turn
 from tailrace.engine.settings import EngineSettings
+from tailrace.engine.trimming import Horizon
 from tailrace.errors import validation_error
 from tailrace.ports import Clock
 from tailrace.tables.mutate import Delete, Mutation

@@ -1,17 +1,47 @@
-"""What of a shard has passed the 24-hour horizon.
+"""What of a shard has passed the 24-hour horizon, and how much later than the clock says things grow old: a clock that jumped trims nothing by that.
 
-Rules of this file: creation times never go back inside a shard, so the horizon is found by bisection, and only when a
+Theory of operation: what the wall clock went on more than the monotonic one since the last look is a jump: the clock was set, or the machine
+slept. For an hour of monotonic time whatever has become old by it is kept, so that readers that go on have a chance to read it, and a clock
+that is set back meanwhile has done no harm (docs/decisions/0027).
+Rules of this file: trimming, lineage and time_to_live share one horizon. Creation times never go back inside a shard, so the horizon is found by bisection, and only when a
 reader meets a record that is too old; what was found is remembered. Rows are removed by housekeeping, later.
 Called by `engine.streams` and `engine.expiry`.
 """
 
+from typing import Final
+
 from tailrace.engine.catalog import Catalog
 from tailrace.engine.committer import Committer
-from tailrace.engine.horizon import Horizon
 from tailrace.engine.settings import EngineSettings
-from tailrace.ports import LogRow
+from tailrace.ports import Clock, LogRow
 from tailrace.streams.envelopes import read_log_row
 from tailrace.streams.shards import HashedShard
+
+JUMP_MS: Final = 3_600_000
+KEPT_MS: Final = 3_600_000
+
+
+class Horizon:
+    """What is left of the jumps of one clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last = clock.now()
+        self._lag_ms = 0
+        self._until_ms = 0
+
+    @property
+    def lag_ms(self) -> int:
+        """How much later things grow old now. Units: milliseconds."""
+        now, last = self._clock.now(), self._last
+        jump_ms = (now.wall_ms - last.wall_ms) - (now.monotonic_ms - last.monotonic_ms)
+        self._last = now
+        if jump_ms > JUMP_MS:
+            self._lag_ms += jump_ms
+            self._until_ms = now.monotonic_ms + KEPT_MS
+        elif self._lag_ms:
+            self._lag_ms = 0 if now.monotonic_ms >= self._until_ms else max(0, self._lag_ms + min(0, jump_ms))
+        return self._lag_ms
 
 
 class Trimming:

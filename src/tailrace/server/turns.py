@@ -2,7 +2,7 @@
 
 Rules of this file: nothing leaves before what it tells is durable, reads included; a commit that fails turns every answer
 of its group into InternalServerError. With a writer thread (`sync full`) the next group collects while one is in
-flight. A store whose log grows faster than it can be moved has its commits held back, never the loop. Driven by `server.connection`, owned by `server.http`.
+flight. Whoever writes beside the HTTP server joins a group as one more connection, which has nothing to send. A store whose log grows faster than it can be moved has its commits held back, never the loop. Driven by `server.connection`, owned by `server.http`.
 """
 
 import asyncio
@@ -166,3 +166,36 @@ class Turns:
         for connection, answers in group:
             connection.send(answers, failed=failed)
         self._reached("answer.sent")
+
+
+class Joined:
+    """`await joined()` returns when everything written before it is durable. Raises: StoreError when it never will be."""
+
+    def __init__(self, turns: Turns, loop: asyncio.AbstractEventLoop) -> None:
+        self._turns = turns
+        self._loop = loop
+        self._waiting: list[asyncio.Future[None]] = []
+        self._flying: list[asyncio.Future[None]] = []
+
+    async def __call__(self) -> None:
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append(future)
+        if len(self._waiting) == 1:
+            self._turns.add(self)
+        await future
+
+    def take(self) -> list[bytes]:
+        """Nothing to send; those who wait are in this commit."""
+        self._flying, self._waiting = self._waiting, []
+        return []
+
+    def send(self, answers: list[bytes], *, failed: bool) -> None:
+        """The commit has ended."""
+        landed, self._flying = self._flying, []
+        for future in landed:
+            if future.done():
+                continue
+            if failed:
+                future.set_exception(StoreError(self._turns.commit_error or "the commit failed"))
+            else:
+                future.set_result(None)

@@ -1,22 +1,48 @@
 """Calling the user's functions: on the loop or in a thread, and what their failures mean.
 
 Rules of this file: whatever a handler raises is its way to say that it failed, also what would end the process (`sys.exit`, KeyboardInterrupt) or our
-task (`CancelledError`, GeneratorExit): nothing of it may stop the machine. A real Ctrl-C goes through. Called by function.py and lambda_function.py.
+task (`CancelledError`, GeneratorExit): nothing of it may stop the machine. Tasks that it begins are fenced too, for asyncio lets what ends a process out
+of any task, through the whole loop; a task of the user's may be cancelled by whoever has it. A real Ctrl-C goes through. Called by function.py and lambda_function.py.
 """
 
 import asyncio
 import inspect
-from collections.abc import Callable
-from contextvars import copy_context
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar, copy_context
 from typing import Any, Final
 
 from tailrace.app.app import is_async
-from tailrace.app.fence import FENCE, Escaped
+from tailrace.app.fence import END_FENCE, FENCE, Escaped
 from tailrace.errors import Refused, SinkOutage, Throttled
 from tailrace.ports import Failure, FailureKind
-from tailrace.runtime.guarding import IN_USERS_CODE, guard_tasks
 from tailrace.runtime.threads import in_thread
 from tailrace.runtime.traces import trace_of
+
+IN_USERS_CODE: Final[ContextVar[bool]] = ContextVar("tailrace_users_code", default=False)
+"""Whether a task that is begun now is one of the user's."""
+
+
+def guard_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """Have tasks that are begun in the user's code fenced. Repeatable."""
+    make = loop.get_task_factory()
+    if getattr(make, "is_fenced", False):
+        return
+
+    def factory(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
+        if IN_USERS_CODE.get() and asyncio.iscoroutine(coroutine):
+            coroutine = _fenced(coroutine)
+        if make is None:
+            return asyncio.Task(coroutine, loop=loop, **options)
+        return make(loop, coroutine, **options)
+
+    factory.is_fenced = True  # type: ignore[attr-defined]
+    loop.set_task_factory(factory)
+
+
+async def _fenced(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    with END_FENCE:
+        return await coroutine
+
 
 RAISED: Final = (Exception, asyncio.CancelledError)
 """What `call` and `call_here` raise: failures, what the fence made of anything else, and our own cancellation."""

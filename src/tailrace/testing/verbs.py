@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from tailrace.app.app import App
 from tailrace.server.audit import audited
 from tailrace.server.control import Subject, find_verb
-from tailrace.server.joining import Joined
+from tailrace.server.turns import Joined
 from tailrace.testing.loop import SeededLoop
 from tailrace.testing.questions import Questions
 

@@ -25,8 +25,7 @@ from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.errors import ApiError, SettingsError, TailraceError
 from tailrace.server.housekeeping import housekeep
 from tailrace.server.inprocess import InProcess
-from tailrace.server.joining import Joined
-from tailrace.server.turns import Turns
+from tailrace.server.turns import Joined, Turns
 from tailrace.telemetry import PointReached, pass_by
 from tailrace.testing.exploring import Asked, Exploration, Explorer, Tried, check_asked
 from tailrace.testing.exploring_loop import ExploringLoop

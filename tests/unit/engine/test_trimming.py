@@ -5,7 +5,7 @@ Rules of this file: a clock whose wall time can be set without time passing, as 
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine, EngineSettings
-from tailrace.engine.horizon import KEPT_MS, Horizon
+from tailrace.engine.trimming import KEPT_MS, Horizon
 from tailrace.ports import Now
 from tailrace.stores.memory import MemoryStore
 from tailrace.tables.definition import TableDefinition

@@ -49,7 +49,7 @@ DATA: Final = (
         "record-gone-a-moment-early", "engine/trimming.py",
         "if rows and created_ms(rows[0]) < moment_ms:", "if rows and created_ms(rows[0]) <= moment_ms:",
         "AT_TIMESTAMP skips the records of that very moment, and the trim takes them",
-        (STREAMS, "unit/engine/test_horizon.py"),
+        (STREAMS, "unit/engine/test_trimming.py"),
     ),
     Mutant(
         "numbers-issued-twice", "engine/sequences.py",

@@ -13,19 +13,19 @@ WHOLE: Final = "unit/mapping/test_contiguous.py"
 
 MACHINE: Final = (
     Mutant(
-        "last-of-a-settled-range-is-open", "mapping/watermark.py",
+        "last-of-a-settled-range-is-open", "mapping/settlement.py",
         "record.sequence <= self._restored[place][1]", "record.sequence < self._restored[place][1]",
         "a restart repeats the last change of every range that was settled above the watermark",
         ("unit/mapping/test_watermark.py",),
     ),
     Mutant(
-        "watermark-over-what-is-open", "mapping/watermark.py",
+        "watermark-over-what-is-open", "mapping/settlement.py",
         "        if not self._sequences:\n            self.value", "        if not self._starts:\n            self.value",
         "the checkpoint passes changes that nobody has handled: a crash loses them",
         ("unit/mapping/test_watermark.py", SHARD),
     ),
     Mutant(
-        "restored-ranges-are-forgotten", "mapping/watermark.py",
+        "restored-ranges-are-forgotten", "mapping/settlement.py",
         "ranges + [(max(first, self.value + 1), last) for first, last in self._restored]", "ranges",
         "a second restart repeats what was settled above the watermark before the first",
         ("unit/mapping/test_watermark.py", SCENARIOS),
@@ -146,13 +146,13 @@ MACHINE: Final = (
         ("unit/mapping/test_retry.py", SCENARIOS),
     ),
     Mutant(
-        "old-success-closes-the-breaker", "mapping/breaker.py",
+        "old-success-closes-the-breaker", "mapping/pace.py",
         "        if is_probe:\n            self._close()\n\n", "        self._close()\n\n",
         "a batch from before the outage lets everything go on into it",
         ("unit/mapping/test_breaker.py",),
     ),
     Mutant(
-        "poison-is-an-outage", "mapping/breaker.py",
+        "poison-is-an-outage", "mapping/pace.py",
         "if failure.kind not in OUTAGES:", "if failure.kind not in OUTAGES and is_probe:",
         "ten poison items stop everybody",
         ("unit/mapping/test_breaker.py", SHARD),

@@ -18,9 +18,8 @@ from tailrace.mapping.lane import Lane
 from tailrace.mapping.parking import Parking
 from tailrace.mapping.retry import Decision, after_failure
 from tailrace.mapping.settings import INFINITE, MappingSettings
-from tailrace.mapping.settlement import Settlement
+from tailrace.mapping.settlement import Settlement, Watermark
 from tailrace.mapping.shard import ShardMachine
-from tailrace.mapping.watermark import Watermark
 from tailrace.mapping.window import TumblingWindow
 from tailrace.runtime.evacuation import Evacuator
 from tailrace.streams.moment import Now

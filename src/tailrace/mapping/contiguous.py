@@ -12,11 +12,11 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 from tailrace.mapping.batch import Window, Work, fitting
-from tailrace.mapping.breaker import Breaker
 from tailrace.mapping.commands import Invoke
 from tailrace.mapping.flow import Allowance, Numbers, failure_of, lowest
 from tailrace.mapping.held import by_sequence
 from tailrace.mapping.outcomes import FailedFrom, Failure, FailureKind, Outcome, first_line
+from tailrace.mapping.pace import Breaker
 from tailrace.mapping.parking import Parking
 from tailrace.mapping.retry import GiveUp, Retry, Split, after_failure
 from tailrace.mapping.settings import MappingSettings

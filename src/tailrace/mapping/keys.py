@@ -11,14 +11,12 @@ from heapq import heappop, heappush
 from typing import Final
 
 from tailrace.mapping.batch import Window, Work, fitting, oldest_allowed_ms, too_old
-from tailrace.mapping.breaker import Breaker
 from tailrace.mapping.commands import GivenUp, Invoke
 from tailrace.mapping.flow import Allowance, Numbers, failure_of
-from tailrace.mapping.held import HeldKeys
+from tailrace.mapping.held import HeldKeys, Pending
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Outcome
-from tailrace.mapping.pace import Pace
+from tailrace.mapping.pace import Breaker, Pace
 from tailrace.mapping.parking import Parking
-from tailrace.mapping.pending import Pending
 from tailrace.mapping.retry import OUTAGES, GiveUp, Retry, Split, after_failure
 from tailrace.mapping.settings import MappingSettings
 from tailrace.mapping.settlement import Settlement

@@ -8,10 +8,10 @@ moves together with what it was made of. Source: semantics §2.3 to §2.7, §2.9
 from collections.abc import Sequence, Set
 
 from tailrace.mapping.batch import Window, Work, fitting, oldest_allowed_ms, too_old
-from tailrace.mapping.breaker import Breaker
 from tailrace.mapping.commands import Condition, GivenUp, Invoke
 from tailrace.mapping.flow import Allowance, Numbers, failure_of, lowest
 from tailrace.mapping.outcomes import FailedFrom, Failure, Outcome, Written
+from tailrace.mapping.pace import Breaker
 from tailrace.mapping.retry import OUTAGES, GiveUp, Retry, Split, after_failure, delay_ms
 from tailrace.mapping.settings import INFINITE, MappingSettings
 from tailrace.mapping.settlement import Settlement

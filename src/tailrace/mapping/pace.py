@@ -1,24 +1,80 @@
-"""How fast a sink is written to that bears less than everything: slower by the share that it refuses, not to one record at a time.
+"""How fast a sink is written to: slower by the share that it refuses, not to one record at a time; in an outage not at all, but for one probe.
 
 Theory of operation. Each answer says how many records were accepted and how many refused for the other side's sake (throttled, unavailable). The pace,
 in batches at once, goes down by half of the refused share for every round that is answered, and up by a tenth of the concurrency for what was
 accepted of it (AIMD), so that it settles where the two are level: at a tenth refused nothing is slower, at half refused it is a fifth as fast. Below one batch at
 once there are pauses between batches. A batch of which nothing is accepted is a doubt: small batches ask whether anything gets
-through; when they are refused too, or when nothing ever got through, it is an outage, which is breaker.py's. What was refused
+through; when they are refused too, or when nothing ever got through, it is an outage, which is the breaker's. What was refused
 waits a moment, longer each time, and then goes with others again: a batch of one for each would be a storm of small calls.
-Rules of this file: pure; numbers in, numbers out. Called by keys.py.
+The breaker: an outage is not poison, and poison is no outage. Only what the sink or a typed error says (throttled, unavailable) is one, however many
+keys a code error hits. Closed: everything starts. Open: nothing does. Half-open: the waiting time has passed, one probe may start; its success closes
+the breaker, and so does a failure of the record itself: then the sink is there.
+Rules of this file: pure; numbers in, numbers out. Called by shard.py and the flows. Source: growth §2.10.
 """
 
 from collections.abc import Iterable
 from heapq import heappop, heappush
-from typing import Final
+from typing import Final, Literal
 
 from tailrace.mapping.batch import Work
 from tailrace.mapping.outcomes import Failure
 from tailrace.mapping.retry import OUTAGES, delay_ms
-from tailrace.mapping.settings import Backoff, MappingSettings
+from tailrace.mapping.settings import Backoff, BreakerSettings, MappingSettings
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
+
+
+class Breaker:
+    """One mapping's view of its sink, from one shard. Shape: `error` is what the last outage said. Units: ready_ms monotonic."""
+
+    __slots__ = ("_openings", "_settings", "error", "probing", "ready_ms")
+
+    def __init__(self, settings: BreakerSettings | None) -> None:
+        self._settings = settings
+        self._openings = 0
+        self.ready_ms = 0
+        self.probing = False
+        self.error = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the sink counts as failing."""
+        return self._openings > 0
+
+    def allows(self, now: Now) -> Literal["all", "probe", "nothing"]:
+        """What may start now."""
+        if not self._openings:
+            return "all"
+        return "probe" if not self.probing and now.monotonic_ms >= self.ready_ms else "nothing"
+
+    def succeeded(self, *, is_probe: bool) -> None:
+        """The sink accepted a batch. One that began before the outage says nothing about it."""
+        if is_probe:
+            self._close()
+
+    def failed(self, failure: Failure, now: Now, *, is_probe: bool, is_outage: bool = True) -> None:
+        """The sink refused a record or a batch. `is_outage`: nothing gets through; what gets less than everything is slowed down by pace.py."""
+        if self._settings is None:
+            return
+        if failure.kind not in OUTAGES:
+            if is_probe:  # the sink is there again, and what it says is about the record
+                self._close()
+            return
+        if not (is_probe or self.is_open or is_outage or failure.retry_after_ms):
+            return
+        self.error = failure.error
+        if is_probe or not self.is_open:
+            self.probing = self.probing and not is_probe
+            self._openings += 1
+            delay = delay_ms(self._settings.probe, self._openings, failure.retry_after_ms)
+            self.ready_ms = now.monotonic_ms + delay
+        else:
+            self.ready_ms = max(self.ready_ms, now.monotonic_ms + failure.retry_after_ms)
+
+    def _close(self) -> None:
+        self._openings = 0
+        self.probing = False
+
 
 STEP: Final = 0.1
 """So much of the concurrency is added in a round that is accepted whole."""

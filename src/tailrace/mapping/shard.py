@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import Final, Literal, TypeAlias, assert_never
 
 from tailrace.errors import InternalError
-from tailrace.mapping.breaker import Breaker
 from tailrace.mapping.commands import (
     Checkpoint,
     CheckpointDone,
@@ -43,6 +42,7 @@ from tailrace.mapping.flow import Flow
 from tailrace.mapping.keys import KeyFlow
 from tailrace.mapping.lane import LaneFlow
 from tailrace.mapping.outcomes import Failure, first_line
+from tailrace.mapping.pace import Breaker
 from tailrace.mapping.parking import Parking
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import Backoff, MappingSettings

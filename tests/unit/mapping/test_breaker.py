@@ -1,7 +1,7 @@
 """The breaker opens for outages only: for what the sink or a typed error says, and for no code error, however many."""
 
-from tailrace.mapping.breaker import Breaker
 from tailrace.mapping.outcomes import Failure, FailureKind
+from tailrace.mapping.pace import Breaker
 from tailrace.mapping.settings import Backoff, BreakerSettings
 from tests.unit.mapping.records import now
 

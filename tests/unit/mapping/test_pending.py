@@ -1,7 +1,6 @@
 """What a batch takes out of what waits: whole free keys, its share of them, and never at the cost of order."""
 
-from tailrace.mapping.held import HeldKeys
-from tailrace.mapping.pending import LOOK, Pending
+from tailrace.mapping.held import LOOK, HeldKeys, Pending
 from tailrace.streams.record import ChangeRecord
 from tests.unit.mapping.records import record, records
 

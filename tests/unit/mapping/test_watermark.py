@@ -6,7 +6,7 @@ import pytest
 
 from tailrace.errors import InternalError
 from tailrace.mapping.commands import Checkpoint
-from tailrace.mapping.watermark import Watermark
+from tailrace.mapping.settlement import Watermark
 from tests.unit.mapping.records import records
 
 

@@ -31,7 +31,7 @@ def app_of(**settings: Any) -> App:
 
     def note(change: Change) -> None: ...
 
-    app.on(orders, id="note", retry=Retry(1), on_failure=Park(), **settings)(note)
+    app.on(orders, id="note", **{"retry": Retry(1), "on_failure": Park(), **settings})(note)
     return app
 
 

@@ -106,12 +106,6 @@ def suspended_of(fields: Mapping[str, Any] | None) -> Reason | None:
     return None if reason is None else (reason[0], reason[1], reason[2], reason[3])
 
 
-def resumed(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The checkpoint of a mapping that is to go on."""
-    kept = {name: value for name, value in fields.items() if name != "suspended"}
-    return {**kept, "v": WITH_WINDOW if "window" in kept else VERSION}
-
-
 def hashes_of(fields: Mapping[str, Any]) -> Range:
     """The partition hashes of a checkpoint's shard; all of them for a row that does not say."""
     text = fields.get("hashes")

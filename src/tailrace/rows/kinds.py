@@ -138,6 +138,8 @@ WINDOW_DAY: Final = of_mapping("window-day", expires="when done")
 # ---- what people said of it --------------------------------------------------------------------------------------------
 
 PAUSE: Final = of_mapping("pause", expires="when done", ids=("id",))
+PAUSE_SEEN: Final = of_mapping("pause-seen", expires="when done")
+RESUMED: Final = of_mapping("resumed", ids=("id",))
 GENERATIONS: Final = of_mapping("generations", ids=("id",))
 MAPPING: Final = of_mapping("mapping", ids=("id",))
 """Says that the mapping was declared: the last that goes with it, so that whatever removes the others can be repeated."""
@@ -163,7 +165,7 @@ KINDS: Final[dict[str, RowKind]] = {
     kind.name: kind
     for kind in (
         CHECKPOINT, LEDGER, MARK, HEAD, PARKED, DEADLETTER, PASSED, LOST_WINDOW, OUTBOX, EVACUATED, EVACUATION, GAP, REDRIVE,
-        WINDOW_ITEM, WINDOW_MEMBER, WINDOW_TOUCHED, WINDOW_TOLD, WINDOW_DAY, PAUSE, GENERATIONS,
+        WINDOW_ITEM, WINDOW_MEMBER, WINDOW_TOUCHED, WINDOW_TOLD, WINDOW_DAY, PAUSE, PAUSE_SEEN, RESUMED, GENERATIONS,
         SOURCES, LEASE, PROJECTION, PROJECTION_BUILD, PROJECTION_ITEM, PROJECTION_GROUP,
         AUDIT, CLOCK, EVENT_SOURCE_MAPPING, FUNCTION, MAPPING,
     )

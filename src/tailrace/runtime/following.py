@@ -11,10 +11,12 @@ from typing import Self, TypeAlias
 from tailrace.app.app import App
 from tailrace.app.app import Mapping as Handler
 from tailrace.errors import SourceError
+from tailrace.leases.checkpoint import behind, checkpoint_key
 from tailrace.leases.lineage import Known
 from tailrace.mapping.reader import Budget
 from tailrace.ports import Shard, Source, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT
+from tailrace.rows.writes import Write
 from tailrace.runtime.evacuation import Followed
 from tailrace.runtime.reading import NumberedSource, SharedReads
 
@@ -76,6 +78,15 @@ class FollowedTable:
         ]
         streams = [*earlier, *present]
         return [(stream, await self.source.shards(stream)) for stream in streams]
+
+    async def behind(self, app: str, handler: Handler, last_sequence: int) -> list[Write]:
+        """Checkpoints of a mapping behind everything that the table's streams hold. Raises: SourceError."""
+        rows = [
+            behind(checkpoint_key(app, handler.id, stream.label, shard.shard_id), shard, last_sequence)
+            for stream, shards in await self.followed()
+            for shard in shards
+        ]
+        return [Write(row.key, row.fields) for row in rows]
 
     async def stream_of(self, shard_id: str) -> StreamRef:
         """The stream that a shard is of; when it is gone, the newest that there is. Raises: SourceError."""

@@ -72,32 +72,26 @@ def generations_key(app: str, handler: str) -> str:
 class Guards:
     """The guards of one app. Shape: `own` counts, by handler, changes that it was called for and had caused itself."""
 
-    def __init__(self, app: str, state: StateStore, clock: Clock, pause: Callable[[str], None]) -> None:
+    def __init__(self, app: str, state: StateStore, clock: Clock, pause: Callable[[str, int], None]) -> None:
         self._app = app
         self._state = state
         self._clock = clock
         self._pause = pause
         self._allowed: dict[str, int] = {}
-        self._stopped: dict[str, int] = {}
         self.own: dict[str, int] = {}
         self._lines: dict[str, Lines] = {}
 
-    async def load(self) -> list[str]:
-        """The mappings that are paused, whoever did it; what was allowed beyond the bound is known from now on. Raises: StoreError."""
+    async def load(self) -> None:
+        """Learn what was allowed beyond the bound. Raises: StoreError."""
         for row in await self._state.query(GENERATIONS.prefix(self._app)):
             self._allowed[str(row.fields["id"])] = int(row.fields["allowed"])
-        paused = await self._state.query(PAUSE.prefix(self._app))
-        for row in paused:
-            if "generation" in row.fields:
-                self._stopped[str(row.fields["id"])] = int(row.fields["generation"])
-        return [str(row.fields["id"]) for row in paused]
 
-    def resumed(self, handler: Handler) -> None:
-        """Somebody has let it go on: for as many generations as before."""
-        self._lines.pop(handler.id, None)
-        stopped = self._stopped.pop(handler.id, None)
-        if stopped is not None:
-            self._allowed[handler.id] = stopped + handler.settings.max_generations
+    async def resumed(self, mapping_id: str) -> None:
+        """Somebody has let it go on: for as many generations as its row says now. Raises: StoreError."""
+        self._lines.pop(mapping_id, None)
+        row = await self._state.get(generations_key(self._app, mapping_id))
+        if row is not None:
+            self._allowed[mapping_id] = int(row.fields["allowed"])
 
     def around(self, handler: Handler, sink: Sink) -> "GuardedSink":
         """The sink of a mapping behind its guard."""
@@ -142,8 +136,7 @@ class Guards:
         )
         row = pause_row(handler.id, self._clock.now().wall_ms, reason, generation, bound)
         await self._state.transact([Write(pause_key(self._app, handler.id), row)])
-        self._stopped[handler.id] = generation
-        self._pause(handler.id)
+        self._pause(handler.id, row["since_ms"])
         LOG.error("%s", reason, extra={"hint": resume_hint(handler.id, bound)})
         return reason
 

@@ -28,8 +28,9 @@ from tailrace.mapping.commands import Checkpoint, ParkedHead, Start
 from tailrace.mapping.suspension import Suspended
 from tailrace.mapping.window import WindowState
 from tailrace.ports import Shard
-from tailrace.rows.kinds import CHECKPOINT, words_of
+from tailrace.rows.kinds import CHECKPOINT, RESUMED, words_of
 from tailrace.rows.writes import StateRow
+from tailrace.runtime.pausing import ended_suspensions
 from tailrace.runtime.settle import Place
 from tailrace.runtime.steps import Get, Horizon, Query, Steps, Transact
 
@@ -40,11 +41,12 @@ def load_start(place: Place, shard: Shard, code_version: str = "") -> Steps[Star
     """Everything that the machine begins with: the checkpoint, the parked keys that may be in its shard, the keys with dead letters.
 
     The lease must be held before: what its last owner parks is fenced from then on, so nothing can be missing here. A pause of another
-    version of the code does not bind this one.
+    version of the code does not bind this one, and one that somebody has ended binds nobody.
     Raises: StoreError.
     """
     checkpoint = yield from load_checkpoint(place, shard)
-    if (yield from outdated_reason(place, code_version)) is not None:
+    is_outdated = (yield from outdated_reason(place, code_version)) is not None
+    if is_outdated or (yield from _is_resumed(place, checkpoint.suspended)):
         checkpoint = replace(checkpoint, suspended=None)
     heads = yield from _heads(place)
     parked = [
@@ -59,6 +61,15 @@ def load_start(place: Place, shard: Shard, code_version: str = "") -> Steps[Star
         tuple(parked),
         tuple((bytes.fromhex(row.fields["key"]), read_passed(row.fields)) for row in watched),
     )
+
+
+def _is_resumed(place: Place, suspended: Suspended | None) -> Steps[bool]:
+    """Whether somebody has let the mapping go on that had paused by itself."""
+    if suspended is None:
+        return False
+    row: StateRow | None = yield Get(RESUMED.key(place.app, place.mapping_id))
+    ended = ended_suspensions(None if row is None else row.fields)
+    return (place.stream_label, place.shard_id, suspended.since_ms) in ended
 
 
 def _heads(place: Place) -> Steps[list[Head]]:

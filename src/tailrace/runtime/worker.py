@@ -14,10 +14,10 @@ from tailrace.app.app import App
 from tailrace.app.app import Mapping as Handler
 from tailrace.app.table import Table
 from tailrace.errors import PortError, SourceError
-from tailrace.leases.checkpoint import EVERY_HASH, behind, checkpoint_key
+from tailrace.leases.checkpoint import EVERY_HASH
 from tailrace.leases.lineage import Known, waits_for
 from tailrace.mapping.batch import RETENTION_MS
-from tailrace.mapping.commands import Completion, LeaseLost, Pause, Released, Resume
+from tailrace.mapping.commands import Completion, LeaseLost, Pause, Released
 from tailrace.mapping.reader import Budget
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Clock, Shard, Sink, Source, StateStore, StreamRef
@@ -33,6 +33,7 @@ from tailrace.runtime.following import Begun, FollowedTable
 from tailrace.runtime.forgetting import forget_shards
 from tailrace.runtime.leasing import Held, Leasing
 from tailrace.runtime.marks import forget_marks
+from tailrace.runtime.pausing import Pauses
 from tailrace.runtime.performing import Performer
 from tailrace.runtime.projector import Projector
 from tailrace.runtime.recursion import Guards
@@ -105,9 +106,10 @@ class Worker:
         self._look = asyncio.Event()
         self._left = asyncio.Event()
         self._is_stopping = False
-        self._paused: set[str] = set()
-        self.guards = Guards(app.name, state, clock, lambda each: self.set_paused(each, paused=True))
+        self.guards = Guards(app.name, state, clock, self._stopped)
         """What stops a handler that calls itself."""
+        self.pauses = Pauses(app.name, state, clock, owner, self._drivers_of, self.guards.resumed)
+        """Which mappings are not to run, as far as this worker knows."""
         self._has_begun = asyncio.Event()
         self.redrives = Redrives(lambda handler: self.sinks[handler].threads.used())
         """Puts dead letters back; who does it is set by whoever made the worker."""
@@ -132,7 +134,7 @@ class Worker:
             Status(
                 self.app.name, mapping_id, table, driver.shard.shard_id, driver.machine.watermark,
                 driver.machine.in_flight, driver.machine.unsettled, driver.machine.retrying_keys, driver.machine.totals,
-                driver.progress_ms, driver.machine.blocked, driver.machine.parked_keys, mapping_id in self._paused,
+                driver.progress_ms, driver.machine.blocked, driver.machine.parked_keys, self.pauses.is_paused(mapping_id),
                 driver.attempts,
             )
             for (mapping_id, *_), (driver, table) in self._drivers.items()
@@ -185,14 +187,15 @@ class Worker:
         """Carry out a request beside everything else, once the worker has `begun`; `stop` ends it, and the next start goes on with it."""
         return self.redrives.carry_out(request, progress)
 
-    def set_paused(self, mapping_id: str, *, paused: bool) -> None:
-        """Let a mapping start no further batch, or go on."""
-        (self._paused.add if paused else self._paused.discard)(mapping_id)
-        if not paused:
-            for handler in self.app.mappings:
-                if handler.id == mapping_id:
-                    self.guards.resumed(handler)
-        self.tell(mapping_id, Pause() if paused else Resume())
+    async def look_at_pauses(self) -> None:
+        """Learn at once what is to pause and what may go on; rows that cannot be read now are at the next look."""
+        with suppress(PortError):
+            await self.pauses.look()
+
+    def _stopped(self, mapping_id: str, since_ms: int) -> None:
+        """A guard has written that a mapping is to pause."""
+        self.pauses.note(mapping_id, since_ms)
+        self._look.set()
 
     # ---- life ------------------------------------------------------------------------------------------------------
 
@@ -207,19 +210,8 @@ class Worker:
         ] + [
             each for table in self._tables for handler in table.handlers
             if handler.settings.starts_at_end and handler.id not in begun
-            for each in await self._behind(table, handler)
+            for each in await table.behind(self.app.name, handler, self._last_sequence())
         ])  # fmt: skip
-
-    async def _behind(self, table: FollowedTable, handler: Handler) -> list[Write]:
-        """Checkpoints behind everything that the table's streams hold."""
-        followed = await table.followed()
-        places = [
-            (checkpoint_key(self.app.name, handler.id, stream.label, shard.shard_id), shard)
-            for stream, shards in followed
-            for shard in shards
-        ]
-        rows = [behind(key, shard, self._last_sequence()) for key, shard in places]
-        return [Write(row.key, row.fields) for row in rows]
 
     async def run(self) -> None:
         """Run until `stop`. Raises: what a driver raises that is no failure of a handler; what cleaning up raises."""
@@ -246,6 +238,7 @@ class Worker:
             await self._load()
             while not self._is_stopping:
                 self._look.clear()
+                await self.look_at_pauses()
                 for table in self._tables:
                     await self._discover(table, tasks)
                 if not self._has_begun.is_set():
@@ -276,7 +269,8 @@ class Worker:
         while not self._is_stopping:
             with suppress(PortError):  # the store is failing: a handler that is paused must not begin
                 if not is_known:
-                    self._paused.update(await self.guards.load())
+                    await self.guards.load()
+                    await self.pauses.look()
                 is_known = True
                 await self._evacuator.load()
                 return
@@ -444,6 +438,7 @@ class Worker:
         if reason is not None:
             await self.redrives.renew(handler.id, reason, code, at_once=self._has_begun.is_set())
         start = await performer.perform(load_start(place, shard, code))
+        await self.pauses.look_at(handler.id)
         announced = None if self.courier is None else self.courier.announced(handler.id)
         if not table.runs(handler):
             table.begun.discard(begun)  # it was withdrawn meanwhile
@@ -456,7 +451,7 @@ class Worker:
             tally=self.tallies.of(handler.id), has_destination=announced is not None, name=handler.function_name,
         )  # fmt: skip
         self._drivers[begun] = (driver, table.name)
-        if handler.id in self._paused:
+        if self.pauses.is_paused(handler.id):
             driver.tell(Pause())
 
         async def run() -> None:

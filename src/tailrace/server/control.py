@@ -51,8 +51,8 @@ class Running(Protocol):
     def status(self) -> Sequence["Status"]:
         """One entry a mapping and shard."""
 
-    def set_paused(self, mapping_id: str, *, paused: bool) -> None:
-        """Let a handler start nothing new, or go on."""
+    async def look_at_pauses(self) -> None:
+        """Learn at once which handlers are to start nothing new, and which may go on."""
 
     async def begun(self) -> None:
         """Return when requests are taken."""

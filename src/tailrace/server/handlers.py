@@ -1,6 +1,6 @@
 """Verbs about handlers as such: pause, resume, list.
 
-Rules of this file: what they change is a row, so that it holds after a restart and without a server; a running worker is told at once.
+Rules of this file: what they change is a row, so that it holds after a restart and without a server; a running worker of this process looks at it at once, every other at its next look.
 Registered by `verbs`.
 """
 
@@ -9,10 +9,11 @@ from typing import Any
 
 from tailrace.engine.engine import Engine
 from tailrace.errors import TailraceError
-from tailrace.leases.checkpoint import resumed, suspended_of
+from tailrace.leases.checkpoint import suspended_of
 from tailrace.mapping.outcomes import first_line
-from tailrace.rows.kinds import CHECKPOINT, MAPPING, words_of
+from tailrace.rows.kinds import CHECKPOINT, MAPPING, RESUMED, words_of
 from tailrace.rows.writes import StateRow, Write
+from tailrace.runtime.pausing import Suspension, ended_suspensions, resumed_row
 from tailrace.runtime.recursion import pause_key, pause_row, resuming
 from tailrace.runtime.watermark import MappingName
 from tailrace.server.control import Arguments, Subject, verb
@@ -66,9 +67,17 @@ def pause_reason(engine: Engine, app: str, handler: str) -> str | None:
 
 
 def suspended(engine: Engine, app: str, handler: str) -> list[StateRow]:
-    """The checkpoints of a handler that has paused by itself."""
+    """The checkpoints of a handler that has paused by itself, where nobody has let it go on."""
+    ended = ended_suspensions(engine.state_get(RESUMED.key(app, handler)))
     rows = engine.state_query(CHECKPOINT.prefix(app, handler))
-    return [row for row in rows if suspended_of(row.fields) is not None]
+    return [row for row in rows if suspended_of(row.fields) is not None and _suspension(row) not in ended]
+
+
+def _suspension(row: StateRow) -> Suspension:
+    reason = suspended_of(row.fields)
+    assert reason is not None
+    _, _, _, label, shard_id = words_of(row.key)
+    return label, shard_id, reason[2]
 
 
 @verb("pause", changes=True, works_offline=True)
@@ -90,8 +99,9 @@ async def _set_paused(subject: Subject, arguments: Arguments, *, paused: bool) -
     by_itself = suspended(subject.engine, mapping.app, mapping.handler)
     was = before is not None or bool(by_itself)
     writes = resuming(mapping.app, mapping.handler, before)
-    if subject.worker is None:  # a worker that runs saves it when its machines go on
-        writes += [Write(row.key, resumed(row.fields)) for row in by_itself]
+    if by_itself:
+        ended = resumed_row(mapping.handler, [_suspension(row) for row in by_itself])
+        writes.append(Write(RESUMED.key(mapping.app, mapping.handler), ended))
     if paused:  # why it was paused before stays known, or a resume would not let it go on
         writes = [Write(key, before or pause_row(mapping.handler, subject.clock.now().wall_ms))]
     if not arguments.get("dry_run"):
@@ -99,7 +109,7 @@ async def _set_paused(subject: Subject, arguments: Arguments, *, paused: bool) -
         if subject.flushed is not None:
             await subject.flushed()
         if subject.worker is not None:
-            subject.worker.set_paused(mapping.handler, paused=paused)
+            await subject.worker.look_at_pauses()
     return {"handler": mapping.handler, "app": mapping.app, "paused": paused, "was_paused": was}
 
 

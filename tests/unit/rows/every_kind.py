@@ -37,8 +37,9 @@ from tailrace.projections.rows import (
     item_fields,
 )
 from tailrace.projections.rows import item_key as projection_item_key
-from tailrace.rows.kinds import AUDIT, CLOCK, MAPPING, PAUSE, REDRIVE
+from tailrace.rows.kinds import AUDIT, CLOCK, MAPPING, PAUSE, PAUSE_SEEN, REDRIVE, RESUMED
 from tailrace.rows.writes import Write
+from tailrace.runtime.pausing import resumed_row
 from tailrace.runtime.recursion import ancestor_name, generations_key, pause_row
 from tailrace.runtime.redriver import Request
 from tailrace.server.lambda_functions import Configured
@@ -153,6 +154,11 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
     "window-day": lambda app, mapping: (
         day_key(Owner(app, mapping), 0, "item", "6f31"), {"v": 1, "key": "6f31"}
     ),
+    "pause-seen": lambda app, mapping: (
+        PAUSE_SEEN.key(app, mapping, "pid-1"),
+        {"v": 1, "owner": "pid-1", "since_ms": 5, "at_ms": 6},
+    ),
+    "resumed": lambda app, mapping: (RESUMED.key(app, mapping), resumed_row(mapping, [(LABEL, SHARD, 5)])),
     "pause": lambda app, mapping: (PAUSE.key(app, mapping), pause_row(mapping, 5)),
     "generations": lambda app, mapping: (generations_key(app, mapping), {"v": 1, "id": mapping, "allowed": 20}),
     "mapping": lambda app, mapping: (MAPPING.key(app, mapping), {"v": 1, "id": mapping, "table": "orders"}),

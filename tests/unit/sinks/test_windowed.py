@@ -90,7 +90,7 @@ def paused(world: World, is_paused: bool) -> None:
     """What `tailrace pause` and `resume` do to the one window of the one app."""
     (running,) = world._running
     (mapping,) = [each for each in running.app.mappings if each.window is not None]
-    running.worker.set_paused(mapping.id, paused=is_paused)
+    world._ask("pause" if is_paused else "resume", {"handler": mapping.id})
 
 
 def test_a_window_is_told_once_when_it_is_over(world: World, begin: Begin) -> None:

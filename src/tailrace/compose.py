@@ -10,15 +10,14 @@ import os
 from collections import ChainMap
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from tailrace import __version__
 from tailrace.clocks.manual import ManualClock
 from tailrace.clocks.system import SystemClock
-from tailrace.engine.engine import Engine, EngineSettings
+from tailrace.engine.engine import Engine
 from tailrace.engine.state import EngineStateStore, state_of
 from tailrace.errors import StoreError
 from tailrace.leases.lease import LEASE_DURATION_MS
@@ -27,74 +26,31 @@ from tailrace.server.crash_points import crash_points
 from tailrace.server.housekeeping import fill_indexes, housekeep
 from tailrace.server.http import HttpServer, HttpSettings
 from tailrace.server.turns import Joined, Turns
-from tailrace.stores.sqlite import SqliteStore
+from tailrace.stores.opened import EngineOptions as EngineOptions
+from tailrace.stores.opened import OpenEngine
 from tailrace.telemetry import PointReached, pass_by
 
 if TYPE_CHECKING:
     from tailrace.app.app import App
     from tailrace.app.app import Mapping as Handler
     from tailrace.app.function_settings import NamedFunction
+    from tailrace.functions.runners import Runners
     from tailrace.ports import Clock, Sink, StateStore
     from tailrace.runtime.around import Around
     from tailrace.runtime.builds import Builds
     from tailrace.runtime.dependencies import Dependencies
+    from tailrace.runtime.opening import Openings
     from tailrace.runtime.tally import Tallies
     from tailrace.runtime.windowing import Windows
     from tailrace.runtime.worker import Worker
     from tailrace.server.lambda_service import LambdaService
     from tailrace.server.observe import Observed
+    from tailrace.sinks.making import Declared
 
 _log = logging.getLogger("tailrace.server")
 DISCOVERY_MS: Final = 1_000
 """How often a worker looks for streams that no finished shard has announced."""
 RENEWAL_MS: Final = LEASE_DURATION_MS // 3
-DEFAULTS: Final = EngineSettings()
-
-
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """How an engine is opened. Shape: no directory means in memory; no choice of `checksums`: as the last node had them. Units: clock_start_ms since the epoch."""
-
-    directory: Path | None = None
-    sync: Literal["normal", "full"] = "normal"
-    checksums: bool | None = True
-    clock: Literal["system", "manual"] = "system"
-    clock_start_ms: int | None = None
-    settings: EngineSettings = DEFAULTS
-
-
-class OpenEngine(Engine):
-    """An engine that owns its data directory: closing it gives the lock back."""
-
-    def __init__(self, options: EngineOptions, clock: "Clock", reached: PointReached) -> None:
-        self.directory = None
-        if options.directory is not None:
-            from tailrace.stores.directory import DataDirectory
-
-            self.directory = DataDirectory(options.directory)
-        path = None if self.directory is None else self.directory.database
-        try:
-            self._store = SqliteStore(path, sync=options.sync, checksums=options.checksums, reached=reached)
-            super().__init__(self._store, clock, options.settings, reached)
-            self.committer.pressure_s = self._store.pressure_s
-        except BaseException:  # whatever it was, what is open is given back before it goes on
-            self._give_back()
-            raise
-
-    def share_reads(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let the reads of one turn of this loop share a transaction of the store."""
-        self._store.share_reads(loop.call_soon)
-
-    def close(self) -> None:
-        """Make the last group durable, give the store and the directory back. Repeatable."""
-        try:
-            super().close()
-        finally:
-            self._give_back()
-
-    def _give_back(self) -> None:
-        if self.directory is not None:
-            self.directory.close()
 
 
 def open_engine(options: EngineOptions, reached: PointReached = pass_by) -> OpenEngine:
@@ -142,9 +98,12 @@ def build_worker(
     from tailrace.functions.runners import Runners
     from tailrace.runtime.around import Around
     from tailrace.runtime.builds import Builds
+    from tailrace.runtime.opening import Openings
+    from tailrace.runtime.parts import Parts
+    from tailrace.runtime.tally import Tallies
     from tailrace.runtime.window_changes import WindowChanges
     from tailrace.runtime.worker import Worker
-    from tailrace.sinks.making import SinkMaker
+    from tailrace.sinks.making import Declared, SinkMaker
     from tailrace.sinks.projection_places import ProjectionPlaces
     from tailrace.sources.embedded import EmbeddedSource
     from tailrace.stores.dynamodb import DynamoDbStateStore
@@ -154,22 +113,20 @@ def build_worker(
     if (remote := around.remote(app.remote)) is not None:
         effects_state = DynamoDbStateStore(*remote)
     needed = _needed(app, engine, flushed, remote, app.overrides if overrides is None else overrides)
-    runners = Runners(engine.clock, in_processes=in_processes)
-
-    async def end() -> None:
-        await needed.close()
-        await runners.close()
+    runners, openings = Runners(engine.clock, in_processes=in_processes), Openings(engine.clock)
 
     builds = Builds(app.name, state, engine.clock, ProjectionPlaces(app, state, effects_state, engine))
-    windows = _windows_of(app, needed, engine, state, around)
+    tallies = tallies or Tallies()
+    declared = Declared(engine.settings.account, around, openings)
+    windows = _windows_of(app, needed, engine, state, declared)
     maker = SinkMaker(
-        app, effects_state, engine.clock, engine.settings.account, needed, runners.of, around, reached, builds,
-        {name: WindowChanges(each, state, engine.clock) for name, each in windows.items()},
+        app, Parts(effects_state, engine.clock, reached, tallies), declared, needed, runners.of, builds,
+        {name: WindowChanges(each, state, engine.clock, tallies.of(name)) for name, each in windows.items()},
     )  # fmt: skip
     worker = Worker(
         app, state=state, clock=engine.clock, source_of=lambda table: around.source(EmbeddedSource(engine, table.name, table.only_stream)),
         sink_of=lambda mapping: around.sink(mapping, maker.make(mapping)),
-        owner=owner, reached=reached, discovery_ms=discovery_ms, renewal_ms=renewal_ms, ended=end, tallies=tallies,
+        owner=owner, reached=reached, discovery_ms=discovery_ms, renewal_ms=renewal_ms, ended=partial(_end, openings, needed, runners), tallies=tallies,
         code_version_of=code_version, last_sequence=lambda: engine.last_sequence, retention_ms=engine.settings.retention_ms,
     )  # fmt: skip
     worker.withdrawn = runners.withdraw
@@ -177,6 +134,12 @@ def build_worker(
     _add_dead_letters(worker, app, state, engine, maker.make, around, changes=changes)
     _add_projector(worker, app, builds, state, engine, flushed)
     return worker
+
+
+async def _end(openings: "Openings", needed: "Dependencies", runners: "Runners") -> None:
+    await openings.close()
+    await needed.close()
+    await runners.close()
 
 
 def _needed(
@@ -195,7 +158,7 @@ def _needed(
 
 
 def _windows_of(
-    app: "App", needed: "Dependencies", engine: Engine, state: "StateStore", around: "Around"
+    app: "App", needed: "Dependencies", engine: Engine, state: "StateStore", declared: "Declared"
 ) -> "dict[str, Windows]":
     """Who keeps the windows of each mapping that has them, by the mapping's id."""
     from tailrace.runtime.watermark import MappingName, settled_until
@@ -207,7 +170,7 @@ def _windows_of(
 
     return {
         mapping.id: windows_of(
-            app.name, replace(mapping, sink=around.output(mapping.id, mapping.sink)), mapping.window, target=mapping.target,
+            app.name, replace(mapping, sink=declared.output(mapping)), mapping.window, target=mapping.target,
             needed=needed, account=engine.settings.account, state=state, clock=engine.clock, watermark=partial(settled, MappingName(app.name, mapping.id, mapping.table.name)),
         )
         for mapping in app.mappings if mapping.window is not None

@@ -5,9 +5,9 @@ retries (only the machine does); each method says whether it may be repeated. Ea
 public contract check in `tailrace.testing`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
@@ -149,11 +149,25 @@ class Batch:
     window: WindowInvoke | None = None
 
 
+@runtime_checkable
 class Sink(Protocol):
-    """Where a mapping's batches go."""
+    """Where a mapping's batches go.
+
+    Guarantee: a worker opens it before its first write, and closes it when the last mapping that writes to it is withdrawn, or when the worker
+               ends. One that was closed is opened again before it is written to again. A killed worker closes nothing.
+    """
+
+    async def open(self, clock: Clock) -> None:
+        """Make ready. Shape: `clock` is whose time the sink asks. Repeatable; also after it raised, and when it is open already.
+
+        Raises: whatever keeps it from being written to; it is an outage, as Unavailable from `write`: no change is tried, and it is opened again.
+        """
 
     async def write(self, batch: Batch) -> Outcome:
         """Accept the batch, whole or in part. Raising means that the whole batch failed. May see a record twice."""
+
+    def close(self) -> Awaitable[None]:
+        """Give everything back. Repeatable, and allowed without an `open`. May be awaited late, or never when the process is killed."""
 
 
 # ---- the engine's store ----------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from tailrace import App, Change, Park, Retry
+from tailrace.app.sinking import AlwaysOpen
 from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.entry import DeadLetter, parked_prefix, read_deadletter
 from tailrace.deadletters.gap import Gap, read_gap
@@ -35,7 +36,7 @@ def app_of(**settings: Any) -> App:
     return app
 
 
-class Noted:
+class Noted(AlwaysOpen):
     """What a handler is given, and the keys that it fails for now."""
 
     def __init__(self) -> None:

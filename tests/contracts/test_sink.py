@@ -16,8 +16,8 @@ from tailrace.app.change import Change
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import Throttled, Unavailable
 from tailrace.functions.runners import Runners
-from tailrace.ports import Batch, Failed, FailedFrom, Failure, FailureKind, Outcome, Sink, Written
-from tailrace.runtime.effects import Effects
+from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, FailureKind, Outcome, Sink, Written
+from tailrace.runtime.effects import Effects, Marking
 from tailrace.sinks.function import BatchSink, HandlerSink
 from tailrace.sinks.lambda_function import LambdaSink
 from tailrace.stores.memory import MemoryStateStore
@@ -91,7 +91,7 @@ def handler_sink(refused: frozenset[int], *, is_async: bool = False) -> Sink:
     table = app.table("contract", pk="pk")
     app.on(table, id="handler")(handlers.on_change_async if is_async else handlers.on_change)
     (mapping,) = app.mappings
-    return _kept(HandlerSink(mapping, Effects(MemoryStateStore(), "handler")), handlers)
+    return _kept(HandlerSink(mapping, Effects(MemoryStateStore(), Marking("handler"))), handlers)
 
 
 def async_handler_sink(refused: frozenset[int]) -> Sink:
@@ -103,7 +103,7 @@ def batch_sink(refused: frozenset[int]) -> Sink:
     app = App("contract")
     app.batch(app.table("contract", pk="pk"), id="handler")(handlers.on_batch)
     (mapping,) = app.mappings
-    return _kept(BatchSink(mapping, Effects(MemoryStateStore(), "handler")), handlers)
+    return _kept(BatchSink(mapping, Effects(MemoryStateStore(), Marking("handler"))), handlers)
 
 
 def lambda_sink(refused: frozenset[int], *, reports: bool = True) -> Sink:
@@ -278,6 +278,66 @@ class CutsTheLargeOneAway(MemorySink):
         )
 
 
+class Opened(MemorySink):
+    """Is opened and closed, as a file is."""
+
+    is_open = False
+
+    async def open(self, clock: Clock) -> None:
+        self.is_open = True
+
+    async def write(self, batch: Batch) -> Outcome:
+        if not self.is_open:
+            raise ConnectionError("it is closed")
+        return await super().write(batch)
+
+    async def close(self) -> None:
+        self.is_open = False
+
+
+class OpensOnce(Opened):
+    async def open(self, clock: Clock) -> None:
+        if self.is_open:
+            raise ConnectionError("it is open")
+        await super().open(clock)
+
+
+class ClosesForGood(Opened):
+    was_closed = False
+
+    async def open(self, clock: Clock) -> None:
+        self.is_open = not self.was_closed
+
+    async def close(self) -> None:
+        await super().close()
+        self.was_closed = True
+
+
+class ClosesOnce(Opened):
+    async def close(self) -> None:
+        if not self.is_open:
+            raise ConnectionError("it is closed")
+        await super().close()
+
+
+class ForgetsAtItsClosing(Opened):
+    async def close(self) -> None:
+        await super().close()
+        self.arrived.clear()
+
+
+def test_a_sink_that_must_be_open_to_be_written_to_keeps_the_contract() -> None:
+    made: list[Opened] = []
+
+    def make(refused: frozenset[int]) -> Sink:
+        made.append(Opened(refused))
+        return made[-1]
+
+    check_sink(make, kept_by)
+    assert len(made) > len(sink.RULES)
+    assert not any(each.is_open for each in made)
+
+
 CANARIES: list[tuple[Callable[[frozenset[int]], Sink], Callable[..., object]]] = [
     (LosesTheLast, sink.everything_written_arrived),
     (WritesBackwards, sink.everything_written_arrived),
@@ -295,6 +355,10 @@ CANARIES: list[tuple[Callable[[frozenset[int]], Sink], Callable[..., object]]] =
     (TriesTheLargeOneAgain, sink.a_large_record_harms_no_other),
     (FailsTheOthersToo, sink.a_large_record_harms_no_other),
     (CutsTheLargeOneAway, sink.a_large_record_harms_no_other),
+    (OpensOnce, sink.opening_and_closing_repeat),
+    (ClosesForGood, sink.opening_and_closing_repeat),
+    (ClosesOnce, sink.opening_and_closing_repeat),
+    (ForgetsAtItsClosing, sink.opening_and_closing_repeat),
 ]
 
 
@@ -305,6 +369,19 @@ def test_a_broken_sink_is_caught(make: Callable[[frozenset[int]], Sink], rule: C
 
 def test_every_rule_has_a_canary() -> None:
     assert {rule for _, rule in CANARIES} == set(sink.RULES)
+
+
+class AwayWhenOpened(MemorySink):
+    """Its far side is away before the first write."""
+
+    async def open(self, clock: Clock) -> None:
+        raise ConnectionError("away")
+
+    async def close(self) -> None: ...
+
+
+def test_a_sink_that_cannot_be_opened_tells_an_outage() -> None:
+    check_sink(MemorySink, kept_by, throttled=lambda: AwayWhenOpened(frozenset()))
 
 
 class Away(MemorySink):

@@ -28,13 +28,19 @@ from tailrace.app.projected import Projected
 from tailrace.app.projection import UNSET, Swap, declared_by, projection_of
 from tailrace.app.retry import Retry, check_retry
 from tailrace.app.settings import BatchSettings, HandlerSettings, LambdaSettings, SinkSettings, check_names
-from tailrace.app.sinking import check_sink_shape, check_snapshot, check_takes_sink, sink_id, with_width
+from tailrace.app.sinking import (
+    Writes,
+    check_sink_shape,
+    check_snapshot,
+    check_takes_sink,
+    sink_id,
+    with_width,
+)
 from tailrace.app.table import EVENTS, Changes, Table
 from tailrace.app.unmatched import Unmatched, unmatched_id
 from tailrace.app.window import check_window, window_plan
 from tailrace.errors import SettingsError
 from tailrace.mapping.settings import MappingSettings
-from tailrace.ports import Sink
 from tailrace.streams.record import ViewType
 
 T = TypeVar("T")
@@ -230,7 +236,7 @@ class App:
         return explain(mapping.id, changes, where, mapping.settings.filters, mapping.settings.order)
 
     def sink(
-        self, source: Target | Callable[..., Any] | str, sink: Sink, *, transform: Callable[[Change[Any]], Any] | None = None,
+        self, source: Target | Callable[..., Any] | str, sink: Writes, *, transform: Callable[[Change[Any]], Any] | None = None,
         enrich: Callable[[list[Any]], Any] | None = None, where: Where | None = None, retry: Retry | None = None,
         id: str | None = None, on_failure: Policy = Park.key, snapshot: bool = False, **settings: Unpack[SinkSettings],
     ) -> None:  # fmt: skip

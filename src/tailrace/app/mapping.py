@@ -14,11 +14,11 @@ from tailrace.app.entity import Entity
 from tailrace.app.function_settings import CodePlace, FunctionSettings
 from tailrace.app.predicates import Predicate
 from tailrace.app.projection import Projection
+from tailrace.app.sinking import Writes
 from tailrace.app.table import Changes, Table
 from tailrace.app.window import WindowPlan
 from tailrace.errors import SettingsError
 from tailrace.mapping.settings import MappingSettings
-from tailrace.ports import Sink
 
 Kind: TypeAlias = Literal["on", "batch", "function", "sink", "projection", "window"]
 Target: TypeAlias = Table | Changes | Entity[Any] | type[Any]
@@ -45,7 +45,7 @@ class Mapping:
     function_name: str = ""
     entity: Entity[Any] | None = None
     dependencies: Names[str, Depends] = field(default_factory=dict)
-    sink: Sink | None = None
+    sink: Writes | None = None
     destination: Any = None
     once: bool = False
     transform: Callable[..., Any] | None = None

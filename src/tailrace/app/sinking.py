@@ -1,15 +1,73 @@
-"""What `app.sink` refuses, and what a sink of a table is called.
+"""What may be given to `app.sink`: what it refuses, how half a sink becomes a whole one, and what a sink of a table is called.
 
-Rules of this file: checks and words only. Called by app.py.
+Rules of this file: checks and words; the only place that knows of objects with `write` and no more. Called by app.py and wherever a
+mapping's sink is written to.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Generator, Mapping
+from typing import Any, Final, Protocol, runtime_checkable
 
 from tailrace.app.table import EVENTS, Changes
 from tailrace.errors import SettingsError
+from tailrace.ports import Batch, Clock, Outcome, Sink
 
 WORDS = {"INSERT": "inserted", "MODIFY": "modified", "REMOVE": "removed"}
+
+
+class Writes(Protocol):
+    """What a user gives as a sink at the least: a sink with nothing to open and nothing to close."""
+
+    async def write(self, batch: Batch) -> Outcome:
+        """As `ports.Sink.write`."""
+
+
+@runtime_checkable
+class Closes(Protocol):
+    """What a user may close: a whole sink, or an object that only writes and has a `close` of its own, of whatever kind."""
+
+    def close(self) -> object:
+        """Give everything back."""
+
+
+class _Nothing:
+    """What there is to await where nothing is left to do."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield from ()
+
+
+DONE: Final[Awaitable[None]] = _Nothing()
+
+
+class AlwaysOpen:
+    """The `open` and `close` of a sink that holds nothing between two writes."""
+
+    __slots__ = ()
+
+    async def open(self, clock: Clock) -> None:
+        """There is nothing to make ready."""
+
+    def close(self) -> Awaitable[None]:
+        """There is nothing to give back."""
+        return DONE
+
+
+class OnlyWrites(AlwaysOpen):
+    """A user's object with `write`, as a sink. Shape: its own `close`, if it has one, is the user's to call: it may be written to after it."""
+
+    __slots__ = ("sink",)
+
+    def __init__(self, sink: Writes) -> None:
+        self.sink = sink
+
+    async def write(self, batch: Batch) -> Outcome:
+        """What the object says."""
+        return await self.sink.write(batch)
+
+
+def whole(sink: Writes) -> Sink:
+    """A sink with all of its port: itself, or what stands around an object that only writes."""
+    return sink if isinstance(sink, Sink) else OnlyWrites(sink)
 
 
 def check_sink_shape(sink: object) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tailrace.app.app import Mapping
+from tailrace.app.sinking import Writes
 from tailrace.ports import Sink, Source, StateStore
 
 
@@ -22,7 +23,7 @@ class Around:
         """Around a handler's sink."""
         return sink
 
-    def output(self, handler: str, sink: Sink | None) -> Sink | None:
+    def output(self, handler: str, sink: Writes) -> Writes:
         """Around where a handler's values, or the changes themselves, go."""
         return sink
 

@@ -7,7 +7,7 @@ commit. A commit that the store refuses is to be tried again without the handler
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tailrace.app.change import Change
@@ -17,6 +17,7 @@ from tailrace.errors import ApiError, StateConflict, StoreError
 from tailrace.leases.checkpoint import mark_key, mark_write
 from tailrace.ports import Clock, Failure, FailureKind, ItemWrite, StateStore
 from tailrace.runtime.causing import CAUSE, Causes
+from tailrace.runtime.tally import Tally
 from tailrace.streams.record import ChangeRecord
 from tailrace.telemetry import PointReached, pass_by
 
@@ -72,25 +73,32 @@ def _name(change: Change[Any]) -> tuple[bytes, int]:
     return change.record.key, change.record.sequence
 
 
+@dataclass(frozen=True, slots=True)
+class Marking:
+    """How the marks of one mapping are kept. Shape: under this name, of this run; of all changes (`once=True`) or of those with recorded writes."""
+
+    name: str
+    run_id: str = LIVE
+    marks_all: bool = False
+
+
 class Effects:
-    """The recorded writes of one mapping. Shape: `suppressed` counts transactions that were applied before."""
+    """The recorded writes of one mapping. Shape: the tally's `suppressed` counts transactions that were applied before."""
 
     def __init__(
-        self, state: StateStore, mapping_id: str, run_id: str = LIVE, reached: PointReached = pass_by, *,
-        clock: Clock | None = None, marks_all: bool = False, cause: str = "",
-        tables: Mapping[str, Table] = NO_TABLES,
+        self, state: StateStore, marking: Marking, *, clock: Clock | None = None, reached: PointReached = pass_by, tally: Tally | None = None,
+        cause: str = "", tables: Mapping[str, Table] = NO_TABLES,
     ) -> None:  # fmt: skip
         self.tables = tables
         """What the app declares."""
-        self.causes = Causes(cause or mapping_id)
+        self.causes = Causes(cause or marking.name)
         self._clock = clock
-        self.marks_all = marks_all
+        self.marks_all = marking.marks_all
         """Whether every change leaves a mark (`once=True`), or only one with recorded writes."""
         self._state = state
-        self._mapping_id = mapping_id
-        self._run_id = run_id
+        self._marking = marking
         self._reached = reached
-        self.suppressed = 0
+        self.tally = tally or Tally()
         self.returned = Returned()
 
     async def apply(self, changes: Sequence[tuple[int, Change]]) -> dict[int, Failure]:
@@ -113,11 +121,11 @@ class Effects:
             for place, (change, mark) in enumerate(zip(changes, marks, strict=True))
             if mark is not None and mark.fields["sequence"] >= change.record.sequence
         }
-        self.suppressed += len(found)
+        self.tally.suppressed += len(found)
         return found
 
     def _mark(self, change: Change) -> str:
-        return mark_key(self._mapping_id, self._run_id, change.table, change.record.key)
+        return mark_key(self._marking.name, self._marking.run_id, change.table, change.record.key)
 
     async def _apply_in_order(self, changes: Sequence[tuple[int, Change]]) -> dict[int, Failure]:
         for index, change in changes:
@@ -137,7 +145,7 @@ class Effects:
         try:
             await self._state.transact([mark, *writes])
         except StateConflict:
-            self.suppressed += 1
+            self.tally.suppressed += 1
         except ApiError as error:
             return Failure(FailureKind.RECORD, _told(error))
         except StoreError as error:

@@ -10,7 +10,7 @@ runtime/worker.py. Source: issue 4; Lambda Developer Guide, "recursive loop dete
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -182,6 +182,10 @@ class GuardedSink:
         self._name = name
         self._sink = sink
 
+    async def open(self, clock: Clock) -> None:
+        """Open it."""
+        await self._sink.open(clock)
+
     async def write(self, batch: Batch) -> Outcome:
         """What the sink says; UNAVAILABLE, which uses up no attempt, when the mapping was stopped. Raises: PortError."""
         own = [
@@ -193,6 +197,10 @@ class GuardedSink:
         if own and (stopped := await self._judged(own, multiply=multiply)) is not None:
             return stopped
         return await self._sink.write(batch)
+
+    def close(self) -> Awaitable[None]:
+        """Close it."""
+        return self._sink.close()
 
     async def _judged(self, own: Sequence[Own], *, multiply: bool) -> Outcome | None:
         generation, record = max(own, key=lambda each: each[0])

@@ -20,7 +20,8 @@ class Tally:
     """One handler's numbers.
 
     Shape:   an invocation is one call with a batch, a retry included; an event is one record, as often as it happened to it. `dropped` are
-             events that AWS would have lost (here their dead letters are kept), `undelivered` deliveries to a destination that failed.
+             events that AWS would have lost (here their dead letters are kept), `undelivered` deliveries to a destination that failed,
+             `suppressed` changes that were applied before, by this worker or by one before it.
     Units:   milliseconds; durations by the monotonic clock.
     """
 
@@ -37,6 +38,7 @@ class Tally:
     dropped: int = 0
     delivered: int = 0
     undelivered: int = 0
+    suppressed: int = 0
     counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS_MS) + 1))
     last: Outcome | None = None
     """What came of the last invocation; None before the first."""

@@ -12,6 +12,7 @@ from tailrace.app.fence import FENCE
 from tailrace.errors import SettingsError, StateConflict
 from tailrace.ports import Clock, StateStore
 from tailrace.rows.writes import Write
+from tailrace.runtime.tally import Tally
 from tailrace.runtime.windowing import Windows
 from tailrace.streams.record import ChangeRecord, image
 from tailrace.windows.folding import fold, is_closed_for_good
@@ -25,13 +26,13 @@ Failures = dict[int, Exception]
 
 
 class WindowChanges:
-    """The changes of one handler's items. Shape: `ignored` counts those that were applied before, or overtaken."""
+    """The changes of one handler's items. Shape: the tally's `suppressed` counts those that were applied before, or overtaken."""
 
-    def __init__(self, windows: Windows, state: StateStore, clock: Clock) -> None:
+    def __init__(self, windows: Windows, state: StateStore, clock: Clock, tally: Tally | None = None) -> None:
         self.windows = windows
         self._state = state
         self._clock = clock
-        self.ignored = 0
+        self._tally = tally or Tally()
 
     async def apply(self, records: Sequence[ChangeRecord]) -> Failures:
         """Fold these in, in order. Returns: what failed, by index; later changes of such an item are left out. Raises: StoreError."""
@@ -92,7 +93,7 @@ class WindowChanges:
             touched.update(dict.fromkeys(folded.touched, change.sequence))
         if writes:
             await self._state.transact(list(writes.values()))
-        self.ignored += ignored
+        self._tally.suppressed += ignored
         self._tell_late(late)
         for touch, stamp in touched.items():
             windows.touch([touch], stamp)

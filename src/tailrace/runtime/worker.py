@@ -33,6 +33,7 @@ from tailrace.runtime.following import Begun, FollowedTable
 from tailrace.runtime.forgetting import forget_shards
 from tailrace.runtime.leasing import Held, Leasing
 from tailrace.runtime.marks import forget_marks
+from tailrace.runtime.opening import TimedSink
 from tailrace.runtime.pausing import Pauses
 from tailrace.runtime.performing import Performer
 from tailrace.runtime.projector import Projector
@@ -43,7 +44,6 @@ from tailrace.runtime.settle import Place, Settling
 from tailrace.runtime.starting import attach, line_before, load_checkpoint, load_start, outdated_reason
 from tailrace.runtime.tally import Tallies
 from tailrace.runtime.threads import MOST, Threads
-from tailrace.runtime.timed import TimedSink
 from tailrace.runtime.windowing import Windows
 from tailrace.streams.record import ChangeRecord
 from tailrace.telemetry import PointReached, pass_by
@@ -218,10 +218,10 @@ class Worker:
         try:
             await self._run()
         finally:
+            for sink in self.sinks.values():
+                await sink.end()
             if self._ended is not None:
                 await self._ended()
-            for sink in self.sinks.values():
-                sink.threads.shutdown(wait=False)
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -337,7 +337,7 @@ class Worker:
             await self._left.wait()
         table.begun = {place for place in table.begun if place[0] != handler.id}
         table.finished = {place for place in table.finished if place[0] != handler.id}
-        self.sinks.pop(handler.id).threads.shutdown(wait=False)
+        await self.sinks.pop(handler.id).end()
         if self.withdrawn is not None:
             await self.withdrawn(handler.id)
 

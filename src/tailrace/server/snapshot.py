@@ -68,7 +68,7 @@ def handler_totals(subject: Subject, mapping: MappingName) -> HandlerTotals:
         handler=mapping.handler,
         table=mapping.table,
         settled=settled,
-        duplicates=0 if sink is None else sink.suppressed,
+        duplicates=tally.suppressed,
         dead_letters=there.discarded + there.parked,
         parked_keys=there.parked_keys,
         own_changes=0 if guards is None else guards.own.get(mapping.handler, 0),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tailrace.app.sinking import AlwaysOpen
 from tailrace.ports import Batch, Outcome
 from tailrace.sinks.calling import RAISED, call, failure_of, is_ours
 from tailrace.sinks.documents import change_document
@@ -15,7 +16,7 @@ from tailrace.sinks.messages import Failures
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class Function(AlwaysOpen):
     """A function of one argument."""
 
     function: Callable[[Any], Any]

@@ -13,6 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from tailrace.app.sinking import AlwaysOpen
 from tailrace.errors import Refused, SettingsError, SinkError
 from tailrace.ports import Batch, Outcome
 from tailrace.runtime.threads import in_thread
@@ -42,7 +43,7 @@ class Failure(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Sqs:
+class Sqs(AlwaysOpen):
     """A queue, by its URL or ARN. Shape: a message above `most_bytes`, with its attributes, is not sent: it is given up at once."""
 
     queue: str
@@ -98,7 +99,7 @@ class Sqs:
 
 
 @dataclass(frozen=True, slots=True)
-class Sns:
+class Sns(AlwaysOpen):
     """A topic, by its ARN. Shape: a message above `most_bytes`, with its attributes, is not sent: it is given up at once."""
 
     topic: str

@@ -8,7 +8,7 @@ written. Needs the extra `duckdb`. Declared as `sinks.DuckDB(…)`, asked by ser
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tailrace.app.plain import to_plain_item
+from tailrace.app.sinking import DONE
 from tailrace.errors import SettingsError, SinkError, Unavailable
-from tailrace.ports import Batch, Failure, Outcome, ProjectionStore
+from tailrace.ports import Batch, Clock, Failure, Outcome, ProjectionStore
 from tailrace.runtime.threads import in_thread
 from tailrace.sinks.documents import to_json
 from tailrace.sinks.duckdb_question import SEALED, Question
@@ -59,6 +60,10 @@ class DuckDB:
     def tells_repeats(self) -> bool:
         """Whether a repeated change has no effect: its condition fails."""
         return True
+
+    async def open(self, clock: Clock) -> None:
+        """Open the file. Raises: Unavailable when another process holds it, or the extra is missing; SettingsError."""
+        await in_thread(self._open)
 
     async def write(self, batch: Batch) -> Outcome:
         """Write the batch, all of it or nothing. Raises: Unavailable when another process holds the file; SettingsError."""
@@ -128,14 +133,19 @@ class DuckDB:
 
         return DuckDbProjectionStore(self, projection, name)
 
-    def close(self) -> None:
-        """Close the file."""
+    def close(self) -> Awaitable[None]:
+        """Close the file, at once. Returns: nothing that must be awaited."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+        return DONE
 
     # ---- writing ---------------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        with self._lock:
+            self._opened()
 
     def _opened(self) -> "DuckDBPyConnection":
         if self._connection is None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tailrace.app.plain import to_item
+from tailrace.app.sinking import AlwaysOpen
 from tailrace.errors import ApiError, SettingsError, SinkError
 from tailrace.ports import Batch, Failure, Outcome
 from tailrace.sinks.aws import EVERYWHERE, AwsAccess
@@ -26,7 +27,7 @@ PARALLEL: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class DynamoDB:
+class DynamoDB(AlwaysOpen):
     """A table, by its name or ARN. It has the key attributes of what is written.
 
     Shape:   `sequence` is the attribute that keeps the sequence number. With a transform that returns dictionaries those are the items.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tailrace.app.sinking import AlwaysOpen
 from tailrace.ports import Batch, Outcome
 from tailrace.sinks.aws import EVERYWHERE, AwsAccess
 from tailrace.sinks.entries import ENTRIES, refused_entry, write_entries
@@ -21,7 +22,7 @@ TIME_BYTES: Final = 14
 
 
 @dataclass(frozen=True, slots=True)
-class EventBridge:
+class EventBridge(AlwaysOpen):
     """A bus, by its name or ARN.
 
     Shape:   each event has two resources: the stream's ARN, and `tailrace:event/` with the change's event id, the same when it is repeated. `detail_type` and `source` are what rules match; the value, or the change document, is the detail. An event above `most_bytes`,

@@ -5,7 +5,7 @@ handler's form allows. Coroutines run on the loop; other functions run in a thre
 they recorded on `change.transaction` is committed before the outcome is told. Made by `compose`.
 """
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from collections.abc import Mapping as Names
 from contextvars import copy_context
 from functools import partial
@@ -17,7 +17,7 @@ from tailrace.app.change import Batch as ChangeBatch
 from tailrace.app.change import Change
 from tailrace.app.filtering import Filter
 from tailrace.errors import PortError
-from tailrace.ports import Batch, Failed, Failure, FailureKind, Outcome, Written
+from tailrace.ports import Batch, Clock, Failed, Failure, FailureKind, Outcome, Written
 from tailrace.runtime.causing import CAUSE
 from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.effects import Effects
@@ -153,14 +153,17 @@ class Prepared:
                 kept.forget(change)
         return failures
 
+    async def open(self, clock: Clock) -> None:
+        """Open where the values go, before any handler is called."""
+        await self._outputs.open(clock)
+
+    def close(self) -> Awaitable[None]:
+        """Close that."""
+        return self._outputs.close()
+
     def has_returned(self, record: ChangeRecord) -> bool:
         """Whether the handler has returned for this change, and only its commit is to be tried again."""
         return self._effects.returned.has(record)
-
-    @property
-    def suppressed(self) -> int:
-        """Transactions that were applied before, by this worker or by one before it."""
-        return self._effects.suppressed
 
 
 class HandlerSink(Prepared):

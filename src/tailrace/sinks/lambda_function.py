@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn, Protocol
 
 from tailrace.app.app import Mapping
 from tailrace.app.function_settings import FunctionSettings
+from tailrace.app.sinking import AlwaysOpen
 from tailrace.mapping.window import judged
 from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, Outcome, Written
 from tailrace.runtime.causing import CAUSE, Causes
@@ -104,7 +105,7 @@ class InlineRunner:
         return marshalled(await call(self._function, unmarshalled(event), context))
 
 
-class LambdaSink:
+class LambdaSink(AlwaysOpen):
     """A Lambda function behind an event source mapping."""
 
     def __init__(

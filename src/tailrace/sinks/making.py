@@ -9,70 +9,80 @@ from dataclasses import dataclass, replace
 
 from tailrace.app.app import App, Mapping
 from tailrace.errors import InternalError
-from tailrace.ports import Clock, Sink, StateStore
+from tailrace.ports import Sink
 from tailrace.runtime.around import Around
 from tailrace.runtime.builds import Builds
 from tailrace.runtime.dependencies import Dependencies
-from tailrace.runtime.effects import LIVE, Effects
+from tailrace.runtime.effects import LIVE, Effects, Marking
+from tailrace.runtime.opening import Openings
+from tailrace.runtime.parts import Parts
 from tailrace.runtime.recursion import ancestor_name
+from tailrace.runtime.tally import Tally
 from tailrace.runtime.window_changes import WindowChanges
 from tailrace.sinks.function import BatchSink, HandlerSink
 from tailrace.sinks.lambda_function import LambdaSink, Runner
 from tailrace.sinks.projected import ProjectionSink
 from tailrace.sinks.streamed import StreamedSink
 from tailrace.sinks.windowed import WindowSink
-from tailrace.telemetry import PointReached
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What an app declares, with what this worker lays around it. Shape: every sink is opened and closed through `openings`."""
+
+    account: str
+    around: Around
+    openings: Openings
+
+    def laid(self, mapping: Mapping) -> Mapping:
+        """A mapping whose target and sink are those that are called."""
+        return replace(mapping, target=self.around.target(mapping), sink=self.output(mapping))
+
+    def output(self, mapping: Mapping) -> Sink | None:
+        """Where a mapping's values, or the changes themselves, go."""
+        if mapping.sink is None:
+            return None
+        return self.openings.of(mapping.id, mapping.sink, self.around.output(mapping.id, mapping.sink))
 
 
 @dataclass(frozen=True, slots=True)
 class SinkMaker:
-    """Everything that sinks share. Shape: `state` keeps marks; `runner_of` gives what runs a function; `changes` are those of windows."""
+    """Everything that sinks share. Shape: the parts' state keeps marks; `runner_of` gives what runs a function; `changes` are those of windows."""
 
     app: App
-    state: StateStore
-    clock: Clock
-    account: str
+    parts: Parts
+    outputs: Declared
     needed: Dependencies
     runner_of: Callable[[Mapping], Runner]
-    around: Around
-    reached: PointReached
     builds: Builds
     changes: Names[str, WindowChanges]
 
     def make(self, mapping: Mapping, run_id: str = LIVE) -> Sink:
         """The sink of one mapping."""
-        use_clock = getattr(mapping.sink, "use_clock", None)
-        if use_clock is not None:  # a sink that signs a time signs the engine's
-            use_clock(self.clock)
-        output = self.around.output(mapping.id, mapping.sink)
-        mapping = replace(mapping, target=self.around.target(mapping), sink=output)
+        mapping = self.outputs.laid(mapping)
+        reached, clock = self.parts.reached, self.parts.clock
+        tally = self.parts.tallies.of(mapping.id) if run_id == LIVE else Tally()
         effects = Effects(
-            self.state,
-            mark_name(self.app, mapping),
-            run_id,
-            self.reached,
-            clock=self.clock,
-            marks_all=mapping.once,
-            cause=ancestor_name(self.app.name, mapping.id),
-            tables=self.app.tables,
-        )
+            self.parts.state, Marking(mark_name(self.app, mapping), run_id, mapping.once), clock=clock, reached=reached, tally=tally,
+            cause=ancestor_name(self.app.name, mapping.id), tables=self.app.tables,
+        )  # fmt: skip
         match mapping.kind:
             case "on":
-                return HandlerSink(mapping, effects, self.reached, self.needed)
+                return HandlerSink(mapping, effects, reached, self.needed)
             case "batch":
-                return BatchSink(mapping, effects, self.reached, self.needed)
+                return BatchSink(mapping, effects, reached, self.needed)
             case "function":
                 return LambdaSink(
-                    mapping, self.runner_of(mapping), self.account, self.reached, effects.causes
+                    mapping, self.runner_of(mapping), self.outputs.account, reached, effects.causes
                 )
             case "sink":
-                return StreamedSink(mapping, self.reached, effects.causes)
+                return StreamedSink(mapping, reached, effects.causes)
             case "projection":
                 if mapping.projection is None:
                     raise InternalError(f"{mapping.id!r} is a projection without one")
-                return ProjectionSink(mapping.projection, self.builds, self.clock, self.reached)
+                return ProjectionSink(mapping.projection, self.builds, clock, reached, tally)
             case "window":
-                return WindowSink(self.changes[mapping.id], self.reached)
+                return WindowSink(self.changes[mapping.id], reached)
 
 
 def mark_name(app: App, mapping: Mapping) -> str:

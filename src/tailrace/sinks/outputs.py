@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from tailrace.ports import Batch, Failed, FailedFrom, Failure, Outcome, Sink, Written
+from tailrace.app.sinking import Writes, whole
+from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, Outcome, Written
 
 LOG: Final = logging.getLogger("tailrace.handlers")
 
@@ -17,9 +18,9 @@ LOG: Final = logging.getLogger("tailrace.handlers")
 class Outputs:
     """The outputs of one mapping. Shape: `sink` is None for a handler that has none."""
 
-    def __init__(self, mapping_id: str, sink: Sink | None) -> None:
+    def __init__(self, mapping_id: str, sink: Writes | None) -> None:
         self._mapping_id = mapping_id
-        self._sink = sink
+        self._sink = None if sink is None else whole(sink)
         self._told = False
 
     def nowhere(self, value: object) -> None:
@@ -31,6 +32,16 @@ class Outputs:
                 "nothing returns None",
                 self._mapping_id, type(value).__name__, self._mapping_id,
             )  # fmt: skip
+
+    async def open(self, clock: Clock) -> None:
+        """Open the sink, if there is one."""
+        if self._sink is not None:
+            await self._sink.open(clock)
+
+    async def close(self) -> None:
+        """Close it, if there is one."""
+        if self._sink is not None:
+            await self._sink.close()
 
     async def write(self, batch: Batch, values: Mapping[int, object]) -> Mapping[int, Failure]:
         """Write these values, by their record's index in the batch. Returns: what failed. Raises: PortError."""

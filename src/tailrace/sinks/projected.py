@@ -8,11 +8,13 @@ Rules of this file: failures are told by the record that they come from. Declare
 from typing import Final
 
 from tailrace.app.projection import Projection
+from tailrace.app.sinking import AlwaysOpen
 from tailrace.errors import SettingsError
 from tailrace.ports import Batch, Clock, Failed, Failure, FailureKind, Outcome, Written
 from tailrace.projections.folding import Step
 from tailrace.runtime.builds import Builds
 from tailrace.runtime.projecting import CONTENDED_MS, Contended, apply_steps
+from tailrace.runtime.tally import Tally
 from tailrace.sinks.calling import failure_of
 from tailrace.streams.record import ChangeRecord, image
 from tailrace.telemetry import PointReached, pass_by
@@ -21,17 +23,17 @@ CONTENDED_ROUNDS: Final = 50
 """How often a batch whose groups others write is applied again before it goes back to wait: a second in all."""
 
 
-class ProjectionSink:
-    """One version of a projection. Shape: `suppressed` counts changes that were applied before, or overtaken."""
+class ProjectionSink(AlwaysOpen):
+    """One version of a projection. Shape: the tally's `suppressed` counts changes that were applied before, or overtaken."""
 
     def __init__(
-        self, projection: Projection, builds: Builds, clock: Clock, reached: PointReached = pass_by
-    ) -> None:
+        self, projection: Projection, builds: Builds, clock: Clock, reached: PointReached = pass_by, tally: Tally | None = None,
+    ) -> None:  # fmt: skip
         self._projection = projection
         self._builds = builds
         self._clock = clock
         self._reached = reached
-        self.suppressed = 0
+        self._tally = tally or Tally()
 
     async def write(self, batch: Batch) -> Outcome:
         """Apply the batch. Raises: StoreError, Unavailable."""
@@ -40,7 +42,7 @@ class ProjectionSink:
         failures: dict[int, Failure] = {}
         for _, store in await self._builds.current(self._projection):
             applied = await apply_steps(store, self._projection, steps)
-            self.suppressed += applied.ignored
+            self._tally.suppressed += applied.ignored
             for _ in range(CONTENDED_ROUNDS if applied.is_contended else 0):
                 await self._clock.sleep_until(self._clock.now().monotonic_ms + CONTENDED_MS)
                 applied = await apply_steps(store, self._projection, steps)

@@ -5,14 +5,15 @@ of the whole batch at once and answers with as many. Transform, enrichment and w
 Rules of this file: failures are told by the record that they come from. Declared by `app.sink(Order, …)`, made by compose.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from tailrace.app.app import Mapping
 from tailrace.app.change import Change
+from tailrace.app.sinking import whole
 from tailrace.errors import InternalError
-from tailrace.ports import Batch, Failed, FailedFrom, Failure, Outcome, Written
+from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, Outcome, Written
 from tailrace.runtime.causing import CAUSE, Causes
 from tailrace.sinks.calling import RAISED, call, failure_of, is_ours
 from tailrace.sinks.function import changes_of
@@ -30,9 +31,13 @@ class StreamedSink:
         if mapping.sink is None:
             raise InternalError(f"{mapping.id!r} is a sink without one")
         self._mapping = mapping
-        self._sink = mapping.sink
+        self._sink = whole(mapping.sink)
         self._causes = causes or Causes(mapping.id)
         self._reached = reached
+
+    async def open(self, clock: Clock) -> None:
+        """Open it."""
+        await self._sink.open(clock)
 
     async def write(self, batch: Batch) -> Outcome:
         """Transform what is to be transformed and write it."""
@@ -55,6 +60,10 @@ class StreamedSink:
             _merge(failures, await self._sink.write(given), places)
         self._reached("invoke.done")
         return Failed(dict(sorted(failures.items()))) if failures else WRITTEN
+
+    def close(self) -> Awaitable[None]:
+        """Close it."""
+        return self._sink.close()
 
     async def _transformed(self, batch: Batch, failures: dict[int, Failure]) -> tuple[list[int], list[Any]]:
         places: list[int] = []

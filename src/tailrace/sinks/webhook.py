@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
+from tailrace.app.sinking import AlwaysOpen
 from tailrace.errors import SettingsError
 from tailrace.ports import Batch, Clock, Failure, FailureKind, Outcome
 from tailrace.sinks.messages import Failures, Message, by_key, sendable
@@ -37,7 +38,7 @@ SECRET: Final = "whsec_"
 
 
 @dataclass(slots=True)
-class Webhook:
+class Webhook(AlwaysOpen):
     """An address that takes POSTs.
 
     Shape:   `secret` signs, as text or as Standard Webhooks writes it (`whsec_…`, base64); None: no signature. `headers` are sent
@@ -60,8 +61,8 @@ class Webhook:
         if self.secret is not None:
             _ = self._key
 
-    def use_clock(self, clock: Clock) -> None:
-        """Sign this clock's time from now on; called when the app is started."""
+    async def open(self, clock: Clock) -> None:
+        """Sign this clock's time from now on."""
         self.clock = clock
 
     @property

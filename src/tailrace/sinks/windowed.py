@@ -19,6 +19,7 @@ from msgspec import structs
 from tailrace.app.fence import FENCE
 from tailrace.app.mapping import Mapping
 from tailrace.app.plain import to_plain_item
+from tailrace.app.sinking import AlwaysOpen
 from tailrace.app.window import Window, WindowPlan
 from tailrace.deadletters.entry import WINDOW_SHARD, DeadLetter, deadletter_fields, deadletter_key
 from tailrace.ports import Batch, Clock, Failed, Failure, Outcome, StateStore, StreamRef, Written
@@ -40,17 +41,12 @@ SEQUENCE_BITS: Final = 62
 REVISION_BITS: Final = 20
 
 
-class WindowSink:
-    """One window handler's changes. Shape: `suppressed` counts changes that were applied before, or overtaken."""
+class WindowSink(AlwaysOpen):
+    """One window handler's changes."""
 
     def __init__(self, changes: WindowChanges, reached: PointReached = pass_by) -> None:
         self._changes = changes
         self._reached = reached
-
-    @property
-    def suppressed(self) -> int:
-        """Changes that were applied before."""
-        return self._changes.ignored
 
     async def write(self, batch: Batch) -> Outcome:
         """Fold the batch in, or tell the windows again whose dead letters it holds. Raises: StoreError."""

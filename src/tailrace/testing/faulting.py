@@ -4,13 +4,14 @@ Rules of this file: what a fault does, no more: whether one strikes is asked of 
 port could not tell it. Laid by `world` around every worker that it starts.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any, Final
 
 from tailrace.app.app import App, Mapping, is_async
 from tailrace.app.fence import Death
+from tailrace.app.sinking import Writes, whole
 from tailrace.engine.engine import Engine
 from tailrace.errors import PortError, SourceError, StoreError
 from tailrace.ports import (
@@ -66,9 +67,9 @@ class Laid(Around):
         self._observer = observer
         self._kept = kept
 
-    def output(self, handler: str, sink: Sink | None) -> Sink | None:
+    def output(self, handler: str, sink: Writes) -> Writes:
         """A sink that keeps what it would send."""
-        return sink if sink is None or self._kept is None else KeepingSink(sink, handler, self._kept)
+        return sink if self._kept is None else KeepingSink(whole(sink), handler, self._kept)
 
     def destination(self, handler: str, destination: Any) -> Any:
         """A destination that keeps what it would send."""
@@ -171,11 +172,9 @@ class FaultySink:
         self._journal = journal
         self._clock = clock
 
-    @property
-    def suppressed(self) -> int:
-        """Recorded transactions that were applied before."""
-        found: int = getattr(self.sink, "suppressed", 0)
-        return found
+    async def open(self, clock: Clock) -> None:
+        """Open it."""
+        await self.sink.open(clock)
 
     async def write(self, batch: Batch) -> Outcome:
         """What the sink says, or what is injected."""
@@ -191,6 +190,10 @@ class FaultySink:
             again = replace(batch, records=[batch.records[place] for place in places])
             outcome = merged(outcome, await self.sink.write(again), places, len(batch.records))
         return outcome
+
+    def close(self) -> Awaitable[None]:
+        """Close it."""
+        return self.sink.close()
 
     def _repeated(self, outcome: Outcome, batch: Batch) -> list[int]:
         """Which of the changes that were accepted come again: as after a crash, a change never without the later ones of its item.

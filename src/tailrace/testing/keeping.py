@@ -7,13 +7,14 @@ destinations by faulting.py, read by `world.sent`.
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
 from tailrace.app.plain import to_plain_item
-from tailrace.ports import Batch, Outcome, Sink
+from tailrace.ports import Batch, Clock, Outcome, Sink
 from tailrace.sinks.sending import KEEPER, Request
 from tailrace.testing.journal import Journal
 
@@ -62,11 +63,26 @@ class KeepingSink:
         self._handler = handler
         self._kept = kept
 
+    async def open(self, clock: Clock) -> None:
+        """Open it; whatever it sends for that is kept too."""
+        with self._keeping():
+            await self._sink.open(clock)
+
     async def write(self, batch: Batch) -> Outcome:
         """What the sink says when everything that it sends is accepted."""
+        with self._keeping():
+            return await self._sink.write(batch)
+
+    async def close(self) -> None:
+        """Close it."""
+        with self._keeping():
+            await self._sink.close()
+
+    @contextmanager
+    def _keeping(self) -> Iterator[None]:
         token = KEEPER.set(lambda request: self._kept.keep(self._handler, request))
         try:
-            return await self._sink.write(batch)
+            yield
         finally:
             KEEPER.reset(token)
 

@@ -5,7 +5,7 @@ it; with a mark (`once=True`, `change.transaction`) when the mark is durable, wh
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from collections.abc import Mapping as Rows
 from dataclasses import dataclass, field
 from functools import wraps
@@ -16,8 +16,9 @@ from tailrace.app.change import Batch as ChangeBatch
 from tailrace.app.change import Change
 from tailrace.errors import SinkOutage
 from tailrace.leases.checkpoint import mark_key
-from tailrace.ports import Batch, Failed, FailedFrom, Failure, Outcome, Sink, Written
+from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, Outcome, Sink, Written
 from tailrace.runtime.effects import LIVE
+from tailrace.sinks.function import Prepared
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing.journal import Journal, named
 
@@ -111,11 +112,9 @@ class ObservingSink:
         self._marks = marks
         self._mark_name = mark_name
 
-    @property
-    def suppressed(self) -> int:
-        """Recorded transactions that were applied before."""
-        found: int = getattr(self.sink, "suppressed", 0)
-        return found
+    async def open(self, clock: Clock) -> None:
+        """Open it."""
+        await self.sink.open(clock)
 
     async def write(self, batch: Batch) -> Outcome:
         """What the sink says."""
@@ -124,12 +123,10 @@ class ObservingSink:
         if self._mapping.kind == "projection":  # it ignores what it has applied
             applied = {change.record.sequence for change in notes.delivered}
             fresh = [record for record in fresh if record.sequence not in applied]
-        has_returned: Callable[[ChangeRecord], bool] | None = getattr(self.sink, "has_returned", None)
+        returning = self.sink if isinstance(self.sink, Prepared) else None
         for record in batch.records:
-            if has_returned is None or not has_returned(
-                record
-            ):  # else its call of before is the one that counts
-                notes.called.pop(record.sequence, None)
+            if returning is None or not returning.has_returned(record):
+                notes.called.pop(record.sequence, None)  # else its call of before is the one that counts
         notes.attempts.update(record.sequence for record in batch.records)
         try:
             outcome = await self.sink.write(batch)
@@ -143,6 +140,10 @@ class ObservingSink:
                 notes.delivered.append(Change(record, table, self._mapping.entity))
         self._note_failures(outcome, batch)
         return outcome
+
+    def close(self) -> Awaitable[None]:
+        """Close it."""
+        return self.sink.close()
 
     def _was_called(self, record: ChangeRecord) -> bool:
         return self._mapping.kind not in NOTED or record.sequence in self._deliveries.called

@@ -7,8 +7,9 @@ Rules of this file: plain Python values in and out; it judges nothing. Used as t
 
 import asyncio
 import atexit
+import inspect
 from collections import ChainMap
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from random import randrange
 from types import TracebackType
@@ -18,6 +19,7 @@ from tailrace.app.app import App
 from tailrace.app.entity import Entity
 from tailrace.app.item import entity_of
 from tailrace.app.retry import milliseconds
+from tailrace.app.sinking import Closes
 from tailrace.app.table import Table
 from tailrace.clocks.manual import ManualClock
 from tailrace.compose import build_worker, create_tables
@@ -170,14 +172,11 @@ class World(Items, Verbs):
         used = {id(running.app): running.app for running in self._running}.values()
         sinks = [mapping.sink for app in (*used, *self._killed) for mapping in app.mappings]
         try:
-            self._run(self._cancel())
+            self._run(self._end(sinks))
         finally:
             self.loop.close()
             self.engine.close()
             self._store.end(CLOSED)
-            for sink in sinks:
-                if callable(close := getattr(sink, "close", None)):
-                    close()
 
     def _begin(self) -> None:
         """Notes of what happens from here on."""
@@ -213,6 +212,12 @@ class World(Items, Verbs):
         await asyncio.gather(*tasks, return_exceptions=True)
         self._running.clear()
         self._tasks.clear()
+
+    async def _end(self, sinks: Sequence[object]) -> None:
+        await self._cancel()
+        for sink in sinks:
+            if isinstance(sink, Closes) and inspect.isawaitable(closing := sink.close()):
+                await closing
 
     def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
         if self.loop.is_closed():

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from tailrace.app.sinking import AlwaysOpen
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import SinkError, SourceError, StateConflict, StoreError
 from tailrace.leases.lease import take
@@ -71,7 +72,7 @@ class Source:
             raise
 
 
-class Sink:
+class Sink(AlwaysOpen):
     """Says what it is told, and what it was given."""
 
     def __init__(self, *answers: Any) -> None:

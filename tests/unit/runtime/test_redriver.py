@@ -2,6 +2,7 @@
 
 import asyncio
 
+from tailrace.app.sinking import AlwaysOpen
 from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.entry import deadletter_fields, deadletter_key
 from tailrace.mapping.commands import Completion, GivenUp, Released
@@ -36,7 +37,7 @@ class Live:
         return ""
 
 
-class Sink:
+class Sink(AlwaysOpen):
     """Accepts everything."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.leases.checkpoint import checkpoint_key, ledger_after, ledger_key
 from tailrace.rows.writes import Write
 from tailrace.runtime.attempts import Attempts
-from tailrace.runtime.timed import TimedSink
+from tailrace.runtime.opening import TimedSink
 from tailrace.runtime.worker import Status
 from tailrace.server.control import Subject, find_verb
 from tailrace.stores.memory import MemoryStore

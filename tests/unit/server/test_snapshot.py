@@ -5,8 +5,10 @@ import http.client
 import json
 from collections.abc import Callable
 
+from tailrace.app.sinking import AlwaysOpen
 from tailrace.ports import Batch, Outcome, Written
-from tailrace.runtime.timed import TimedSink
+from tailrace.runtime.opening import TimedSink
+from tailrace.runtime.tally import Tally
 from tailrace.server.http import HttpServer, HttpSettings
 from tailrace.server.observe import Limits, Observed
 from tailrace.server.scrape import routes
@@ -93,7 +95,7 @@ def ready(port: int) -> tuple[int, list[str]]:
 def test_attempts_and_suppressed_duplicates_are_those_of_the_running_sink() -> None:
     ground = Ground()
     ground.settle("mail", 1)
-    sink = TimedSink(Suppressing(), ground.clock)
+    sink = TimedSink(Taking(), ground.clock, Tally(suppressed=3))
     ground.subject.worker = FixedWorker(live(ground), sinks={"mail": sink})
     asyncio.run(sink.write(Batch([], "mail", ground.engine.stream_of("shop"), "shardId-1")))
     (totals,) = look(ground).handlers
@@ -101,10 +103,8 @@ def test_attempts_and_suppressed_duplicates_are_those_of_the_running_sink() -> N
     assert totals.durations.buckets[-1] == ("+Inf", 1.0)
 
 
-class Suppressing:
-    """A sink that has met three transactions again."""
-
-    suppressed = 3
+class Taking(AlwaysOpen):
+    """A sink that takes everything."""
 
     async def write(self, batch: Batch) -> Outcome:
         return Written()

@@ -15,7 +15,7 @@ from tailrace.engine.engine import Engine
 from tailrace.engine.state import EngineStateStore
 from tailrace.errors import SettingsError
 from tailrace.ports import Failed, FailureKind, Outcome, Written
-from tailrace.runtime.effects import Effects
+from tailrace.runtime.effects import Effects, Marking
 from tailrace.sinks.function import BatchSink, Calls, HandlerSink
 from tailrace.stores.memory import MemoryStateStore, MemoryStore
 from tailrace.tables.definition import TableDefinition
@@ -43,7 +43,7 @@ def seeded(coroutine: Any) -> Any:
 
 def write(handler: Callable[..., Any], keys: str, **settings: Any) -> Outcome:
     """What the sink of `@app.on` says about a batch, one letter a record."""
-    sink = HandlerSink(mapping(handler, **settings), Effects(MemoryStateStore(), "shop.note"))
+    sink = HandlerSink(mapping(handler, **settings), Effects(MemoryStateStore(), Marking("shop.note")))
     outcome: Outcome = seeded(sink.write(batch(keys)))
     return outcome
 
@@ -161,7 +161,7 @@ def test_a_plain_function_runs_in_one_thread_hop_for_a_whole_run() -> None:
     def handler(change: Change) -> None:
         threads.add(threading.get_ident())
 
-    sink = HandlerSink(mapping(handler), Effects(MemoryStateStore(), "shop.note"))
+    sink = HandlerSink(mapping(handler), Effects(MemoryStateStore(), Marking("shop.note")))
     loop = Counting()
     try:
         loop.run_until_complete(sink.write(batch("abcabc" * 10)))
@@ -184,7 +184,7 @@ def test_a_where_that_raises_is_a_failure_of_that_record() -> None:
     accepts = declared.settings.accepts
     assert accepts is not None
     assert [accepts(record(number, key)) for number, key in enumerate("abc", 1)] == [True, True, False]
-    sink = HandlerSink(declared, Effects(MemoryStateStore(), "shop.note"))
+    sink = HandlerSink(declared, Effects(MemoryStateStore(), Marking("shop.note")))
     assert failures(seeded(sink.write(batch("ab")))) == {1: "LookupError: what?"}
     assert seen == ["a"]
 
@@ -197,7 +197,7 @@ def test_a_batch_handler_gets_the_whole_batch() -> None:
         assert changes[0].key == "a"
         assert [change.key for change in changes[1:]] == ["b"]
 
-    sink = BatchSink(mapping(tally, "batch"), Effects(MemoryStateStore(), "shop.note"))
+    sink = BatchSink(mapping(tally, "batch"), Effects(MemoryStateStore(), Marking("shop.note")))
     assert seeded(sink.write(batch("ab", attempt=2))) == Written()
     assert given == [(["a", "b"], 2, "shardId-00000000000000000001-00000001")]
 
@@ -206,7 +206,7 @@ def test_a_batch_handler_that_raises_fails_as_a_whole() -> None:
     def tally(changes: Batch) -> None:
         raise Unavailable("down", retry_after=1)
 
-    sink = BatchSink(mapping(tally, "batch"), Effects(MemoryStateStore(), "shop.note"))
+    sink = BatchSink(mapping(tally, "batch"), Effects(MemoryStateStore(), Marking("shop.note")))
     outcome = seeded(sink.write(batch("ab")))
     assert isinstance(outcome, Failed)
     assert outcome.whole is not None
@@ -225,7 +225,7 @@ class Ground:
         self.engine.committer.flush()
         self.flushes = 0
         self._waiting: asyncio.Future[None] | None = None
-        self.effects = Effects(EngineStateStore(self.engine, self._flushed), "shop.note")
+        self.effects = Effects(EngineStateStore(self.engine, self._flushed), Marking("shop.note"))
 
     async def _flushed(self) -> None:
         # Whoever writes in one turn shares a commit, as in production.
@@ -268,7 +268,7 @@ def test_recorded_writes_are_committed_in_order_and_once() -> None:
     assert ground.write(append, "aba") == Written(), "delivered again"
     assert ground.effect("a") == {"id": {"S": "a"}, "seen": numbers(1, 3)}
     assert ground.effect("b") == {"id": {"S": "b"}, "seen": numbers(2)}
-    assert ground.effects.suppressed == 3
+    assert ground.effects.tally.suppressed == 3
 
 
 def test_the_transactions_of_a_run_share_one_commit() -> None:

@@ -114,7 +114,7 @@ def test_transactions_are_committed_once_in_another_dynamodb(remote: Any) -> Non
     import asyncio
 
     from tailrace.app.change import Change as Given
-    from tailrace.runtime.effects import Effects
+    from tailrace.runtime.effects import Effects, Marking
     from tailrace.stores.dynamodb import DynamoDbStateStore
     from tests.unit.sinks.batches import record
 
@@ -126,10 +126,10 @@ def test_transactions_are_committed_once_in_another_dynamodb(remote: Any) -> Non
         change.transaction.update("effects", {"id": "a"}, "ADD n :one", values={":one": 1})
         return change
 
-    effects = Effects(store, "shop.note")
+    effects = Effects(store, Marking("shop.note"))
     for _ in range(3):
         assert asyncio.run(effects.apply([(0, given())])) == {}
-    assert effects.suppressed == 2
+    assert effects.tally.suppressed == 2
     assert remote.get_item(TableName="effects", Key={"id": {"S": "a"}})["Item"]["n"] == {"N": "1"}
 
 

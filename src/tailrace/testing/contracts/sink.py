@@ -1,14 +1,17 @@
 """The contract of `Sink`.
 
 Rules of this file: a batch is written, the outcome is believed, and what arrived is compared with it. A sink may say `whole` when it
-cannot tell records apart; it may never call a record accepted that did not arrive. Called by tests/contracts and by users.
+cannot tell records apart; it may never call a record accepted that did not arrive. Every sink is opened before it is written to, and closed
+after its rule, as a worker does. Called by tests/contracts and by users.
 """
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from tailrace.app.sinking import OnlyWrites, Writes, whole
+from tailrace.clocks.manual import ManualClock
 from tailrace.errors import SinkOutage
 from tailrace.ports import Batch, Failed, FailedFrom, Failure, FailureKind, Outcome, Sink, StreamRef, Written
 from tailrace.streams.record import ChangeRecord, change_record
@@ -16,14 +19,15 @@ from tailrace.streams.sequence import following
 from tailrace.testing.contracts.rules import ContractBroken, finished, holds, run_async, same
 
 Refused = frozenset[int]
-Make = Callable[[Refused], Sink]
-Arrived = Callable[[Sink], Iterable[int]]
+Make = Callable[[Refused], Writes]
+Arrived = Callable[[Any], Iterable[int]]
 LONG: Final = 150
 ITEMS: Final = 26
 LARGE_BYTES: Final = 400_000
 """Near DynamoDB's 400 KB for an item; most queues take 256 KB."""
 OUTAGES: Final = frozenset((FailureKind.THROTTLED, FailureKind.UNAVAILABLE))
 FOR_EVER: Final = "what can never be written is no outage: it would be tried for ever"
+CLOCK: Final = ManualClock()
 START_MS: Final = 1_767_225_600_000
 STREAM: Final = StreamRef(
     "arn:aws:dynamodb:us-east-1:000000000000:table/contract/stream/2026-01-01T00:00:00.000",
@@ -36,13 +40,15 @@ class World(NamedTuple):
 
     make: Make
     arrived: Arrived
-    throttled: Callable[[], Sink] | None = None
+    throttled: Callable[[], Writes] | None = None
+    made: list[Sink] | None = None
 
 
-def check_sink(make: Make, arrived: Arrived, *, throttled: Callable[[], Sink] | None = None) -> None:
+def check_sink(make: Make, arrived: Arrived, *, throttled: Callable[[], Writes] | None = None) -> None:
     """Whether a sink keeps the contract of `ports.Sink`.
 
-    Shape:   `make(refused)` gives a sink whose far side refuses the records with these sequence numbers; it is called inside a running loop.
+    Shape:   `make(refused)` gives a sink whose far side refuses the records with these sequence numbers; it is called inside a running loop. One
+             that has only `write` is a sink too, with nothing to open and nothing to close.
              `arrived(sink)` gives the sequence numbers that reached the far side and were accepted there, in order, repeats included.
              `throttled()` gives a sink whose far side wants fewer calls, or is away; without it nothing about outages is checked.
     Raises:  ContractBroken, naming the rule.
@@ -56,7 +62,12 @@ def check_sink(make: Make, arrived: Arrived, *, throttled: Callable[[], Sink] | 
 
 
 async def _with_world(rule: Callable[[World], object], world: World) -> None:
-    await finished(rule(world))
+    made: list[Sink] = []
+    try:
+        await finished(rule(world._replace(made=made)))
+    finally:
+        for sink in made:
+            await sink.close()
 
 
 async def everything_written_arrived(world: World) -> None:
@@ -159,6 +170,23 @@ async def a_long_batch_arrives_whole(world: World) -> None:
     _in_order(records, await _arrived(world, sink))
 
 
+async def opening_and_closing_repeat(world: World) -> None:
+    """A sink may be opened and closed again and again, and closed without having been opened; whenever it is open, what is written arrives."""
+    first, second = batch_of("a"), batch_of("b", start=100)
+    sink = await _made(world)
+    await sink.open(CLOCK)
+    holds(isinstance(await sink.write(_batch(first)), Written), "opened twice, it did not accept a record")
+    await sink.close()
+    await sink.close()
+    await sink.open(CLOCK)
+    holds(
+        isinstance(await sink.write(_batch(second)), Written),
+        "opened after it was closed, it did not accept a record",
+    )
+    same(set(await _arrived(world, sink)), {record.sequence for record in (*first, *second)}, "what arrived")
+    await whole(world.make(frozenset())).close()
+
+
 async def a_large_record_harms_no_other(world: World) -> None:
     """A record as large as DynamoDB allows arrives or fails for good (`final`); the others of the batch are not called accepted without arriving."""
     first, last = batch_of("ac")
@@ -187,7 +215,12 @@ async def an_outage_is_no_poison(world: World) -> None:
     """What a far side refuses because it wants fewer calls, or is away, is THROTTLED or UNAVAILABLE: it uses up no attempt."""
     assert world.throttled is not None
     records = batch_of("abca")
-    sink = await finished(world.throttled())
+    sink = whole(await finished(world.throttled()))
+    _note(world, sink)
+    try:
+        await sink.open(CLOCK)
+    except Exception:  # whatever opening raises is an outage
+        return
     try:
         outcome: Outcome = await sink.write(_batch(records))
     except SinkOutage:
@@ -300,15 +333,24 @@ def _batch(records: Sequence[ChangeRecord], attempt: int = 1) -> Batch:
 
 
 async def _made(world: World, refused: Iterable[ChangeRecord] = ()) -> Sink:
-    return world.make(frozenset(record.sequence for record in refused))
+    sink = whole(world.make(frozenset(record.sequence for record in refused)))
+    _note(world, sink)
+    await sink.open(CLOCK)
+    return sink
+
+
+def _note(world: World, sink: Sink) -> None:
+    if world.made is not None:
+        world.made.append(sink)
 
 
 async def _arrived(world: World, sink: Sink) -> list[int]:
-    return list(world.arrived(sink))
+    return list(world.arrived(sink.sink if isinstance(sink, OnlyWrites) else sink))
 
 
 RULES: Final = (
     everything_written_arrived, all_kinds_of_records_are_taken, a_batch_may_come_again, failures_are_told, nothing_overtakes_a_failure,
     the_rest_can_be_sent_again, batches_may_overlap, a_long_batch_arrives_whole, a_large_record_harms_no_other,
+    opening_and_closing_repeat,
 )  # fmt: skip
 OUTAGE_RULES: Final = (an_outage_is_no_poison,)

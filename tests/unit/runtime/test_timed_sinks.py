@@ -4,14 +4,15 @@ import asyncio
 
 import pytest
 
+from tailrace.app.sinking import AlwaysOpen
 from tailrace.clocks.manual import ManualClock
 from tailrace.ports import Batch, Outcome, StreamRef, Written
-from tailrace.runtime.timed import TimedSink
+from tailrace.runtime.opening import TimedSink
 
 BATCH = Batch([], "mail", StreamRef("arn", "shop", "label", "NEW_IMAGE"), "shardId-1")
 
 
-class Slow:
+class Slow(AlwaysOpen):
     """Takes the times it is given, and fails when one is negative."""
 
     def __init__(self, clock: ManualClock, *took_ms: int) -> None:

@@ -1,0 +1,20 @@
+"""What all parts of a worker share, made once and handed down: where rows are kept, whose time it is, what is told of points, what is counted.
+
+Stands alone because the worker and everything under it take it. Rules of this file: values only.
+"""
+
+from dataclasses import dataclass, field
+
+from tailrace.ports import Clock, StateStore
+from tailrace.runtime.tally import Tallies
+from tailrace.telemetry import PointReached, pass_by
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Shape: `reached` is told of crash points; `tallies` go on being counted when a worker follows another."""
+
+    state: StateStore
+    clock: Clock
+    reached: PointReached = pass_by
+    tallies: Tallies = field(default_factory=Tallies)

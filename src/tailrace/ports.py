@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
+from tailrace.mapping.commands import ReadDone
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
 from tailrace.projections.rows import AppliedItem, Group, RowChange
 from tailrace.rows.writes import Check, StateRow, Write
@@ -36,8 +37,8 @@ __all__ = [
     "LogRow",
     "Now",
     "Outcome",
-    "Page",
     "ProjectionStore",
+    "ReadDone",
     "Row",
     "Shard",
     "Sink",
@@ -78,17 +79,6 @@ class StreamRef:
     generation: int = FIRST_GENERATION
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """What one read found. See ReadDone for the meaning of the fields. Units: lag_ms behind the newest record."""
-
-    records: Sequence[ChangeRecord]
-    next_after: int
-    closed: bool = False
-    trimmed: bool = False
-    lag_ms: int = 0
-
-
 class Source(Protocol):
     """One stream."""
 
@@ -101,7 +91,7 @@ class Source(Protocol):
     async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
         """Every shard that can still be read, parents before children; of the present stream unless told. Repeatable."""
 
-    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """Records with sequence > after, in order. May wait until there is one or the shard closes; cancellable.
 
         Off by one: `after` is the last record that is *already* settled, 0 for the oldest. Repeatable. With limit 0 it never waits: no
@@ -122,7 +112,7 @@ class LogReader(Protocol):
     async def shards(self, stream: StreamRef) -> list[Shard]:
         """Every shard of a stream that can still be read, parents before children."""
 
-    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """At most `limit` records with sequence > after, in order: none where there are none. A page may hold fewer, and then others follow."""
 
     async def pending_since(self, shard: Shard) -> int | None:

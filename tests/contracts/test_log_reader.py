@@ -10,7 +10,7 @@ import pytest
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine, EngineSettings
-from tailrace.ports import LogReader, Page, Shard, StreamRef
+from tailrace.ports import LogReader, ReadDone, Shard, StreamRef
 from tailrace.sources.embedded import EmbeddedSource
 from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.tables.mutate import Put
@@ -66,18 +66,18 @@ def test_the_log_of_an_engine_keeps_the_contract(make: Callable[[], LogReader]) 
 
 
 class Waits(Fed):
-    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         return await EmbeddedSource(self.engine, "orders").read(shard, after, limit)
 
 
 class BeginsAtThePosition(Fed):
-    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         page = await super().read(shard, max(0, after - 1), limit)
         return replace(page, next_after=max(page.next_after, after))
 
 
 class ShowsWhatIsNotDurable(Fed):
-    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         self.engine.committer.flush()
         return await super().read(shard, after, limit)
 

@@ -12,7 +12,7 @@ import pytest
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine, EngineSettings
-from tailrace.ports import Page, Shard, Source, StreamRef
+from tailrace.ports import ReadDone, Shard, Source, StreamRef
 from tailrace.sources.embedded import EmbeddedSource
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing import check_source
@@ -75,12 +75,12 @@ class RepeatsAnId(Fed):
 
 
 class IncludesThePosition(Fed):
-    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         return await super().read(shard, max(0, after - 1), limit)
 
 
 class SkipsARecord(Fed):
-    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         page = await super().read(shard, after, limit + 1)
         return replace(page, records=page.records[:limit])
 
@@ -92,7 +92,7 @@ class KnowsOnlyItsOwnPositions(Fed):
         super().__init__()
         self.known: dict[int, set[int]] = {}
 
-    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         known = self.known.setdefault(shard.place, {0})
         page = await super().read(shard, min((one for one in known if one >= after), default=after), limit)
         known.add(page.next_after)
@@ -104,7 +104,7 @@ class LosesWhatACancelledReadSaw(Fed):
         super().__init__()
         self.lost: set[tuple[str, str]] = set()
 
-    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         is_done = False
         try:
             page = await super().read(shard, after, limit)
@@ -116,7 +116,7 @@ class LosesWhatACancelledReadSaw(Fed):
 
 
 class MissesWhatComesWhileItWaits(Fed):
-    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         before = self.total
         page = await super().read(shard, after, limit)
         if self.total > before:
@@ -126,7 +126,7 @@ class MissesWhatComesWhileItWaits(Fed):
 
 
 class EndsTooEarly(Fed):
-    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         page = await super().read(shard, after, limit)
         present = self.engine.shards_of(arn_of(self.engine))
         is_closed = any(one.place == shard.place and one.is_closed for one in present)
@@ -141,14 +141,14 @@ class ListsChildrenFirst(Fed):
 class GivesNoAge(Fed):
     """The child's records come under its parent too late: numbers are counted anew in each shard."""
 
-    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         page = await super().read(shard, 0, 1_000)
         numbered = [_numbered(record, place + 1) for place, record in enumerate(page.records)]
         later = [record for record in numbered if record.sequence > after][:limit]
         if not later and not page.closed:
             return await super().read(shard, 1 << 62, 1)
         is_end = not later or later[-1].sequence == len(numbered)
-        return Page(later, later[-1].sequence if later else after, closed=page.closed and is_end)
+        return ReadDone(later, later[-1].sequence if later else after, closed=page.closed and is_end)
 
 
 def _numbered(record: ChangeRecord, number: int) -> ChangeRecord:

@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tailrace.errors import SourceError
-from tailrace.ports import Page, Shard
+from tailrace.ports import ReadDone, Shard
 from tailrace.sources.embedded import EmbeddedSource
 from tests.museum.reader import Place, Reader
 from tests.museum.stage import RIGHT, Stage
@@ -55,7 +55,7 @@ def test_the_model_never_reads_again() -> None:
 def test_ours_and_a_plain_reader_lose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     read, refused = EmbeddedSource.read, []
 
-    async def refusing(source: EmbeddedSource, shard: Shard, after: int, limit: int) -> Page:
+    async def refusing(source: EmbeddedSource, shard: Shard, after: int, limit: int) -> ReadDone:
         if len(refused) < REFUSALS:
             refused.append(after)
             raise SourceError("AccessDeniedException")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tailrace.ports import Page, Shard
+from tailrace.ports import ReadDone, Shard
 from tailrace.sources.embedded import EmbeddedSource
 from tests.museum.reader import PAGE, Place, Reader, name_of
 from tests.museum.stage import Stage
@@ -60,7 +60,7 @@ def test_the_model_never_comes_past_a_page_of_noise() -> None:
 def test_ours_and_a_plain_reader_read_everything_once(monkeypatch: pytest.MonkeyPatch) -> None:
     read, fetched = EmbeddedSource.read, []
 
-    async def counting(source: EmbeddedSource, shard: Shard, after: int, limit: int) -> Page:
+    async def counting(source: EmbeddedSource, shard: Shard, after: int, limit: int) -> ReadDone:
         page = await read(source, shard, after, limit)
         fetched.extend(page.records)
         return page

@@ -17,7 +17,7 @@ import pytest
 
 from tailrace import App, Batch, Change, Discard, Retry
 from tailrace.deadletters.notice import Notice
-from tailrace.ports import Page, Shard
+from tailrace.ports import ReadDone, Shard
 from tailrace.rows.writes import ALWAYS, Write
 from tailrace.runtime import effects
 from tailrace.runtime.courier import Courier, FailureDocument
@@ -201,7 +201,7 @@ def broken_worlds() -> int:
 def test_a_source_that_skips_a_record_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     read = EmbeddedSource.read
 
-    async def skipping(source: EmbeddedSource, shard: Shard, after: int, limit: int) -> Page:
+    async def skipping(source: EmbeddedSource, shard: Shard, after: int, limit: int) -> ReadDone:
         page = await read(source, shard, after, limit)
         return replace(page, records=[*page.records[:3], *page.records[4:]])
 

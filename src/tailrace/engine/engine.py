@@ -34,7 +34,7 @@ from tailrace.engine.time_to_live import TimeToLive
 from tailrace.engine.transact import Decided, KeyOf, Place, Transactions, read_all
 from tailrace.engine.trimming import Horizon, Trimming, created_ms
 from tailrace.errors import SettingsError
-from tailrace.ports import Action, Clock, ItemWrite, LogRow, Page, Shard, Store, StreamRef
+from tailrace.ports import Action, Clock, ItemWrite, LogRow, ReadDone, Shard, Store, StreamRef
 from tailrace.rows.writes import StateRow
 from tailrace.streams.envelopes import log_row
 from tailrace.streams.iterators import Start
@@ -403,7 +403,7 @@ class Engine:
         """Every shard that can still be read, parents before children. Raises: ApiError."""
         return self._streams.shards(arn)
 
-    def read_shard(self, shard: Shard, after: int, limit: int) -> Page:
+    def read_shard(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """Durable records with sequence > after; `closed` once the shard has ended with them. Raises: StoreError."""
         return self._streams.read(shard, after, limit)
 

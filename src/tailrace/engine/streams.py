@@ -16,7 +16,7 @@ from tailrace.engine.sequences import Sequences
 from tailrace.engine.settings import EngineSettings
 from tailrace.engine.trimming import Trimming, created_ms
 from tailrace.errors import ApiError, DamagedData, validation_error
-from tailrace.ports import Clock, LogRow, Page, StreamRef
+from tailrace.ports import Clock, LogRow, ReadDone, StreamRef
 from tailrace.streams.arns import parse_stream_arn
 from tailrace.streams.envelopes import read_log_row
 from tailrace.streams.iterators import Iterator, Start, read_token
@@ -279,7 +279,7 @@ class StreamReader:
         present = self._catalog.shard_at(shard.place)
         return None if present is None else present.number
 
-    def read(self, shard: Shard, after: int, limit: int) -> Page:
+    def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """Records with sequence > after, for this process's runtime.
 
         Guarantee: durable records only. `closed` says that nothing follows these records. `trimmed` says that records
@@ -291,34 +291,30 @@ class StreamReader:
         if present is None:
             # It vanished 24 hours after it was closed; whoever still asks may not have read it to its end.
             last = self._catalog.vanished.get(shard.place, self._sequences.last)
-            return Page([], max(after, last), closed=True, trimmed=after < last)
+            return ReadDone([], max(after, last), closed=True, trimmed=after < last)
         page = self._read(present, after, limit, READ_BYTES, wall_ms)
         before = max(shard.before or 0, present.before)
         if 0 < after < before:
             return replace(page, trimmed=True, next_after=max(page.next_after, before))
         return page
 
-    def _read(self, shard: HashedShard, after: int, limit: int, most_bytes: int, wall_ms: int) -> Page:
+    def _read(self, shard: HashedShard, after: int, limit: int, most_bytes: int, wall_ms: int) -> ReadDone:
         # What is not durable yet may still be taken back: the shard is not at its end before that is decided.
         may_end = shard.is_closed and not self._committer.is_pending(shard.number)
         start = max(after, self._trimming.known(shard.number))
         if limit == 0:
             start = max(start, self._trimming.through(shard.number, wall_ms))
-            return Page([], start, trimmed=0 < after < start)
+            return ReadDone([], start, trimmed=0 < after < start)
         rows, is_end = self._rows(shard.number, start, limit, most_bytes)
         if rows and self._trimming.is_gone(rows[0], wall_ms):
             start = self._trimming.through(shard.number, wall_ms)
             rows, is_end = self._rows(shard.number, start, limit, most_bytes)
         records = [read_log_row(row.shard, row.sequence, row.header, row.old, row.new) for row in rows]
-        lag_ms = 0
-        if records and not is_end:
-            lag_ms = max(0, self._sequences.created_ms - records[-1].created_ms)
-        return Page(
+        return ReadDone(
             records,
             rows[-1].sequence if rows else start,
             closed=may_end and is_end,
             trimmed=0 < after < start,
-            lag_ms=lag_ms,
         )
 
     def _rows(self, shard: int, after: int, limit: int, most_bytes: int) -> tuple[list[LogRow], bool]:

@@ -170,7 +170,7 @@ Command: TypeAlias = Read | Invoke | Park | SaveCheckpoint | Wake | Stopped
 
 @dataclass(frozen=True, slots=True)
 class ReadDone:
-    """Records after the position of the Read. `next_after` is where to go on, also when there are none.
+    """What a source answers: records after the position of the Read. `next_after` is where to go on, also when there are none.
 
     `closed`: nothing will ever follow. `trimmed`: records between the position and these are gone for good.
     """

@@ -22,7 +22,7 @@ from tailrace.deadletters.evacuated import (
 from tailrace.errors import PortError
 from tailrace.leases.checkpoint import read_checkpoint
 from tailrace.mapping.shard import ShardMachine
-from tailrace.ports import Clock, Page, Shard, Source, StateStore, StreamRef
+from tailrace.ports import Clock, ReadDone, Shard, Source, StateStore, StreamRef
 from tailrace.rows.kinds import EVACUATION, words_of
 from tailrace.rows.writes import Write
 from tailrace.runtime.kept import Kept
@@ -159,7 +159,7 @@ class Evacuator:
         )  # fmt: skip
         return None if is_young or is_waiting else after
 
-    async def _page(self, unfinished: Unfinished, after: int) -> Page | None:
+    async def _page(self, unfinished: Unfinished, after: int) -> ReadDone | None:
         """The next changes after a position; None: there are none yet."""
         now_ms = self._clock.now().monotonic_ms
         reading = asyncio.ensure_future(unfinished.source.read(unfinished.shard, after, PAGE))
@@ -171,7 +171,7 @@ class Evacuator:
             reading.cancel()
             waiting.cancel()
 
-    async def copy(self, unfinished: Unfinished, after: int, page: Page) -> list[ChangeRecord]:
+    async def copy(self, unfinished: Unfinished, after: int, page: ReadDone) -> list[ChangeRecord]:
         """Save what of a page is old enough. Returns: those changes."""
         kept = self.of(*_names(unfinished))
         old = _leading(page.records, self._horizon_ms())

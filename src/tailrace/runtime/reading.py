@@ -16,9 +16,8 @@ from msgspec import structs
 from tailrace.app.app import App
 from tailrace.errors import SourceError, StateConflict
 from tailrace.leases.generation import Generations, read_generations
-from tailrace.mapping.commands import ReadDone
 from tailrace.mapping.reader import Budget, Reading, ShardReader
-from tailrace.ports import Page, Shard, Source, StateStore, StreamRef
+from tailrace.ports import ReadDone, Shard, Source, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT
 from tailrace.streams.version import FIRST_GENERATION
 
@@ -45,7 +44,7 @@ class SharedReads:
     async def read(self, mapping_id: str, shard: Shard, after: int, limit: int) -> ReadDone:
         """Records after a position; waits while there are none and the shard is open. Raises: SourceError."""
         if not self._is_shared:
-            return _found(await self._source.read(shard, after, limit))
+            return await self._source.read(shard, after, limit)
         reader = self._readers.get(shard.place)
         if reader is None:
             reader = self._readers[shard.place] = ShardReader(self._budget)
@@ -74,7 +73,7 @@ class SharedReads:
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._outstanding[read] = (after, over)
         try:
-            page = _found(await self._source.read(shard, after, limit))
+            page = await self._source.read(shard, after, limit)
             reader.add(after, page)
             return page
         finally:
@@ -90,10 +89,6 @@ class SharedReads:
         if not reader.positions:
             reader.close()
             del self._readers[shard.place]
-
-
-def _found(page: Page) -> ReadDone:
-    return ReadDone(page.records, page.next_after, page.closed, page.trimmed)
 
 
 # ---- generations ---------------------------------------------------------------------------------------------------
@@ -124,7 +119,7 @@ class NumberedSource:
         (stream,) = await self._numbered([stream])
         return await self._source.shards(stream)
 
-    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """Records, each with the generation of its stream. Raises: SourceError."""
         generation = self._numbers.get(shard.stream)
         if generation is None:

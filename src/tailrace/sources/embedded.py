@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError, SourceError
-from tailrace.ports import Page, Shard, StreamRef
+from tailrace.ports import ReadDone, Shard, StreamRef
 
 
 class EmbeddedSource:
@@ -58,7 +58,7 @@ class EmbeddedSource:
         except ApiError as error:  # its day has passed meanwhile
             raise SourceError(f"stream {stream.arn} is gone: {error.message}") from error
 
-    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """Records after a sequence number; waits for a commit while there are none and the shard is open."""
         while True:
             page = self._engine.read_shard(shard, after, limit)

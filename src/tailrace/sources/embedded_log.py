@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError, SourceError
-from tailrace.ports import Page, Shard, StreamRef
+from tailrace.ports import ReadDone, Shard, StreamRef
 
 
 class EmbeddedLog:
@@ -44,7 +44,7 @@ class EmbeddedLog:
         except ApiError as error:
             raise SourceError(f"stream {stream.arn} is gone: {error.message}") from error
 
-    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """Durable records with sequence > after. Raises: StoreError."""
         return self._engine.read_shard(shard, after, limit)
 

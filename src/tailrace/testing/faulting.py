@@ -23,7 +23,7 @@ from tailrace.ports import (
     Failure,
     FailureKind,
     Outcome,
-    Page,
+    ReadDone,
     Shard,
     Sink,
     Source,
@@ -296,7 +296,7 @@ class FaultySource:
         """Its shards."""
         return await self._source.shards(stream)
 
-    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """Records, unless the stream is throttled."""
         page = await self._source.read(shard, after, limit)
         struck = self._faults.throttle("stream")

@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 
 from tailrace.errors import SettingsError, SourceError
-from tailrace.ports import Page, Shard, StreamRef
+from tailrace.ports import ReadDone, Shard, StreamRef
 from tailrace.streams.record import ChangeRecord, change_record
 from tailrace.values.types import Item
 
@@ -237,7 +237,7 @@ class ScriptedSource:
                 return [scripted.shard for scripted in each.shards.values() if not scripted.is_gone]
         raise SourceError(f"stream {label} is gone")
 
-    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """Changes after a number; waits while there are none and the shard is open. A shard that is gone is closed, and what it had is trimmed."""
         (stream,) = (stream for stream in self._streams if stream.reference.label == shard.stream)
         scripted = stream.shards[shard.shard_id]
@@ -247,11 +247,11 @@ class ScriptedSource:
             position = max(after, scripted.trimmed)
             is_trimmed = 0 < after < scripted.trimmed
             if limit == 0:
-                return Page([], position, trimmed=is_trimmed)
+                return ReadDone([], position, trimmed=is_trimmed)
             page = found[:limit]
             is_closed = (scripted.shard.is_closed or scripted.is_gone) and len(page) == len(found)
             if page or is_closed or is_trimmed:
-                return Page(page, page[-1].sequence if page else position, is_closed, is_trimmed)
+                return ReadDone(page, page[-1].sequence if page else position, is_closed, is_trimmed)
             await moved.wait()
 
 

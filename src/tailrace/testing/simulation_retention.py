@@ -8,7 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from tailrace.ports import Page, StateStore, StreamRef
+from tailrace.ports import ReadDone, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT
 from tailrace.rows.writes import StateRow
 from tailrace.runtime.evacuation import PAGE, Evacuator, Unfinished
@@ -139,13 +139,13 @@ class Retention:
             run.counts["fault evacuated"] += len(copies)
             run.observer.evacuated(shard.shard_id, copies)
 
-    def _page(self, shard: ShardPlan, after: int) -> Page:
+    def _page(self, shard: ShardPlan, after: int) -> ReadDone:
         log, horizon = self._run.log[shard.shard_id], self._run.trimmed[shard.shard_id]
         first = bisect_right(log, max(after, horizon), key=lambda record: record.sequence)
         page = log[first : first + PAGE]
         is_trimmed = after < horizon and bisect_right(log, after, key=lambda record: record.sequence) < first
         closed = self._run.time_ms >= shard.closed_ms and first + len(page) == len(log)
-        return Page(page, page[-1].sequence if page else max(after, horizon), closed, is_trimmed)
+        return ReadDone(page, page[-1].sequence if page else max(after, horizon), closed, is_trimmed)
 
     def _trim(self) -> None:
         run, oldest_ms = self._run, self.now().wall_ms - self._retention_ms

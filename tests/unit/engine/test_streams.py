@@ -335,13 +335,6 @@ def test_a_reader_behind_the_horizon_is_told_what_it_lost() -> None:
     assert (nothing.records, nothing.trimmed, nothing.next_after) == ([], True, records[-1].sequence)
 
 
-def test_a_page_says_how_far_it_is_behind_the_newest() -> None:
-    engine, _, _ = aged()
-    (shard,) = engine.shards_of(arn_of(engine))
-    assert engine.read_shard(shard, 0, 4).lag_ms == 6 * HOUR_MS
-    assert engine.read_shard(shard, 0, 100).lag_ms == 0
-
-
 def test_a_shard_that_has_vanished_ends_with_a_loss() -> None:
     engine, clock = written(1)
     (shard,) = engine.shards_of(arn_of(engine))

@@ -21,7 +21,7 @@ from tailrace.mapping.commands import LeaseLost as LeaseLostInput
 from tailrace.mapping.reader import Budget
 from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.shard import ShardMachine
-from tailrace.ports import Action, Batch, Outcome, Page, Shard, StreamRef, Written
+from tailrace.ports import Action, Batch, Outcome, ReadDone, Shard, StreamRef, Written
 from tailrace.rows.writes import Write
 from tailrace.runtime.delivering import Asked, Delivery
 from tailrace.runtime.driver import Driver
@@ -56,7 +56,7 @@ class Source:
     async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
         return [SHARD]
 
-    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         if self.faults:
             self.faults -= 1
             raise SourceError("not now")
@@ -64,7 +64,7 @@ class Source:
         if found or self.closed:
             next_after = found[-1].sequence if found else after
             is_end = not self.records or next_after == self.records[-1].sequence
-            return Page(found, next_after, closed=self.closed and is_end)
+            return ReadDone(found, next_after, closed=self.closed and is_end)
         try:
             return await asyncio.get_running_loop().create_future()
         except asyncio.CancelledError:

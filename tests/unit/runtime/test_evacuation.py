@@ -8,8 +8,8 @@ import asyncio
 from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.evacuated import LEAD_MS
 from tailrace.leases.lease import Lease
-from tailrace.mapping.commands import Read, ReadDone
-from tailrace.ports import Batch, Outcome, Page, Shard, StreamRef
+from tailrace.mapping.commands import Read
+from tailrace.ports import Batch, Outcome, ReadDone, Shard, StreamRef
 from tailrace.rows.writes import Write
 from tailrace.runtime.delivering import Delivery
 from tailrace.runtime.evacuation import Evacuator, Unfinished
@@ -38,9 +38,9 @@ class Stream:
     async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
         return [SHARD]
 
-    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         found = [each for each in RECORDS if each.sequence > max(after, self.trimmed)][:limit]
-        return Page(found, found[-1].sequence if found else after, trimmed=0 < after < self.trimmed)
+        return ReadDone(found, found[-1].sequence if found else after, trimmed=0 < after < self.trimmed)
 
 
 class Ground:

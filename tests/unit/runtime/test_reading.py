@@ -9,9 +9,8 @@ import pytest
 from tailrace import App, Batch, Change
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import SourceError
-from tailrace.mapping.commands import ReadDone
 from tailrace.mapping.reader import Budget
-from tailrace.ports import Page, Shard, Source, StreamRef
+from tailrace.ports import ReadDone, Shard, Source, StreamRef
 from tailrace.runtime.reading import SharedReads
 from tailrace.sources.embedded import EmbeddedSource
 from tailrace.testing import World, check_source
@@ -28,13 +27,13 @@ class Slow(Source):
     def __init__(self) -> None:
         self.reads: list[int] = []
         self.outstanding = self.most = 0
-        self.answers: list[asyncio.Future[Page]] = []
+        self.answers: list[asyncio.Future[ReadDone]] = []
 
-    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         self.reads.append(after)
         self.outstanding += 1
         self.most = max(self.most, self.outstanding)
-        answer: asyncio.Future[Page] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[ReadDone] = asyncio.get_running_loop().create_future()
         self.answers.append(answer)
         try:
             return await answer
@@ -62,7 +61,7 @@ def test_one_read_answers_everybody_who_waits() -> None:
         asking = [asyncio.ensure_future(reads.read(name, SHARD, 0, 10)) for name in "abc"]
         await _turn()
         assert source.reads == [0]
-        source.answers[0].set_result(Page(records(1, 2), 2))
+        source.answers[0].set_result(ReadDone(records(1, 2), 2))
         assert await asyncio.gather(*asking) == [ReadDone(records(1, 2), 2)] * 3
         assert source.reads == [0]
 
@@ -81,7 +80,7 @@ def test_when_the_reader_is_cancelled_another_takes_over() -> None:
         await _turn()
         assert first.cancelled()
         assert source.reads == [0, 0]
-        source.answers[1].set_result(Page(records(1), 1))
+        source.answers[1].set_result(ReadDone(records(1), 1))
         assert await second == ReadDone(records(1), 1)
 
     run(main)
@@ -97,7 +96,7 @@ def test_who_waits_can_be_cancelled_and_the_read_goes_on() -> None:
         await _turn()
         second.cancel()
         await _turn()
-        source.answers[0].set_result(Page(records(1), 1))
+        source.answers[0].set_result(ReadDone(records(1), 1))
         assert await first == ReadDone(records(1), 1)
         assert source.reads == [0]
 
@@ -130,7 +129,7 @@ def test_a_shard_never_has_more_than_two_reads_whatever_the_number_of_mappings()
             await _turn()
             for after, answer in zip(source.reads, source.answers, strict=True):
                 if not answer.done():
-                    answer.set_result(Page(records(after + 1), after + 1))
+                    answer.set_result(ReadDone(records(after + 1), after + 1))
         assert source.most <= 2
         assert [(await each).next_after for each in asking] == [place * 10 + 1 for place in range(1, 10)]
 
@@ -143,7 +142,7 @@ def test_one_mapping_alone_reads_straight_from_the_source() -> None:
         budget = Budget(1_000_000)
         asking = asyncio.ensure_future(SharedReads(source, budget, 1).read("a", SHARD, 0, 10))
         await _turn()
-        source.answers[0].set_result(Page(records(1), 1))
+        source.answers[0].set_result(ReadDone(records(1), 1))
         await asking
         assert budget.rings == 0
 
@@ -157,7 +156,7 @@ def test_a_shard_that_nobody_reads_any_more_gives_its_budget_back() -> None:
         reads = SharedReads(source, budget, 2)
         asking = [asyncio.ensure_future(reads.read(name, SHARD, 0, 10)) for name in "ab"]
         await _turn()
-        source.answers[0].set_result(Page(records(1), 1, closed=True))
+        source.answers[0].set_result(ReadDone(records(1), 1, closed=True))
         await asyncio.gather(*asking)
         reads.leave("a", SHARD)
         assert budget.rings == 1
@@ -176,16 +175,16 @@ class SharedFed(Fed):
         super().__init__()
         self.reads = SharedReads(_Embedded(self), Budget(self.budget_bytes), 2)
 
-    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         page = await self.reads.read("second", shard, after, limit)
-        return Page(page.records, page.next_after, page.closed, page.trimmed)
+        return ReadDone(page.records, page.next_after, page.closed, page.trimmed)
 
 
 class _Embedded(Source):
     def __init__(self, fed: Fed) -> None:
         self._fed = fed
 
-    async def read(self, shard: Shard, after: int, limit: int) -> Page:
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         return await EmbeddedSource.read(self._fed, shard, after, limit)
 
     async def stream(self) -> StreamRef:
@@ -228,7 +227,7 @@ def test_a_slow_handler_does_not_hold_the_others_and_is_read_again_for(
     reads = 0
     plain = EmbeddedSource.read
 
-    async def counted(self: EmbeddedSource, shard: Shard, after: int, limit: int) -> Page:
+    async def counted(self: EmbeddedSource, shard: Shard, after: int, limit: int) -> ReadDone:
         nonlocal reads
         reads += 1
         return await plain(self, shard, after, limit)

@@ -9,7 +9,7 @@ import pytest
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.errors import SourceError
-from tailrace.ports import Page
+from tailrace.ports import ReadDone
 from tailrace.sources.embedded import EmbeddedSource
 from tailrace.stores.memory import MemoryStore
 from tailrace.tables.definition import TableDefinition
@@ -39,7 +39,7 @@ class Ground:
         if durable:
             self.engine.committer.flush()
 
-    async def reading(self, after: int = 0) -> "asyncio.Task[Page]":
+    async def reading(self, after: int = 0) -> "asyncio.Task[ReadDone]":
         """A read that waits."""
         (shard, *_) = await self.source.shards()
         task = self.loop.create_task(self.source.read(shard, after, 10))

@@ -87,9 +87,18 @@ class InternalError(TailraceError):
 
 
 class PortError(TailraceError):
-    """The world failed: a store, source, sink or archive did not answer as it must."""
+    """The world failed: a store, source, sink or archive did not answer as it must.
+
+    Units:   retry_after_ms, the least time to wait before it is asked again, where the other side says so.
+    """
 
     retryable = True
+
+    def __init__(
+        self, message: str | None = None, *, hint: str | None = None, retry_after_ms: int = 0
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_ms = retry_after_ms
 
 
 class StoreError(PortError):
@@ -150,7 +159,7 @@ class SinkOutage(SinkError):
     def __init__(
         self, message: str | None = None, *, retry_after: float = 0.0, hint: str | None = None
     ) -> None:
-        super().__init__(message, hint=hint)
+        super().__init__(message, hint=hint, retry_after_ms=round(retry_after * 1_000))
         self.retry_after = retry_after
 
 

@@ -22,7 +22,7 @@ from tests.simulation.test_canaries import Plant, notices
 
 
 def a_killed_batch_counts_as_done(patch: pytest.MonkeyPatch) -> None:
-    right = flow.failure_of
+    right = flow.well_formed
 
     def wrong(outcome: Outcome, size: int) -> Any:
         is_killed = isinstance(outcome, Failed) and outcome.whole is not None
@@ -30,8 +30,8 @@ def a_killed_batch_counts_as_done(patch: pytest.MonkeyPatch) -> None:
             return None
         return right(outcome, size)
 
-    patch.setattr(lane, "failure_of", wrong)
-    patch.setattr(keys, "failure_of", wrong)
+    patch.setattr(lane, "well_formed", wrong)
+    patch.setattr(keys, "well_formed", wrong)
 
 
 def an_outage_uses_attempts_up(patch: pytest.MonkeyPatch) -> None:

@@ -193,12 +193,15 @@ class AwsError(PortError):
         self, call: str, said: Verdict, code: str, words: str, *, status: int = 0, retry_after_ms: int = 0,
         members: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
-        super().__init__(": ".join(part for part in (call, code, words) if part), hint=said.hint)
+        super().__init__(
+            ": ".join(part for part in (call, code, words) if part),
+            hint=said.hint,
+            retry_after_ms=retry_after_ms,
+        )
         self.said = said
         self.code = code
         self.words = words
         self.status = status
-        self.retry_after_ms = retry_after_ms
         self.members = members or {}
 
     @property
@@ -227,7 +230,7 @@ def sink_error(error: AwsError) -> SinkError:
 def store_error(error: AwsError, place: str) -> StoreError:
     """The same as a store says it. Shape: `place` is the table."""
     text = ": ".join(part for part in (error.code, error.words) if part)
-    return StoreError(f"{place}: {text}", hint=error.hint)
+    return StoreError(f"{place}: {text}", hint=error.hint, retry_after_ms=error.retry_after_ms)
 
 
 def api_error(error: AwsError) -> ApiError | SinkError:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from tailrace.mapping.batch import Window, Work, fitting
 from tailrace.mapping.commands import Invoke
-from tailrace.mapping.flow import Allowance, Numbers, failure_of, lowest
+from tailrace.mapping.flow import Allowance, Numbers, lowest, well_formed
 from tailrace.mapping.held import by_sequence
 from tailrace.mapping.outcomes import FailedFrom, Failure, FailureKind, Outcome, first_line
 from tailrace.mapping.pace import Breaker
@@ -125,7 +125,7 @@ class ContiguousFlow:
         work, self._at_sink = self._at_sink, None
         assert work is not None
         is_probe, work.is_probe = work.is_probe, False
-        failed = failure_of(outcome, len(work.records))
+        failed = well_formed(outcome, len(work.records))
         if failed is None:
             self._breaker.succeeded(is_probe=is_probe)
             self._handled(work.records)

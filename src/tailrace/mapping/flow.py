@@ -70,7 +70,7 @@ class Numbers:
         return Invoke(self._id, work.records, work.attempts + 1, lane, work.request, work.window)
 
 
-def failure_of(outcome: Outcome, size: int) -> Failed | FailedFrom | None:
+def well_formed(outcome: Outcome, size: int) -> Failed | FailedFrom | None:
     """The outcome without its degenerate forms: None is success, indexes lie inside the batch.
 
     An index outside the batch is a total failure. Source: semantics §2.6.

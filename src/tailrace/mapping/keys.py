@@ -12,7 +12,7 @@ from typing import Final
 
 from tailrace.mapping.batch import Window, Work, fitting, oldest_allowed_ms, too_old
 from tailrace.mapping.commands import GivenUp, Invoke
-from tailrace.mapping.flow import Allowance, Numbers, failure_of
+from tailrace.mapping.flow import Allowance, Numbers, well_formed
 from tailrace.mapping.held import HeldKeys, Pending
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Outcome
 from tailrace.mapping.pace import Breaker, Pace
@@ -273,7 +273,7 @@ class KeyFlow:
     def finish(self, id: int, outcome: Outcome, now: Now) -> None:
         """The sink answered for this Invoke."""
         work, stack = self._at_sink.pop(id)
-        failed = failure_of(outcome, len(work.records))
+        failed = well_formed(outcome, len(work.records))
         is_direct = stack is NO_STACK
         if failed is None:
             self._breaker.succeeded(is_probe=work.is_probe)

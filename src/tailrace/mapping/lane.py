@@ -9,7 +9,7 @@ from collections.abc import Sequence, Set
 
 from tailrace.mapping.batch import Window, Work, fitting, oldest_allowed_ms, too_old
 from tailrace.mapping.commands import Condition, GivenUp, Invoke
-from tailrace.mapping.flow import Allowance, Numbers, failure_of, lowest
+from tailrace.mapping.flow import Allowance, Numbers, lowest, well_formed
 from tailrace.mapping.outcomes import FailedFrom, Failure, Outcome, Written
 from tailrace.mapping.pace import Breaker
 from tailrace.mapping.retry import OUTAGES, GiveUp, Retry, Split, after_failure, delay_ms
@@ -140,7 +140,7 @@ class Lane:
         assert work is not None
         is_probe, work.is_probe = work.is_probe, False
         outcome = outcome if self.tumbling is None else judged(outcome)
-        failed = failure_of(outcome, len(work.records))
+        failed = well_formed(outcome, len(work.records))
         if failed is None:
             self._breaker.succeeded(is_probe=is_probe)
             if work.is_final:

@@ -16,7 +16,7 @@ from tailrace.app.fence import FENCE, told
 from tailrace.deadletters.document import Told, object_body, object_name, queue_body
 from tailrace.deadletters.entry import DeadLetter, deadletter_key, read_deadletter
 from tailrace.deadletters.notice import Notice, outbox_key, outbox_prefix, read_notice
-from tailrace.errors import PortError, SourceError, TailraceError
+from tailrace.errors import PortError, SourceError
 from tailrace.mapping.commands import GivenUp, GivenUpWindow
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import Backoff
@@ -208,8 +208,8 @@ class Courier:
             self._told_failure(notice.handler, error)
             tried = replace(notice, tries=notice.tries + 1)
             await self._state.transact([Write(key, tried.fields())])
-            after_ms = getattr(error, "retry_after", 0.0) * 1_000 if isinstance(error, TailraceError) else 0
-            return delay_ms(BACKOFF, tried.tries, round(after_ms))
+            after_ms = error.retry_after_ms if isinstance(error, PortError) else 0
+            return delay_ms(BACKOFF, tried.tries, after_ms)
         tally.delivered += len(notice.sequences)
         if notice.handler in self._away:
             self._away.remove(notice.handler)

@@ -368,7 +368,7 @@ class Redriver:
             letter.attempts + 1, f"redrive-{letter.record.sequence:x}",
         )  # fmt: skip
         # A change that descends from a parked one may be parked behind it, and come here: it is counted in its line as any other.
-        failure = failure_of(await attempt(self._guarded(request.handler, sink), batch))
+        failure = first_failure(await attempt(self._guarded(request.handler, sink), batch))
         if failure is None:
             return None
         if failure.kind in OUTAGES:
@@ -386,7 +386,7 @@ class Redriver:
         return self._clock.now().wall_ms
 
 
-def failure_of(outcome: Outcome) -> Failure | None:
+def first_failure(outcome: Outcome) -> Failure | None:
     """Why the one change of a batch was refused; None: it was accepted."""
     match outcome:
         case Failed(failures, whole):

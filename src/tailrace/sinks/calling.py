@@ -9,12 +9,14 @@ import asyncio
 import inspect
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar, copy_context
+from dataclasses import replace
 from typing import Any, Final
 
 from tailrace.app.app import is_async
 from tailrace.app.fence import END_FENCE, FENCE, Escaped
-from tailrace.errors import Refused, SinkOutage, Throttled
+from tailrace.errors import Refused, SinkOutage
 from tailrace.ports import Failure, FailureKind
+from tailrace.runtime.attempting import said_by_port
 from tailrace.runtime.threads import in_thread
 from tailrace.runtime.traces import trace_of
 
@@ -112,6 +114,7 @@ def is_ours(error: BaseException) -> bool:
 def failure_of(error: BaseException) -> Failure:
     """What an exception says: whose fault it is, its words, and its traceback without our own frames.
 
+    >>> from tailrace.errors import Throttled
     >>> failure_of(Throttled("too many mails", retry_after=1.5))
     Failure(kind=<FailureKind.THROTTLED: 'THROTTLED'>, error='Throttled: too many mails', traceback='tailrace.errors.Throttled: too many mails\\n', retry_after_ms=1500, final=False)
     """
@@ -130,11 +133,8 @@ def failure_of(error: BaseException) -> Failure:
     text = trace_of(error, frames)
     error.__traceback__ = None  # the next time that this very object is raised its trace begins anew
     match error:
-        case SinkOutage():
-            kind = FailureKind.THROTTLED if isinstance(error, Throttled) else FailureKind.UNAVAILABLE
-            return Failure(kind, _words(error), text, round(error.retry_after * 1_000))
-        case Refused():
-            return Failure(FailureKind.RECORD, _words(error), text, final=True)
+        case SinkOutage() | Refused():
+            return replace(said_by_port(error), error=_words(error), traceback=text)
         case TimedOut():
             return Failure(FailureKind.TIMEOUT, str(error), text)
         case FailedElsewhere():

@@ -3,7 +3,7 @@
 import pytest
 
 from tailrace.mapping.batch import Work
-from tailrace.mapping.flow import Numbers, failure_of, lowest
+from tailrace.mapping.flow import Numbers, lowest, well_formed
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Outcome, Written
 from tests.unit.mapping.records import records
 
@@ -26,7 +26,7 @@ NO = Failure(error="no")
     ],
 )
 def test_an_index_outside_the_batch_is_a_total_failure(outcome: Outcome, expected: object) -> None:
-    assert failure_of(outcome, 3) == expected
+    assert well_formed(outcome, 3) == expected
 
 
 @pytest.mark.parametrize(

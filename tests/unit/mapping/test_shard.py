@@ -16,6 +16,7 @@ from tailrace.mapping.commands import (
     LeaseLost,
     Read,
     ReadDone,
+    ReadFailed,
     Redriven,
     Released,
     SaveCheckpoint,
@@ -23,6 +24,7 @@ from tailrace.mapping.commands import (
     Start,
     Stop,
     Stopped,
+    Wake,
     Woken,
 )  # fmt: skip
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
@@ -78,6 +80,20 @@ def test_a_checkpoint_that_fails_while_stopping_is_saved_before_the_end() -> Non
     assert names(machine.step(CheckpointFailed(Failure()), now())) == ["Wake"]
     assert names(machine.step(Woken(), now(100))) == ["SaveCheckpoint"]
     assert machine.step(CheckpointDone(), now(100)) == [Stopped(finished=False)]
+
+
+@pytest.mark.parametrize(("told_ms", "waits_ms"), [(0, 100), (60_000, 60_000)])
+def test_a_port_that_fails_is_asked_again_when_it_says_and_never_sooner_than_the_machine_waits(
+    told_ms: int, waits_ms: int
+) -> None:
+    failure = Failure(FailureKind.UNAVAILABLE, retry_after_ms=told_ms)
+    machine = begun(MappingSettings("m"))
+    assert machine.step(ReadFailed(failure), now()) == [Wake(waits_ms)]
+    assert names(machine.step(Woken(), now(waits_ms))) == ["Read"]
+    machine.step(ReadDone(records(1), 1), now(waits_ms))
+    assert "SaveCheckpoint" in names(machine.step(InvokeDone(1, Written()), now(waits_ms)))
+    assert Wake(2 * waits_ms) in machine.step(CheckpointFailed(failure), now(waits_ms))
+    assert "SaveCheckpoint" in names(machine.step(Woken(), now(2 * waits_ms)))
 
 
 def test_a_checkpoint_answered_after_the_lease_is_lost_is_harmless() -> None:

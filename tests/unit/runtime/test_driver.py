@@ -4,9 +4,19 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+import pytest
+
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.clocks.manual import ManualClock
-from tailrace.errors import SinkError, SourceError, StateConflict, StoreError
+from tailrace.errors import (
+    SinkError,
+    SinkOutage,
+    SourceError,
+    StateConflict,
+    StoreError,
+    Throttled,
+    Unavailable,
+)
 from tailrace.leases.lease import take
 from tailrace.mapping.commands import (
     Checkpoint,
@@ -41,7 +51,10 @@ LEASE, TAKEN = take("lease/shop/l/s", None, "me")
 class Source:
     """A shard with these records, closed at their end; `faults` are raised first."""
 
-    def __init__(self, records: list[ChangeRecord], *, closed: bool = True, faults: int = 0) -> None:
+    def __init__(
+        self, records: list[ChangeRecord], *, closed: bool = True, faults: int = 0, wait_ms: int = 0
+    ) -> None:
+        self.wait_ms = wait_ms
         self.records = records
         self.closed = closed
         self.faults = faults
@@ -59,7 +72,7 @@ class Source:
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         if self.faults:
             self.faults -= 1
-            raise SourceError("not now")
+            raise SourceError("not now", retry_after_ms=self.wait_ms)
         found = [each for each in self.records if each.sequence > after][:limit]
         if found or self.closed:
             next_after = found[-1].sequence if found else after
@@ -177,6 +190,40 @@ def test_a_source_that_fails_is_asked_again() -> None:
     assert ground.finish()
     assert len(sink.batches) == 1
     assert ground.clock.now().monotonic_ms > 0, "the machine waited"
+
+
+MINUTES_MS = 300_000
+"""Longer than any wait of the machine's own."""
+
+
+def test_a_source_that_says_when_is_not_asked_before() -> None:
+    ground = Ground(Source(records(1), faults=1, wait_ms=MINUTES_MS), Sink())
+    assert ground.finish()
+    assert MINUTES_MS <= ground.clock.now().monotonic_ms < 2 * MINUTES_MS
+
+
+@pytest.mark.parametrize("outage", [Throttled, Unavailable])
+def test_a_sink_that_says_when_is_not_written_to_before(outage: type[SinkOutage]) -> None:
+    sink = Sink(outage("not now", retry_after=MINUTES_MS / 1_000))
+    ground = Ground(Source(records(1)), sink)
+    assert ground.finish()
+    assert len(sink.batches) == 2
+    assert MINUTES_MS <= ground.clock.now().monotonic_ms < 2 * MINUTES_MS
+
+
+def test_a_state_store_that_says_when_is_not_written_to_before() -> None:
+    ground = Ground(Source(records(3)), Sink(), State(StoreError("slower", retry_after_ms=MINUTES_MS)))
+    assert ground.finish()
+    assert MINUTES_MS <= ground.clock.now().monotonic_ms < 2 * MINUTES_MS
+    assert sum(each.count for saved in ground.saved for each in saved.settled) == 3
+
+
+def test_a_state_store_that_says_when_is_not_asked_to_park_before() -> None:
+    state = State(StoreError("slower", retry_after_ms=MINUTES_MS), kind="head/")
+    ground = Ground(Source(records(1)), Sink(*[ValueError("poison")] * 9), state, maximum_retry_attempts=0)
+    assert ground.finish()
+    assert len(ground.delivery.parked) == 2
+    assert MINUTES_MS <= ground.clock.now().monotonic_ms < 2 * MINUTES_MS
 
 
 def test_a_sink_that_raises_has_failed_as_a_whole() -> None:

@@ -37,6 +37,7 @@ __all__ = [
     "LogRow",
     "Now",
     "Outcome",
+    "Position",
     "ProjectionStore",
     "ReadDone",
     "Row",
@@ -46,7 +47,9 @@ __all__ = [
     "StateStore",
     "Store",
     "StreamRef",
+    "Transactional",
     "Trim",
+    "Versioned",
     "Written",
 ]  # fmt: skip
 
@@ -158,6 +161,55 @@ class Sink(Protocol):
 
     def close(self) -> Awaitable[None]:
         """Give everything back. Repeatable, and allowed without an `open`. May be awaited late, or never when the process is killed."""
+
+
+@runtime_checkable
+class Versioned(Protocol):
+    """A sink that keeps beside each row the version that it is of, so that nothing older replaces it, whoever delivers that and whenever.
+
+    Guarantee: a record is applied if its version (generation and sequence, as a pair) is larger than that of its row; one that is not is Written too.
+    """
+
+    async def sources(self) -> Mapping[str, int]:
+        """Which generation each source is whose changes are there, as they were kept beside the rows; none where nothing is. Repeatable."""
+
+    async def keep_sources(self, sources: Mapping[str, int]) -> None:
+        """Keep these beside those that are there, durably, before a row of theirs is written. Repeatable.
+
+        Raises: SettingsError naming the source and both numbers when one is there with another; nothing is kept then.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a target has a shard: everything through `watermark`, written under the lease with this epoch. Shape: `stream` is the stream's label."""
+
+    stream: str
+    shard_id: str
+    epoch: int
+    watermark: int = 0
+
+
+@runtime_checkable
+class Transactional(Protocol):
+    """A sink that owns the checkpoint: the target holds the positions beside the rows, changes both at once, and is believed before any state store."""
+
+    async def positions(self, mapping_id: str) -> Sequence[Position]:
+        """What the target has of a mapping, in any order; nothing of one that it has never seen. Repeatable."""
+
+    async def stamp(self, mapping_id: str, stream: str, shard_id: str, epoch: int) -> Position:
+        """Take a shard: raise its epoch, and leave its watermark. Returns: where to go on. Repeatable.
+
+        Raises: LeaseLost when a higher epoch is there; nothing is changed then.
+        Guarantee: what was committed under a lower epoch is in the answer, and nothing will be any more.
+        """
+
+    async def commit(self, batch: Batch, position: Position) -> Outcome:
+        """Write a batch, and that the target has the shard through `position.watermark`: both or, unless it is Written, neither.
+
+        Raises: LeaseLost when the epoch there is not the position's. Repeatable: a watermark that is not above the one there was written before, so
+                nothing is, and it is Written. A batch without records moves the position alone.
+        """
 
 
 # ---- the engine's store ----------------------------------------------------------------------------------------

@@ -145,7 +145,7 @@ async def _opened(sink: Sink, clock: Clock) -> None:
     except SinkOutage:
         raise
     except PortError as error:
-        raise Unavailable(str(error), hint=error.hint) from error
+        raise Unavailable(str(error), hint=error.hint, retry_after=error.retry_after_ms / 1_000) from error
     except Exception as error:  # whatever keeps a sink from being opened is no change's fault
         raise Unavailable(f"the sink cannot be opened: {type(error).__name__}: {error}") from error
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
         check_source,
         check_state_store,
         check_store,
+        check_transactional_sink,
+        check_versioned_sink,
     )
     from tailrace.testing.exploring import BrokenOrder, Exploration
     from tailrace.testing.keeping import Sent
@@ -47,6 +49,8 @@ __all__ = [
     "check_source",
     "check_state_store",
     "check_store",
+    "check_transactional_sink",
+    "check_versioned_sink",
     "simulate",
 ]  # fmt: skip
 
@@ -56,6 +60,7 @@ _PLACES = {
     "ContractBroken": "contracts", "check_clock": "contracts", "check_projection_store": "contracts", "check_sink": "contracts", "check_source": "contracts",
     "check_log_reader": "contracts",
     "check_archive_store": "contracts", "check_state_store": "contracts", "check_store": "contracts",
+    "check_transactional_sink": "contracts", "check_versioned_sink": "contracts",
 }  # fmt: skip
 
 

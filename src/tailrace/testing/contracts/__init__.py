@@ -13,6 +13,8 @@ from tailrace.testing.contracts.sink import check_sink
 from tailrace.testing.contracts.source import check_source
 from tailrace.testing.contracts.state import check_state_store
 from tailrace.testing.contracts.store import check_store
+from tailrace.testing.contracts.transactional import check_transactional_sink
+from tailrace.testing.contracts.versioned import check_versioned_sink
 
 __all__ = [
     "ContractBroken",
@@ -24,4 +26,6 @@ __all__ = [
     "check_source",
     "check_state_store",
     "check_store",
+    "check_transactional_sink",
+    "check_versioned_sink",
 ]

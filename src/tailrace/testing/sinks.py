@@ -1,0 +1,112 @@
+"""Sinks that write to memory: what the optional contracts of a sink look like when nothing else is in the way.
+
+Theory of operation: a `Target` is the far side and outlives its sinks, as a database does; every call changes it in one step of the loop. Rules of this
+file: the shortest code that keeps the contracts. For tests, and to be read by whoever writes such a sink.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tailrace.app.sinking import AlwaysOpen
+from tailrace.errors import LeaseLost, SettingsError
+from tailrace.ports import Batch, Failed, Failure, Outcome, Position, Written
+from tailrace.streams.version import Version
+
+
+@dataclass(slots=True)
+class Target:
+    """What sinks write to. Shape: `rows` by item key; `arrived` the sequence numbers of all that was applied, in order; `refused` are not taken."""
+
+    refused: frozenset[int] = frozenset()
+    rows: dict[bytes, tuple[Version, bytes]] = field(default_factory=dict)
+    arrived: list[int] = field(default_factory=list)
+    sources: dict[str, int] = field(default_factory=dict)
+    positions: dict[tuple[str, str, str], Position] = field(default_factory=dict)
+
+    def refusal(self, batch: Batch) -> Failed | None:
+        """What a target says that does not take all of a batch."""
+        found = {
+            index: Failure(error="refused")
+            for index, each in enumerate(batch.records)
+            if each.sequence in self.refused
+        }
+        return Failed(whole=Failure(error=f"{len(found)} records are refused")) if found else None
+
+
+class VersionedMemory(AlwaysOpen):
+    """The newest image of each item, with its version."""
+
+    def __init__(self, target: Target | None = None) -> None:
+        self.target = target or Target()
+
+    async def write(self, batch: Batch) -> Outcome:
+        """Apply what is newer than its row."""
+        target = self.target
+        if (refusal := target.refusal(batch)) is not None:
+            return refusal
+        for record in batch.records:
+            version = Version(record.generation, record.sequence)
+            there = target.rows.get(record.key)
+            if there is not None and there[0] >= version:
+                continue
+            if record.event_name == "REMOVE":
+                target.rows.pop(record.key, None)
+            else:
+                target.rows[record.key] = (version, record.new or b"")
+        return Written()
+
+    async def sources(self) -> Mapping[str, int]:
+        """Which generation each source is."""
+        return dict(self.target.sources)
+
+    async def keep_sources(self, sources: Mapping[str, int]) -> None:
+        """Keep these too. Raises: SettingsError."""
+        for source, generation in sources.items():
+            there = self.target.sources.get(source, generation)
+            if there != generation:
+                raise SettingsError(
+                    f"{source} is generation {there} in the target and generation {generation} here: they are not of one history"
+                )
+        self.target.sources.update(sources)
+
+
+class TransactionalMemory(AlwaysOpen):
+    """A log of what arrived, with the positions of its shards."""
+
+    def __init__(self, target: Target | None = None) -> None:
+        self.target = target or Target()
+
+    async def write(self, batch: Batch) -> Outcome:
+        """Take what belongs to no position: a redriven change."""
+        if (refusal := self.target.refusal(batch)) is not None:
+            return refusal
+        self.target.arrived += [record.sequence for record in batch.records]
+        return Written()
+
+    async def positions(self, mapping_id: str) -> Sequence[Position]:
+        """What the target has of a mapping."""
+        return [
+            position for (mapping, _, _), position in self.target.positions.items() if mapping == mapping_id
+        ]
+
+    async def stamp(self, mapping_id: str, stream: str, shard_id: str, epoch: int) -> Position:
+        """Raise the epoch. Raises: LeaseLost."""
+        place = (mapping_id, stream, shard_id)
+        there = self.target.positions.get(place, Position(stream, shard_id, 0))
+        if there.epoch > epoch:
+            raise LeaseLost(f"{shard_id} was taken under epoch {there.epoch}, this is {epoch}")
+        self.target.positions[place] = stamped = Position(stream, shard_id, epoch, there.watermark)
+        return stamped
+
+    async def commit(self, batch: Batch, position: Position) -> Outcome:
+        """Write both or neither. Raises: LeaseLost."""
+        place = (batch.mapping_id, position.stream, position.shard_id)
+        there = self.target.positions.get(place)
+        if there is None or there.epoch != position.epoch:
+            raise LeaseLost(f"{position.shard_id} is not held under epoch {position.epoch}")
+        if position.watermark <= there.watermark:
+            return Written()
+        outcome = await self.write(batch)
+        if isinstance(outcome, Written):
+            self.target.positions[place] = position
+        return outcome

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import (
+    aws_figures,
     checksum_figures,
     concurrency_figures,
     delivery_figures,
@@ -45,6 +46,7 @@ def groups(quick: bool) -> dict[str, Callable[[], Figures]]:
         "import": lambda: process_figures.import_figures(5 if quick else 15),
         "delivery": lambda: delivery_figures.figures(quick),
         "concurrency": lambda: concurrency_figures.figures(quick),
+        "aws": lambda: aws_figures.figures(quick),
         "types": lambda: typed_figures.figures(quick),
         "simulation": lambda: delivery_figures.simulation_figures(quick),
         "tables": lambda: http_figures.table_figures(100 if quick else 1_000),

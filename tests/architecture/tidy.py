@@ -18,7 +18,8 @@ FUNCTION_LINES: Final = 60
 LONG_FUNCTIONS: Final[frozenset[str]] = frozenset()
 """Functions that are allowed to be longer, as `path:name`. This list may only shrink."""
 VAGUE_NAMES: Final = {"utils", "helpers", "common", "base", "manager"}
-MAY_ASK_THE_WORLD: Final = ("clocks/", "compose.py", "cli/", "testing/")
+MAY_ASK_THE_WORLD: Final = ("clocks/", "compose.py", "cli/", "testing/", "aws/client.py")
+"""The client of AWS signs the machine's own time: a signature is judged by AWS's clock, never by an engine's."""
 WALL_CLOCKS: Final = {
     "time.time", "time.time_ns", "time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.sleep",
     "time.localtime", "time.gmtime", "datetime.now", "datetime.utcnow", "datetime.today", "date.today",

@@ -1,4 +1,4 @@
-"""State in a DynamoDB table keeps the contract, through boto3 against the engine's own server."""
+"""State in a DynamoDB table keeps the contract, through boto3's client and ours, against the engine's own server."""
 
 import asyncio
 import itertools
@@ -9,9 +9,12 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from tailrace.aws.errors import AwsError, verdict
+from tailrace.aws.places import KNOWN
 from tailrace.errors import ApiError, StateConflict, StoreError
 from tailrace.ports import ItemWrite, StateStore
 from tailrace.rows.writes import AbsentOrLess, Write
+from tailrace.sinks.aws import AwsAccess
 from tailrace.stores.dynamodb import DynamoDbStateStore, refusal
 from tailrace.testing import check_state_store
 from tests.serving import serving
@@ -19,13 +22,21 @@ from tests.serving import serving
 ROW = Write("mark/a", {"v": 1, "sequence": 5}, AbsentOrLess("sequence", 5))
 
 
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    with serving() as served:
-        yield boto3.client(
-            "dynamodb", endpoint_url=f"http://127.0.0.1:{served.port}", region_name="us-east-1",
-            aws_access_key_id="any", aws_secret_access_key="any", config=Config(retries={"total_max_attempts": 1}),
-        )  # fmt: skip
+@pytest.fixture(scope="module", params=["boto3's client", "ours"])
+def client(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """What a user may give: a client of boto3's, or where and as whom."""
+    with serving() as served, pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "any")
+        KNOWN.forget(None)
+        url = f"http://127.0.0.1:{served.port}"
+        if request.param == "ours":
+            yield AwsAccess("us-east-1", url)
+        else:
+            yield boto3.client(
+                "dynamodb", endpoint_url=url, region_name="us-east-1", config=Config(retries={"total_max_attempts": 1})
+            )  # fmt: skip
+    KNOWN.forget(None)
 
 
 def made(client: Any, numbers: Iterator[int] = itertools.count()) -> DynamoDbStateStore:  # noqa: B008 - shared on purpose
@@ -39,6 +50,14 @@ def test_it_keeps_the_contract(client: Any) -> None:
         return made(client)
 
     check_state_store(make, has_tables=True)
+
+
+def test_binaries_of_a_users_item_arrive_as_they_are(client: Any) -> None:
+    store = made(client)
+    item = {"pk": {"S": "user"}, "sk": {"S": "1"}, "b": {"B": "AP8="}, "l": {"L": [{"BS": ["AQ=="]}]}}
+    asyncio.run(store.transact([ItemWrite("Put", {"TableName": store._table, "Item": item})]))
+    asked = {"TableName": store._table, "Key": {"pk": item["pk"], "sk": item["sk"]}}
+    assert asyncio.run(store._tables.call("GetItem", asked))["Item"] == item
 
 
 def test_a_mark_and_a_users_item_are_one_transaction(client: Any) -> None:
@@ -64,11 +83,12 @@ def test_a_mark_and_a_users_item_are_one_transaction(client: Any) -> None:
     ],
 )  # fmt: skip
 def test_a_cancelled_transaction_says_whose_condition_it_was(codes: list[str], kind: type) -> None:
-    response = {
-        "Error": {"Code": "TransactionCanceledException", "Message": "…"},
-        "CancellationReasons": [{"Code": code} for code in codes],
-    }
-    assert type(refusal(response, [ROW, ItemWrite("Delete", {})], [0, 1])) is kind
+    code, members = (
+        "TransactionCanceledException",
+        {"CancellationReasons": [{"Code": code} for code in codes]},
+    )
+    error = AwsError("dynamodb.transact_write_items", verdict(code), code, "…", status=400, members=members)
+    assert type(refusal(error, [ROW, ItemWrite("Delete", {})], [0, 1], table="state")) is kind
 
 
 def test_an_endpoint_that_is_not_there_is_a_store_error() -> None:

@@ -19,12 +19,12 @@ import pytest
 from tailrace import sinks
 from tailrace.errors import SinkError, Throttled, Unavailable
 from tailrace.ports import Batch, Failed, FailureKind, Outcome, Sink, Written
-from tailrace.sinks.aws import AwsAccess, client
+from tailrace.sinks.aws import AwsAccess
 from tailrace.sinks.messages import messages_of
 from tailrace.streams.sequence import SequenceNumber
 from tailrace.testing import check_sink
 from tailrace.testing.contracts.sink import _batch, batch_of
-from tests.unit.sinks.moto_server import moto
+from tests.unit.sinks.moto_server import client, moto
 
 NUMBER = count()
 

@@ -84,7 +84,7 @@ def test_rows_in_a_table_at_an_endpoint_keep_the_contract() -> None:
         with_the_table(engine)
         far = client(InProcess(engine), "dynamodb")
         writes = DynamoDbStateStore(far, "kept")
-        return TableProjectionStore(KEPT, "sales", "sales@v1", writes, RemoteRows(far), is_remote=True)
+        return TableProjectionStore(KEPT, "sales", "sales@v1", writes, RemoteRows(far))
 
     check_projection_store(far_away)
 

@@ -21,9 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from tailrace import App, Change, Discard, Drop, Park, Retry
+from tailrace.aws.errors import AwsError, verdict
 from tailrace.errors import Throttled, Unavailable
 from tailrace.sinks.calling import TimedOut
 from tailrace.testing import World
@@ -55,16 +54,6 @@ class Said:
             return False
         self.times = None if self.times is None else self.times - 1
         return True
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """In place of a boto3 client."""
-
-    called: Callable[[str, dict[str, Any]], Any]
-
-    def __getattr__(self, operation: str) -> Callable[..., Any]:
-        return lambda **parameters: self.called(operation, parameters)
 
 
 @dataclass(slots=True)
@@ -154,10 +143,9 @@ class Stage:
 
     # ---- AWS ---------------------------------------------------------------------------------------------------------
 
-    def client(self, service: str, _access: object) -> Any:
-        """In place of a boto3 client: shows each call."""
-
-        return Client(lambda operation, parameters: self.called(f"{service}.{operation}", parameters))
+    async def call(self, _access: object, service: str, operation: str, parameters: dict[str, Any]) -> Any:
+        """In place of our client: shows each call."""
+        return self.called(f"{service}.{operation}", parameters)
 
     def called(self, operation: str, parameters: dict[str, Any]) -> Any:
         """One call of AWS."""
@@ -173,11 +161,9 @@ class Stage:
         if self.refusals:
             self.refusals -= 1
             self.say("    AWS refuses: AccessDenied")
-            error = {
-                "Error": {"Code": "AccessDenied", "Message": "no"},
-                "ResponseMetadata": {"HTTPStatusCode": 403},
-            }
-            raise ClientError(error, operation)
+            service, _, name = operation.partition(".")
+            said = verdict("AccessDenied", "no", status=403, service=service, operation=name)
+            raise AwsError(operation, said, "AccessDenied", "no", status=403)
         return {}
 
     def show(self, name: str, value: str) -> None:
@@ -316,7 +302,7 @@ INSTRUCTIONS: dict[str, Instruction] = {
 def play(lines: list[str]) -> str:
     """The trace of a scenario."""
     stage = Stage()
-    with unittest.mock.patch("tailrace.sinks.aws.client", stage.client), stage.world:
+    with unittest.mock.patch("tailrace.aws.client.call", stage.call), stage.world:
         for line in lines:
             stage.run(line)
         return stage.end()

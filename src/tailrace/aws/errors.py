@@ -66,7 +66,7 @@ CONTENT: Final = frozenset(
     {
         "ValidationException", "ValidationError", "InvalidMessageContents", "InvalidParameterValue", "InvalidParameterValueException",
         "InvalidParameter", "InvalidParameterException", "InvalidArgument", "MalformedDetail", "MessageTooLong", "InvalidAttributeName",
-        "InvalidAttributeValue", "EntityTooLarge", "RequestEntityTooLarge", "RequestEntityTooLargeException", "SerializationException",
+        "InvalidAttributeValue", "EntityTooLarge", "RequestEntityTooLarge", "RequestEntityTooLargeException", "RequestTooLargeException", "SerializationException",
         "AWS.SimpleQueueService.UnsupportedOperation", "UnsupportedOperation", "KeyTooLongError",
         "BatchRequestTooLong", "AWS.SimpleQueueService.BatchRequestTooLong", "BatchRequestTooLongException", "ParamValidationError", "413",
     }
@@ -204,10 +204,24 @@ class AwsError(PortError):
         self.status = status
         self.members = members or {}
 
+    def of(self, call: str) -> "AwsError":
+        """The same of another call: of one that it keeps from being made."""
+        return AwsError(
+            call, self.said, self.code, self.words, status=self.status, retry_after_ms=self.retry_after_ms, members=self.members
+        )  # fmt: skip
+
     @property
     def text(self) -> str:
         """The call, the code and the words, without the hint."""
         return str(self.args[0])
+
+
+def read_answer(response: Mapping[str, Any]) -> tuple[str, str, int, dict[str, Any]]:
+    """Code, words, status and other members of a refusal, as botocore's ClientError has it."""
+    error = response.get("Error", {})
+    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    members = {name: value for name, value in response.items() if name not in ("Error", "ResponseMetadata")}
+    return str(error.get("Code", "")), str(error.get("Message", "")), status, members
 
 
 def is_condition(error: BaseException) -> bool:
@@ -242,5 +256,5 @@ def api_error(error: AwsError) -> ApiError | SinkError:
     return sink_error(error)
 
 
-NOT_EXTRA: Final = frozenset(("__type", "message", "Message"))
+NOT_EXTRA: Final = frozenset(("__type", "code", "message", "Message"))
 """Members of an answer that an ApiError has by itself."""

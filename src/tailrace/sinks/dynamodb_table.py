@@ -7,20 +7,21 @@ Rules of this file: a condition that fails means that the table is newer: the ch
 """
 
 import asyncio
-from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from tailrace.app.plain import to_item
 from tailrace.app.sinking import AlwaysOpen
+from tailrace.aws.errors import is_condition
+from tailrace.aws.tables import with_bytes
 from tailrace.errors import ApiError, SettingsError, SinkError
 from tailrace.ports import Batch, Failure, Outcome
 from tailrace.sinks.aws import EVERYWHERE, AwsAccess
 from tailrace.sinks.calling import failure_of
 from tailrace.sinks.messages import Failures
 from tailrace.streams.record import ChangeRecord, image
-from tailrace.values.types import AttributeValue, Item
+from tailrace.values.types import Item
 
 CONDITION: Final = "attribute_not_exists(#sequence) OR #sequence < :sequence"
 PARALLEL: Final = 8
@@ -72,15 +73,15 @@ class DynamoDB(AlwaysOpen):
             item = _item(record) if batch.values is None else _given(batch.values[place])
             parameters = self._condition(record)
             if item is None:
-                key = for_boto3(image(record.keys) or {})
+                key = with_bytes(image(record.keys) or {})
                 await self.access.call("dynamodb", "delete_item", TableName=self.table, Key=key, **parameters)
             else:
                 item = {**item, self.sequence: {"N": str(record.sequence)}}
                 await self.access.call(
-                    "dynamodb", "put_item", TableName=self.table, Item=for_boto3(item), **parameters
+                    "dynamodb", "put_item", TableName=self.table, Item=with_bytes(item), **parameters
                 )
         except SinkError as error:
-            return None if "ConditionalCheckFailedException" in str(error) else failure_of(error)
+            return None if is_condition(error) else failure_of(error)
         except (ApiError, SettingsError) as error:
             return failure_of(error)
         return None
@@ -103,26 +104,3 @@ def _given(value: object) -> Item:
     if not isinstance(value, Mapping):
         raise SettingsError(f"sinks.DynamoDB writes dictionaries, not {type(value).__name__}")
     return to_item(value)
-
-
-def for_boto3(item: Item) -> dict[str, Any]:
-    """An item as a boto3 client wants it: binaries as bytes, which it encodes itself.
-
-    >>> for_boto3({"b": {"B": "AQI="}, "l": {"L": [{"BS": ["AQ=="]}]}})
-    {'b': {'B': b'\\x01\\x02'}, 'l': {'L': [{'BS': [b'\\x01']}]}}
-    """
-    return {name: _for_boto3(value) for name, value in item.items()}
-
-
-def _for_boto3(value: AttributeValue) -> dict[str, Any]:
-    for kind, content in value.items():
-        match kind:
-            case "B":
-                return {kind: b64decode(content)}
-            case "BS":
-                return {kind: [b64decode(each) for each in content]}
-            case "L":
-                return {kind: [_for_boto3(each) for each in content]}
-            case "M":
-                return {kind: for_boto3(content)}
-    return dict(value)

@@ -8,7 +8,6 @@ projection_places.py.
 """
 
 import asyncio
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final, Protocol
@@ -16,7 +15,8 @@ from typing import Any, Final, Protocol
 import orjson
 
 from tailrace.app.table import Table
-from tailrace.aws.errors import verdict
+from tailrace.aws.errors import AwsError, store_error
+from tailrace.aws.tables import tables_of
 from tailrace.engine.engine import Engine
 from tailrace.engine.query import QueryRequest
 from tailrace.errors import ApiError, StateConflict, StoreError
@@ -24,8 +24,6 @@ from tailrace.expressions.keys import KeyCondition
 from tailrace.ports import ItemWrite, StateStore
 from tailrace.projections.rows import AppliedItem, Group, ProjectedRow, RowChange, bucket_of
 from tailrace.rows.writes import VERSION, readable
-from tailrace.runtime.threads import in_thread
-from tailrace.sinks.dynamodb_table import for_boto3
 from tailrace.values.types import AttributeValue, Item
 from tailrace.values.wire import read_item
 
@@ -76,15 +74,15 @@ class EngineRows:
 
 
 class RemoteRows:
-    """Tables at an endpoint, over a boto3 `dynamodb` client."""
+    """Tables at an endpoint, over an AwsAccess or a boto3 `dynamodb` client."""
 
     def __init__(self, client: Any) -> None:
-        self._client = client
+        self._tables = tables_of(client)
 
     async def get(self, table: str, key: Item) -> Item | None:
         """One item. Raises: StoreError."""
-        answer = await self._call("get_item", TableName=table, Key=key, ConsistentRead=True)
-        return None if "Item" not in answer else read_item(from_boto3(answer["Item"]))
+        answer = await self._call("GetItem", {"TableName": table, "Key": key, "ConsistentRead": True})
+        return None if "Item" not in answer else read_item(answer["Item"])
 
     async def query(self, table: str, name: str, value: str) -> list[Item]:
         """All items of one partition. Raises: StoreError."""
@@ -94,28 +92,17 @@ class RemoteRows:
         }  # fmt: skip
         found: list[Item] = []
         while True:
-            answer = await self._call("query", **asked)
-            found += [read_item(from_boto3(each)) for each in answer["Items"]]
+            answer = await self._call("Query", asked)
+            found += [read_item(each) for each in answer["Items"]]
             if "LastEvaluatedKey" not in answer:
                 return found
             asked["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
-    async def _call(self, operation: str, **parameters: Any) -> Any:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        def call() -> Any:
-            try:
-                return getattr(self._client, operation)(**parameters)
-            except ClientError as error:
-                said = verdict(
-                    error.response["Error"]["Code"], str(error), service="dynamodb", operation=operation
-                )
-                raise StoreError(f"{parameters['TableName']}: {error}", hint=said.hint) from error
-            except BotoCoreError as error:
-                said = verdict(type(error).__name__, service="dynamodb", operation=operation)
-                raise StoreError(f"{parameters['TableName']}: {error}", hint=said.hint) from error
-
-        return await in_thread(call)
+    async def _call(self, operation: str, members: dict[str, Any]) -> Mapping[str, Any]:
+        try:
+            return await self._tables.call(operation, members)
+        except AwsError as error:
+            raise store_error(error, str(members["TableName"])) from error
 
 
 class TableProjectionStore:
@@ -130,15 +117,12 @@ class TableProjectionStore:
         name: str,
         writes: StateStore,
         rows: Rows,
-        *,
-        is_remote: bool = False,
     ) -> None:
         self._table = table
         self._projection = projection
         self._name = name
         self._writes = writes
         self._rows = rows
-        self._is_remote = is_remote
 
     async def items(self, keys: Sequence[str]) -> list[AppliedItem]:
         """The rows of these items."""
@@ -194,7 +178,7 @@ class TableProjectionStore:
         if after is None:
             return ItemWrite("Delete", {**parameters, "Key": key})
         item = {**_attributes(after), **key}
-        return ItemWrite("Put", {**parameters, "Item": for_boto3(item) if self._is_remote else item})
+        return ItemWrite("Put", {**parameters, "Item": item})
 
 
 def sort_key(text: str) -> str:
@@ -250,26 +234,3 @@ def _condition(before: ProjectedRow | None, pk: str) -> dict[str, Any]:
         "ConditionExpression": "#stamp = :stamp", "ExpressionAttributeNames": {"#stamp": name},
         "ExpressionAttributeValues": {":stamp": {"N": str(before.stamp)}},
     }  # fmt: skip
-
-
-def from_boto3(item: Mapping[str, Any]) -> Item:
-    """An item as boto3 gives it, with binaries as the text that DynamoDB's JSON has.
-
-    >>> from_boto3({"b": {"B": b"\\x01\\x02"}, "l": {"L": [{"BS": [b"\\x01"]}]}})
-    {'b': {'B': 'AQI='}, 'l': {'L': [{'BS': ['AQ==']}]}}
-    """
-    return {name: _from_boto3(value) for name, value in item.items()}
-
-
-def _from_boto3(value: Mapping[str, Any]) -> AttributeValue:
-    for kind, content in value.items():
-        match kind:
-            case "B":
-                return {kind: b64encode(content).decode()}
-            case "BS":
-                return {kind: [b64encode(each).decode() for each in content]}
-            case "L":
-                return {kind: [_from_boto3(each) for each in content]}
-            case "M":
-                return {kind: from_boto3(content)}
-    return dict(value)

@@ -34,9 +34,7 @@ class ProjectionPlaces:
             case Table() as table:
                 remote = self.app.remote
                 rows: Rows = EngineRows(self.engine) if remote is None else RemoteRows(remote[0])
-                return TableProjectionStore(
-                    table, projection.id, name, self.effects, rows, is_remote=remote is not None
-                )
+                return TableProjectionStore(table, projection.id, name, self.effects, rows)
             case place:
                 made: ProjectionStore = place.projection_store(projection, name)
                 return made

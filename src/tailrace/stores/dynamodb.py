@@ -6,43 +6,63 @@ their own too, because conditions look at them. It never retries. Needs the extr
 
 import json
 from collections.abc import Mapping, Sequence
-from contextvars import copy_context
-from typing import Any, TypeAlias
+from threading import Event
+from typing import Any, Final, TypeAlias
 
-from tailrace.aws.errors import PASSING_REASONS, verdict
-from tailrace.errors import ApiError, StateConflict, StoreError
+from tailrace.aws.errors import PASSING_REASONS, AwsError, store_error
+from tailrace.aws.tables import Members, tables_of
+from tailrace.errors import ApiError, StateConflict
 from tailrace.ports import Action, ItemWrite
 from tailrace.rows.writes import Absent, AbsentOrLess, Always, Check, Condition, Equals, StateRow
-from tailrace.runtime.threads import in_thread
 
 Joined: TypeAlias = tuple[int, Action, tuple[Condition, ...]]
 Tried: TypeAlias = tuple[Sequence[Action], Sequence[int]]
+KEYS: Final = {"pk": "HASH", "sk": "RANGE"}
+SOON_S: Final = 1.0
+"""Between two looks at a table that is being made."""
 
 
 class DynamoDbStateStore:
-    """The StateStore port over boto3. Shape: `client` is a `dynamodb` client; the table has the keys `pk` and `sk`, both text."""
+    """The StateStore port over DynamoDB.
+
+    Shape:   `client` is an AwsAccess, or a boto3 `dynamodb` client, which is called in threads; the table has the keys `pk` and `sk`, both text.
+    """
 
     def __init__(self, client: Any, table: str) -> None:
-        self._client = client
+        self._tables = tables_of(client)
         self._table = table
 
     def create(self) -> None:
-        """Make the table where it is not there. Raises: StoreError."""
+        """Make the table where it is not there, and wait until it can be used. Raises: StoreError. Blocks."""
         try:
-            self._client.describe_table(TableName=self._table)
-            return
-        except self._client.exceptions.ResourceNotFoundException:
-            pass
-        self._client.create_table(
-            TableName=self._table, BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        )  # fmt: skip
-        self._client.get_waiter("table_exists").wait(TableName=self._table, WaiterConfig={"Delay": 1})
+            self._make()
+        except AwsError as error:
+            raise store_error(error, self._table) from error
+
+    def _make(self) -> None:
+        try:
+            described = self._tables.call_here("DescribeTable", {"TableName": self._table})
+        except AwsError as error:
+            if error.code != "ResourceNotFoundException":
+                raise
+            self._tables.call_here(
+                "CreateTable",
+                {
+                    "TableName": self._table, "BillingMode": "PAY_PER_REQUEST",
+                    "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in KEYS],
+                    "KeySchema": [{"AttributeName": name, "KeyType": kind} for name, kind in KEYS.items()],
+                },
+            )  # fmt: skip
+            described = self._tables.call_here("DescribeTable", {"TableName": self._table})
+        while described["Table"].get("TableStatus") == "CREATING":
+            Event().wait(SOON_S)
+            described = self._tables.call_here("DescribeTable", {"TableName": self._table})
 
     async def get(self, key: str) -> StateRow | None:
         """One row, as it is now."""
-        answer = await self._call("get_item", TableName=self._table, Key=_key(key), ConsistentRead=True)
+        answer = await self._call(
+            "GetItem", {"TableName": self._table, "Key": _key(key), "ConsistentRead": True}
+        )
         item = answer.get("Item")
         return None if item is None else StateRow(key, _fields(item))
 
@@ -62,7 +82,7 @@ class DynamoDbStateStore:
                 asked["Limit"] = limit
         found: list[StateRow] = []
         while True:
-            page = await self._call("query" if slash else "scan", **asked)
+            page = await self._call("Query" if slash else "Scan", asked)
             found += [StateRow(_name(item), _fields(item)) for item in page["Items"]]
             if "LastEvaluatedKey" not in page or (slash and limit is not None and len(found) >= limit):
                 break
@@ -82,7 +102,7 @@ class DynamoDbStateStore:
         }  # fmt: skip
         total = 0
         while True:
-            page = await self._call("query", **asked)
+            page = await self._call("Query", asked)
             total += int(page["Count"])
             if "LastEvaluatedKey" not in page:
                 return total
@@ -94,9 +114,8 @@ class DynamoDbStateStore:
             return
         joined = joined_by_row(writes)
         actions = [self._action(each) for each in joined]
-        await self._call(
-            "transact_write_items", (writes, [each[0] for each in joined]), TransactItems=actions
-        )
+        tried = writes, [each[0] for each in joined]
+        await self._call("TransactWriteItems", {"TransactItems": actions}, tried)
 
     def _action(self, joined: Joined) -> dict[str, Any]:
         _, write, conditions = joined
@@ -109,19 +128,11 @@ class DynamoDbStateStore:
             return {"Delete": {**asked, "Key": _key(write.key)}}
         return {"Put": {**asked, "Item": _item(write.key, write.fields)}}
 
-    async def _call(self, operation: str, writes: Tried = ((), ()), /, **parameters: Any) -> Any:
-        return await in_thread(copy_context().run, self._call_here, operation, parameters, writes)
-
-    def _call_here(self, operation: str, parameters: dict[str, Any], writes: Tried) -> Any:
-        from botocore.exceptions import BotoCoreError, ClientError
-
+    async def _call(self, operation: str, members: Members, tried: Tried = ((), ())) -> Any:
         try:
-            return getattr(self._client, operation)(**parameters)
-        except ClientError as error:
-            raise refusal(error.response, *writes, operation=operation) from error
-        except BotoCoreError as error:
-            hint = verdict(type(error).__name__, service="dynamodb", operation=operation).hint
-            raise StoreError(f"{self._table}: {error}", hint=hint) from error
+            return await self._tables.call(operation, members)
+        except AwsError as error:
+            raise refusal(error, *tried, table=self._table) from error
 
 
 def joined_by_row(writes: Sequence[Action]) -> list[Joined]:
@@ -141,25 +152,21 @@ def joined_by_row(writes: Sequence[Action]) -> list[Joined]:
     return joined
 
 
-def refusal(
-    response: Mapping[str, Any], writes: Sequence[Action], origins: Sequence[int], *, operation: str = ""
-) -> Exception:
+def refusal(error: AwsError, writes: Sequence[Action], origins: Sequence[int], *, table: str) -> Exception:
     """AWS's refusal of a transaction, as the port says it. Shape: `origins` are the writes' indexes by action."""
-    code, message = response["Error"]["Code"], response["Error"].get("Message", "")
-    reasons = [each.get("Code", "None") for each in response.get("CancellationReasons", ())]
+    reasons = [str(each.get("Code", "None")) for each in error.members.get("CancellationReasons", ())]
     if any(reason in PASSING_REASONS for reason in reasons):
-        return StoreError(f"{code}: {message}")
+        return store_error(error, table)
     for reason, index in zip(reasons, origins, strict=False):
         write = writes[index]
         if reason == "ConditionalCheckFailed" and not isinstance(write, ItemWrite):
             return StateConflict(f"state {write.key!r} is not as expected: {write.condition}", index=index)
-    if any(reason != "None" for reason in reasons) or code in (
+    if any(reason != "None" for reason in reasons) or error.code in (
         "ValidationException",
         "ResourceNotFoundException",
     ):
-        return ApiError(code, message)
-    said = verdict(code, message, service="dynamodb", operation=operation)
-    return StoreError(f"{code}: {message}", hint=said.hint)
+        return ApiError(error.code, error.words)
+    return store_error(error, table)
 
 
 def _key(key: str) -> dict[str, Any]:

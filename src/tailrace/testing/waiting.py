@@ -196,18 +196,29 @@ def _gethostby(look_up: Callable[[str], Any]) -> Any:
     return ask_and_look_up
 
 
-# ---- botocore ----------------------------------------------------------------------------------------------------------
+# ---- clients of AWS ----------------------------------------------------------------------------------------------------------
 
 
 def _lay_over_botocore() -> None:
     """Once it is imported: refuse before anything is sent, so that nothing is retried, and before credentials are missed."""
     session, client = sys.modules.get("botocore.httpsession"), sys.modules.get("botocore.client")
     for owner, name, made in (
+        (sys.modules.get("tailrace.aws.client"), "about_to_send", _about_to_send),
         (getattr(session, "URLLib3Session", None), "send", _send),
         (getattr(client, "BaseClient", None), "_make_api_call", _make_api_call),
     ):
         if owner is not None and not any(each[0] is owner for each in _LAID):
             _put(owner, name, made)
+
+
+def _about_to_send(about: Callable[[str, str], None]) -> Any:
+    """Our own client says where it will call before it looks for credentials."""
+
+    def ask_about(url: str, call: str) -> None:
+        _ask(lambda network: network.check_url(url, call))
+        about(url, call)
+
+    return ask_about
 
 
 def _send(send: Callable[..., Any]) -> Any:

@@ -8,11 +8,10 @@ import pytest
 
 from tailrace import App
 from tailrace.compose import EngineOptions, running_worker
-from tailrace.sinks.aws import client
 from tailrace.tables.mutate import Put
 from tests.patience import eventually
 from tests.unit.functions import handlers
-from tests.unit.sinks.moto_server import moto
+from tests.unit.sinks.moto_server import client, moto
 
 
 def test_the_queue_of_a_function_gets_the_failure_document(monkeypatch: pytest.MonkeyPatch) -> None:

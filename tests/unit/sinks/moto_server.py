@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
 
+import boto3
 from moto.server import ThreadedMotoServer
 
-from tailrace.sinks.aws import AwsAccess, client
+from tailrace.sinks.aws import AwsAccess
 
 
 @contextmanager
@@ -19,3 +22,9 @@ def moto() -> Iterator[AwsAccess]:
     finally:
         client.cache_clear()
         server.stop()
+
+
+@lru_cache
+def client(service: str, access: AwsAccess) -> Any:
+    """A client of boto3's, for what tests make and look at beside what is tested."""
+    return boto3.client(service, endpoint_url=access.endpoint_url, region_name=access.region)

@@ -17,7 +17,7 @@ from tailrace import sinks
 from tailrace.aws.errors import LOG_IN, SET_THE_CLOCK
 from tailrace.errors import StoreError, Unavailable
 from tailrace.ports import Failed, FailureKind, Written
-from tailrace.sinks.aws import AwsAccess, client
+from tailrace.sinks.aws import AwsAccess
 from tailrace.stores.dynamodb import DynamoDbStateStore
 from tailrace.testing.contracts.sink import _batch, batch_of
 from tests.unit.sinks.test_destinations import Document
@@ -73,12 +73,10 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     made.url = f"http://127.0.0.1:{server.server_address[1]}"
-    client.cache_clear()
     yield made
     server.shutdown()
     thread.join()
     server.server_close()
-    client.cache_clear()
 
 
 def access(gate: Gate) -> AwsAccess:
@@ -127,7 +125,7 @@ def test_a_destination_that_does_not_know_us_is_an_outage_with_a_hint(gate: Gate
 
 def test_state_in_dynamodb_says_how_to_log_in(gate: Gate) -> None:
     gate.code = "ExpiredTokenException"
-    store = DynamoDbStateStore(client("dynamodb", access(gate)), "state")
+    store = DynamoDbStateStore(access(gate), "state")
     with pytest.raises(StoreError, match="aws sso login"):
         asyncio.run(store.get("a/b"))
 

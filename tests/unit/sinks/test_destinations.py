@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from tailrace import App, Change, Discard, Retry, sinks
+from tailrace.aws.errors import AwsError, sink_error, verdict
 from tailrace.errors import Refused, SettingsError, SinkError, Throttled, Unavailable
-from tailrace.sinks.aws import AwsAccess, client, refusal
+from tailrace.sinks.aws import AwsAccess
 from tailrace.sinks.destinations import QUEUE_BYTES, destination_of
 from tailrace.testing import World
 from tests.unit.deadletters.documents import CASES, NAME, Made
-from tests.unit.sinks.moto_server import moto
+from tests.unit.sinks.moto_server import client, moto
 
 
 @dataclass
@@ -116,7 +117,6 @@ def test_a_service_that_is_not_there_is_an_outage() -> None:
         patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
         with pytest.raises(Unavailable, match=r"sns\.publish"):
             asyncio.run(sinks.Sns("arn:aws:sns:us-east-1:1:t", nowhere).deliver(Document()))
-    client.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -130,10 +130,8 @@ def test_a_service_that_is_not_there_is_an_outage() -> None:
 def test_awss_answers_are_throttling_outage_or_the_calls_own_fault(
     code: str, status: int, kind: type
 ) -> None:
-    error = refusal(
-        "s3",
-        "put_object",
-        {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}},
+    error = sink_error(
+        AwsError("s3.put_object", verdict(code, "no", status=status), code, "no", status=status)
     )
     assert type(error) is kind
 

@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
+from typing import Annotated, Any
 
 import boto3
 import pytest
 from botocore.config import Config
 
-from tailrace import App, Change, Discard, Retry, Window, sinks
+from tailrace import App, Change, Depends, Discard, Retry, Window, sinks
+from tailrace.app.client import Client
+from tailrace.aws.places import KNOWN
 from tailrace.errors import SettingsError, StoreError
 from tailrace.testing import NetworkRefused, World
 from tailrace.testing.sealing import Network
@@ -33,7 +35,14 @@ def state_of_the_process() -> list[Any]:
     from botocore.client import BaseClient
     from botocore.httpsession import URLLib3Session
 
-    owners = (*LOOKED_AT, (URLLib3Session, ("send",)), (BaseClient, ("_make_api_call",)))
+    from tailrace.aws import client
+
+    owners = (
+        *LOOKED_AT,
+        (client, ("about_to_send",)),
+        (URLLib3Session, ("send",)),
+        (BaseClient, ("_make_api_call",)),
+    )
     return [vars(owner).get(name, "only inherited") for owner, names in owners for name in names]
 
 
@@ -372,6 +381,57 @@ def test_a_client_that_is_answered_before_it_sends_works(monkeypatch: pytest.Mon
     with Stubber(client) as stubber:
         stubber.add_response("send_message", {"MessageId": "1"})
         assert failure_of(lambda: client.send_message(QueueUrl=QUEUE, MessageBody="x")) == ""
+
+
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize("has_credentials", [True, False])
+def test_a_real_sink_and_a_handlers_client_elsewhere_are_stopped_before_they_send(
+    has_credentials: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import moto.server  # noqa: F401 - with which a mock may answer in AWS's place, and does not
+
+    if not has_credentials:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)
+    KNOWN.forget(None)
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+    app.sink(orders, sinks.Sqs(QUEUE), id="out", retry=Retry(0))
+    app.transactions(sinks.AwsAccess(region="us-east-1"), "marks")
+
+    @app.on(orders, retry=Retry(0))
+    def look(change: Change, db: Annotated[Client, Depends(app.client)]) -> None:
+        db.get(orders, {"id": "o1"})
+
+    with World(app, seed=1, sinks="real", allow_failures=True) as world:
+        world.put(orders, {"id": "o1"})
+        world.settle()
+        (sent,), (looked,) = world.dead_letters("out"), world.dead_letters(look)
+    KNOWN.forget(None)
+    host = "sqs.us-east-1.amazonaws.com:443 (sqs.SendMessageBatch) was not reached"
+    assert sent.error.startswith(f"NetworkRefused: nothing leaves a test world: {host}"), sent.error
+    host = "dynamodb.us-east-1.amazonaws.com:443 (dynamodb.GetItem) was not reached"
+    assert looked.error.startswith(f"NetworkRefused: nothing leaves a test world: {host}"), looked.error
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_real_sink_speaks_to_what_the_world_admits_and_to_moto_in_its_place() -> None:
+    from moto import mock_aws
+
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+    with mock_aws():
+        KNOWN.forget(None)
+        queues = boto3.client("sqs")
+        url = queues.create_queue(QueueName="orders")["QueueUrl"]
+        app.sink(orders, sinks.Sqs(url), id="out")
+        with World(app, seed=1, sinks="real") as world:  # nothing leaves: moto answers before
+            world.put(orders, {"id": "o1"})
+            world.settle()
+            assert world.lag() == 0
+        (message,) = queues.receive_message(QueueUrl=url)["Messages"]
+    KNOWN.forget(None)
+    assert json.loads(message["Body"])["keys"] == {"id": "o1"}
 
 
 @pytest.mark.parametrize(

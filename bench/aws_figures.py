@@ -1,0 +1,91 @@
+"""Calls of DynamoDB a second, on one core: our client beside boto3's, against the same `tailrace serve`.
+
+Rules of this file: the server has the other core. boto3 has threads, ours has tasks; both as many calls at once, each of them a put or a get of one small item.
+Both are measured in the same run, so that their ratio means something on any machine.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from bench.serving import LOAD_CORE, tailrace
+from tailrace.aws.client import call
+from tailrace.aws.places import Access
+
+AT_ONCE = 16
+TABLE = "bench"
+ITEM = {"pk": {"S": "0"}, "n": {"N": "1"}, "text": {"S": "x" * 300}}
+KEY = {"pk": {"S": "0"}}
+OPERATIONS = {"PutItem": ("put_item", {"Item": ITEM}), "GetItem": ("get_item", {"Key": KEY})}
+ACCOUNT = {
+    "AWS_ACCESS_KEY_ID": "bench",
+    "AWS_SECRET_ACCESS_KEY": "bench",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+def figures(quick: bool) -> Iterator[tuple[str, float]]:
+    """Calls a second of both clients, and how many times as many ours makes."""
+    os.sched_setaffinity(0, LOAD_CORE)
+    os.environ.update(ACCOUNT)
+    seconds = 2.0 if quick else 6.0
+    with tailrace() as server:
+        access = Access("us-east-1", f"http://127.0.0.1:{server.port}")
+        asyncio.run(_make_table(access))
+        for operation in OPERATIONS:
+            theirs = _boto3(access, operation, seconds)
+            ours = asyncio.run(_ours(access, operation, seconds))
+            yield f"boto3 {operation}", theirs
+            yield f"our client {operation}", ours
+            yield f"our client {operation}, against boto3", ours / theirs
+
+
+async def _make_table(access: Access) -> None:
+    keys = {"KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}], "BillingMode": "PAY_PER_REQUEST"}
+    names = [{"AttributeName": "pk", "AttributeType": "S"}]
+    await call(
+        access, "dynamodb", "create_table", {"TableName": TABLE, "AttributeDefinitions": names, **keys}
+    )
+
+
+async def _ours(access: Access, operation: str, seconds: float) -> float:
+    name, given = OPERATIONS[operation]
+    parameters = {"TableName": TABLE, **given}
+    await call(access, "dynamodb", name, parameters)
+    calls, begun = 0, time.perf_counter()
+
+    async def go_on() -> None:
+        nonlocal calls
+        while time.perf_counter() < begun + seconds:
+            await call(access, "dynamodb", name, parameters)
+            calls += 1
+
+    await asyncio.gather(*(go_on() for _ in range(AT_ONCE)))
+    return calls / (time.perf_counter() - begun)
+
+
+def _boto3(access: Access, operation: str, seconds: float) -> float:
+    import boto3
+    from botocore.config import Config
+
+    client: Any = boto3.client(
+        "dynamodb", endpoint_url=access.endpoint_url, region_name=access.region, config=Config(max_pool_connections=AT_ONCE)
+    )  # fmt: skip
+    name, given = OPERATIONS[operation]
+    method = getattr(client, name)
+    method(TableName=TABLE, **given)
+    begun = time.perf_counter()
+
+    def go_on(_: int) -> int:
+        calls = 0
+        while time.perf_counter() < begun + seconds:
+            method(TableName=TABLE, **given)
+            calls += 1
+        return calls
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        calls = sum(threads.map(go_on, range(AT_ONCE)))
+    return calls / (time.perf_counter() - begun)

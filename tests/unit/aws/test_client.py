@@ -1,0 +1,430 @@
+"""Calls over real sockets: against a server that says whatever a test wants, and against the engine's own.
+
+Rules of this file: time is the test's own (`now`); nothing waits for a time-out longer than it must; credentials are those of the environment.
+"""
+
+import asyncio
+import gc
+import threading
+from collections.abc import Iterator
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from tailrace.aws import client as clients
+from tailrace.aws.client import AwsClient, call, call_here
+from tailrace.aws.errors import LOG_IN, SET_THE_CLOCK, AwsError, Meaning
+from tailrace.aws.places import KNOWN, Access
+from tailrace.runtime.causing import CAUSE
+from tests.serving import serving
+from tests.unit.aws.scripted import HANGS, Scripted, answer, scripted
+
+NOW_S = 1_780_000_000.0
+EXPIRED = {"__type": "com.amazon.coral.service#InvalidSignatureException", "message": "Signature expired: 1 is now earlier than 2"}  # fmt: skip
+THROTTLED = {"__type": "com.amazonaws.dynamodb.v20120810#ThrottlingException", "message": "Rate exceeded"}
+
+
+@pytest.fixture(autouse=True)
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name, value in {"ID": "AKID", "SECRET": "secret"}.items():
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID" if name == "ID" else "AWS_SECRET_ACCESS_KEY", value)
+    for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    KNOWN.forget(None)
+    yield
+    KNOWN.forget(None)
+
+
+@pytest.fixture
+def script() -> Iterator[Scripted]:
+    with scripted() as said:
+        yield said
+
+
+def access(script: Scripted) -> Access:
+    return Access("us-east-1", script.url)
+
+
+def called(script: Scripted, *operations: tuple[str, str, dict[str, Any]], **settings: Any) -> list[Any]:
+    """The answers of calls one after the other, or what they raised."""
+
+    async def all_of_them() -> list[Any]:
+        client = AwsClient(now=lambda: NOW_S, **settings)
+        found: list[Any] = []
+        try:
+            for service, operation, parameters in operations:
+                try:
+                    found.append(await client.call(access(script), service, operation, parameters))
+                except AwsError as error:
+                    found.append(error)
+        finally:
+            await client.close()
+        return found
+
+    return asyncio.run(all_of_them())
+
+
+GET = ("dynamodb", "get_item", {"TableName": "t", "Key": {"pk": {"S": "a"}}})
+
+
+def refused(script: Scripted, operation: tuple[str, str, dict[str, Any]] = GET, **settings: Any) -> AwsError:
+    (error,) = called(script, operation, **settings)
+    assert isinstance(error, AwsError), error
+    return error
+
+
+def test_a_call_is_signed_and_its_answer_read(script: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
+    script.said.append(answer(200, {"Item": {"pk": {"S": "a"}}}))
+    assert called(script, GET) == [{"Item": {"pk": {"S": "a"}}}]
+    (asked,) = script.asked
+    assert (asked.method, asked.target) == ("POST", "/")
+    assert asked.body == b'{"TableName":"t","Key":{"pk":{"S":"a"}}}'
+    assert asked.headers["x-amz-target"] == "DynamoDB_20120810.GetItem"
+    assert asked.headers["content-type"] == "application/x-amz-json-1.0"
+    assert asked.headers["x-amz-security-token"] == "token"
+    assert asked.headers["x-amz-date"] == "20260528T202640Z"
+    assert asked.headers["authorization"].startswith(
+        "AWS4-HMAC-SHA256 Credential=AKID/20260528/us-east-1/dynamodb/aws4_request, "
+        "SignedHeaders=content-type;host;x-amz-date;x-amz-security-token;x-amz-target, Signature="
+    )
+
+
+def test_a_connection_is_used_again(script: Scripted) -> None:
+    called(script, GET, GET, GET)
+    assert (len(script.asked), script.connections) == (3, 1)
+
+
+def test_a_throttled_call_is_sent_once_and_says_when_to_come_back(script: Scripted) -> None:
+    script.said.append(answer(400, THROTTLED, retry_after="2"))
+    error = refused(script)
+    assert (error.said.meaning, error.retry_after_ms) == (Meaning.THROTTLED, 2_000)
+    assert len(script.asked) == 1, "the machine retries, nobody else"
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (answer(500, b"", reason="Oops"), "500: Oops"),
+        (answer(503, b"<html>", retry_after="3"), "503: <html>"),
+        (answer(200, b"garbage"), "none of json"),
+        (b"no HTTP at all\r\n\r\n", "no answer of http"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", "no answer of http"),
+        (b"", "no answer of http"),
+        (answer(200, {"a": 1}, x_amz_crc32="1"), "checksum"),
+    ],
+    ids=["500", "503", "garbage", "no HTTP", "closes in the middle", "closes before", "changed on its way"],
+)
+def test_what_no_service_should_do_is_an_outage_and_is_asked_once(
+    script: Scripted, said: bytes, words: str
+) -> None:
+    script.said.append(said)
+    error = refused(script)
+    assert error.said.meaning is Meaning.UNAVAILABLE
+    assert words in str(error)
+    assert "dynamodb.get_item" in str(error)
+    assert len(script.asked) == 1
+
+
+def test_a_conditional_put_is_not_sent_again_when_the_connection_ends(script: Scripted) -> None:
+    script.said.extend([answer(200), b""])
+    put = ("s3", "put_object", {"Bucket": "b", "Key": "k", "Body": b"x", "IfNoneMatch": "*"})
+    first, second = called(script, put, put)
+    assert first == {}
+    assert isinstance(second, AwsError)
+    assert second.said.meaning is Meaning.UNAVAILABLE
+    assert len(script.asked) == 2
+
+
+def test_an_answer_without_a_length_is_read_to_its_end(script: Scripted) -> None:
+    chunked = (
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n7\r\n"
+        + b'{"Item"'
+        + b"\r\n4\r\n:{}}\r\n0\r\n\r\n"
+    )
+    script.said.extend([chunked, b"HTTP/1.1 200 OK\r\n\r\n" + b'{"Item":{}}'])
+    assert called(script, GET, GET) == [{"Item": {}}, {"Item": {}}]
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["with its length", "without"])
+def test_an_answer_that_is_too_large_is_not_read(script: Scripted, is_told: bool) -> None:
+    body = b'{"Item":{"a":{"S":"' + b"x" * 5_000 + b'"}}}'
+    script.said.append(answer(200, body) if is_told else b"HTTP/1.1 200 OK\r\n\r\n" + body)
+    error = refused(script, most_bytes=1_000)
+    assert error.said.meaning is Meaning.UNAVAILABLE
+    assert "more than 1,000 bytes" in str(error)
+    script.said.append(answer(200, body))
+    assert len(called(script, GET)[0]["Item"]["a"]["S"]) == 5_000, "the bound is what refuses it"
+
+
+def test_a_server_that_does_not_answer_is_given_up(script: Scripted) -> None:
+    script.said.append(HANGS)
+
+    async def wait() -> None:
+        client = AwsClient()
+        try:
+            await client.call(access(script), *GET, timeout_s=0.2)
+        finally:
+            await client.close()
+
+    with pytest.raises(AwsError, match="did not answer in time") as late:
+        asyncio.run(wait())
+    assert late.value.said.meaning is Meaning.UNAVAILABLE
+
+
+def test_nobody_at_the_address_is_an_outage() -> None:
+    with scripted() as gone:
+        pass
+    error = refused(gone)
+    assert error.said.meaning is Meaning.UNAVAILABLE
+    assert gone.url in str(error)
+
+
+def test_a_call_that_is_cancelled_leaves_the_client_whole(script: Scripted) -> None:
+    script.said.append(HANGS)
+
+    async def cancel_one() -> Any:
+        client = AwsClient()
+        try:
+            task = asyncio.create_task(client.call(access(script), *GET))
+            while not script.asked:
+                await asyncio.sleep(0.001)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            return await client.call(access(script), *GET)
+        finally:
+            await client.close()
+
+    assert asyncio.run(cancel_one()) == {}
+    assert script.connections == 2, "an answer that nobody awaits any more must not be another call's"
+
+
+# ---- clocks ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_clock_is_corrected_by_the_services_date_once(script: Scripted) -> None:
+    date = formatdate(NOW_S + 3_600, usegmt=True)
+    script.said.extend([answer(400, EXPIRED, date=date), answer(200, {}), answer(200, {})])
+    assert called(script, GET, GET) == [{}, {}]
+    assert [each.headers["x-amz-date"] for each in script.asked] == [
+        "20260528T202640Z",
+        "20260528T212640Z",
+        "20260528T212640Z",
+    ]
+    signatures = {each.headers["authorization"] for each in script.asked[:2]}
+    assert len(signatures) == 2
+
+
+def test_a_clock_that_is_refused_again_is_an_outage_with_a_hint(script: Scripted) -> None:
+    script.otherwise = answer(400, EXPIRED, date=formatdate(NOW_S + 3_600, usegmt=True))
+    error = refused(script)
+    assert (error.said.meaning, error.hint) == (Meaning.SKEW, SET_THE_CLOCK)
+    assert len(script.asked) == 2
+
+
+@pytest.mark.parametrize("headers", [{}, {"date": "yesterday"}, {"date": formatdate(NOW_S + 5, usegmt=True)}])
+def test_a_time_that_is_refused_without_another_one_is_sent_once(
+    script: Scripted, headers: dict[str, str]
+) -> None:
+    script.otherwise = answer(400, EXPIRED, **headers)
+    assert refused(script).said.meaning is Meaning.SKEW
+    assert len(script.asked) == 1
+
+
+# ---- who we are --------------------------------------------------------------------------------------------------------
+
+
+def test_a_log_in_is_noticed_without_a_restart(script: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    expired = {"__type": "com.amazon.coral.service#ExpiredTokenException", "message": "expired"}
+    script.said.append(answer(400, expired))
+
+    async def twice() -> AwsError:
+        client = AwsClient()
+        try:
+            with pytest.raises(AwsError) as error:
+                await client.call(access(script), *GET)
+            monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ANOTHER")
+            await client.call(access(script), *GET)
+            return error.value
+        finally:
+            await client.close()
+
+    error = asyncio.run(twice())
+    assert (error.said.meaning, error.hint) == (Meaning.CREDENTIALS, LOG_IN)
+    assert ["Credential=ANOTHER/" in each.headers["authorization"] for each in script.asked] == [False, True]
+
+
+def test_a_call_without_credentials_sends_nothing(
+    script: Scripted, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    error = refused(script)
+    assert (error.said.meaning, error.hint) == (Meaning.CREDENTIALS, LOG_IN)
+    assert str(error).startswith("dynamodb.get_item: Unable to locate credentials")
+    assert script.asked == []
+
+
+def test_an_operation_that_a_service_does_not_have_is_refused(script: Scripted) -> None:
+    error = refused(script, ("dynamodb", "drop_everything", {}))
+    assert error.said.meaning is Meaning.REFUSED
+    assert "drop_everything" in str(error)
+
+
+# ---- S3, SNS, Lambda ----------------------------------------------------------------------------------------------------
+
+
+def test_an_object_is_put_got_listed_and_deleted(script: Scripted) -> None:
+    listed = b"<ListBucketResult><Contents><Key>a/b c</Key></Contents></ListBucketResult>"
+    script.said.extend(
+        [
+            answer(200, etag='"e"'),
+            answer(200, b"\x00\xff"),
+            answer(200, listed),
+            answer(204),
+            answer(200, b"", etag="x"),
+        ]
+    )
+    what = {"Bucket": "buck", "Key": "a/b c"}
+    found = called(
+        script,
+        ("s3", "put_object", {**what, "Body": b"\x00\xff", "IfNoneMatch": "*"}),
+        ("s3", "get_object", what),
+        ("s3", "list_objects_v2", {"Bucket": "buck", "Prefix": "a/"}),
+        ("s3", "delete_object", what),
+        ("s3", "head_object", what),
+    )
+    assert found[0] == {"ETag": '"e"'}
+    assert found[1]["Body"] == b"\x00\xff"
+    assert found[2] == {"Contents": [{"Key": "a/b c"}]}
+    assert found[3] == {}
+    assert found[4]["ETag"] == "x"
+    assert [(each.method, each.target) for each in script.asked] == [
+        ("PUT", "/buck/a/b%20c"), ("GET", "/buck/a/b%20c"), ("GET", "/buck?list-type=2&prefix=a%2F"), ("DELETE", "/buck/a/b%20c"),
+        ("HEAD", "/buck/a/b%20c"),
+    ]  # fmt: skip
+    assert script.asked[0].headers["if-none-match"] == "*"
+    assert len(script.asked[0].headers["x-amz-content-sha256"]) == 64
+
+
+def test_a_large_object_arrives_whole(script: Scripted) -> None:
+    body = bytes(range(256)) * 10_000
+    called(script, ("s3", "put_object", {"Bucket": "b", "Key": "k", "Body": body}))
+    assert script.asked[0].body == body
+
+
+def test_a_bucket_of_another_region_is_asked_there_once(script: Scripted) -> None:
+    there = answer(301, b"<Error><Code>PermanentRedirect</Code></Error>", x_amz_bucket_region="eu-west-1")
+    script.said.extend([there, answer(200), answer(200)])
+    what = ("s3", "put_object", {"Bucket": "b", "Key": "k", "Body": b"x"})
+    assert called(script, what, what) == [{}, {}]
+    regions = [each.headers["authorization"].split("/")[2] for each in script.asked]
+    assert regions == ["us-east-1", "eu-west-1", "eu-west-1"]
+    script.otherwise = there
+    assert refused(script, what).said.meaning is Meaning.NOWHERE
+
+
+def test_buckets_are_hosts_at_aws_and_paths_elsewhere() -> None:
+    place = KNOWN.place("s3", Access("eu-west-1"), "buck")
+    assert (place.url, place.prefix) == ("https://buck.s3.eu-west-1.amazonaws.com", "")
+    assert (place.scope.region, place.scope.service) == ("eu-west-1", "s3")
+    dotted = KNOWN.place("s3", Access("eu-west-1"), "a.b")
+    assert (dotted.url, dotted.prefix) == ("https://s3.eu-west-1.amazonaws.com", "/a.b")
+    here = KNOWN.place("s3", Access("eu-west-1", "http://127.0.0.1:9"), "buck")
+    assert (here.url, here.prefix) == ("http://127.0.0.1:9", "/buck")
+
+
+def test_a_topic_is_asked_by_a_form_and_a_function_by_its_path(script: Scripted) -> None:
+    xml = b"<PublishResponse><PublishResult><MessageId>m</MessageId></PublishResult></PublishResponse>"
+    script.said.extend([answer(200, xml), answer(200, b'{"a":1}')])
+    found = called(
+        script,
+        ("sns", "publish", {"TopicArn": "arn", "Message": "a&b"}),
+        ("lambda", "invoke", {"FunctionName": "arn:aws:lambda:eu-west-1:1:function:f", "Payload": b"{}"}),
+    )
+    assert found == [{"MessageId": "m"}, {"StatusCode": 200, "Payload": b'{"a":1}'}]
+    assert script.asked[0].body == b"Action=Publish&Version=2010-03-31&TopicArn=arn&Message=a%26b"
+    assert (
+        script.asked[1].target
+        == "/2015-03-31/functions/arn%3Aaws%3Alambda%3Aeu-west-1%3A1%3Afunction%3Af/invocations"
+    )
+
+
+# ---- whose loop, whose thread ------------------------------------------------------------------------------------------
+
+
+def test_the_ancestry_of_a_write_goes_with_it(script: Scripted) -> None:
+    token = CAUSE.set("receipt:1")
+    try:
+        asyncio.run(call(access(script), *GET))
+        call_here(access(script), *GET)
+    finally:
+        CAUSE.reset(token)
+    asyncio.run(call(access(script), *GET))
+    told = [each.headers.get("x-amzn-trace-id", "") for each in script.asked]
+    assert ["Tailrace=receipt:1" in each for each in told] == [True, True, False]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_loop_that_ends_takes_its_connections_along(script: Scripted) -> None:
+    async def twice() -> None:
+        await asyncio.gather(*(call(access(script), *GET) for _ in range(3)))
+        assert asyncio.get_running_loop() in clients._OF_LOOPS
+
+    before = len(clients._OF_LOOPS)
+    asyncio.run(twice())
+    gc.collect()
+    assert len(clients._OF_LOOPS) == before
+
+
+def test_threads_wait_for_calls_on_a_loop_beside_them(script: Scripted) -> None:
+    found: list[Any] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(call_here(access(script), *GET))) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [{}] * 8
+
+
+def test_a_closed_client_says_so(script: Scripted) -> None:
+    async def use() -> None:
+        client = AwsClient()
+        await client.call(access(script), *GET)
+        await client.close()
+        await client.close()
+        await client.call(access(script), *GET)
+
+    with pytest.raises(RuntimeError, match="closed"):
+        asyncio.run(use())
+
+
+def test_the_engines_own_server_takes_what_is_sent() -> None:
+    with serving() as served:
+        here = Access("us-east-1", f"http://127.0.0.1:{served.port}")
+
+        async def use() -> Any:
+            await call(
+                here, "dynamodb", "create_table",
+                {"TableName": "things", "BillingMode": "PAY_PER_REQUEST", "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+                 "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}]},
+            )  # fmt: skip
+            item = {"pk": {"S": "ü"}, "b": {"B": b"\x00\xff"}, "n": {"N": "1"}}
+            await call(here, "dynamodb", "put_item", {"TableName": "things", "Item": item})
+            with pytest.raises(AwsError) as condition:
+                await call(
+                    here, "dynamodb", "put_item", {"TableName": "things", "Item": item, "ConditionExpression": "attribute_not_exists(pk)"}
+                )  # fmt: skip
+            assert condition.value.said.meaning is Meaning.CONDITION
+            return await call(
+                here, "dynamodb", "get_item", {"TableName": "things", "Key": {"pk": {"S": "ü"}}}
+            )
+
+        assert asyncio.run(use())["Item"] == {"pk": {"S": "ü"}, "b": {"B": "AP8="}, "n": {"N": "1"}}

@@ -7,20 +7,15 @@ Rules of this file: no behaviour of its own beyond opening, joining and closing.
 import asyncio
 import logging
 import os
-from collections import ChainMap
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any
 
 from tailrace import __version__
 from tailrace.clocks.manual import ManualClock
 from tailrace.clocks.system import SystemClock
 from tailrace.engine.engine import Engine
-from tailrace.engine.state import EngineStateStore, state_of
 from tailrace.errors import StoreError
-from tailrace.leases.lease import LEASE_DURATION_MS
 from tailrace.runtime.ending import DRAIN_S, end_within, end_worker, still_at_work
 from tailrace.server.crash_points import crash_points
 from tailrace.server.housekeeping import fill_indexes, housekeep
@@ -32,25 +27,14 @@ from tailrace.telemetry import PointReached, pass_by
 
 if TYPE_CHECKING:
     from tailrace.app.app import App
-    from tailrace.app.app import Mapping as Handler
     from tailrace.app.function_settings import NamedFunction
-    from tailrace.functions.runners import Runners
-    from tailrace.ports import Clock, Sink, StateStore
-    from tailrace.runtime.around import Around
-    from tailrace.runtime.builds import Builds
-    from tailrace.runtime.dependencies import Dependencies
-    from tailrace.runtime.opening import Openings
+    from tailrace.ports import Clock
     from tailrace.runtime.tally import Tallies
-    from tailrace.runtime.windowing import Windows
     from tailrace.runtime.worker import Worker
     from tailrace.server.lambda_service import LambdaService
     from tailrace.server.observe import Observed
-    from tailrace.sinks.making import Declared
 
 _log = logging.getLogger("tailrace.server")
-DISCOVERY_MS: Final = 1_000
-"""How often a worker looks for streams that no finished shard has announced."""
-RENEWAL_MS: Final = LEASE_DURATION_MS // 3
 
 
 def open_engine(options: EngineOptions, reached: PointReached = pass_by) -> OpenEngine:
@@ -72,171 +56,6 @@ def create_tables(app: "App", engine: Engine) -> None:
     )  # with it comes the app, which `serve` needs not
 
     create(app, engine)
-
-
-def build_worker(
-    app: "App",
-    engine: Engine,
-    flushed: Callable[[], Awaitable[None]],
-    *,
-    owner: str,
-    reached: PointReached = pass_by,
-    around: "Around | None" = None,
-    discovery_ms: int = DISCOVERY_MS,
-    renewal_ms: int = RENEWAL_MS,
-    overrides: "Mapping[Callable[..., Any], Callable[..., Any]] | None" = None,
-    in_processes: bool = False,
-    tallies: "Tallies | None" = None,
-    changes: bool = False,
-) -> "Worker":
-    """A worker for the app on this engine; what it saves is durable when `flushed` returns.
-
-    Shape:   `overrides` stand for providers of Depends; `in_processes` gives functions processes of their own; `tallies` go on being counted; the app `changes`
-             when it will be told to declare something else.
-    """
-    from tailrace.app.code_version import code_version
-    from tailrace.functions.runners import Runners
-    from tailrace.runtime.around import Around
-    from tailrace.runtime.builds import Builds
-    from tailrace.runtime.opening import Openings
-    from tailrace.runtime.parts import Parts
-    from tailrace.runtime.tally import Tallies
-    from tailrace.runtime.window_changes import WindowChanges
-    from tailrace.runtime.worker import Worker
-    from tailrace.sinks.making import Declared, SinkMaker
-    from tailrace.sinks.projection_places import ProjectionPlaces
-    from tailrace.sources.embedded import EmbeddedSource
-    from tailrace.stores.dynamodb import DynamoDbStateStore
-
-    around = around or Around()
-    state = effects_state = around.state(EngineStateStore(engine, flushed))
-    if (remote := around.remote(app.remote)) is not None:
-        effects_state = DynamoDbStateStore(*remote)
-    needed = _needed(app, engine, flushed, remote, app.overrides if overrides is None else overrides)
-    runners, openings = Runners(engine.clock, in_processes=in_processes), Openings(engine.clock)
-
-    builds = Builds(app.name, state, engine.clock, ProjectionPlaces(app, state, effects_state, engine))
-    tallies = tallies or Tallies()
-    declared = Declared(engine.settings.account, around, openings)
-    windows = _windows_of(app, needed, engine, state, declared)
-    maker = SinkMaker(
-        app, Parts(effects_state, engine.clock, reached, tallies), declared, needed, runners.of, builds,
-        {name: WindowChanges(each, state, engine.clock, tallies.of(name)) for name, each in windows.items()},
-    )  # fmt: skip
-    worker = Worker(
-        app, state=state, clock=engine.clock, source_of=lambda table: around.source(EmbeddedSource(engine, table.name, table.only_stream)),
-        sink_of=lambda mapping: around.sink(mapping, maker.make(mapping)),
-        owner=owner, reached=reached, discovery_ms=discovery_ms, renewal_ms=renewal_ms, ended=partial(_end, openings, needed, runners), tallies=tallies,
-        code_version_of=code_version, last_sequence=lambda: engine.last_sequence, retention_ms=engine.settings.retention_ms,
-    )  # fmt: skip
-    worker.withdrawn = runners.withdraw
-    worker.windows = list(windows.values())
-    _add_dead_letters(worker, app, state, engine, maker.make, around, changes=changes)
-    _add_projector(worker, app, builds, state, engine, flushed)
-    return worker
-
-
-async def _end(openings: "Openings", needed: "Dependencies", runners: "Runners") -> None:
-    await openings.close()
-    await needed.close()
-    await runners.close()
-
-
-def _needed(
-    app: "App", engine: Engine, flushed: Callable[[], Awaitable[None]], remote: "tuple[Any, str] | None",
-    overrides: "Mapping[Callable[..., Any], Callable[..., Any]]",
-) -> "Dependencies":  # fmt: skip
-    """What handlers depend on, the clients of `app.client` among it."""
-    from tailrace.runtime.dependencies import Dependencies
-    from tailrace.server.handler_door import EngineDoor, providers_of_clients
-    from tailrace.sinks.dynamodb_door import DynamoDbDoor
-
-    clients = providers_of_clients(
-        app, lambda: EngineDoor(engine, flushed) if remote is None else DynamoDbDoor(remote[0])
-    )
-    return Dependencies(ChainMap(cast("dict[Any, Any]", overrides), clients))
-
-
-def _windows_of(
-    app: "App", needed: "Dependencies", engine: Engine, state: "StateStore", declared: "Declared"
-) -> "dict[str, Windows]":
-    """Who keeps the windows of each mapping that has them, by the mapping's id."""
-    from tailrace.runtime.watermark import MappingName, settled_until
-    from tailrace.sinks.windowed import windows_of
-    from tailrace.sources.embedded_log import EmbeddedLog
-
-    # Of the engine's own state: the test world asks whether windows are over, and looking must not use up the faults that it injects.
-    settled = partial(settled_until, state_of(engine), EmbeddedLog(engine), engine.clock)
-
-    return {
-        mapping.id: windows_of(
-            app.name, replace(mapping, sink=declared.output(mapping)), mapping.window, target=mapping.target,
-            needed=needed, account=engine.settings.account, state=state, clock=engine.clock, watermark=partial(settled, MappingName(app.name, mapping.id, mapping.table.name)),
-        )
-        for mapping in app.mappings if mapping.window is not None
-    }  # fmt: skip
-
-
-def _add_projector(
-    worker: "Worker", app: "App", builds: "Builds", state: "StateStore", engine: Engine, flushed: Callable[[], Awaitable[None]],
-) -> None:  # fmt: skip
-    """Who brings up the builds of projections."""
-    from tailrace.runtime.projector import Projector
-    from tailrace.runtime.watermark import MappingName, oldest_of
-    from tailrace.sources.embedded_items import EmbeddedItems
-    from tailrace.sources.embedded_log import EmbeddedLog
-
-    projections = [mapping.projection for mapping in app.mappings if mapping.projection is not None]
-    if projections:
-        worker.projector = Projector(
-            app.name, projections, builds, items=EmbeddedItems(engine, flushed), state=state, clock=engine.clock,
-            oldest=lambda each: oldest_of(state_of(engine), EmbeddedLog(engine), MappingName(app.name, each.mapping_id, each.table.name)),
-        )  # fmt: skip
-
-
-def _add_dead_letters(
-    worker: "Worker",
-    app: "App",
-    state: "StateStore",
-    engine: Engine,
-    sink_of: "Callable[[Handler, str], Sink]",
-    around: "Around",
-    *,
-    changes: bool,
-) -> None:
-    """Who puts dead letters back, and who tells destinations of them."""
-    from tailrace.runtime.courier import Courier
-    from tailrace.runtime.redriver import Redriver
-    from tailrace.sinks.destinations import destination_of
-
-    def handler_of(name: str) -> "Handler":
-        (found,) = [each for each in app.mappings if each.id == name]
-        return found
-
-    worker.redrives.redriver = Redriver(
-        app.name, state, engine.clock, worker, worker.sinks, lambda handler, run: sink_of(handler_of(handler), run),
-        lambda handler, sink: worker.guards.around(handler_of(handler), sink),
-    )  # fmt: skip
-    destinations: dict[str, Any] = {}
-    functions: dict[str, str] = {}
-
-    def declared() -> None:
-        for kept in (destinations, functions):
-            kept.clear()
-        for each in app.mappings:
-            if each.destination is not None:
-                is_arn = isinstance(each.destination, str)
-                found = destination_of(each.destination) if is_arn else each.destination
-                destinations[each.id] = around.destination(each.id, found)
-            if each.function_name:
-                functions[each.id] = each.function_name
-
-    declared()
-    worker.declared = declared
-    if destinations or changes:
-        worker.courier = Courier(
-            app.name, state, engine.clock, destinations, worker.stream_of, engine.settings.account, functions, worker.tallies
-        )  # fmt: skip
 
 
 # ---- a node ------------------------------------------------------------------------------------------------------------
@@ -346,20 +165,19 @@ class Node:
 
     async def _start_worker(self, app: "App", *, checked: bool = True) -> None:
         from tailrace.runtime.tally import Tallies
+        from tailrace.workers import WorkerOptions, build_worker
 
         if checked:
             create_tables(app, self.engine)
         self._tallies = self._tallies or Tallies()  # they go on being counted when a worker follows another
-        worker = build_worker(
-            app,
-            self.engine,
-            self._joined,
+        options = WorkerOptions(
             owner=f"pid-{os.getpid()}",
             reached=self.reached,
             in_processes=True,
             tallies=self._tallies,
             changes=not checked,
         )
+        worker = build_worker(app, self.engine, self._joined, options)
         if checked and self.preparing is not None:
             await self.preparing(app)
         if checked:
@@ -442,12 +260,15 @@ class Node:
 @asynccontextmanager
 async def running_worker(app: "App", options: EngineOptions) -> AsyncIterator[Engine]:
     """An engine and the app's worker without a server, for benchmarks and tools; drained at the end of the block."""
+    from tailrace.workers import WorkerOptions, build_worker
+
     engine = open_engine(options)
     loop = asyncio.get_running_loop()
     turns = Turns(engine, loop, in_thread=options.sync == "full")
     try:
         create_tables(app, engine)
-        worker = build_worker(app, engine, Joined(turns, loop), owner=f"pid-{os.getpid()}", in_processes=True)
+        worker_options = WorkerOptions(owner=f"pid-{os.getpid()}", in_processes=True)
+        worker = build_worker(app, engine, Joined(turns, loop), worker_options)
         await worker.check()
         working = loop.create_task(worker.run())
         yield engine

@@ -14,8 +14,10 @@ from tailrace.deadletters.entry import DeadLetter, parked_prefix, read_deadlette
 from tailrace.deadletters.gap import Gap, read_gap
 from tailrace.ports import Batch, Failed, Failure, Outcome, StateStore, Written
 from tailrace.rows.kinds import CHECKPOINT, GAP, HEAD, words_of
+from tailrace.runtime.crew import Crew
+from tailrace.runtime.parts import Parts
 from tailrace.runtime.redriver import Redriver
-from tailrace.runtime.worker import Worker
+from tailrace.runtime.worker import Doors, Habits, Worker
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.testing import ScriptedSource
 from tests.patience import PATIENCE_S
@@ -64,10 +66,9 @@ class Process:
     def __init__(self, delivery: "Delivery", owner: str) -> None:
         app, state, clock = delivery.app, delivery.state, delivery.clock
         self.worker = Worker(
-            app, state=state, clock=clock, source_of=lambda _: delivery.source, sink_of=lambda _: delivery.noted, owner=owner,
-            discovery_ms=DISCOVERY_MS, renewal_ms=3_000,
+            app, Parts(state, clock), Doors(lambda _: delivery.source, lambda _: delivery.noted), Habits(owner, DISCOVERY_MS, 3_000),
+            lambda worker: Crew(redriver=Redriver(app.name, state, clock, worker, worker.sinks)),
         )  # fmt: skip
-        self.worker.redrives.redriver = Redriver(app.name, state, clock, self.worker, self.worker.sinks)
         self.task = asyncio.ensure_future(self.worker.run())
         delivery.processes.append(self)
 

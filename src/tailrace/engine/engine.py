@@ -476,7 +476,7 @@ class Engine:
             self.time_to_live,
             self.requests,
             self.clock,
-            self.settings,
+            self.settings.slice_rows,
         ).slices()
 
     def close(self) -> None:

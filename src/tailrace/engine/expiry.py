@@ -6,6 +6,7 @@ done again. Called by `engine.engine.housekeeping`.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from tailrace.engine.catalog import Catalog, Stream
 from tailrace.engine.committer import Committer
@@ -14,7 +15,6 @@ from tailrace.engine.lifecycle import Lifecycle
 from tailrace.engine.lineage import Lineage
 from tailrace.engine.requests import Requests
 from tailrace.engine.rounds import in_turn
-from tailrace.engine.settings import EngineSettings
 from tailrace.engine.time_to_live import TimeToLive
 from tailrace.engine.trimming import Trimming
 from tailrace.errors import DamagedData
@@ -22,32 +22,20 @@ from tailrace.ports import Clock, Trim
 from tailrace.streams.shards import HashedShard
 
 
+@dataclass(frozen=True, slots=True)
 class Housekeeping:
     """One round over everything."""
 
-    def __init__(
-        self,
-        committer: Committer,
-        catalog: Catalog,
-        lineage: Lineage,
-        lifecycle: Lifecycle,
-        indexes: IndexLifecycle,
-        trimming: Trimming,
-        time_to_live: TimeToLive,
-        requests: Requests,
-        clock: Clock,
-        settings: EngineSettings,
-    ) -> None:
-        self._committer = committer
-        self._catalog = catalog
-        self._lineage = lineage
-        self._lifecycle = lifecycle
-        self._indexes = indexes
-        self._trimming = trimming
-        self._time_to_live = time_to_live
-        self._requests = requests
-        self._clock = clock
-        self._rows = settings.slice_rows
+    _committer: Committer
+    _catalog: Catalog
+    _lineage: Lineage
+    _lifecycle: Lifecycle
+    _indexes: IndexLifecycle
+    _trimming: Trimming
+    _time_to_live: TimeToLive
+    _requests: Requests
+    _clock: Clock
+    _rows: int
 
     def slices(self) -> Iterator[None]:
         """Roll, trim, forget, fill indexes, remove. Each yield is a good moment to flush.

@@ -20,11 +20,11 @@ from tailrace.errors import PortError, SourceError
 from tailrace.mapping.commands import GivenUp, GivenUpWindow
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import Backoff
-from tailrace.ports import Clock, StateStore, StreamRef
+from tailrace.ports import StreamRef
 from tailrace.rows.writes import Write
 from tailrace.runtime.failures import named
+from tailrace.runtime.parts import Parts
 from tailrace.runtime.settle import Place
-from tailrace.runtime.tally import Tallies
 from tailrace.streams.envelopes import lambda_event
 from tailrace.streams.windows import in_window
 
@@ -77,14 +77,13 @@ class Courier:
     """
 
     def __init__(
-        self, app: str, state: StateStore, clock: Clock, destinations: Mapping[str, Destination],
-        stream_of: Callable[[str, str], Awaitable[StreamRef]], account: str,
-        functions: Mapping[str, str] | None = None, tallies: Tallies | None = None,
+        self, app: str, parts: Parts, destinations: Mapping[str, Destination],
+        stream_of: Callable[[str, str], Awaitable[StreamRef]], account: str, functions: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
-        self._tallies = tallies or Tallies()
+        self._tallies = parts.tallies
         self._app = app
-        self._state = state
-        self._clock = clock
+        self._state = parts.state
+        self._clock = parts.clock
         self._destinations = destinations
         self._stream_of = stream_of
         self._account = account

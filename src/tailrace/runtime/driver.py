@@ -26,15 +26,14 @@ from tailrace.mapping.commands import (
 )  # fmt: skip
 from tailrace.mapping.commands import LeaseLost as LeaseLostInput
 from tailrace.mapping.shard import ShardMachine
-from tailrace.ports import Batch, Clock, Outcome, Shard, Sink, StateStore, Written
+from tailrace.ports import Batch, Outcome, Shard, Sink, Written
 from tailrace.runtime.attempting import attempt
 from tailrace.runtime.attempts import Attempts
 from tailrace.runtime.delivering import Asked, Delivery
 from tailrace.runtime.failures import FailureLog
+from tailrace.runtime.parts import Parts
 from tailrace.runtime.performing import Performer
 from tailrace.runtime.reading import SharedReads
-from tailrace.runtime.tally import Tally
-from tailrace.telemetry import PointReached, pass_by
 
 _log = logging.getLogger("tailrace.handlers")
 
@@ -43,10 +42,10 @@ class Driver:
     """One mapping in one shard, running. Shape: `machine` may be looked at; `progress_ms` is monotonic."""
 
     def __init__(
-        self, machine: ShardMachine, delivery: Delivery, reads: SharedReads, sink: Sink, state: StateStore, clock: Clock, *,
-        reached: PointReached = pass_by, tally: Tally | None = None, has_destination: bool = False, name: str = "",
+        self, machine: ShardMachine, delivery: Delivery, reads: SharedReads, sink: Sink, parts: Parts, *,
+        has_destination: bool = False, name: str = "",
     ) -> None:  # fmt: skip
-        place = delivery.settling.place
+        place, clock = delivery.settling.place, parts.clock
         self.machine = machine
         self._delivery = delivery
         self._damaged = 0
@@ -58,9 +57,9 @@ class Driver:
         self._sink = sink
         self._clock = clock
         self._mapping_id = place.mapping_id
-        self._tally = tally or Tally()
+        self._tally = parts.tallies.of(place.mapping_id)
         self._has_destination = has_destination
-        self._performer = Performer(state, clock, reached, self)
+        self._performer = Performer(parts.state, clock, parts.reached, self)
         self.attempts = Attempts(clock)
         self._attempted = 0
         self._failures = FailureLog(place.mapping_id, place.table, self.shard.shard_id, clock, name)

@@ -14,20 +14,24 @@ from tailrace.runtime.redriver import Progress, Redriver, Request, for_another_v
 
 
 class Redrives:
-    """The redrives of one worker. Shape: `redriver` and `group` are set by the worker's owner and its run; without them nothing is redriven. `threads_of` a
-    handler are those that its calls run in.
-    """
+    """The redrives of one worker. Shape: without a `redriver` nothing is redriven. `threads_of` a handler are those that its calls run in."""
 
-    def __init__(self, threads_of: Callable[[str], AbstractContextManager[object]]) -> None:
+    def __init__(
+        self, redriver: Redriver | None, threads_of: Callable[[str], AbstractContextManager[object]]
+    ) -> None:
+        self.redriver = redriver
         self._threads_of = threads_of
         self._tasks: dict[asyncio.Task[None], Request] = {}
-        self.redriver: Redriver | None = None
-        self.group: asyncio.TaskGroup | None = None
+        self._group: asyncio.TaskGroup | None = None
+
+    def begin(self, group: asyncio.TaskGroup) -> None:
+        """Run them in this group from now on."""
+        self._group = group
 
     def carry_out(self, request: Request, progress: Progress) -> asyncio.Task[None]:
         """Do what was asked, beside everything else."""
         assert self.redriver is not None
-        assert self.group is not None
+        assert self._group is not None
         redriver = self.redriver
 
         async def carry_out() -> None:
@@ -37,7 +41,7 @@ class Redrives:
             except PortError as error:
                 progress.stopped = str(error)
 
-        task = self.group.create_task(carry_out(), name=f"redrive {request.id}")
+        task = self._group.create_task(carry_out(), name=f"redrive {request.id}")
         self._tasks[task] = request
         task.add_done_callback(self._tasks.pop)
         return task

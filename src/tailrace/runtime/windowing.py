@@ -24,9 +24,10 @@ from tailrace.deadletters.entry import WINDOW_SHARD
 from tailrace.errors import PortError, StateConflict
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import INFINITE, MappingSettings
-from tailrace.ports import Clock, Failure, FailureKind, StateStore
+from tailrace.ports import Failure, FailureKind
 from tailrace.rows.writes import Equals, Write
 from tailrace.runtime.failures import FailureLog
+from tailrace.runtime.parts import Parts
 from tailrace.runtime.window_contents import WindowContents
 from tailrace.runtime.window_forgetting import Forgetting
 from tailrace.windows.rows import (
@@ -91,9 +92,10 @@ class Windows:
     """
 
     def __init__(
-        self, owner: Owner, plan: WindowPlan, settings: MappingSettings, *, state: StateStore, clock: Clock, watermark: Callable[[], Awaitable[int]],
+        self, owner: Owner, plan: WindowPlan, settings: MappingSettings, parts: Parts, *, watermark: Callable[[], Awaitable[int]],
         tell: Tell, give_up: GiveUp,
     ) -> None:  # fmt: skip
+        state, clock = parts.state, parts.clock
         self.owner = owner
         self.plan = plan
         self._settings = settings

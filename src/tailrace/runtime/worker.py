@@ -5,10 +5,10 @@ item stay in order. One lease an app and shard, taken with a new epoch at each s
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from tailrace.app.app import App
 from tailrace.app.app import Mapping as Handler
@@ -20,11 +20,11 @@ from tailrace.mapping.batch import RETENTION_MS
 from tailrace.mapping.commands import Completion, LeaseLost, Pause, Released
 from tailrace.mapping.reader import Budget
 from tailrace.mapping.shard import ShardMachine
-from tailrace.ports import Clock, Shard, Sink, Source, StateStore, StreamRef
+from tailrace.ports import Shard, Sink, Source, StreamRef
 from tailrace.rows.kinds import MAPPING
 from tailrace.rows.writes import VERSION, Write
 from tailrace.runtime.attempts import Attempts
-from tailrace.runtime.courier import Courier
+from tailrace.runtime.crew import Crew
 from tailrace.runtime.declared import check_declared
 from tailrace.runtime.delivering import Delivery
 from tailrace.runtime.driver import Driver
@@ -34,19 +34,17 @@ from tailrace.runtime.forgetting import forget_shards
 from tailrace.runtime.leasing import Held, Leasing
 from tailrace.runtime.marks import forget_marks
 from tailrace.runtime.opening import TimedSink
+from tailrace.runtime.parts import Parts
 from tailrace.runtime.pausing import Pauses
 from tailrace.runtime.performing import Performer
-from tailrace.runtime.projector import Projector
 from tailrace.runtime.recursion import Guards
 from tailrace.runtime.redriver import Progress, Request
 from tailrace.runtime.redrives import Redrives
 from tailrace.runtime.settle import Place, Settling
 from tailrace.runtime.starting import attach, line_before, load_checkpoint, load_start, outdated_reason
-from tailrace.runtime.tally import Tallies
 from tailrace.runtime.threads import MOST, Threads
 from tailrace.runtime.windowing import Windows
 from tailrace.streams.record import ChangeRecord
-from tailrace.telemetry import PointReached, pass_by
 
 FORGETTING_MS: Final = 3_600_000
 READ_BUDGET_BYTES: Final = 64 * 1024 * 1024
@@ -73,58 +71,72 @@ class Status:
     attempts: Attempts | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """How a worker gets at what it runs. Shape: by table, by handler; `last_sequence` is the newest number that was given so far."""
+
+    source_of: Callable[[Table], Source]
+    sink_of: Callable[[Handler], Sink]
+    code_version_of: Callable[[Handler], str] = lambda _: ""
+    last_sequence: Callable[[], int] = lambda: 0
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """Who a worker is, and how often it does what. Units: milliseconds; retention_ms is how long a stream keeps a record."""
+
+    owner: str
+    discovery_ms: int
+    renewal_ms: int
+    retention_ms: int = RETENTION_MS
+
+
 class Worker:
-    """Runs the handlers of one app until it is stopped."""
+    """Runs the handlers of one app until it is stopped. Shape: `crew` gives those who work beside its machines, for this very worker."""
 
     def __init__(
-        self, app: App, *, state: StateStore, clock: Clock, source_of: Callable[[Table], Source],
-        sink_of: Callable[[Handler], Sink], owner: str, discovery_ms: int, renewal_ms: int,
-        last_sequence: Callable[[], int] = lambda: 0, code_version_of: Callable[[Handler], str] = lambda _: "", reached: PointReached = pass_by, ended: Callable[[], Awaitable[None]] | None = None,
-        tallies: Tallies | None = None, retention_ms: int = RETENTION_MS,
-    ) -> None:  # fmt: skip
+        self,
+        app: App,
+        parts: Parts,
+        doors: Doors,
+        habits: Habits,
+        crew: Callable[["Worker"], Crew] = lambda _: Crew(),
+    ) -> None:
         self.app = app
-        self._state = state
-        self._clock = clock
-        self.tallies = tallies or Tallies()
-        self._discovery_ms = discovery_ms
-        self._last_sequence = last_sequence
-        self._code_version_of = code_version_of
+        self._parts = parts
+        self._state, self._clock, self.tallies = parts.state, parts.clock, parts.tallies
+        self._doors = doors
+        self._habits = habits
         self._code_versions: dict[str, str] = {}
-        self._reached = reached
-        self._ended = ended
-        self._source_of = source_of
-        self._sink_of = sink_of
         self._budget = Budget(READ_BUDGET_BYTES)
         self.sinks: dict[str, TimedSink] = {}
         """Every handler's sink, the tally of its attempts, and the threads for what blocks."""
         self._tables: list[FollowedTable] = []
         for mapping in app.mappings:
             self._declare(mapping)
-        self.leases = Leasing(app.name, state, clock, owner, renewal_ms, self._lost, reached)
+        self.leases = Leasing(
+            app.name, self._state, self._clock, habits.owner, habits.renewal_ms, self._lost, parts.reached
+        )
         """One a shard."""
         self._drivers: dict[Begun, tuple[Driver, str]] = {}
         self._look = asyncio.Event()
         self._left = asyncio.Event()
         self._is_stopping = False
-        self.guards = Guards(app.name, state, clock, self._stopped)
+        self.guards = Guards(app.name, self._state, self._clock, self._stopped)
         """What stops a handler that calls itself."""
-        self.pauses = Pauses(app.name, state, clock, owner, self._drivers_of, self.guards.resumed)
+        self.pauses = Pauses(
+            app.name, self._state, self._clock, habits.owner, self._drivers_of, self.guards.resumed
+        )
         """Which mappings are not to run, as far as this worker knows."""
         self._has_begun = asyncio.Event()
-        self.redrives = Redrives(lambda handler: self.sinks[handler].threads.used())
-        """Puts dead letters back; who does it is set by whoever made the worker."""
-        self.courier: Courier | None = None
-        """Tells on-failure destinations; set by whoever made the worker."""
-        self.projector: Projector | None = None
-        """Brings up the builds of projections; set by whoever made the worker."""
-        self.windows: Sequence[Windows] = ()
-        """The windows of each window handler; set by whoever made the worker."""
-        self._retention_ms = retention_ms
-        self._evacuator = Evacuator(app.name, state, clock, retention_ms)
-        self.declared: Callable[[], None] | None = None
-        """Told when the app declares something else; set by whoever made the worker."""
-        self.withdrawn: Callable[[str], Awaitable[None]] | None = None
-        """Told of each mapping that has ended because it is no longer declared; set by whoever made the worker."""
+        self._evacuator = Evacuator(app.name, self._state, self._clock, habits.retention_ms)
+        self._crew = crew(self)
+        self.courier, self.projector, self.windows = (
+            self._crew.courier,
+            self._crew.projector,
+            self._crew.windows,
+        )
+        self.redrives = Redrives(self._crew.redriver, lambda handler: self.sinks[handler].threads.used())
 
     # ---- what others may see -------------------------------------------------------------------------------------
 
@@ -210,7 +222,7 @@ class Worker:
         ] + [
             each for table in self._tables for handler in table.handlers
             if handler.settings.starts_at_end and handler.id not in begun
-            for each in await table.behind(self.app.name, handler, self._last_sequence())
+            for each in await table.behind(self.app.name, handler, self._doors.last_sequence())
         ])  # fmt: skip
 
     async def run(self) -> None:
@@ -220,21 +232,12 @@ class Worker:
         finally:
             for sink in self.sinks.values():
                 await sink.end()
-            if self._ended is not None:
-                await self._ended()
+            await self._crew.ended()
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            self.redrives.group = tasks
-            courier = self.courier
-            telling = None if courier is None else tasks.create_task(courier.run(), name="courier")
-            projector = self.projector
-            projecting = None if projector is None else tasks.create_task(projector.run(), name="projector")
-            closing = [tasks.create_task(self._tell_windows(each), name="windows") for each in self.windows]
-            renewing = tasks.create_task(self.leases.renew())
-            saving = tasks.create_task(self._evacuator.run(self._unfinished), name="evacuator")
-            forgetting = tasks.create_task(self._forget(), name="forgetting")
-            looking = tasks.create_task(self._look_now_and_then())
+            self.redrives.begin(tasks)
+            beside = [tasks.create_task(work, name=name) for name, work in self._beside()]
             await self._load()
             while not self._is_stopping:
                 self._look.clear()
@@ -251,13 +254,18 @@ class Worker:
             while self._drivers:
                 self._look.clear()
                 await self._look.wait()
-            renewing.cancel()
-            forgetting.cancel()
-            for beside in (saving, telling, projecting, *closing):
-                if beside is not None:
-                    beside.cancel()
-            looking.cancel()
+            for task in beside:
+                task.cancel()
         await self.leases.release()
+
+    def _beside(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
+        """What goes on beside the drivers until the end."""
+        yield from ((name, service.run()) for name, service in self._crew.services)
+        yield from (("windows", self._tell_windows(windows)) for windows in self.windows)
+        yield "leases", self.leases.renew()
+        yield "evacuator", self._evacuator.run(self._unfinished)
+        yield "forgetting", self._forget()
+        yield "looking", self._look_now_and_then()
 
     async def _tell_windows(self, windows: Windows) -> None:
         with self.sinks[windows.owner.mapping_id].threads.used():
@@ -284,7 +292,7 @@ class Worker:
 
     async def _look_now_and_then(self) -> None:
         while True:
-            await self._clock.sleep_until(self._clock.now().monotonic_ms + self._discovery_ms)
+            await self._clock.sleep_until(self._clock.now().monotonic_ms + self._habits.discovery_ms)
             self._look.set()
 
     # ---- what it runs ------------------------------------------------------------------------------------------------
@@ -303,23 +311,22 @@ class Worker:
         added = [each for each in wanted.values() if each.id not in running]
         for handler in added:
             self._declare(handler)
-        if self.declared is not None:
-            self.declared()
+        self._crew.declared()
         await self.redrives.go_on({each.id for each in added})
         self._look.set()
 
     def _declare(self, handler: Handler) -> None:
-        self._code_versions[handler.id] = self._code_version_of(handler)
+        self._code_versions[handler.id] = self._doors.code_version_of(handler)
         threads = Threads(handler.id, max(MOST, handler.settings.concurrency))
         self.sinks[handler.id] = TimedSink(
-            self._sink_of(handler), self._clock, self.tallies.of(handler.id), threads
+            self._doors.sink_of(handler), self._clock, self.tallies.of(handler.id), threads
         )
         for table in self._tables:
             if (table.name, table.only_stream) == (handler.table.name, handler.table.only_stream):
                 table.handlers = [*table.handlers, handler]
                 table.reads.share()
                 return
-        source = self._source_of(handler.table)
+        source = self._doors.source_of(handler.table)
         self._tables = [
             *self._tables,
             FollowedTable.by(handler, source, self._budget, self._state, self.app),
@@ -338,8 +345,7 @@ class Worker:
         table.begun = {place for place in table.begun if place[0] != handler.id}
         table.finished = {place for place in table.finished if place[0] != handler.id}
         await self.sinks.pop(handler.id).end()
-        if self.withdrawn is not None:
-            await self.withdrawn(handler.id)
+        await self._crew.withdrawn(handler.id)
 
     # ---- shards ------------------------------------------------------------------------------------------------------
 
@@ -419,7 +425,7 @@ class Worker:
         tasks: asyncio.TaskGroup,
     ) -> None:
         place, begun = self._place(table, handler, stream, shard), (handler.id, *shard.place)
-        performer = Performer(self._state, self._clock, self._reached, horizon=table.horizon)
+        performer = Performer(self._state, self._clock, self._parts.reached, horizon=table.horizon)
         checkpoint = await performer.perform(load_checkpoint(place, shard, known))
         if known.saved:
             before = waits_for(shard, await performer.perform(line_before(place, shard, known)), known)
@@ -432,7 +438,7 @@ class Worker:
         lease = await self.leases.of(stream, shard)
         place = replace(place, run=f"{shard.digest}-{lease.epoch:x}-{self._clock.now().wall_ms:x}")
         code = self.code_version(handler.id)
-        since_ms = self._clock.now().wall_ms - self._retention_ms
+        since_ms = self._clock.now().wall_ms - self._habits.retention_ms
         place = await performer.perform(attach(place, shard, known, lease, since_ms))
         reason = await performer.perform(outdated_reason(place, code))
         if reason is not None:
@@ -447,8 +453,7 @@ class Worker:
         driver = Driver(
             ShardMachine(handler.settings.reading(stream.arn, stream.view_type, stream.region)),
             Delivery(shard, stream, kept, Settling(place, lease, code, announced)), table.reads,
-            self.guards.around(handler, self.sinks[handler.id]), self._state, self._clock, reached=self._reached,
-            tally=self.tallies.of(handler.id), has_destination=announced is not None, name=handler.function_name,
+            self.guards.around(handler, self.sinks[handler.id]), self._parts, has_destination=announced is not None, name=handler.function_name,
         )  # fmt: skip
         self._drivers[begun] = (driver, table.name)
         if self.pauses.is_paused(handler.id):

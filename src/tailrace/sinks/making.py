@@ -5,7 +5,8 @@ Rules of this file: it only puts parts together. Called by `compose` for a worke
 
 from collections.abc import Callable
 from collections.abc import Mapping as Names
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from tailrace.app.app import App, Mapping
 from tailrace.errors import InternalError
@@ -19,6 +20,7 @@ from tailrace.runtime.parts import Parts
 from tailrace.runtime.recursion import ancestor_name
 from tailrace.runtime.tally import Tally
 from tailrace.runtime.window_changes import WindowChanges
+from tailrace.sinks.destinations import destination_of
 from tailrace.sinks.function import BatchSink, HandlerSink
 from tailrace.sinks.lambda_function import LambdaSink, Runner
 from tailrace.sinks.projected import ProjectionSink
@@ -28,11 +30,35 @@ from tailrace.sinks.windowed import WindowSink
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What an app declares, with what this worker lays around it. Shape: every sink is opened and closed through `openings`."""
+    """What an app declares, with what this worker lays around it.
 
+    Shape:   every sink is opened and closed through `openings`. By mapping: `destinations` of what is given up, `functions` by their names; both as they
+             were when they were last read.
+    """
+
+    app: App
     account: str
     around: Around
     openings: Openings
+    destinations: dict[str, Any] = field(default_factory=dict)
+    functions: dict[str, str] = field(default_factory=dict)
+
+    def read(self) -> None:
+        """Take over what the app declares now."""
+        self.destinations.clear()
+        self.functions.clear()
+        for mapping in self.app.mappings:
+            if mapping.destination is not None:
+                is_arn = isinstance(mapping.destination, str)
+                found = destination_of(mapping.destination) if is_arn else mapping.destination
+                self.destinations[mapping.id] = self.around.destination(mapping.id, found)
+            if mapping.function_name:
+                self.functions[mapping.id] = mapping.function_name
+
+    def mapping(self, id: str) -> Mapping:
+        """The mapping with this id."""
+        (found,) = [mapping for mapping in self.app.mappings if mapping.id == id]
+        return found
 
     def laid(self, mapping: Mapping) -> Mapping:
         """A mapping whose target and sink are those that are called."""

@@ -22,9 +22,10 @@ from tailrace.app.plain import to_plain_item
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.app.window import Window, WindowPlan
 from tailrace.deadletters.entry import WINDOW_SHARD, DeadLetter, deadletter_fields, deadletter_key
-from tailrace.ports import Batch, Clock, Failed, Failure, Outcome, StateStore, StreamRef, Written
+from tailrace.ports import Batch, Clock, Failed, Failure, Outcome, StreamRef, Written
 from tailrace.rows.writes import Write
 from tailrace.runtime.dependencies import Dependencies
+from tailrace.runtime.parts import Parts
 from tailrace.runtime.window_changes import WindowChanges
 from tailrace.runtime.windowing import Answer, Closing, Windows
 from tailrace.sinks.calling import RAISED, call, failure_of, is_ours
@@ -186,12 +187,12 @@ def _words(group: str) -> str:
 
 
 def windows_of(
-    app: str, mapping: Mapping, plan: WindowPlan, *, target: Callable[..., Any], needed: Dependencies, account: str, state: StateStore,
-    clock: Clock, watermark: Callable[[], Awaitable[int]],
+    app: str, mapping: Mapping, plan: WindowPlan, *, target: Callable[..., Any], needed: Dependencies, account: str, parts: Parts,
+    watermark: Callable[[], Awaitable[int]],
 ) -> Windows:  # fmt: skip
     """A handler's windows, put together."""
-    teller, owner = WindowTeller(mapping, plan, target, needed, account, clock), Owner(app, mapping.id)
+    teller, owner = WindowTeller(mapping, plan, target, needed, account, parts.clock), Owner(app, mapping.id)
     return Windows(
-        owner, plan, mapping.settings, state=state, clock=clock, watermark=watermark, tell=teller.tell,
+        owner, plan, mapping.settings, parts, watermark=watermark, tell=teller.tell,
         give_up=lambda closing, failure, attempts: teller.give_up(owner, closing, failure, attempts),
     )  # fmt: skip

@@ -22,7 +22,7 @@ from tailrace.app.retry import milliseconds
 from tailrace.app.sinking import Closes
 from tailrace.app.table import Table
 from tailrace.clocks.manual import ManualClock
-from tailrace.compose import build_worker, create_tables
+from tailrace.compose import create_tables
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.errors import ApiError, SettingsError, TailraceError
 from tailrace.server.housekeeping import housekeep
@@ -46,6 +46,7 @@ from tailrace.testing.sealing import Allowed, Network, NetworkRefused
 from tailrace.testing.verbs import Verbs
 from tailrace.testing.waiting import nothing_waits
 from tailrace.values.types import Item
+from tailrace.workers import WorkerOptions, build_worker
 
 __all__ = ["Discarded", "Lost", "Unsettled", "World"]
 Result = TypeVar("Result")
@@ -196,9 +197,10 @@ class World(Items, Verbs):
 
     async def _start(self, app: App) -> None:
         worker = build_worker(
-            app, self.engine, self._joined, owner="world", reached=self._pass,
-            around=Laid(app, self.engine, self._faults, self._journal, self._observer, self._kept),
-            discovery_ms=PACE_MS, renewal_ms=PACE_MS, overrides=ChainMap(self._overrides, app.overrides),
+            app, self.engine, self._joined, WorkerOptions(
+                owner="world", reached=self._pass, around=Laid(app, self.engine, self._faults, self._journal, self._observer, self._kept),
+                discovery_ms=PACE_MS, renewal_ms=PACE_MS, overrides=ChainMap(self._overrides, app.overrides),
+            )
         )  # fmt: skip
         with self._faults.calm():  # a worker that cannot even start is started again, which shows nothing
             await worker.check()

@@ -10,6 +10,7 @@ from tailrace.errors import StoreError
 from tailrace.ports import StreamRef
 from tailrace.rows.writes import Write
 from tailrace.runtime.courier import Courier, FailureDocument
+from tailrace.runtime.parts import Parts
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.windows import WindowInvoke
 
@@ -48,7 +49,7 @@ def test_a_notice_that_was_delivered_is_not_delivered_again_while_its_row_cannot
 
     async def scenario() -> None:
         await state.transact([Write(outbox_key("shop", NOTICE), NOTICE.fields())])
-        courier = Courier("shop", state, clock, {"note": destination}, stream_of, "0" * 12)
+        courier = Courier("shop", Parts(state, clock), {"note": destination}, stream_of, "0" * 12)
         running = asyncio.ensure_future(courier.run())
         while await state.query(outbox_prefix("shop")):
             await asyncio.sleep(0)
@@ -78,7 +79,7 @@ def test_a_notice_stays_until_it_is_delivered_and_a_courier_that_is_killed_meanw
     async def scenario() -> None:
         await state.transact([Write(outbox_key("shop", NOTICE), NOTICE.fields())])
         first = asyncio.ensure_future(
-            Courier("shop", state, clock, {"note": hanging}, stream_of, "0" * 12).run()
+            Courier("shop", Parts(state, clock), {"note": hanging}, stream_of, "0" * 12).run()
         )
         while not hanging.told:
             assert not first.done(), "the courier ended by itself"
@@ -87,7 +88,7 @@ def test_a_notice_stays_until_it_is_delivered_and_a_courier_that_is_killed_meanw
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
         second = asyncio.ensure_future(
-            Courier("shop", state, clock, {"note": destination}, stream_of, "0" * 12).run()
+            Courier("shop", Parts(state, clock), {"note": destination}, stream_of, "0" * 12).run()
         )
         while await state.query(outbox_prefix("shop")):
             await asyncio.sleep(0)
@@ -103,7 +104,9 @@ def test_a_destination_that_hangs_holds_up_the_notices_of_no_other_handler() -> 
 
     async def scenario() -> None:
         await state.transact([Write(outbox_key("shop", each), each.fields()) for each in (NOTICE, others[0])])
-        courier = Courier("shop", state, clock, {"note": hanging, "other": destination}, stream_of, "0" * 12)
+        courier = Courier(
+            "shop", Parts(state, clock), {"note": hanging, "other": destination}, stream_of, "0" * 12
+        )
         running = asyncio.ensure_future(courier.run())
         while not (hanging.told and len(destination.told) == 1):
             await asyncio.sleep(0)

@@ -36,6 +36,7 @@ from tailrace.rows.writes import Write
 from tailrace.runtime.delivering import Asked, Delivery
 from tailrace.runtime.driver import Driver
 from tailrace.runtime.kept import Kept
+from tailrace.runtime.parts import Parts
 from tailrace.runtime.reading import SharedReads
 from tailrace.runtime.settle import Place, Settling
 from tailrace.runtime.steps import Steps
@@ -146,8 +147,8 @@ class Ground:
         chosen = MappingSettings("note", backoff=Backoff(1_000, 2.0, 60_000), **settings)
         self.delivery = Noted(Kept())
         self.driver = Driver(
-            ShardMachine(chosen), self.delivery, SharedReads(source, Budget(0), 1), sink, self.state, self.clock,
-            reached=self.points.append,
+            ShardMachine(chosen), self.delivery, SharedReads(source, Budget(0), 1), sink,
+            Parts(self.state, self.clock, self.points.append),
         )  # fmt: skip
 
     @property

@@ -12,6 +12,7 @@ from tailrace.engine.state import EngineStateStore
 from tailrace.mapping.settings import MappingSettings
 from tailrace.ports import Failure
 from tailrace.rows.writes import Write
+from tailrace.runtime.parts import Parts
 from tailrace.runtime.window_changes import WindowChanges
 from tailrace.runtime.windowing import Answer, Closing, Tell, Windows
 from tailrace.streams.record import ChangeRecord, change_record
@@ -54,7 +55,7 @@ class Worker:
 
         state = EngineStateStore(ground.engine, flushed)
         self.windows = Windows(
-            Owner("shop", "minutes"), plan, MappingSettings("minutes"), state=state, clock=ground.clock,
+            Owner("shop", "minutes"), plan, MappingSettings("minutes"), Parts(state, ground.clock),
             watermark=settled_until, tell=tell, give_up=_never,
         )  # fmt: skip
         self.changes = WindowChanges(self.windows, state, ground.clock)

@@ -1,0 +1,53 @@
+"""Who works beside the machines of a worker: what puts dead letters back, tells destinations, brings up projections, closes windows.
+
+Stands alone because the worker and whoever joins it name the same. Rules of this file: values only; long-lived work is a Service.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tailrace.runtime.courier import Courier
+from tailrace.runtime.projector import Projector
+from tailrace.runtime.redriver import Redriver
+from tailrace.runtime.windowing import Windows
+
+
+class Service(Protocol):
+    """Long-lived work."""
+
+    async def run(self) -> None:
+        """Work until it is cancelled."""
+
+
+def _nothing() -> None:
+    """There is nobody to be told."""
+
+
+async def _never(_: str = "") -> None:
+    """There is nobody to be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Those who are there; a worker does without the others.
+
+    Shape:   `declared` is told when the app declares something else, `withdrawn` of each mapping that has ended because it is no longer declared, `ended`
+             when the worker has.
+    """
+
+    redriver: Redriver | None = None
+    courier: Courier | None = None
+    projector: Projector | None = None
+    windows: Sequence[Windows] = ()
+    declared: Callable[[], None] = _nothing
+    withdrawn: Callable[[str], Awaitable[None]] = _never
+    ended: Callable[[], Awaitable[None]] = _never
+
+    @property
+    def services(self) -> Iterator[tuple[str, Service]]:
+        """Those that run as long as the worker does, by name; windows run in the threads of their handlers."""
+        if self.courier is not None:
+            yield "courier", self.courier
+        if self.projector is not None:
+            yield "projector", self.projector

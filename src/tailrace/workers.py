@@ -1,0 +1,191 @@
+"""How the worker of an app is joined: which source, stores, sinks and services it gets.
+
+Rules of this file: it picks and joins, and has no behaviour; everything that handlers need is imported here, so that who only serves loads none of it.
+Called by `compose` and by the test world.
+"""
+
+from collections import ChainMap
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Final, cast
+
+from tailrace.app.app import App
+from tailrace.app.code_version import code_version
+from tailrace.engine.engine import Engine
+from tailrace.engine.state import EngineStateStore, state_of
+from tailrace.functions.runners import Runners
+from tailrace.leases.lease import LEASE_DURATION_MS
+from tailrace.runtime.around import Around
+from tailrace.runtime.builds import Builds
+from tailrace.runtime.courier import Courier
+from tailrace.runtime.crew import Crew
+from tailrace.runtime.dependencies import Dependencies
+from tailrace.runtime.opening import Openings
+from tailrace.runtime.parts import Parts
+from tailrace.runtime.projector import Projector
+from tailrace.runtime.redriver import Redriver
+from tailrace.runtime.tally import Tallies
+from tailrace.runtime.watermark import MappingName, oldest_of, settled_until
+from tailrace.runtime.window_changes import WindowChanges
+from tailrace.runtime.windowing import Windows
+from tailrace.runtime.worker import Doors, Habits, Worker
+from tailrace.server.handler_door import EngineDoor, providers_of_clients
+from tailrace.sinks.dynamodb_door import DynamoDbDoor
+from tailrace.sinks.making import Declared, SinkMaker
+from tailrace.sinks.projection_places import ProjectionPlaces
+from tailrace.sinks.windowed import windows_of
+from tailrace.sources.embedded import EmbeddedSource
+from tailrace.sources.embedded_items import EmbeddedItems
+from tailrace.sources.embedded_log import EmbeddedLog
+from tailrace.stores.dynamodb import DynamoDbStateStore
+from tailrace.telemetry import PointReached, pass_by
+
+Overrides = Mapping[Callable[..., Any], Callable[..., Any]]
+DISCOVERY_MS: Final = 1_000
+"""How often a worker looks for streams that no finished shard has announced."""
+RENEWAL_MS: Final = LEASE_DURATION_MS // 3
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How a worker runs.
+
+    Shape:   `overrides` stand for providers of Depends, those of the app without any; `in_processes` gives functions processes of their own; `tallies` go on
+             being counted; the app `changes` when it will be told to declare something else.
+    """
+
+    owner: str
+    reached: PointReached = pass_by
+    around: Around = field(default_factory=Around)
+    discovery_ms: int = DISCOVERY_MS
+    renewal_ms: int = RENEWAL_MS
+    overrides: Overrides | None = None
+    in_processes: bool = False
+    tallies: Tallies = field(default_factory=Tallies)
+    changes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What an app's worker stands on. Shape: `remote` is the DynamoDB of `app.transactions`; marks and effects are kept there, all else in `parts.state`."""
+
+    app: App
+    engine: Engine
+    flushed: Callable[[], Awaitable[None]]
+    parts: Parts
+    remote: tuple[Any, str] | None
+    declared: Declared
+    needed: Dependencies
+
+    @property
+    def effects(self) -> Parts:
+        """The parts of what writes effects."""
+        return (
+            self.parts if self.remote is None else replace(self.parts, state=DynamoDbStateStore(*self.remote))
+        )
+
+
+def build_worker(
+    app: App, engine: Engine, flushed: Callable[[], Awaitable[None]], options: WorkerOptions
+) -> Worker:
+    """A worker for the app on this engine; what it saves is durable when `flushed` returns."""
+    around = options.around
+    parts = Parts(
+        around.state(EngineStateStore(engine, flushed)), engine.clock, options.reached, options.tallies
+    )
+    remote = around.remote(app.remote)
+    declared = Declared(app, engine.settings.account, around, Openings(engine.clock))
+    needed = _needed(app, engine, flushed, remote, options.overrides)
+    ground = Ground(app, engine, flushed, parts, remote, declared, needed)
+    runners = Runners(engine.clock, in_processes=options.in_processes)
+    effects, windows = ground.effects, _windows_of(ground)
+    builds = Builds(
+        app.name, parts.state, engine.clock, ProjectionPlaces(app, parts.state, effects.state, engine)
+    )
+    changes = {
+        name: WindowChanges(each, parts.state, engine.clock, parts.tallies.of(name))
+        for name, each in windows.items()
+    }
+    maker = SinkMaker(app, effects, declared, needed, runners.of, builds, changes)
+
+    def crew(worker: Worker) -> Crew:
+        return Crew(
+            redriver=_redriver(ground, maker, worker), courier=_courier(ground, worker, changes=options.changes), projector=_projector(ground, builds),
+            windows=tuple(windows.values()), declared=declared.read, withdrawn=runners.withdraw, ended=partial(_end, ground, runners),
+        )  # fmt: skip
+
+    doors = Doors(
+        source_of=lambda table: around.source(EmbeddedSource(engine, table.name, table.only_stream)),
+        sink_of=lambda mapping: around.sink(mapping, maker.make(mapping)), code_version_of=code_version, last_sequence=lambda: engine.last_sequence,
+    )  # fmt: skip
+    habits = Habits(options.owner, options.discovery_ms, options.renewal_ms, engine.settings.retention_ms)
+    return Worker(app, parts, doors, habits, crew)
+
+
+async def _end(ground: Ground, runners: Runners) -> None:
+    await ground.declared.openings.close()
+    await ground.needed.close()
+    await runners.close()
+
+
+def _needed(
+    app: App, engine: Engine, flushed: Callable[[], Awaitable[None]], remote: tuple[Any, str] | None, overrides: Overrides | None,
+) -> Dependencies:  # fmt: skip
+    """What handlers depend on, the clients of `app.client` among it."""
+    clients = providers_of_clients(
+        app, lambda: EngineDoor(engine, flushed) if remote is None else DynamoDbDoor(remote[0])
+    )
+    chosen = app.overrides if overrides is None else overrides
+    return Dependencies(ChainMap(cast("dict[Any, Any]", chosen), clients))
+
+
+def _windows_of(ground: Ground) -> dict[str, Windows]:
+    """Who keeps the windows of each mapping that has them, by the mapping's id."""
+    app, engine, declared = ground.app, ground.engine, ground.declared
+    # Of the engine's own state: the test world asks whether windows are over, and looking must not use up the faults that it injects.
+    settled = partial(settled_until, state_of(engine), EmbeddedLog(engine), engine.clock)
+    return {
+        mapping.id: windows_of(
+            app.name, replace(mapping, sink=declared.output(mapping)), mapping.window, target=mapping.target, needed=ground.needed,
+            account=declared.account, parts=ground.parts, watermark=partial(settled, MappingName(app.name, mapping.id, mapping.table.name)),
+        )
+        for mapping in app.mappings if mapping.window is not None
+    }  # fmt: skip
+
+
+def _projector(ground: Ground, builds: Builds) -> Projector | None:
+    """Who brings up the builds of projections."""
+    app, engine = ground.app, ground.engine
+    projections = [mapping.projection for mapping in app.mappings if mapping.projection is not None]
+    if not projections:
+        return None
+    return Projector(
+        app.name, projections, builds, items=EmbeddedItems(engine, ground.flushed), state=ground.parts.state, clock=engine.clock,
+        oldest=lambda each: oldest_of(state_of(engine), EmbeddedLog(engine), MappingName(app.name, each.mapping_id, each.table.name)),
+    )  # fmt: skip
+
+
+def _redriver(ground: Ground, maker: SinkMaker, worker: Worker) -> Redriver:
+    """Who puts dead letters back."""
+    of = ground.declared.mapping
+    return Redriver(
+        ground.app.name, ground.parts.state, ground.engine.clock, worker, worker.sinks, lambda handler, run: maker.make(of(handler), run),
+        lambda handler, sink: worker.guards.around(of(handler), sink),
+    )  # fmt: skip
+
+
+def _courier(ground: Ground, worker: Worker, *, changes: bool) -> Courier | None:
+    """Who tells destinations of dead letters; None where nothing is to be told and nothing will be declared."""
+    declared = ground.declared
+    declared.read()
+    if not (declared.destinations or changes):
+        return None
+    return Courier(
+        ground.app.name,
+        ground.parts,
+        declared.destinations,
+        worker.stream_of,
+        declared.account,
+        declared.functions,
+    )

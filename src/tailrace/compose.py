@@ -84,7 +84,11 @@ class Node:
         self._worker: Worker | None = None
         self._working: asyncio.Task[None] | None = None
         self.stopping = asyncio.Event()
-        self.preparing: Callable[[App], Awaitable[None]] | None = None
+        self._preparing: Callable[[App], Awaitable[None]] | None = None
+
+    def prepare_with(self, preparing: "Callable[[App], Awaitable[None]]") -> None:
+        """Do this before each version of the app is checked and begins."""
+        self._preparing = preparing
 
     async def start(self) -> int:
         """Open everything and listen. Returns: the port. Raises: StoreError, SettingsError, OSError."""
@@ -102,17 +106,23 @@ class Node:
             if self._options.clock_start_ms is None:
                 recall_time(self.engine)
             remember_time(self.engine)
-            self.subject = Subject(
-                self.engine, self.engine.clock, stop=self.stopping.set, about=self._about()
-            )
             self.http = HttpServer(
                 self.engine, self._http_settings or HttpSettings(),
                 routes(self._observed), self.reached,
             )  # fmt: skip
             port = await self.http.start()
-            self.engine.endpoint = f"localhost:{port}"
-            self.engine.share_reads(asyncio.get_running_loop())
+            loop = asyncio.get_running_loop()
+            self.engine.listens_at(f"localhost:{port}")
+            self.engine.share_reads(loop)
             self.turns = self.http.turns
+            self._joined = Joined(self.turns, loop)
+            self.subject = Subject(
+                self.engine,
+                self.engine.clock,
+                stop=self.stopping.set,
+                flushed=self._joined,
+                about=self._about(),
+            )
             self._admin = Admin(self.subject, self._options.directory, port)
             await self._admin.start()
             await self._start_beside()
@@ -123,7 +133,6 @@ class Node:
 
     async def _start_beside(self) -> None:
         loop = asyncio.get_running_loop()
-        self._joined = self.subject.flushed = Joined(self.turns, loop)
         self._tasks.append(loop.create_task(housekeep(self.engine, self._joined)))
         self._tasks.append(loop.create_task(fill_indexes(self.engine, self._joined)))
         if self.app is not None:
@@ -138,7 +147,7 @@ class Node:
         self._lambdas = LambdaService(
             self.engine, functions, ProcessRunner, self._joined, self._use, lambda: self._worker
         )
-        self.http.rest = self._lambdas.answer
+        self.http.serve_rest(self._lambdas.answer)
         await self._lambdas.start()
 
     async def _use(self, app: "App") -> None:
@@ -178,11 +187,12 @@ class Node:
             changes=not checked,
         )
         worker = build_worker(app, self.engine, self._joined, options)
-        if checked and self.preparing is not None:
-            await self.preparing(app)
+        if checked and self._preparing is not None:
+            await self._preparing(app)
         if checked:
             await worker.check()
-        self._worker = self.subject.worker = worker
+        self._worker = worker
+        self.subject.runs(worker)
         self._working = asyncio.get_running_loop().create_task(worker.run())
         self._working.add_done_callback(self._worker_ended)
 
@@ -195,7 +205,8 @@ class Node:
         worker, working = self._worker, self._working
         if worker is None or working is None:
             return []
-        self._worker = self._working = self.subject.worker = None
+        self._worker = self._working = None
+        self.subject.runs(None)
         return await end_worker(worker, working, within_s, self.turns.commit_error)
 
     async def replace_app(self, app: "App") -> None:

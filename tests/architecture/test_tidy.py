@@ -22,6 +22,11 @@ SOURCES = {
 CANARIES = {
     "module_sizes": ("engine/engine.py", "x = 1\n" * 501),
     "function_sizes": ("engine/engine.py", "def long() -> None:\n" + "    x = 1\n" * 60),
+    "constructor_sizes": (
+        "runtime/courier.py",
+        "class Courier:\n    def __init__(self, a, b, c, d, /, e, f, *, g, h): ...\n",
+    ),
+    "outside_assignments": ("compose.py", "worker = Worker()\nworker.courier = Courier()\n"),
     "vague_names": ("engine/utils.py", ""),
     "world_questions": ("engine/engine.py", "import time\nnow = time.monotonic()\n"),
     "times_in_numbers": ("engine/engine.py", "made_ms = record.sequence >> 20\n"),
@@ -90,6 +95,43 @@ def test_every_way_to_make_a_key_of_state_by_hand_is_found(text: str) -> None:
 @pytest.mark.parametrize("path", ["clocks/system.py", "cli/demo.py", "testing/loop.py", "compose.py"])
 def test_the_edge_may_ask_for_time(path: str) -> None:
     assert list(tidy.world_questions({path: "import time\nnow = time.monotonic()\n"})) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("workers.py", "self.subject.worker = worker\n"),
+        ("compose.py", "self._joined = self.subject.flushed = joined\n"),
+        ("compose.py", "worker.declared, self.x = declared, 1\n"),
+        ("compose.py", "setattr(worker, 'declared', declared)\n"),
+        ("runtime/worker.py", "self.redrives.group = tasks\n"),
+        ("runtime/worker.py", "self.windows.late += 1\n"),
+        ("runtime/worker.py", "@dataclass(frozen=True)\nclass Place:\n    run: str\nplace.run = ''\n"),
+    ],
+)
+def test_every_way_to_set_something_on_an_object_of_another_is_found(path: str, text: str) -> None:
+    assert list(tidy.outside_assignments({path: text}))
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (
+            "runtime/redriver.py",
+            "@dataclass(slots=True)\nclass Progress:\n    done: int = 0\nprogress.done += 1\n",
+        ),
+        ("runtime/traces.py", "error.__traceback__ = None\n"),
+        ("engine/engine.py", "table.due_ms = 1\n"),
+        ("compose.py", "self._worker = worker\n"),
+    ],
+)
+def test_a_value_may_be_changed_by_whoever_has_it(path: str, text: str) -> None:
+    assert list(tidy.outside_assignments({path: text})) == []
+
+
+def test_a_dataclass_may_have_many_fields() -> None:
+    fields = "".join(f"    field_{number}: int\n" for number in range(9))
+    assert list(tidy.constructor_sizes({"runtime/parts.py": f"@dataclass\nclass Parts:\n{fields}"})) == []
 
 
 def test_a_comment_allows_a_broad_except() -> None:

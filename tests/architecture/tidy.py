@@ -17,6 +17,12 @@ MODULE_LINES: Final = 500
 FUNCTION_LINES: Final = 60
 LONG_FUNCTIONS: Final[frozenset[str]] = frozenset()
 """Functions that are allowed to be longer, as `path:name`. This list may only shrink."""
+MOST_ARGUMENTS: Final = 7
+MANY_ARGUMENTS: Final[frozenset[str]] = frozenset({"testing/world.py:World"})
+"""Classes that users make: a test's world has its options by name. This list may only shrink."""
+JOIN_PARTS: Final = {"compose.py", "workers.py"}
+TRACES: Final = {"__traceback__", "__cause__", "__context__"}
+"""Of an exception that is passed on: Python has no other way."""
 VAGUE_NAMES: Final = {"utils", "helpers", "common", "base", "manager"}
 MAY_ASK_THE_WORLD: Final = ("clocks/", "compose.py", "cli/", "testing/", "aws/client.py")
 """The client of AWS signs the machine's own time: a signature is judged by AWS's clock, never by an engine's."""
@@ -56,6 +62,73 @@ def function_sizes(sources: Sources) -> Iterator[str]:
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
                 if lines > FUNCTION_LINES and f"{path}:{node.name}" not in LONG_FUNCTIONS:
                     yield f"{path}:{node.name} has {lines} lines: name its parts (at most {FUNCTION_LINES})"
+
+
+def constructor_sizes(sources: Sources) -> Iterator[str]:
+    """A constructor with many arguments hides a value that has no name yet."""
+    for path, text in sources.items():
+        for made in ast.walk(ast.parse(text)):
+            if not isinstance(made, ast.ClassDef) or f"{path}:{made.name}" in MANY_ARGUMENTS:
+                continue
+            for node in made.body:
+                if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                    given = node.args
+                    count = len(given.posonlyargs) + len(given.args) + len(given.kwonlyargs) - 1
+                    if count > MOST_ARGUMENTS:
+                        yield f"{path}:{made.name} takes {count} arguments: name what belongs together (at most {MOST_ARGUMENTS})"
+
+
+def outside_assignments(sources: Sources) -> Iterator[str]:
+    """What an object needs it is given when it is made: nothing is set on it afterwards by somebody else.
+
+    Where workers are joined nothing is set on anything. In the runtime a mutable dataclass is a value that whoever has it may change.
+    """
+    values = {
+        name
+        for path, text in sources.items()
+        if path.startswith("runtime/")
+        for name in _mutable_fields(text)
+    }
+    for path, text in sources.items():
+        if path not in JOIN_PARTS and not path.startswith("runtime/"):
+            continue
+        allowed = set(TRACES) if path in JOIN_PARTS else values | TRACES
+        for node in ast.walk(ast.parse(text)):
+            for target in _assigned(node):
+                owner = target.value
+                is_own = isinstance(owner, ast.Name) and owner.id in ("self", "cls")
+                if not is_own and target.attr not in allowed:
+                    yield f"{path}:{node.lineno} sets {ast.unparse(target)}: give it to the constructor, or call a method"
+
+
+def _assigned(node: ast.AST) -> Iterator[ast.Attribute]:
+    match node:
+        case ast.Assign(targets=targets):
+            found: list[ast.expr] = [*targets]
+        case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
+            found = [target]
+        case ast.Call(func=ast.Name("setattr"), args=[owner, ast.Constant(str(name)), *_]):
+            found = [ast.Attribute(owner, name)]
+        case _:
+            return
+    while found:
+        target = found.pop()
+        if isinstance(target, ast.Tuple | ast.List):
+            found += target.elts
+        elif isinstance(target, ast.Attribute):
+            yield target
+
+
+def _mutable_fields(text: str) -> Iterator[str]:
+    """The fields of dataclasses that are not frozen."""
+    for made in ast.walk(ast.parse(text)):
+        if isinstance(made, ast.ClassDef):
+            marks = [ast.unparse(mark) for mark in made.decorator_list]
+            if any(mark.startswith("dataclass") and "frozen" not in mark for mark in marks):
+                yield from (
+                    field.target.id for field in made.body
+                    if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+                )  # fmt: skip
 
 
 def vague_names(sources: Sources) -> Iterator[str]:
@@ -285,7 +358,7 @@ def _takes_key(function: ast.expr) -> bool:
 RULES: Final = {
     rule.__name__: rule
     for rule in (
-        module_sizes, function_sizes, vague_names, world_questions, times_in_numbers, prints, broad_excepts,
+        module_sizes, function_sizes, constructor_sizes, outside_assignments, vague_names, world_questions, times_in_numbers, prints, broad_excepts,
         operation_headers, module_docstrings, public_docstrings, state_keys,
     )
 }  # fmt: skip

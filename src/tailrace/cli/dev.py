@@ -147,7 +147,7 @@ class Session:
         self._throttle = Throttle()
         self.handlers: Mapping[str, str] = {}
         self.name = ""
-        node.preparing = self.forget
+        node.prepare_with(self.forget)
 
     async def forget(self, app: "App") -> None:
         """Forget handlers that were deleted from the app, when nothing of theirs is pending."""

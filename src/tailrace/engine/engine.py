@@ -479,6 +479,10 @@ class Engine:
             self.settings.slice_rows,
         ).slices()
 
+    def listens_at(self, endpoint: str) -> None:
+        """Clients reach this engine there. Shape: host and port."""
+        self.endpoint = endpoint
+
     def close(self) -> None:
         """Make the last group durable and give the store back. Repeatable."""
         try:

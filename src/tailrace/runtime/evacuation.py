@@ -79,7 +79,7 @@ class Evacuator:
         for row in await self._state.query(EVACUATION.prefix(self._app)):
             mapping_id = words_of(row.key)[2]
             saved = read_evacuation(self._app, mapping_id, row.fields)
-            self.of(mapping_id, saved.stream[1], saved.shard.shard_id).evacuation = saved
+            self.of(mapping_id, saved.stream[1], saved.shard.shard_id).hold(saved)
 
     def of(self, mapping_id: str, stream_label: str, shard_id: str) -> Kept:
         """What is saved for a mapping in a shard."""
@@ -190,7 +190,7 @@ class Evacuator:
                 unfinished.place.mapping_id, unfinished.place.table,
                 extra={"handler": unfinished.place.mapping_id, "shard": unfinished.shard.shard_id, "hint": "tailrace status"},
             )  # fmt: skip
-        kept.evacuation = saved
+        kept.hold(saved)
         return old
 
     async def forget(self, unfinished: Unfinished) -> None:
@@ -211,7 +211,7 @@ class Evacuator:
                 break
         if is_finished or (not saved.closed and watermark >= saved.through):
             await self._state.transact([ended(saved)])
-            kept.evacuation = None
+            kept.hold(None)
 
 
 def _names(unfinished: Unfinished) -> tuple[str, str, str]:

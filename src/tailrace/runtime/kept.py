@@ -17,6 +17,10 @@ class Kept:
     def __init__(self, evacuation: Evacuation | None = None) -> None:
         self.evacuation = evacuation
 
+    def hold(self, evacuation: Evacuation | None) -> None:
+        """This is what is saved now."""
+        self.evacuation = evacuation
+
     def has_after(self, position: int) -> bool:
         """Whether what comes after this position is read here, and not from the stream."""
         saved = self.evacuation

@@ -105,7 +105,7 @@ class WindowChanges:
                 "keep= says how long a window is corrected",
                 self.windows.owner.mapping_id,
             )  # fmt: skip
-        self.windows.late += late
+        self.windows.came_late(late)
 
 
 def _merge(writes: dict[str, Write], more: Sequence[Write]) -> None:

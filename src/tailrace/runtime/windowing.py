@@ -121,6 +121,10 @@ class Windows:
         self.late = 0
         """Changes that came after every window of theirs was closed for good, since the start."""
 
+    def came_late(self, changes: int) -> None:
+        """So many changes came after every window of theirs was closed for good."""
+        self.late += changes
+
     @property
     def open(self) -> int:
         """How many panes have changes that some window has still to tell."""

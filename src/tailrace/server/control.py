@@ -77,6 +77,10 @@ class Subject:
     is_offline: bool = False
     about: Mapping[str, object] = field(default_factory=dict)
 
+    def runs(self, worker: Running | None) -> None:
+        """From now on this is what runs; None: nothing does."""
+        self.worker = worker
+
 
 VerbFunction: TypeAlias = Callable[[Subject, Arguments], AsyncGenerator[object, None]]
 

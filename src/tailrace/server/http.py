@@ -112,6 +112,10 @@ class HttpServer:
         """Answers by (operation, status)."""
         return self.dispatcher.requests
 
+    def serve_rest(self, rest: Rest) -> None:
+        """Have Lambda's paths answered from now on."""
+        self.rest = rest
+
     async def start(self) -> int:
         """Listen. Returns: the port. Raises: OSError when it is taken."""
         self.loop = asyncio.get_running_loop()

@@ -120,7 +120,7 @@ def test_a_reload_says_what_is_new_and_what_is_gone() -> None:
 
 def test_an_app_without_handlers_is_told_how_to_have_one(capsys: pytest.CaptureFixture[str]) -> None:
     class Node:
-        preparing = None
+        def prepare_with(self, preparing: object) -> None: ...
 
     serving = Serving(
         8000, "127.0.0.1", Path("d"), True, "normal", "system", None, 1, False, None, False, "text", False

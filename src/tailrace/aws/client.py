@@ -53,7 +53,7 @@ PlaceKey: TypeAlias = tuple[str, str | None, str | None, str | None, str]
 
 
 class Answer(NamedTuple):
-    """What came back, whole. Shape: names of `headers` in lower case."""
+    """What came back, whole. Shape: `headers` are found by names in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -183,8 +183,7 @@ class AwsClient:
                 ssl=place.trust or True, timeout=self._timeout if timeout_s is None else _timeout(timeout_s),
             ) as response:  # fmt: skip
                 found = b"" if wire.method == "HEAD" else await self._read(response, what)
-                told = {name.lower(): value for name, value in response.headers.items()}
-                return Answer(response.status, told, found, response.reason or "")
+                return Answer(response.status, response.headers, found, response.reason or "")
         except TimeoutError as error:
             words = f"{place.url} did not answer in time"
             raise AwsError(what.call, Verdict(Meaning.UNAVAILABLE), "", words) from error
@@ -286,9 +285,9 @@ _OF_LOOPS: Final[
 async def call(access: Access, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """One call, on this loop, or beside it where it has no sockets. Raises: AwsError; ImportError without the extra `aws`."""
     loop = asyncio.get_running_loop()
-    if not _has_sockets(loop):
-        return call_here(access, service, operation, parameters)
     kept = _OF_LOOPS.get(loop)
+    if kept is None and not _has_sockets(loop):
+        return call_here(access, service, operation, parameters)
     client = kept[0] if kept is not None else await _begin(loop)
     return await client.call(access, service, operation, parameters)
 

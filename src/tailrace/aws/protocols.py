@@ -72,7 +72,7 @@ def _wire_value(value: Any) -> Any:
 
 
 def members_of(operation: Operation, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-    """The members of an answer that says yes. Shape: names of `headers` in any case. Raises: AwsError for what is no answer of this protocol."""
+    """The members of an answer that says yes. Shape: `headers` are found by names in lower case. Raises: AwsError for what is no answer of this protocol."""
     _check(operation, headers, body)
     try:
         match operation.protocol:
@@ -93,7 +93,7 @@ def members_of(operation: Operation, status: int, headers: Mapping[str, str], bo
 def error_of(
     operation: Operation, status: int, headers: Mapping[str, str], body: bytes, reason: str = ""
 ) -> AwsError:
-    """What an answer that says no means. Shape: names of `headers` in lower case."""
+    """What an answer that says no means. Shape: `headers` are found by names in lower case."""
     members: dict[str, Any] = {}
     try:
         if operation.protocol in ("json", "rest-json"):
@@ -295,7 +295,9 @@ def _rest_members(
                 found[name] = _scalar(shape, headers[wire])
             case "headers":
                 found[name] = {
-                    each[len(wire) :]: text for each, text in headers.items() if each.startswith(wire)
+                    each[len(wire) :].lower(): text
+                    for each, text in headers.items()
+                    if each.lower().startswith(wire)
                 }
     if operation.answer_payload:
         shape = answer.members[operation.answer_payload]

@@ -193,7 +193,7 @@ class App:
     def transactions(self, client: Any, table: str) -> None:
         """Commit what handlers record on `change.transaction` in that DynamoDB, with its marks in `table` there.
 
-        Shape:   `client` is a boto3 `dynamodb` client of AWS or any other endpoint; the table has the keys `pk` and `sk`.
+        Shape:   `client` is a boto3 `dynamodb` client of AWS or any other endpoint, or `sinks.AwsAccess(…)`; the table has the keys `pk` and `sk`.
         """
         self.remote = (client, table)
 

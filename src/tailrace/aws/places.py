@@ -8,6 +8,7 @@ that who we are and where we call is an outage with a hint. Called by client.py.
 """
 
 import asyncio
+import os
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -112,8 +113,9 @@ class Known:
         with lock, botocore_says(call):
             from botocore.config import Config
 
+            known = region or access.region or session.get_config_variable("region")
             client = session.create_client(
-                service, region_name=region or access.region, endpoint_url=access.endpoint_url, aws_access_key_id=NOBODY,
+                service, region_name=known or os.environ.get("AWS_REGION"), endpoint_url=access.endpoint_url, aws_access_key_id=NOBODY,
                 aws_secret_access_key=NOBODY, config=Config(signature_version="s3v4") if service == "s3" else None,
             )  # fmt: skip
             url, scope = (

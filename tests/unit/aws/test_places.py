@@ -102,6 +102,14 @@ def test_a_profile_that_is_not_there_and_no_region_are_outages_that_say_what_to_
     assert nowhere.value.said.meaning is Meaning.NOWHERE
 
 
+def test_a_region_that_only_other_sdks_read_is_better_than_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-west-2")
+    assert KNOWN.place("sqs", Access()).scope.region == "eu-west-2"
+    KNOWN.forget(None)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-3")
+    assert KNOWN.place("sqs", Access()).scope.region == "eu-west-3"
+
+
 def test_a_proxy_of_the_environment_is_asked(script: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", script.url)
     monkeypatch.setenv("http_proxy", script.url)

@@ -44,9 +44,13 @@ class Noted(AlwaysOpen):
     def __init__(self) -> None:
         self.seen: list[tuple[str, int]] = []
         self.failing: set[str] = set()
+        self.slowness: Callable[[], Awaitable[None]] | None = None
+        """What a call waits for; None: nothing."""
 
     async def write(self, batch: Batch) -> Outcome:
         failures = {}
+        if self.slowness is not None:
+            await self.slowness()
         for place, record in enumerate(batch.records):
             key = record.key.decode()
             if key in self.failing:

@@ -3,13 +3,17 @@
 Rules of this file: the second worker takes the shards of the first, so whatever the first one says must reach the second through rows alone.
 """
 
+import asyncio
+
 import pytest
 
-from tailrace import Park
-from tailrace.rows.kinds import GENERATIONS, PAUSE, PAUSE_SEEN, RESUMED
+from tailrace import Discard, Park
+from tailrace.deadletters.head import claimed, read_head
+from tailrace.rows.kinds import GENERATIONS, PAUSE, PAUSE_SEEN, REDRIVE, RESUMED
 from tailrace.rows.writes import Write
 from tailrace.runtime.pausing import resumed_row
 from tailrace.runtime.recursion import pause_row, resuming
+from tailrace.runtime.redriver import Progress, Request
 from tests.contracts.delivering import Delivery, Process, delivered
 
 
@@ -129,3 +133,167 @@ def test_a_mapping_that_has_paused_by_itself_goes_on_where_another_process_says_
         await process.kill()
 
     delivered(story, on_failure=Park(max_keys=3))
+
+
+async def parked(delivery: Delivery, *keys: str) -> dict[str, list[int]]:
+    """Park a change of each key, and one more behind it; the handler is well afterwards."""
+    delivery.noted.failing = set(keys)
+    written = {key: [delivery.source.write(key)] for key in keys}
+    await delivery.rest()
+    for key in keys:
+        written[key].append(delivery.source.write(key, n=1))
+    await delivery.rest()
+    assert len(await delivery.parked()) == 2 * len(keys)
+    delivery.noted.failing = set()
+    return written
+
+
+async def ask(delivery: Delivery, request: Request) -> None:
+    """What a verb does that runs in a third process."""
+    await delivery.state.transact([Write(REDRIVE.key("shop", request.id), request.fields())])
+
+
+def test_a_redrive_is_carried_out_by_whoever_is_there_each_change_once_and_in_order() -> None:
+    async def story(delivery: Delivery) -> None:
+        delivery.source.begin(2)
+        processes = await both(delivery)
+        keys = [f"o{number}" for number in range(12)]
+        written = await parked(delivery, *keys)
+        delivery.noted.slowness = lambda: asyncio.sleep(0)
+        await ask(delivery, Request("r1", "note"))
+        await delivery.rest()
+        for key in keys:
+            assert delivery.noted.of(key) == written[key]
+        assert await delivery.heads() == []
+        assert await delivery.state.query(REDRIVE.prefix("shop")) == []
+        await ended(*processes)
+
+    delivered(story)
+
+
+def test_parked_keys_of_shards_that_are_finished_are_redriven_too() -> None:
+    async def story(delivery: Delivery) -> None:
+        delivery.source.begin(2)
+        first = delivery.start("one")
+        written = await parked(delivery, "o1")
+        delivery.source.end()
+        await delivery.rest()
+        delivery.source.forget_streams()
+        await first.stop()
+        second = delivery.start("two")
+        await delivery.rest()
+        assert second.worker.status() == [], "nothing is left to read"
+        delivery.source.begin(1)  # another stream: what is parked is of the one before
+        await ask(delivery, Request("r1", "note"))
+        await delivery.rest()
+        assert delivery.noted.of("o1") == written["o1"]
+        await ended(second)
+
+    delivered(story)
+
+
+def test_the_owner_of_a_shard_learns_by_its_next_append_that_a_key_was_put_back_elsewhere() -> None:
+    async def story(delivery: Delivery) -> None:
+        delivery.source.begin(2)
+        first, second = await both(delivery)
+        written = await parked(delivery, "o1")
+        assert sum(second.parked_keys().values()) == 1
+        head = read_head("shop", "note", (await delivery.heads())[0])
+        redriver = first.worker.redrives.redriver
+        assert redriver is not None
+        await redriver.carry_out(Request("r1", "note"), Progress())
+        assert delivery.noted.of("o1") == written["o1"]
+        assert sum(second.parked_keys().values()) == 1, "nobody has told the process that reads the shard"
+        written["o1"].append(delivery.source.write("o1", n=2))
+        await delivery.rest()
+        assert delivery.noted.of("o1") == written["o1"]
+        assert await delivery.parked() == []
+        assert head.key == b"o1"
+        await ended(first, second)
+
+    delivered(story)
+
+
+def test_a_claim_of_a_process_that_died_is_taken_over_when_it_has_stood_still_for_the_observer() -> None:
+    async def story(delivery: Delivery) -> None:
+        delivery.source.begin(1)
+        process = delivery.start()
+        written = await parked(delivery, "o1")
+        (row,) = await delivery.heads()
+        ahead_ms = delivery.clock.now().wall_ms + 86_400_000  # the clock of who died was a day ahead
+        _, claim = claimed(read_head("shop", "note", row), "r1/dead", ahead_ms)
+        await delivery.state.transact([claim])
+        await ask(delivery, Request("r1", "note"))
+        await delivery.rest(20)
+        assert delivery.noted.of("o1") == []
+        await delivery.rest(20)
+        assert delivery.noted.of("o1") == written["o1"]
+        await ended(process)
+
+    delivered(story)
+
+
+def test_a_key_that_failed_again_is_not_tried_again_for_the_same_request() -> None:
+    async def story(delivery: Delivery) -> None:
+        delivery.source.begin(2)
+        processes = await both(delivery)
+        await parked(delivery, "o1", "o2")
+        delivery.noted.failing = {"o1"}
+        await ask(delivery, Request("r1", "note"))
+        await delivery.rest(9)
+        assert len(delivery.noted.of("o2")) == 2
+        (head,) = await delivery.heads()
+        assert head["tried"] == "r1"
+        assert [letter.attempts for letter in await delivery.parked()] == [3, 0], (
+            "twice, and once for the request"
+        )
+        assert await delivery.state.query(REDRIVE.prefix("shop")) == []
+        await ended(*processes)
+
+    delivered(story)
+
+
+def test_a_discarded_change_is_put_back_by_the_process_that_reads_its_shards_and_by_no_other() -> None:
+    async def story(delivery: Delivery) -> None:
+        delivery.source.begin(2)
+        first, second = await both(delivery)
+        delivery.noted.failing = {"o1"}
+        number = delivery.source.write("o1")
+        await delivery.rest()
+        delivery.noted.failing = set()
+        assert not first.worker.reads_all_of("note")
+        assert second.worker.reads_all_of("note")
+        redriver = first.worker.redrives.redriver
+        assert redriver is not None
+        request = Request("r1", "note")
+        await redriver.note(request)
+        await redriver.carry_out(request, Progress())
+        assert delivery.noted.of("o1") == []
+        await delivery.rest()
+        assert delivery.noted.of("o1") == [number]
+        assert await delivery.state.query(REDRIVE.prefix("shop")) == []
+        await ended(first, second)
+
+    delivered(story, on_failure=Discard())
+
+
+def test_a_slow_redrive_of_discarded_changes_keeps_no_shard_from_beginning() -> None:
+    async def story(delivery: Delivery) -> None:
+        delivery.source.begin(1)
+        process = delivery.start()
+        delivery.noted.failing = {"o1", "o2", "o3"}
+        for key in ("o1", "o2", "o3"):
+            delivery.source.write(key)
+        await delivery.rest()
+        delivery.noted.failing = set()
+        await ask(delivery, Request("r1", "note", rate="1/h"))
+        await delivery.rest()
+        assert len(delivery.noted.seen) == 1, "the next one an hour later"
+        delivery.source.split("shard-1")
+        delivery.source.write("o4")
+        delivery.source.write("o5")
+        await delivery.rest()
+        assert len(delivery.noted.of("o4")) == len(delivery.noted.of("o5")) == 1
+        await ended(process)
+
+    delivered(story, on_failure=Discard())

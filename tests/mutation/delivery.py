@@ -16,6 +16,7 @@ KEPT: Final = "unit/runtime/test_evacuation.py"
 EVACUATION: Final = "unit/testing/test_evacuation.py"
 LINEAGE: Final = "unit/leases/test_lineage.py"
 SCRIPTED: Final = "contracts/test_scripted_delivery.py"
+TWO: Final = "contracts/test_two_processes.py"
 
 DELIVERY: Final = (
     Mutant(
@@ -65,6 +66,36 @@ DELIVERY: Final = (
         "    if not line.is_lost:\n        return parents\n", "    if shard.parents:\n        return parents\n",
         "what was saved from the trim is overtaken by a shard whose parents are gone",
         (LINEAGE, EVACUATION),
+    ),
+    Mutant(
+        "claims-of-one-request-are-one", "deadletters/redriving.py",
+        'return f"{self.request}/{self.owner}"', "return self.request",
+        "two workers that carry out one request deliver the same parked change side by side",
+        (TWO,),
+    ),
+    Mutant(
+        "claims-that-never-run-out", "deadletters/head.py",
+        "return monotonic_ms - since_ms < CLAIM_MS", "return monotonic_ms >= since_ms",
+        "the key that a redriver died with stays parked for ever",
+        ("unit/deadletters/test_head.py", TWO),
+    ),
+    Mutant(
+        "requests-are-forgotten-while-others-are-at-them", "runtime/redriver.py",
+        'is_left = is_left or ended.how == "busy"', "is_left = False",
+        "what a worker that dies has claimed of a redrive is never put back",
+        (TWO,),
+    ),
+    Mutant(
+        "discarded-changes-beside-their-owner", "runtime/redriver.py",
+        "not self._live.reads_all_of(request.handler)", "False",
+        "a worker without the shard puts an older change back while a later one of its item is at the handler elsewhere",
+        (TWO,),
+    ),
+    Mutant(
+        "pause-is-read-once", "runtime/pausing.py",
+        "        if before == now:\n", "        if before == now or self._seen:\n",
+        "a second pause, or the end of one, never reaches a worker of another process",
+        (TWO,),
     ),
     Mutant(
         "park-without-its-fence", "runtime/parking.py",

@@ -26,7 +26,7 @@ class Head:
 
     Shape:   the changes from `first` to `tail` were parked, `count` of them still wait; `claimed_by` is the redriver that
              puts them back, "" for nobody; `is_stamped` unless its row is of a version that wrote no stamps; `stream` (its label) and
-             `shard_id` are where it was parked, "" in rows of versions that did not say. Units: claimed_ms and
+             `shard_id` are where it was parked, "" in rows of versions that did not say; `tried` is the last request that has left it as it is. Units: claimed_ms and
              parked_ms since the epoch.
     """
 
@@ -44,6 +44,7 @@ class Head:
     is_stamped: bool = True
     stream: str = ""
     shard_id: str = ""
+    tried: str = ""
 
     @property
     def stamp(self) -> str:
@@ -55,9 +56,25 @@ class Head:
         """Its row."""
         return head_key(self.app, self.mapping_id, self.key)
 
-    def is_claimed(self, by: str, now_ms: int) -> bool:
-        """Whether another redriver has it."""
-        return self.claimed_by not in ("", by) and now_ms - self.claimed_ms < CLAIM_MS
+
+class Claims:
+    """The claims of others as one redriver sees them: a claim runs out when its head has not moved for `CLAIM_MS` of this observer's own clock."""
+
+    __slots__ = ("_seen",)
+
+    def __init__(self) -> None:
+        self._seen: dict[bytes, tuple[str, int]] = {}
+
+    def is_taken(self, head: Head, by: str, monotonic_ms: int) -> bool:
+        """Whether another redriver has this key and is alive."""
+        if head.claimed_by in ("", by, by.partition("/")[0]):  # the last is what versions before owners wrote
+            self._seen.pop(head.key, None)
+            return False
+        stamp, since_ms = self._seen.get(head.key, ("", 0))
+        if stamp != head.stamp:
+            self._seen[head.key] = (head.stamp, monotonic_ms)
+            return True
+        return monotonic_ms - since_ms < CLAIM_MS
 
 
 def head_key(app: str, mapping_id: str, key: bytes) -> str:
@@ -79,7 +96,7 @@ def read_head(app: str, mapping_id: str, fields: Mapping[str, Any]) -> Head:
     row = readable(fields, "parked key", VERSION)
     return Head(
         app, mapping_id, bytes.fromhex(row["key"]), int(row["partition"]), row["version"], row["first"], row["tail"],
-        row["count"], row["parked_ms"], row["claimed_by"], row["claimed_ms"], "stamp" in row, row.get("stream", ""), row.get("shard", ""),
+        row["count"], row["parked_ms"], row["claimed_by"], row["claimed_ms"], "stamp" in row, row.get("stream", ""), row.get("shard", ""), row.get("tried", ""),
     )  # fmt: skip
 
 
@@ -129,9 +146,9 @@ def claimed(head: Head, by: str, now_ms: int) -> tuple[Head, Write]:
     return _changed(head, claimed_by=by, claimed_ms=now_ms)
 
 
-def released(head: Head) -> tuple[Head, Write]:
-    """Leave a key to the next redriver: something in it still fails, or the work was stopped."""
-    return _changed(head, claimed_by="", claimed_ms=0)
+def released(head: Head, tried: str = "") -> tuple[Head, Write]:
+    """Leave a key to the next redriver: something in it still fails, or the work was stopped. `tried`: not to one that carries out this request."""
+    return _changed(head, claimed_by="", claimed_ms=0, tried=tried)
 
 
 def put_back(head: Head, sequence: int, now_ms: int) -> tuple[Head | None, list[Write]]:
@@ -146,9 +163,9 @@ def put_back(head: Head, sequence: int, now_ms: int) -> tuple[Head | None, list[
     return after, [write, entry]
 
 
-def failed_again(head: Head, letter: DeadLetter) -> tuple[Head, list[Write]]:
+def failed_again(head: Head, letter: DeadLetter, tried: str = "") -> tuple[Head, list[Write]]:
     """Putting a change back failed: its letter says so, and the key is left to the next redriver."""
-    after, write = released(head)
+    after, write = released(head, tried)
     row = parked_key(head.app, head.mapping_id, head.key, letter.record.sequence)
     return after, [write, Write(row, deadletter_fields(letter))]
 
@@ -166,5 +183,5 @@ def _fields(head: Head) -> dict[str, Any]:
     return {
         "v": VERSION, "key": head.key.hex(), "partition": str(head.partition), "version": head.version, "stamp": head.stamp,
         "first": head.first, "tail": head.tail, "count": head.count, "parked_ms": head.parked_ms,
-        "claimed_by": head.claimed_by, "claimed_ms": head.claimed_ms, "stream": head.stream, "shard": head.shard_id,
+        "claimed_by": head.claimed_by, "claimed_ms": head.claimed_ms, "stream": head.stream, "shard": head.shard_id, "tried": head.tried,
     }  # fmt: skip

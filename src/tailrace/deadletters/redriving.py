@@ -94,8 +94,25 @@ class Ended:
 Redriving: TypeAlias = Generator[Step, Any, Ended]
 
 
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """Who puts a key back, for which request: one that carries the same request out elsewhere is another one.
+
+    Shape:   `is_taken` judges whether another one has a key, and is alive.
+    """
+
+    request: str
+    owner: str
+    is_taken: Callable[[Head], bool]
+
+    @property
+    def name(self) -> str:
+        """How it is called in a head."""
+        return f"{self.request}/{self.owner}"
+
+
 def put_back_key(
-    key: bytes, by: str, now_ms: Callable[[], int], wants: Callable[[DeadLetter], bool] = lambda _: True
+    key: bytes, by: Claimant, now_ms: Callable[[], int], wants: Callable[[DeadLetter], bool] = lambda _: True
 ) -> Redriving:
     """Put everything back that waits for a parked key, oldest first, and unpark it.
 
@@ -104,16 +121,18 @@ def put_back_key(
     head: Head | None = yield ReadHead(key)
     if head is None:
         return Ended("gone")
-    if head.is_claimed(by, now_ms()):
+    if by.is_taken(head):
         return Ended("busy")
-    taken, write = claimed(head, by, now_ms())
+    taken, write = claimed(head, by.name, now_ms())
     if not (yield WriteRows((write,))):
         return Ended("busy")
     count = 0
     while True:
         letter: DeadLetter | None = yield ReadOldest(key)
         if letter is None or not wants(letter):
-            yield WriteRows((released(taken)[1],))  # when it conflicts, the claim runs out by itself
+            yield WriteRows(
+                (released(taken, by.request)[1],)
+            )  # when it conflicts, the claim runs out by itself
             return Ended("stopped", count)
         refusal: Refusal | None = yield Deliver(letter)
         after = yield from _note(taken, letter, refusal, by, now_ms)
@@ -126,18 +145,18 @@ def put_back_key(
 
 
 def _note(
-    head: Head, letter: DeadLetter, refusal: Refusal | None, by: str, now_ms: Callable[[], int]
+    head: Head, letter: DeadLetter, refusal: Refusal | None, by: Claimant, now_ms: Callable[[], int]
 ) -> Generator[Step, Any, Head | Ended | None]:
     """Write down what came of one change, beside whatever the machine has appended meanwhile."""
     while True:
         if refusal is not None:
-            after, rows = failed_again(head, tried_again(letter, refusal, now_ms()))
+            after, rows = failed_again(head, tried_again(letter, refusal, now_ms()), by.request)
         else:
             after, rows = put_back(head, letter.record.sequence, now_ms())  # type: ignore[assignment]
         if (yield WriteRows(tuple(rows))):
             return Ended("failed", error=refusal.error) if refusal is not None else after
         seen: Head | None = yield ReadHead(letter.record.key)
-        if seen is None or seen.claimed_by != by:
+        if seen is None or seen.claimed_by != by.name:
             return Ended("busy")  # so long that another redriver has taken over
         head = seen
 

@@ -6,7 +6,8 @@ command, and what people are told of it. The machine alone retries. Called by ru
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from tailrace.errors import DamagedData, InternalError
 from tailrace.mapping.commands import (
@@ -38,6 +39,26 @@ from tailrace.runtime.reading import SharedReads
 _log = logging.getLogger("tailrace.handlers")
 
 
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One mapping in one shard at this moment. Units: last_progress_ms monotonic."""
+
+    app: str
+    mapping_id: str
+    table: str
+    shard_id: str
+    watermark: int
+    in_flight: int
+    unsettled: int
+    retrying_keys: int
+    settled: Mapping[str, int]
+    last_progress_ms: int
+    blocked: str | None
+    parked_keys: int = 0
+    paused: bool = False
+    attempts: Attempts | None = None
+
+
 class Driver:
     """One mapping in one shard, running. Shape: `machine` may be looked at; `progress_ms` is monotonic."""
 
@@ -66,6 +87,14 @@ class Driver:
         self._inputs: asyncio.Queue[Completion] = asyncio.Queue()
         self._reading: asyncio.Task[None] | None = None
         self._waking: asyncio.Task[None] | None = None
+
+    def status(self, app: str, *, is_paused: bool) -> Status:
+        """How it fares at this moment."""
+        machine = self.machine
+        return Status(
+            app, self._mapping_id, self.table, self.shard.shard_id, machine.watermark, machine.in_flight, machine.unsettled,
+            machine.retrying_keys, machine.totals, self.progress_ms, machine.blocked, machine.parked_keys, is_paused, self.attempts,
+        )  # fmt: skip
 
     @property
     def under_way(self) -> Sequence[Batch]:

@@ -7,6 +7,7 @@ first, so that a redrive goes on after a restart. A rate is kept by the clock of
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final, Protocol
@@ -18,10 +19,11 @@ from tailrace.deadletters.entry import (
     parked_prefix,
     read_deadletter,
 )
-from tailrace.deadletters.head import Head, head_key, head_prefix, read_head
+from tailrace.deadletters.head import CLAIM_MS, Claims, Head, claimed, head_key, head_prefix, read_head
 from tailrace.deadletters.passed import passed_key, read_passed
 from tailrace.deadletters.redrive import Choice, interval_ms, read_choice
 from tailrace.deadletters.redriving import (
+    Claimant,
     Deliver,
     Ended,
     Hold,
@@ -36,7 +38,7 @@ from tailrace.deadletters.redriving import (
     put_back_key,
     put_back_letter,
 )  # fmt: skip
-from tailrace.errors import StateConflict, StoreError
+from tailrace.errors import PortError, StateConflict, StoreError
 from tailrace.mapping.commands import Completion, Redriven, Released
 from tailrace.mapping.retry import OUTAGES
 from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, Outcome, Sink, StateStore, StreamRef
@@ -70,6 +72,13 @@ class Live(Protocol):
 
     def code_version(self, mapping_id: str) -> str:
         """The version of its handler's code."""
+
+    def reads_all_of(self, mapping_id: str) -> bool:
+        """Whether every shard that it has begun and not finished is read here, and by no other worker."""
+
+    @property
+    def owner(self) -> str:
+        """How this worker is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +162,7 @@ class Redriver:
         self._again_sink = again_sink
         self._guarded = guarded
         self._next_ms = 0.0
+        self._claims = Claims()
 
     # ---- requests --------------------------------------------------------------------------------------------------
 
@@ -165,17 +175,30 @@ class Redriver:
         return [read_request(row.fields) for row in await self._state.query(REDRIVE.prefix(self._app))]
 
     async def carry_out(self, request: Request, progress: Progress) -> None:
-        """Do it, and forget the request. Raises: StoreError."""
+        """Do what no other worker is doing, and forget the request when nothing of it is left to anybody. Raises: StoreError."""
         plan = await self.plan(request)
         progress.total = plan.changes + len(plan.letters)
         interval = interval_ms(request.rate)
+        is_left = False
         for key in plan.keys:
             if progress.stopped:
                 break
             ended = await self._carried_out(request, self._key_steps(request, key), {}, interval, progress)
             self._ended(request.handler, key, ended, progress)
-        await self._letters(request, plan.letters, interval, progress)
-        await self._state.transact([Write(REDRIVE.key(self._app, request.id), None)])
+            is_left = is_left or ended.how == "busy"
+        if (
+            plan.letters
+            and not request.drop
+            and self._live is not None
+            and not self._live.reads_all_of(request.handler)
+        ):
+            # Only where all of its shards are read can an item be kept from its handler: another worker does this part.
+            progress.busy += len(plan.letters)
+            is_left = True
+        else:
+            await self._letters(request, plan.letters, interval, progress)
+        if progress.stopped or not is_left:
+            await self._state.transact([Write(REDRIVE.key(self._app, request.id), None)])
 
     async def _letters(
         self, request: Request, letters: Sequence[int], interval: float, progress: Progress
@@ -215,9 +238,9 @@ class Redriver:
         """What a request means now. Raises: StoreError."""
         plan = Plan()
         async for row in self._rows(head_prefix(self._app, request.handler)):
-            key = read_head(self._app, request.handler, row.fields).key
-            if (count := await self._meant(request, key)) is not None:
-                plan.keys.append(key)
+            head = read_head(self._app, request.handler, row.fields)
+            if head.tried != request.id and (count := await self._meant(request, head.key)) is not None:
+                plan.keys.append(head.key)
                 plan.changes += count
         items: dict[bytes, list[int]] = {}
         async for row in self._rows(deadletter_prefix(self._app, request.handler)):
@@ -256,10 +279,18 @@ class Redriver:
             await asyncio.sleep(0)
 
     def _key_steps(self, request: Request, key: bytes) -> Redriving:
+        claimant = self._claimant(request)
         if not request.drop or request.with_waiting:
-            return put_back_key(key, request.id, self._wall_ms)
+            return put_back_key(key, claimant, self._wall_ms)
         return put_back_key(
-            key, request.id, self._wall_ms, lambda each: not each.is_waiting and request.choice.takes(each)
+            key, claimant, self._wall_ms, lambda each: not each.is_waiting and request.choice.takes(each)
+        )
+
+    def _claimant(self, request: Request) -> Claimant:
+        owner = "" if self._live is None else self._live.owner
+        name = Claimant(request.id, owner, lambda _: False).name
+        return Claimant(
+            request.id, owner, lambda head: self._claims.is_taken(head, name, self._clock.now().monotonic_ms)
         )
 
     # ---- carrying out ------------------------------------------------------------------------------------------------
@@ -313,12 +344,15 @@ class Redriver:
                 row = await self._state.get(passed_key(self._app, request.handler, key))
                 return max(read_passed(None if row is None else row.fields), held.get(key, 0))
             case Deliver(letter):
-                refusal = None if request.drop else await self._deliver(request, letter, interval, progress)
+                waits = 0.0 if letter.record.key in held else interval  # it has waited before it was held
+                refusal = None if request.drop else await self._deliver(request, letter, waits, progress)
                 progress.done += refusal is None
                 return refusal
             case WriteRows(rows):
                 return await self._written(rows)
             case Hold(letter):
+                if not request.drop:
+                    await self._keep_the_rate(interval)  # not with the item in hand
                 return await self._hold(request, letter, held)
 
     async def _written(self, rows: Sequence[Write]) -> bool:
@@ -368,13 +402,27 @@ class Redriver:
             letter.attempts + 1, f"redrive-{letter.record.sequence:x}",
         )  # fmt: skip
         # A change that descends from a parked one may be parked behind it, and come here: it is counted in its line as any other.
-        failure = first_failure(await attempt(self._guarded(request.handler, sink), batch))
+        renewing = asyncio.ensure_future(self._renew(request, letter.record.key))
+        try:
+            failure = first_failure(await attempt(self._guarded(request.handler, sink), batch))
+        finally:
+            renewing.cancel()
         if failure is None:
             return None
         if failure.kind in OUTAGES:
             progress.stopped = f"{request.handler} cannot be reached: {failure.error}"
         code = self._live.code_version(request.handler)
         return Refusal(failure.error, failure.traceback, failure.kind in OUTAGES, code)
+
+    async def _renew(self, request: Request, key: bytes) -> None:
+        """Keep the claim of a parked key while its handler takes its time; until cancelled."""
+        name = self._claimant(request).name
+        while True:
+            await self._clock.sleep_until(self._clock.now().monotonic_ms + CLAIM_MS // 3)
+            with suppress(PortError):  # what else has moved the head is as good
+                head = await self._head(request.handler, key)
+                if head is not None and head.claimed_by == name:
+                    await self._state.transact([claimed(head, name, self._wall_ms())[1]])
 
     async def _keep_the_rate(self, interval: float) -> None:
         now_ms = self._clock.now().monotonic_ms

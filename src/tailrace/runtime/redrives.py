@@ -28,14 +28,21 @@ class Redrives:
         """Run them in this group from now on."""
         self._group = group
 
-    def carry_out(self, request: Request, progress: Progress) -> asyncio.Task[None]:
-        """Do what was asked, beside everything else."""
+    def carry_out(
+        self, request: Request, progress: Progress, *, is_noted: bool = False
+    ) -> asyncio.Task[None]:
+        """Do what was asked, beside everything else: a row first. What is under way already is only waited for."""
         assert self.redriver is not None
         assert self._group is not None
         redriver = self.redriver
+        for task, under_way in self._tasks.items():
+            if under_way.id == request.id:
+                return task
 
         async def carry_out() -> None:
             try:
+                if not is_noted:
+                    await redriver.note(request)
                 with self._threads_of(request.handler):
                     await redriver.carry_out(request, progress)
             except PortError as error:
@@ -49,10 +56,9 @@ class Redrives:
     async def go_on(self, handlers: Container[str]) -> None:
         """Carry out what was asked of these handlers and is not done. Raises: StoreError."""
         if self.redriver is not None:
-            going_on = {request.id for request in self._tasks.values()}
             for request in await self.redriver.pending():
-                if request.handler in handlers and request.id not in going_on:
-                    self.carry_out(request, Progress())
+                if request.handler in handlers:
+                    self.carry_out(request, Progress(), is_noted=True)
 
     async def renew(self, mapping_id: str, reason: Reason, code_version: str, *, at_once: bool) -> None:
         """Another version of the code has paused by itself for this reason: ask once for what it failed at. Raises: StoreError."""

@@ -5,7 +5,7 @@ item stay in order. One lease an app and shard, taken with a new epoch at each s
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -23,11 +23,10 @@ from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Shard, Sink, Source, StreamRef
 from tailrace.rows.kinds import MAPPING
 from tailrace.rows.writes import VERSION, Write
-from tailrace.runtime.attempts import Attempts
 from tailrace.runtime.crew import Crew
 from tailrace.runtime.declared import check_declared
 from tailrace.runtime.delivering import Delivery
-from tailrace.runtime.driver import Driver
+from tailrace.runtime.driver import Driver, Status
 from tailrace.runtime.evacuation import Evacuator, Followed, Unfinished
 from tailrace.runtime.following import Begun, FollowedTable
 from tailrace.runtime.forgetting import forget_shards
@@ -49,26 +48,6 @@ from tailrace.streams.record import ChangeRecord
 FORGETTING_MS: Final = 3_600_000
 READ_BUDGET_BYTES: Final = 64 * 1024 * 1024
 """What a worker keeps of the shards it has read for mappings that come to it later; who needs more reads again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """One mapping in one shard at this moment. Units: last_progress_ms monotonic."""
-
-    app: str
-    mapping_id: str
-    table: str
-    shard_id: str
-    watermark: int
-    in_flight: int
-    unsettled: int
-    retrying_keys: int
-    settled: Mapping[str, int]
-    last_progress_ms: int
-    blocked: str | None
-    parked_keys: int = 0
-    paused: bool = False
-    attempts: Attempts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +82,7 @@ class Worker:
         crew: Callable[["Worker"], Crew] = lambda _: Crew(),
     ) -> None:
         self.app = app
+        self.owner = habits.owner
         self._parts = parts
         self._state, self._clock, self.tallies = parts.state, parts.clock, parts.tallies
         self._doors = doors
@@ -119,6 +99,8 @@ class Worker:
         )
         """One a shard."""
         self._drivers: dict[Begun, tuple[Driver, str]] = {}
+        self._held: dict[str, set[bytes]] = {}
+        """The keys that a redriver keeps from each mapping: a shard that begins meanwhile would not know of them."""
         self._look = asyncio.Event()
         self._left = asyncio.Event()
         self._is_stopping = False
@@ -143,14 +125,9 @@ class Worker:
     def status(self) -> list[Status]:
         """Every mapping in every shard that runs now."""
         return [
-            Status(
-                self.app.name, mapping_id, table, driver.shard.shard_id, driver.machine.watermark,
-                driver.machine.in_flight, driver.machine.unsettled, driver.machine.retrying_keys, driver.machine.totals,
-                driver.progress_ms, driver.machine.blocked, driver.machine.parked_keys, self.pauses.is_paused(mapping_id),
-                driver.attempts,
-            )
-            for (mapping_id, *_), (driver, table) in self._drivers.items()
-        ]  # fmt: skip
+            driver.status(self.app.name, is_paused=self.pauses.is_paused(mapping_id))
+            for (mapping_id, *_), (driver, _) in self._drivers.items()
+        ]
 
     @property
     def drivers(self) -> Sequence[Driver]:
@@ -164,21 +141,31 @@ class Worker:
 
     def hold(self, mapping_id: str, record: ChangeRecord) -> int | None:
         """Keep a key from its handler until it is told Released; its last change that was handled, None when one is on its way."""
-        drivers = self._drivers_of(mapping_id)
-        here = [each for each in drivers if each.shard.may_have(record.partition)]
-        if drivers and not here:
-            return None  # its shard is between two owners: nobody knows what is on its way
+        if not self.reads_all_of(mapping_id):
+            return None  # a shard is between two owners: nobody knows what is on its way
+        here = [each for each in self._drivers_of(mapping_id) if each.shard.may_have(record.partition)]
         held = [each for each in here if each.machine.hold(record.key)]
         if len(held) < len(here):
             for each in held:
                 each.tell(Released(record.key))
             return None
+        self._held.setdefault(mapping_id, set()).add(record.key)
         return max((each.machine.last_passed(record.key) for each in here), default=0)
+
+    def reads_all_of(self, mapping_id: str) -> bool:
+        """Whether every shard that a mapping has begun and not finished is read here, and by no other worker."""
+        begun = {
+            each for table in self._tables for each in table.begun - table.finished if each[0] == mapping_id
+        }
+        return begun <= self._drivers.keys()
 
     def tell(self, mapping_id: str, word: Completion) -> None:
         """Tell every machine of a mapping."""
         for driver in self._drivers_of(mapping_id):
             driver.tell(word)
+        if isinstance(word, Released) and mapping_id in self._held:
+            self._held[mapping_id].discard(word.key)
+            self._look.set()
 
     async def begun(self) -> None:
         """Return when the worker takes requests: it runs, and goes on with those that its last run had left."""
@@ -244,7 +231,7 @@ class Worker:
                 await self.look_at_pauses()
                 for table in self._tables:
                     await self._discover(table, tasks)
-                if not self._has_begun.is_set():
+                with suppress(PortError):  # what was asked meanwhile, of whichever process
                     await self.redrives.go_on(self.sinks)
                     self._has_begun.set()
                 await self._look.wait()
@@ -376,7 +363,13 @@ class Worker:
         for shard in shards:
             place = (handler.id, *shard.place)
             is_waiting = not table.finished.issuperset(table.before(handler, shard, known))
-            if place in table.begun or is_waiting or self._is_stopping or not table.runs(handler):
+            if (
+                place in table.begun
+                or is_waiting
+                or self._is_stopping
+                or self._held.get(handler.id)
+                or not table.runs(handler)
+            ):
                 continue
             table.begun.add(place)
             try:

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from tailrace.app.app import App
     from tailrace.engine.engine import Engine
     from tailrace.ports import Clock
+    from tailrace.runtime.driver import Status
     from tailrace.runtime.opening import TimedSink
     from tailrace.runtime.projector import Projector
     from tailrace.runtime.redriver import Progress, Request
     from tailrace.runtime.windowing import Windows
-    from tailrace.runtime.worker import Status
 
 VERSION: Final = 1
 LINE_LIMIT: Final = 65_536

@@ -224,8 +224,7 @@ async def _carry_out(subject: Subject, arguments: Arguments, *, drop: bool) -> A
         yield {**plan, "state": "requested"}
         return
     if subject.worker is not None:
-        await subject.worker.begun()  # or its start would carry out this request too
-    await redriver.note(request)
+        await subject.worker.begun()
     async for value in _watch(subject, request):
         yield {**plan, **value}
 

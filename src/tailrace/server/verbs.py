@@ -10,10 +10,10 @@ from typing import Any
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
 from tailrace.errors import TailraceError
+from tailrace.runtime.driver import Status
 from tailrace.runtime.threads import Threads
 from tailrace.runtime.watermark import MappingName
 from tailrace.runtime.windowing import Windows
-from tailrace.runtime.worker import Status
 from tailrace.server import (
     audit_verbs,
     dlq,

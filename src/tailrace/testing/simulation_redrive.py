@@ -14,9 +14,10 @@ from tailrace.deadletters.entry import (
     parked_prefix,
     read_deadletter,
 )
-from tailrace.deadletters.head import head_key, read_head
+from tailrace.deadletters.head import Claims, head_key, read_head
 from tailrace.deadletters.passed import passed_key, read_passed
 from tailrace.deadletters.redriving import (
+    Claimant,
     Deliver,
     Ended,
     Hold,
@@ -56,7 +57,13 @@ class Redriver:
         """Choose, and go on step by step."""
         run = self._run
         keys = [head.key for head in run.rows.heads()]
-        self._work = [(key, put_back_key(key, self._name, lambda: run.now.wall_ms)) for key in keys]
+        claims = Claims()
+        claimant = Claimant(
+            self._name,
+            "simulated",
+            lambda head: claims.is_taken(head, f"{self._name}/simulated", run.now.monotonic_ms),
+        )
+        self._work = [(key, put_back_key(key, claimant, lambda: run.now.wall_ms)) for key in keys]
         if run.random.random() < 0.5 and run.plan.settings.order != "lane":
             prefix = deadletter_prefix(APP, MAPPING)
             letters = [read_deadletter(row) for name, row in run.rows.items() if name.startswith(prefix)]

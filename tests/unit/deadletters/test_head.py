@@ -8,6 +8,7 @@ import pytest
 from tailrace.deadletters.entry import DeadLetter
 from tailrace.deadletters.head import (
     CLAIM_MS,
+    Claims,
     Head,
     claimed,
     failed_again,
@@ -71,16 +72,30 @@ def test_only_the_tail_unparks() -> None:
     assert writes[0].condition == Equals("stamp", "5/7/2")
 
 
-@pytest.mark.parametrize(
-    ("by", "now_ms", "is_claimed"),
-    [("other", CLAIM_MS, True), ("other", CLAIM_MS + 1, False), ("me", 2, False)],
-)
-def test_a_claim_keeps_others_away_until_it_runs_out(by: str, now_ms: int, is_claimed: bool) -> None:
-    taken, write = claimed(first(5)[0], "me", 1)
-    assert taken.is_claimed(by, now_ms) is is_claimed
+def test_a_claim_keeps_others_away_until_it_has_stood_still_on_their_own_clock() -> None:
+    """Whatever the wall clock of who claimed it says: here it is a year ahead."""
+    taken, write = claimed(first(5)[0], "r1/one", 31_536_000_000)
     assert write.condition == Equals("stamp", "5/7/1")
-    free, _ = released(taken)
-    assert not free.is_claimed("other", 2)
+    claims = Claims()
+    assert claims.is_taken(taken, "r1/two", 1_000)
+    assert claims.is_taken(taken, "r1/two", 1_000 + CLAIM_MS - 1)
+    assert not claims.is_taken(taken, "r1/two", 1_000 + CLAIM_MS)
+
+
+def test_a_claim_that_is_renewed_does_not_run_out() -> None:
+    taken, _ = claimed(first(5)[0], "r1/one", 1)
+    claims = Claims()
+    for round_ in range(5):
+        assert claims.is_taken(taken, "r1/two", round_ * CLAIM_MS)
+        taken, _ = claimed(taken, "r1/one", 1)
+
+
+@pytest.mark.parametrize("claimed_by", ["r1/one", "r1"])
+def test_a_claim_of_ones_own_and_one_that_was_left_keep_nobody_away(claimed_by: str) -> None:
+    taken, _ = claimed(first(5)[0], claimed_by, 1)
+    assert not Claims().is_taken(taken, "r1/one", 0)
+    assert not Claims().is_taken(released(taken, "r1")[0], "r2/two", 0)
+    assert read_head("shop", "mail", released(taken, "r1")[1].fields or {}).tried == "r1"
 
 
 def test_a_change_that_fails_again_leaves_the_key_to_the_next_redriver() -> None:

@@ -23,6 +23,8 @@ class Live:
     def __init__(self, last: int) -> None:
         self.last = last
         self.words: list[Completion] = []
+        self.owner = "pid-1"
+        self.is_whole = True
 
     def hold(self, mapping_id: str, record: ChangeRecord) -> int | None:
         return self.last
@@ -35,6 +37,9 @@ class Live:
 
     def code_version(self, mapping_id: str) -> str:
         return ""
+
+    def reads_all_of(self, mapping_id: str) -> bool:
+        return self.is_whole
 
 
 class Sink(AlwaysOpen):

@@ -11,8 +11,8 @@ from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.leases.checkpoint import checkpoint_key, ledger_after, ledger_key
 from tailrace.rows.writes import Write
 from tailrace.runtime.attempts import Attempts
+from tailrace.runtime.driver import Status
 from tailrace.runtime.opening import TimedSink
-from tailrace.runtime.worker import Status
 from tailrace.server.control import Subject, find_verb
 from tailrace.stores.memory import MemoryStore
 from tailrace.streams.envelopes import event_id

@@ -21,19 +21,19 @@ TWO: Final = "contracts/test_two_processes.py"
 DELIVERY: Final = (
     Mutant(
         "checkpoint-without-its-fence", "runtime/settle.py",
-        "(self.fence, saved, Write(", "(saved, Write(",
+        "row.fields(), Equals(\"epoch\", row.epoch))", "row.fields())",
         "a worker whose lease was taken overwrites the new owner's checkpoint",
         (SETTLE,),
     ),
     Mutant(
         "beginning-that-nobody-writes-down", "runtime/starting.py",
-        "    if present is not None:\n        return place", "    if place.named:\n        return place",
+        "            yield Transact((put,), \"stamp.begun\", \"stamp.done\")\n", "            pass\n",
         "what is trimmed before a new mapping has saved anything is lost in silence",
         (SETTLE, "unit/testing/test_world_gaps.py", EVACUATION),
     ),
     Mutant(
         "older-ancestor-is-forgotten", "runtime/starting.py",
-        "return Checkpoint() if reached is None else reached if reached.watermark < shard.before else whole", "return whole",
+        "return None if reached is None else reached if reached.watermark < shard.before else whole", "return whole",
         "what was trimmed between an older ancestor and a shard is lost in silence",
         (SETTLE, "unit/testing/test_world_gaps.py"),
     ),

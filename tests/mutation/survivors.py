@@ -29,12 +29,12 @@ SURVIVORS: Final = (
     ),
     Mutant(
         "heads-loaded-before-the-lease", "runtime/worker.py",
-        "        lease = await self.leases.of(stream, shard)\n        place =",
-        "        start = await performer.perform(load_start(place, shard, self.code_version(handler.id)))\n"
-        "        lease = await self.leases.of(stream, shard)\n        place =",
+        "        lease = await self.leases.of(stream, shard, unfinished)\n",
+        "        start = await performer.perform(load_start(place, shard, CheckpointRow(1), \"\"))\n"
+        "        lease = await self.leases.of(stream, shard, unfinished)\n",
         "what the last owner parks meanwhile is not known: later changes of that key overtake it",
         ("unit/runtime/test_worker.py",),
-        moved=("        start = await performer.perform(load_start(place, shard, code))\n", ""),
+        moved=("        start = await performer.perform(load_start(place, shard, begun, code))\n", ""),
     ),
     Mutant(
         "heads-of-every-shard", "runtime/starting.py",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from tailrace.deadletters.entry import deadletter_key
 from tailrace.deadletters.head import head_key
+from tailrace.leases.ledger import Ledger, ledger_of
 from tailrace.mapping.commands import Checkpoint, GivenUp, Invoke, Park, SaveCheckpoint
 from tailrace.mapping.outcomes import Failed, FailedFrom, FailureKind, Outcome, Written
 from tailrace.mapping.settings import INFINITE
@@ -474,19 +475,19 @@ class Checkers:
                 self._balances(run, shard_id, dead)
 
     def _is_named(self, run: Run, shard_id: str, sequence: int) -> None:
-        ledger, gaps = run.rows.get(f"ledger/{shard_id}", {}), self._gaps(run, shard_id)
+        gaps = self._gaps(run, shard_id)
         is_named = any(first <= sequence <= last for first, last in gaps)
-        if not is_named and sequence >= ledger.get("detail_from", 0):
+        if not is_named and sequence >= _ledger(run, shard_id).detail_from:
             self.wrong("what is trimmed unread is named", f"record {sequence}, but {gaps}")
 
     @staticmethod
     def _gaps(run: Run, shard_id: str) -> list[tuple[int, int]]:
         """What the ledger says was trimmed unread."""
-        ranges = run.rows.get(f"ledger/{shard_id}", {}).get("ranges", ())
+        ranges = _ledger(run, shard_id).ranges
         return [(first, last) for first, last, _, outcome in ranges if outcome == "trimmed"]
 
     def _balances(self, run: Run, shard_id: str, dead: set[int]) -> None:
-        totals = run.rows.get(f"ledger/{shard_id}", {}).get("totals", {})
+        totals = _ledger(run, shard_id).totals
         refused = sum(not self.is_wanted(record) for record in self.records[shard_id].values())
         # A redriver that dies between a delivery and the removal of its letter leaves the letter where it was.
         back = (self.letters_back & self.records[shard_id].keys()) - dead
@@ -504,6 +505,10 @@ class Checkers:
         for first, last in checkpoint.ranges:
             cover.update(sequences[bisect_left(sequences, first) : bisect_right(sequences, last)])
         return cover
+
+
+def _ledger(run: Run, shard_id: str) -> Ledger:
+    return ledger_of(run.rows.get(f"checkpoint/{shard_id}"))
 
 
 def covers(checkpoint: Checkpoint, sequence: int) -> bool:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from tailrace.deadletters import redriving
-from tailrace.leases import lease
 from tailrace.mapping import filters, keys, lane
 from tailrace.mapping.commands import Checkpoint, GivenUp, ReadDone, Start
 from tailrace.mapping.keys import KeyFlow
@@ -21,6 +20,7 @@ from tailrace.mapping.settings import INFINITE, MappingSettings
 from tailrace.mapping.settlement import Settlement, Watermark
 from tailrace.mapping.shard import ShardMachine
 from tailrace.mapping.window import TumblingWindow
+from tailrace.runtime import starting
 from tailrace.runtime.evacuation import Evacuator
 from tailrace.streams.moment import Now
 from tailrace.testing.simulation_plan import plan
@@ -86,14 +86,14 @@ def what_is_given_up_is_only_counted(patch: pytest.MonkeyPatch) -> None:
 
 
 def taking_a_lease_keeps_its_epoch(patch: pytest.MonkeyPatch) -> None:
-    right = lease.take
+    right = starting.take
 
-    def wrong(key: str, fields: Any, owner: str) -> Any:
-        taken, write = right(key, fields, owner)
+    def wrong(key: str, fields: Any, owner: str, above: int = 0) -> Any:
+        taken, write = right(key, fields, owner, above)
         epoch = 1 if fields is None else fields["epoch"]
         return replace(taken, epoch=epoch), replace(write, fields={**(write.fields or {}), "epoch": epoch})
 
-    patch.setattr(lease, "take", wrong)
+    patch.setattr(starting, "take", wrong)
 
 
 def a_failed_checkpoint_loses_its_reports(patch: pytest.MonkeyPatch) -> None:

@@ -1,33 +1,66 @@
-"""Rows that delivery leaves behind: checkpoints, the ledger of settlement, marks.
+"""Rows that delivery leaves behind: checkpoints, and marks.
 
-Rules of this file: layouts only, format 1 (2 for a checkpoint inside a tumbling window, 3 for one of a mapping that has paused by itself: an
-older version must pass over neither), documented in docs/formats/state.md. The checkpoint, the ledger and the dead letters of one
-SaveCheckpoint are one transaction, fenced by the lease. Called by runtime/settle.py and by `why`.
+Rules of this file: layouts only, documented in docs/formats/state.md. A checkpoint's row is the fence of everything that is saved for one mapping in one
+shard: its `epoch` is that of the lease under which it was written, and whoever takes the lease raises it before reading anything (runtime/starting.py). Its
+`revision` changes with every write, so that who puts it back as it was read notices each save meanwhile. Formats before 4 are read and never written.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from tailrace.leases.ledger import IN_CHECKPOINT, NOTHING, Ledger, ledger_of
 from tailrace.leases.lineage import Named
-from tailrace.rows.kinds import CHECKPOINT, LEDGER, MARK
-from tailrace.rows.writes import VERSION, AbsentOrLess, Write, readable
+from tailrace.rows.kinds import CHECKPOINT, MARK
+from tailrace.rows.writes import VERSION, Absent, AbsentOrLess, Condition, Equals, StateRow, Write, readable
 from tailrace.streams.shards import HASHES, Shard
-
-WITH_WINDOW: Final = 2
-"""The format of a checkpoint with a tumbling window."""
-SUSPENDED: Final = 3
-"""The format of a checkpoint of a mapping that has paused by itself."""
-MAX_LEDGER_RANGES: Final = 100
-"""How many ranges a ledger row names: it is written with every checkpoint, so it must stay a few kilobytes."""
 
 Range = tuple[int, int]
 Window = tuple[int, int, str | None]
 Reason = tuple[str, str, int, str]
 """Why a mapping has paused by itself: fingerprint and words of the failure, since when (ms since the epoch), the code's version."""
 EVERY_HASH: Final[Range] = (0, HASHES - 1)
-NO_TIMES: Final[Mapping[str, Sequence[int]]] = {}
-EARLIER: Final = "earlier"
-"""In place of a shard's id (and of a label): the ledger of all shards that are forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRow:
+    """What a checkpoint's row says.
+
+    Shape:   `epoch` is that of the lease under which it was written, `writes` counts the writes under it. `hashes` are the shard's, so that its
+             descendants are known when the shard is not listed any more. `window` is the tumbling window that the shard is in: start and end in
+             milliseconds since the epoch, the state as JSON text, or None for one that was closed. `suspended` is why the mapping has paused by itself.
+             `named` are the shards that it continues; None: a version that did not say wrote it.
+    Units:   created_ms since the epoch, when the last record at or below the watermark was written; 0: not known.
+    """
+
+    epoch: int = 0
+    writes: int = 0
+    watermark: int = 0
+    ranges: tuple[Range, ...] = ()
+    finished: bool = False
+    hashes: Range = EVERY_HASH
+    created_ms: int = 0
+    window: Window | None = None
+    suspended: Reason | None = None
+    ledger: Ledger = NOTHING
+    named: Named | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """The row. Numbers of records are text, for those of other streams are wider than JSON's."""
+        fields: dict[str, Any] = {
+            "v": CHECKPOINT.format, "epoch": self.epoch, "revision": f"{self.epoch}/{self.writes}", "watermark": str(self.watermark),
+            "ranges": [[str(first), str(last)] for first, last in self.ranges], "finished": self.finished,
+            "hashes": f"{self.hashes[0]:016x}-{self.hashes[1]:016x}", IN_CHECKPOINT: self.ledger.fields(),
+        }  # fmt: skip
+        if self.named is not None:
+            fields |= {"parents": list(self.named.parents), "ancestors": list(self.named.ancestors)}
+        if self.created_ms:
+            fields["created_ms"] = self.created_ms
+        if self.window is not None:
+            fields["window"] = list(self.window)
+        if self.suspended is not None:
+            fields["suspended"] = list(self.suspended)
+        return fields
 
 
 def checkpoint_key(app: str, mapping_id: str, stream_label: str, shard_id: str) -> str:
@@ -35,53 +68,55 @@ def checkpoint_key(app: str, mapping_id: str, stream_label: str, shard_id: str) 
     return CHECKPOINT.key(app, mapping_id, stream_label, shard_id)
 
 
-def checkpoint_write(
-    key: str,
-    epoch: int,
-    watermark: int,
-    ranges: Sequence[Range],
-    *,
-    finished: bool,
-    hashes: Range = EVERY_HASH,
-    window: Window | None = None,
-    created_ms: int = 0,
-    suspended: Reason | None = None,
-    named: Named | None = None,
-) -> Write:
-    """A checkpoint. `epoch` says under which lease it was saved; the fence itself is a check of the lease's row.
-
-    Shape:   `hashes` are the shard's, so that its descendants are known when the shard is not listed any more. `window` is
-             the tumbling window that the shard is in: start and end in milliseconds since the epoch, the state as JSON text, or
-             None for one that was closed. `suspended` is why the mapping has paused by itself. `named` are the shards that it continues.
-    Units:   created_ms since the epoch, when the last record at or below the watermark was written; 0: not known.
-    """
-    fields: dict[str, Any] = {
-        "v": VERSION, "epoch": epoch, "watermark": watermark, "ranges": [list(each) for each in ranges], "finished": finished,
-        "hashes": f"{hashes[0]:016x}-{hashes[1]:016x}",
-    }  # fmt: skip
-    if named is not None:
-        fields |= {"parents": list(named.parents), "ancestors": list(named.ancestors)}
-    if created_ms:
-        fields["created_ms"] = created_ms
-    if window is not None:
-        fields |= {"v": WITH_WINDOW, "window": list(window)}
-    if suspended is not None:
-        fields |= {"v": SUSPENDED, "suspended": list(suspended)}
-    return Write(key, fields)
-
-
-def behind(key: str, shard: Shard, last_sequence: int) -> Write:
-    """The checkpoint of a mapping that reads nothing of what a shard holds now. Source: semantics §2.3 (LATEST)."""
-    end = last_sequence if shard.last is None else shard.last
-    return checkpoint_write(key, 0, end, (), finished=shard.is_closed, hashes=shard.hash_range or EVERY_HASH)
+def read_row(fields: Mapping[str, Any], older_ledger: Mapping[str, Any] | None = None) -> CheckpointRow:
+    """What a row of any format says; `older_ledger` is the row that its ledger had of its own. Raises: StoreError."""
+    watermark, ranges, finished = read_checkpoint(fields)
+    return CheckpointRow(
+        fields["epoch"], _writes(fields), watermark, ranges, finished, hashes_of(fields), created_of(fields),
+        window_of(fields), suspended_of(fields), ledger_of(fields, older_ledger), named_of(fields),
+    )  # fmt: skip
 
 
 def read_checkpoint(fields: Mapping[str, Any] | None) -> tuple[int, tuple[Range, ...], bool]:
     """(watermark, ranges, finished); a mapping that never saved one begins at 0. Raises: StoreError."""
     if fields is None:
         return 0, (), False
-    row = readable(fields, "checkpoint", SUSPENDED)
-    return row["watermark"], tuple((first, last) for first, last in row["ranges"]), row["finished"]
+    row = readable(fields, "checkpoint", CHECKPOINT.format)
+    return (
+        int(row["watermark"]),
+        tuple((int(first), int(last)) for first, last in row["ranges"]),
+        row["finished"],
+    )
+
+
+def _writes(fields: Mapping[str, Any]) -> int:
+    return int(str(fields.get("revision", "0/0")).partition("/")[2])
+
+
+def has_ledger(fields: Mapping[str, Any]) -> bool:
+    """Whether a row has its ledger with it; if not, it may be in a row of its own."""
+    return IN_CHECKPOINT in fields
+
+
+def unchanged(fields: Mapping[str, Any]) -> Condition:
+    """That a row is still what was read. A row of an older version was written by a process that has ended: its epoch tells as much."""
+    if "revision" in fields:
+        return Equals("revision", fields["revision"])
+    return Equals("epoch", fields["epoch"])
+
+
+def raised(row: StateRow, epoch: int, older_ledger: Mapping[str, Any] | None) -> tuple[CheckpointRow, Write]:
+    """The row as it was read, under a new epoch, and the write that puts it there if nobody has written it since."""
+    before = read_row(row.fields, older_ledger)
+    stamped = replace(before, epoch=epoch, writes=before.writes + 1 if before.epoch == epoch else 0)
+    return stamped, Write(row.key, stamped.fields(), unchanged(row.fields))
+
+
+def behind(key: str, shard: Shard, last_sequence: int) -> Write:
+    """The checkpoint of a mapping that reads nothing of what a shard holds now, where it has none. Source: semantics §2.3 (LATEST)."""
+    end = last_sequence if shard.last is None else shard.last
+    row = CheckpointRow(watermark=end, finished=shard.is_closed, hashes=shard.hash_range or EVERY_HASH)
+    return Write(key, row.fields(), Absent())
 
 
 def created_of(fields: Mapping[str, Any]) -> int:
@@ -118,63 +153,6 @@ def hashes_of(fields: Mapping[str, Any]) -> Range:
 def overlaps(one: Range, other: Range) -> bool:
     """Whether two ranges have something in common: a shard and its descendants do."""
     return one[0] <= other[1] and other[0] <= one[1]
-
-
-def ledger_key(app: str, mapping_id: str, stream_label: str, shard_id: str) -> str:
-    """The row of one mapping's ledger in one shard."""
-    return LEDGER.key(app, mapping_id, stream_label, shard_id)
-
-
-def ledger_after(
-    fields: Mapping[str, Any] | None,
-    settled: Iterable[tuple[int, int, int, str]],
-    times: Mapping[str, Sequence[int]] = NO_TIMES,
-) -> dict[str, Any]:
-    """The ledger after these runs of records: (first, last, count, outcome), as a checkpoint reports them.
-
-    Shape:   `totals` by outcome since ever; `ranges` [first, last, count, outcome] of what was not handled, ascending; below
-             `detail_from` ranges were dropped to keep the row small (the totals were not). `times` of what was trimmed, by its first
-             number: when it had been written, [from, until] in milliseconds since the epoch.
-    """
-    before = readable(fields, "ledger") if fields is not None else {}
-    totals = dict(before.get("totals", {}))
-    ranges = [list(each) for each in before.get("ranges", ())]
-    for first, last, count, outcome in settled:
-        totals[outcome] = totals.get(outcome, 0) + count
-        if outcome != "handled":
-            ranges.append([first, last, count, outcome])
-    ranges.sort(key=lambda each: (each[0], each[1]))
-    detail_from = before.get("detail_from", 0)
-    if len(ranges) > MAX_LEDGER_RANGES:
-        detail_from = ranges[-MAX_LEDGER_RANGES][0]
-        ranges = ranges[-MAX_LEDGER_RANGES:]
-    row = {"v": VERSION, "totals": totals, "ranges": ranges, "detail_from": detail_from}
-    known = {**before.get("times", {}), **times}
-    kept = {str(first): known[str(first)] for first, *_ in ranges if str(first) in known}
-    return {**row, "times": kept} if kept else row
-
-
-def ledger_merged(fields: Mapping[str, Any] | None, other: Mapping[str, Any]) -> dict[str, Any]:
-    """One ledger for what stood in two: totals are added, ranges stand side by side."""
-    more = readable(other, "ledger")
-    merged = ledger_after(fields, [tuple(each) for each in more["ranges"]], more.get("times", NO_TIMES))
-    totals = dict(readable(fields, "ledger")["totals"]) if fields is not None else {}
-    for outcome, count in more["totals"].items():
-        totals[outcome] = totals.get(outcome, 0) + count
-    return {**merged, "totals": totals, "detail_from": max(merged["detail_from"], more["detail_from"])}
-
-
-def outcome_of(
-    sequence: int, watermark: int, ranges: Sequence[Range], ledger: Mapping[str, Any] | None
-) -> str:
-    """What happened to one record: "waiting", or its outcome ("settled" when the ledger no longer has the detail)."""
-    if sequence > watermark and not any(first <= sequence <= last for first, last in ranges):
-        return "waiting"
-    row = readable(ledger, "ledger") if ledger is not None else {}
-    for first, last, _, outcome in row.get("ranges", ()):
-        if first <= sequence <= last:
-            return str(outcome)
-    return "handled" if sequence >= row.get("detail_from", 0) else "settled"
 
 
 def mark_key(mapping_id: str, run_id: str, table: str, key: bytes) -> str:

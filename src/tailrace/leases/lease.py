@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tailrace.rows.kinds import LEASE
-from tailrace.rows.writes import VERSION, Absent, Check, Equals, Write, readable
+from tailrace.rows.writes import VERSION, Absent, Equals, Write, readable
 
 LEASE_DURATION_MS: Final = 10_000
 """The KCL's failover time: so long a counter may stand still. Owners renew three times as often."""
@@ -24,11 +24,6 @@ class Lease:
     owner: str
     counter: int
     epoch: int
-
-    @property
-    def fence(self) -> Check:
-        """What a checkpoint's transaction requires: that nobody has taken the lease since."""
-        return Check(self.key, Equals("epoch", self.epoch))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +43,15 @@ def lease_key(app: str, stream_label: str, shard_id: str) -> str:
     return LEASE.key(app, stream_label, shard_id)
 
 
-def take(key: str, fields: Mapping[str, Any] | None, owner: str) -> tuple[Lease, Write]:
+def take(key: str, fields: Mapping[str, Any] | None, owner: str, above: int = 0) -> tuple[Lease, Write]:
     """Take a lease that is free, expired or one's own from before a restart.
 
+    Shape:   `above` is an epoch that checkpoints of the shard have already: a lease that was forgotten does not begin below it.
     Guarantee: the write holds only if the counter is still the one that was seen, so an owner who renews in the last moment wins.
     Raises: StoreError for a row of an unknown format.
     """
     if fields is None:
-        lease = Lease(key, owner, 1, 1)
+        lease = Lease(key, owner, 1, above + 1)
         return lease, Write(key, _fields(lease), Absent())
     seen = readable(fields, "lease")
     lease = Lease(key, owner, seen["counter"] + 1, seen["epoch"] + 1)

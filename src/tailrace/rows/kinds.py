@@ -99,8 +99,8 @@ def of_mapping(
 
 # ---- progress of a mapping ---------------------------------------------------------------------------------------------
 
-CHECKPOINT: Final = of_mapping("checkpoint", format=3, expires="with its shard")
-LEDGER: Final = of_mapping("ledger", expires="with its shard")
+CHECKPOINT: Final = of_mapping("checkpoint", format=4, expires="with its shard")
+LEDGER: Final = of_mapping("ledger", format=2, expires="with its shard")
 MARK: Final = of_mapping("mark", expires="after two days", joint=True)
 
 # ---- what it has not handled -------------------------------------------------------------------------------------------

@@ -81,12 +81,11 @@ class FollowedTable:
 
     async def behind(self, app: str, handler: Handler, last_sequence: int) -> list[Write]:
         """Checkpoints of a mapping behind everything that the table's streams hold. Raises: SourceError."""
-        rows = [
+        return [
             behind(checkpoint_key(app, handler.id, stream.label, shard.shard_id), shard, last_sequence)
             for stream, shards in await self.followed()
             for shard in shards
         ]
-        return [Write(row.key, row.fields) for row in rows]
 
     async def stream_of(self, shard_id: str) -> StreamRef:
         """The stream that a shard is of; when it is gone, the newest that there is. Raises: SourceError."""

@@ -11,16 +11,8 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from tailrace.errors import StateConflict
-from tailrace.leases.checkpoint import (
-    EARLIER,
-    EVERY_HASH,
-    checkpoint_key,
-    hashes_of,
-    ledger_key,
-    ledger_merged,
-    named_of,
-    overlaps,
-)
+from tailrace.leases.checkpoint import EVERY_HASH, checkpoint_key, hashes_of, named_of, overlaps, unchanged
+from tailrace.leases.ledger import EARLIER, NOTHING, ledger_key, ledger_of
 from tailrace.leases.lineage import Named
 from tailrace.ports import Shard, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT, KINDS, LEDGER, RowKind, words_of
@@ -90,19 +82,22 @@ def beside_checkpoints() -> list[RowKind]:
 async def _fold(state: StateStore, app: str, mapping_id: str, rows: Sequence[StateRow]) -> None:
     earlier_key = ledger_key(app, mapping_id, EARLIER, EARLIER)
     found = await state.get(earlier_key)
-    merged = None if found is None else found.fields
-    folded = 0 if merged is None else int(merged[FOLDED])
+    merged = ledger_of(None, None if found is None else found.fields)
+    folded = 0 if found is None else int(found.fields[FOLDED])
     writes: list[Write] = []
     for row in rows:
-        writes.append(Write(row.key, None, Equals("watermark", row.fields["watermark"])))
+        writes.append(Write(row.key, None, unchanged(row.fields)))
+        older: StateRow | None = None
         for kind in beside_checkpoints():
             beside = await state.get(kind.key(*words_of(row.key)[1:]))
             if beside is not None:
                 writes.append(Write(beside.key, None))
-                merged = ledger_merged(merged, beside.fields) if kind is LEDGER else merged
-    if merged is not None:
+                older = beside if kind is LEDGER else older
+        merged = merged.merged(ledger_of(row.fields, None if older is None else older.fields))
+    if merged != NOTHING:
         condition = Absent() if found is None else Equals(FOLDED, folded)
-        writes.append(Write(earlier_key, {**merged, FOLDED: folded + 1}, condition))
+        fields = {"v": LEDGER.format, **merged.fields(), FOLDED: folded + 1}
+        writes.append(Write(earlier_key, fields, condition))
     await state.transact(writes)
 
 

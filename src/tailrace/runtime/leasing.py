@@ -9,24 +9,18 @@ from contextlib import suppress
 from typing import TypeAlias
 
 from tailrace.errors import PortError, StateConflict
-from tailrace.leases.lease import Lease, lease_key, release, renew, take
+from tailrace.leases.checkpoint import CheckpointRow
+from tailrace.leases.lease import Lease, lease_key, release, renew
 from tailrace.ports import Clock, Shard, StateStore, StreamRef
-from tailrace.rows.writes import StateRow
 from tailrace.runtime.forgetting import forget_leases
 from tailrace.runtime.performing import Performer
-from tailrace.runtime.steps import Get, Steps, Transact
+from tailrace.runtime.settle import Place
+from tailrace.runtime.starting import take_lease
+from tailrace.runtime.steps import Steps, Transact
 from tailrace.telemetry import PointReached
 
 Held: TypeAlias = tuple[str, str]
 """A stream's label and a shard's id."""
-
-
-def take_lease(key: str, owner: str) -> Steps[Lease]:
-    """Take the lease of a shard, whoever has it. Raises: StateConflict when its owner renewed it meanwhile, or somebody was faster; StoreError."""
-    row: StateRow | None = yield Get(key)
-    lease, write = take(key, None if row is None else row.fields, owner)
-    yield Transact((write,), done="lease.taken")
-    return lease
 
 
 def renew_lease(lease: Lease) -> Steps[Lease | None]:
@@ -59,16 +53,25 @@ class Leasing:
         self._renewal_ms = renewal_ms
         self._lost = lost
         self._performer = Performer(state, clock, reached)
+        self._stamped: dict[str, CheckpointRow] = {}
+        """By their keys."""
 
-    async def of(self, stream: StreamRef, shard: Shard) -> Lease:
-        """The lease of a shard, taken when it is not held yet. Raises: StateConflict, StoreError."""
+    async def of(self, stream: StreamRef, shard: Shard, places: Sequence[Place]) -> Lease:
+        """The lease of a shard, taken when it is not held yet; then every checkpoint of these places is stamped. Raises: LeaseLost, StateConflict, StoreError."""
         place = (stream.label, shard.shard_id)
         held = self.held.get(place)
         if held is not None:
             return held
         key = lease_key(self._app, stream.label, shard.shard_id)
-        lease = self.held[place] = await self._performer.perform(take_lease(key, self._owner))
+        lease, stamped = await self._performer.perform(take_lease(key, self._owner, places))
+        self.held[place] = lease
+        self._stamped.update(stamped)
         return lease
+
+    def stamped(self, place: Place, epoch: int) -> CheckpointRow | None:
+        """The checkpoint that was stamped here when the lease was taken, once; None: it is to be stamped now."""
+        row = self._stamped.pop(place.checkpoint_key, None)
+        return row if row is not None and row.epoch == epoch else None
 
     async def give_back(self, stream: StreamRef, shard: Shard) -> None:
         """Nobody reads the shard any more: or its lease would be renewed for ever."""

@@ -22,13 +22,14 @@ from tailrace.app.projection import Projection, mapping_id
 from tailrace.deadletters.gap import read_gap
 from tailrace.deadletters.head import head_prefix
 from tailrace.errors import PortError
+from tailrace.leases.ledger import ledgers_of
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import Backoff
 from tailrace.ports import Clock, ProjectionStore, StateStore
 from tailrace.projections.builds import Build
 from tailrace.projections.folding import Step
 from tailrace.projections.rows import BUCKETS, AppliedItem, Group, RowChange
-from tailrace.rows.kinds import GAP, LEDGER, MAPPING
+from tailrace.rows.kinds import CHECKPOINT, GAP, LEDGER, MAPPING
 from tailrace.rows.writes import Write
 from tailrace.runtime.builds import Builds, place_words
 from tailrace.runtime.mapping_rows import forget_mapping
@@ -352,9 +353,14 @@ class Projector:
     async def _has_gap(self, projection: Projection) -> bool:
         known = await self.builds.known(projection)
         since = known.of_version(projection.version)[-1].since
-        rows = await self._state.query(LEDGER.prefix(self._app, projection.mapping_id))
-        ranges = [each for row in rows for each in row.fields["ranges"]]
-        return any(outcome == "trimmed" and last > since for _, last, _, outcome in ranges)
+        checkpoints = await self._state.query(CHECKPOINT.prefix(self._app, projection.mapping_id))
+        olders = await self._state.query(LEDGER.prefix(self._app, projection.mapping_id))
+        ledgers = ledgers_of(checkpoints, olders).values()
+        return any(
+            outcome == "trimmed" and last > since
+            for ledger in ledgers
+            for _, last, _, outcome in ledger.ranges
+        )
 
     async def _acknowledge(self, projection: Projection) -> None:
         """What was lost is read from the table's items: nobody needs to look after these gaps."""

@@ -1,35 +1,26 @@
-"""Saving a checkpoint: the lease's fence, the checkpoint, the ledger and the dead letters, in one transaction.
+"""Saving a checkpoint: its row with the ledger in it, and beside it dead letters, notices and gaps, all at once or not at all.
 
-Rules of this file: all of it or nothing; a fence that does not hold means that the lease is lost, and then nothing more
-is saved. Pure: steps. Called by runtime/delivering.py. Source: architecture §5.1.
+Rules of this file: pure; what is saved is conditional on the epoch in the checkpoint's own row, which whoever takes the lease raises before reading anything
+(starting.py). When it does not hold the lease is lost, and then nothing more is saved. A save that carries nothing else is one conditional put. Called by
+runtime/delivering.py. Source: growth §2.4.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
 from tailrace.deadletters.gap import Gap
 from tailrace.deadletters.lost_window import LostWindow, lost_window_key
 from tailrace.deadletters.passed import passed_write
 from tailrace.errors import LeaseLost, StateConflict
-from tailrace.leases.checkpoint import (
-    EVERY_HASH,
-    Range,
-    Reason,
-    Window,
-    checkpoint_key,
-    checkpoint_write,
-    ledger_after,
-    ledger_key,
-)  # fmt: skip
-from tailrace.leases.lease import Lease
-from tailrace.leases.lineage import Named
+from tailrace.leases.checkpoint import EVERY_HASH, CheckpointRow, Range, Reason, Window, checkpoint_key
+from tailrace.leases.ledger import ledger_key
 from tailrace.mapping.commands import GivenUp, GivenUpWindow, SaveCheckpoint
 from tailrace.mapping.suspension import Suspended
 from tailrace.mapping.window import WindowState
-from tailrace.rows.writes import Check, StateRow, Write
-from tailrace.runtime.steps import Get, Steps, Transact
+from tailrace.rows.writes import Check, Equals, Write
+from tailrace.runtime.steps import Steps, Transact
 from tailrace.streams.envelopes import event_id
 
 
@@ -43,8 +34,6 @@ class Place:
     stream_label: str
     shard_id: str
     hashes: Range = EVERY_HASH
-    named: Named | None = None
-    """The shards that it continues, once that is known."""
     run: str = ""
     """Names this run of the mapping over the shard, so that the requests of two runs have different ids."""
 
@@ -55,8 +44,12 @@ class Place:
 
     @property
     def ledger_key(self) -> str:
-        """The row of its ledger."""
+        """The row in which older versions kept its ledger."""
         return ledger_key(self.app, self.mapping_id, self.stream_label, self.shard_id)
+
+    def fence(self, epoch: int) -> Check:
+        """What holds as long as nobody has taken the lease after this epoch."""
+        return Check(self.checkpoint_key, Equals("epoch", epoch))
 
 
 MOST_WORDS: Final = 500
@@ -76,50 +69,45 @@ class Announced(Protocol):
 
 
 class Settling:
-    """Saves what a machine has settled of one mapping in one shard, under one lease; whoever parks there shares its fence."""
+    """Saves what a machine has settled of one mapping in one shard; `begun` is the row with which its lease was stamped here."""
 
     def __init__(
-        self, place: Place, lease: Lease, code_version: str = "", announced: Announced | None = None
+        self, place: Place, begun: CheckpointRow, code_version: str = "", announced: Announced | None = None
     ) -> None:
         self.place = place
         self.code_version = code_version
-        self._lease = lease
+        self.fence = place.fence(begun.epoch)
+        """What whoever writes beside a checkpoint here requires."""
+        self._saved = begun
+        self._writes = begun.writes
         self._announced = announced
-        self._ledger: Mapping[str, Any] | None = None
-        self._has_ledger = False
-
-    @property
-    def fence(self) -> Check:
-        """What holds as long as nobody else may save here."""
-        return self._lease.fence
 
     def save(self, command: SaveCheckpoint) -> Steps[None]:
         """Make it durable. Raises: LeaseLost, StoreError."""
-        if not self._has_ledger:
-            row: StateRow | None = yield Get(self.place.ledger_key)
-            self._ledger, self._has_ledger = (None if row is None else row.fields), True
-        settled = [(each.first, each.last, each.count, each.outcome) for each in command.settled]
-        times = {str(each.first): (each.from_ms, each.until_ms) for each in command.settled if each.until_ms}
-        ledger = ledger_after(self._ledger, settled, times)
-        checkpoint, place = command.checkpoint, self.place
-        saved = checkpoint_write(
-            place.checkpoint_key, self._lease.epoch, checkpoint.watermark, checkpoint.ranges,
-            finished=checkpoint.finished, hashes=place.hashes, window=_kept(checkpoint.window),
-            created_ms=checkpoint.created_ms, named=place.named,
-            suspended=_reason(checkpoint.suspended, self.code_version),
-        )  # fmt: skip
-        beside = [*self._dead_letters(command), *_gaps(place, command)]
+        place, row = self.place, self._row(command)
+        saved = Write(place.checkpoint_key, row.fields(), Equals("epoch", row.epoch))
         try:
-            yield Transact(
-                (self.fence, saved, Write(place.ledger_key, ledger), *beside),
-                "checkpoint.begun",
-                "checkpoint.done",
-            )
+            yield Transact((saved, *self._beside(command)), "checkpoint.begun", "checkpoint.done")
         except StateConflict as error:
-            raise LeaseLost(f"another worker has taken {self._lease.key}") from error
-        self._ledger = ledger
+            raise LeaseLost(f"another worker has taken {place.shard_id}") from error
+        self._saved = row
         if self._announced is not None and (command.given_up or command.windows):
             self._announced.wake()
+
+    def _row(self, command: SaveCheckpoint) -> CheckpointRow:
+        place, checkpoint = self.place, command.checkpoint
+        settled = [(run.first, run.last, run.count, run.outcome) for run in command.settled]
+        times = {run.first: (run.from_ms, run.until_ms) for run in command.settled if run.until_ms}
+        self._writes += 1  # also when the one before failed: it may have been durable all the same
+        return replace(
+            self._saved, writes=self._writes, watermark=checkpoint.watermark, ranges=checkpoint.ranges,
+            finished=checkpoint.finished, hashes=place.hashes, created_ms=checkpoint.created_ms, window=_kept(checkpoint.window),
+            suspended=_reason(checkpoint.suspended, self.code_version), ledger=self._saved.ledger.after(settled, times),
+        )  # fmt: skip
+
+    def _beside(self, command: SaveCheckpoint) -> list[Write]:
+        """What goes into the transaction of the checkpoint: nearly always nothing."""
+        return [*self._dead_letters(command), *_gaps(self.place, command)]
 
     def _dead_letters(self, command: SaveCheckpoint) -> list[Write]:
         """The dead letters, and how far the items of these and of older ones have come since."""

@@ -1,61 +1,147 @@
-"""Where a mapping begins in a shard: its checkpoint, the keys that are parked, the keys with dead letters.
+"""How a worker comes to a shard: take the lease, stamp the checkpoints, then load.
 
-Rules of this file: pure; what is read here is read under the lease. Called by runtime/worker.py. Source: architecture §5.1.
+Theory of operation. A checkpoint's row holds the epoch of the lease under which it may be written, and everything else that is saved for a mapping in a
+shard is conditional on it. So the order is: (1) the row of the lease, with a new epoch; (2) of each mapping the row of its checkpoint, put back as it was read
+with the new epoch in it, under the condition that nobody has written it since and that its epoch is below this one, until that holds: from then on the owner
+before can save and park nothing; (3) what was parked, and how far items with dead letters have come. Read earlier, something that the owner before still
+wrote could be missing. The machine begins with what (2) wrote. A worker that dies after some of (2) has delivered nothing: whoever takes the lease next
+stamps all of them again. A mapping that comes to a lease that is held already is stamped before its first read.
+
+Rules of this file: pure; steps. Called by runtime/leasing.py and runtime/worker.py. Source: growth §2.4.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
 
 from tailrace.deadletters.head import Head, head_prefix, read_head
 from tailrace.deadletters.passed import passed_prefix, read_passed
 from tailrace.errors import LeaseLost, StateConflict
 from tailrace.leases.checkpoint import (
     EVERY_HASH,
+    CheckpointRow,
     Reason,
-    checkpoint_write,
     created_of,
+    has_ledger,
     hashes_of,
     named_of,
     overlaps,
+    raised,
     read_checkpoint,
-    suspended_of,
-    window_of,
 )
-from tailrace.leases.lease import Lease
+from tailrace.leases.lease import Lease, take
 from tailrace.leases.lineage import Known, Line, Named, latest, line_of, named_ancestors
 from tailrace.mapping.commands import Checkpoint, ParkedHead, Start
 from tailrace.mapping.suspension import Suspended
 from tailrace.mapping.window import WindowState
-from tailrace.ports import Shard
+from tailrace.ports import Now, Shard
 from tailrace.rows.kinds import CHECKPOINT, RESUMED, words_of
-from tailrace.rows.writes import StateRow
+from tailrace.rows.writes import Absent, StateRow, Write
 from tailrace.runtime.pausing import ended_suspensions
 from tailrace.runtime.settle import Place
-from tailrace.runtime.steps import Get, Horizon, Query, Steps, Transact
-
-NOTHING: Final = Known()
+from tailrace.runtime.steps import AskTime, Get, Horizon, Query, Steps, Transact
 
 
-def load_start(place: Place, shard: Shard, code_version: str = "") -> Steps[Start]:
-    """Everything that the machine begins with: the checkpoint, the parked keys that may be in its shard, the keys with dead letters.
+def take_lease(
+    key: str, owner: str, places: Sequence[Place]
+) -> Steps[tuple[Lease, dict[str, CheckpointRow]]]:
+    """Take a shard's lease and stamp the checkpoints of these places in it. Returns: what was stamped, by its key.
 
-    The lease must be held before: what its last owner parks is fenced from then on, so nothing can be missing here. A pause of another
-    version of the code does not bind this one, and one that somebody has ended binds nobody.
-    Raises: StoreError.
+    Raises: LeaseLost and StateConflict when another worker was faster; StoreError.
     """
-    checkpoint = yield from load_checkpoint(place, shard)
-    is_outdated = (yield from outdated_reason(place, code_version)) is not None
-    if is_outdated or (yield from _is_resumed(place, checkpoint.suspended)):
-        checkpoint = replace(checkpoint, suspended=None)
+    row: StateRow | None = yield Get(key)
+    if row is None:
+        lease, write = take(key, None, owner, (yield from _highest_epoch(places)))
+    else:
+        lease, write = take(key, row.fields, owner)
+    yield Transact((write,), done="lease.taken")
+    stamped: dict[str, CheckpointRow] = {}
+    for place in places:
+        checkpoint = yield from stamp(place, lease.epoch)
+        if checkpoint is not None:
+            stamped[place.checkpoint_key] = checkpoint
+    return lease, stamped
+
+
+def _highest_epoch(places: Sequence[Place]) -> Steps[int]:
+    """The highest epoch that checkpoints have although the row of their lease was forgotten."""
+    highest = 0
+    for place in places:
+        row: StateRow | None = yield Get(place.checkpoint_key)
+        highest = max(highest, 0 if row is None else row.fields["epoch"])
+    return highest
+
+
+def stamp(place: Place, epoch: int) -> Steps[CheckpointRow | None]:
+    """Raise the epoch of a mapping's checkpoint, and take an older version's ledger into it. Returns: what is durable now; None: there is no checkpoint.
+
+    Raises: LeaseLost when a later epoch is there; StoreError.
+    """
+    while True:
+        row: StateRow | None = yield Get(place.checkpoint_key)
+        if row is None:
+            return None
+        if row.fields["epoch"] > epoch:
+            raise LeaseLost(f"another worker has taken {place.shard_id}")
+        ledger: StateRow | None = None if has_ledger(row.fields) else (yield Get(place.ledger_key))
+        stamped, write = raised(row, epoch, None if ledger is None else ledger.fields)
+        folded = () if ledger is None else (Write(ledger.key, None),)
+        try:
+            yield Transact((write, *folded), "stamp.begun", "stamp.done")
+        except StateConflict:
+            continue  # the owner before has saved meanwhile: that counts
+        return stamped
+
+
+def enter(
+    place: Place,
+    shard: Shard,
+    known: Known,
+    epoch: int,
+    retention_ms: int,
+    stamped: CheckpointRow | None = None,
+) -> Steps[CheckpointRow]:
+    """Stamp the checkpoint of a mapping, or write down where it begins when it never was here: what is trimmed from now on is a gap, and no silence.
+
+    Shape:   `stamped` is its row under this epoch already, if the lease was taken with it. Returns: what is durable, with the shards that it continues (of a
+             version that did not name them the first checkpoint does).
+    Raises:  LeaseLost, StoreError, SourceError.
+    """
+    while True:
+        row = stamped or (yield from stamp(place, epoch))
+        if row is not None:
+            return (
+                row if row.named is not None else replace(row, named=(yield from _named(place, shard, known)))
+            )
+        begun = yield from _beginning(place, shard, known, retention_ms)
+        named = yield from _named(place, shard, known)
+        row = CheckpointRow(
+            epoch, 0, begun.watermark, hashes=place.hashes, created_ms=begun.created_ms, named=named
+        )
+        put = Write(place.checkpoint_key, row.fields(), Absent())
+        try:
+            yield Transact((put,), "stamp.begun", "stamp.done")
+        except StateConflict:
+            continue  # another worker was faster: whose epoch is higher will be seen
+        return row
+
+
+def load_start(place: Place, shard: Shard, begun: CheckpointRow, code_version: str = "") -> Steps[Start]:
+    """Everything that the machine begins with: the checkpoint that was stamped, the parked keys that may be in its shard, the keys with dead letters.
+
+    A pause of another version of the code does not bind this one, and one that somebody has ended binds nobody. Raises: StoreError.
+    """
     heads = yield from _heads(place)
     parked = [
         ParkedHead(head.key, head.first, head.tail, head.count)
         for head in heads
         if shard.may_have(head.partition)
-        and (place.named is None or place.named.concerns(shard, head.stream, head.shard_id))
+        and (begun.named is None or begun.named.concerns(shard, head.stream, head.shard_id))
     ]
     watched: list[StateRow] = yield Query(passed_prefix(place.app, place.mapping_id))
+    checkpoint = checkpoint_of(begun)
+    is_outdated = outdated_reason(begun, code_version) is not None
+    if is_outdated or (yield from _is_resumed(place, checkpoint.suspended)):
+        checkpoint = replace(checkpoint, suspended=None)
     return Start(
         checkpoint,
         tuple(parked),
@@ -72,9 +158,28 @@ def _is_resumed(place: Place, suspended: Suspended | None) -> Steps[bool]:
     return (place.stream_label, place.shard_id, suspended.since_ms) in ended
 
 
+def checkpoint_of(row: CheckpointRow) -> Checkpoint:
+    """What the machine knows of a checkpoint."""
+    window, suspended = row.window, row.suspended
+    return Checkpoint(
+        row.watermark, row.ranges, row.finished,
+        None if window is None else WindowState(window[0], window[1], None if window[2] is None else window[2].encode()),
+        row.created_ms, None if suspended is None else Suspended(*suspended[:3]),
+    )  # fmt: skip
+
+
+def outdated_reason(row: CheckpointRow, code_version: str) -> Reason | None:
+    """Why another version of the mapping's code has paused by itself in this shard; None: none has."""
+    reason = row.suspended
+    return None if reason is None or reason[3] == code_version else reason
+
+
 def _heads(place: Place) -> Steps[list[Head]]:
     rows: list[StateRow] = yield Query(head_prefix(place.app, place.mapping_id))
     return [read_head(place.app, place.mapping_id, row.fields) for row in rows]
+
+
+# ---- what came before -------------------------------------------------------------------------------------------------
 
 
 def line_before(place: Place, shard: Shard, known: Known) -> Steps[Line]:
@@ -91,82 +196,45 @@ def line_before(place: Place, shard: Shard, known: Known) -> Steps[Line]:
     return line_of(shard, known, rows)
 
 
-def attach(place: Place, shard: Shard, known: Known, lease: Lease, since_ms: int) -> Steps[Place]:
-    """Write down where a mapping begins that never was here, so that what is trimmed from now on is a gap and no silence.
-
-    Returns: the place with the shards that it continues.
-    Units:   since_ms since the epoch: what is older was gone.
-    Raises:  LeaseLost, StoreError, SourceError.
-    """
-    present: StateRow | None = yield Get(place.checkpoint_key)
-    if present is not None and (named := named_of(present.fields)) is not None:
-        return replace(place, named=named)
+def _named(place: Place, shard: Shard, known: Known) -> Steps[Named]:
+    """The shards that a shard continues: its parents, and those of its ancestors in which keys are parked."""
     line = yield from line_before(place, shard, known)
     heads = yield from _heads(place)
     parked_in = [head.shard_id for head in heads if head.stream == shard.stream]
-    place = replace(place, named=Named(shard.parents, named_ancestors(line, known, parked_in)))
-    if present is not None:
-        return place  # of a version that named none: the first checkpoint does
-    checkpoint = yield from load_checkpoint(place, shard, known)
-    if checkpoint.watermark == 0:
-        gone: int = yield Horizon(shard)
-        watermark = max(shard.first - 1, gone)
-        checkpoint = Checkpoint(watermark, created_ms=max(shard.created_ms, since_ms))
-    row = checkpoint_write(
-        place.checkpoint_key, lease.epoch, checkpoint.watermark, (), finished=False, hashes=place.hashes,
-        created_ms=checkpoint.created_ms, named=place.named,
-    )  # fmt: skip
-    try:
-        yield Transact((lease.fence, row))
-    except StateConflict as error:
-        raise LeaseLost(f"another worker has taken {lease.key}") from error
-    return place
+    return Named(shard.parents, named_ancestors(line, known, parked_in))
 
 
-def outdated_reason(place: Place, code_version: str) -> Steps[Reason | None]:
-    """Why another version of the mapping's code has paused by itself in this shard; None: none has. Raises: StoreError."""
-    row: StateRow | None = yield Get(place.checkpoint_key)
-    reason = None if row is None else suspended_of(row.fields)
-    return None if reason is None or reason[3] == code_version else reason
-
-
-def load_checkpoint(place: Place, shard: Shard, known: Known = NOTHING) -> Steps[Checkpoint]:
-    """Where the mapping stands. Raises: StoreError.
+def _beginning(place: Place, shard: Shard, known: Known, retention_ms: int) -> Steps[Checkpoint]:
+    """Where a mapping begins in a shard that it never was in.
 
     Guarantee: a mapping that is new begins with the oldest record there is; one that has followed the shard's parents insists
                on the whole shard, and one that has followed an older ancestor insists on everything after it, so that what was
                trimmed meanwhile is a gap and no silence.
     """
-    row: StateRow | None = yield Get(place.checkpoint_key)
-    if row is not None:
-        return Checkpoint(
-            *read_checkpoint(row.fields), _window(row.fields), created_of(row.fields), _suspended(row.fields)
-        )
+    begun = yield from _begun_before(place, shard, known)
+    if begun is not None and begun.watermark:
+        return begun
+    gone: int = yield Horizon(shard)
+    now: Now = yield AskTime()
+    return Checkpoint(
+        max(shard.first - 1, gone), created_ms=max(shard.created_ms, now.wall_ms - retention_ms)
+    )
+
+
+def _begun_before(place: Place, shard: Shard, known: Known) -> Steps[Checkpoint | None]:
+    """What a mapping insists on that has followed what a shard continues; None: it never was in any of it."""
     whole = Checkpoint(shard.first - 1, created_ms=shard.created_ms)
     if (yield from _has_followed(place, shard.parents)):
         return whole
     rows: list[StateRow] = yield Query(CHECKPOINT.prefix(place.app, place.mapping_id))
     if not rows:
-        return Checkpoint()
+        return None
     if shard.before is not None:
         reached = _reached_by_number(rows, shard)
-        return Checkpoint() if reached is None else reached if reached.watermark < shard.before else whole
+        return None if reached is None else reached if reached.watermark < shard.before else whole
     line = yield from line_before(place, shard, known)
     reached = _reached_by_line(rows, shard, line, known)
     return whole if reached is None or reached.watermark >= whole.watermark else reached
-
-
-def _window(fields: Mapping[str, Any]) -> WindowState | None:
-    found = window_of(fields)
-    if found is None:
-        return None
-    start_ms, end_ms, state = found
-    return WindowState(start_ms, end_ms, None if state is None else state.encode())
-
-
-def _suspended(fields: Mapping[str, Any]) -> Suspended | None:
-    found = suspended_of(fields)
-    return None if found is None else Suspended(*found[:3])
 
 
 def _has_followed(place: Place, parents: Sequence[str]) -> Steps[bool]:

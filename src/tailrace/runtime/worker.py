@@ -10,11 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from tailrace import errors
 from tailrace.app.app import App
 from tailrace.app.app import Mapping as Handler
 from tailrace.app.table import Table
 from tailrace.errors import PortError, SourceError
-from tailrace.leases.checkpoint import EVERY_HASH
+from tailrace.leases.checkpoint import EVERY_HASH, read_checkpoint
 from tailrace.leases.lineage import Known, waits_for
 from tailrace.mapping.batch import RETENTION_MS
 from tailrace.mapping.commands import Completion, LeaseLost, Pause, Released
@@ -40,7 +41,7 @@ from tailrace.runtime.recursion import Guards
 from tailrace.runtime.redriver import Progress, Request
 from tailrace.runtime.redrives import Redrives
 from tailrace.runtime.settle import Place, Settling
-from tailrace.runtime.starting import attach, line_before, load_checkpoint, load_start, outdated_reason
+from tailrace.runtime.starting import enter, line_before, load_start, outdated_reason
 from tailrace.runtime.threads import MOST, Threads
 from tailrace.runtime.windowing import Windows
 from tailrace.streams.record import ChangeRecord
@@ -374,6 +375,8 @@ class Worker:
             table.begun.add(place)
             try:
                 await self._begin(table, handler, stream, shard, known, tasks)
+            except errors.LeaseLost:
+                continue  # another worker has it: as for a driver that loses its lease, it is not taken back
             except PortError:
                 # The state store failed, or somebody took the lease: look again.
                 table.begun.discard(place)
@@ -417,38 +420,43 @@ class Worker:
         known: Known,
         tasks: asyncio.TaskGroup,
     ) -> None:
-        place, begun = self._place(table, handler, stream, shard), (handler.id, *shard.place)
+        place, there = self._place(table, handler, stream, shard), (handler.id, *shard.place)
         performer = Performer(self._state, self._clock, self._parts.reached, horizon=table.horizon)
-        checkpoint = await performer.perform(load_checkpoint(place, shard, known))
+        seen = await self._state.get(place.checkpoint_key)
         if known.saved:
             before = waits_for(shard, await performer.perform(line_before(place, shard, known)), known)
-            if not table.finished.issuperset((handler.id, stream.label, each) for each in before):
-                table.begun.discard(begun)
+            if not table.finished.issuperset((handler.id, stream.label, parent) for parent in before):
+                table.begun.discard(there)
                 return
-        if checkpoint.finished:
+        if seen is not None and read_checkpoint(seen.fields)[2]:
             await self._finished(table, handler, stream, shard)
             return
-        lease = await self.leases.of(stream, shard)
+        unfinished = [
+            self._place(table, one, stream, shard)
+            for one in table.handlers
+            if (one.id, *shard.place) not in table.finished
+        ]
+        lease = await self.leases.of(stream, shard, unfinished)
+        stamped = self.leases.stamped(place, lease.epoch)
+        begun = await performer.perform(enter(place, shard, known, lease.epoch, self._habits.retention_ms, stamped))
         place = replace(place, run=f"{shard.digest}-{lease.epoch:x}-{self._clock.now().wall_ms:x}")
         code = self.code_version(handler.id)
-        since_ms = self._clock.now().wall_ms - self._habits.retention_ms
-        place = await performer.perform(attach(place, shard, known, lease, since_ms))
-        reason = await performer.perform(outdated_reason(place, code))
+        reason = outdated_reason(begun, code)
         if reason is not None:
             await self.redrives.renew(handler.id, reason, code, at_once=self._has_begun.is_set())
-        start = await performer.perform(load_start(place, shard, code))
+        start = await performer.perform(load_start(place, shard, begun, code))
         await self.pauses.look_at(handler.id)
         announced = None if self.courier is None else self.courier.announced(handler.id)
         if not table.runs(handler):
-            table.begun.discard(begun)  # it was withdrawn meanwhile
+            table.begun.discard(there)  # it was withdrawn meanwhile
             return
         kept = self._evacuator.of(handler.id, stream.label, shard.shard_id)
         driver = Driver(
             ShardMachine(handler.settings.reading(stream.arn, stream.view_type, stream.region)),
-            Delivery(shard, stream, kept, Settling(place, lease, code, announced)), table.reads,
+            Delivery(shard, stream, kept, Settling(place, begun, code, announced)), table.reads,
             self.guards.around(handler, self.sinks[handler.id]), self._parts, has_destination=announced is not None, name=handler.function_name,
         )  # fmt: skip
-        self._drivers[begun] = (driver, table.name)
+        self._drivers[there] = (driver, table.name)
         if self.pauses.is_paused(handler.id):
             driver.tell(Pause())
 
@@ -456,7 +464,7 @@ class Worker:
             try:
                 is_finished = await driver.run(start)
             finally:
-                del self._drivers[begun]
+                del self._drivers[there]
                 table.reads.leave(handler.id, shard)
                 self._left.set()
             if is_finished:

@@ -10,12 +10,13 @@ from typing import Any
 
 from tailrace.deadletters.gap import Gap, read_gap
 from tailrace.engine.engine import Engine
-from tailrace.leases.checkpoint import EARLIER
-from tailrace.rows.kinds import GAP, LEDGER, words_of
+from tailrace.leases.ledger import EARLIER
+from tailrace.rows.kinds import GAP
 from tailrace.rows.writes import Write
 from tailrace.runtime.watermark import MappingName
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.handlers import declared, named
+from tailrace.server.progress import ledgers
 from tailrace.streams.sequence import SequenceNumber
 
 
@@ -28,13 +29,12 @@ def gaps(engine: Engine, mapping: MappingName) -> Iterator[Gap]:
         told[gap.first, gap.shard_id] = gap if before is None or gap.acknowledged_ms else before
     yield from told.values()
     ranges = {(gap.first, gap.last) for gap in told.values()}
-    for row in engine.state_query(LEDGER.prefix(mapping.app, mapping.handler)):
-        times, shard_id = row.fields.get("times", {}), words_of(row.key)[-1]
-        for first, last, _, outcome in row.fields["ranges"]:
+    for (_, shard_id), ledger in ledgers(engine, mapping.app, mapping.handler).items():
+        for first, last, _, outcome in ledger.ranges:
             # A ledger that was folded does not know whose its ranges were.
             is_told = (first, last) in ranges if shard_id == EARLIER else (first, shard_id) in told
             if outcome == "trimmed" and not is_told:
-                from_ms, until_ms = times.get(str(first), (0, 0))
+                from_ms, until_ms = ledger.times.get(first, (0, 0))
                 yield Gap(shard_id, first, last, from_ms, until_ms)
 
 

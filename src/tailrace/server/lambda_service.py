@@ -20,7 +20,7 @@ from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError, TailraceError
 from tailrace.leases.checkpoint import behind, checkpoint_key
 from tailrace.ports import Failed, Shard, StreamRef
-from tailrace.rows.kinds import EVENT_SOURCE_MAPPING, LEDGER, MAPPING
+from tailrace.rows.kinds import EVENT_SOURCE_MAPPING, MAPPING
 from tailrace.rows.writes import VERSION, Write
 from tailrace.runtime.tally import Tallies
 from tailrace.runtime.watermark import LAMBDA_APP
@@ -40,6 +40,7 @@ from tailrace.server.lambda_mappings import (
 )
 from tailrace.server.lambda_settings import filter_criteria_error, for_machine
 from tailrace.server.mapping_rows import rows_of
+from tailrace.server.progress import ledgers
 from tailrace.server.wire import Headers, check_authentication, internal_server_error
 from tailrace.sinks.lambda_function import request_id
 
@@ -121,8 +122,8 @@ class LambdaService:
             return f"{PROBLEM_WITH}Stream is disabled: {mapping.stream_arn}"
         if sink is not None and sink.tally.last is not None:
             return OK
-        rows = self.engine.state_query(LEDGER.prefix(APP, mapping.uuid))
-        return OK if any(row.fields["totals"].get("handled") for row in rows) else NOTHING_YET
+        kept = ledgers(self.engine, APP, mapping.uuid).values()
+        return OK if any(ledger.totals.get("handled") for ledger in kept) else NOTHING_YET
 
     def check_unmapped(self, stream_arn: str, function: str) -> None:
         """Raises: ApiError when there is a mapping of this stream to this function."""
@@ -163,8 +164,7 @@ class LambdaService:
 
     def _behind(self, mapping: EventSourceMapping, stream: StreamRef, shard: Shard) -> Write:
         key = checkpoint_key(APP, mapping.uuid, stream.label, shard.shard_id)
-        row = behind(key, shard, self.engine.last_sequence)
-        return Write(row.key, row.fields)
+        return behind(key, shard, self.engine.last_sequence)
 
     # ---- the worker ------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ saved a checkpoint or a worker runs it; a shard that it has not begun counts fro
 `story` and `compose.Node` for `/ready` and `/metrics`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -14,6 +14,7 @@ from tailrace.deadletters.evacuated import Evacuation, read_evacuated, read_evac
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError
 from tailrace.leases.checkpoint import Range, checkpoint_key, read_checkpoint
+from tailrace.leases.ledger import Ledger, ledgers_of
 from tailrace.ports import StreamRef
 from tailrace.rows.kinds import CHECKPOINT, EVACUATION, EVENT_SOURCE_MAPPING, LEDGER, words_of
 from tailrace.runtime.watermark import LAMBDA_APP, MappingName, Position
@@ -132,8 +133,13 @@ def _next(engine: Engine, shard: Shard, after: int, saved: Evacuation | None) ->
 def totals(engine: Engine, mapping: MappingName) -> dict[str, int]:
     """What came to which end in all shards of all streams, since the data directory exists: counts by outcome."""
     settled = dict.fromkeys(OUTCOMES, 0)
-    for row in engine.state_query(LEDGER.prefix(mapping.app, mapping.handler)):
-        counted: Mapping[str, int] = row.fields.get("totals", {})
-        for outcome, count in counted.items():
+    for ledger in ledgers(engine, mapping.app, mapping.handler).values():
+        for outcome, count in ledger.totals.items():
             settled[outcome] = settled.get(outcome, 0) + count
     return settled
+
+
+def ledgers(engine: Engine, app: str, handler: str) -> dict[tuple[str, str], Ledger]:
+    """Every ledger of a handler, by stream label and shard id; (EARLIER, EARLIER) is that of forgotten shards."""
+    checkpoints = engine.state_query(CHECKPOINT.prefix(app, handler))
+    return ledgers_of(checkpoints, engine.state_query(LEDGER.prefix(app, handler)))

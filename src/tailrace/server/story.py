@@ -15,7 +15,8 @@ from tailrace.deadletters.entry import DeadLetter, read_deadletter
 from tailrace.deadletters.evacuated import Evacuation
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError, TailraceError
-from tailrace.leases.checkpoint import Range, checkpoint_key, ledger_key, outcome_of, read_checkpoint
+from tailrace.leases.checkpoint import Range, checkpoint_key, read_checkpoint
+from tailrace.leases.ledger import ledger_key, ledger_of, outcome_of
 from tailrace.rows.kinds import DEADLETTER, PARKED
 from tailrace.runtime.attempts import Attempts
 from tailrace.runtime.watermark import LAMBDA_APP, MappingName
@@ -205,13 +206,15 @@ def chapter(subject: Subject, mapping: MappingName, found: Found) -> dict[str, A
     """What one handler made of a change."""
     engine = subject.engine
     where = (mapping.app, mapping.handler, found.label, found.shard.shard_id)
-    watermark, ranges, _ = read_checkpoint(engine.state_get(checkpoint_key(*where)))
+    checkpoint = engine.state_get(checkpoint_key(*where))
+    watermark, ranges, _ = read_checkpoint(checkpoint)
     sequence = found.record.sequence
     letter = letter_of(engine, mapping.app, mapping.handler, found.record)
     if letter is not None:
         kept_as = "parked" if is_parked(engine, mapping.app, letter) else "discarded"
         return {"handler": mapping.handler, "app": mapping.app, "state": kept_as, **letter_value(letter)}
-    state = outcome_of(sequence, watermark, ranges, engine.state_get(ledger_key(*where)))
+    ledger = ledger_of(checkpoint, engine.state_get(ledger_key(*where)))
+    state = outcome_of(sequence, watermark, ranges, ledger)
     told: dict[str, Any] = {"handler": mapping.handler, "app": mapping.app, "state": state}
     if state in ("parked", "discarded"):
         told["is_gone"] = True  # the ledger has it and no letter does: somebody put it back, or dropped it

@@ -13,25 +13,21 @@ from heapq import heappop, heappush
 from random import Random
 from typing import get_args
 
-from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
-from tailrace.deadletters.head import head_key, parked, read_head
-from tailrace.deadletters.passed import passed_write
+from tailrace import errors
+from tailrace.deadletters.head import head_key
 from tailrace.errors import StateConflict
-from tailrace.leases import checkpoint as rows
 from tailrace.leases import lease as leases
+from tailrace.leases.checkpoint import CheckpointRow
 from tailrace.mapping.commands import (
-    Checkpoint,
     CheckpointDone,
     CheckpointFailed,
     Command,
     Completion,
-    GivenUp,
     Invoke,
     InvokeDone,
     LeaseLost,
     Park,
     ParkDone,
-    ParkedHead,
     ParkFailed,
     Pause,
     Read,
@@ -40,7 +36,6 @@ from tailrace.mapping.commands import (
     Redriven,
     Resume,
     SaveCheckpoint,
-    Start,
     Stop,
     Stopped,
     Wake,
@@ -48,17 +43,18 @@ from tailrace.mapping.commands import (
 )  # fmt: skip
 from tailrace.mapping.outcomes import Failure, FailureKind
 from tailrace.mapping.shard import ShardMachine
-from tailrace.mapping.suspension import Suspended
-from tailrace.rows.kinds import CHECKPOINT, LEDGER, PASSED
-from tailrace.rows.writes import Write
+from tailrace.rows.writes import Absent, Write
+from tailrace.runtime.parking import park
+from tailrace.runtime.settle import Settling
+from tailrace.runtime.starting import load_start, take_lease
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing.simulation_plan import CRASH_POINTS, RARE_POINTS, WALL_MS, Fault, Plan, ShardPlan
-from tailrace.testing.simulation_retention import Retention
+from tailrace.testing.simulation_retention import STREAM, Retention, SimulatedPlace, known
 from tailrace.testing.simulation_roles import Observer, Worker
 from tailrace.testing.simulation_rows import APP, MAPPING, Rows
 from tailrace.testing.simulation_sink import HANG_MS, SimulatedSink
-from tailrace.testing.simulation_windows import WindowFunction, window_of, window_row
+from tailrace.testing.simulation_windows import WindowFunction
 
 PATIENCE_MS = 1_200_000
 """How long after the last fault everything must be finished."""
@@ -139,34 +135,25 @@ class Run:
         if shard.shard_id in self.finished:
             return
         self._names += 1
-        key = leases.lease_key("app", "label", shard.shard_id)
-        lease, write = leases.take(key, self.rows.get(key), f"worker-{self._names}")
-        self.rows.transact([write])
-        row = self.rows.get(CHECKPOINT.key(shard.shard_id))
-        reason = rows.suspended_of(row)
-        checkpoint = Checkpoint(
-            *rows.read_checkpoint(row),
-            window_of(row),
-            suspended=None if reason is None else Suspended(*reason[:3]),
-        )
-        heads = tuple(
-            ParkedHead(each.key, each.first, each.tail, each.count)
-            for each in self.rows.heads()
-            if shard.has(each.partition)
-        )
-        if len(self.log) > 2 and shard.parent and CHECKPOINT.key(shard.shard_id) not in self.rows:
-            self.counts["fault parked-at-reshard"] += len(heads)
-        watched = tuple(
-            (bytes.fromhex(row["key"]), row["sequence"])
-            for key, row in self.rows.items()
-            if key.startswith(PASSED.prefix())
-        )
-        self.counts["fault parked-at-start"] += len(heads)
-        worker = Worker(self._names, shard, lease, ShardMachine(self.plan.settings))
+        key = leases.lease_key(APP, STREAM.label, shard.shard_id)
+        place = SimulatedPlace(APP, MAPPING, STREAM.table, STREAM.label, shard.shard_id)
+        is_new = place.checkpoint_key not in self.rows
+        lease, stamped = self.rows.perform(take_lease(key, f"worker-{self._names}", [place]), self.now)
+        if is_new:
+            begun = CheckpointRow(lease.epoch)
+            self.rows.transact([Write(place.checkpoint_key, begun.fields(), Absent())])
+        else:
+            begun = stamped[place.checkpoint_key]
+        start = self.rows.perform(load_start(place, known(shard), begun), self.now)
+        if len(self.log) > 2 and shard.parent and is_new:
+            self.counts["fault parked-at-reshard"] += len(start.parked)
+        self.counts["fault parked-at-start"] += len(start.parked)
+        settling = Settling(place, begun)
+        worker = Worker(self._names, shard, lease, ShardMachine(self.plan.settings), settling)
         self.workers.append(worker)
-        self.observer.started(worker, checkpoint)
+        self.observer.started(worker, start.checkpoint)
         self.after(3_000, lambda: self.renew(worker))
-        self.step(worker, Start(checkpoint, heads, watched))
+        self.step(worker, start)
 
     def renew(self, worker: Worker) -> None:
         """Say that the worker lives; when that fails, it learns that it lost its lease."""
@@ -340,59 +327,41 @@ class Run:
     # ---- durable state ---------------------------------------------------------------------------------------------
 
     def park(self, worker: Worker, command: Park) -> None:
-        """What runtime/parking.py does, in one moment."""
+        """Park a key, in one moment."""
         if not worker.is_alive:
             return
         if self.port_fails("park-failure"):
             self.step(worker, ParkFailed(command.id, Failure()))
             return
-        letters = [letter_of(entry) for entry in command.entries]
-        row = self.rows.get(head_key(APP, MAPPING, command.key))
-        head = None if row is None else read_head(APP, MAPPING, row)
-        if head is None and letters[0].is_waiting:
-            self.counts["fault free-meanwhile"] += 1
-            self.step(worker, ParkDone(command.id, is_free=True))
-            return
+        settling, is_behind = worker.settling, head_key(APP, MAPPING, command.key) in self.rows
         try:
-            self.rows.transact([worker.lease.fence, *parked(APP, MAPPING, head, letters, self.now.wall_ms)])
-        except StateConflict:
+            is_free = self.rows.perform(park(settling.place, settling.fence, command, ""), self.now)
+        except errors.LeaseLost:
             self.lose(worker)
             self.step(worker, ParkFailed(command.id, Failure()))
             return
-        self.counts["fault parked-behind"] += head is not None
+        if is_free:
+            self.counts["fault free-meanwhile"] += 1
+            self.step(worker, ParkDone(command.id, is_free=True))
+            return
+        self.counts["fault parked-behind"] += is_behind
         self.observer.parked(worker, command)
         if not self.dies_at(worker, "ParkDone"):
             self.step(worker, ParkDone(command.id))
 
     def save(self, worker: Worker, command: SaveCheckpoint) -> None:
-        """One transaction: fence, checkpoint, ledger, dead letters."""
+        """Save a checkpoint and what goes with it, in one moment."""
         if not worker.is_alive:
             return
         if self.port_fails("checkpoint-failure"):
             self.step(worker, CheckpointFailed(Failure()))
             return
-        at, shard_id = command.checkpoint, worker.shard.shard_id
-        settled = [(each.first, each.last, each.count, each.outcome) for each in command.settled]
-        ledger = rows.ledger_after(self.rows.get(LEDGER.key(shard_id)), settled)
-        letters = [letter_of(entry) for entry in command.given_up]
-        dead = [
-            *(
-                Write(deadletter_key(APP, MAPPING, letter.record.sequence), deadletter_fields(letter))
-                for letter in letters
-            ),
-            *(passed_write(APP, MAPPING, key, last) for key, last in command.passed),
-        ]
-        checkpoint = rows.checkpoint_write(
-            CHECKPOINT.key(shard_id), worker.lease.epoch, at.watermark, at.ranges, finished=at.finished,
-            window=window_row(at.window),
-            suspended=None if at.suspended is None else (at.suspended.fingerprint, at.suspended.error, at.suspended.since_ms, ""),
-        )  # fmt: skip
         try:
-            self.rows.transact([worker.lease.fence, checkpoint, Write(LEDGER.key(shard_id), ledger), *dead])
-        except StateConflict:
+            self.rows.perform(worker.settling.save(command), self.now)
+        except errors.LeaseLost:
             self.lose(worker)
             return
-        self.counts["fault suspended"] += at.suspended is not None
+        self.counts["fault suspended"] += command.checkpoint.suspended is not None
         self.counts["fault window-lost"] += len(command.windows)
         self.observer.saved(worker, command)
         if not self.dies_at(worker, "CheckpointDone"):
@@ -463,15 +432,6 @@ class Run:
         worker.at_sink.clear()
         self.observer.ended(worker, "crashed")
         self.after(self.random.randrange(1, 2_000), lambda: self.open_once(worker.shard))
-
-
-def letter_of(entry: GivenUp) -> DeadLetter:
-    """What is kept of a record."""
-    error = entry.failure.error if entry.failure else ""
-    return DeadLetter(
-        record=entry.record, event_id=str(entry.record.sequence), shard_id="", handler=MAPPING,
-        condition=entry.condition, attempts=entry.attempts, error=error,
-    )  # fmt: skip
 
 
 def _sequence(record: ChangeRecord) -> int:

@@ -124,10 +124,7 @@ class Retention:
         newest = next((each for each in reversed(run.workers) if each.is_alive and each.shard is shard), None)
         machine = None if newest is None else newest.machine
         place = SimulatedPlace(APP, MAPPING, STREAM.table, STREAM.label, shard.shard_id)
-        known = Shard(
-            shard.shard_id, 1, (shard.parent,) if shard.parent else (), hash_range=(shard.first, shard.last), stream=STREAM.label, created_ms=WALL_MS, before=0,
-        )  # fmt: skip
-        unfinished = Unfinished(place, STREAM, known, cast(Any, None), machine)
+        unfinished = Unfinished(place, STREAM, known(shard), cast(Any, None), machine)
         at_once(evacuator.forget(unfinished))
         while True:
             after = at_once(evacuator.position(unfinished))
@@ -159,6 +156,15 @@ class Retention:
         """Whether a round came between the moment at which a record was due and its trim."""
         due_ms = created_ms - WALL_MS + self._retention_ms - self._lead_ms
         return any(due_ms < at_ms <= self._run.time_ms for at_ms in self.looked[shard_id])
+
+
+def known(shard: ShardPlan) -> Shard:
+    """A shard as its source lists it."""
+    parents = (shard.parent,) if shard.parent else ()
+    hashes = (shard.first, shard.last)
+    return Shard(
+        shard.shard_id, 1, parents, hash_range=hashes, stream=STREAM.label, created_ms=WALL_MS, before=0
+    )
 
 
 def at_once(work: Coroutine[Any, Any, Result]) -> Result:

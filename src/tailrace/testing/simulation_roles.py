@@ -11,6 +11,7 @@ from tailrace.leases import lease as leases
 from tailrace.mapping.commands import Checkpoint, Invoke, Park, Read, SaveCheckpoint
 from tailrace.mapping.outcomes import Outcome
 from tailrace.mapping.shard import ShardMachine
+from tailrace.runtime.settle import Settling
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing.simulation_plan import ShardPlan
@@ -69,6 +70,7 @@ class Worker:
     shard: ShardPlan
     lease: leases.Lease
     machine: ShardMachine
+    settling: Settling
     is_alive: bool = True
     read: Read | None = None
     wake_ms: int = -1

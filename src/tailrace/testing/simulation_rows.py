@@ -46,7 +46,7 @@ class Rows(dict[str, dict[str, Any]]):
             call = next(steps)
             while True:
                 try:
-                    answer = self._answer(call, now)
+                    answer = self.answer(call, now)
                 except StateConflict as error:
                     call = steps.throw(error)
                 else:
@@ -55,7 +55,8 @@ class Rows(dict[str, dict[str, Any]]):
             result: T = end.value
             return result
 
-    def _answer(self, call: Call, now: Now) -> Any:
+    def answer(self, call: Call, now: Now) -> Any:
+        """What a port says to one call, at once. Raises: StateConflict."""
         match call:
             case Get(key):
                 fields = self.get(key)

@@ -4,15 +4,13 @@ Rules of this file: whoever judges can read in every state which records it was 
 invokes, forgets its state, and lets it outgrow the limit, each counted. Called by simulation.py.
 """
 
-from collections.abc import Mapping
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
-from tailrace.leases import checkpoint as rows
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Outcome, Written
-from tailrace.mapping.window import STATE_BYTES, WindowState
+from tailrace.mapping.window import STATE_BYTES
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.windows import WindowInvoke
 from tailrace.testing.simulation_plan import Plan
@@ -67,19 +65,3 @@ def records_of(state: bytes) -> list[int]:
     """The records that led to a state."""
     found: list[int] = orjson.loads(state).get("records", [])
     return found
-
-
-def window_row(window: WindowState | None) -> rows.Window | None:
-    """A window as a checkpoint's row has it."""
-    if window is None:
-        return None
-    return window.start_ms, window.end_ms, None if window.state is None else window.state.decode()
-
-
-def window_of(row: Mapping[str, Any] | None) -> WindowState | None:
-    """The window of a checkpoint's row."""
-    found = None if row is None else rows.window_of(row)
-    if found is None:
-        return None
-    start_ms, end_ms, state = found
-    return WindowState(start_ms, end_ms, None if state is None else state.encode())

@@ -18,16 +18,10 @@ from tailrace.deadletters.head import parked
 from tailrace.deadletters.lost_window import LostWindow, lost_window_key
 from tailrace.deadletters.notice import Notice, outbox_key
 from tailrace.deadletters.passed import passed_write
-from tailrace.leases.checkpoint import (
-    checkpoint_key,
-    checkpoint_write,
-    ledger_after,
-    ledger_key,
-    mark_key,
-    mark_write,
-)
+from tailrace.leases.checkpoint import CheckpointRow, checkpoint_key, mark_key, mark_write
 from tailrace.leases.generation import Generations
 from tailrace.leases.lease import lease_key, take
+from tailrace.leases.ledger import Ledger, ledger_key
 from tailrace.projections.builds import Build, build_fields, build_key, served_fields, served_key
 from tailrace.projections.rows import (
     AppliedItem,
@@ -37,7 +31,7 @@ from tailrace.projections.rows import (
     item_fields,
 )
 from tailrace.projections.rows import item_key as projection_item_key
-from tailrace.rows.kinds import AUDIT, CLOCK, MAPPING, PAUSE, PAUSE_SEEN, REDRIVE, RESUMED
+from tailrace.rows.kinds import AUDIT, CLOCK, LEDGER, MAPPING, PAUSE, PAUSE_SEEN, REDRIVE, RESUMED
 from tailrace.rows.writes import Write
 from tailrace.runtime.pausing import resumed_row
 from tailrace.runtime.recursion import ancestor_name, generations_key, pause_row
@@ -120,11 +114,11 @@ def _esm(app: str, mapping: str) -> Made:
 
 
 MADE: Final[dict[str, Callable[[str, str], Made]]] = {
-    "checkpoint": lambda app, mapping: written(
-        checkpoint_write(checkpoint_key(app, mapping, LABEL, SHARD), 1, 42, (), finished=False)
+    "checkpoint": lambda app, mapping: (
+        checkpoint_key(app, mapping, LABEL, SHARD), CheckpointRow(1, 0, 42).fields()
     ),
     "ledger": lambda app, mapping: (
-        ledger_key(app, mapping, LABEL, SHARD), ledger_after(None, [(1, 42, 2, "handled")])
+        ledger_key(app, mapping, LABEL, SHARD), {"v": LEDGER.format, **Ledger({"handled": 2}).fields()}
     ),
     "mark": lambda app, mapping: written(
         mark_write(mark_key(ancestor_name(app, mapping), "live", "orders", b"o1"), 42, 5)

@@ -17,7 +17,7 @@ from tailrace.errors import (
     Throttled,
     Unavailable,
 )
-from tailrace.leases.lease import take
+from tailrace.leases.checkpoint import CheckpointRow
 from tailrace.mapping.commands import (
     Checkpoint,
     CheckpointDone,
@@ -46,7 +46,8 @@ from tailrace.testing.loop import SeededLoop
 from tests.unit.sinks.batches import STREAM, record
 
 SHARD = Shard("shardId-1", 1, before=0)
-LEASE, TAKEN = take("lease/shop/l/s", None, "me")
+PLACE = Place("shop", "note", "orders", STREAM.label, SHARD.shard_id)
+BEGUN = CheckpointRow(1)
 
 
 class Source:
@@ -103,12 +104,16 @@ class Sink(AlwaysOpen):
 
 
 class State(MemoryStateStore):
-    """`faults` are raised first by a transaction that writes a row of this kind; with a lease that is held."""
+    """`faults` are raised first by a transaction that writes a row of this kind."""
 
     def __init__(self, *faults: Exception, kind: str = "checkpoint") -> None:
         super().__init__()
         self.faults = list(faults)
         self._fails = kind
+
+    async def stamped(self) -> None:
+        """What there is when a driver begins."""
+        await super().transact([Write(PLACE.checkpoint_key, BEGUN.fields())])
 
     async def transact(self, writes: Sequence[Action]) -> None:
         if self.faults and any(
@@ -122,8 +127,7 @@ class Noted(Delivery):
     """Notes what was saved, and what was asked to be parked."""
 
     def __init__(self, kept: Kept) -> None:
-        place = Place("shop", "note", "orders", STREAM.label, SHARD.shard_id)
-        super().__init__(SHARD, STREAM, kept, Settling(place, LEASE))
+        super().__init__(SHARD, STREAM, kept, Settling(PLACE, BEGUN))
         self.saved: list[SaveCheckpoint] = []
         self.parked: list[Park] = []
 
@@ -157,7 +161,7 @@ class Ground:
 
     def run(self, main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         async def prepared() -> Any:
-            await self.state.transact([TAKEN])
+            await self.state.stamped()
             return await main()
 
         try:

@@ -7,7 +7,7 @@ import asyncio
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.evacuated import LEAD_MS
-from tailrace.leases.lease import Lease
+from tailrace.leases.checkpoint import CheckpointRow
 from tailrace.mapping.commands import Read
 from tailrace.ports import Batch, Outcome, ReadDone, Shard, StreamRef
 from tailrace.rows.writes import Write
@@ -51,7 +51,7 @@ class Ground:
         self.clock = ManualClock(RECORDS[0].created_ms + old + RETENTION_MS - LEAD_MS)
         self.evacuator = Evacuator("shop", self.state, self.clock, RETENTION_MS)
         kept = self.evacuator.of("note", STREAM.label, SHARD.shard_id)
-        settling = Settling(PLACE, Lease("lease/shop/label/shardId-1", "me", 1, 1))
+        settling = Settling(PLACE, CheckpointRow(1))
         self.delivery = Delivery(SHARD, STREAM, kept, settling)
 
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
@@ -117,13 +117,12 @@ def test_what_was_saved_is_kept_until_the_checkpoint_covers_it() -> None:
     async def main() -> None:
         ground = Ground(old=2)
         await ground.save()
-        fields = {"v": 1, "epoch": 1, "watermark": 1, "ranges": [], "finished": False}
-        await ground.state.transact([Write(PLACE.checkpoint_key, fields)])
+        await ground.state.transact([Write(PLACE.checkpoint_key, CheckpointRow(1, 1, 1).fields())])
         await ground.save()
         assert len(await ground.state.query("evacuated/")) == 1
         ground.stream.trimmed = 2
         assert await ground.read_all(after=1) == [2, 3]
-        await ground.state.transact([Write(PLACE.checkpoint_key, {**fields, "watermark": 2})])
+        await ground.state.transact([Write(PLACE.checkpoint_key, CheckpointRow(1, 2, 2).fields())])
         await ground.save()
         assert await ground.state.query("evacuat") == []
 

@@ -11,10 +11,11 @@ import pytest
 
 from tailrace import App, Change
 from tailrace.errors import SourceError
-from tailrace.leases.checkpoint import checkpoint_key, checkpoint_write
+from tailrace.leases.checkpoint import CheckpointRow, checkpoint_key
 from tailrace.leases.generation import sources_key
 from tailrace.mapping.reader import Budget
 from tailrace.ports import Action, StateStore, StreamRef
+from tailrace.rows.writes import Write
 from tailrace.runtime.following import FollowedTable
 from tailrace.runtime.reading import NumberedSource, SharedReads
 from tailrace.stores.memory import MemoryStateStore
@@ -158,7 +159,7 @@ def test_streams_that_were_read_before_there_were_numbers_are_all_of_the_first_g
         source, state = Source(), MemoryStateStore()
         source.off_and_on()
         key = checkpoint_key("shop", "mail", "stream-1", "shard-1")
-        await state.transact([checkpoint_write(key, 1, 900, (), finished=False)])
+        await state.transact([Write(key, CheckpointRow(1, 0, 900).fields())])
         found = numbered(source, state)
         assert await generations(found) == [1, 1, 1]
         source.off_and_on()

@@ -6,12 +6,14 @@ import pytest
 
 from tailrace.deadletters.head import head_key, parked, read_head
 from tailrace.errors import LeaseLost
-from tailrace.leases.lease import Lease, lease_key, take
+from tailrace.leases.lease import lease_key
+from tailrace.leases.lineage import Known
 from tailrace.mapping.commands import GivenUp, Park
-from tailrace.ports import Failure
+from tailrace.ports import Failure, Shard
 from tailrace.rows.writes import Check
 from tailrace.runtime.parking import park
 from tailrace.runtime.settle import Place, letter_of
+from tailrace.runtime.starting import enter, take_lease
 from tailrace.stores.memory import MemoryStateStore
 from tests.unit.runtime.performed import performed
 from tests.unit.sinks.batches import record
@@ -21,13 +23,12 @@ FAILED = GivenUp(record(4, "a"), "RetryAttemptsExhausted", 6, Failure(error="Val
 WAITING = GivenUp(record(5, "a"), "KeyParked", 0, None, 0, 0)
 
 
-async def lease(state: MemoryStateStore, owner: str) -> Lease:
-    """The shard's lease, taken now."""
+async def fence_of(state: MemoryStateStore, owner: str) -> Check:
+    """The fence of a worker that comes to the shard now."""
     key = lease_key("shop", "label", "shardId-1")
-    row = await state.get(key)
-    taken, write = take(key, None if row is None else row.fields, owner)
-    await state.transact([write])
-    return taken
+    lease, _ = await performed(state, take_lease(key, owner, [PLACE]))
+    begun = await performed(state, enter(PLACE, Shard("shardId-1", 1, before=0), Known(), lease.epoch, 0))
+    return PLACE.fence(begun.epoch)
 
 
 async def parked_by(state: MemoryStateStore, fence: Check, *entries: GivenUp) -> bool:
@@ -38,8 +39,8 @@ async def parked_by(state: MemoryStateStore, fence: Check, *entries: GivenUp) ->
 def test_who_lost_the_lease_parks_nothing_that_the_next_owner_would_not_know_of() -> None:
     async def main() -> None:
         state = MemoryStateStore()
-        old = (await lease(state, "old")).fence
-        await lease(state, "new")
+        old = await fence_of(state, "old")
+        await fence_of(state, "new")
         with pytest.raises(LeaseLost, match="taken"):
             await parked_by(state, old, FAILED)
         assert await state.query("head/") == []
@@ -51,7 +52,7 @@ def test_who_lost_the_lease_parks_nothing_that_the_next_owner_would_not_know_of(
 def test_a_change_that_waits_for_a_key_that_was_put_back_meanwhile_is_free() -> None:
     async def main() -> None:
         state = MemoryStateStore()
-        fence = (await lease(state, "me")).fence
+        fence = await fence_of(state, "me")
         assert await parked_by(state, fence, WAITING) is True, "it would wait behind nothing, for ever"
         assert await state.query("head/") == []
         assert await parked_by(state, fence, FAILED) is False
@@ -79,7 +80,7 @@ def test_what_a_redriver_changes_between_looking_and_writing_is_looked_at_again(
 
     async def main() -> None:
         state = Racing()
-        fence = (await lease(state, "me")).fence
+        fence = await fence_of(state, "me")
         assert await parked_by(state, fence, FAILED, WAITING) is False
         row = await state.get(head_key("shop", "note", b"a"))
         assert row is not None

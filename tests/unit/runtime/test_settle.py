@@ -1,19 +1,22 @@
-"""Saving a checkpoint: one transaction, fenced by the lease."""
+"""Saving a checkpoint: all at once, fenced by the epoch in its own row."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from tailrace.deadletters.entry import read_deadletter
-from tailrace.deadletters.head import parked
-from tailrace.errors import LeaseLost
-from tailrace.leases.lease import lease_key, take
-from tailrace.mapping.commands import Checkpoint, GivenUp, ParkedHead, SaveCheckpoint, Settled
-from tailrace.ports import Failure, Shard
-from tailrace.runtime.settle import Place, Settling, letter_of
-from tailrace.runtime.starting import load_checkpoint, load_start
+from tailrace.errors import LeaseLost, StoreError
+from tailrace.leases.checkpoint import CheckpointRow, read_row
+from tailrace.leases.lease import lease_key
+from tailrace.leases.lineage import Known
+from tailrace.mapping.commands import Checkpoint, GivenUp, SaveCheckpoint, Settled
+from tailrace.ports import Action, Failure, Shard
+from tailrace.rows.writes import Equals, Write
+from tailrace.runtime.settle import Place, Settling
+from tailrace.runtime.starting import checkpoint_of, enter, take_lease
+from tailrace.runtime.steps import Transact
 from tailrace.stores.memory import MemoryStateStore
-from tailrace.streams.record import change_record
 from tests.unit.runtime.performed import performed
 from tests.unit.sinks.batches import record
 
@@ -24,10 +27,15 @@ SHARD = Shard("shardId-1", 5, hash_range=(0, 1), before=0)
 async def settling(state: MemoryStateStore, owner: str = "me") -> Settling:
     """One under a lease that it has just taken."""
     key = lease_key("shop", "label", "shardId-1")
-    row = await state.get(key)
-    lease, write = take(key, None if row is None else row.fields, owner)
-    await state.transact([write])
-    return Settling(PLACE, lease, "v7")
+    lease, _ = await performed(state, take_lease(key, owner, [PLACE]))
+    return Settling(PLACE, await performed(state, enter(PLACE, SHARD, Known(), lease.epoch, 0)), "v7")
+
+
+async def durable(state: MemoryStateStore) -> CheckpointRow:
+    """What the checkpoint's row says."""
+    row = await state.get(PLACE.checkpoint_key)
+    assert row is not None
+    return read_row(row.fields)
 
 
 def save(watermark: int, *given_up: GivenUp) -> SaveCheckpoint:
@@ -37,11 +45,63 @@ def save(watermark: int, *given_up: GivenUp) -> SaveCheckpoint:
 def test_what_is_saved_is_where_the_next_start_begins() -> None:
     async def main() -> None:
         state = MemoryStateStore()
-        assert await performed(state, load_checkpoint(PLACE, SHARD)) == Checkpoint()
         first = await settling(state)
         command = SaveCheckpoint(Checkpoint(9, ((12, 14),), False), (), ())
         await performed(state, first.save(command))
-        assert await performed(state, load_checkpoint(PLACE, SHARD)) == command.checkpoint
+        begun = await performed(state, enter(PLACE, SHARD, Known(), 9, 0))
+        assert checkpoint_of(begun) == command.checkpoint
+
+    asyncio.run(main())
+
+
+def test_a_save_that_carries_nothing_else_is_one_conditional_write() -> None:
+    async def main() -> None:
+        state = MemoryStateStore()
+        first = await settling(state)
+        (call,) = list(first.save(save(3)))
+        assert isinstance(call, Transact)
+        (write,) = call.writes
+        assert isinstance(write, Write)
+        assert (write.key, write.condition) == (PLACE.checkpoint_key, Equals("epoch", 1))
+
+    asyncio.run(main())
+
+
+def test_what_a_save_carries_beside_its_checkpoint_is_in_one_transaction_with_it() -> None:
+    async def main() -> None:
+        dead = GivenUp(record(4, "a"), "RetryAttemptsExhausted", 6, Failure(), 10, 20)
+        lost = SaveCheckpoint(Checkpoint(9), (Settled(5, 9, 0, "trimmed"),), (dead,), ((b"a", 3),))
+        (call,) = list((await settling(MemoryStateStore())).save(lost))
+        assert isinstance(call, Transact)
+        checkpoint, *beside = [write for write in call.writes if isinstance(write, Write)]
+        assert checkpoint.condition == Equals("epoch", 1)
+        assert [write.key.partition("/")[0] for write in beside] == ["deadletter", "passed", "gap"]
+
+    asyncio.run(main())
+
+
+def test_a_save_of_which_nobody_knows_whether_it_was_durable_is_repeated_and_counts_once() -> None:
+    class Unsure(MemoryStateStore):
+        """The first checkpoint is durable, and the answer gets lost."""
+
+        has_failed = False
+
+        async def transact(self, writes: Sequence[Action]) -> None:
+            await super().transact(writes)
+            if not self.has_failed and writes[0].condition == Equals("epoch", 1):  # type: ignore[union-attr]
+                self.has_failed = True
+                raise StoreError("the connection is gone")
+
+    async def main() -> None:
+        state = Unsure()
+        first = await settling(state)
+        with pytest.raises(StoreError):
+            await performed(state, first.save(save(3)))
+        unsure = await durable(state)
+        await performed(state, first.save(save(3)))
+        row = await durable(state)
+        assert (row.watermark, row.ledger.totals) == (3, {"handled": 3})
+        assert row.writes != unsure.writes, "who read the row in between must notice"
 
     asyncio.run(main())
 
@@ -53,9 +113,7 @@ def test_the_ledger_adds_up_over_checkpoints_and_restarts() -> None:
         await performed(state, first.save(save(3)))
         await performed(state, first.save(save(2)))
         await performed(state, (await settling(state)).save(save(5)))
-        ledger = await state.get(PLACE.ledger_key)
-        assert ledger is not None
-        assert ledger.fields["totals"] == {"handled": 10}
+        assert (await durable(state)).ledger.totals == {"handled": 10}
 
     asyncio.run(main())
 
@@ -70,44 +128,12 @@ def test_who_lost_the_lease_saves_nothing_of_it() -> None:
         dead = GivenUp(record(4, "a"), "RetryAttemptsExhausted", 6, failure, 10, 20)
         with pytest.raises(LeaseLost, match="taken"):
             await performed(state, old.save(save(4, dead)))
-        assert await performed(state, load_checkpoint(PLACE, SHARD)) == Checkpoint(3)
+        assert (await durable(state)).watermark == 3
         assert await state.query("deadletter/") == []
         await performed(state, new.save(save(4, dead)))
         (row,) = await state.query("deadletter/")
         letter = read_deadletter(row.fields)
         assert (letter.record, letter.handler, letter.attempts) == (record(4, "a"), "note", 6)
         assert (letter.error, letter.code_version, letter.shard_id) == ("ValueError: no", "v7", "shardId-1")
-
-    asyncio.run(main())
-
-
-def test_a_new_mapping_takes_the_oldest_and_one_that_followed_insists_on_everything() -> None:
-    child = Shard("shardId-2", 50, ("shardId-1",), hash_range=(0, 1), before=0)
-    place = Place("shop", "note", "orders", "label", "shardId-2")
-
-    async def main() -> None:
-        state = MemoryStateStore()
-        assert await performed(state, load_checkpoint(place, child)) == Checkpoint(0)
-        await performed(state, (await settling(state)).save(save(3)))
-        assert await performed(state, load_checkpoint(place, child)) == Checkpoint(49)
-
-    asyncio.run(main())
-
-
-def test_a_start_knows_the_parked_keys_of_its_own_hashes_and_no_others() -> None:
-    """Or the keys of every other shard would count against its bound, and be told as its own."""
-    shard = Shard("shardId-1", 5, hash_range=(10, 19), before=0)
-
-    async def main() -> None:
-        state = MemoryStateStore()
-        for number, partition in enumerate((9, 10, 19, 20), 1):
-            change = change_record(
-                sequence=number, shard=3, created_ms=1, partition=partition, key=b"%d" % partition, keys={"id": {"S": "a"}},
-                old=None, new=b"{}", size_bytes=2,
-            )  # fmt: skip
-            letter = letter_of(PLACE, GivenUp(change, "RetryAttemptsExhausted", 1, Failure(), 0, 0), "")
-            await state.transact(list(parked("shop", "note", None, [letter], 0)))
-        start = await performed(state, load_start(PLACE, shard))
-        assert start.parked == (ParkedHead(b"10", 2, 2, 1), ParkedHead(b"19", 3, 3, 1))
 
     asyncio.run(main())

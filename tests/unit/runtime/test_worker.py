@@ -10,6 +10,7 @@ from tailrace.deadletters.entry import DeadLetter
 from tailrace.deadletters.head import parked
 from tailrace.engine.state import EngineStateStore
 from tailrace.errors import SettingsError, StoreError
+from tailrace.leases.checkpoint import raised
 from tailrace.leases.lease import lease_key
 from tailrace.mapping.commands import GivenUp
 from tailrace.ports import Failure
@@ -76,7 +77,8 @@ def test_a_worker_whose_lease_was_taken_saves_nothing_more() -> None:
         key = lease_key("shop", stream.label, shard.shard_id)
         (lease,) = leases(world)
         stolen = {**lease, "owner": "thief", "epoch": lease["epoch"] + 1, "counter": lease["counter"] + 1}
-        world.engine.state_transact([Write(key, stolen)])
+        _, stamped = raised(world.engine.state_query("checkpoint/")[0], lease["epoch"] + 1, None)
+        world.engine.state_transact([Write(key, stolen), stamped])
         world.engine.committer.flush()
         (before,) = world.engine.state_query("checkpoint/")
         world.put(shop.orders, {"id": "b"})

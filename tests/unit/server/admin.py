@@ -8,7 +8,8 @@ from tailrace.app.app import App
 from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
 from tailrace.engine.engine import Engine, EngineSettings
-from tailrace.leases.checkpoint import checkpoint_key, ledger_after, ledger_key
+from tailrace.leases.checkpoint import CheckpointRow, checkpoint_key
+from tailrace.leases.ledger import ledger_of
 from tailrace.rows.writes import Write
 from tailrace.runtime.attempts import Attempts
 from tailrace.runtime.driver import Status
@@ -79,17 +80,15 @@ class Ground:
         watermark: int,
         settled: Sequence[tuple[int, int, int, str]] = (),
         ranges: Sequence[tuple[int, int]] = (),
-        times: Mapping[str, Sequence[int]] | None = None,
+        times: Mapping[int, tuple[int, int]] | None = None,
     ) -> None:
         """Write what a worker would have saved in the first shard."""
         shard, label = self.shards()[0], self.engine.stream_of("shop").label
         checkpoint = checkpoint_key("app", handler, label, shard.shard_id)
-        ledger = ledger_key("app", handler, label, shard.shard_id)
-        fields: Mapping[str, Any] = {
-            "v": 1, "epoch": 1, "watermark": watermark, "ranges": [list(each) for each in ranges], "finished": False,
-        }  # fmt: skip
-        after = ledger_after(self.engine.state_get(ledger), settled, times or {})
-        self.engine.state_transact([Write(checkpoint, fields), Write(ledger, after)])
+        known = {first: (from_ms, until_ms) for first, (from_ms, until_ms) in (times or {}).items()}
+        ledger = ledger_of(self.engine.state_get(checkpoint)).after(settled, known)
+        row = CheckpointRow(1, 0, watermark, tuple(ranges), ledger=ledger)
+        self.engine.state_transact([Write(checkpoint, row.fields())])
         self.engine.committer.flush()
 
     def give_up(self, handler: str, record: ChangeRecord) -> None:

@@ -23,7 +23,7 @@ def gapped() -> tuple[Ground, int]:
     ground.clock.advance(60_000)
     ground.put("o2")
     first, last = (record.sequence for record in ground.records())
-    times = {str(first): (START_MS + 1_000, START_MS + 61_000)}
+    times = {first: (START_MS + 1_000, START_MS + 61_000)}
     ground.settle("mail", last, [(first, last - 1, 0, "trimmed"), (last, last, 1, "filtered")], times=times)
     ground.settle("index", last, [(last, last, 1, "parked")])
     return ground, first

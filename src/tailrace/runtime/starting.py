@@ -86,7 +86,7 @@ def stamp(place: Place, epoch: int) -> Steps[CheckpointRow | None]:
         stamped, write = raised(row, epoch, None if ledger is None else ledger.fields)
         folded = () if ledger is None else (Write(ledger.key, None),)
         try:
-            yield Transact((write, *folded), "stamp.begun", "stamp.done")
+            yield Transact((write, *folded))
         except StateConflict:
             continue  # the owner before has saved meanwhile: that counts
         return stamped
@@ -119,7 +119,7 @@ def enter(
         )
         put = Write(place.checkpoint_key, row.fields(), Absent())
         try:
-            yield Transact((put,), "stamp.begun", "stamp.done")
+            yield Transact((put,))
         except StateConflict:
             continue  # another worker was faster: whose epoch is higher will be seen
         return row

@@ -411,6 +411,11 @@ class Worker:
         hashes = shard.hash_range or EVERY_HASH
         return Place(self.app.name, handler.id, table.name, stream.label, shard.shard_id, hashes)
 
+    def _places_in(self, table: FollowedTable, stream: StreamRef, shard: Shard) -> list[Place]:
+        """What every mapping that has not finished a shard has there."""
+        ids = [one for one in table.handlers if (one.id, *shard.place) not in table.finished]
+        return [self._place(table, one, stream, shard) for one in ids]
+
     async def _begin(
         self,
         table: FollowedTable,
@@ -422,21 +427,16 @@ class Worker:
     ) -> None:
         place, there = self._place(table, handler, stream, shard), (handler.id, *shard.place)
         performer = Performer(self._state, self._clock, self._parts.reached, horizon=table.horizon)
-        seen = await self._state.get(place.checkpoint_key)
         if known.saved:
             before = waits_for(shard, await performer.perform(line_before(place, shard, known)), known)
             if not table.finished.issuperset((handler.id, stream.label, parent) for parent in before):
                 table.begun.discard(there)
                 return
+        seen = await self._state.get(place.checkpoint_key)
         if seen is not None and read_checkpoint(seen.fields)[2]:
             await self._finished(table, handler, stream, shard)
             return
-        unfinished = [
-            self._place(table, one, stream, shard)
-            for one in table.handlers
-            if (one.id, *shard.place) not in table.finished
-        ]
-        lease = await self.leases.of(stream, shard, unfinished)
+        lease = await self.leases.of(stream, shard, self._places_in(table, stream, shard))
         stamped = self.leases.stamped(place, lease.epoch)
         begun = await performer.perform(enter(place, shard, known, lease.epoch, self._habits.retention_ms, stamped))
         place = replace(place, run=f"{shard.digest}-{lease.epoch:x}-{self._clock.now().wall_ms:x}")

@@ -438,7 +438,9 @@ class Worker:
             return
         lease = await self.leases.of(stream, shard, self._places_in(table, stream, shard))
         stamped = self.leases.stamped(place, lease.epoch)
-        begun = await performer.perform(enter(place, shard, known, lease.epoch, self._habits.retention_ms, stamped))
+        begun = await performer.perform(
+            enter(place, shard, known, lease.epoch, self._habits.retention_ms, stamped)
+        )
         place = replace(place, run=f"{shard.digest}-{lease.epoch:x}-{self._clock.now().wall_ms:x}")
         code = self.code_version(handler.id)
         reason = outdated_reason(begun, code)

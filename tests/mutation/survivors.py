@@ -29,9 +29,9 @@ SURVIVORS: Final = (
     ),
     Mutant(
         "heads-loaded-before-the-lease", "runtime/worker.py",
-        "        lease = await self.leases.of(stream, shard, self._places_in(table, stream, shard))\n",
+        "        lease = await self.leases.of(stream, shard, table.places(self.app.name, stream, shard))\n",
         "        start = await performer.perform(load_start(place, shard, CheckpointRow(1), \"\"))\n"
-        "        lease = await self.leases.of(stream, shard, self._places_in(table, stream, shard))\n",
+        "        lease = await self.leases.of(stream, shard, table.places(self.app.name, stream, shard))\n",
         "what the last owner parks meanwhile is not known: later changes of that key overtake it",
         ("unit/runtime/test_worker.py",),
         moved=("        start = await performer.perform(load_start(place, shard, begun, code))\n", ""),

@@ -11,7 +11,7 @@ from typing import Self, TypeAlias
 from tailrace.app.app import App
 from tailrace.app.app import Mapping as Handler
 from tailrace.errors import SourceError
-from tailrace.leases.checkpoint import behind, checkpoint_key
+from tailrace.leases.checkpoint import EVERY_HASH, behind, checkpoint_key
 from tailrace.leases.lineage import Known
 from tailrace.mapping.reader import Budget
 from tailrace.ports import Shard, Source, StateStore, StreamRef
@@ -19,6 +19,7 @@ from tailrace.rows.kinds import CHECKPOINT
 from tailrace.rows.writes import Write
 from tailrace.runtime.evacuation import Followed
 from tailrace.runtime.reading import NumberedSource, SharedReads
+from tailrace.runtime.settle import Place
 
 Begun: TypeAlias = tuple[str, str, str]
 """A mapping's id, and the shard that it has begun: the label of the stream, for ids may repeat, and the id."""
@@ -78,6 +79,16 @@ class FollowedTable:
         ]
         streams = [*earlier, *present]
         return [(stream, await self.source.shards(stream)) for stream in streams]
+
+    def place(self, app: str, handler: Handler, stream: StreamRef, shard: Shard) -> Place:
+        """Where a mapping's rows in a shard are."""
+        hashes = shard.hash_range or EVERY_HASH
+        return Place(app, handler.id, self.name, stream.label, shard.shard_id, hashes)
+
+    def places(self, app: str, stream: StreamRef, shard: Shard) -> list[Place]:
+        """The same for every mapping that has not finished the shard."""
+        waiting = [one for one in self.handlers if (one.id, *shard.place) not in self.finished]
+        return [self.place(app, one, stream, shard) for one in waiting]
 
     async def behind(self, app: str, handler: Handler, last_sequence: int) -> list[Write]:
         """Checkpoints of a mapping behind everything that the table's streams hold. Raises: SourceError."""

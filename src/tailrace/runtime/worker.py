@@ -15,7 +15,7 @@ from tailrace.app.app import App
 from tailrace.app.app import Mapping as Handler
 from tailrace.app.table import Table
 from tailrace.errors import PortError, SourceError
-from tailrace.leases.checkpoint import EVERY_HASH, read_checkpoint
+from tailrace.leases.checkpoint import read_checkpoint
 from tailrace.leases.lineage import Known, waits_for
 from tailrace.mapping.batch import RETENTION_MS
 from tailrace.mapping.commands import Completion, LeaseLost, Pause, Released
@@ -40,7 +40,7 @@ from tailrace.runtime.performing import Performer
 from tailrace.runtime.recursion import Guards
 from tailrace.runtime.redriver import Progress, Request
 from tailrace.runtime.redrives import Redrives
-from tailrace.runtime.settle import Place, Settling
+from tailrace.runtime.settle import Settling
 from tailrace.runtime.starting import enter, line_before, load_start, outdated_reason
 from tailrace.runtime.threads import MOST, Threads
 from tailrace.runtime.windowing import Windows
@@ -403,18 +403,9 @@ class Worker:
                 kept = self._evacuator.of(handler.id, stream.label, shard.shard_id)
                 is_finished = driver is None and (handler.id, *shard.place) in table.finished
                 if not is_finished or kept.evacuation is not None:
-                    place = self._place(table, handler, stream, shard)
+                    place = table.place(self.app.name, handler, stream, shard)
                     machine = None if driver is None else driver.machine
                     yield Unfinished(place, stream, shard, table.source, machine)
-
-    def _place(self, table: FollowedTable, handler: Handler, stream: StreamRef, shard: Shard) -> Place:
-        hashes = shard.hash_range or EVERY_HASH
-        return Place(self.app.name, handler.id, table.name, stream.label, shard.shard_id, hashes)
-
-    def _places_in(self, table: FollowedTable, stream: StreamRef, shard: Shard) -> list[Place]:
-        """What every mapping that has not finished a shard has there."""
-        ids = [one for one in table.handlers if (one.id, *shard.place) not in table.finished]
-        return [self._place(table, one, stream, shard) for one in ids]
 
     async def _begin(
         self,
@@ -425,7 +416,7 @@ class Worker:
         known: Known,
         tasks: asyncio.TaskGroup,
     ) -> None:
-        place, there = self._place(table, handler, stream, shard), (handler.id, *shard.place)
+        place, there = table.place(self.app.name, handler, stream, shard), (handler.id, *shard.place)
         performer = Performer(self._state, self._clock, self._parts.reached, horizon=table.horizon)
         if known.saved:
             before = waits_for(shard, await performer.perform(line_before(place, shard, known)), known)
@@ -436,7 +427,7 @@ class Worker:
         if seen is not None and read_checkpoint(seen.fields)[2]:
             await self._finished(table, handler, stream, shard)
             return
-        lease = await self.leases.of(stream, shard, self._places_in(table, stream, shard))
+        lease = await self.leases.of(stream, shard, table.places(self.app.name, stream, shard))
         stamped = self.leases.stamped(place, lease.epoch)
         begun = await performer.perform(
             enter(place, shard, known, lease.epoch, self._habits.retention_ms, stamped)

@@ -138,8 +138,12 @@ def worst() -> Iterator[tuple[str, Callable[[], list[bytes]]]]:
     yield "TransactWriteItems of 10 × 390 KB", lambda: [transaction(10, a={"S": "y"}, **large)]
     yield "TransactWriteItems of 5 × 200,000 elements", lambda: [transaction(5, **nulls)]
     yield "the same again, changed", lambda: [transaction(5, a={"S": "y"}, **nulls)]
+    yield "TransactGetItems of 10 × 390 KB", lambda: [request("TransactGetItems", {"TransactItems": [
+        {"Get": {"TableName": TABLE, "Key": key}} for key in keys[10:20]
+    ]})]  # fmt: skip
     yield "gzip two hundred times", lambda: [gzipped(padded(put(a={"S": "x"})), 200)]
     yield "gzip of 16 MB of blanks", lambda: [gzipped(padded(put(a={"S": "x"})), 1)]
+    yield "DeleteTable of tiny items", lambda: [request("DeleteTable", {"TableName": "tiny"})]
 
 
 def update_if(condition: str) -> bytes:

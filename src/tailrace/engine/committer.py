@@ -17,13 +17,15 @@ from tailrace.telemetry import PointReached, pass_by
 
 Listener = Callable[[frozenset[int]], None]
 DURABLE: Final = "commit.done"
+HEAVY_BYTES: Final = 2 * 1024 * 1024
+"""A group with more in large items takes some ten milliseconds to write."""
 _log = logging.getLogger("tailrace.store")
 
 
 class _Group:
     """Rows and records of one future commit. `ordered` holds a table's keys sorted once a range was asked for."""
 
-    __slots__ = ("advanced", "log", "ordered", "rows", "sync", "trims")
+    __slots__ = ("advanced", "log", "ordered", "rows", "sync", "trims", "weight")
 
     def __init__(self) -> None:
         self.rows: dict[int, dict[bytes, bytes | None]] = {}
@@ -32,6 +34,7 @@ class _Group:
         self.trims: list[Trim] = []
         self.advanced: set[int] = set()
         self.sync = False
+        self.weight = 0
 
     def is_empty(self) -> bool:
         return not (self.rows or self.log or self.trims)
@@ -74,6 +77,7 @@ class Committer:
         self._reached = reached
         self._group = _Group()
         self._flying: _Group | None = None
+        self._is_apart = False
         self._listeners: list[Listener] = []
         self.failures = 0
         """How many commits have failed: who collected answers before one did knows that they are void."""
@@ -81,6 +85,8 @@ class Committer:
         """Asked once before each commit to add what is written once a group (counters)."""
         self.pressure_s: Callable[[], float] = _no_pressure
         """How long the next commit is to be held back at most, 0 for not at all; whoever owns the turn heeds it. Units: seconds."""
+        self.read_apart: Callable[[bool], None] | None = None
+        """Tells the store to read through a connection of its own, because a thread is about to write, or that it is over; None: it cannot."""
         self.describe: Callable[[DamagedData], str] = _numbers
         """What a damaged row or record is, in the names that people know; the owner of the catalog says so."""
         self.after_failure: Callable[[], None] = _nothing
@@ -170,6 +176,11 @@ class Committer:
     # ---- adding to the group ---------------------------------------------------------------------------------
 
     @property
+    def is_heavy(self) -> bool:
+        """Whether writing the group takes so long that it is to be done beside whoever reads, and the store lets it."""
+        return self._group.weight >= HEAVY_BYTES and self.read_apart is not None
+
+    @property
     def is_dirty(self) -> bool:
         """Whether a flush has something to do."""
         return not self._group.is_empty()
@@ -190,6 +201,10 @@ class Committer:
                 group.advanced.add(shard)
             else:
                 rows.append(record)
+
+    def note_weight(self, size: int) -> None:
+        """So many bytes of what was added are of large items; small ones need not be told of."""
+        self._group.weight += size
 
     def add_trim(self, trim: Trim) -> None:
         """Remove a shard's rows through a sequence number with the group."""
@@ -217,8 +232,8 @@ class Committer:
         else:
             self.finish_flush()
 
-    def begin_flush(self) -> Commit | None:
-        """Take the group out for writing; it stays readable while the next one collects. None: nothing to do.
+    def begin_flush(self, *, is_apart: bool = False) -> Commit | None:
+        """Take the group out for writing, `is_apart` in another thread; it stays readable while the next one collects. None: nothing to do.
 
         Raises:  InternalError while another group is in flight.
         """
@@ -227,6 +242,9 @@ class Committer:
         if self._group.is_empty():
             return None
         self.before_commit()
+        if is_apart and self.read_apart is not None:
+            self._is_apart = True
+            self.read_apart(True)
         self._flying, self._group = self._group, _Group()
         return self._flying.commit()
 
@@ -241,6 +259,9 @@ class Committer:
         if flying is None:
             raise InternalError("no commit is in flight")
         self._flying = None
+        if self._is_apart and self.read_apart is not None:
+            self._is_apart = False
+            self.read_apart(False)
         if error is not None:
             self._group = _Group()
             self.failures += 1

@@ -61,6 +61,8 @@ from tailrace.values.wire import dump_item
 __all__ = ["Engine", "EngineSettings", "ItemPage", "QueryRequest", "RecordsPage", "ScanRequest"]
 
 PLAIN: Final = EngineSettings()
+LARGE: Final = 65_536
+"""What an item weighs before and after together, from which on the committer is told of it."""
 NO_TAGS: Final[Mapping[str, str]] = {}
 
 
@@ -202,6 +204,8 @@ class Engine:
         if not mutation.changed:
             return
         old, new = mutation.old, mutation.new
+        if old_size + mutation.size > LARGE:
+            self._committer.note_weight(len(old_data or b"") + 2 * len(new_data or b""))
         row: LogRow | None = None
         if table.stream is not None:
             wall_ms = self.clock.now().wall_ms

@@ -5,7 +5,7 @@ depends on the work alone. What is read before a rest may have changed after it.
 """
 
 from collections.abc import Generator
-from typing import Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 Result = TypeVar("Result")
 Slices: TypeAlias = Generator[None, None, Result]
@@ -15,6 +15,8 @@ SLICE_WORK: Final = 2_000
 BYTES_READ: Final = 64
 """How many bytes of JSON are read into values, or weighed, for one unit of work."""
 WORK_AN_ITEM: Final = 20
+LARGE_BYTES: Final = 262_144
+"""A request with more in its items is also given back in slices."""
 BYTES_HANDLED: Final = 8
 """How many bytes of an item are read, weighed and written for one unit of work, at worst: elements of two bytes each."""
 
@@ -34,6 +36,20 @@ def at_once(slices: Slices[Result]) -> Result:
         except StopIteration as end:
             result: Result = end.value
             return result
+
+
+def given_back(*lists: list[Any]) -> Slices[None]:
+    """Empty lists of large values that belong together, one of each at a time: to free them takes as long as it took to make them.
+
+    >>> values, again = [[1], [2]], [3]
+    >>> len(list(given_back(values, again))), values, again
+    (2, [], [])
+    """
+    while any(lists):
+        for values in lists:
+            if values:
+                values.pop()
+        yield
 
 
 class Effort:

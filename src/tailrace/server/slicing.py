@@ -1,4 +1,4 @@
-"""Slices on the loop: one a turn, whoever else waits goes in between, and all that are under way take turns.
+"""Slices on the loop: one every few turns, whoever else waits is answered in between, and all that are under way take turns.
 
 Rules of this file: no clock: where a slice ends is counted where the work is done. Owned by `server.http`.
 """
@@ -6,11 +6,13 @@ Rules of this file: no clock: where a slice ends is counted where the work is do
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from tailrace.engine.slices import Slices
 
 Result = TypeVar("Result")
+RESTS: Final = 2
+"""Turns of the loop between two slices: one that reads, and one that commits and answers."""
 
 
 class Slicing:
@@ -52,4 +54,11 @@ class Slicing:
         if not done.done():
             self._jobs.append((work, done))
         if self._jobs:
+            self._rest(RESTS)
+
+    def _rest(self, turns: int) -> None:
+        """Let whoever came during the slice be read in one turn and answered in the next: a step that is due comes before both."""
+        if turns:
+            self._loop.call_soon(self._rest, turns - 1)
+        else:
             self._loop.call_soon(self._step)

@@ -1,8 +1,10 @@
 """Group commit: the answers of one turn of the event loop leave together, after one commit.
 
 Rules of this file: nothing leaves before what it tells is durable, reads included; a commit that fails turns every answer
-of its group into InternalServerError. With a writer thread (`sync full`) the next group collects while one is in
-flight. Whoever writes beside the HTTP server joins a group as one more connection, which has nothing to send. A store whose log grows faster than it can be moved has its commits held back, never the loop. Driven by `server.connection`, owned by `server.http`.
+of its group into InternalServerError. With a writer thread (`sync full`, and for a group so heavy that writing it would hold up the
+loop) the next group collects while one is in flight. Whoever writes beside the HTTP server joins a group as one more connection, which has
+nothing to send. A store whose log grows faster than it can be moved has its commits held back, never the loop. Driven by
+`server.connection`, owned by `server.http`.
 """
 
 import asyncio
@@ -51,7 +53,8 @@ class Turns:
         self._committer = engine.committer
         self._loop = loop
         self._reached = reached
-        self._writer = ThreadPoolExecutor(1, "tailrace-writer") if in_thread else None
+        self._in_thread = in_thread
+        self._writer: ThreadPoolExecutor | None = None
         self._waiting: list[Answering] = []
         self._failures = 0
         self._is_asked = False  # a commit is asked for that nobody's answer waits for
@@ -95,16 +98,19 @@ class Turns:
             return
         waiting, self._waiting = self._waiting, []
         self._is_asked = False
-        if self._writer is None:
+        is_heavy = not self._in_thread and self._committer.is_heavy
+        if not (self._in_thread or is_heavy):
             self._commit()
             self._send([(connection, connection.take()) for connection in waiting], self._failures)
             return
         group = [(connection, connection.take()) for connection in waiting]
         before = self._failures
-        commit = self._committer.begin_flush()
+        commit = self._committer.begin_flush(is_apart=is_heavy)
         if commit is None:
             self._send(group, before)
             return
+        if self._writer is None:
+            self._writer = ThreadPoolExecutor(1, "tailrace-writer")
         self._flight = self._loop.run_in_executor(self._writer, self._committer.write, commit)
         self._flight.add_done_callback(lambda flight: self._landed(group, before, flight))
 

@@ -41,6 +41,7 @@ class OpenEngine(Engine):
             self._store = SqliteStore(path, sync=options.sync, checksums=options.checksums, reached=reached)
             super().__init__(self._store, clock, options.settings, reached)
             self.committer.pressure_s = self._store.pressure_s
+            self.committer.read_apart = self._store.read_apart if self._store.can_read_apart else None
         except BaseException:  # whatever it was, what is open is given back before it goes on
             self._give_back()
             raise

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tailrace.engine.committer import Committer
+from tailrace.engine.committer import HEAVY_BYTES, Committer
 from tailrace.errors import InternalError, StoreError
 from tailrace.ports import LogRow
 from tailrace.stores.memory import MemoryStore
@@ -116,6 +116,32 @@ def test_a_group_in_flight_stays_readable_while_the_next_collects() -> None:
     committer.flush()
     assert store.get(TABLE, b"b") is None
     assert store.get(TABLE, b"a") == b"first"
+
+
+def test_a_heavy_group_is_one_for_a_store_that_reads_apart_meanwhile_and_no_longer_whatever_comes_of_it() -> (
+    None
+):
+    store = FailingStore()
+    committer, told = Committer(store), []
+    committer.put_row(TABLE, b"a", b"1")
+    committer.note_weight(HEAVY_BYTES)
+    assert not committer.is_heavy, "this store cannot"
+    committer.read_apart = told.append
+    assert committer.is_heavy
+    committer.begin_flush(is_apart=True)
+    assert (told, committer.is_heavy) == ([True], False)
+    committer.finish_flush()
+    assert told == [True, False]
+    committer.put_row(TABLE, b"a", b"2")
+    committer.note_weight(HEAVY_BYTES - 1)
+    assert not committer.is_heavy
+    committer.flush()
+    assert told == [True, False], "what is written at once is read as always"
+    committer.put_row(TABLE, b"a", b"3")
+    committer.begin_flush(is_apart=True)
+    with pytest.raises(StoreError):
+        committer.finish_flush(StoreError("the disk is full"))
+    assert told == [True, False, True, False]
 
 
 def test_only_one_group_flies_at_a_time() -> None:

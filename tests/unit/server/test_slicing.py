@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import socket
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -70,6 +71,31 @@ def test_what_is_under_way_takes_turns_and_the_loop_goes_on_in_between() -> None
         assert [note for note in notes if note != "other"] == ["a", "b", "a", "b", "a"]
         for first, second in pairwise(notes):
             assert "other" in (first, second), "two slices without a turn between them"
+
+    asyncio.run(run())
+
+
+def test_who_comes_during_a_slice_is_read_and_answered_before_the_next_one() -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        notes: list[str] = []
+
+        def work() -> Slices[None]:
+            for _ in range(3):
+                notes.append("slice")
+                ours.send(b"question")
+                yield
+
+        def read() -> None:
+            theirs.recv(100)
+            loop.call_soon(notes.append, "answer")  # as a commit at the end of the turn
+
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            loop.add_reader(theirs, read)
+            await Slicing(loop, lambda: None).run(work())
+            loop.remove_reader(theirs)
+        assert notes[:5] == ["slice", "answer", "slice", "answer", "slice"]
 
     asyncio.run(run())
 

@@ -496,6 +496,44 @@ def test_a_store_that_is_closed_before_the_turn_ends_is_closed(
     turn.pop()()
 
 
+def test_reads_apart_go_on_beside_a_commit_in_another_thread_and_share_a_transaction_again_after_it(
+    path: Path,
+) -> None:
+    turn: list[Callable[[], None]] = []
+    begun, may_go_on = threading.Event(), threading.Event()
+
+    def reached(point: str) -> None:
+        if point == "commit.written" and threading.current_thread() is not threading.main_thread():
+            begun.set()
+            assert may_go_on.wait(PATIENCE_S)
+
+    with closing(SqliteStore(path, reached=reached)) as store:
+        assert store.can_read_apart
+        store.share_reads(turn.append)
+        assert store.get(TABLE, b"000001") is None
+        assert is_reading(store)
+        store.read_apart(True)
+        writer = threading.Thread(target=store.commit, args=(group(0),))
+        writer.start()
+        assert begun.wait(PATIENCE_S)
+        turn.pop()()
+        assert store.get(TABLE, b"000001") is None
+        assert store.read_log(1, 0, 100) == []
+        assert turn == [], "such reads share nothing: each sees what was committed when it began"
+        may_go_on.set()
+        writer.join()
+        assert store.get(TABLE, b"000001") is not None
+        store.read_apart(False)
+        assert store.get(TABLE, b"000001") is not None
+        assert (len(turn), is_reading(store)) == (1, True)
+
+
+def test_in_memory_and_with_full_there_is_nothing_to_read_apart(path: Path) -> None:
+    for place, sync in ((None, "normal"), (path, "full")):
+        with closing(SqliteStore(place, sync=sync)) as store:  # type: ignore[arg-type]
+            assert not store.can_read_apart
+
+
 def test_with_full_each_read_sees_what_was_committed_when_it_began(path: Path) -> None:
     turn: list[Callable[[], None]] = []
     with closing(SqliteStore(path, sync="full")) as store:

@@ -17,7 +17,7 @@ from typing import Any, Final
 import orjson
 
 from tailrace.engine.engine import Engine
-from tailrace.engine.slices import Slices
+from tailrace.engine.slices import LARGE_BYTES, Slices, given_back
 from tailrace.engine.transact import CANCELED
 from tailrace.errors import ApiError, validation_error
 from tailrace.server.capacity import (
@@ -90,7 +90,7 @@ def transact_write_items(engine: Engine, payload: Payload) -> Slices[Answer]:
     token = payload.get("ClientRequestToken")
     if token is None:
         mutations = yield from engine.transact_slices(operations)
-        return _answer(engine, payload, operations, mutations)
+        return (yield from _answered(engine, payload, operations, mutations))
     while token in engine.requests.under_way:  # the same request again, while this one rests
         yield
     engine.requests.under_way.add(token)
@@ -100,9 +100,17 @@ def transact_write_items(engine: Engine, payload: Payload) -> Slices[Answer]:
         engine.requests.under_way.discard(token)
 
 
-def _done_once(
-    engine: Engine, payload: Payload, operations: Sequence[Operation], token: str
+def _answered(
+    engine: Engine, payload: Payload, operations: list[Operation], mutations: list[Mutation]
 ) -> Slices[Answer]:
+    """The answer, once nothing large is left of the request."""
+    answer = _answer(engine, payload, operations, mutations)
+    if sum(mutation.size for mutation in mutations) > LARGE_BYTES:
+        yield from given_back(payload["TransactItems"], operations, mutations)
+    return answer
+
+
+def _done_once(engine: Engine, payload: Payload, operations: list[Operation], token: str) -> Slices[Answer]:
     digest = request_digest(payload)
     done = engine.requests.done(token, digest)
     if done is not None:
@@ -116,7 +124,7 @@ def _done_once(
             engine.requests.keep(token, digest, None)
         raise
     engine.requests.keep(token, digest, _read_units(operations, mutations))
-    return _answer(engine, payload, operations, mutations)
+    return (yield from _answered(engine, payload, operations, mutations))
 
 
 def _read_one(each: Payload) -> Operation:

@@ -5,8 +5,10 @@ the 24-hour horizon is enforced at every read, whether or not rows are already r
 Source: semantics §1.1, §1.5–1.7.
 """
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any, Final, NamedTuple, assert_never
 
 from tailrace.engine.catalog import Catalog, Stream
@@ -330,11 +332,12 @@ class StreamReader:
                 rows, is_damaged = list(error.readable), True
                 if not rows and not found:
                     raise
-            for row in rows:
-                size += len(row.header) + len(row.old or b"") + len(row.new or b"")
-                if size > most_bytes and found:
-                    return found, False
-                found.append(row)
+            sizes = [len(row.header) + len(row.old or b"") + len(row.new or b"") for row in rows]
+            fitting = _fitting(sizes, most_bytes - size, at_least=0 if found else 1)
+            if fitting < len(rows):
+                return found + rows[:fitting], False
+            found += rows
+            size += sum(sizes)
             if is_damaged:  # what stands before it is shown; who goes on behind that meets it
                 return found, False
             if len(rows) < asked:
@@ -344,6 +347,17 @@ class StreamReader:
             after = found[-1].sequence
             average = size // len(found) + 1
             asked = max(1, min(limit - len(found), (most_bytes - size) // average + 1))
+
+
+def _fitting(sizes: Sequence[int], most: int, *, at_least: int) -> int:
+    """How many from the first on fit together.
+
+    >>> _fitting([3, 3, 3], 6, at_least=1), _fitting([3, 3, 3], 5, at_least=1), _fitting([3], 2, at_least=1)
+    (2, 1, 1)
+    """
+    if sum(sizes) <= most:  # as nearly always
+        return len(sizes)
+    return max(at_least, bisect_right(list(accumulate(sizes)), most))
 
 
 def _limit(limit: int | None, most: int) -> int:

@@ -6,6 +6,7 @@ it. Called by the flows.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from tailrace.mapping.commands import Condition, GivenUp, GivenUpWindow
@@ -147,6 +148,11 @@ def fitting(
 ) -> tuple[int, bool]:
     """How many of the first records make one batch beside a window's state, and whether it is full. One record always fits."""
     count = min(len(records), limit)
+    first = islice(records, count)
+    # As `payload_bytes`, all at once: nearly always all of them fit.
+    images = sum([len(record.keys) + len(record.old or b"") + len(record.new or b"") for record in first])
+    if state_bytes + count * ENVELOPE_BYTES + images <= settings.batch_bytes:
+        return count, count >= limit
     total = state_bytes
     for index in range(count):
         total += payload_bytes(records[index])

@@ -245,7 +245,7 @@ class BatchSink(Prepared):
         """Call the handler once."""
         every = self._changes_of(batch)
         before = self._returned_before(every)
-        changes = [change for place, change in enumerate(every) if place not in before]
+        changes = [change for place, change in enumerate(every) if place not in before] if before else every
         handler = await provided(self._mapping, self._needed)
         try:
             if self._filter is not None:

@@ -169,7 +169,7 @@ class Paging:
     """One page that is still to be read. Shape: `fetch` gets an entry's whole item; the key of a row has `key_names`."""
 
     __slots__ = (
-        "_fetch", "_fetched", "_is_stored", "_items", "_key_names", "_meter", "_reading", "_request", "_rows",
+        "_fetch", "_fetched", "_is_stored", "_key_names", "_meter", "_reading", "_request", "_rows",
         "_work", "still_there",
     )  # fmt: skip
 
@@ -185,10 +185,6 @@ class Paging:
         self._request = request
         self._fetch = fetch
         self._is_stored = request.filter is None and request.projection is None and fetch is None
-        self._items: list[bytes] = []
-        self._fetched: list[int] = []
-        self._meter = _Meter()
-        self._work = self._rows = 0
         self.still_there: Callable[[], object] = _nothing
         """Asked after each rest: raises ApiError when what is read has gone."""
 
@@ -209,7 +205,12 @@ class Paging:
 
     def slices(self) -> Slices[ItemPage]:
         """The page, in slices. Raises: ApiError."""
-        request, meter, items = self._request, self._meter, self._items
+        # Made here and not with the page: most pages are `few`.
+        items: list[bytes] = []
+        self._fetched: list[int] = []
+        self._meter = _Meter()
+        self._work = self._rows = 0
+        request, meter = self._request, self._meter
         condition, projection, is_answered = request.filter, request.projection, not request.count_only
         operators, beside = (
             (0, 0) if condition is None else (condition.prepared.operators, weight_of(condition.values))

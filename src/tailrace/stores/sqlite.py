@@ -14,12 +14,12 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from zlib import crc32
 
 from tailrace.errors import DamagedData, StoreError
 from tailrace.ports import Commit, LogRow
-from tailrace.stores.checksums import RECORDS, ROWS, open_sums, record_sum
+from tailrace.stores.checksums import RECORDS, ROWS, open_sums, record_sum, row_sum
 from tailrace.stores.layout import found_format, prepare
 from tailrace.stores.private import keep_private
 from tailrace.stores.wal import MOVE_BYTES, LogMover
@@ -141,7 +141,7 @@ class SqliteStore:
                 return None
             value: bytes
             value, checksum = found
-            # As `row_sum`, without its call: this is a tenth of what a read in the store costs.
+            # As `row_sum`, in one call: this is a tenth of what a read in the store costs.
             if (
                 self._sums is not None
                 and checksum != crc32(value, crc32(key, table))
@@ -171,15 +171,23 @@ class SqliteStore:
             raise self._failure(error) from error
         if self._sums is None:
             return [(key, value) for key, value, _ in found]
-        rows = []
+        try:
+            # As `row_sum`, in one call: this is a tenth of what a Query of ten items costs.
+            rows = [(key, value) for key, value, checksum in found if checksum == crc32(key + value, table)]
+        except TypeError:  # the bits that say what kind of value it is have flipped
+            rows = []
+        return rows if len(rows) == len(found) else self._checked_rows(table, found)
+
+    def _checked_rows(self, table: int, found: Sequence[tuple[Any, ...]]) -> list[tuple[bytes, bytes]]:
+        """Rows among which one is not what was written, or has no checksum, being of an older format. Raises: DamagedData."""
         for key, value, checksum in found:
             try:
-                if checksum != crc32(value, crc32(key, table)) and checksum is not None:
-                    raise self._damaged(table, key)
+                is_whole = checksum is None or checksum == row_sum(table, key, value)
             except TypeError:
-                raise self._damaged(table, key) from None
-            rows.append((key, value))
-        return rows
+                is_whole = False
+            if not is_whole:
+                raise self._damaged(table, key)
+        return [(key, value) for key, value, _ in found]
 
     def read_log(self, shard: int, after: int, limit: int) -> list[LogRow]:
         """At most `limit` records of a shard with sequence > after, ascending. Raises: StoreError."""
@@ -189,24 +197,35 @@ class SqliteStore:
             ).fetchall()
         except sqlite3.Error as error:
             raise self._failure(error) from error
-        rows: list[LogRow] = []
-        add, is_summed, number = rows.append, self._sums is not None, int.from_bytes
+        number = int.from_bytes
+        if self._sums is None:
+            return [
+                LogRow(shard, number(key[8:], "big"), header, old, new) for key, header, old, new, _ in found
+            ]
+        try:
+            # As `record_sum`, without its call: this is a tenth of what delivering a record costs.
+            rows = [
+                LogRow(shard, number(key[8:], "big"), header, old, new)
+                for key, header, old, new, checksum in found
+                if checksum
+                == crc32(b"".join((key, header, old or b"", new or b"")), 0 if old is None else len(old) + 1)
+            ]
+        except TypeError:  # the bits that say what kind of value it is have flipped
+            rows = []
+        return rows if len(rows) == len(found) else self._checked_records(shard, found)
+
+    def _checked_records(self, shard: int, found: Sequence[tuple[Any, ...]]) -> list[LogRow]:
+        """Records among which one is not what was written, or has no checksum, being of an older format. Raises: DamagedData."""
+        readable: list[LogRow] = []
         for key, header, old, new, checksum in found:
             try:
-                # As `record_sum`, without its call: this is a tenth of what delivering a record costs.
-                if (
-                    is_summed
-                    and checksum
-                    != crc32(
-                        b"".join((key, header, old or b"", new or b"")), 0 if old is None else len(old) + 1
-                    )
-                    and checksum is not None
-                ):
-                    raise self._damaged_record(shard, key, rows)
-            except TypeError:  # the bits that say what kind of value it is have flipped
-                raise self._damaged_record(shard, key, rows) from None
-            add(LogRow(shard, number(key[8:], "big"), header, old, new))
-        return rows
+                is_whole = checksum is None or checksum == record_sum(key, header, old, new)
+            except TypeError:
+                is_whole = False
+            if not is_whole:
+                raise self._damaged_record(shard, key, readable)
+            readable.append(LogRow(shard, int.from_bytes(key[8:], "big"), header, old, new))
+        return readable
 
     def share_reads(self, soon: Soon) -> None:
         """Let the reads of one turn of the event loop share a transaction; `soon` calls back when the turn is over.

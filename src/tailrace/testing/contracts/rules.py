@@ -9,6 +9,8 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeAlias, TypeVar
 
+from tailrace.app.sinking import Closes
+
 Adapter = TypeVar("Adapter")
 ErrorT = TypeVar("ErrorT", bound=Exception)
 Broken: TypeAlias = tuple[Callable[..., object], Exception]
@@ -50,7 +52,8 @@ def run(rules: Sequence[Callable[[Adapter], None]], make: Callable[[], Adapter])
             try:
                 rule(adapter)
             finally:
-                getattr(adapter, "close", _nothing)()
+                if isinstance(adapter, Closes):
+                    adapter.close()
         except Exception as error:  # whatever an adapter raises where it must not breaks the rule
             broken.append((rule, error))
     _report(broken)
@@ -73,7 +76,8 @@ async def _run_one(rule: Callable[[Adapter], Awaitable[None]], make: Callable[[]
         try:
             await rule(adapter)
         finally:
-            await finished(getattr(adapter, "close", _nothing)())
+            if isinstance(adapter, Closes):
+                await finished(adapter.close())
 
 
 async def finished(value: Any) -> Any:
@@ -95,7 +99,3 @@ def _in_words(rule: Callable[..., object], error: Exception) -> str:
 def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 300 else f"{text[:300]}…"
-
-
-def _nothing() -> None:
-    """For adapters that need no closing."""

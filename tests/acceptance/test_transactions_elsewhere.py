@@ -1,18 +1,26 @@
 """`app.transactions`: what handlers record is committed in another DynamoDB, with its marks, exactly once; the stream is the embedded engine's."""
 
+import asyncio
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 
+from tailrace import Depends, sinks
 from tailrace.app.app import App
 from tailrace.app.change import Change
+from tailrace.app.client import AsyncClient, Client
 from tailrace.app.retry import Retry
+from tailrace.aws.places import KNOWN
+from tailrace.compose import EngineOptions, create_tables, open_engine, running_worker
 from tailrace.stores.dynamodb import DynamoDbStateStore
+from tailrace.tables.mutate import Put
 from tailrace.testing import World
+from tests.patience import PATIENCE_S
 from tests.serving import serving
 
 KEYS = [{"AttributeName": "id", "AttributeType": "S"}]
@@ -43,7 +51,7 @@ def far() -> Iterator[Away]:
         yield Away(client)
 
 
-def counting(far: Away, table: str) -> tuple[App, Any]:
+def counting(far: Away, table: str, access: sinks.AwsAccess | None = None) -> tuple[App, Any]:
     """An app that adds up orders in a table of the other DynamoDB."""
     far.create_table(
         TableName=table, BillingMode="PAY_PER_REQUEST", AttributeDefinitions=KEYS,
@@ -51,7 +59,7 @@ def counting(far: Away, table: str) -> tuple[App, Any]:
     )  # fmt: skip
     app = App(f"shop-{table}")
     orders = app.table("orders", pk="id")
-    app.transactions(far, "marks")
+    app.transactions(far if access is None else access, "marks")
 
     @app.on(orders, id="count", retry=Retry(2, backoff="1s..2s"))
     def count(change: Change) -> None:
@@ -83,6 +91,61 @@ def test_each_change_counts_once_whatever_is_repeated_and_whoever_dies(far: Away
         assert world.get("orders", {"id": "o1"})["cents"] == 29
         assert world.gaps() == []
     assert counted(far, "once") == (30, sum(range(30)))
+
+
+@pytest.fixture
+def access(far: Away, monkeypatch: pytest.MonkeyPatch) -> Iterator[sinks.AwsAccess]:
+    """Where it is and as whom, for our own client."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "any")
+    KNOWN.forget(None)
+    yield sinks.AwsAccess("us-east-1", str(far.meta.endpoint_url))
+    KNOWN.forget(None)
+
+
+def test_an_access_commits_there_as_a_client_does(far: Away, access: sinks.AwsAccess) -> None:
+    app, orders = counting(far, "accessed", access)
+    world = World(app, seed=3, sinks="real", network="localhost")
+    with world, world.faults(duplicates=0.5, crash="anywhere", seed=3):
+        for number in range(10):
+            world.put(orders, {"id": f"o{number % 7}", "cents": number})
+        world.settle()
+    assert counted(far, "accessed") == (10, sum(range(10)))
+
+
+def test_a_worker_on_a_real_loop_commits_there_and_handlers_of_both_kinds_read_there(
+    far: Away, access: sinks.AwsAccess, tmp_path: Path
+) -> None:
+    app, orders = counting(far, "worked", access)
+    counts: dict[str, Any] = {}
+
+    @app.on(orders, id="look")
+    def look(change: Change, db: Annotated[Client, Depends(app.client)]) -> None:
+        db.put("worked", {"id": "looked", "seal": b"\x00\xff"})
+        counts["def"] = db.get("worked", {"id": "looked"})
+
+    @app.on(orders, id="await")
+    async def wait(change: Change, db: Annotated[AsyncClient, Depends(app.async_client)]) -> None:
+        await db.put("worked", {"id": "awaited", "seal": b"\x00\xff"})
+        counts["async def"] = await db.get("worked", {"id": "awaited"})
+
+    async def work() -> None:
+        options = EngineOptions(tmp_path)
+        engine = open_engine(options)
+        create_tables(app, engine)
+        engine.put(Put("orders", {"id": {"S": "o1"}, "cents": {"N": "5"}}))
+        engine.committer.flush()
+        engine.close()
+        async with running_worker(app, options):
+            async with asyncio.timeout(PATIENCE_S):
+                while len(counts) < 2 or counted(far, "worked") != (1, 5):
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(work())
+    assert counts == {
+        "def": {"id": "looked", "seal": b"\x00\xff"},
+        "async def": {"id": "awaited", "seal": b"\x00\xff"},
+    }
 
 
 def test_an_endpoint_that_is_away_pauses_and_uses_up_no_attempt(far: Away) -> None:

@@ -5,6 +5,7 @@ Rules of this file: an answer is bytes, HANGS, or a function of the request; aft
 
 import json
 import socketserver
+import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -59,6 +60,7 @@ class _Handler(socketserver.StreamRequestHandler):
     server: _Server
 
     def handle(self) -> None:
+        """Answer until somebody has enough."""
         self.server.script.connections += 1
         while self._one():
             pass
@@ -90,11 +92,13 @@ class _Handler(socketserver.StreamRequestHandler):
 
 
 @contextmanager
-def scripted() -> Iterator[Scripted]:
-    """A server until the block ends."""
+def scripted(secured: ssl.SSLContext | None = None) -> Iterator[Scripted]:
+    """A server until the block ends; with a context it speaks TLS."""
     with _Server(("127.0.0.1", 0), _Handler) as server:
         script = server.script = Scripted()
-        script.url = f"http://127.0.0.1:{server.server_address[1]}"
+        script.url = f"http{'s' if secured else ''}://127.0.0.1:{server.server_address[1]}"
+        if secured is not None:
+            server.socket = secured.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

@@ -5,9 +5,14 @@ Rules of this file: time is the test's own (`now`); nothing waits for a time-out
 
 import asyncio
 import gc
+import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from email.utils import formatdate
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -16,9 +21,11 @@ from tailrace.aws import client as clients
 from tailrace.aws.client import AwsClient, call, call_here
 from tailrace.aws.errors import LOG_IN, SET_THE_CLOCK, AwsError, Meaning
 from tailrace.aws.places import KNOWN, Access
+from tailrace.aws.signing import Scope, canonical_request, payload_hash_of, signature
 from tailrace.runtime.causing import CAUSE
+from tests.patience import PATIENCE_S
 from tests.serving import serving
-from tests.unit.aws.scripted import HANGS, Scripted, answer, scripted
+from tests.unit.aws.scripted import HANGS, Asked, Scripted, answer, scripted
 
 NOW_S = 1_780_000_000.0
 EXPIRED = {"__type": "com.amazon.coral.service#InvalidSignatureException", "message": "Signature expired: 1 is now earlier than 2"}  # fmt: skip
@@ -199,6 +206,126 @@ def test_a_call_that_is_cancelled_leaves_the_client_whole(script: Scripted) -> N
 
     assert asyncio.run(cancel_one()) == {}
     assert script.connections == 2, "an answer that nobody awaits any more must not be another call's"
+
+
+class Verifier:
+    """What a service does with a request: the signature of what arrived, made anew."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def is_signed(self, asked: Asked) -> bool:
+        """Whether it is the one that was sent."""
+        parts = dict(
+            part.split("=", 1) for part in asked.headers["authorization"].partition(" ")[2].split(", ")
+        )
+        _, day, region, service, _ = parts["Credential"].split("/")
+        names = parts["SignedHeaders"].split(";")
+        path, _, query = asked.target.partition("?")
+        pairs = [
+            (name, value) for name, _, value in (each.partition("=") for each in query.split("&") if each)
+        ]
+        scope, stamp = Scope(region, service), asked.headers["x-amz-date"]
+        assert stamp.startswith(day)
+        text = canonical_request(
+            scope, asked.method, path, pairs, asked.headers, names, payload_hash_of(asked.body)
+        )
+        return signature(self._secret, scope, stamp, text) == parts["Signature"]
+
+
+SIGNED: list[tuple[str, str, dict[str, Any]]] = [
+    GET,
+    ("s3", "put_object", {"Bucket": "b", "Key": "ü b//c/../d+e%", "Body": b"x", "ContentType": "a  b", "Metadata": {"n": "v  w"}}),
+    ("s3", "list_objects_v2", {"Bucket": "b", "Prefix": "a b/+&ü", "StartAfter": "", "MaxKeys": 5}),
+    ("s3", "delete_object", {"Bucket": "b", "Key": "k", "VersionId": "x&y=z"}),
+    ("lambda", "invoke", {"FunctionName": "arn:aws:lambda:eu-west-1:1:function:f", "Qualifier": "a b", "Payload": b"{}"}),
+    ("sns", "publish", {"TopicArn": "arn", "Message": "ü & ="}),
+    ("events", "put_events", {"Entries": []}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("operation", SIGNED, ids=lambda each: f"{each[0]}.{each[1]}")
+def test_what_arrives_is_what_was_signed(
+    script: Scripted, operation: tuple[str, str, dict[str, Any]]
+) -> None:
+    called(script, operation)
+    (asked,) = script.asked
+    assert Verifier("secret").is_signed(asked)
+    assert not Verifier("another").is_signed(asked)
+
+
+def test_a_place_is_looked_up_once_for_all_who_wait_for_it(
+    script: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    look_up = KNOWN.place
+
+    def noted(service: str, *more: Any) -> Any:
+        looked.append(service)
+        return look_up(service, *more)
+
+    monkeypatch.setattr(KNOWN, "place", noted)
+
+    async def at_once() -> None:
+        await asyncio.gather(*(call(access(script), *GET) for _ in range(20)))
+
+    asyncio.run(at_once())
+    assert looked == ["dynamodb"]
+    assert len(script.asked) == 20
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, str]:
+    """A certificate for loopback, and the file of whoever signed it: itself."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
+    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC)).not_valid_after(datetime(2999, 1, 1, tzinfo=UTC))
+        .add_extension(names, critical=False).add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("tls")
+    bundle, private = folder / "bundle.pem", folder / "key.pem"
+    bundle.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    secured = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    secured.load_cert_chain(bundle, private)
+    return secured, str(bundle)
+
+
+def test_a_server_is_believed_only_with_a_certificate_that_is(
+    authority: tuple[ssl.SSLContext, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secured, bundle = authority
+    with scripted(secured) as script:
+        error = refused(script)
+        assert error.said.meaning is Meaning.UNAVAILABLE
+        assert "certificate" in str(error).lower()
+        assert script.asked == []
+        monkeypatch.setenv("AWS_CA_BUNDLE", bundle)
+        KNOWN.forget(None)
+        assert called(script, GET, GET) == [{}, {}]
+
+
+def test_a_process_that_has_waited_for_a_call_ends_without_a_word(script: Scripted) -> None:
+    program = (
+        "from tailrace.aws.client import call_here\nfrom tailrace.aws.places import Access\n"
+        f"call_here(Access('us-east-1', {script.url!r}), 'dynamodb', 'list_tables', {{}})\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", program], capture_output=True, text=True, check=False, timeout=PATIENCE_S
+    )  # fmt: skip
+    assert (run.returncode, run.stderr) == (0, "")
 
 
 # ---- clocks ------------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from tailrace import __version__
 from tailrace.clocks.manual import ManualClock
 from tailrace.clocks.system import SystemClock
 from tailrace.engine.engine import Engine
+from tailrace.engine.state import state_of
 from tailrace.errors import StoreError
 from tailrace.runtime.ending import DRAIN_S, end_within, end_worker, still_at_work
 from tailrace.server.crash_points import crash_points
@@ -104,8 +105,8 @@ class Node:
             )
         try:
             if self._options.clock_start_ms is None:
-                recall_time(self.engine)
-            remember_time(self.engine)
+                await recall_time(state_of(self.engine), self.engine.clock)
+            await remember_time(state_of(self.engine), self.engine.clock)
             self.http = HttpServer(
                 self.engine, self._http_settings or HttpSettings(),
                 routes(self._observed), self.reached,
@@ -145,8 +146,9 @@ class Node:
         from tailrace.server.lambda_service import LambdaService
 
         self._lambdas = LambdaService(
-            self.engine, functions, ProcessRunner, self._joined, self._use, lambda: self._worker
+            self.engine, self.subject.state, functions, ProcessRunner, self._use, lambda: self._worker
         )
+        await self._lambdas.load()
         self.http.serve_rest(self._lambdas.answer)
         await self._lambdas.start()
 
@@ -157,11 +159,11 @@ class Node:
         elif app.mappings:  # unchecked: one that is disabled is declared no longer on purpose
             await self._start_worker(app, checked=False)
 
-    def _observed(self) -> "Observed":
+    async def _observed(self) -> "Observed":
         # Imported when somebody first asks: the start is measured, and many servers are never scraped.
         from tailrace.server.snapshot import observed
 
-        return observed(
+        return await observed(
             self.subject, self.http, __version__, None if self._lambdas is None else self._lambdas.invoked.all
         )
 
@@ -223,7 +225,7 @@ class Node:
 
     async def changes(self) -> AsyncIterator[dict[str, Any]]:
         """Every change of every table from now on."""
-        from tailrace.server.progress import tables
+        from tailrace.server.tables import tables
         from tailrace.server.tail import Follower, follow
 
         followers: dict[str, Follower] = {}

@@ -18,12 +18,14 @@ from pathlib import Path
 from tailrace import App, Change, Unavailable
 from tailrace.compose import EngineOptions, running_worker
 from tailrace.engine.engine import Engine
+from tailrace.engine.state import state_of
 from tailrace.rows.kinds import EVACUATED, EVACUATION
-from tailrace.runtime.watermark import MappingName
-from tailrace.server.gaps import gaps
-from tailrace.server.progress import positions
+from tailrace.runtime.watermark import MappingName, oldest_of
 from tailrace.server.remembered import recall_time, remember_time
+from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.tables.mutate import Put
+from tailrace.views.at_once import at_once
+from tailrace.views.gaps import gaps
 from tests.evidence import write_evidence
 
 VERSIONS = 2
@@ -64,7 +66,7 @@ def rss_mib() -> float:
 
 def waiting(engine: Engine) -> bool:
     """Whether something is not settled."""
-    return any(position.oldest is not None for position in positions(engine, [MAPPING]))
+    return at_once(oldest_of(state_of(engine), EmbeddedLog(engine), MAPPING)) is not None
 
 
 def saved(engine: Engine) -> int:
@@ -76,7 +78,7 @@ async def stage(name: str, directory: Path, keys: int) -> None:
     """What one process does."""
     scale = Scale(keys, is_away=name != "handle")
     async with running_worker(scale.app, EngineOptions(directory, clock="manual")) as engine:
-        recall_time(engine)
+        at_once(recall_time(state_of(engine), engine.clock))
         begun = rss_mib()
         if name == "write":
             await write(engine, keys)
@@ -84,7 +86,7 @@ async def stage(name: str, directory: Path, keys: int) -> None:
             await save(engine, keys)
         else:
             await handle(engine, scale, keys)
-        remember_time(engine)
+        at_once(remember_time(state_of(engine), engine.clock))
         engine.committer.flush()
         print(f"grew {rss_mib() - begun:.1f}", flush=True)
 
@@ -125,7 +127,7 @@ async def handle(engine: Engine, scale: Scale, keys: int) -> None:
         await asyncio.sleep(0.05)
     left = len(engine.state_query(EVACUATED.prefix("scale"), limit=10))
     print(
-        f"handled {scale.handled} wrong {scale.wrong} gaps {len(list(gaps(engine, MAPPING)))} left {left}",
+        f"handled {scale.handled} wrong {scale.wrong} gaps {len(at_once(gaps(state_of(engine), MAPPING)))} left {left}",
         flush=True,
     )
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tailrace.app.function_settings import NamedFunction
+from tailrace.engine.state import EngineStateStore
 from tailrace.ports import Commit
 from tailrace.server.lambda_service import LambdaService
 from tailrace.stores.memory import MemoryStore
@@ -127,8 +128,10 @@ class Shop:
 
         functions = {"tally": NamedFunction(*FUNCTION.split(":"))}
         service = LambdaService(
-            self.world.engine, functions, lambda *_: None, self.world._joined, use, lambda: workers[0] if workers else None
+            self.world.engine, EngineStateStore(self.world.engine, self.world._joined), functions, lambda *_: None, use,
+            lambda: workers[0] if workers else None,
         )  # fmt: skip
+        self.world._run(service.load())
         self.world._run(service.start())
 
     def ask(self, verb: str, **arguments: Any) -> list[Any]:

@@ -21,6 +21,7 @@ import orjson
 
 import tailrace.sinks.destinations
 from tailrace.app.function_settings import NamedFunction
+from tailrace.engine import state as engine_state
 from tailrace.ports import Commit, Row
 from tailrace.runtime.redriver import Progress, Request
 from tailrace.server.lambda_mappings import EventSourceMapping
@@ -32,6 +33,7 @@ from tailrace.stores.memory import MemoryStore
 from tailrace.stores.sqlite import SqliteStore
 from tailrace.streams.envelopes import event_id, read_log_row
 from tailrace.testing import World
+from tailrace.views.at_once import at_once
 from tests.upgrade.shop import FUNCTION, NOTES, Post, shop
 
 RECORDED = Path(__file__).with_name("recorded")
@@ -66,10 +68,11 @@ class Recorder:
         self.workers: list[Any] = []
         functions = {"tally": NamedFunction(*FUNCTION.split(":"))}
         self.service = LambdaService(
-            self.world.engine, functions, lambda *_: None, self.world._joined, self._use,
+            self.world.engine, engine_state.EngineStateStore(self.world.engine, self.world._joined), functions, lambda *_: None, self._use,
             lambda: self.workers[0] if self.workers else None,
         )  # fmt: skip
         if version == 1:  # when it is version 2 the process crashes before that
+            self.world._run(self.service.load())
             self.world._run(self.service.start())
 
     async def _use(self, app: Any) -> None:
@@ -201,7 +204,7 @@ def play(recorder: Recorder, quiet: str) -> None:
     recorder.put("o3", 500)
     recorder.put("q1", 500)
     recorder.collect()
-    remember_time(world.engine)
+    at_once(remember_time(engine_state.state_of(world.engine), world.clock))
     world.engine.committer.flush()
     recorder.crash_at = 4
     recorder.start(version=2)

@@ -48,6 +48,7 @@ def _from_file(app: str, handler: str, place: Place) -> dict[str, Any]:
     from tailrace.compose import EngineOptions, open_engine
     from tailrace.errors import SettingsError
     from tailrace.server.explaining import explained
+    from tailrace.sources.embedded_log import EmbeddedLog
 
     loaded = load_app(app)
     directory = place if isinstance(place, Path) and place.is_dir() else None
@@ -57,7 +58,7 @@ def _from_file(app: str, handler: str, place: Place) -> dict[str, Any]:
     if directory is not None:
         engine = open_engine(EngineOptions(directory=directory, checksums=None))
         try:
-            return asyncio.run(explained(engine, loaded, handler))
+            return asyncio.run(explained(EmbeddedLog(engine), loaded, handler))
         finally:
             engine.close()
     try:

@@ -57,9 +57,9 @@ async def _answers(directory: Path, asked: Verb, arguments: Mapping[str, Any]) -
         EngineOptions(directory=directory, checksums=None, clock="manual", clock_start_ms=now_ms)
     )
     try:
-        recall_time(engine)
         subject = Subject(engine, engine.clock, is_offline=True)
-        with audited(engine, asked.name, arguments, changes=asked.changes):
+        await recall_time(subject.state, subject.clock)
+        async with audited(subject.state, subject.clock, asked.name, arguments, changes=asked.changes):
             async for value in asked.run(subject, arguments):
                 yield value
     finally:

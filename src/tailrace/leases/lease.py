@@ -70,6 +70,12 @@ def release(lease: Lease) -> Write:
     return Write(lease.key, fields, Equals("epoch", lease.epoch))
 
 
+def read_lease(key: str, fields: Mapping[str, Any]) -> Lease:
+    """A lease as its row says it, whoever holds it; without an owner it was given back. Raises: StoreError for a row of an unknown format."""
+    row = readable(fields, "lease")
+    return Lease(key, row["owner"], row["counter"], row["epoch"])
+
+
 def is_free(fields: Mapping[str, Any] | None) -> bool:
     """Whether nobody holds the lease."""
     return fields is None or not readable(fields, "lease")["owner"]

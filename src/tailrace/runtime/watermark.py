@@ -32,7 +32,7 @@ class MappingName:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a handler stands in one shard. `oldest` is its first change that is not settled, None at the end."""
+    """Where a handler stands in one shard of the stream of that label. `oldest` is its first change that is not settled, None at the end."""
 
     mapping: MappingName
     shard: Shard
@@ -40,6 +40,7 @@ class Position:
     ranges: tuple[Range, ...]
     finished: bool
     oldest: ChangeRecord | None
+    label: str
 
 
 async def followed(state: StateStore, log: LogReader, mapping: MappingName) -> list[StreamRef]:
@@ -91,7 +92,7 @@ async def position(
     row = await state.get(checkpoint_key(mapping.app, mapping.handler, label, shard.shard_id))
     watermark, ranges, finished = read_checkpoint(None if row is None else row.fields)
     oldest = None if finished else await oldest_unsettled(state, log, shard, watermark, ranges, saved)
-    return Position(mapping, shard, watermark, ranges, finished, oldest)
+    return Position(mapping, shard, watermark, ranges, finished, oldest, label)
 
 
 async def oldest_of(state: StateStore, log: LogReader, mapping: MappingName) -> int | None:

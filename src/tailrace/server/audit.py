@@ -1,22 +1,21 @@
 """What people did: every verb that changed something, with its arguments and its time, durable in the state.
 
 Rules of this file: a row is written before the verb runs, so that what was tried is there too, and again when it has ended: well, or with the reason why not. A dry run leaves
-none. The last 10,000 are kept; a note costs the same however many there are. Called by `control` and `cli.offline`, read by the `audit` verb. Format 2, docs/formats/state.md.
+none. The last 10,000 are kept; a note costs the same however many there are. Called by `control` and `cli.offline`, read by views/audit.py. Format 2, docs/formats/state.md.
 """
 
 import getpass
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
-from tailrace.engine.engine import Engine
-from tailrace.errors import TailraceError
+from tailrace.errors import StateConflict, TailraceError
+from tailrace.ports import Clock, StateStore
 from tailrace.rows.kinds import AUDIT
-from tailrace.rows.writes import Write, readable
+from tailrace.rows.writes import Absent, Write
+from tailrace.views.audit import BEGUN, audit_key, last_number
 
-PREFIX: Final = AUDIT.prefix()
 KEPT: Final = 10_000
-BEGUN: Final = "begun"
 OK: Final = "ok"
 FAILED: Final = "failed"
 REASON: Final = 1_000
@@ -26,10 +25,13 @@ UNRECORDED: Final = frozenset({"stop", "clock.advance", "clock.set"})
 times, and would push out everything else."""
 
 
-@contextmanager
-def audited(engine: Engine, name: str, arguments: Mapping[str, Any], *, changes: bool) -> Iterator[None]:
+@asynccontextmanager
+async def audited(
+    state: StateStore, clock: Clock, name: str, arguments: Mapping[str, Any], *, changes: bool
+) -> AsyncIterator[None]:
     """Write down that somebody asks for this, and how it ended; what it raises goes on. Without an end nobody knows it: the server or its client went meanwhile."""
-    key = _begin(engine, name, arguments) if changes and not arguments.get("dry_run") else None
+    is_noted = changes and not arguments.get("dry_run") and name not in UNRECORDED
+    key = await _begin(state, clock, name, arguments) if is_noted else None
     if key is None:
         yield
         return
@@ -39,31 +41,31 @@ def audited(engine: Engine, name: str, arguments: Mapping[str, Any], *, changes:
         raise  # the client has gone: what it asked for may go on
     except Exception as error:
         with suppress(TailraceError):  # where nothing can be written any more, the reason itself is told
-            _end(engine, key, FAILED, _reason(error))
+            await _end(state, key, FAILED, _reason(error))
         raise
-    _end(engine, key, OK, "")
+    await _end(state, key, OK, "")
 
 
-def _begin(engine: Engine, name: str, arguments: Mapping[str, Any]) -> str | None:
-    if name in UNRECORDED:
-        return None
-    last = engine.state_last(PREFIX)
-    now_ms = engine.clock.now().wall_ms
-    number = 1 if last is None else last.fields["number"] + 1
-    fields = {
-        "v": AUDIT.format, "number": number, "at_ms": now_ms, "verb": name, "arguments": dict(arguments), "by": _who(),
-        "outcome": BEGUN, "reason": "",
-    }  # fmt: skip
-    writes = [Write(_key(number), fields)]
-    if number > KEPT:
-        writes.append(Write(_key(number - KEPT), None))
-    engine.state_transact(writes)
-    return _key(number)
+async def _begin(state: StateStore, clock: Clock, name: str, arguments: Mapping[str, Any]) -> str:
+    while True:
+        number = await last_number(state) + 1
+        fields = {
+            "v": AUDIT.format, "number": number, "at_ms": clock.now().wall_ms, "verb": name, "arguments": dict(arguments),
+            "by": _who(), "outcome": BEGUN, "reason": "",
+        }  # fmt: skip
+        writes = [Write(audit_key(number), fields, Absent())]
+        if number > KEPT:
+            writes.append(Write(audit_key(number - KEPT), None))
+        with suppress(
+            StateConflict
+        ):  # another process wrote down something at this moment, under that number
+            await state.transact(writes)
+            return audit_key(number)
 
 
-def _end(engine: Engine, key: str, outcome: str, reason: str) -> None:
-    if (fields := engine.state_get(key)) is not None:  # pushed out meanwhile
-        engine.state_transact([Write(key, {**fields, "outcome": outcome, "reason": reason})])
+async def _end(state: StateStore, key: str, outcome: str, reason: str) -> None:
+    if (row := await state.get(key)) is not None:  # pushed out meanwhile
+        await state.transact([Write(key, {**row.fields, "outcome": outcome, "reason": reason})])
 
 
 def _reason(error: Exception) -> str:
@@ -73,18 +75,6 @@ def _reason(error: Exception) -> str:
         else f"{type(error).__name__}: {error}"
     )
     return text[:REASON]
-
-
-def read_audit(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """What a row tells. Shape: `outcome` is None where nobody knows it: format 1 did not say. Raises: StoreError when its format is not known."""
-    row = readable(fields, "audit", AUDIT.format)
-    told = {name: row[name] for name in ("number", "at_ms", "verb", "arguments", "by")}
-    outcome = row.get("outcome", BEGUN)
-    return {**told, "outcome": None if outcome == BEGUN else outcome, "reason": row.get("reason", "")}
-
-
-def _key(number: int) -> str:
-    return AUDIT.key(f"{number:012d}")
 
 
 def _who() -> str:

@@ -3,18 +3,15 @@
 Rules of this file: it only reads. Registered by `verbs`.
 """
 
-from collections.abc import AsyncGenerator
-
 from tailrace.errors import TailraceError
-from tailrace.server.audit import PREFIX, read_audit
 from tailrace.server.control import Arguments, Subject, verb
+from tailrace.views.audit import audit as audit_view
 
 
 @verb("audit")
-async def audit(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
+async def audit(subject: Subject, arguments: Arguments) -> object:
     """Arguments: last (how many)."""
     last = arguments.get("last", 100)
     if not isinstance(last, int) or last < 1:
         raise TailraceError("`audit` needs a number above 0.", hint="tailrace audit --last 20")
-    rows = subject.engine.state_query(PREFIX)[-last:]
-    yield [read_audit(row.fields) for row in rows]
+    return await audit_view(subject.state, last)

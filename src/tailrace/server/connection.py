@@ -24,7 +24,7 @@ from tailrace.server.encoding import (
     encoded,
     encoding,
 )
-from tailrace.server.others import INTERNAL_ERROR, not_found, other_answer, refusal
+from tailrace.server.others import INTERNAL_ERROR, not_found, other_answer, refusal, route_of, routed_answer
 from tailrace.server.taking import LARGE
 from tailrace.server.wire import (
     CONTENT_TYPES,
@@ -38,7 +38,7 @@ from tailrace.server.wire import (
 )
 
 if TYPE_CHECKING:
-    from tailrace.server.http import HttpServer
+    from tailrace.server.http import HttpServer, Route
 
 _log = logging.getLogger("tailrace.server")
 
@@ -266,8 +266,10 @@ class Connection(asyncio.Protocol):
         if method != b"POST" or path != b"/":
             if server.rest is not None and path.startswith(REST):
                 self._begin(self._ask_rest(request, extra))
-                return
-            self._queue(other_answer(server, request, path, extra))
+            elif (route := route_of(server, method, path)) is not None:
+                self._begin(self._ask_route(request, path, route, extra))
+            else:
+                self._queue(other_answer(server, request, path, extra))
             return
         given = headers.get(b"content-type", b"")
         kind = given if given in CONTENT_TYPES else content_type(headers)
@@ -377,6 +379,9 @@ class Connection(asyncio.Protocol):
             self._hold(0)
         if not self._transport.is_closing():
             self._work_backlog()
+
+    async def _ask_route(self, request: Request, path: bytes, route: "Route", extra: bytes) -> None:
+        self._queue(await routed_answer(request, path, route, extra))
 
     async def _ask_rest(self, request: Request, extra: bytes) -> None:
         """Let the routes of Lambda's API answer. Once asked, they do what they were asked for, whoever still listens."""

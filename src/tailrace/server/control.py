@@ -10,7 +10,7 @@ server lives on. A verb that changes something leaves a line in the log and a ro
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -18,19 +18,19 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import orjson
 
+from tailrace.engine.state import EngineStateStore
 from tailrace.errors import TailraceError
-from tailrace.server.audit import UNRECORDED, audited
+from tailrace.server.audit import audited
 from tailrace.server.control_socket import listen, place_socket, remove_leftovers
+from tailrace.sources.embedded_log import EmbeddedLog
+from tailrace.views.reading import Live, Reading
 
 if TYPE_CHECKING:
     from tailrace.app.app import App
     from tailrace.engine.engine import Engine
-    from tailrace.ports import Clock
-    from tailrace.runtime.driver import Status
-    from tailrace.runtime.opening import TimedSink
+    from tailrace.ports import Clock, StateStore
     from tailrace.runtime.projector import Projector
     from tailrace.runtime.redriver import Progress, Request
-    from tailrace.runtime.windowing import Windows
 
 VERSION: Final = 1
 LINE_LIMIT: Final = 65_536
@@ -41,15 +41,11 @@ _log = logging.getLogger("tailrace.control")
 Arguments: TypeAlias = Mapping[str, Any]
 
 
-class Running(Protocol):
-    """Whatever can say how its handlers fare: the worker."""
+class Running(Live, Protocol):
+    """Whatever can say how its handlers fare, and is told what they are to do: the worker."""
 
     app: "App"
     projector: "Projector | None"
-    windows: "Sequence[Windows]"
-
-    def status(self) -> Sequence["Status"]:
-        """One entry a mapping and shard."""
 
     async def look_at_pauses(self) -> None:
         """Learn at once which handlers are to start nothing new, and which may go on."""
@@ -59,10 +55,6 @@ class Running(Protocol):
 
     def redrive(self, request: "Request", progress: "Progress") -> "asyncio.Task[None]":
         """Carry out a redrive."""
-
-    @property
-    def sinks(self) -> Mapping[str, "TimedSink"]:
-        """Every handler's sink, by its id, with the times of its attempts."""
 
 
 @dataclass(slots=True)
@@ -81,19 +73,41 @@ class Subject:
         """From now on this is what runs; None: nothing does."""
         self.worker = worker
 
+    @property
+    def state(self) -> "StateStore":
+        """What is kept beside the tables; what is written to it is durable when that returns."""
+        return EngineStateStore(self.engine, self.settle)
 
-VerbFunction: TypeAlias = Callable[[Subject, Arguments], AsyncGenerator[object, None]]
+    @property
+    def reading(self) -> Reading:
+        """What views are given."""
+        log, retention_ms = EmbeddedLog(self.engine), self.engine.settings.retention_ms
+        return Reading(self.state, log, self.clock, self.worker, retention_ms)
+
+    async def settle(self) -> None:
+        """Return when everything that was written is durable. Raises: StoreError."""
+        if self.flushed is None:
+            self.engine.committer.flush()
+        else:
+            await self.flushed()
+
+
+Answer: TypeAlias = Callable[[Subject, Arguments], Awaitable[object]]
+"""A verb that answers once."""
+Answers: TypeAlias = Callable[[Subject, Arguments], AsyncGenerator[object, None]]
+"""One that answers value by value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verb:
     """One word of the API.
 
-    Shape:   `changes`: it is audited, and refused offline unless it works there too; `streams`: it ends when the client goes.
+    Shape:   `run` gives its values, one or many; `changes`: it is audited, and refused offline unless it works there too; `streams`: it ends when the
+             client goes.
     """
 
     name: str
-    run: VerbFunction
+    run: Answers
     changes: bool = False
     streams: bool = False
     works_offline: bool = False
@@ -106,12 +120,25 @@ class RequestError(TailraceError):
     """The request is not one that this server understands."""
 
 
-def verb(
-    name: str, *, changes: bool = False, streams: bool = False, works_offline: bool = False
-) -> Callable[[VerbFunction], VerbFunction]:
-    """Register a verb under its name."""
+def verb(name: str, *, changes: bool = False, works_offline: bool = False) -> Callable[[Answer], Answer]:
+    """Register a verb that answers once under its name."""
 
-    def register(run: VerbFunction) -> VerbFunction:
+    def register(answer: Answer) -> Answer:
+        async def run(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
+            yield await answer(subject, arguments)
+
+        VERBS[name] = Verb(name, run, changes, works_offline=works_offline)
+        return answer
+
+    return register
+
+
+def verb_of_values(
+    name: str, *, changes: bool = False, streams: bool = False, works_offline: bool = False
+) -> Callable[[Answers], Answers]:
+    """Register a verb that answers value by value; with `streams` until its client goes."""
+
+    def register(run: Answers) -> Answers:
         VERBS[name] = Verb(name, run, changes, streams, works_offline)
         return run
 
@@ -240,14 +267,17 @@ class ControlServer:
             await asyncio.gather(gone, answering, return_exceptions=True)
 
     async def _answer(self, asked: Verb, arguments: Arguments, writer: asyncio.StreamWriter) -> None:
+        subject = self._subject
         if asked.changes:
             _log.info("admin: %s %s", asked.name, orjson.dumps(dict(arguments)).decode())
         try:
-            with audited(self._subject.engine, asked.name, arguments, changes=asked.changes):
-                async with contextlib.aclosing(asked.run(self._subject, arguments)) as values:
-                    async for value in values:
-                        writer.write(_line({"value": value}))
-                        await writer.drain()
+            async with (
+                audited(subject.state, subject.clock, asked.name, arguments, changes=asked.changes),
+                contextlib.aclosing(asked.run(subject, arguments)) as values,
+            ):
+                async for value in values:
+                    writer.write(_line({"value": value}))
+                    await writer.drain()
             writer.write(_line({"done": True}))
         except TailraceError as error:
             writer.write(error_line(error))
@@ -256,9 +286,6 @@ class ControlServer:
         except Exception:  # a fault of one verb must not end the server that others write to
             _log.exception("admin: %s failed", asked.name)
             writer.write(error_line(TailraceError("The server failed at this; its log says how.")))
-        if asked.changes and asked.name not in UNRECORDED and self._subject.flushed is not None:
-            with contextlib.suppress(TailraceError):  # a commit that fails is told by whoever sees it first
-                await self._subject.flushed()  # how it ended is noted
         await writer.drain()
 
 

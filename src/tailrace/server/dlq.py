@@ -10,20 +10,20 @@ from dataclasses import asdict
 from typing import Any
 
 from tailrace.deadletters.entry import DeadLetter
-from tailrace.deadletters.lost_window import lost_window_prefix, read_lost_window
 from tailrace.deadletters.redrive import Choice, Groups, fingerprint, interval_ms, item_words, read_choice
-from tailrace.engine.engine import Engine
-from tailrace.engine.state import EngineStateStore
 from tailrace.errors import ApiError, TailraceError
+from tailrace.ports import StateStore
 from tailrace.rows.kinds import AUDIT
 from tailrace.runtime.redriver import Progress, Redriver, Request
 from tailrace.runtime.watermark import MappingName
-from tailrace.server.control import Arguments, Subject, verb
-from tailrace.server.handlers import declared, named
-from tailrace.server.letters import is_parked, letter_value, letters, overtaken_by, paged
-from tailrace.server.tail import change_value
+from tailrace.server.control import Arguments, Subject, verb, verb_of_values
+from tailrace.server.handlers import named
 from tailrace.streams.record import image
 from tailrace.streams.sequence import SequenceNumber
+from tailrace.views.change import change_value
+from tailrace.views.letters import is_parked, letter_pages, letter_value, letters, overtaken_by
+from tailrace.views.progress import declared
+from tailrace.views.windows import lost_window_count, lost_windows
 
 TELL_S = 0.25
 """How often a running redrive says how far it is."""
@@ -42,9 +42,10 @@ def is_meant(choice: Choice, letter: DeadLetter) -> bool:
     return choice.takes_waiting(letter) if letter.is_waiting else choice.takes(letter)
 
 
-def entry_value(engine: Engine, mapping: MappingName, letter: DeadLetter) -> dict[str, Any]:
+async def entry_value(state: StateStore, mapping: MappingName, letter: DeadLetter) -> dict[str, Any]:
     """One letter, for a list."""
-    overtaken = overtaken_by(engine, mapping.app, letter)
+    overtaken = await overtaken_by(state, mapping.app, letter)
+    kept_as = "parked" if await is_parked(state, mapping.app, letter) else "discarded"
     return {
         "event_id": letter.event_id,
         "handler": letter.handler,
@@ -52,25 +53,25 @@ def entry_value(engine: Engine, mapping: MappingName, letter: DeadLetter) -> dic
         "key": item_words(letter),
         "sequence_number": letter.record.sequence_number.wire,
         "event_name": letter.record.event_name,
-        "state": "waiting" if letter.is_waiting else "parked" if is_parked(engine, mapping.app, letter) else "discarded",
+        "state": "waiting" if letter.is_waiting else kept_as,
         "fingerprint": "" if letter.is_waiting else fingerprint(letter),
         "overtaken_by": None if overtaken is None else SequenceNumber(overtaken).wire,
         **letter_value(letter),
     }  # fmt: skip
 
 
-@verb("dlq.ls")
+@verb_of_values("dlq.ls")
 async def dlq_ls(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
     """Arguments: handler (None: all), where. Answers the groups that look alike, how many letters there are and how many of them only wait, and how long the longest name of an item is; then the letters in pages.
 
     The windows that a function was given up on in their final invoke come last, one by one, unless `where` chooses among changes.
     """
-    choice, engine = choice_of(arguments), subject.engine
-    mappings = declared(subject) if arguments.get("handler") is None else [named(subject, arguments)]
+    choice, state = choice_of(arguments), subject.state
+    mappings = await _asked(subject, arguments)
     groups: list[dict[str, Any]] = []
     count = waiting = longest = 0
     for mapping in mappings:
-        found = await _grouped(engine, mapping, choice)
+        found = await _grouped(state, mapping, choice)
         groups += [
             {"handler": mapping.handler, "fingerprint": words, **asdict(group)}
             for words, group in found.largest_first()
@@ -79,41 +80,50 @@ async def dlq_ls(subject: Subject, arguments: Arguments) -> AsyncGenerator[objec
         waiting += found.waiting
         longest = max(longest, found.longest_item(mapping.table))
     windowed = [] if arguments.get("where") else mappings
-    lost = sum(engine.state_count(lost_window_prefix(each.app, each.handler)) for each in windowed)
     yield {
         "groups": groups,
         "count": count,
         "waiting": waiting,
         "longest_item": longest,
-        "lost_windows": lost,
+        "lost_windows": sum([await lost_window_count(state, each.app, each.handler) for each in windowed]),
     }
     for mapping in mappings:
-        async for page in paged(letters(engine, mapping.app, mapping.handler)):
-            if values := [entry_value(engine, mapping, each) for each in page if is_meant(choice, each)]:
+        async for page in letter_pages(state, mapping.app, mapping.handler):
+            meant = [letter for letter in page if is_meant(choice, letter)]
+            if values := [await entry_value(state, mapping, letter) for letter in meant]:
                 yield {"letters": values}
     for mapping in windowed:
-        for row in engine.state_rows(lost_window_prefix(mapping.app, mapping.handler), 1):
-            yield {"windows": [asdict(read_lost_window(row.fields))]}
+        async for window in lost_windows(state, mapping.app, mapping.handler):
+            yield {"windows": [asdict(window)]}
 
 
-async def _grouped(engine: Engine, mapping: MappingName, choice: Choice) -> Groups:
+async def _asked(subject: Subject, arguments: Arguments) -> list[MappingName]:
+    if arguments.get("handler") is None:
+        return await declared(subject.reading)
+    return [await named(subject, arguments)]
+
+
+async def _grouped(state: StateStore, mapping: MappingName, choice: Choice) -> Groups:
     groups = Groups()
-    async for page in paged(letters(engine, mapping.app, mapping.handler)):
-        for letter in page:
-            if is_meant(choice, letter):
-                groups.add(letter)
+    async for letter in letters(state, mapping.app, mapping.handler):
+        if is_meant(choice, letter):
+            groups.add(letter)
     return groups
 
 
 @verb("dlq.show")
-async def dlq_show(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
+async def dlq_show(subject: Subject, arguments: Arguments) -> object:
     """Arguments: event_id, handler (None: whichever has it). Answers the whole letter, and what waits behind it."""
     mapping, letter = await find(subject, arguments)
-    yield {**whole(subject.engine, mapping, letter), "behind": behind(subject.engine, mapping, letter)}
+    state = subject.state
+    return {
+        **await whole(state, mapping, letter),
+        "behind": await behind(state, mapping, letter),
+    }
 
 
 @verb("dlq.diff")
-async def dlq_diff(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
+async def dlq_diff(subject: Subject, arguments: Arguments) -> object:
     """Arguments: event_id, handler. Answers the letter beside the item as it is now."""
     mapping, letter = await find(subject, arguments)
     table = letter.table or mapping.table
@@ -127,8 +137,8 @@ async def dlq_diff(subject: Subject, arguments: Arguments) -> AsyncGenerator[obj
     except ApiError as error:
         raise TailraceError(f"The item cannot be read: {error.message}", hint="tailrace status") from error
     then, present = image(letter.record.new) or {}, now or {}
-    yield {
-        **entry_value(subject.engine, mapping, letter),
+    return {
+        **await entry_value(subject.state, mapping, letter),
         "then": image(letter.record.new),
         "now": now,
         "changed": {
@@ -139,17 +149,17 @@ async def dlq_diff(subject: Subject, arguments: Arguments) -> AsyncGenerator[obj
     }
 
 
-def whole(engine: Engine, mapping: MappingName, letter: DeadLetter) -> dict[str, Any]:
+async def whole(state: StateStore, mapping: MappingName, letter: DeadLetter) -> dict[str, Any]:
     """Everything that is kept of a change."""
     change = change_value(letter.record, letter.table or mapping.table, letter.shard_id)
-    return {**change, **entry_value(engine, mapping, letter)}
+    return {**change, **await entry_value(state, mapping, letter)}
 
 
-def behind(engine: Engine, mapping: MappingName, letter: DeadLetter) -> list[dict[str, Any]]:
+async def behind(state: StateStore, mapping: MappingName, letter: DeadLetter) -> list[dict[str, Any]]:
     """The later changes of the item that wait behind a parked one."""
     return [
         change_value(each.record, each.table or mapping.table, each.shard_id)
-        for each in letters(engine, mapping.app, mapping.handler, letter.record.key)
+        async for each in letters(state, mapping.app, mapping.handler, letter.record.key)
         if each.record.sequence > letter.record.sequence and each.is_waiting
     ]
 
@@ -157,12 +167,10 @@ def behind(engine: Engine, mapping: MappingName, letter: DeadLetter) -> list[dic
 async def find(subject: Subject, arguments: Arguments) -> tuple[MappingName, DeadLetter]:
     """The letter that is meant. Raises: TailraceError."""
     wanted = arguments.get("event_id")
-    mappings = declared(subject) if arguments.get("handler") is None else [named(subject, arguments)]
     found = [
         (mapping, letter)
-        for mapping in mappings
-        async for page in paged(letters(subject.engine, mapping.app, mapping.handler))
-        for letter in page
+        for mapping in await _asked(subject, arguments)
+        async for letter in letters(subject.state, mapping.app, mapping.handler)
         if letter.event_id == wanted
     ]
     if not found:
@@ -179,14 +187,14 @@ async def find(subject: Subject, arguments: Arguments) -> tuple[MappingName, Dea
 # ---- what changes something ----------------------------------------------------------------------------------------
 
 
-@verb("dlq.redrive", changes=True, works_offline=True)
+@verb_of_values("dlq.redrive", changes=True, works_offline=True)
 async def dlq_redrive(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
     """Arguments: handler, where, rate, even_if_overtaken, dry_run. Answers progress, then how it ended."""
     async for value in _carry_out(subject, arguments, drop=False):
         yield value
 
 
-@verb("dlq.drop", changes=True, works_offline=True)
+@verb_of_values("dlq.drop", changes=True, works_offline=True)
 async def dlq_drop(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
     """Arguments: handler, where, with_waiting, dry_run. What waits behind a dropped change stays, unless with_waiting."""
     async for value in _carry_out(subject, arguments, drop=True):
@@ -194,11 +202,11 @@ async def dlq_drop(subject: Subject, arguments: Arguments) -> AsyncGenerator[obj
 
 
 async def _carry_out(subject: Subject, arguments: Arguments, *, drop: bool) -> AsyncGenerator[object, None]:
-    mapping, choice = named(subject, arguments), choice_of(arguments)
+    mapping, choice = await named(subject, arguments), choice_of(arguments)
     rate = arguments.get("rate")
     interval_ms(rate)
     request = Request(
-        f"{subject.clock.now().wall_ms}-{subject.engine.state_count(AUDIT.prefix())}", mapping.handler, choice, rate,
+        f"{subject.clock.now().wall_ms}-{await subject.state.count(AUDIT.prefix())}", mapping.handler, choice, rate,
         bool(arguments.get("even_if_overtaken")), drop, bool(arguments.get("with_waiting")),
     )  # fmt: skip
     redriver = redriver_of(subject, mapping.app)
@@ -245,10 +253,5 @@ def is_running(subject: Subject, mapping: MappingName) -> bool:
 
 
 def redriver_of(subject: Subject, app: str) -> Redriver:
-    """Somebody who chooses and drops; what delivers is the worker's own."""
-
-    async def flushed() -> None:
-        if subject.flushed is not None:
-            await subject.flushed()
-
-    return Redriver(app, EngineStateStore(subject.engine, flushed), subject.clock, None, {})
+    """Who chooses and drops; what delivers is the worker's own."""
+    return Redriver(app, subject.state, subject.clock, None, {})

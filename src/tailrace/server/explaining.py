@@ -4,28 +4,27 @@ Rules of this file: it only reads. The app is the one that runs here; without a 
 slices, and the loop is given back between them. Registered by `verbs`.
 """
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
 from tailrace.app.app import App
 from tailrace.app.explain import Traffic, lets_through
-from tailrace.engine.engine import Engine
 from tailrace.errors import SettingsError, TailraceError
+from tailrace.ports import LogReader
 from tailrace.server.control import Arguments, Subject, verb
-from tailrace.server.story import all_shards, records_of
+from tailrace.views.story import all_shards, records_of
 
 
 @verb("explain")
-async def explain(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
+async def explain(subject: Subject, arguments: Arguments) -> object:
     """Arguments: handler."""
     if subject.worker is None:
         raise TailraceError(
             "No app runs here, so its handlers are not known.", hint="tailrace explain HANDLER --app app.py"
         )
-    yield await explained(subject.engine, subject.worker.app, str(arguments.get("handler")))
+    return await explained(subject.reading.log, subject.worker.app, str(arguments.get("handler")))
 
 
-async def explained(engine: Engine, app: App, handler: str) -> dict[str, Any]:
+async def explained(log: LogReader, app: App, handler: str) -> dict[str, Any]:
     """An explanation with its traffic, as JSON. Raises: TailraceError."""
     try:
         explanation = app.explain(handler)
@@ -35,8 +34,8 @@ async def explained(engine: Engine, app: App, handler: str) -> dict[str, Any]:
     passes = lets_through(explanation.patterns)
     accepts, is_filtered = mapping.settings.accepts, bool(mapping.settings.filters)
     seen = passed = wanted = 0
-    for _, _, shard in all_shards(engine, mapping.table.name):
-        async for record in records_of(engine, shard):
+    async for _, _, shard in all_shards(log, mapping.table.name):
+        async for record in records_of(log, shard):
             seen += 1
             passed += (is_passed := passes(record))
             wanted += (is_passed or not is_filtered) and (accepts is None or accepts(record))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tailrace.engine.engine import Engine
     from tailrace.server.lambda_routes import Told
 
-Route: TypeAlias = Callable[[], tuple[int, str, bytes]]
+Route: TypeAlias = Callable[[], Awaitable[tuple[int, str, bytes]]]
 Rest: TypeAlias = Callable[[bytes, bytes, Mapping[bytes, bytes], bytes], Awaitable["Told"]]
 """What answers the paths of Lambda's API: method, URL, headers, body."""
 MOST_HOSTS: Final = 256

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from tailrace.app.function_settings import NAMES, CodePlace, FunctionSettings, NamedFunction
-from tailrace.engine.engine import Engine
+from tailrace.ports import StateStore
 from tailrace.rows.kinds import FUNCTION
-from tailrace.rows.writes import VERSION, Write, readable
+from tailrace.rows.writes import VERSION, readable
 from tailrace.sinks.lambda_function import Captured, Runner
 
 DEFAULTS: Final[Mapping[str, Any]] = {
@@ -86,16 +86,13 @@ class Functions(Mapping[str, Function]):
     """Every function that is there, by its name."""
 
     def __init__(
-        self, engine: Engine, registered: Mapping[str, NamedFunction],
+        self, registered: Mapping[str, NamedFunction],
         runner: Callable[[str, CodePlace, FunctionSettings], ProcessLike],
     ) -> None:  # fmt: skip
-        self._engine = engine
         self._registered = registered
         self._runner = runner
         self._found: dict[str, Function] = {}
         self._retired: list[ProcessLike] = []
-        for name in sorted(registered):
-            self._put(self.configured(name))
 
     def __getitem__(self, name: str) -> Function:
         return self._found[name]
@@ -111,26 +108,13 @@ class Functions(Mapping[str, Function]):
         """The names that the command line gave."""
         return sorted(self._registered)
 
-    def configured(self, name: str) -> Configured:
-        """What is kept of a function that the command line named. Raises: StoreError."""
-        fields = self._engine.state_get(FUNCTION.key(name))
-        if fields is None:
-            return Configured(name)
-        row = dict(readable(fields, "function"))
-        del row["v"]
-        return Configured(name, **row)
-
-    def write(self, configured: Configured) -> Write:
-        """Its row, to be kept; from now on the function is like that."""
-        self._put(configured)
-        return Write(configured.key, configured.fields())
-
     async def close(self) -> None:
         """End the processes of direct invocations."""
         for runner in (*self._retired, *(function.runner for function in self._found.values())):
             await runner.close()
 
-    def _put(self, configured: Configured) -> None:
+    def put(self, configured: Configured) -> None:
+        """From now on the function is like that."""
         name = configured.name
         before = self._found.pop(name, None)
         if before is not None and (configured.deleted or before.settings != configured.own):
@@ -142,3 +126,13 @@ class Functions(Mapping[str, Function]):
         own, code = configured.own, self._registered[name]
         runner = self._runner(name, code.code, own) if before is None else before.runner
         self._found[name] = Function(name, code, configured, own, runner)
+
+
+async def read_configured(state: StateStore, name: str) -> Configured:
+    """What is kept of a function that the command line named. Raises: StoreError."""
+    row = await state.get(FUNCTION.key(name))
+    if row is None:
+        return Configured(name)
+    fields = dict(readable(row.fields, "function"))
+    del fields["v"]
+    return Configured(name, **fields)

@@ -19,14 +19,14 @@ from tailrace.app.table import Table
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError, TailraceError
 from tailrace.leases.checkpoint import behind, checkpoint_key
-from tailrace.ports import Failed, Shard, StreamRef
+from tailrace.ports import Failed, Shard, StateStore, StreamRef
 from tailrace.rows.kinds import EVENT_SOURCE_MAPPING, MAPPING
 from tailrace.rows.writes import VERSION, Write
 from tailrace.runtime.tally import Tallies
-from tailrace.runtime.watermark import LAMBDA_APP
+from tailrace.runtime.watermark import LAMBDA_APP, MappingName
 from tailrace.runtime.worker import Worker
 from tailrace.server import lambda_routes as routes
-from tailrace.server.lambda_functions import Configured, Functions, ProcessLike
+from tailrace.server.lambda_functions import Configured, Functions, ProcessLike, read_configured
 from tailrace.server.lambda_mappings import (
     NOT_FOUND,
     NOTHING_YET,
@@ -40,9 +40,10 @@ from tailrace.server.lambda_mappings import (
 )
 from tailrace.server.lambda_settings import filter_criteria_error, for_machine
 from tailrace.server.mapping_rows import rows_of
-from tailrace.server.progress import ledgers
 from tailrace.server.wire import Headers, check_authentication, internal_server_error
 from tailrace.sinks.lambda_function import request_id
+from tailrace.views.pages import rows
+from tailrace.views.progress import totals
 
 APP: Final = LAMBDA_APP
 Work: TypeAlias = Coroutine[Any, Any, None]
@@ -53,15 +54,15 @@ class LambdaService:
     """Shape: `use` hands over to a worker of this app, `worker` is the one that runs now."""
 
     def __init__(
-        self, engine: Engine, functions: Mapping[str, NamedFunction],
-        runner: Callable[[str, CodePlace, FunctionSettings], ProcessLike], flushed: Callable[[], Awaitable[None]],
+        self, engine: Engine, state: StateStore, functions: Mapping[str, NamedFunction],
+        runner: Callable[[str, CodePlace, FunctionSettings], ProcessLike],
         use: Callable[[App], Awaitable[None]], worker: Callable[[], Worker | None],
     ) -> None:  # fmt: skip
         self.engine = engine
-        self.functions = Functions(engine, functions, runner)
+        self.functions = Functions(functions, runner)
         self.invoked = Tallies()
         """What direct invocations came to, by function."""
-        self.flushed = flushed
+        self.state = state
         self._use = use
         self._app = App(APP)
         self._declared: dict[str, bytes] = {}
@@ -88,24 +89,24 @@ class LambdaService:
 
     # ---- mappings --------------------------------------------------------------------------------------------------
 
-    def mappings(self) -> list[EventSourceMapping]:
-        """Every mapping."""
-        return [read_mapping(row.key, row.fields) for row in self.engine.state_query(PREFIX)]
+    async def mappings(self) -> list[EventSourceMapping]:
+        """Every mapping. Raises: StoreError."""
+        return [read_mapping(row.key, row.fields) async for row in rows(self.state, PREFIX)]
 
-    def mapping(self, uuid: str) -> EventSourceMapping:
-        """One of them. Raises: ApiError."""
-        row = self.engine.state_get(EVENT_SOURCE_MAPPING.key(uuid))
+    async def mapping(self, uuid: str) -> EventSourceMapping:
+        """One of them. Raises: ApiError, StoreError."""
+        row = await self.state.get(EVENT_SOURCE_MAPPING.key(uuid))
         if row is None:
             raise ApiError("ResourceNotFoundException", NOT_FOUND, status=404)
-        return read_mapping(EVENT_SOURCE_MAPPING.key(uuid), row)
+        return read_mapping(row.key, row.fields)
 
-    def document(self, mapping: EventSourceMapping) -> dict[str, Any]:
+    async def document(self, mapping: EventSourceMapping) -> dict[str, Any]:
         """Its configuration and state."""
         state = self._under_way.get(mapping.uuid) or ("Enabled" if mapping.enabled else "Disabled")
         settings = self.engine.settings
-        return document(mapping, state, self._result(mapping), settings.region, settings.account)
+        return document(mapping, state, await self._result(mapping), settings.region, settings.account)
 
-    def _result(self, mapping: EventSourceMapping) -> str:
+    async def _result(self, mapping: EventSourceMapping) -> str:
         """What came of its last batch, of this run or those before it; of a stream that has ended, that. Source: semantics §2.1 (LastProcessingResult)."""
         try:
             is_on = self.engine.describe_stream(mapping.stream_arn, 1)["StreamStatus"] in (
@@ -122,12 +123,12 @@ class LambdaService:
             return f"{PROBLEM_WITH}Stream is disabled: {mapping.stream_arn}"
         if sink is not None and sink.tally.last is not None:
             return OK
-        kept = ledgers(self.engine, APP, mapping.uuid).values()
-        return OK if any(ledger.totals.get("handled") for ledger in kept) else NOTHING_YET
+        settled = await totals(self.state, MappingName(APP, mapping.uuid, mapping.table))
+        return OK if settled["handled"] else NOTHING_YET
 
-    def check_unmapped(self, stream_arn: str, function: str) -> None:
+    async def check_unmapped(self, stream_arn: str, function: str) -> None:
         """Raises: ApiError when there is a mapping of this stream to this function."""
-        for each in self.mappings():
+        for each in await self.mappings():
             if (each.stream_arn, each.function) == (stream_arn, function):
                 raise ApiError(
                     "ResourceConflictException",
@@ -143,18 +144,29 @@ class LambdaService:
 
     async def save(self, mapping: EventSourceMapping, state: str, *more: Write) -> dict[str, Any]:
         """Keep a change and begin to carry it out. Returns: the configuration, with the state on the way."""
-        self.engine.state_transact([Write(mapping.key, mapping.fields()), *more])
+        before = self._under_way.get(mapping.uuid)
         self._under_way[mapping.uuid] = state
-        await self.flushed()
-        said = self.document(mapping)
+        try:
+            await self.state.transact([Write(mapping.key, mapping.fields()), *more])
+        except TailraceError:  # nothing of it holds: what was under way before is
+            self._under_way.pop(mapping.uuid)
+            if before is not None:
+                self._under_way[mapping.uuid] = before
+            raise
+        said = await self.document(mapping)
         self._start_task(self._carry_out(), self._handing_over)
         return said
 
     async def configure(self, configured: Configured) -> None:
         """Keep a function's configuration; its mappings go on with it."""
-        self.engine.state_transact([self.functions.write(configured)])
-        await self.flushed()
+        await self.keep(configured)
         self._start_task(self._carry_out(), self._handing_over)
+
+    async def keep(self, found: EventSourceMapping | Configured) -> None:
+        """Make durable what is kept of a function or a mapping; a mapping goes on untouched. Raises: StoreError."""
+        if isinstance(found, Configured):
+            self.functions.put(found)
+        await self.state.transact([Write(found.key, found.fields())])
 
     def beginning(self, mapping: EventSourceMapping, stream: StreamRef) -> list[Write]:
         """Checkpoints behind what a new mapping does not read: with LATEST, what its stream holds. Source: semantics §2.3."""
@@ -168,8 +180,13 @@ class LambdaService:
 
     # ---- the worker ------------------------------------------------------------------------------------------------
 
+    async def load(self) -> None:
+        """Read what is kept of the functions: before it there is none. Raises: StoreError."""
+        for name in self.functions.registered:
+            self.functions.put(await read_configured(self.state, name))
+
     async def start(self) -> None:
-        """Finish what a crash interrupted and run what is enabled."""
+        """Finish what a crash interrupted and run what is enabled. Raises: StoreError."""
         await self._carry_out()
 
     def begin(self, work: Work) -> None:
@@ -192,26 +209,27 @@ class LambdaService:
     async def _carry_out(self) -> None:
         async with self._turn:
             told = dict(self._under_way)
-            mappings = self.mappings()
+            mappings = await self.mappings()
             try:
                 self._declare([each for each in mappings if not each.deleting])
                 await self._use(self._app)
             except TailraceError:
                 LOG.exception("the event source mappings could not be started")
-            gone = [write for each in mappings if each.deleting for write in self._rows_of(each)]
+            gone = [write for each in mappings if each.deleting for write in await self._rows_of(each)]
             if gone:
-                self.engine.state_transact(gone)
-                await self.flushed()
+                await self.state.transact(gone)
             for uuid, state in told.items():
                 if self._under_way.get(uuid) == state:
                     del self._under_way[uuid]
 
-    def _rows_of(self, mapping: EventSourceMapping) -> list[Write]:
+    async def _rows_of(self, mapping: EventSourceMapping) -> list[Write]:
         """Removing a mapping: its row and its rows; its dead letters are for people to redrive or drop, who find it by a row that names it."""
-        rows = list(rows_of(self.engine, APP, mapping.uuid))
-        gone = [row.key for place, row in rows if not place.kind.outlives]
+        owned = [
+            (place.kind.outlives, row.key) async for place, row in rows_of(self.state, APP, mapping.uuid)
+        ]
+        gone = [key for outlives, key in owned if not outlives]
         writes = [Write(key, None) for key in (mapping.key, *gone)]
-        if len(gone) < len(rows):
+        if len(gone) < len(owned):
             named = {"v": VERSION, "id": mapping.uuid, "table": mapping.table}
             writes.append(Write(MAPPING.key(APP, mapping.uuid), named))
         return writes

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Final
 
 from tailrace.errors import ApiError
-from tailrace.rows.writes import Write
 from tailrace.server.lambda_constraints import Violations, invalid
 from tailrace.server.lambda_functions import Configured
 from tailrace.server.lambda_mappings import NOT_FOUND, EventSourceMapping
@@ -21,7 +20,7 @@ RESOURCE: Final = (
 )
 
 
-def tagged(service: LambdaService, arn: str) -> EventSourceMapping | Configured:
+async def tagged(service: LambdaService, arn: str) -> EventSourceMapping | Configured:
     """What an ARN names. Raises: ApiError."""
     violations = Violations()
     violations.fits("resource", arn, RESOURCE)
@@ -37,18 +36,11 @@ def tagged(service: LambdaService, arn: str) -> EventSourceMapping | Configured:
                 "Tags on function aliases and versions are not supported. Please specify either a function or an event source mapping."
             )
         return registered(service, name).configured
-    return service.mapping(name)
+    return await service.mapping(name)
 
 
 async def keep_tags(
     service: LambdaService, found: EventSourceMapping | Configured, tags: Mapping[str, str]
 ) -> None:
     """Make them durable; what is tagged goes on untouched."""
-    match found:
-        case EventSourceMapping():
-            after = replace(found, tags=tags)
-            write = Write(after.key, after.fields())
-        case Configured():
-            write = service.functions.write(replace(found, tags=tags))
-    service.engine.state_transact([write])
-    await service.flushed()
+    await service.keep(replace(found, tags=tags))

@@ -18,7 +18,7 @@ from tailrace.server.wire import (
 )
 
 if TYPE_CHECKING:
-    from tailrace.server.http import HttpServer
+    from tailrace.server.http import HttpServer, Route
 
 _log = logging.getLogger("tailrace.server")
 
@@ -49,24 +49,31 @@ def refusal(server: "HttpServer", status: int) -> bytes:
 
 
 def other_answer(server: "HttpServer", request: Request, path: bytes, extra: bytes) -> bytes:
-    """GET /, the extra routes, CORS preflight; everything else is unknown. Shape: `extra` are further header lines."""
+    """GET /, CORS preflight; everything else is unknown. Shape: `extra` are further header lines."""
     closing = not request.keep
-    if request.method == b"GET":
-        if path == b"/":
-            return answer_bytes(
-                200, server.health, request_id=server.ids.next(), kind=TEXT, extra=extra, closing=closing
-            )
-        route = server.routes.get(path.decode("latin-1"))
-        if route is not None:
-            try:
-                status, kind, body = route()
-            except Exception:  # a fault of a view must not end the connection
-                _log.exception("%s failed", path.decode("latin-1"))
-                return answer_bytes(500, INTERNAL_ERROR, closing=closing)
-            return answer_bytes(status, body, kind=kind.encode("latin-1"), extra=extra, closing=closing)
+    if request.method == b"GET" and path == b"/":
+        return answer_bytes(
+            200, server.health, request_id=server.ids.next(), kind=TEXT, extra=extra, closing=closing
+        )
     if request.method == b"OPTIONS" and extra:
         return answer_bytes(200, b"", kind=b"", extra=extra + ALLOWED, closing=closing)
     return not_found(server, extra, closing=closing, without_body=request.method == b"HEAD")
+
+
+def route_of(server: "HttpServer", method: bytes, path: bytes) -> "Route | None":
+    """The extra route that answers a request; None: it is another one's."""
+    return server.routes.get(path.decode("latin-1")) if method == b"GET" else None
+
+
+async def routed_answer(request: Request, path: bytes, route: "Route", extra: bytes) -> bytes:
+    """What an extra route answers. Never raises."""
+    closing = not request.keep
+    try:
+        status, kind, body = await route()
+    except Exception:  # a fault of a view must not end the connection
+        _log.exception("%s failed", path.decode("latin-1"))
+        return answer_bytes(500, INTERNAL_ERROR, closing=closing)
+    return answer_bytes(status, body, kind=kind.encode("latin-1"), extra=extra, closing=closing)
 
 
 def not_found(server: "HttpServer", extra: bytes, *, closing: bool, without_body: bool = False) -> bytes:

@@ -7,7 +7,7 @@ by the clock's verbs, `compose.Node` and `cli.offline`.
 from typing import Final
 
 from tailrace.clocks.manual import ManualClock
-from tailrace.engine.engine import Engine
+from tailrace.ports import Clock, StateStore
 from tailrace.rows.kinds import CLOCK
 from tailrace.rows.writes import Write, readable
 
@@ -15,17 +15,16 @@ KEY: Final = CLOCK.key()
 VERSION: Final = 1
 
 
-def remember_time(engine: Engine) -> None:
-    """Add the manual clock's time to the group, or that there is none."""
-    if isinstance(engine.clock, ManualClock):
-        fields = {"v": VERSION, "wall_ms": engine.clock.now().wall_ms}
-        engine.state_transact([Write(KEY, fields)])
-    elif engine.state_get(KEY) is not None:
-        engine.state_transact([Write(KEY, None)])
+async def remember_time(state: StateStore, clock: Clock) -> None:
+    """Keep a manual clock's time, or that there is none. Raises: StoreError."""
+    if isinstance(clock, ManualClock):
+        await state.transact([Write(KEY, {"v": VERSION, "wall_ms": clock.now().wall_ms})])
+    elif await state.get(KEY) is not None:
+        await state.transact([Write(KEY, None)])
 
 
-def recall_time(engine: Engine) -> None:
+async def recall_time(state: StateStore, clock: Clock) -> None:
     """Set a manual clock to where it was; nothing for a directory that never had one. Raises: StoreError."""
-    fields = engine.state_get(KEY)
-    if fields is not None and isinstance(engine.clock, ManualClock):
-        engine.clock.set(int(readable(fields, "clock")["wall_ms"]))
+    row = await state.get(KEY)
+    if row is not None and isinstance(clock, ManualClock):
+        clock.set(int(readable(row.fields, "clock")["wall_ms"]))

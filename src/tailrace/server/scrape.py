@@ -4,7 +4,7 @@ Rules of this file: light. What answers is imported when somebody first asks, be
 measured and many are never scraped. `compose.Node` hands the routes to the HTTP server.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -14,18 +14,18 @@ Response: TypeAlias = tuple[int, str, bytes]
 
 
 def routes(
-    look: "Callable[[], Observed]", limits: "Limits | None" = None
-) -> dict[str, Callable[[], Response]]:
+    look: "Callable[[], Awaitable[Observed]]", limits: "Limits | None" = None
+) -> dict[str, Callable[[], Awaitable[Response]]]:
     """The extra GET paths of the HTTP server; each request takes a new look."""
 
-    def metrics() -> Response:
+    async def metrics() -> Response:
         from tailrace.server import observe
 
-        return observe.metrics(look())
+        return observe.metrics(await look())
 
-    def ready() -> Response:
+    async def ready() -> Response:
         from tailrace.server import observe
 
-        return observe.ready(look(), limits or observe.Limits())
+        return observe.ready(await look(), limits or observe.Limits())
 
     return {"/metrics": metrics, "/ready": ready}

@@ -3,7 +3,7 @@
 Rules of this file: a split is the engine's own, in one commit with its children. Registered by `verbs`.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tailrace.engine.engine import Engine
@@ -14,26 +14,23 @@ from tailrace.streams.shards import HASHES, Shard
 
 
 @verb("shards.ls")
-async def ls(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
+async def ls(subject: Subject, arguments: Arguments) -> object:
     """Arguments: table."""
     table = table_of(arguments)
-    yield {"table": table, "shards": shown(shards_of(subject.engine, table))}
+    return {"table": table, "shards": shown(shards_of(subject.engine, table))}
 
 
 @verb("shards.split", changes=True, works_offline=True)
-async def split(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
+async def split(subject: Subject, arguments: Arguments) -> object:
     """Arguments: table, shard (all open ones without it), dry_run."""
     table, engine = table_of(arguments), subject.engine
     before = [shard for shard in shards_of(engine, table) if not shard.is_closed]
     chosen = [shard for shard in before if arguments.get("shard") in (None, shard.shard_id)]
     if not arguments.get("dry_run"):
         engine.split_shards(table, arguments.get("shard"))
-        if subject.flushed is not None:
-            await subject.flushed()
-        else:
-            engine.committer.flush()
+        await subject.settle()
     open_now = [shard for shard in shards_of(engine, table) if not shard.is_closed]
-    yield {"table": table, "split": [shard.shard_id for shard in chosen], "shards": shown(open_now)}
+    return {"table": table, "split": [shard.shard_id for shard in chosen], "shards": shown(open_now)}
 
 
 def table_of(arguments: Arguments) -> str:

@@ -1,81 +1,93 @@
 """One look at a running node: what `/metrics` and `/ready` are views of.
 
 Rules of this file: it gathers, `observe` decides and words. Progress counts for handlers that run here: one that does
-not run cannot be stuck. Called by `compose.Node` for each scrape.
+not run cannot be stuck. Between two handlers the loop is given back: somebody asks for this every few seconds. Called by `compose.Node` for each scrape.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 
 from tailrace.runtime.tally import Tally
-from tailrace.runtime.watermark import MappingName
+from tailrace.runtime.watermark import MappingName, positions
 from tailrace.server.control import Subject
-from tailrace.server.gaps import gap_age_ms, open_gaps
 from tailrace.server.http import HttpServer
-from tailrace.server.letters import kept
 from tailrace.server.observe import Durations, HandlerTotals, Observed, ShardProgress
-from tailrace.server.progress import positions, tables, totals
-from tailrace.server.verbs import live_status, mappings, table_value, windows_of
+from tailrace.server.tables import table_value, tables
+from tailrace.views.gaps import gap_age_ms, open_gaps
+from tailrace.views.letters import kept
+from tailrace.views.progress import begun, totals
+from tailrace.views.reading import Reading, live_status, sink_of, windows_of
 
 
-def observed(
+async def observed(
     subject: Subject,
     http: HttpServer,
     version: str,
     functions: Callable[[], Mapping[str, Tally]] | None = None,
 ) -> Observed:
-    """A node at this moment."""
+    """A node at this moment. Raises: StoreError, SourceError."""
+    reading = subject.reading
+    progress: list[ShardProgress] = []
+    handlers: list[HandlerTotals] = []
+    for mapping in await begun(reading):
+        progress += await shard_progress(reading, mapping)
+        handlers.append(await handler_totals(subject, reading, mapping))
+        await asyncio.sleep(0)
     return Observed(
         version=version,
-        progress=[each for mapping in mappings(subject) for each in shard_progress(subject, mapping)],
-        handlers=[handler_totals(subject, mapping) for mapping in mappings(subject)],
+        progress=progress,
+        handlers=handlers,
         requests=http.requests,
         shards=shard_counts(subject),
         functions={} if functions is None else functions(),
         commits=http.turns.commits,
         commit_error=http.turns.commit_error,
-        retention_ms=subject.engine.settings.retention_ms,
+        retention_ms=reading.retention_ms,
     )
 
 
-def shard_progress(subject: Subject, mapping: MappingName) -> Iterator[ShardProgress]:
+async def shard_progress(reading: Reading, mapping: MappingName) -> list[ShardProgress]:
     """How a handler that runs here stands in each shard."""
-    now = subject.clock.now()
-    live = {each.shard_id: each for each in live_status(subject, mapping)}
+    live = live_status(reading.live, mapping)
     if not live:
-        return
-    for each in positions(subject.engine, [mapping]):
-        seen = live.get(each.shard.shard_id)
-        oldest = each.oldest
-        yield ShardProgress(
-            handler=mapping.handler,
-            table=mapping.table,
-            shard=each.shard.shard_id,
-            oldest_unsettled_ms=None if oldest is None else max(0, now.wall_ms - oldest.created_ms),
-            still_ms=0 if seen is None else max(0, now.monotonic_ms - seen.last_progress_ms),
+        return []
+    now = reading.clock.now()
+    found: list[ShardProgress] = []
+    async for place in positions(reading.state, reading.log, [mapping]):
+        seen, oldest = live.get(place.shard.shard_id), place.oldest
+        found.append(
+            ShardProgress(
+                handler=mapping.handler,
+                table=mapping.table,
+                shard=place.shard.shard_id,
+                oldest_unsettled_ms=None if oldest is None else max(0, now.wall_ms - oldest.created_ms),
+                still_ms=0 if seen is None else max(0, now.monotonic_ms - seen.last_progress_ms),
+            )
         )
+    return found
 
 
-def handler_totals(subject: Subject, mapping: MappingName) -> HandlerTotals:
+async def handler_totals(subject: Subject, reading: Reading, mapping: MappingName) -> HandlerTotals:
     """What a handler has come to, running or not."""
-    settled = totals(subject.engine, mapping)
-    there = kept(subject.engine, mapping.app, mapping.handler)
-    now_ms = subject.clock.now().wall_ms
-    sink = None if subject.worker is None else subject.worker.sinks.get(mapping.handler)
+    state = reading.state
+    there = await kept(state, mapping.app, mapping.handler)
+    lost = await open_gaps(state, mapping)
+    now_ms = reading.clock.now().wall_ms
+    sink, windows = sink_of(reading.live, mapping.handler), windows_of(reading.live, mapping.handler)
     tally = Tally() if sink is None else sink.tally
-    windows = windows_of(subject, mapping.handler)
     guards = getattr(subject.worker, "guards", None)
     return HandlerTotals(
         handler=mapping.handler,
         table=mapping.table,
-        settled=settled,
+        settled=await totals(state, mapping),
         duplicates=tally.suppressed,
         dead_letters=there.discarded + there.parked,
         parked_keys=there.parked_keys,
         own_changes=0 if guards is None else guards.own.get(mapping.handler, 0),
         open_windows=0 if windows is None else windows.open,
         late_changes=0 if windows is None else windows.late,
-        open_gaps=len(open_gaps(subject.engine, mapping)),
-        gap_age_ms=gap_age_ms(subject.engine, mapping),
+        open_gaps=len(lost),
+        gap_age_ms=gap_age_ms(reading, lost),
         parked_oldest_ms=0 if there.oldest_parked_ms is None else max(0, now_ms - there.oldest_parked_ms),
         durations=Durations(tally.buckets(), tally.total_ms / 1_000),
         tally=tally,

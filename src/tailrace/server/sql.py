@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
 from tailrace.errors import TailraceError
 from tailrace.runtime.threads import SHARED, Threads
-from tailrace.server.control import Arguments, Subject, verb
+from tailrace.server.control import Arguments, Subject, verb_of_values
 
 T = TypeVar("T")
 MOST_S: Final = 60.0
@@ -47,7 +47,7 @@ class Queryable(Protocol):
         """One question, not begun."""
 
 
-@verb("sql", streams=True)
+@verb_of_values("sql", streams=True)
 async def sql(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
     """Arguments: sql; table, which one's file is asked where sinks keep several; timeout_ms. Answers: pages of columns and rows."""
     if subject.worker is None:

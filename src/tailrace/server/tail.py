@@ -9,36 +9,15 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from typing import Any, Final
 
-import orjson
-
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError, TailraceError
 from tailrace.ports import StreamRef
-from tailrace.server.control import Arguments, Subject, verb
-from tailrace.streams.arns import label_of
-from tailrace.streams.envelopes import event_id
+from tailrace.server.control import Arguments, Subject, verb_of_values
 from tailrace.streams.iterators import Start, read_token
-from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import Shard
+from tailrace.views.change import change_value
 
 SLICE: Final = 100
-
-
-def change_value(record: ChangeRecord, table: str, shard_id: str) -> dict[str, Any]:
-    """One change as the admin API shows it, with both images in DynamoDB JSON."""
-    return {
-        "event_id": event_id(record),
-        "event_name": record.event_name,
-        "at": f"{label_of(record.created_ms)}Z",
-        "sequence_number": record.sequence_number.wire,
-        "table": table,
-        "shard": shard_id,
-        "keys": orjson.loads(record.keys),
-        "old": None if record.old is None else orjson.loads(record.old),
-        "new": None if record.new is None else orjson.loads(record.new),
-        "by_ttl": record.by_ttl,
-        "size_bytes": record.size_bytes,
-    }
 
 
 class Follower:
@@ -121,7 +100,7 @@ async def follow(
         unsubscribe()
 
 
-@verb("tail", streams=True)
+@verb_of_values("tail", streams=True)
 async def tail(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
     """Arguments: table, from_start. Offline it ends with what is there."""
     table = arguments.get("table")

@@ -11,7 +11,9 @@ from tailrace.app.app import App, Mapping
 from tailrace.app.change import Change
 from tailrace.deadletters.entry import DeadLetter
 from tailrace.engine.engine import Engine
-from tailrace.server.letters import letters
+from tailrace.engine.state import state_of
+from tailrace.views.at_once import at_once, listed
+from tailrace.views.letters import letters
 
 MOST: Final = 10
 """So many are named."""
@@ -43,7 +45,7 @@ class Looking:
 
     def look(self, engine: Engine, app: App, handler: str) -> None:
         """The test sees what is kept of a handler now."""
-        self._seen.update((handler, letter.record.sequence) for letter in letters(engine, app.name, handler))
+        self._seen.update((handler, letter.record.sequence) for letter in kept_of(engine, app, handler))
 
     def unseen(self, engine: Engine, apps: Iterable[App]) -> list[str]:
         """What the test did not look at, in lines: handler, key, error."""
@@ -54,7 +56,7 @@ class Looking:
             for app in apps
             for mapping in app.mappings
             if mapping.id not in self._allowed
-            for letter in letters(engine, app.name, mapping.id)
+            for letter in kept_of(engine, app, mapping.id)
             if not letter.is_waiting and (mapping.id, letter.record.sequence) not in self._seen
         ]
         return [line for _, line in sorted(found)]
@@ -74,6 +76,11 @@ class Looking:
                     )
                 )
             )
+
+
+def kept_of(engine: Engine, app: App, handler: str) -> list[DeadLetter]:
+    """Every dead letter and parked change of a handler, what only waits included."""
+    return at_once(listed(letters(state_of(engine), app.name, handler)))
 
 
 def _line(mapping: Mapping, letter: DeadLetter) -> str:

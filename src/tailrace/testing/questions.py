@@ -22,15 +22,15 @@ from tailrace.errors import SettingsError
 from tailrace.ports import Failure, Sink
 from tailrace.runtime.watermark import MappingName, Position, positions
 from tailrace.runtime.worker import Worker
-from tailrace.server.gaps import gap_age_ms, open_gaps
-from tailrace.server.letters import letters as kept_letters
 from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.testing.faults import Faults
 from tailrace.testing.journal import KEPT, Journal
 from tailrace.testing.keeping import Kept, Sent
-from tailrace.testing.looking import Looking
+from tailrace.testing.looking import Looking, kept_of
 from tailrace.testing.observing import Observer
 from tailrace.views.at_once import at_once
+from tailrace.views.gaps import gap_age_ms, open_gaps
+from tailrace.views.reading import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,15 @@ class Questions:
         """Age of the oldest change that some handler has not settled, or has lost in a gap that nobody acknowledged; 0 when there is none. Units: milliseconds."""
         now_ms = self.clock.now().wall_ms
         waiting = [now_ms - each.oldest.created_ms for each in self._open_positions() if each.oldest]
-        lost = [age for name in self._mappings() if (age := gap_age_ms(self.engine, name)) is not None]
+        reading = Reading(
+            state_of(self.engine),
+            EmbeddedLog(self.engine),
+            self.clock,
+            None,
+            self.engine.settings.retention_ms,
+        )
+        gaps = [at_once(open_gaps(reading.state, name)) for name in self._mappings()]
+        lost = [age for each in gaps if (age := gap_age_ms(reading, each)) is not None]
         return max(waiting + lost, default=0)
 
     def gaps(self) -> list[Lost]:
@@ -130,7 +138,7 @@ class Questions:
         return [
             Lost(name.handler, gap.shard_id, gap.first, gap.last, gap.from_ms or None, gap.until_ms or None)
             for name in self._mappings()
-            for gap in open_gaps(self.engine, name)
+            for gap in at_once(open_gaps(state_of(self.engine), name))
         ]
 
     def late(self, window: Callable[..., Any] | str) -> int:
@@ -176,9 +184,7 @@ class Questions:
         """
         app, mapping = self._named(handler)
         self._looking.look(self.engine, app, mapping.id)
-        letters = [
-            letter for letter in kept_letters(self.engine, app.name, mapping.id) if not letter.is_waiting
-        ]
+        letters = [letter for letter in kept_of(self.engine, app, mapping.id) if not letter.is_waiting]
         letters.sort(key=lambda letter: letter.record.sequence)
         return [
             Discarded(

@@ -65,9 +65,11 @@ class Verbs(Questions):
         subject = Subject(self.engine, self.clock, app.worker, flushed=self._joined)
 
         async def collect() -> list[Any]:
-            with audited(self.engine, asked.name, arguments, changes=asked.changes):
-                async with aclosing(asked.run(subject, arguments)) as values:
-                    return [value async for value in values]
+            async with (
+                audited(subject.state, self.clock, asked.name, arguments, changes=asked.changes),
+                aclosing(asked.run(subject, arguments)) as values,
+            ):
+                return [value async for value in values]
 
         task = self.loop.create_task(collect(), name=name)
         await self._done(task)

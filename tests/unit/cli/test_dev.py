@@ -9,9 +9,10 @@ import pytest
 from tailrace.cli.dev import Session, Throttle, described, load
 from tailrace.cli.running import Serving, build_node
 from tailrace.compose import Node
-from tailrace.server.handlers import declared
-from tailrace.server.progress import known_mappings, positions
+from tailrace.runtime.watermark import positions
 from tailrace.tables.mutate import Put
+from tailrace.views.at_once import at_once
+from tailrace.views.progress import declared, known_mappings
 
 
 def test_a_full_second_hides_lines_and_the_next_one_tells_how_many() -> None:
@@ -95,9 +96,7 @@ def reloaded(directory: Path, text: str, *keys: str) -> tuple[list[dict[str, Any
             for key in keys:
                 node.engine.put(Put("orders", {"id": {"S": key}}))
             node.engine.committer.flush()
-            while any(each.oldest for each in positions(node.engine, known_mappings(node.engine))) or (
-                len(known_mappings(node.engine)) < 2
-            ):
+            while not await is_settled(node):
                 await asyncio.sleep(0.01)
             path.write_text(text)
             await session.reload([path])
@@ -108,8 +107,15 @@ def reloaded(directory: Path, text: str, *keys: str) -> tuple[list[dict[str, Any
     return said, asyncio.run(main())
 
 
+async def is_settled(node: Node) -> bool:
+    reading = node.subject.reading
+    known = await known_mappings(reading.state, reading.log)
+    places = [place async for place in positions(reading.state, reading.log, known)]
+    return len(known) == 2 and not any(place.oldest for place in places)
+
+
 def handlers_of(node: Node) -> list[str]:
-    return [mapping.handler for mapping in declared(node.subject)]
+    return [mapping.handler for mapping in at_once(declared(node.subject.reading))]
 
 
 def test_a_deleted_handler_with_nothing_pending_is_forgotten_by_itself(tmp_path: Path) -> None:

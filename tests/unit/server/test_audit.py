@@ -1,5 +1,8 @@
 """What people did is kept, the last ten thousand of it, at the same cost however much there is."""
 
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +11,39 @@ import pytest
 from tailrace.cli.connection import ask
 from tailrace.compose import EngineOptions, open_engine
 from tailrace.engine.engine import Engine
+from tailrace.engine.state import state_of
 from tailrace.errors import TailraceError
+from tailrace.ports import Action
 from tailrace.rows.kinds import AUDIT
 from tailrace.rows.writes import Write
 from tailrace.server import audit
-from tailrace.server.audit import KEPT, PREFIX, audited, read_audit
+from tailrace.server.audit import KEPT
+from tailrace.stores.memory import MemoryStateStore
+from tailrace.views.at_once import at_once
+from tailrace.views.audit import PREFIX, last_number, read_audit
+from tailrace.views.audit import audit as audit_view
 from tests.unit.engine.building import opened
+
+
+@contextmanager
+def audited(engine: Engine, name: str, arguments: dict[str, Any], *, changes: bool) -> Iterator[None]:
+    """What happens between the two notes happens in the block."""
+    noting = audit.audited(state_of(engine), engine.clock, name, arguments, changes=changes)
+    at_once(_entered(noting))
+    try:
+        yield
+    except Exception as error:
+        at_once(_left(noting, error))
+        raise
+    at_once(_left(noting, None))
+
+
+async def _entered(noting: AbstractAsyncContextManager[None]) -> None:
+    await noting.__aenter__()
+
+
+async def _left(noting: AbstractAsyncContextManager[None], error: Exception | None) -> None:
+    await noting.__aexit__(None if error is None else type(error), error, None)
 
 
 def note(engine: Engine, name: str, arguments: dict[str, Any], *, changes: bool) -> None:
@@ -50,6 +80,39 @@ def test_the_last_ten_thousand_are_kept(monkeypatch: pytest.MonkeyPatch) -> None
     for _ in range(103):
         note(engine, "pause", {}, changes=True)
     assert numbers(engine) == list(range(4, 104))
+
+
+def test_the_newest_number_is_found_whatever_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "KEPT", 7)
+    engine = opened()
+    for number in range(40):
+        assert at_once(last_number(state_of(engine))) == number
+        told = at_once(audit_view(state_of(engine), 3))
+        assert [each["number"] for each in told] == list(range(max(1, number - 2), number + 1))
+        note(engine, "pause", {}, changes=True)
+
+
+def test_two_who_note_at_once_take_two_numbers() -> None:
+    engine = opened()
+
+    class Slow(MemoryStateStore):
+        """Both see the same last number before either writes."""
+
+        async def transact(self, writes: Sequence[Action]) -> None:
+            await asyncio.sleep(0)
+            await super().transact(writes)
+
+    async def both() -> list[int]:
+        state = Slow()
+
+        async def one(name: str) -> None:
+            async with audit.audited(state, engine.clock, name, {}, changes=True):
+                pass
+
+        await asyncio.gather(one("pause"), one("resume"))
+        return [each["number"] for each in await audit_view(state, 10)]
+
+    assert asyncio.run(both()) == [1, 2]
 
 
 def ended(engine: Engine) -> list[tuple[str, str | None, str]]:

@@ -11,7 +11,7 @@ from tailrace.cli.dlq import json_listed, listed
 from tailrace.deadletters.entry import deadletter_prefix
 from tailrace.rows.writes import Write
 from tailrace.server.control import find_verb
-from tailrace.server.letters import PAGE
+from tailrace.views.letters import PAGE
 from tests.unit.server.admin import Ground
 
 MANY = 2 * PAGE + 50
@@ -77,7 +77,7 @@ def test_others_have_their_turn_between_two_pages(ground: Ground) -> None:
         task.cancel()
 
     asyncio.run(read())
-    assert turns >= 2 * MANY // PAGE
+    assert turns >= 2 * (MANY // PAGE)
 
 
 def test_the_json_of_the_command_is_one_object_in_pieces(ground: Ground) -> None:

@@ -49,9 +49,14 @@ def get(pk: str, *lines: str) -> bytes:
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
-    with serving(
-        routes={"/ready": lambda: (503, "application/json", b"{}"), "/bad": lambda: 1 / 0}
-    ) as running:  # type: ignore[arg-type,return-value]
+    async def ready() -> tuple[int, str, bytes]:
+        await asyncio.sleep(0)
+        return 503, "application/json", b"{}"
+
+    async def bad() -> tuple[int, str, bytes]:
+        raise ZeroDivisionError
+
+    with serving(routes={"/ready": ready, "/bad": bad}) as running:
         with running.connect() as client:
             assert client.ask(CREATE)[0] == 200
         yield running

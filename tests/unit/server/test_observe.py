@@ -1,5 +1,6 @@
 """Metrics and readiness: views of one snapshot."""
 
+import asyncio
 import dataclasses
 
 import orjson
@@ -130,6 +131,10 @@ def test_a_failed_commit_ends_readiness() -> None:
 
 def test_routes_take_a_new_snapshot_for_every_request() -> None:
     snapshots = iter([dataclasses.replace(QUIET, commit_error="gone"), QUIET, BUSY])
-    paths = routes(lambda: next(snapshots))
-    assert [paths["/ready"]()[0], paths["/ready"]()[0]] == [503, 200]
-    assert b'version="1.2.3"' in paths["/metrics"]()[2]
+
+    async def look() -> Observed:
+        return next(snapshots)
+
+    paths = routes(look)
+    assert [asyncio.run(paths["/ready"]())[0] for _ in range(2)] == [503, 200]
+    assert b'version="1.2.3"' in asyncio.run(paths["/metrics"]())[2]

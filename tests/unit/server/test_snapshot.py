@@ -3,7 +3,7 @@
 import asyncio
 import http.client
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.ports import Batch, Outcome, Written
@@ -24,7 +24,7 @@ def look(ground: Ground) -> Observed:
         server = HttpServer(ground.engine, HttpSettings(port=0))
         await server.start()
         try:
-            return observed(ground.subject, server, "1.2.3")
+            return await observed(ground.subject, server, "1.2.3")
         finally:
             await server.close()
 
@@ -68,7 +68,7 @@ def test_readiness_over_http_fails_while_a_handler_is_stuck_and_recovers() -> No
     ground.put("o1")
 
     async def run() -> list[tuple[int, list[str]]]:
-        looking: Callable[[], Observed] = lambda: observed(ground.subject, server, "1")  # noqa: E731
+        looking: Callable[[], Awaitable[Observed]] = lambda: observed(ground.subject, server, "1")  # noqa: E731
         server = HttpServer(ground.engine, HttpSettings(port=0), routes(looking, Limits(1_000, 1_000)))
         port = await server.start()
         seen = []

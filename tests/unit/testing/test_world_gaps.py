@@ -5,12 +5,15 @@ import pytest
 from tailrace.app.app import App
 from tailrace.app.change import Change
 from tailrace.app.table import Table
+from tailrace.engine.state import state_of
 from tailrace.leases.ledger import EARLIER
 from tailrace.rows.kinds import CHECKPOINT, KINDS, LEASE, of_mapping, words_of
 from tailrace.rows.writes import Write
 from tailrace.runtime.forgetting import beside_checkpoints
-from tailrace.server.progress import ledgers
+from tailrace.runtime.watermark import MappingName
 from tailrace.testing.world import World
+from tailrace.views.at_once import at_once
+from tailrace.views.progress import ledgers
 
 
 class Shop:
@@ -200,7 +203,8 @@ def test_rows_of_vanished_shards_go_and_their_counts_stay(shop: Shop) -> None:
         for kind in ("checkpoint", "lease"):
             assert len(rows(world, kind)) <= listed + 3, kind
         assert len(rows(world, "ledger")) == 1, "one for all that are forgotten"
-        kept = ledgers(world.engine, "shop", shop.app.mappings[0].id)
+        name = MappingName("shop", shop.app.mappings[0].id, "orders")
+        kept = at_once(ledgers(state_of(world.engine), name))
         assert (EARLIER, EARLIER) in kept
         assert sum(ledger.totals.get("handled", 0) for ledger in kept.values()) == 60
         assert world.gaps() == []

@@ -19,9 +19,12 @@ from typing import Any, Final
 from tailrace import App
 from tailrace.cli.main import run
 from tailrace.cli.offline import run_offline
+from tailrace.engine.state import state_of
 from tailrace.ports import Commit, Row
+from tailrace.server.remembered import remember_time
 from tailrace.stores.sqlite import SqliteStore
 from tailrace.testing import World
+from tailrace.views.at_once import at_once
 
 RECORDED: Final = Path(__file__).with_name("recorded")
 DATABASE: Final = RECORDED / "directory.db.gz"
@@ -110,9 +113,7 @@ def lived() -> World:
 
 def laid(world: World, directory: Path) -> None:
     """Write what a world holds as a data directory; tracebacks in it name files of this package, without their place on this machine."""
-    from tailrace.server.remembered import remember_time
-
-    remember_time(world.engine)
+    at_once(remember_time(state_of(world.engine), world.clock))
     world.engine.committer.flush()
     held = world._store
     root = b"%b/" % str(Path(__file__).parents[3]).encode()

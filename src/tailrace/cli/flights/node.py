@@ -20,9 +20,13 @@ import orjson
 from tailrace.cli.durations import format_instant
 from tailrace.cli.flights.writing import DemoFailure
 from tailrace.compose import EngineOptions, open_engine
-from tailrace.runtime.watermark import Position
+from tailrace.engine.state import state_of
+from tailrace.ports import LogReader, StateStore
+from tailrace.runtime.watermark import Position, positions
 from tailrace.server.control_socket import socket_path
-from tailrace.server.progress import known_mappings, positions
+from tailrace.sources.embedded_log import EmbeddedLog
+from tailrace.views.at_once import at_once
+from tailrace.views.progress import known_mappings
 
 PATIENCE_S: Final = 60.0
 DRAIN_S: Final = 15.0
@@ -138,7 +142,7 @@ class Node:
         """Where each handler stands, read from the store of a process that is dead, at the time that it had."""
         engine = open_engine(EngineOptions(self.data, clock="manual", clock_start_ms=wall_ms))
         try:
-            return list(positions(engine, known_mappings(engine)))
+            return at_once(_positions(state_of(engine), EmbeddedLog(engine)))
         finally:
             engine.close()
 
@@ -157,3 +161,7 @@ class Node:
         """The end of its log, without the clock."""
         told = self._log.read_text(errors="replace").splitlines()
         return "\n".join([line for line in told if "admin: clock.set" not in line][-lines:])
+
+
+async def _positions(state: StateStore, log: LogReader) -> list[Position]:
+    return [place async for place in positions(state, log, await known_mappings(state, log))]

@@ -42,7 +42,7 @@ async def create_event_source_mapping(service: LambdaService, ask: Ask) -> Told:
     if name not in service.functions:
         raise invalid("Function does not exist")
     stream = _stream(service, arn)
-    service.check_unmapped(arn, name)
+    await service.check_unmapped(arn, name)
     made = EventSourceMapping(
         service.new_uuid(f"{arn}/{name}"), name, arn, stream.table, position, enabled, settings,
         service.engine.clock.now().wall_ms, tags=tags(payload.get("Tags") or {}),

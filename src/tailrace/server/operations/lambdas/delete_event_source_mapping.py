@@ -15,5 +15,5 @@ from tailrace.server.lambda_service import LambdaService, deleted
 @lambda_operation("DeleteEventSourceMapping", "DELETE", "event-source-mappings/{UUID}")
 async def delete_event_source_mapping(service: LambdaService, ask: Ask) -> Told:
     """Delete a mapping. Raises: ApiError."""
-    mapping = deleted(service.mapping(ask.names["UUID"]))
+    mapping = deleted(await service.mapping(ask.names["UUID"]))
     return Told(202, orjson.dumps(await service.save(mapping, "Deleting")))

@@ -16,4 +16,4 @@ from tailrace.server.lambda_service import LambdaService
 @lambda_operation("GetEventSourceMapping", "GET", "event-source-mappings/{UUID}")
 async def get_event_source_mapping(service: LambdaService, ask: Ask) -> Told:
     """Describe a mapping. Raises: ApiError."""
-    return Told(200, orjson.dumps(service.document(service.mapping(ask.names["UUID"]))))
+    return Told(200, orjson.dumps(await service.document(await service.mapping(ask.names["UUID"]))))

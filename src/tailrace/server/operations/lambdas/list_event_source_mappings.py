@@ -22,13 +22,13 @@ async def list_event_source_mappings(service: LambdaService, ask: Ask) -> Told:
     arn, name, after = query.get("EventSourceArn"), query.get("FunctionName"), query.get("Marker", "")
     found = [
         each
-        for each in service.mappings()
+        for each in await service.mappings()
         if each.uuid > after
         and (arn is None or each.stream_arn == arn)
         and (name is None or each.function == function_name(name))
     ]
     size = page_size(query, 100)
-    answer: dict[str, Any] = {"EventSourceMappings": [service.document(each) for each in found[:size]]}
+    answer: dict[str, Any] = {"EventSourceMappings": [await service.document(each) for each in found[:size]]}
     if len(found) > size:
         answer["NextMarker"] = found[size - 1].uuid
     return Told(200, orjson.dumps(answer))

@@ -16,4 +16,4 @@ from tailrace.server.lambda_tags import tagged
 @lambda_operation("ListTags", "GET", "tags/{Resource}")
 async def list_tags(service: LambdaService, ask: Ask) -> Told:
     """Tell tags. Raises: ApiError."""
-    return Told(200, orjson.dumps({"Tags": dict(tagged(service, ask.names["Resource"]).tags)}))
+    return Told(200, orjson.dumps({"Tags": dict((await tagged(service, ask.names["Resource"])).tags)}))

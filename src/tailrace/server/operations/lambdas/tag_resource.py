@@ -19,6 +19,6 @@ async def tag_resource(service: LambdaService, ask: Ask) -> Told:
     violations = Violations()
     violations.given("Tags", given)
     violations.refuse()
-    found = tagged(service, ask.names["Resource"])
+    found = await tagged(service, ask.names["Resource"])
     await keep_tags(service, found, tags(given, found.tags))
     return Told(204, b"")

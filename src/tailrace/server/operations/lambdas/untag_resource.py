@@ -19,6 +19,6 @@ async def untag_resource(service: LambdaService, ask: Ask) -> Told:
     violations = Violations()
     violations.given("tagKeys", keys or None)
     violations.refuse()
-    found = tagged(service, ask.names["Resource"])
+    found = await tagged(service, ask.names["Resource"])
     await keep_tags(service, found, {key: value for key, value in found.tags.items() if key not in keys})
     return Told(204, b"")

@@ -19,7 +19,7 @@ from tailrace.server.lambda_service import LambdaService
 @lambda_operation("UpdateEventSourceMapping", "PUT", "event-source-mappings/{UUID}")
 async def update_event_source_mapping(service: LambdaService, ask: Ask) -> Told:
     """Change a mapping. Raises: ApiError."""
-    before, payload = service.mapping(ask.names["UUID"]), ask.payload()
+    before, payload = await service.mapping(ask.names["UUID"]), ask.payload()
     check_names(payload)
     function = before.function
     if payload.get("FunctionName") is not None:
@@ -31,6 +31,6 @@ async def update_event_source_mapping(service: LambdaService, ask: Ask) -> Told:
             raise invalid("Function does not exist")
     after = changed(before, function, payload, service.engine.clock.now().wall_ms)
     if function != before.function:
-        service.check_unmapped(before.stream_arn, function)
+        await service.check_unmapped(before.stream_arn, function)
     state = "Updating" if after.enabled == before.enabled else "Enabling" if after.enabled else "Disabling"
     return Told(202, orjson.dumps(await service.save(after, state)))

@@ -4,10 +4,8 @@ Rules of this file: it only reads. A parked key's changes are told oldest first,
 `why`, `status`, metrics and the test world.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Final
 
 from tailrace.deadletters.entry import (
@@ -20,8 +18,9 @@ from tailrace.deadletters.entry import (
 )
 from tailrace.deadletters.head import Head, head_prefix, read_head
 from tailrace.deadletters.passed import passed_key, read_passed
-from tailrace.engine.engine import Engine
+from tailrace.ports import StateStore
 from tailrace.streams.record import ChangeRecord
+from tailrace.views.pages import pages, rows
 
 PAGE: Final = 100
 """Letters in memory at once: each may hold two images of 400 KB."""
@@ -37,25 +36,26 @@ class Kept:
     oldest_parked_ms: int | None
 
 
-def kept(engine: Engine, app: str, handler: str) -> Kept:
-    """Count what is kept, without decoding it."""
-    found = heads(engine, app, handler)
+async def kept(state: StateStore, app: str, handler: str) -> Kept:
+    """Count what is kept, without looking at it."""
+    known = await heads(state, app, handler)
     return Kept(
-        engine.state_count(deadletter_prefix(app, handler)),
-        sum(head.count for head in found),
-        len(found),
-        min((head.parked_ms for head in found), default=None),
+        await state.count(deadletter_prefix(app, handler)),
+        sum(head.count for head in known),
+        len(known),
+        min((head.parked_ms for head in known), default=None),
     )
 
 
-def heads(engine: Engine, app: str, handler: str) -> list[Head]:
+async def heads(state: StateStore, app: str, handler: str) -> list[Head]:
     """Every parked key of a handler."""
-    rows = engine.state_query(head_prefix(app, handler))
-    return [read_head(app, handler, row.fields) for row in rows]
+    return [read_head(app, handler, row.fields) async for row in rows(state, head_prefix(app, handler))]
 
 
-def letters(engine: Engine, app: str, handler: str, key: bytes | None = None) -> Iterator[DeadLetter]:
-    """Everything that is kept of a handler: parked keys, then what was discarded. Of one item: what is parked.
+async def letter_pages(
+    state: StateStore, app: str, handler: str, key: bytes | None = None
+) -> AsyncIterator[list[DeadLetter]]:
+    """Everything that is kept of a handler, in pages: parked keys, then what was discarded. Of one item: what is parked.
 
     Guarantee: a page of it is in memory at once, and it goes on where it was when something is written meanwhile.
     """
@@ -63,34 +63,37 @@ def letters(engine: Engine, app: str, handler: str, key: bytes | None = None) ->
     if key is None:
         prefixes.append(deadletter_prefix(app, handler))
     for prefix in prefixes:
-        for row in engine.state_rows(prefix, PAGE):
-            yield read_deadletter(row.fields)
+        async for page in pages(state, prefix, PAGE):
+            yield [read_deadletter(row.fields) for row in page]
 
 
-async def paged(found: Iterator[DeadLetter]) -> AsyncIterator[list[DeadLetter]]:
-    """A page at a time; between two pages whoever else waits for this loop has his turn."""
-    while page := list(islice(found, PAGE)):
-        yield page
-        await asyncio.sleep(0)
+async def letters(
+    state: StateStore, app: str, handler: str, key: bytes | None = None
+) -> AsyncIterator[DeadLetter]:
+    """The same one by one."""
+    async for page in letter_pages(state, app, handler, key):
+        for letter in page:
+            yield letter
 
 
-def letter_of(engine: Engine, app: str, handler: str, record: ChangeRecord) -> DeadLetter | None:
+async def letter_of(state: StateStore, app: str, handler: str, record: ChangeRecord) -> DeadLetter | None:
     """What is kept of one change; None: nothing."""
-    fields = engine.state_get(deadletter_key(app, handler, record.sequence))
-    if fields is None:
-        fields = engine.state_get(parked_key(app, handler, record.key, record.sequence))
-    return None if fields is None else read_deadletter(fields)
+    row = await state.get(deadletter_key(app, handler, record.sequence))
+    if row is None:
+        row = await state.get(parked_key(app, handler, record.key, record.sequence))
+    return None if row is None else read_deadletter(row.fields)
 
 
-def is_parked(engine: Engine, app: str, letter: DeadLetter) -> bool:
+async def is_parked(state: StateStore, app: str, letter: DeadLetter) -> bool:
     """Whether this one is parked rather than discarded."""
     key = parked_key(app, letter.handler, letter.record.key, letter.record.sequence)
-    return engine.state_get(key) is not None
+    return await state.get(key) is not None
 
 
-def overtaken_by(engine: Engine, app: str, letter: DeadLetter) -> int | None:
+async def overtaken_by(state: StateStore, app: str, letter: DeadLetter) -> int | None:
     """The later change of the item that this handler has handled since; None: there is none."""
-    last = read_passed(engine.state_get(passed_key(app, letter.handler, letter.record.key)))
+    row = await state.get(passed_key(app, letter.handler, letter.record.key))
+    last = read_passed(None if row is None else row.fields)
     return last if last > letter.record.sequence else None
 
 

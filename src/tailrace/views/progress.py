@@ -1,0 +1,61 @@
+"""Which handlers there are, and what they came to.
+
+Rules of this file: a handler is known once it has saved a checkpoint, was declared, or a worker runs it. Where it stands is runtime/watermark.py's. Called by
+the other views and by every verb that names a handler.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from tailrace.leases.ledger import Ledger, ledgers_of
+from tailrace.ports import LogReader, StateStore
+from tailrace.rows.kinds import CHECKPOINT, LEDGER, MAPPING, words_of
+from tailrace.runtime.watermark import MappingName
+from tailrace.views.pages import rows
+from tailrace.views.reading import Reading, running
+
+OUTCOMES: Final = ("handled", "filtered", "parked", "discarded", "dropped", "trimmed")
+
+
+async def known_mappings(state: StateStore, log: LogReader) -> list[MappingName]:
+    """Every handler that has ever saved a checkpoint in a stream that can still be read."""
+    table_of = {stream.label: stream.table for stream in await log.streams()}
+    known: dict[MappingName, None] = {}
+    async for row in rows(state, CHECKPOINT.prefix()):
+        _, app, handler, label, _ = words_of(row.key)
+        if label in table_of:
+            known[MappingName(app, handler, table_of[label])] = None
+    return list(known)
+
+
+async def begun(reading: Reading) -> list[MappingName]:
+    """Every handler that runs or has ever saved a checkpoint."""
+    return _sorted([*running(reading.live), *await known_mappings(reading.state, reading.log)])
+
+
+async def declared(reading: Reading) -> list[MappingName]:
+    """Every handler that runs, was ever declared or has saved a checkpoint."""
+    known = await begun(reading)
+    async for row in rows(reading.state, MAPPING.prefix()):
+        known.append(MappingName(words_of(row.key)[1], row.fields["id"], row.fields["table"]))
+    return _sorted(known)
+
+
+def _sorted(mappings: Iterable[MappingName]) -> list[MappingName]:
+    return sorted(set(mappings), key=lambda mapping: (mapping.app, mapping.table, mapping.handler))
+
+
+async def ledgers(state: StateStore, mapping: MappingName) -> dict[tuple[str, str], Ledger]:
+    """Every ledger of a handler, by stream label and shard id; (EARLIER, EARLIER) is that of forgotten shards."""
+    checkpoints = [row async for row in rows(state, CHECKPOINT.prefix(mapping.app, mapping.handler))]
+    older = [row async for row in rows(state, LEDGER.prefix(mapping.app, mapping.handler))]
+    return ledgers_of(checkpoints, older)
+
+
+async def totals(state: StateStore, mapping: MappingName) -> dict[str, int]:
+    """What came to which end in all shards of all streams, since the data directory exists: counts by outcome."""
+    settled = dict.fromkeys(OUTCOMES, 0)
+    for ledger in (await ledgers(state, mapping)).values():
+        for outcome, count in ledger.totals.items():
+            settled[outcome] = settled.get(outcome, 0) + count
+    return settled

@@ -1,0 +1,51 @@
+"""Projections as their rows say: which there are, their builds, and the groups that lie in the state.
+
+Rules of this file: it only reads, so that it answers without the app; rows of a build that lie elsewhere are read by whoever has the app. Called by the `projection` verbs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tailrace.ports import StateStore
+from tailrace.projections.builds import Build, builds_prefix, read_build, read_served, served_key
+from tailrace.projections.rows import Group, build_name, group_key, groups_prefix, read_group_row
+from tailrace.rows.kinds import PROJECTION, words_of
+from tailrace.views.pages import rows
+
+
+@dataclass(frozen=True, slots=True)
+class Projected:
+    """One projection of one app. Shape: `builds` by version and number; `served` is the name of one of them."""
+
+    app: str
+    id: str
+    table: str
+    served: str | None
+    builds: tuple[Build, ...]
+
+
+async def projections(state: StateStore) -> list[Projected]:
+    """Every projection that is known."""
+    found: list[Projected] = []
+    async for row in rows(state, PROJECTION.prefix()):
+        _, app, name = words_of(row.key)
+        builds = [read_build(build.fields) async for build in rows(state, builds_prefix(app, name))]
+        builds.sort(key=lambda build: (build.version, build.number))
+        found.append(Projected(app, name, str(row.fields["table"]), read_served(row.fields), tuple(builds)))
+    return found
+
+
+async def is_projection(state: StateStore, app: str, name: str) -> bool:
+    """Whether an app has a projection of that name."""
+    return await state.get(served_key(app, name)) is not None
+
+
+async def state_groups(
+    state: StateStore, projected: Projected, build: Build, keys: Sequence[str] | None
+) -> list[Group]:
+    """The groups of a build that lie in the state: these, or all of them; empty ones too."""
+    name = build_name(projected.id, build.name)
+    if keys is None:
+        return [read_group_row(row.fields) async for row in rows(state, groups_prefix(projected.app, name))]
+    known = [await state.get(group_key(projected.app, name, key)) for key in keys]
+    return [read_group_row(row.fields) for row in known if row is not None]

@@ -1,0 +1,265 @@
+"""The story of one change, or of the last changes of one item: where it was written, and what every handler of its table made of it.
+
+Rules of this file: it only reads what is durable: the log, what was saved from its trim, checkpoints, the ledger and dead letters, so the story is the same beside a server
+and without one; what the handler has at this moment, and what failed and is tried again, a worker adds. A long log is read in slices, and the loop is given back between them.
+Called by the `why` and `explain` verbs.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tailrace.deadletters.entry import DeadLetter, read_deadletter
+from tailrace.deadletters.evacuated import Evacuation, read_evacuated, read_evacuation
+from tailrace.errors import ApiError, TailraceError
+from tailrace.leases.checkpoint import Range, checkpoint_key, read_checkpoint
+from tailrace.leases.ledger import ledger_key, ledger_of, outcome_of
+from tailrace.ports import LogReader, StateStore
+from tailrace.rows.kinds import DEADLETTER, EVACUATION, PARKED, words_of
+from tailrace.runtime.watermark import LAMBDA_APP, MappingName, evacuations, followed
+from tailrace.streams.envelopes import event_id, locate
+from tailrace.streams.record import ChangeRecord
+from tailrace.streams.shards import Shard
+from tailrace.views.change import change_value
+from tailrace.views.letters import PAGE, is_parked, letter_of, letter_value
+from tailrace.views.pages import rows
+from tailrace.views.progress import known_mappings
+from tailrace.views.reading import Reading, attempts_of, running
+
+SLICE: Final = 500
+MOST_COUNTED: Final = 1_000
+"""How many changes before a waiting one are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A change, and where it was written."""
+
+    record: ChangeRecord
+    table: str
+    label: str
+    shard: Shard
+
+
+# ---- finding -----------------------------------------------------------------------------------------------------
+
+
+async def find_event(reading: Reading, wanted: str) -> Found:
+    """The change with that event id. Raises: TailraceError when it is not there any more."""
+    try:
+        _, sequence = locate(wanted)
+    except (ApiError, ValueError):
+        raise TailraceError(
+            f"{wanted} is no event id of this engine.", hint="tailrace tail TABLE --json"
+        ) from None
+    async for table, label, shard in all_shards(reading.log):
+        for record in (await reading.log.read(shard, sequence - 1, 1)).records:
+            if event_id(record) == wanted:
+                return Found(record, table, label, shard)
+    async for mapping, saved in all_saved(reading.state):
+        kept = await saved_change(reading.state, saved, sequence)
+        if kept is not None and event_id(kept) == wanted:
+            return Found(kept, mapping.table, saved.stream[1], saved.shard)
+    async for letter in dead_letters(reading.state):
+        if letter.event_id == wanted:
+            return await found_letter(reading.log, letter)
+    raise TailraceError(
+        f"No change has the event id {wanted}: a stream keeps its changes for 24 hours.",
+        hint="tailrace tail TABLE --from-start --json   (shows those that are kept)",
+    )
+
+
+async def last_changes(
+    reading: Reading, table: str, key: bytes, partition: int, last: int
+) -> tuple[list[Found], int]:
+    """The last changes of an item that are kept, oldest first, and how many older ones there are."""
+    newest: deque[Found] = deque(maxlen=last)
+    count = 0
+    async for found in changes_of(reading, table, key, partition):
+        newest.append(found)
+        count += 1
+    return list(newest), count - len(newest)
+
+
+async def changes_of(reading: Reading, table: str, key: bytes, partition: int) -> AsyncIterator[Found]:
+    """Every change of an item that is kept, the oldest first: what the stream has forgotten, where it was saved, then the stream."""
+    state, log = reading.state, reading.log
+    saved = [one async for _, one in all_saved(state, table) if one.shard.may_have(partition)]
+    shards = {(label, shard.shard_id): shard async for _, label, shard in all_shards(log, table)}
+    known = {(one.stream[1], one.shard.shard_id): one.shard for one in saved} | shards
+    for place, shard in sorted(known.items(), key=lambda entry: (entry[0][0], entry[1].created_ms)):
+        if not shard.may_have(partition):
+            continue
+        oldest = next(iter((await log.read(shard, 0, 1)).records), None) if place in shards else None
+        forgotten: dict[int, ChangeRecord] = {}
+        for one in saved:
+            if (one.stream[1], one.shard.shard_id) == place:
+                async for record in saved_of_key(state, one, key):
+                    if oldest is None or record.sequence < oldest.sequence:
+                        forgotten[record.sequence] = record
+        for _, record in sorted(forgotten.items()):
+            yield Found(record, table, place[0], shard)
+        if place in shards:
+            async for record in records_of(log, shard):
+                if record.key == key:
+                    yield Found(record, table, place[0], shard)
+
+
+async def all_shards(log: LogReader, table: str | None = None) -> AsyncIterator[tuple[str, str, Shard]]:
+    """(table, stream label, shard) of everything that can still be read, the oldest stream first."""
+    for stream in await log.streams(table):
+        for shard in await log.shards(stream):
+            yield stream.table, stream.label, shard
+
+
+async def records_of(log: LogReader, shard: Shard) -> AsyncIterator[ChangeRecord]:
+    """Every record of a shard, in slices."""
+    after = 0
+    while True:
+        page = await log.read(shard, after, SLICE)
+        for record in page.records:
+            yield record
+        if not page.records:
+            return
+        after = page.next_after
+        await asyncio.sleep(0)
+
+
+async def dead_letters(state: StateStore) -> AsyncIterator[DeadLetter]:
+    """Every dead letter of every handler."""
+    for prefix in (DEADLETTER.prefix(), PARKED.prefix()):
+        async for row in rows(state, prefix, PAGE):
+            yield read_deadletter(row.fields)
+
+
+async def found_letter(log: LogReader, letter: DeadLetter) -> Found:
+    """A change that only its dead letter has kept."""
+    async for table, label, shard in all_shards(log):
+        if shard.shard_id == letter.shard_id:
+            return Found(letter.record, table, label, shard)
+    return Found(letter.record, "a stream that is gone", "", Shard(letter.shard_id, 0))
+
+
+# ---- what was saved from the trim ---------------------------------------------------------------------------------
+
+
+async def all_saved(
+    state: StateStore, table: str | None = None
+) -> AsyncIterator[tuple[MappingName, Evacuation]]:
+    """What was saved for every handler, by shard; of one table or of all."""
+    async for row in rows(state, EVACUATION.prefix()):
+        _, app, handler, *_ = words_of(row.key)
+        saved = read_evacuation(app, handler, row.fields)
+        if table in (None, saved.table):
+            yield MappingName(app, handler, saved.table), saved
+
+
+async def saved_change(state: StateStore, saved: Evacuation, sequence: int) -> ChangeRecord | None:
+    """The change of that sequence number; None: it is not among them."""
+    row = await state.get(saved.key_after(sequence))
+    return None if row is None else read_evacuated(row.fields)
+
+
+async def saved_of_key(state: StateStore, saved: Evacuation, key: bytes) -> AsyncIterator[ChangeRecord]:
+    """What was saved of one item, oldest first; read in slices."""
+    async for row in rows(state, saved.prefix, SLICE):
+        record = read_evacuated(row.fields)
+        if record.key == key:
+            yield record
+
+
+async def saved_before(
+    state: StateStore, saved: Evacuation, sequence: int, watermark: int, ranges: tuple[Range, ...]
+) -> int:
+    """How many of them are not settled and come before a change; at most MOST_COUNTED are looked at."""
+    after = await state.query(saved.prefix, after=saved.key_after(watermark), limit=MOST_COUNTED)
+    numbers = [int(words_of(row.key)[-1]) for row in after]
+    return sum(
+        number < sequence and not any(first <= number <= last for first, last in ranges) for number in numbers
+    )
+
+
+# ---- telling -----------------------------------------------------------------------------------------------------
+
+
+async def story(reading: Reading, found: Found) -> dict[str, Any]:
+    """A change and what every handler of its table made of it."""
+    state, log = reading.state, reading.log
+    saved = [mapping async for mapping, _ in all_saved(state, found.table)]
+    known = dict.fromkeys([*await known_mappings(state, log), *running(reading.live), *saved])
+    return {
+        **change_value(found.record, found.table, found.shard.shard_id),
+        "handlers": [
+            await chapter(reading, mapping, found)
+            for mapping in known
+            if mapping.table == found.table and await _follows(state, log, mapping, found.label)
+        ],
+    }
+
+
+async def _follows(state: StateStore, log: LogReader, mapping: MappingName, label: str) -> bool:
+    """Whether a handler is given the changes of this stream: a mapping of Lambda's API only those of its own."""
+    if mapping.app != LAMBDA_APP or not label:
+        return True
+    return any(stream.label == label for stream in await followed(state, log, mapping))
+
+
+async def chapter(reading: Reading, mapping: MappingName, found: Found) -> dict[str, Any]:
+    """What one handler made of a change."""
+    state = reading.state
+    where = (mapping.app, mapping.handler, found.label, found.shard.shard_id)
+    row = await state.get(checkpoint_key(*where))
+    checkpoint = None if row is None else row.fields
+    watermark, ranges, _ = read_checkpoint(checkpoint)
+    sequence = found.record.sequence
+    letter = await letter_of(state, mapping.app, mapping.handler, found.record)
+    if letter is not None:
+        kept_as = "parked" if await is_parked(state, mapping.app, letter) else "discarded"
+        return {"handler": mapping.handler, "app": mapping.app, "state": kept_as, **letter_value(letter)}
+    older = await state.get(ledger_key(*where))
+    ledger = ledger_of(checkpoint, None if older is None else older.fields)
+    outcome = outcome_of(sequence, watermark, ranges, ledger)
+    told: dict[str, Any] = {"handler": mapping.handler, "app": mapping.app, "state": outcome}
+    if outcome in ("parked", "discarded"):
+        told["is_gone"] = True  # the ledger has it and no letter does: somebody put it back, or dropped it
+    if outcome == "waiting":
+        saved = (await evacuations(state, mapping)).get((found.label, found.shard.shard_id))
+        is_saved = saved is not None and await saved_change(state, saved, sequence) is not None
+        told["saved_from_trim"] = is_saved
+        told["before_it"] = await _unsettled_before(reading, found, watermark, ranges, saved)
+        told["waiting_ms"] = max(0, reading.clock.now().wall_ms - found.record.created_ms)
+        told |= _at_this_moment(reading, mapping, found)
+    return told
+
+
+def _at_this_moment(reading: Reading, mapping: MappingName, found: Found) -> dict[str, Any]:
+    """What only a worker knows of a change that is not settled: the handler has it now, or failed and will have it again."""
+    attempts = attempts_of(reading.live, mapping, found.shard.shard_id)
+    if attempts is None:
+        return {}
+    now_ms = reading.clock.now().wall_ms
+    told: dict[str, Any] = {}
+    if (failing := attempts.failing(found.record.sequence)) is not None:
+        told = {
+            "state": "retrying", "attempts": failing.attempts, "error": failing.failure.error,
+            "traceback": failing.failure.traceback, "first_failure_ms": failing.since_ms, "last_failure_ms": failing.last_ms,
+        }  # fmt: skip
+    if (work := attempts.at_work(found.record.sequence)) is not None:
+        told |= {"state": "running", "running_ms": max(0, now_ms - work.since_ms)}
+    return told
+
+
+async def _unsettled_before(
+    reading: Reading, found: Found, watermark: int, ranges: tuple[Range, ...], saved: Evacuation | None
+) -> int:
+    sequence, count, after = found.record.sequence, 0, watermark
+    if saved is not None and watermark < saved.through:
+        count = await saved_before(reading.state, saved, sequence, watermark, ranges)
+        after = saved.through
+    page = await reading.log.read(found.shard, after, MOST_COUNTED)
+    return count + sum(
+        record.sequence < sequence and not any(first <= record.sequence <= last for first, last in ranges)
+        for record in page.records
+    )

@@ -37,16 +37,21 @@ Rows: TypeAlias = Mapping[str, Named | None]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a stream's shards. Shape: `listed` by the source; `saved` from the trim, and no longer listed."""
+    """What is known of a stream's shards. Shape: `listed` by the source; `saved` from the trim, and no longer listed; `streams` are the labels of all streams of
+    the table that can still be read.
+    """
 
     listed: Mapping[str, Shard] = field(default_factory=dict)
     saved: Mapping[str, Shard] = field(default_factory=dict)
+    streams: Collection[str] = ()
 
     @classmethod
-    def of(cls, listed: Iterable[Shard], saved: Iterable[Shard] = ()) -> "Known":
+    def of(
+        cls, listed: Iterable[Shard], saved: Iterable[Shard] = (), streams: Collection[str] = ()
+    ) -> "Known":
         """The same from lists of them."""
         there = {shard.shard_id: shard for shard in listed}
-        return cls(there, {shard.shard_id: shard for shard in saved if shard.shard_id not in there})
+        return cls(there, {shard.shard_id: shard for shard in saved if shard.shard_id not in there}, streams)
 
     def get(self, shard_id: str) -> Shard | None:
         """A shard that can still be read."""

@@ -13,6 +13,7 @@ Rules of this file: pure; steps. Called by runtime/leasing.py and runtime/worker
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tailrace.deadletters.gap import Gap
 from tailrace.deadletters.head import Head, head_prefix, read_head
 from tailrace.deadletters.passed import passed_prefix, read_passed
 from tailrace.errors import LeaseLost, StateConflict
@@ -118,8 +119,9 @@ def enter(
             epoch, 0, begun.watermark, hashes=place.hashes, created_ms=begun.created_ms, named=named
         )
         put = Write(place.checkpoint_key, row.fields(), Absent())
+        lost = yield from _lost_streams(place, shard, known)
         try:
-            yield Transact((put,))
+            yield Transact((put, *lost))
         except StateConflict:
             continue  # another worker was faster: whose epoch is higher will be seen
         return row
@@ -235,6 +237,27 @@ def _begun_before(place: Place, shard: Shard, known: Known) -> Steps[Checkpoint 
     line = yield from line_before(place, shard, known)
     reached = _reached_by_line(rows, shard, line, known)
     return whole if reached is None or reached.watermark >= whole.watermark else reached
+
+
+def _lost_streams(place: Place, shard: Shard, known: Known) -> Steps[list[Write]]:
+    """Gaps, as a stream begins, of shards of earlier streams that went before the mapping was done with them.
+
+    Where all streams have one order of numbers, the shard itself tells that gap; elsewhere nothing says how far they went: a gap's last number is its first.
+    """
+    if shard.parents or shard.before is not None:
+        return []
+    rows: list[StateRow] = yield Query(CHECKPOINT.prefix(place.app, place.mapping_id))
+    writes: list[Write] = []
+    for row in rows:
+        _, _, _, label, shard_id = words_of(row.key)
+        watermark, _, is_finished = read_checkpoint(row.fields)
+        if is_finished or label == shard.stream or label in known.streams:
+            continue
+        gap = Gap(shard_id, watermark + 1, watermark + 1, created_of(row.fields), shard.created_ms)
+        key = gap.key(place.app, place.mapping_id)
+        if (yield Get(key)) is None:  # what was told is told once: somebody may have acknowledged it
+            writes.append(Write(key, gap.fields()))
+    return writes
 
 
 def _has_followed(place: Place, parents: Sequence[str]) -> Steps[bool]:

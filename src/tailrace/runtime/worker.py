@@ -347,20 +347,20 @@ class Worker:
         listed = {stream.label: shards for stream, shards in followed}
         for handler in table.handlers:
             is_waiting = False
-            for stream, shards in self._evacuator.added([handler.id], followed):
+            there = self._evacuator.added([handler.id], followed)
+            labels = {stream.label for stream, _ in there}
+            for stream, shards in there:
                 if not is_waiting and table.follows(handler, stream, shards):
-                    await self._discover_stream(
-                        table, handler, stream, shards, listed.get(stream.label, ()), tasks
-                    )
+                    known = Known.of(listed.get(stream.label, ()), shards, labels)
+                    await self._discover_stream(table, handler, stream, shards, known, tasks)
                     is_waiting = any((handler.id, *shard.place) not in table.finished for shard in shards)
         table.forget(self._evacuator.added(table.ids, followed))
 
     async def _discover_stream(
-        self, table: FollowedTable, handler: Handler, stream: StreamRef, shards: Sequence[Shard], listed: Sequence[Shard],
+        self, table: FollowedTable, handler: Handler, stream: StreamRef, shards: Sequence[Shard], known: Known,
         tasks: asyncio.TaskGroup,
     ) -> None:  # fmt: skip
         """Begin one mapping's shards of one stream, each after its parents: those that are listed, and those that only what was saved still knows."""
-        known = Known.of(listed, shards)
         for shard in shards:
             place = (handler.id, *shard.place)
             is_waiting = not table.finished.issuperset(table.before(handler, shard, known))

@@ -35,6 +35,7 @@ CANARIES = {
     "operation_headers": ("server/operations/dynamodb/put_item.py", '"""PutItem.\n\nBehaviour: puts.\n"""\n'),
     "module_docstrings": ("engine/engine.py", "x = 1\n"),
     "state_keys": ("engine/engine.py", "def key(app: str) -> str:\n    return f'checkpoint/{app}'\n"),
+    "engine_state_reads": ("server/verbs.py", "rows = subject.engine.state_query(PREFIX)\n"),
     "public_docstrings": ("engine/engine.py", "class Engine:\n    def put(self) -> None:\n        pass\n"),
 }
 
@@ -76,6 +77,21 @@ def test_every_way_to_ask_for_time_or_chance_is_found(text: str) -> None:
 )
 def test_every_way_to_read_a_time_out_of_a_sequence_number_is_found(text: str) -> None:
     assert list(tidy.times_in_numbers({"engine/engine.py": text}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "row = engine.state_get(KEY.key())\n",
+        "engine.state_transact([write])\n",
+        "self._engine.state_count(PREFIX)\n",
+        "look = subject.engine.state_query\n",
+    ],
+)
+def test_every_way_to_go_to_the_engine_for_state_is_found(text: str) -> None:
+    for path in ("server/gaps.py", "views/gaps.py", "cli/gaps.py", "runtime/watermark.py", "compose.py"):
+        assert list(tidy.engine_state_reads({path: text}))
+    assert list(tidy.engine_state_reads({"engine/state.py": text})) == []
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,11 @@ TAKE_KEYS: Final = {
     "Write", "Check", "StateRow", "state_get", "state_query", "state_rows", "state_count",
     "state_last",
 }  # fmt: skip
+MAY_TOUCH_ENGINE_STATE: Final = ("engine/", "testing/")
+"""Whose rows they are; and the test world, which looks into its own engine."""
+STATE_METHODS: Final = {
+    "state_get", "state_query", "state_rows", "state_count", "state_last", "state_transact",
+}  # fmt: skip
 ENTRY_MODULES: Final = {"__init__.py", "__main__.py", "cli/main.py", "testing/plugin.py"}
 """Modules that something outside the package calls: python, the console script, pytest."""
 
@@ -351,6 +356,20 @@ def state_keys(sources: Sources) -> Iterator[str]:
                     pass
 
 
+def engine_state_reads(sources: Sources) -> Iterator[str]:
+    """State is read and written through the StateStore port, or a second worker on another store would be seen by nobody."""
+    for path, text in sources.items():
+        if path.startswith(MAY_TOUCH_ENGINE_STATE):
+            continue
+        for node in ast.walk(ast.parse(text)):
+            if (
+                isinstance(node, ast.Attribute)
+                and node.attr.startswith("state_")
+                and node.attr in STATE_METHODS
+            ):
+                yield f"{path}:{node.lineno} reads or writes the engine's own state ({node.attr}): use a StateStore, or a view of tailrace.views"
+
+
 def _takes_key(function: ast.expr) -> bool:
     return ast.unparse(function).rpartition(".")[2] in TAKE_KEYS
 
@@ -359,6 +378,6 @@ RULES: Final = {
     rule.__name__: rule
     for rule in (
         module_sizes, function_sizes, constructor_sizes, outside_assignments, vague_names, world_questions, times_in_numbers, prints, broad_excepts,
-        operation_headers, module_docstrings, public_docstrings, state_keys,
+        operation_headers, module_docstrings, public_docstrings, state_keys, engine_state_reads,
     )
 }  # fmt: skip

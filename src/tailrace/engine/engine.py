@@ -442,14 +442,6 @@ class Engine:
         """Every row of state whose key begins with the prefix and comes after `after`, in key order; at most `limit` of them."""
         return self._state.query(prefix, after, limit)
 
-    def state_rows(self, prefix: str, at_once: int) -> Iterator[StateRow]:
-        """The same one by one, so many in memory at once. What is written meanwhile may be among them or not."""
-        return self._state.rows(prefix, at_once)
-
-    def state_last(self, prefix: str) -> StateRow | None:
-        """The row of state with the highest key that begins with the prefix."""
-        return self._state.last(prefix)
-
     def state_count(self, prefix: str) -> int:
         """How many rows of state have keys that begin with the prefix."""
         return self._state.count(prefix)

@@ -53,13 +53,6 @@ class StateRows:
                 return
             first = rows[-1][0] + b"\0"
 
-    def last(self, prefix: str) -> StateRow | None:
-        """The row with the highest key that begins with the prefix."""
-        first = prefix.encode()
-        for key, data in self._committer.query(STATE, first, following_prefix(first), 1, reverse=True):
-            return StateRow(key.decode(), orjson.loads(data))
-        return None
-
     def count(self, prefix: str) -> int:
         """How many rows have keys that begin with the prefix; nothing is decoded."""
         first = prefix.encode()

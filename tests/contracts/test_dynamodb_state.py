@@ -12,14 +12,16 @@ from botocore.config import Config
 from tailrace.aws.errors import AwsError, verdict
 from tailrace.aws.places import KNOWN
 from tailrace.errors import ApiError, StateConflict, StoreError
+from tailrace.leases.checkpoint import mark_write
 from tailrace.ports import ItemWrite, StateStore
-from tailrace.rows.writes import AbsentOrLess, Write
+from tailrace.rows.writes import Write
 from tailrace.sinks.aws import AwsAccess
 from tailrace.stores.dynamodb import DynamoDbStateStore, refusal
+from tailrace.streams.version import Version
 from tailrace.testing import check_state_store
 from tests.serving import serving
 
-ROW = Write("mark/a", {"v": 1, "sequence": 5}, AbsentOrLess("sequence", 5))
+ROW = mark_write("mark/a", Version(1, 5))
 
 
 @pytest.fixture(scope="module", params=["boto3's client", "ours"])

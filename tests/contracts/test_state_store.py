@@ -12,9 +12,10 @@ import pytest
 from tailrace.engine.state import EngineStateStore
 from tailrace.errors import StateConflict
 from tailrace.ports import Action, ItemWrite, StateStore
-from tailrace.rows.writes import AbsentOrLess, Check, Equals, StateRow, Write
+from tailrace.rows.writes import AbsentOrOlder, Check, Equals, StateRow, Write
 from tailrace.stores.memory import MemoryStateStore, MemoryStore
 from tailrace.stores.sqlite import SqliteStore
+from tailrace.streams.version import Version
 from tailrace.testing import check_state_store
 from tailrace.testing.contracts import state
 from tests.contracts.breaking import breaks
@@ -99,11 +100,11 @@ class CountsOnePage(MemoryStateStore):
 class ComparesOrEqual(MemoryStateStore):
     async def transact(self, writes: Sequence[Action]) -> None:
         for index, write in enumerate(writes):
-            if isinstance(write, Write) and isinstance(write.condition, AbsentOrLess):
-                field, value = write.condition.field, write.condition.value
+            if isinstance(write, Write) and isinstance(write.condition, AbsentOrOlder):
+                generation, sequence = write.condition.version
                 writes = [
                     *writes[:index],
-                    Write(write.key, write.fields, AbsentOrLess(field, value + 1)),
+                    Write(write.key, write.fields, AbsentOrOlder(Version(generation, sequence + 1))),
                     *writes[index + 1 :],
                 ]
         await super().transact(writes)

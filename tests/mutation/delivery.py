@@ -135,7 +135,7 @@ DELIVERY: Final = (
     ),
     Mutant(
         "overtaken-change-is-put-back", "deadletters/redriving.py",
-        'if judge(letter, last_passed, even_if_overtaken=even_if_overtaken) == "overtaken":', "if last_passed < 0:",
+        'if judge(letter, last_passed, even_if_overtaken=even_if_overtaken) == "overtaken":', "if last_passed < last_passed:",
         "an older change is put over a later one",
         ("unit/runtime/test_redriver.py", REDRIVING),
     ),
@@ -153,15 +153,15 @@ DELIVERY: Final = (
     ),
     Mutant(
         "what-the-machine-handled-is-not-seen", "runtime/redriver.py",
-        "return max(read_passed(None if row is None else row.fields), held.get(key, 0))",
+        "return max(read_passed(None if row is None else row.fields), held.get(key, NOTHING))",
         "return read_passed(None if row is None else row.fields)",
         "a redrive puts a change over a later one whose checkpoint is not saved yet",
         ("unit/runtime/test_redriver.py", REDRIVING),
     ),
     Mutant(
         "parked-twice-counts-twice", "deadletters/head.py",
-        "fresh = [letter for letter in letters if before is None or letter.record.sequence > before.tail]",
-        "fresh = [letter for letter in letters if before is None or letter.record.sequence >= before.tail]",
+        "fresh = [letter for letter in letters if before is None or letter.record.version > before.tail]",
+        "fresh = [letter for letter in letters if before is None or letter.record.version >= before.tail]",
         "a crash between parking and checkpoint counts a change twice: the key is never free",
         ("unit/deadletters/test_head.py",),
     ),

@@ -50,7 +50,7 @@ MACHINE: Final = (
     ),
     Mutant(
         "passed-forgets-that-it-was-handled", "mapping/settlement.py",
-        "self.watched[record.key] = self._passed[record.key] = record.sequence", "self.watched[record.key] = record.sequence",
+        "self.watched[record.key] = self._passed[record.key] = record.version", "self.watched[record.key] = record.version",
         "a redrive does not see that a later change was handled, and puts an older one over it",
         ("unit/mapping/test_settlement.py", SCENARIOS),
     ),

@@ -60,6 +60,7 @@ from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.shard import ShardMachine
 from tailrace.streams.moment import Now
 from tailrace.streams.record import MILLISECOND, ChangeRecord
+from tailrace.streams.version import Version
 from tests.scenarios import windows, worlds
 
 WALL_MS = 1_000_000_000
@@ -282,7 +283,7 @@ class World:
     def start(self, _names: list[str], _options: dict[str, str]) -> None:
         self.machine = ShardMachine(self.settings)
         heads = tuple(
-            ParkedHead(key, self.first_parked[key], there[-1], len(there))
+            ParkedHead(key, Version(1, self.first_parked[key]), Version(1, there[-1]), len(there))
             for key, there in self.parked.items()
         )
         self.queue.append(Start(self.saved, heads))
@@ -301,7 +302,7 @@ class World:
         del self.parked[key], self.first_parked[key]
         self.say(f"unparked {names[0]}")
         if "untold" not in names:
-            self.queue.append(Redriven(key, sequence))
+            self.queue.append(Redriven(key, Version(1, sequence)))
 
     def crash(self, names: list[str], options: dict[str, str]) -> None:
         self.say("crash")
@@ -389,7 +390,7 @@ INSTRUCTIONS: dict[str, Instruction] = {
     "redrive": World.redrive,
     "advance": World.advance,
     "late-redriven": lambda world, names, _options: world.queue.append(
-        Redriven(names[0].encode(), int(names[1]))
+        Redriven(names[0].encode(), Version(1, int(names[1])))
     ),
     "status": World.status,
 }

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tailrace.deadletters.entry import deadletter_key
-from tailrace.deadletters.head import head_key
+from tailrace.deadletters.head import head_key, read_head
 from tailrace.leases.ledger import Ledger, ledger_of
 from tailrace.mapping.commands import Checkpoint, GivenUp, Invoke, Park, SaveCheckpoint
 from tailrace.mapping.outcomes import Failed, FailedFrom, FailureKind, Outcome, Written
 from tailrace.mapping.settings import INFINITE
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.version import Version
 from tailrace.streams.windows import WindowInvoke
 from tailrace.testing.simulation import Run
 from tailrace.testing.simulation_plan import Plan, is_wanted
@@ -129,7 +130,7 @@ class Checkers:
     # ---- what happened ---------------------------------------------------------------------------------------------
 
     def started(self, worker: Worker, checkpoint: Checkpoint) -> None:
-        heads = {} if self.run is None else {head.key: head.first for head in self.run.rows.heads()}
+        heads = {} if self.run is None else {head.key: head.first.sequence for head in self.run.rows.heads()}
         self.seen[worker.name] = Seen(checkpoint, heads=heads)
         if parent := worker.shard.parent:
             uncovered = self.records[parent].keys() - self.durable_cover[parent]
@@ -296,7 +297,7 @@ class Checkers:
         for sequence in self.lines[record.key]:
             if sequence >= record.sequence:
                 break
-            dead = deadletter_key(APP, MAPPING, sequence) in self.run.rows
+            dead = deadletter_key(APP, MAPPING, Version(1, sequence)) in self.run.rows
             lost = sequence not in self.saved_ever and any(
                 sequence <= self.horizon.get(shard, 0) for shard in self.horizon
             )
@@ -356,7 +357,7 @@ class Checkers:
             sequence
             for sequence in seen.cover - given_up
             if not self._is_gone(shard_id, sequence)
-            and deadletter_key(APP, MAPPING, sequence) not in self.run.rows
+            and deadletter_key(APP, MAPPING, Version(1, sequence)) not in self.run.rows
         }
         checker = "a window has what its checkpoint covers"
         if lost := handled - state - seen.closed - self.closed:
@@ -370,7 +371,7 @@ class Checkers:
         """Whether a later change of its key is parked: then a restart need not deliver it again."""
         assert self.run is not None
         head = self.run.rows.get(head_key(APP, MAPPING, record.key))
-        return head is not None and head["first"] > record.sequence
+        return head is not None and read_head(APP, MAPPING, head).first > record.version
 
     def _note_dropped(self, worker: Worker, seen: Seen, save: SaveCheckpoint) -> None:
         sequences = self.sequences[worker.shard.shard_id]
@@ -463,7 +464,11 @@ class Checkers:
             self.wrong("progress once the faults stop", f"finished: {sorted(run.finished)}")
             return
         for shard_id, records in self.records.items():
-            dead = {sequence for sequence in records if deadletter_key(APP, MAPPING, sequence) in run.rows}
+            dead = {
+                sequence
+                for sequence in records
+                if deadletter_key(APP, MAPPING, Version(1, sequence)) in run.rows
+            }
             for sequence, record in records.items():
                 is_there = sequence in self.accepted or sequence in dead or not self.is_wanted(record)
                 is_there = is_there or sequence in self.dropped

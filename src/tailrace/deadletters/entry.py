@@ -14,8 +14,8 @@ import msgspec
 from tailrace.rows.kinds import DEADLETTER, PARKED
 from tailrace.rows.writes import readable
 from tailrace.streams.record import ChangeRecord
-from tailrace.streams.sequence import DIGITS
 from tailrace.streams.stored import WITH_VERSION, read_record, record_fields
+from tailrace.streams.version import Version
 
 VERSION: Final = WITH_VERSION
 WINDOW_SHARD: Final = "window"
@@ -58,13 +58,13 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         return self.shard_id == WINDOW_SHARD
 
 
-def deadletter_key(app: str, mapping_id: str, sequence: int) -> str:
-    """The row of one dead letter. Sorted by sequence number inside a mapping.
+def deadletter_key(app: str, mapping_id: str, version: Version) -> str:
+    """The row of one dead letter. Sorted by version inside a mapping.
 
-    >>> deadletter_key("shop", "send_mail", 42)
-    'deadletter/shop/send_mail/0000000000000000042'
+    >>> deadletter_key("shop", "send_mail", Version(1, 42))[-30:]
+    '000000000000000000000000000042'
     """
-    return f"{deadletter_prefix(app, mapping_id)}{sequence:0{DIGITS}d}"
+    return f"{deadletter_prefix(app, mapping_id)}{version.text}"
 
 
 def deadletter_prefix(app: str, mapping_id: str) -> str:
@@ -72,9 +72,9 @@ def deadletter_prefix(app: str, mapping_id: str) -> str:
     return DEADLETTER.prefix(app, mapping_id)
 
 
-def parked_key(app: str, mapping_id: str, key: bytes, sequence: int) -> str:
-    """The row of one parked change. Sorted by sequence number inside its item's key."""
-    return f"{parked_prefix(app, mapping_id, key)}{sequence:0{DIGITS}d}"
+def parked_key(app: str, mapping_id: str, key: bytes, version: Version) -> str:
+    """The row of one parked change. Sorted by version inside its item's key."""
+    return f"{parked_prefix(app, mapping_id, key)}{version.text}"
 
 
 def parked_prefix(app: str, mapping_id: str, key: bytes | None = None) -> str:

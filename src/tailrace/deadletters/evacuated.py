@@ -15,9 +15,9 @@ from typing import Any, Final
 from tailrace.rows.kinds import EVACUATED, EVACUATION
 from tailrace.rows.writes import Absent, Equals, Write, readable
 from tailrace.streams.record import ChangeRecord, ViewType
-from tailrace.streams.sequence import DIGITS
 from tailrace.streams.shards import Shard
 from tailrace.streams.stored import WITH_VERSION, read_record, record_fields
+from tailrace.streams.version import FIRST_GENERATION, Version
 
 WITH_PARENTS: Final = 2
 """The format of an evacuation since which its shard may have several parents, and needs no hashes."""
@@ -54,6 +54,8 @@ class Evacuation:
     closed: bool = False
     lost: tuple[Lost, ...] = ()
     version: int = 0
+    generation: int = FIRST_GENERATION
+    """Of the stream."""
 
     @property
     def words(self) -> tuple[str, str, str, str]:
@@ -77,7 +79,7 @@ class Evacuation:
 
     def key_after(self, sequence: int) -> str:
         """A key below the row of every copied change after this sequence number, and not below an earlier one."""
-        return f"{self.prefix}{sequence:0{DIGITS}d}"
+        return f"{self.prefix}{Version(self.generation, sequence).text}"
 
 
 def copied(
@@ -125,7 +127,8 @@ def read_evacuation(app: str, mapping_id: str, fields: Mapping[str, Any]) -> Eva
     arn, label, view_type, region = row["stream"]
     return Evacuation(
         app, mapping_id, row["table"], (arn, label, view_type, region), _read_shard(row["shard"], label, row["v"]),
-        row["begin"], row["through"], row["closed"], tuple(Lost(first, last) for first, last in row["lost"]), row["version"],
+        int(row["begin"]), int(row["through"]), row["closed"], tuple(Lost(int(first), int(last)) for first, last in row["lost"]), row["version"],
+        row.get("generation", FIRST_GENERATION),
     )  # fmt: skip
 
 
@@ -167,9 +170,9 @@ def _fields(evacuation: Evacuation) -> dict[str, Any]:
     shard = evacuation.shard
     last, before, hashes = shard.last, shard.before, shard.hash_range
     return {
-        "v": WITH_PARENTS, "table": evacuation.table, "stream": list(evacuation.stream), "begin": evacuation.begin, "through": evacuation.through,
-        "closed": evacuation.closed, "lost": [[each.first, each.last] for each in evacuation.lost],
-        "version": evacuation.version, "stamp": evacuation.stamp,
+        "v": WITH_PARENTS, "table": evacuation.table, "stream": list(evacuation.stream), "begin": str(evacuation.begin), "through": str(evacuation.through),
+        "closed": evacuation.closed, "lost": [[str(each.first), str(each.last)] for each in evacuation.lost],
+        "version": evacuation.version, "generation": evacuation.generation, "stamp": evacuation.stamp,
         "shard": {
             "id": shard.shard_id, "first": str(shard.first), "last": None if last is None else str(last),
             "parents": list(shard.parents), "hashes": None if hashes is None else [f"{bound:016x}" for bound in hashes],

@@ -10,17 +10,17 @@ from typing import Any, Final, Self
 
 from tailrace.rows.kinds import GAP
 from tailrace.rows.writes import readable
-from tailrace.streams.sequence import DIGITS
+from tailrace.streams.version import FIRST_GENERATION, Version
 
 FORMAT: Final = 2
-"""1 had no shard in its key."""
+"""1 had no shard and no generation in its key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
     """Changes that a handler never saw.
 
-    Shape:   sequence numbers, inclusive; how many there were nobody can count.
+    Shape:   sequence numbers of one generation, inclusive; how many there were nobody can count.
     Units:   *_ms since the epoch: all of them were written between from_ms and until_ms (0: not known); acknowledged_ms is 0 while nobody has.
     """
 
@@ -30,16 +30,17 @@ class Gap:
     from_ms: int = 0
     until_ms: int = 0
     acknowledged_ms: int = 0
+    generation: int = FIRST_GENERATION
 
     def key(self, app: str, mapping_id: str) -> str:
         """Its row. The shard is in it: shards that were split off each other may lose changes from the same number on."""
-        return GAP.key(app, mapping_id, f"{self.first:0{DIGITS}d}", self.shard_id)
+        return GAP.key(app, mapping_id, Version(self.generation, self.first).text, self.shard_id)
 
     def fields(self) -> dict[str, Any]:
         """What its row holds."""
         return {
-            "v": FORMAT, "shard_id": self.shard_id, "first": self.first, "last": self.last, "from_ms": self.from_ms,
-            "until_ms": self.until_ms, "acknowledged_ms": self.acknowledged_ms,
+            "v": FORMAT, "shard_id": self.shard_id, "first": str(self.first), "last": str(self.last), "from_ms": self.from_ms,
+            "until_ms": self.until_ms, "acknowledged_ms": self.acknowledged_ms, "generation": self.generation,
         }  # fmt: skip
 
     def acknowledged(self, now_ms: int) -> Self:
@@ -51,5 +52,11 @@ def read_gap(fields: Mapping[str, Any]) -> Gap:
     """The gap behind a row. Raises: StoreError when its format is not known."""
     row = readable(fields, "gap", FORMAT)
     return Gap(
-        row["shard_id"], row["first"], row["last"], row["from_ms"], row["until_ms"], row["acknowledged_ms"]
+        row["shard_id"],
+        int(row["first"]),
+        int(row["last"]),
+        row["from_ms"],
+        row["until_ms"],
+        row["acknowledged_ms"],
+        row.get("generation", FIRST_GENERATION),
     )

@@ -13,9 +13,10 @@ from typing import Any, Final
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, parked_key
 from tailrace.rows.kinds import HEAD
 from tailrace.rows.writes import Absent, Condition, Equals, Write, readable
+from tailrace.streams.version import FIRST_GENERATION, Version
 
 VERSION: Final = 2
-"""1 did not say where a key was parked."""
+"""1 did not say where a key was parked, and had sequence numbers instead of versions."""
 CLAIM_MS: Final = 30_000
 """How long a redriver that says nothing keeps a key: each change that it puts back renews its claim."""
 
@@ -25,7 +26,7 @@ class Head:
     """A parked key.
 
     Shape:   the changes from `first` to `tail` were parked, `count` of them still wait; `claimed_by` is the redriver that
-             puts them back, "" for nobody; `is_stamped` unless its row is of a version that wrote no stamps; `stream` (its label) and
+             puts them back, "" for nobody; `seen` is the stamp in its row, "" in one of a version that wrote no stamps; `stream` (its label) and
              `shard_id` are where it was parked, "" in rows of versions that did not say; `tried` is the last request that has left it as it is. Units: claimed_ms and
              parked_ms since the epoch.
     """
@@ -35,13 +36,13 @@ class Head:
     key: bytes
     partition: int
     version: int
-    first: int
-    tail: int
+    first: Version
+    tail: Version
     count: int
     parked_ms: int = 0
     claimed_by: str = ""
     claimed_ms: int = 0
-    is_stamped: bool = True
+    seen: str = ""
     stream: str = ""
     shard_id: str = ""
     tried: str = ""
@@ -49,7 +50,7 @@ class Head:
     @property
     def stamp(self) -> str:
         """This version of this parking: a key that is parked anew begins with version 1 again, and who knew the old one must notice."""
-        return f"{self.first}/{self.parked_ms}/{self.version}"
+        return f"{self.first.text}/{self.parked_ms}/{self.version}"
 
     @property
     def row_key(self) -> str:
@@ -95,9 +96,14 @@ def read_head(app: str, mapping_id: str, fields: Mapping[str, Any]) -> Head:
     """The head behind a row. Raises: StoreError when its format is not known."""
     row = readable(fields, "parked key", VERSION)
     return Head(
-        app, mapping_id, bytes.fromhex(row["key"]), int(row["partition"]), row["version"], row["first"], row["tail"],
-        row["count"], row["parked_ms"], row["claimed_by"], row["claimed_ms"], "stamp" in row, row.get("stream", ""), row.get("shard", ""), row.get("tried", ""),
+        app, mapping_id, bytes.fromhex(row["key"]), int(row["partition"]), row["version"], _read(row["first"]), _read(row["tail"]),
+        row["count"], row["parked_ms"], row["claimed_by"], row["claimed_ms"], row.get("stamp", ""), row.get("stream", ""), row.get("shard", ""), row.get("tried", ""),
     )  # fmt: skip
+
+
+def _read(kept: str | int) -> Version:
+    """A version, in a row of format 1 a sequence number of the first generation."""
+    return Version.from_text(kept) if isinstance(kept, str) else Version(FIRST_GENERATION, kept)
 
 
 # ---- transitions ---------------------------------------------------------------------------------------------------
@@ -115,13 +121,13 @@ def parked(
 
     Guarantee: repeating it changes nothing. A head that was not there is made only if it is still not there.
     """
-    fresh = [letter for letter in letters if before is None or letter.record.sequence > before.tail]
+    fresh = [letter for letter in letters if before is None or letter.record.version > before.tail]
     if not fresh:
         return []
     first, last = fresh[0].record, fresh[-1].record
     if before is None:
         head = Head(
-            app, mapping_id, first.key, first.partition, 1, first.sequence, last.sequence, len(fresh), now_ms,
+            app, mapping_id, first.key, first.partition, 1, first.version, last.version, len(fresh), now_ms,
             stream=stream, shard_id=fresh[0].shard_id,
         )  # fmt: skip
         condition: Condition = Absent()
@@ -129,13 +135,12 @@ def parked(
         head = replace(
             before,
             version=before.version + 1,
-            tail=last.sequence,
+            tail=last.version,
             count=before.count + len(fresh),
-            is_stamped=True,
         )
         condition = _unchanged(before)
     rows = [
-        Write(parked_key(app, mapping_id, head.key, letter.record.sequence), deadletter_fields(letter))
+        Write(parked_key(app, mapping_id, head.key, letter.record.version), deadletter_fields(letter))
         for letter in fresh
     ]
     return [Write(head.row_key, _fields(head), condition), *rows]
@@ -151,13 +156,13 @@ def released(head: Head, tried: str = "") -> tuple[Head, Write]:
     return _changed(head, claimed_by="", claimed_ms=0, tried=tried)
 
 
-def put_back(head: Head, sequence: int, now_ms: int) -> tuple[Head | None, list[Write]]:
+def put_back(head: Head, version: Version, now_ms: int) -> tuple[Head | None, list[Write]]:
     """One change, the oldest that waits, was handled or dropped: its row goes, and after the tail the head too.
 
     Returns: None as the head when the key is unparked.
     """
-    entry = Write(parked_key(head.app, head.mapping_id, head.key, sequence), None)
-    if sequence == head.tail:
+    entry = Write(parked_key(head.app, head.mapping_id, head.key, version), None)
+    if version == head.tail:
         return None, [Write(head.row_key, None, _unchanged(head)), entry]
     after, write = _changed(head, count=head.count - 1, claimed_ms=now_ms)
     return after, [write, entry]
@@ -166,22 +171,22 @@ def put_back(head: Head, sequence: int, now_ms: int) -> tuple[Head | None, list[
 def failed_again(head: Head, letter: DeadLetter, tried: str = "") -> tuple[Head, list[Write]]:
     """Putting a change back failed: its letter says so, and the key is left to the next redriver."""
     after, write = released(head, tried)
-    row = parked_key(head.app, head.mapping_id, head.key, letter.record.sequence)
+    row = parked_key(head.app, head.mapping_id, head.key, letter.record.version)
     return after, [write, Write(row, deadletter_fields(letter))]
 
 
 def _changed(head: Head, **changes: Any) -> tuple[Head, Write]:
-    after = replace(head, version=head.version + 1, is_stamped=True, **changes)
-    return after, Write(head.row_key, _fields(after), _unchanged(head))
+    after = replace(head, version=head.version + 1, **changes)
+    return replace(after, seen=after.stamp), Write(head.row_key, _fields(after), _unchanged(head))
 
 
 def _unchanged(head: Head) -> Condition:
-    return Equals("stamp", head.stamp) if head.is_stamped else Equals("version", head.version)
+    return Equals("stamp", head.seen) if head.seen else Equals("version", head.version)
 
 
 def _fields(head: Head) -> dict[str, Any]:
     return {
         "v": VERSION, "key": head.key.hex(), "partition": str(head.partition), "version": head.version, "stamp": head.stamp,
-        "first": head.first, "tail": head.tail, "count": head.count, "parked_ms": head.parked_ms,
+        "first": head.first.text, "tail": head.tail.text, "count": head.count, "parked_ms": head.parked_ms,
         "claimed_by": head.claimed_by, "claimed_ms": head.claimed_ms, "stream": head.stream, "shard": head.shard_id, "tried": head.tried,
     }  # fmt: skip

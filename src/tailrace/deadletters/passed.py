@@ -1,6 +1,6 @@
 """How far a mapping has come with an item that has dead letters: the last change of it that was handled since.
 
-Rules of this file: a layout, format 1. Written with the checkpoint that settles the change; whether a dead letter is overtaken is
+Rules of this file: a layout, format 2 (1 with a sequence number instead of a version). Written with the checkpoint that settles the change; whether a dead letter is overtaken is
 judged by it alone, never by the item's present state. Called by runtime/settle.py, runtime/redriver.py and `dlq`.
 """
 
@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tailrace.rows.kinds import PASSED
-from tailrace.rows.writes import VERSION, Write, readable
+from tailrace.rows.writes import Write, readable
+from tailrace.streams.version import NOTHING, Version, row_version
 
 
 def passed_prefix(app: str, mapping_id: str) -> str:
@@ -21,15 +22,13 @@ def passed_key(app: str, mapping_id: str, key: bytes) -> str:
     return f"{passed_prefix(app, mapping_id)}{key.hex()}"
 
 
-def passed_write(app: str, mapping_id: str, key: bytes, sequence: int) -> Write:
-    """The mapping has handled this change of the item, which has dead letters (0: none since)."""
-    fields = {"v": VERSION, "key": key.hex(), "sequence": sequence}
+def passed_write(app: str, mapping_id: str, key: bytes, version: Version) -> Write:
+    """The mapping has handled this change of the item, which has dead letters (`NOTHING`: none since)."""
+    fields = {"v": PASSED.format, "key": key.hex(), "version": version.text}
     return Write(passed_key(app, mapping_id, key), fields)
 
 
-def read_passed(fields: Mapping[str, Any] | None) -> int:
-    """The last change of the item that was handled; 0: none since its dead letter. Raises: StoreError."""
-    if fields is None:
-        return 0
-    sequence: int = readable(fields, "passed item")["sequence"]
-    return sequence
+def read_passed(fields: Mapping[str, Any] | None) -> Version:
+    """The last change of the item that was handled; `NOTHING`: none since its dead letter. Raises: StoreError."""
+    found = None if fields is None else row_version(readable(fields, "passed item", PASSED.format))
+    return NOTHING if found is None or not found.sequence else found

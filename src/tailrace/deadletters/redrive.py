@@ -14,6 +14,7 @@ from tailrace import errors
 from tailrace.deadletters.entry import DeadLetter
 from tailrace.errors import SettingsError
 from tailrace.streams.record import image
+from tailrace.streams.version import Version
 
 RATE: Final = re.compile(r"(\d+(?:\.\d+)?)/(s|m|h)")
 PER_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000}
@@ -123,12 +124,12 @@ class Groups:
         return sorted(self._groups.items(), key=lambda each: -each[1].count)
 
 
-def judge(letter: DeadLetter, last_passed: int, *, even_if_overtaken: bool) -> Judgement:
+def judge(letter: DeadLetter, last_passed: Version, *, even_if_overtaken: bool) -> Judgement:
     """Whether a discarded change may be put back: not when a later change of its item was handled since.
 
     Source:  architecture §5.3, users.md bug museum 26 (a redriven v1 overwrites v3).
     """
-    is_overtaken = last_passed > letter.record.sequence
+    is_overtaken = last_passed > letter.record.version
     return "overtaken" if is_overtaken and not even_if_overtaken else "redrive"
 
 

@@ -16,6 +16,7 @@ from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter
 from tailrace.deadletters.head import Head, claimed, failed_again, put_back, released
 from tailrace.deadletters.redrive import judge
 from tailrace.rows.writes import ALWAYS, Write
+from tailrace.streams.version import NOTHING, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,12 @@ class ReadOldest:
 class ReadLetter:
     """Answer: the discarded change's DeadLetter, or None when it is gone."""
 
-    sequence: int
+    version: Version
 
 
 @dataclass(frozen=True, slots=True)
 class ReadPassed:
-    """Answer: the last change of the key that was handled since its dead letter, 0 for none."""
+    """Answer: the last change of the key that was handled since its dead letter, `NOTHING` for none."""
 
     key: bytes
 
@@ -87,7 +88,7 @@ class Ended:
 
     how: Ending
     count: int = 0
-    tail: int = 0
+    tail: Version = NOTHING
     error: str = ""
 
 
@@ -140,7 +141,7 @@ def put_back_key(
             return Ended(after.how, count, error=after.error)
         count += 1
         if after is None:
-            return Ended("done", count, letter.record.sequence)
+            return Ended("done", count, letter.record.version)
         taken = after
 
 
@@ -152,7 +153,7 @@ def _note(
         if refusal is not None:
             after, rows = failed_again(head, tried_again(letter, refusal, now_ms()), by.request)
         else:
-            after, rows = put_back(head, letter.record.sequence, now_ms())  # type: ignore[assignment]
+            after, rows = put_back(head, letter.record.version, now_ms())  # type: ignore[assignment]
         if (yield WriteRows(tuple(rows))):
             return Ended("failed", error=refusal.error) if refusal is not None else after
         seen: Head | None = yield ReadHead(letter.record.key)
@@ -165,16 +166,16 @@ def put_back_letter(
     app: str, letter: DeadLetter, now_ms: Callable[[], int], *, even_if_overtaken: bool
 ) -> Redriving:
     """Put one discarded change back, unless a later change of its item was handled since."""
-    key, sequence = letter.record.key, letter.record.sequence
+    key, version = letter.record.key, letter.record.version
     if not (yield Hold(letter)):
         return Ended("busy")
-    if (yield ReadLetter(sequence)) is None:
+    if (yield ReadLetter(version)) is None:
         return Ended("gone")
-    last_passed: int = yield ReadPassed(key)
+    last_passed: Version = yield ReadPassed(key)
     if judge(letter, last_passed, even_if_overtaken=even_if_overtaken) == "overtaken":
         return Ended("overtaken")
     refusal: Refusal | None = yield Deliver(letter)
-    row = deadletter_key(app, letter.handler, sequence)
+    row = deadletter_key(app, letter.handler, version)
     fields = None if refusal is None else deadletter_fields(tried_again(letter, refusal, now_ms()))
     yield WriteRows((Write(row, fields, ALWAYS),))
     return Ended("done", 1) if refusal is None else Ended("failed", error=refusal.error)

@@ -23,6 +23,7 @@ from tailrace.engine.lineage import Lineage
 from tailrace.engine.opening import open_page, readable_index
 from tailrace.engine.paging import ItemPage, Paging, QueryRequest, ScanRequest
 from tailrace.engine.places import places_of_catalog
+from tailrace.engine.rekeying import rekey
 from tailrace.engine.requests import Requests
 from tailrace.engine.resources import Resources, check_tags
 from tailrace.engine.sequences import Sequences
@@ -115,6 +116,7 @@ class Engine:
         self._catalog.load()
         self._sequences.load(is_start=True)
         self._sequences.created_ms = self._streams.newest_created_ms()
+        rekey(self._state, self._committer)
 
     def _reload(self) -> None:
         self._catalog.load()

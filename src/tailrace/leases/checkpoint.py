@@ -12,8 +12,9 @@ from typing import Any, Final
 from tailrace.leases.ledger import IN_CHECKPOINT, NOTHING, Ledger, ledger_of
 from tailrace.leases.lineage import Named
 from tailrace.rows.kinds import CHECKPOINT, MARK
-from tailrace.rows.writes import VERSION, Absent, AbsentOrLess, Condition, Equals, StateRow, Write, readable
+from tailrace.rows.writes import Absent, AbsentOrOlder, Condition, Equals, StateRow, Write, readable
 from tailrace.streams.shards import HASHES, Shard
+from tailrace.streams.version import Version
 
 Range = tuple[int, int]
 Window = tuple[int, int, str | None]
@@ -164,10 +165,10 @@ MARK_AGE_MS: Final = 172_800_000
 """Marks are kept for two days: twice as long as a stream keeps the change that could be delivered again."""
 
 
-def mark_write(key: str, sequence: int, at_ms: int = 0) -> Write:
+def mark_write(key: str, version: Version, at_ms: int = 0) -> Write:
     """The mark of a change. Its guard fails when this change or a later one of the item was applied already."""
-    fields = {"v": VERSION, "sequence": sequence, "at_ms": at_ms}
-    return Write(key, fields, AbsentOrLess("sequence", sequence))
+    fields = {"v": MARK.format, "version": version.text, "at_ms": at_ms}
+    return Write(key, fields, AbsentOrOlder(version))
 
 
 def mark_has_expired(fields: Mapping[str, Any], now_ms: int) -> bool:

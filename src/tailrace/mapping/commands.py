@@ -13,6 +13,7 @@ from tailrace.mapping.outcomes import Failure, Outcome
 from tailrace.mapping.suspension import Suspended
 from tailrace.mapping.window import WindowState
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.version import Version
 from tailrace.streams.windows import WindowInvoke
 
 SettledAs: TypeAlias = Literal["handled", "filtered", "parked", "discarded", "dropped", "trimmed"]
@@ -90,8 +91,8 @@ class ParkedHead:
     """A key that is parked already. Shape: its records from `first` to `tail`, `count` of them, are durably parked."""
 
     key: bytes
-    first: int
-    tail: int
+    first: Version
+    tail: Version
     count: int
 
 
@@ -138,13 +139,13 @@ class Park:
 class SaveCheckpoint:
     """Save, in one transaction and only under this worker's epoch: dead letters, ledger and checkpoint together.
 
-    Shape:   `passed` names the last record handled of each key that has dead letters (0: none): what is older is overtaken.
+    Shape:   `passed` names the last record handled of each key that has dead letters (`NOTHING`: none): what is older is overtaken.
     """
 
     checkpoint: Checkpoint
     settled: tuple[Settled, ...]
     given_up: tuple[GivenUp, ...]
-    passed: tuple[tuple[bytes, int], ...] = ()
+    passed: tuple[tuple[bytes, Version], ...] = ()
     windows: tuple[GivenUpWindow, ...] = ()
 
 
@@ -239,7 +240,7 @@ class Start:
 
     checkpoint: Checkpoint
     parked: tuple[ParkedHead, ...] = ()
-    passed: tuple[tuple[bytes, int], ...] = ()
+    passed: tuple[tuple[bytes, Version], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,10 +265,10 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Redriven:
-    """The redriver has unparked this key: everything up to this sequence number was handled or dropped."""
+    """The redriver has unparked this key: everything up to this version was handled or dropped."""
 
     key: bytes
-    sequence: int
+    version: Version
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,15 @@ from tailrace.mapping.commands import GivenUp, Park, ParkedHead
 from tailrace.mapping.settings import MappingSettings
 from tailrace.mapping.settlement import Settlement
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.version import NOTHING, Version
 
 
 @dataclass(slots=True)
 class ParkedKey:
     """One parked key. Shape: `first` to `tail` are durable, `count` of them; `queue` is not yet, `going` of it is asked for."""
 
-    first: int
-    tail: int = 0
+    first: Version
+    tail: Version = NOTHING
     count: int = 0
     queue: list[GivenUp] = field(default_factory=list)
     going: int = 0
@@ -67,7 +68,7 @@ class Parking:
     def add(self, entry: GivenUp) -> None:
         """Park this record; its key is parked from now on."""
         key = entry.record.key
-        parked = self.keys.setdefault(key, ParkedKey(entry.record.sequence))
+        parked = self.keys.setdefault(key, ParkedKey(entry.record.version))
         place = len(parked.queue)
         while place > parked.going and parked.queue[place - 1].record.sequence > entry.record.sequence:
             place -= 1
@@ -85,11 +86,11 @@ class Parking:
             parked = keys.get(record.key)
             if parked is None:
                 others.append(record)
-            elif record.sequence > parked.tail:
+            elif record.version > parked.tail:
                 self.add(GivenUp(record, "KeyParked", 0, None, 0, 0))
             else:
                 # Read again after a restart. Before the first parked one, all of a key was handled: its order says so.
-                self._settlement.settle([record], "parked" if record.sequence >= parked.first else "handled")
+                self._settlement.settle([record], "parked" if record.version >= parked.first else "handled")
         return others
 
     def _room(self, parked: ParkedKey) -> int:
@@ -130,7 +131,7 @@ class Parking:
         if is_free:
             return self._free(key)
         gone, parked.queue = parked.queue[: parked.going], parked.queue[parked.going :]
-        parked.tail, parked.going = gone[-1].record.sequence, 0
+        parked.tail, parked.going = gone[-1].record.version, 0
         parked.count += len(gone)
         self.queued -= len(gone)
         self._settlement.settle([entry.record for entry in gone], "parked")
@@ -143,17 +144,17 @@ class Parking:
         self.keys[key].going = 0
         self._sort_out(key, self.keys[key])
 
-    def redriven(self, key: bytes, sequence: int) -> list[ChangeRecord]:
+    def redriven(self, key: bytes, version: Version) -> list[ChangeRecord]:
         """The redriver unparked a key. What it did not know of decides itself: a Park on its way, or a later parking."""
         parked = self.keys.get(key)
-        if parked is None or parked.going or parked.tail > sequence or self._is_new(parked):
+        if parked is None or parked.going or parked.tail > version or self._is_new(parked):
             return []
         return self._free(key)
 
     @staticmethod
     def _is_new(parked: ParkedKey) -> bool:
         """Whether the key is about to be parked and was not before."""
-        return not parked.tail
+        return parked.tail == NOTHING
 
     def _free(self, key: bytes) -> list[ChangeRecord]:
         parked = self.keys.pop(key)

@@ -22,6 +22,7 @@ from tailrace.mapping.commands import (
     SettledAs,
 )  # fmt: skip
 from tailrace.streams.record import MILLISECOND, ChangeRecord
+from tailrace.streams.version import NOTHING, Version
 
 
 class Watermark:
@@ -199,7 +200,7 @@ class _Saving:
     checkpoint: Checkpoint
     reports: list[Report]
     given_up: list[GivenUp]
-    passed: dict[bytes, int]
+    passed: dict[bytes, Version]
     windows: list[GivenUpWindow]
     unsaved: int
 
@@ -217,7 +218,7 @@ class Settlement:
         "unsaved", "watched", "watermark", "window",
     )  # fmt: skip
 
-    def __init__(self, checkpoint: Checkpoint, watched: Iterable[tuple[bytes, int]] = ()) -> None:
+    def __init__(self, checkpoint: Checkpoint, watched: Iterable[tuple[bytes, Version]] = ()) -> None:
         self.watermark = Watermark(checkpoint)
         self.totals: dict[SettledAs, int] = dict.fromkeys(get_args(SettledAs), 0)
         self.watched = dict(watched)
@@ -225,7 +226,7 @@ class Settlement:
         self.unsaved = self.open_bytes = 0
         self._reports: list[Report] = []
         self._given_up: list[GivenUp] = []
-        self._passed: dict[bytes, int] = {}
+        self._passed: dict[bytes, Version] = {}
         self._lost_between: dict[int, tuple[int, int]] = {}
         """When what was trimmed had been written, by its first number."""
         self._saved = checkpoint
@@ -256,7 +257,7 @@ class Settlement:
     def _note_passed(self, records: Sequence[ChangeRecord]) -> None:
         for record in records:
             if record.key in self.watched:
-                self.watched[record.key] = self._passed[record.key] = record.sequence
+                self.watched[record.key] = self._passed[record.key] = record.version
 
     @property
     def has_unsaved_letters(self) -> bool:
@@ -267,7 +268,7 @@ class Settlement:
         """These records will not be tried again; they go, whole, into the next checkpoint's transaction."""
         self._given_up.extend(given_up)
         for entry in given_up:
-            self._passed[entry.record.key] = self.watched.setdefault(entry.record.key, 0)
+            self._passed[entry.record.key] = self.watched.setdefault(entry.record.key, NOTHING)
         self.settle([entry.record for entry in given_up], "discarded")
 
     def give_up_window(self, given_up: GivenUpWindow) -> None:

@@ -50,6 +50,7 @@ from tailrace.mapping.settlement import Settlement
 from tailrace.mapping.suspension import Suspended, Suspension
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.version import NOTHING, Version
 
 Phase: TypeAlias = Literal["new", "running", "stopping", "lost", "stopped"]
 PORT_BACKOFF: Final = Backoff(100, 2.0, 10_000)
@@ -166,9 +167,9 @@ class ShardMachine:
         return len(self._parking.keys)
 
     @property
-    def parked_tails(self) -> dict[bytes, int]:
+    def parked_tails(self) -> dict[bytes, Version]:
         """The last durably parked change of each key that this machine takes for parked."""
-        return {key: parked.tail for key, parked in self._parking.keys.items() if parked.tail}
+        return {key: parked.tail for key, parked in self._parking.keys.items() if parked.tail != NOTHING}
 
     @property
     def is_finished(self) -> bool:
@@ -211,9 +212,9 @@ class ShardMachine:
         """Keep a key from the sink for the redriver, until Released; False when a change of it is on its way."""
         return self._flow.hold(key)
 
-    def last_passed(self, key: bytes) -> int:
+    def last_passed(self, key: bytes) -> Version:
         """The last change of a key with dead letters that was handled; 0: none."""
-        return self._settlement.watched.get(key, 0)
+        return self._settlement.watched.get(key, NOTHING)
 
     # ---- the step ----------------------------------------------------------------------------------------------
 
@@ -271,9 +272,9 @@ class ShardMachine:
             case Resume():
                 self._paused = False
                 self._lift_suspension(now)
-            case Redriven(key, sequence):
+            case Redriven(key, version):
                 self._lift_suspension(now)  # the handler has accepted something, or there is room again
-                self._free(self._parking.redriven(key, sequence))
+                self._free(self._parking.redriven(key, version))
             case Released(key):
                 self._flow.release(key)
             case _:

@@ -46,7 +46,8 @@ class RowKind:
     Shape:   `format` is the newest that this version writes. A mapping's row has app and mapping id as the first words of its key; with `joint`
              they are one word, `<app>.<mapping id>`; with `by_field` the key has only the app, and that field says whose it is. `ids` are fields that hold the
              mapping's id, alone or before a `/`. `holds` says in the plural what of the mapping's work such a row is: when it goes, that was never handled.
-             `outlives` a mapping that Lambda's API deletes: it is for people to redrive or drop.
+             `outlives` a mapping that Lambda's API deletes: it is for people to redrive or drop. `version_word` is which word of its key is a
+             version, 0: none.
     """
 
     name: str
@@ -60,6 +61,7 @@ class RowKind:
     by_field: str = ""
     holds: str = ""
     outlives: bool = False
+    version_word: int = 0
 
     def key(self, *words: str) -> str:
         """The key of one row.
@@ -88,12 +90,12 @@ class RowKind:
 
 def of_mapping(
     name: str, *, format: int = 1, expires: Expiry = "never", ids: tuple[str, ...] = (), joint: bool = False,
-    by_field: str = "", holds: str = "", outlives: bool = False,
+    by_field: str = "", holds: str = "", outlives: bool = False, version_word: int = 0,
 ) -> RowKind:  # fmt: skip
     """A kind of row that belongs to one mapping: it moves with it and goes with it."""
     return RowKind(
         name, "mapping", format, moves_with_rename=True, goes_with_mapping=True, expires=expires, ids=ids,
-        joint=joint, by_field=by_field, holds=holds, outlives=outlives,
+        joint=joint, by_field=by_field, holds=holds, outlives=outlives, version_word=version_word,
     )  # fmt: skip
 
 
@@ -101,7 +103,7 @@ def of_mapping(
 
 CHECKPOINT: Final = of_mapping("checkpoint", format=4, expires="with its shard")
 LEDGER: Final = of_mapping("ledger", format=2, expires="with its shard")
-MARK: Final = of_mapping("mark", expires="after two days", joint=True)
+MARK: Final = of_mapping("mark", format=2, expires="after two days", joint=True)
 
 # ---- what it has not handled -------------------------------------------------------------------------------------------
 
@@ -113,18 +115,26 @@ PARKED: Final = of_mapping(
     ids=("handler", "trace"),
     holds="parked changes",
     outlives=True,
+    version_word=4,
 )
 DEADLETTER: Final = of_mapping(
-    "deadletter", format=3, ids=("handler", "trace"), holds="dead letters", outlives=True
+    "deadletter", format=3, ids=("handler", "trace"), holds="dead letters", outlives=True, version_word=3
 )
-PASSED: Final = of_mapping("passed", expires="with its item", outlives=True)
+PASSED: Final = of_mapping("passed", format=2, expires="with its item", outlives=True)
 LOST_WINDOW: Final = of_mapping("lost-window", ids=("handler",), holds="lost tumbling windows", outlives=True)
 OUTBOX: Final = of_mapping(
-    "outbox", format=2, expires="when done", ids=("handler",), holds="notices to its on-failure destination"
+    "outbox",
+    format=3,
+    expires="when done",
+    ids=("handler",),
+    holds="notices to its on-failure destination",
+    version_word=3,
 )
-EVACUATED: Final = of_mapping("evacuated", format=3, expires="when done", holds="changes saved from the trim")
+EVACUATED: Final = of_mapping(
+    "evacuated", format=3, expires="when done", holds="changes saved from the trim", version_word=5
+)
 EVACUATION: Final = of_mapping("evacuation", format=2, expires="when done")
-GAP: Final = of_mapping("gap", format=2, expires="never", holds="gaps")
+GAP: Final = of_mapping("gap", format=2, expires="never", holds="gaps", version_word=3)
 REDRIVE: Final = of_mapping("redrive", expires="when done", ids=("handler",), by_field="handler")
 
 # ---- its windows -------------------------------------------------------------------------------------------------------
@@ -156,6 +166,8 @@ PROJECTION_GROUP: Final = RowKind("projection-group", "projection")
 
 # ---- of a data directory -----------------------------------------------------------------------------------------------
 
+LAYOUT: Final = RowKind("layout", "directory")
+"""Says that the keys of all rows are as this version makes them."""
 AUDIT: Final = RowKind("audit", "directory", format=2, expires="when 10,000 came after it")
 CLOCK: Final = RowKind("clock", "directory")
 EVENT_SOURCE_MAPPING: Final = RowKind("esm", "directory")
@@ -167,7 +179,7 @@ KINDS: Final[dict[str, RowKind]] = {
         CHECKPOINT, LEDGER, MARK, HEAD, PARKED, DEADLETTER, PASSED, LOST_WINDOW, OUTBOX, EVACUATED, EVACUATION, GAP, REDRIVE,
         WINDOW_ITEM, WINDOW_MEMBER, WINDOW_TOUCHED, WINDOW_TOLD, WINDOW_DAY, PAUSE, PAUSE_SEEN, RESUMED, GENERATIONS,
         SOURCES, LEASE, PROJECTION, PROJECTION_BUILD, PROJECTION_ITEM, PROJECTION_GROUP,
-        AUDIT, CLOCK, EVENT_SOURCE_MAPPING, FUNCTION, MAPPING,
+        LAYOUT, AUDIT, CLOCK, EVENT_SOURCE_MAPPING, FUNCTION, MAPPING,
     )
 }  # fmt: skip
 """Every kind, by its name; in the order in which what goes over them goes."""

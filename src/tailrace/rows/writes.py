@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from tailrace.errors import StoreError
+from tailrace.streams.version import Version, row_version
 
 VERSION: Final = 1
 """The format of a row whose layout has never changed."""
@@ -33,21 +34,24 @@ class Equals:
 
 
 @dataclass(frozen=True, slots=True)
-class AbsentOrLess:
-    """The row does not exist, or this field is smaller: how a mark gives "once" and order."""
+class AbsentOrOlder:
+    """The row does not exist, or its version is older: how a mark gives "once" and order.
 
-    field: str
-    value: int
+    Shape:   the row's version is its field `version`, a text; in a row of before versions its `sequence`, an integer of the first generation. A
+             row with neither is older.
+    """
+
+    version: Version
 
 
-Condition: TypeAlias = Always | Absent | Equals | AbsentOrLess
+Condition: TypeAlias = Always | Absent | Equals | AbsentOrOlder
 ALWAYS: Final = Always()
 
 
 def holds(condition: Condition, fields: Mapping[str, Any] | None) -> bool:
     """Whether a condition holds for a row's fields (None: there is no row).
 
-    >>> holds(AbsentOrLess("sequence", 5), {"sequence": 5})
+    >>> holds(AbsentOrOlder(Version(1, 5)), {"sequence": 5})
     False
     """
     match condition:
@@ -57,8 +61,15 @@ def holds(condition: Condition, fields: Mapping[str, Any] | None) -> bool:
             return fields is None
         case Equals(field=name, value=value):
             return fields is not None and fields.get(name) == value
-        case AbsentOrLess(field=name, value=value):
-            return fields is None or name not in fields or bool(fields[name] < value)
+        case AbsentOrOlder(version=version):
+            present = None if fields is None else row_version(fields)
+            return present is None or present < version
+
+
+def same_version(fields: Mapping[str, Any]) -> Equals:
+    """That a row with a version, in either form, is the one that was read."""
+    name = "version" if "version" in fields else "sequence"
+    return Equals(name, fields[name])
 
 
 @dataclass(frozen=True, slots=True)

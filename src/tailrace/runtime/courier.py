@@ -108,7 +108,7 @@ class Courier:
         at_ms = self._clock.now().wall_ms
         notices = [
             Notice(
-                place.mapping_id, place.shard_id, tuple(entry.record.sequence for entry in entries), condition,
+                place.mapping_id, place.shard_id, tuple(entry.record.version for entry in entries), condition,
                 entries[0].attempts, request, at_ms, run=place.run, window=entries[0].window,
             )
             for (request, condition), entries in groups.items()
@@ -190,7 +190,7 @@ class Courier:
             await self._forget(key)
             return None
         letters = await self._letters(notice)
-        if not letters and notice.sequences:
+        if not letters and notice.versions:
             await self._state.transact([Write(key, None)])  # put back or dropped meanwhile: nothing was lost
             return None
         try:
@@ -203,13 +203,13 @@ class Courier:
                 await self._destinations[notice.handler].deliver(self._document(notice, letters, stream))
         except Exception as error:  # a destination may be the user's own code
             tally.undelivered += 1
-            tally.dropped += 0 if notice.tries else len(notice.sequences)
+            tally.dropped += 0 if notice.tries else len(notice.versions)
             self._told_failure(notice.handler, error)
             tried = replace(notice, tries=notice.tries + 1)
             await self._state.transact([Write(key, tried.fields())])
             after_ms = error.retry_after_ms if isinstance(error, PortError) else 0
             return delay_ms(BACKOFF, tried.tries, after_ms)
-        tally.delivered += len(notice.sequences)
+        tally.delivered += len(notice.versions)
         if notice.handler in self._away:
             self._away.remove(notice.handler)
             LOG.info("the on-failure destination of %s accepts again", self._named(notice.handler))
@@ -235,15 +235,14 @@ class Courier:
 
     async def _letters(self, notice: Notice) -> list[DeadLetter]:
         found = [
-            await self._state.get(deadletter_key(self._app, notice.handler, each))
-            for each in notice.sequences
+            await self._state.get(deadletter_key(self._app, notice.handler, each)) for each in notice.versions
         ]
         return [read_deadletter(row.fields) for row in found if row is not None]
 
     def _document(self, notice: Notice, letters: Sequence[DeadLetter], stream: StreamRef) -> FailureDocument:
         run = notice.run or f"{letters[0].record.shard:x}"
         number = (
-            f"{notice.request:x}" if notice.request else f"0-{notice.sequences[0]:x}"
+            f"{notice.request:x}" if notice.request else f"0-{notice.versions[0].sequence:x}"
         )  # it was never in a batch
         told = Told(
             request_id=uuid_of(f"{notice.handler}/{notice.shard_id}/{run}-{number}"),

@@ -19,6 +19,7 @@ from tailrace.ports import Clock, Failure, FailureKind, ItemWrite, StateStore
 from tailrace.runtime.causing import CAUSE, Causes
 from tailrace.runtime.tally import Tally
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.version import NOTHING, row_version
 from tailrace.telemetry import PointReached, pass_by
 
 LIVE: Final = "live"
@@ -119,7 +120,7 @@ class Effects:
         found = {
             place
             for place, (change, mark) in enumerate(zip(changes, marks, strict=True))
-            if mark is not None and mark.fields["sequence"] >= change.record.sequence
+            if mark is not None and (row_version(mark.fields) or NOTHING) >= change.record.version
         }
         self.tally.suppressed += len(found)
         return found
@@ -141,7 +142,7 @@ class Effects:
             CAUSE.set(ancestry)  # an adapter to another endpoint tells it that
             writes = [replace(write, ancestry=ancestry) for write in change.transaction.writes]
         now_ms = 0 if self._clock is None else self._clock.now().wall_ms
-        mark = mark_write(self._mark(change), change.record.sequence, now_ms)
+        mark = mark_write(self._mark(change), change.record.version, now_ms)
         try:
             await self._state.transact([mark, *writes])
         except StateConflict:

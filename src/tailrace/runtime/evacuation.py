@@ -99,7 +99,7 @@ class Evacuator:
         }
         for saved in there:
             arn, label, view_type, region = saved.stream
-            stream = StreamRef(arn, saved.table, label, view_type, region)
+            stream = StreamRef(arn, saved.table, label, view_type, region, generation=saved.generation)
             streams.setdefault(label, (stream, {}))[1].setdefault(saved.shard.shard_id, saved.shard)
         return [(stream, in_order(shards.values())) for _, (stream, shards) in sorted(streams.items())]
 
@@ -222,7 +222,7 @@ def _nothing(unfinished: Unfinished, after: int) -> Evacuation:
     stream, place = unfinished.stream, unfinished.place
     return Evacuation(
         place.app, place.mapping_id, place.table, (stream.arn, stream.label, stream.view_type, stream.region),
-        unfinished.shard, after, after,
+        unfinished.shard, after, after, generation=stream.generation,
     )  # fmt: skip
 
 

@@ -83,7 +83,7 @@ class FollowedTable:
     def place(self, app: str, handler: Handler, stream: StreamRef, shard: Shard) -> Place:
         """Where a mapping's rows in a shard are."""
         hashes = shard.hash_range or EVERY_HASH
-        return Place(app, handler.id, self.name, stream.label, shard.shard_id, hashes)
+        return Place(app, handler.id, self.name, stream.label, shard.shard_id, hashes, stream.generation)
 
     def places(self, app: str, stream: StreamRef, shard: Shard) -> list[Place]:
         """The same for every mapping that has not finished the shard."""

@@ -13,7 +13,7 @@ from tailrace.errors import StateConflict
 from tailrace.leases.checkpoint import mark_has_expired
 from tailrace.ports import StateStore
 from tailrace.rows.kinds import MARK
-from tailrace.rows.writes import Equals, Write
+from tailrace.rows.writes import Write, same_version
 
 SLICE = 50
 
@@ -24,7 +24,7 @@ async def forget_marks(state: StateStore, app: str, mapping_id: str, now_ms: int
     for row in await state.query(deadletter_prefix(app, mapping_id)):
         kept.add(read_deadletter(row.fields).record.key.hex())
     removals = [
-        Write(row.key, None, Equals("sequence", row.fields["sequence"]))
+        Write(row.key, None, same_version(row.fields))
         for row in await state.query(MARK.of_mapping(app, mapping_id) + "/")
         if mark_has_expired(row.fields, now_ms) and row.key.rsplit("/", 1)[1] not in kept
     ]

@@ -121,11 +121,12 @@ class NumberedSource:
 
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """Records, each with the generation of its stream. Raises: SourceError."""
-        generation = self._numbers.get(shard.stream)
-        if generation is None:
+        if not self._numbers:
             raise SourceError(
-                f"stream {shard.stream} of table {self._known.table!r} has no number: list it first"
+                f"no stream of table {self._known.table!r} has a number yet: list its shards first"
             )
+        # One that was gone before any were numbered is known from what was saved of it alone.
+        generation = self._numbers.get(shard.stream, FIRST_GENERATION)
         page = await self._source.read(shard, after, limit)
         if generation == FIRST_GENERATION:  # as nearly always, and as the records say anyway
             return page

@@ -46,6 +46,7 @@ from tailrace.rows.kinds import REDRIVE
 from tailrace.rows.writes import VERSION, StateRow, Write, readable
 from tailrace.runtime.attempting import attempt
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.version import NOTHING, Version
 
 EVERYTHING: Final = Choice()
 HOLD_MS: Final = 10_000
@@ -61,7 +62,7 @@ PAGE: Final = 100
 class Live(Protocol):
     """The machines that run here, as the redriver needs them: the worker."""
 
-    def hold(self, mapping_id: str, record: ChangeRecord) -> int | None:
+    def hold(self, mapping_id: str, record: ChangeRecord) -> Version | None:
         """Keep a key from its handler; its last change that was handled, None when one is on its way."""
 
     def tell(self, mapping_id: str, word: Completion) -> None:
@@ -123,13 +124,13 @@ def read_request(fields: Mapping[str, Any]) -> Request:
 class Plan:
     """What is to be put back.
 
-    Shape:   parked keys, which hold `changes` changes; discarded changes by their sequence numbers, item by item, `overtaken` ones
+    Shape:   parked keys, which hold `changes` changes; discarded changes by their versions, item by item, `overtaken` ones
              among them.
     """
 
     keys: list[bytes] = field(default_factory=list)
     changes: int = 0
-    letters: list[int] = field(default_factory=list)
+    letters: list[Version] = field(default_factory=list)
     overtaken: int = 0
 
 
@@ -201,17 +202,17 @@ class Redriver:
             await self._state.transact([Write(REDRIVE.key(self._app, request.id), None)])
 
     async def _letters(
-        self, request: Request, letters: Sequence[int], interval: float, progress: Progress
+        self, request: Request, letters: Sequence[Version], interval: float, progress: Progress
     ) -> None:
         """Discarded changes, those of one item one after the other while its key is held.
 
         A change behind one that failed again is not tried: it would be applied before it.
         """
-        held: dict[bytes, int] = {}
+        held: dict[bytes, Version] = {}
         failed: set[bytes] = set()
         try:
-            for sequence in letters:
-                row = await self._state.get(deadletter_key(self._app, request.handler, sequence))
+            for version in letters:
+                row = await self._state.get(deadletter_key(self._app, request.handler, version))
                 if progress.stopped:
                     break
                 if row is None:
@@ -242,16 +243,16 @@ class Redriver:
             if head.tried != request.id and (count := await self._meant(request, head.key)) is not None:
                 plan.keys.append(head.key)
                 plan.changes += count
-        items: dict[bytes, list[int]] = {}
+        items: dict[bytes, list[Version]] = {}
         async for row in self._rows(deadletter_prefix(self._app, request.handler)):
             letter = read_deadletter(row.fields)
             if request.choice.takes(letter):
-                items.setdefault(letter.record.key, []).append(letter.record.sequence)
+                items.setdefault(letter.record.key, []).append(letter.record.version)
                 passed = await self._state.get(passed_key(self._app, request.handler, letter.record.key))
                 plan.overtaken += (
-                    read_passed(None if passed is None else passed.fields) > letter.record.sequence
+                    read_passed(None if passed is None else passed.fields) > letter.record.version
                 )
-        plan.letters = [sequence for sequences in items.values() for sequence in sequences]
+        plan.letters = [version for versions in items.values() for version in versions]
         return plan
 
     async def _meant(self, request: Request, key: bytes) -> int | None:
@@ -296,7 +297,12 @@ class Redriver:
     # ---- carrying out ------------------------------------------------------------------------------------------------
 
     async def _carried_out(
-        self, request: Request, steps: Redriving, held: dict[bytes, int], interval: float, progress: Progress
+        self,
+        request: Request,
+        steps: Redriving,
+        held: dict[bytes, Version],
+        interval: float,
+        progress: Progress,
     ) -> Ended:
         answer: Any = None
         try:
@@ -307,7 +313,7 @@ class Redriver:
             ended: Ended = end.value
             return ended
 
-    def _release(self, handler: str, held: dict[bytes, int]) -> None:
+    def _release(self, handler: str, held: dict[bytes, Version]) -> None:
         """Tell the machines that these keys are theirs again."""
         for each in held:
             if self._live is not None:
@@ -329,7 +335,7 @@ class Redriver:
                     self._live.tell(handler, Redriven(key, ended.tail))
 
     async def _answer(
-        self, request: Request, step: Step, held: dict[bytes, int], interval: float, progress: Progress
+        self, request: Request, step: Step, held: dict[bytes, Version], interval: float, progress: Progress
     ) -> Any:
         match step:
             case ReadHead(key):
@@ -337,12 +343,12 @@ class Redriver:
             case ReadOldest(key):
                 rows = await self._state.query(parked_prefix(self._app, request.handler, key), limit=1)
                 return read_deadletter(rows[0].fields) if rows else None
-            case ReadLetter(sequence):
-                row = await self._state.get(deadletter_key(self._app, request.handler, sequence))
+            case ReadLetter(version):
+                row = await self._state.get(deadletter_key(self._app, request.handler, version))
                 return None if row is None else read_deadletter(row.fields)
             case ReadPassed(key):
                 row = await self._state.get(passed_key(self._app, request.handler, key))
-                return max(read_passed(None if row is None else row.fields), held.get(key, 0))
+                return max(read_passed(None if row is None else row.fields), held.get(key, NOTHING))
             case Deliver(letter):
                 waits = 0.0 if letter.record.key in held else interval  # it has waited before it was held
                 refusal = None if request.drop else await self._deliver(request, letter, waits, progress)
@@ -371,7 +377,7 @@ class Redriver:
             else:
                 return True
 
-    async def _hold(self, request: Request, letter: DeadLetter, held: dict[bytes, int]) -> bool:
+    async def _hold(self, request: Request, letter: DeadLetter, held: dict[bytes, Version]) -> bool:
         """Keep an item from its handler, as soon as what is at the handler now is done; False when that takes too long."""
         if self._live is None or request.drop or letter.record.key in held:
             return True

@@ -22,6 +22,7 @@ from tailrace.mapping.window import WindowState
 from tailrace.rows.writes import Check, Equals, Write
 from tailrace.runtime.steps import Steps, Transact
 from tailrace.streams.envelopes import event_id
+from tailrace.streams.version import FIRST_GENERATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Place:
     stream_label: str
     shard_id: str
     hashes: Range = EVERY_HASH
+    generation: int = FIRST_GENERATION
+    """Of the stream."""
     run: str = ""
     """Names this run of the mapping over the shard, so that the requests of two runs have different ids."""
 
@@ -116,7 +119,7 @@ class Settling:
         return [
             *(
                 Write(
-                    deadletter_key(place.app, place.mapping_id, letter.record.sequence),
+                    deadletter_key(place.app, place.mapping_id, letter.record.version),
                     deadletter_fields(letter),
                 )
                 for letter in letters
@@ -133,7 +136,7 @@ class Settling:
 
 def _gaps(place: Place, command: SaveCheckpoint) -> list[Write]:
     gaps = [
-        Gap(place.shard_id, each.first, each.last, each.from_ms, each.until_ms)
+        Gap(place.shard_id, each.first, each.last, each.from_ms, each.until_ms, generation=place.generation)
         for each in command.settled
         if each.outcome == "trimmed"
     ]

@@ -45,6 +45,7 @@ from tailrace.runtime.starting import enter, line_before, load_start, outdated_r
 from tailrace.runtime.threads import MOST, Threads
 from tailrace.runtime.windowing import Windows
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.version import NOTHING, Version
 
 FORGETTING_MS: Final = 3_600_000
 READ_BUDGET_BYTES: Final = 64 * 1024 * 1024
@@ -140,7 +141,7 @@ class Worker:
     def _drivers_of(self, mapping_id: str) -> list[Driver]:
         return [driver for (handler, *_), (driver, _) in self._drivers.items() if handler == mapping_id]
 
-    def hold(self, mapping_id: str, record: ChangeRecord) -> int | None:
+    def hold(self, mapping_id: str, record: ChangeRecord) -> Version | None:
         """Keep a key from its handler until it is told Released; its last change that was handled, None when one is on its way."""
         if not self.reads_all_of(mapping_id):
             return None  # a shard is between two owners: nobody knows what is on its way
@@ -151,7 +152,7 @@ class Worker:
                 each.tell(Released(record.key))
             return None
         self._held.setdefault(mapping_id, set()).add(record.key)
-        return max((each.machine.last_passed(record.key) for each in here), default=0)
+        return max((each.machine.last_passed(record.key) for each in here), default=NOTHING)
 
     def reads_all_of(self, mapping_id: str) -> bool:
         """Whether every shard that a mapping has begun and not finished is read here, and by no other worker."""

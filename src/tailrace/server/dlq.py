@@ -55,7 +55,7 @@ async def entry_value(state: StateStore, mapping: MappingName, letter: DeadLette
         "event_name": letter.record.event_name,
         "state": "waiting" if letter.is_waiting else kept_as,
         "fingerprint": "" if letter.is_waiting else fingerprint(letter),
-        "overtaken_by": None if overtaken is None else SequenceNumber(overtaken).wire,
+        "overtaken_by": None if overtaken is None else SequenceNumber(overtaken.sequence).wire,
         **letter_value(letter),
     }  # fmt: skip
 
@@ -160,7 +160,7 @@ async def behind(state: StateStore, mapping: MappingName, letter: DeadLetter) ->
     return [
         change_value(each.record, each.table or mapping.table, each.shard_id)
         async for each in letters(state, mapping.app, mapping.handler, letter.record.key)
-        if each.record.sequence > letter.record.sequence and each.is_waiting
+        if each.record.version > letter.record.version and each.is_waiting
     ]
 
 

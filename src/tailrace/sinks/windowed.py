@@ -34,6 +34,7 @@ from tailrace.sinks.function import provided
 from tailrace.sinks.outputs import Outputs
 from tailrace.streams.envelopes import event_id
 from tailrace.streams.record import MILLISECOND, ChangeRecord, EventName
+from tailrace.streams.version import FIRST_GENERATION, Version
 from tailrace.telemetry import PointReached, pass_by
 from tailrace.windows.rows import Owner
 from tailrace.windows.shapes import Span
@@ -132,7 +133,10 @@ class WindowTeller:
             condition="RetryAttemptsExhausted", attempts=attempts, error=failure.error, traceback=failure.traceback, first_failure_ms=now_ms,
             last_failure_ms=now_ms, table=self._plan.table.name,
         )  # fmt: skip
-        return Write(deadletter_key(owner.app, owner.mapping_id, number), deadletter_fields(letter))
+        return Write(
+            deadletter_key(owner.app, owner.mapping_id, Version(FIRST_GENERATION, number)),
+            deadletter_fields(letter),
+        )
 
 
 def record_of(mapping_id: str, closing: Closing) -> ChangeRecord:

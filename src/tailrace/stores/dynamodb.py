@@ -13,8 +13,11 @@ from tailrace.aws.errors import PASSING_REASONS, AwsError, store_error
 from tailrace.aws.tables import Members, tables_of
 from tailrace.errors import ApiError, StateConflict
 from tailrace.ports import Action, ItemWrite
-from tailrace.rows.writes import Absent, AbsentOrLess, Always, Check, Condition, Equals, StateRow
+from tailrace.rows.writes import Absent, AbsentOrOlder, Always, Check, Condition, Equals, StateRow
+from tailrace.streams.version import FIRST_GENERATION, Version
 
+LARGEST: Final = 1 << 63
+"""No row of before versions has such a number, and DynamoDB knows none of more than 38 digits."""
 Joined: TypeAlias = tuple[int, Action, tuple[Condition, ...]]
 Tried: TypeAlias = tuple[Sequence[Action], Sequence[int]]
 KEYS: Final = {"pk": "HASH", "sk": "RANGE"}
@@ -195,6 +198,19 @@ def _fields(item: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
+def _older(number: int, version: Version, names: dict[str, str], values: dict[str, Any]) -> str:
+    """That a row is absent or older, in either form: of a first generation a row of before versions has a smaller number, of a later one any."""
+    names |= {f"#f{number}": "f_version", f"#s{number}": "f_sequence"}
+    values[f":v{number}"] = {"S": version.text}
+    before = f"attribute_not_exists(#s{number})"
+    if version.generation == FIRST_GENERATION:
+        values[f":s{number}"] = {"N": str(min(version.sequence, LARGEST))}
+        before = f"({before} OR #s{number} < :s{number})"
+    else:
+        before = f"({before} OR attribute_exists(#s{number}))"
+    return f"(#f{number} < :v{number} OR (attribute_not_exists(#f{number}) AND {before}))"
+
+
 def _expression(conditions: Sequence[Condition]) -> dict[str, Any]:
     """All of these conditions as one expression; a check that demands nothing still needs one."""
     texts: list[str] = []
@@ -210,8 +226,9 @@ def _expression(conditions: Sequence[Condition]) -> dict[str, Any]:
                 continue
             case Equals(field, value):
                 texts.append(f"#f{number} = :v{number}")
-            case AbsentOrLess(field, value):
-                texts.append(f"(attribute_not_exists(#f{number}) OR #f{number} < :v{number})")
+            case AbsentOrOlder(version):
+                texts.append(_older(number, version, names, values))
+                continue
         names[f"#f{number}"] = f"f_{field}"
         values[f":v{number}"] = {"S" if isinstance(value, str) else "N": str(value)}
     asked: dict[str, Any] = {"ConditionExpression": " AND ".join(texts)}

@@ -5,7 +5,8 @@ the stream after it was off, the table's next incarnation, another endpoint. Rul
 the bytes is the order of the versions; nobody reads a time out of one. Source: growth §2.2.
 """
 
-from typing import Final, NamedTuple, Self
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, Self
 
 from tailrace.errors import SourceError
 
@@ -67,6 +68,24 @@ class Version(NamedTuple):
         return cls(
             int.from_bytes(data[:GENERATION_BYTES], "big"), int.from_bytes(data[GENERATION_BYTES:], "big")
         )
+
+
+NOTHING: Final = Version(0, 0)
+"""Older than every change."""
+
+
+def row_version(fields: Mapping[str, Any]) -> Version | None:
+    """The version in a row of either form: `version`, a text, or before there were versions `sequence`, a number of the first generation.
+
+    Returns: None for a row with neither.
+
+    >>> row_version({"sequence": 7}), row_version({"version": Version(2, 7).text})
+    (Version(generation=1, sequence=7), Version(generation=2, sequence=7))
+    """
+    if (text := fields.get("version")) is not None:
+        return Version.from_text(text)
+    sequence = fields.get("sequence")
+    return None if sequence is None else Version(FIRST_GENERATION, int(sequence))
 
 
 def check_width(version: Version) -> None:

@@ -20,6 +20,7 @@ from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, Outcome, S
 from tailrace.runtime.effects import LIVE
 from tailrace.sinks.function import Prepared
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.version import NOTHING, row_version
 from tailrace.testing.journal import Journal, named
 
 NOTED: Final = ("on", "batch")
@@ -77,7 +78,7 @@ def _identity(change: Change[Any]) -> tuple[int, int]:
 
 def _reaches(marks: Marks, key: str, record: ChangeRecord) -> bool:
     row = marks.state_get(key)
-    return row is not None and bool(row["sequence"] >= record.sequence)
+    return row is not None and (row_version(row) or NOTHING) >= record.version
 
 
 class Observer:

@@ -135,13 +135,13 @@ class Redriver:
             case ReadOldest(key):
                 found = sorted(name for name in run.rows if name.startswith(parked_prefix(APP, MAPPING, key)))
                 return read_deadletter(run.rows[found[0]]) if found else None
-            case ReadLetter(sequence):
-                row = run.rows.get(deadletter_key(APP, MAPPING, sequence))
+            case ReadLetter(version):
+                row = run.rows.get(deadletter_key(APP, MAPPING, version))
                 return None if row is None else read_deadletter(row)
             case ReadPassed(key):
                 saved = read_passed(run.rows.get(passed_key(APP, MAPPING, key)))
                 alive = [worker.machine.last_passed(key) for worker in run.workers if worker.is_alive]
-                return max(saved, *alive, 0) if alive else saved
+                return max(saved, *alive)
             case Deliver(letter):
                 return self._deliver(letter)
             case WriteRows(rows):

@@ -20,6 +20,7 @@ from tailrace.deadletters.head import Head, head_prefix, read_head
 from tailrace.deadletters.passed import passed_key, read_passed
 from tailrace.ports import StateStore
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.version import Version
 from tailrace.views.pages import pages, rows
 
 PAGE: Final = 100
@@ -77,24 +78,24 @@ async def letters(
 
 
 async def letter_of(state: StateStore, app: str, handler: str, record: ChangeRecord) -> DeadLetter | None:
-    """What is kept of one change; None: nothing."""
-    row = await state.get(deadletter_key(app, handler, record.sequence))
+    """What is kept of one change, which carries its generation; None: nothing."""
+    row = await state.get(deadletter_key(app, handler, record.version))
     if row is None:
-        row = await state.get(parked_key(app, handler, record.key, record.sequence))
+        row = await state.get(parked_key(app, handler, record.key, record.version))
     return None if row is None else read_deadletter(row.fields)
 
 
 async def is_parked(state: StateStore, app: str, letter: DeadLetter) -> bool:
     """Whether this one is parked rather than discarded."""
-    key = parked_key(app, letter.handler, letter.record.key, letter.record.sequence)
+    key = parked_key(app, letter.handler, letter.record.key, letter.record.version)
     return await state.get(key) is not None
 
 
-async def overtaken_by(state: StateStore, app: str, letter: DeadLetter) -> int | None:
+async def overtaken_by(state: StateStore, app: str, letter: DeadLetter) -> Version | None:
     """The later change of the item that this handler has handled since; None: there is none."""
     row = await state.get(passed_key(app, letter.handler, letter.record.key))
     last = read_passed(None if row is None else row.fields)
-    return last if last > letter.record.sequence else None
+    return last if last > letter.record.version else None
 
 
 def letter_value(letter: DeadLetter) -> Mapping[str, Any]:

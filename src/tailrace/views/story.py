@@ -11,10 +11,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from msgspec import structs
+
 from tailrace.deadletters.entry import DeadLetter, read_deadletter
 from tailrace.deadletters.evacuated import Evacuation, read_evacuated, read_evacuation
 from tailrace.errors import ApiError, TailraceError
 from tailrace.leases.checkpoint import Range, checkpoint_key, read_checkpoint
+from tailrace.leases.generation import read_generations, sources_key
 from tailrace.leases.ledger import ledger_key, ledger_of, outcome_of
 from tailrace.ports import LogReader, StateStore
 from tailrace.rows.kinds import DEADLETTER, EVACUATION, PARKED, words_of
@@ -206,6 +209,15 @@ async def _follows(state: StateStore, log: LogReader, mapping: MappingName, labe
     return any(stream.label == label for stream in await followed(state, log, mapping))
 
 
+async def _as_read(state: StateStore, app: str, found: Found) -> ChangeRecord:
+    """The change as an app has read it: with the generation of its stream."""
+    if not found.label:
+        return found.record  # a letter told it
+    row = await state.get(sources_key(app, found.table))
+    known = read_generations(app, found.table, None if row is None else row.fields)
+    return structs.replace(found.record, generation=known.of(found.label))
+
+
 async def chapter(reading: Reading, mapping: MappingName, found: Found) -> dict[str, Any]:
     """What one handler made of a change."""
     state = reading.state
@@ -214,7 +226,7 @@ async def chapter(reading: Reading, mapping: MappingName, found: Found) -> dict[
     checkpoint = None if row is None else row.fields
     watermark, ranges, _ = read_checkpoint(checkpoint)
     sequence = found.record.sequence
-    letter = await letter_of(state, mapping.app, mapping.handler, found.record)
+    letter = await letter_of(state, mapping.app, mapping.handler, await _as_read(state, mapping.app, found))
     if letter is not None:
         kept_as = "parked" if await is_parked(state, mapping.app, letter) else "discarded"
         return {"handler": mapping.handler, "app": mapping.app, "state": kept_as, **letter_value(letter)}

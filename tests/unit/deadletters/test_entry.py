@@ -41,11 +41,11 @@ def test_a_format_of_the_future_is_refused_with_a_hint() -> None:
     assert refused.value.hint is not None
 
 
-def test_keys_sort_by_sequence_number_under_their_mappings_prefix() -> None:
-    keys = [deadletter_key("shop", "mail", number) for number in (2, 10, 1 << 62)]
+def test_keys_sort_by_version_under_their_mappings_prefix() -> None:
+    keys = [deadletter_key("shop", "mail", Version(1, number)) for number in (2, 10, 1 << 62)]
     assert keys == sorted(keys)
     assert all(key.startswith(deadletter_prefix("shop", "mail")) for key in keys)
-    assert not deadletter_key("shop", "mailer", 1).startswith(deadletter_prefix("shop", "mail"))
+    assert not deadletter_key("shop", "mailer", Version(1, 1)).startswith(deadletter_prefix("shop", "mail"))
 
 
 def test_an_endless_traceback_keeps_its_end() -> None:

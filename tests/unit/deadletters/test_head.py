@@ -19,6 +19,7 @@ from tailrace.deadletters.head import (
 )
 from tailrace.errors import StoreError
 from tailrace.rows.writes import Absent, Equals, Write, holds
+from tailrace.streams.version import Version
 from tests.unit.mapping.records import record
 
 
@@ -40,7 +41,13 @@ def first(*sequences: int) -> tuple[Head, list[Write]]:
 
 def test_the_first_parking_makes_a_head_only_if_there_is_none() -> None:
     head, writes = first(5, 8)
-    assert (head.first, head.tail, head.count, head.version, head.parked_ms) == (5, 8, 2, 1, 7)
+    assert (head.first, head.tail, head.count, head.version, head.parked_ms) == (
+        Version(1, 5),
+        Version(1, 8),
+        2,
+        1,
+        7,
+    )
     assert writes[0].condition == Absent()
     assert [write.key.rsplit("/", 1)[1][-1] for write in writes[1:]] == ["5", "8"]
 
@@ -49,12 +56,18 @@ def test_an_append_requires_the_version_that_was_read_and_keeps_the_first() -> N
     head, _ = first(5)
     writes = parked("shop", "mail", head, [letter(9)], 99)
     after = read_head("shop", "mail", writes[0].fields or {})
-    assert (after.first, after.tail, after.count, after.version, after.parked_ms) == (5, 9, 2, 2, 7)
-    assert writes[0].condition == Equals("stamp", "5/7/1")
+    assert (after.first, after.tail, after.count, after.version, after.parked_ms) == (
+        Version(1, 5),
+        Version(1, 9),
+        2,
+        2,
+        7,
+    )
+    assert writes[0].condition == Equals("stamp", f"{Version(1, 5).text}/7/1")
 
 
 @pytest.mark.parametrize(("given", "fresh"), [([5], 0), ([5, 8], 0), ([8, 9], 1), ([9], 1)])
-def test_parking_is_idempotent_by_sequence_number(given: list[int], fresh: int) -> None:
+def test_parking_is_idempotent_by_version(given: list[int], fresh: int) -> None:
     head, _ = first(5, 8)
     writes = parked("shop", "mail", head, [letter(each) for each in given], 0)
     assert len(writes) == (fresh + 1 if fresh else 0)
@@ -62,20 +75,20 @@ def test_parking_is_idempotent_by_sequence_number(given: list[int], fresh: int) 
 
 def test_only_the_tail_unparks() -> None:
     head, _ = first(5, 8)
-    after, writes = put_back(head, 5, 1)
+    after, writes = put_back(head, Version(1, 5), 1)
     assert after is not None
     assert (after.count, after.version) == (1, 2)
     assert [write.fields is None for write in writes] == [False, True]
-    gone, writes = put_back(after, 8, 2)
+    gone, writes = put_back(after, Version(1, 8), 2)
     assert gone is None
     assert [write.fields is None for write in writes] == [True, True]
-    assert writes[0].condition == Equals("stamp", "5/7/2")
+    assert writes[0].condition == Equals("stamp", f"{Version(1, 5).text}/7/2")
 
 
 def test_a_claim_keeps_others_away_until_it_has_stood_still_on_their_own_clock() -> None:
     """Whatever the wall clock of who claimed it says: here it is a year ahead."""
     taken, write = claimed(first(5)[0], "r1/one", 31_536_000_000)
-    assert write.condition == Equals("stamp", "5/7/1")
+    assert write.condition == Equals("stamp", f"{Version(1, 5).text}/7/1")
     claims = Claims()
     assert claims.is_taken(taken, "r1/two", 1_000)
     assert claims.is_taken(taken, "r1/two", 1_000 + CLAIM_MS - 1)

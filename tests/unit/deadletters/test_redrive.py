@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from tailrace.deadletters.entry import DeadLetter
 from tailrace.deadletters.redrive import (
@@ -14,16 +15,18 @@ from tailrace.deadletters.redrive import (
     read_choice,
 )
 from tailrace.errors import SettingsError
+from tailrace.streams.version import Version
 from tests.unit.mapping.records import record
 
 TRACE = 'Traceback (most recent call last):\n  File "/srv/app/mail.py", line 17, in send\n    raise\nSMTPError: x\n'
 
 
 def letter(
-    error: str = "SMTPError: 550 no", trace: str = "", condition: str = "RetryAttemptsExhausted"
-) -> DeadLetter:
+    error: str = "SMTPError: 550 no", trace: str = "", condition: str = "RetryAttemptsExhausted",
+    generation: int = 1,
+) -> DeadLetter:  # fmt: skip
     return DeadLetter(
-        record=record(5), event_id="e", shard_id="s", handler="mail", condition=condition, attempts=6, error=error,
+        record=structs.replace(record(5), generation=generation), event_id="e", shard_id="s", handler="mail", condition=condition, attempts=6, error=error,
         traceback=trace, first_failure_ms=100, last_failure_ms=200,
     )  # fmt: skip
 
@@ -78,7 +81,7 @@ def test_the_largest_group_comes_first_and_what_waits_is_in_none() -> None:
     [(0, False, "redrive"), (5, False, "redrive"), (6, False, "overtaken"), (6, True, "redrive")],
 )
 def test_a_change_is_overtaken_by_a_later_one_of_its_item(last: int, anyway: bool, verdict: str) -> None:
-    assert judge(letter(), last, even_if_overtaken=anyway) == verdict
+    assert judge(letter(), Version(1, last), even_if_overtaken=anyway) == verdict
 
 
 @pytest.mark.parametrize(
@@ -99,3 +102,8 @@ def test_an_item_is_named_by_the_values_of_its_key() -> None:
         letter(), record=msgspec.structs.replace(record(5), keys=b'{"a":{"S":"x/y"},"b":{"N":"7"}}')
     )
     assert item_words(two) == "x/y/7"
+
+
+def test_a_change_of_a_later_stream_overtakes_one_with_a_larger_number() -> None:
+    assert judge(letter(), Version(2, 1), even_if_overtaken=False) == "overtaken"
+    assert judge(letter(generation=2), Version(1, 900), even_if_overtaken=False) == "redrive"

@@ -14,6 +14,7 @@ from tailrace.deadletters.redriving import (
     WriteRows,
     put_back_letter,
 )
+from tailrace.streams.version import NOTHING, Version
 from tests.unit.deadletters.test_redrive import letter
 
 LETTER = letter()
@@ -41,13 +42,13 @@ def test_a_change_that_somebody_else_has_put_back_is_not_delivered_again() -> No
 
 
 def test_a_change_with_a_later_one_handled_is_delivered_only_when_it_is_asked_for() -> None:
-    later = LETTER.record.sequence + 1
+    later = Version(1, LETTER.record.sequence + 1)
     assert steps(True, LETTER, later) == ([Hold, ReadLetter, ReadPassed], Ended("overtaken"))
     asked, ended = steps(True, LETTER, later, None, True, even_if_overtaken=True)
     assert (asked[-2:], ended) == ([Deliver, WriteRows], Ended("done", 1))
 
 
 def test_a_change_that_fails_again_keeps_its_letter() -> None:
-    asked, ended = steps(True, LETTER, 0, Refusal("ValueError: no"), True)
+    asked, ended = steps(True, LETTER, NOTHING, Refusal("ValueError: no"), True)
     assert asked == [Hold, ReadLetter, ReadPassed, Deliver, WriteRows]
     assert ended == Ended("failed", error="ValueError: no")

@@ -6,8 +6,10 @@ import pytest
 
 from tailrace.engine.state import EngineStateStore, holds
 from tailrace.errors import ApiError, StateConflict, StoreError
+from tailrace.leases.checkpoint import mark_write
 from tailrace.ports import ItemWrite
-from tailrace.rows.writes import ALWAYS, Absent, AbsentOrLess, Check, Condition, Equals, StateRow, Write
+from tailrace.rows.writes import ALWAYS, Absent, AbsentOrOlder, Check, Condition, Equals, StateRow, Write
+from tailrace.streams.version import Version
 from tests.unit.engine.building import FailingStore, item, log_of, names_of, opened, with_table
 
 KEY = {"pk": {"S": "a"}}
@@ -21,13 +23,13 @@ KEY = {"pk": {"S": "a"}}
         (Equals("epoch", 5), False, True),
         (Equals("epoch", 6), False, False),
         (Equals("missing", 5), False, False),
-        (AbsentOrLess("epoch", 6), True, True),
-        (AbsentOrLess("epoch", 5), True, False),
+        (AbsentOrOlder(Version(1, 6)), True, True),
+        (AbsentOrOlder(Version(1, 5)), True, False),
     ],
 )
 def test_a_condition_judges_a_row_or_its_absence(condition: Condition, absent: bool, present: bool) -> None:
     assert holds(condition, None) is absent
-    assert holds(condition, {"epoch": 5}) is present
+    assert holds(condition, {"epoch": 5, "sequence": 5}) is present
 
 
 def test_rows_are_found_by_prefix_in_order() -> None:
@@ -59,7 +61,7 @@ def test_one_condition_that_fails_stops_everything_and_is_named() -> None:
 
 def test_items_and_state_are_one_transaction() -> None:
     engine, _ = with_table()
-    mark = Write("mark", {"sequence": 7}, AbsentOrLess("sequence", 7))
+    mark = mark_write("mark", Version(1, 7))
     write = ItemWrite("Put", {"TableName": "orders", "Item": item("a", 1)})
     engine.state_transact([mark, write])
     engine.committer.flush()

@@ -20,8 +20,9 @@ from tailrace.leases.checkpoint import (
     unchanged,
 )
 from tailrace.leases.ledger import Ledger
-from tailrace.rows.writes import Absent, AbsentOrLess, StateRow, holds
+from tailrace.rows.writes import Absent, AbsentOrOlder, StateRow, holds
 from tailrace.streams.shards import Shard
+from tailrace.streams.version import Version
 
 WIDE = 49_590_338_271_490_256_608_559_692_538_361_571_095_921_575_989_136_588_898
 """A number as Kinesis gives them: 56 digits."""
@@ -29,6 +30,7 @@ WHOLE = CheckpointRow(
     3, 7, WIDE, ((WIDE + 2, WIDE + 4), (WIDE + 9, WIDE + 9)), True, (0, 255), 1_700, (0, 60_000, '{"count":3}'), ("f", "e", 9, "v1"),
     Ledger({"handled": 4, "trimmed": 0}, ((WIDE - 5, WIDE - 4, 0, "trimmed"),), 5, {WIDE - 5: (1, 2)}),
 )  # fmt: skip
+
 OLD: dict[str, Any] = {"v": 1, "epoch": 3, "watermark": 40, "ranges": [[50, 60]], "finished": False}
 OLD_LEDGER: dict[str, Any] = {
     "v": 1, "totals": {"handled": 6, "filtered": 1}, "ranges": [[5, 5, 1, "filtered"]], "detail_from": 2, "times": {"5": [1, 2]},
@@ -98,9 +100,9 @@ def test_a_mapping_that_begins_at_the_end_begins_nowhere_twice() -> None:
 
 
 def test_a_mark_is_written_once_and_in_order() -> None:
-    write = mark_write(mark_key("mapping", "live", "orders", b"\x00\xff"), 42)
+    write = mark_write(mark_key("mapping", "live", "orders", b"\x00\xff"), Version(1, 42))
     assert write.key == "mark/mapping/live/orders/00ff"
-    assert write.condition == AbsentOrLess("sequence", 42)
+    assert write.condition == AbsentOrOlder(Version(1, 42))
 
 
 def test_a_checkpoint_says_which_hashes_its_shard_had() -> None:

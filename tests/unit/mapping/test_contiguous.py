@@ -27,6 +27,7 @@ from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, 
 from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.shard import ShardMachine
 from tailrace.mapping.suspension import Suspended
+from tailrace.streams.version import Version
 from tests.unit.mapping.records import now, record, records
 
 RECORD, TIMEOUT = FailureKind.RECORD, FailureKind.TIMEOUT
@@ -297,13 +298,13 @@ def test_a_pause_of_another_order_is_over() -> None:
 
 
 def test_keys_that_were_parked_before_come_first() -> None:
-    head = ParkedHead(b"1", 1, 1, 1)
+    head = ParkedHead(b"1", Version(1, 1), Version(1, 1), 1)
     played = Played(SINK, Start(Checkpoint(1), (head,)))
     played.read(2, 3)
     assert (played.invokes, played.machine.in_flight) == ([], 0)
     assert played.machine.blocked is not None
     assert "1 keys were parked before order='shard' began" in played.machine.blocked
-    played.give(Redriven(b"1", 1))
+    played.give(Redriven(b"1", Version(1, 1)))
     assert (played.last, played.machine.blocked) == ([2, 3], None)
 
 

@@ -22,6 +22,7 @@ from tailrace.mapping.settings import MappingSettings
 from tailrace.mapping.settlement import Settlement
 from tailrace.mapping.shard import ShardMachine
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.version import Version
 from tests.unit.mapping.records import now, record, records
 
 POISON = Failure(FailureKind.RECORD, "no")
@@ -75,7 +76,7 @@ def test_a_key_is_not_parked_before_its_earlier_dead_letter_is_saved_or_a_crash_
 def test_after_a_crash_what_lies_before_the_first_parked_change_of_a_key_counts_as_handled() -> None:
     """Why the test above matters: killed between parking and checkpoint, nobody else tells of the change that was given up."""
     settlement = Settlement(Checkpoint())
-    parking = Parking(MappingSettings("m"), settlement, [ParkedHead(b"k", 2, 2, 1)])
+    parking = Parking(MappingSettings("m"), settlement, [ParkedHead(b"k", Version(1, 2), Version(1, 2), 1)])
     assert parking.divert(settlement.read(records(1, 2, key="k"), 2)) == []
     assert (settlement.totals["handled"], settlement.totals["parked"]) == (1, 1)
     assert settlement.save(finished=False).given_up == ()
@@ -134,7 +135,7 @@ def test_what_waited_behind_a_batch_is_not_delivered_when_its_key_was_parked_mea
 
 
 def test_new_changes_of_a_parked_key_wait_behind_it() -> None:
-    machine = begun(MappingSettings("m"), ParkedHead(b"k", 1, 1, 1))
+    machine = begun(MappingSettings("m"), ParkedHead(b"k", Version(1, 1), Version(1, 1), 1))
     commands = machine.step(ReadDone([record(2, "k"), record(3, "j")], 3), now())
     assert (invoked(commands), parks(commands)) == ([[3]], [(b"k", [2])])
 

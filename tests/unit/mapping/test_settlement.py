@@ -3,6 +3,7 @@
 from tailrace.mapping.batch import too_old
 from tailrace.mapping.commands import Checkpoint, Settled
 from tailrace.mapping.settlement import Settlement
+from tailrace.streams.version import NOTHING, Version
 from tests.unit.mapping.records import record, records
 
 
@@ -69,11 +70,11 @@ def test_the_totals_balance() -> None:
 def test_a_checkpoint_tells_how_far_an_item_with_a_dead_letter_has_come_since() -> None:
     settlement = ledger(1, 2, 3, 4)
     settlement.give_up([too_old(record(1, "k"))])
-    assert settlement.save(finished=False).passed == ((b"k", 0),)
+    assert settlement.save(finished=False).passed == ((b"k", NOTHING),)
     settlement.saved()
     settlement.settle([record(2, "k"), record(3, "j")], "handled")
     settlement.settle([record(4, "k")], "filtered")
     lost = settlement.save(finished=False)
-    assert lost.passed == ((b"k", 2),), "or a redrive would put the first change over the second"
+    assert lost.passed == ((b"k", Version(1, 2)),), "or a redrive would put the first change over the second"
     settlement.not_saved()
     assert settlement.save(finished=False).passed == lost.passed

@@ -30,6 +30,7 @@ from tailrace.mapping.commands import (
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
 from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.shard import ShardMachine
+from tailrace.streams.version import Version
 from tests.unit.mapping.records import now, record, records
 
 
@@ -163,7 +164,7 @@ def test_checkpoints_keep_their_interval_but_not_at_the_end() -> None:
 
 
 def test_redriven_changes_nothing_yet() -> None:
-    assert begun(MappingSettings("m")).step(Redriven(b"a", 1), now()) == []
+    assert begun(MappingSettings("m")).step(Redriven(b"a", Version(1, 1)), now()) == []
 
 
 ENDS: list[tuple[str, Outcome, list[int]]] = [

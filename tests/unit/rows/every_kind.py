@@ -31,7 +31,7 @@ from tailrace.projections.rows import (
     item_fields,
 )
 from tailrace.projections.rows import item_key as projection_item_key
-from tailrace.rows.kinds import AUDIT, CLOCK, LEDGER, MAPPING, PAUSE, PAUSE_SEEN, REDRIVE, RESUMED
+from tailrace.rows.kinds import AUDIT, CLOCK, LAYOUT, LEDGER, MAPPING, PAUSE, PAUSE_SEEN, REDRIVE, RESUMED
 from tailrace.rows.writes import Write
 from tailrace.runtime.pausing import resumed_row
 from tailrace.runtime.recursion import ancestor_name, generations_key, pause_row
@@ -83,7 +83,7 @@ def _lost(app: str, mapping: str) -> Made:
 
 
 def _notice(app: str, mapping: str) -> Made:
-    notice = Notice(mapping, SHARD, (42,), "RetryAttemptsExhausted", 3, 1, 5)
+    notice = Notice(mapping, SHARD, (RECORD.version,), "RetryAttemptsExhausted", 3, 1, 5)
     return outbox_key(app, notice), notice.fields()
 
 
@@ -121,14 +121,14 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
         ledger_key(app, mapping, LABEL, SHARD), {"v": LEDGER.format, **Ledger({"handled": 2}).fields()}
     ),
     "mark": lambda app, mapping: written(
-        mark_write(mark_key(ancestor_name(app, mapping), "live", "orders", b"o1"), 42, 5)
+        mark_write(mark_key(ancestor_name(app, mapping), "live", "orders", b"o1"), RECORD.version, 5)
     ),
     "head": lambda app, mapping: written(parked(app, mapping, None, [letter(mapping)], 5)[0]),
     "parked": lambda app, mapping: (
-        parked_key(app, mapping, b"o1", 42), deadletter_fields(letter(mapping, "KeyParked"))
+        parked_key(app, mapping, b"o1", RECORD.version), deadletter_fields(letter(mapping, "KeyParked"))
     ),
-    "deadletter": lambda app, mapping: (deadletter_key(app, mapping, 42), deadletter_fields(letter(mapping))),
-    "passed": lambda app, mapping: written(passed_write(app, mapping, b"o1", 42)),
+    "deadletter": lambda app, mapping: (deadletter_key(app, mapping, RECORD.version), deadletter_fields(letter(mapping))),
+    "passed": lambda app, mapping: written(passed_write(app, mapping, b"o1", RECORD.version)),
     "lost-window": _lost,
     "outbox": _notice,
     "evacuated": lambda app, mapping: written(_evacuation(app, mapping)[1]),
@@ -166,6 +166,7 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
     "projection-group": lambda app, mapping: (
         group_key(app, "sales@v1", '{"S":"NL"}'), group_fields(Group('{"S":"NL"}', 1, 1, {"N": "1"}))
     ),
+    "layout": lambda app, mapping: (LAYOUT.key(), {"v": 1}),
     "audit": lambda app, mapping: (
         AUDIT.key("000000000001"), {"v": 2, "number": 1, "at_ms": 5, "verb": "pause", "arguments": {}, "by": "", "outcome": "ok", "reason": ""}
     ),

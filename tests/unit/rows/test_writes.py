@@ -3,7 +3,8 @@
 import pytest
 
 from tailrace.errors import StoreError
-from tailrace.rows.writes import ALWAYS, Absent, AbsentOrLess, Condition, Equals, holds, readable
+from tailrace.rows.writes import ALWAYS, Absent, AbsentOrOlder, Condition, Equals, holds, readable
+from tailrace.streams.version import Version
 
 
 @pytest.mark.parametrize(
@@ -17,14 +18,17 @@ from tailrace.rows.writes import ALWAYS, Absent, AbsentOrLess, Condition, Equals
         (Equals("epoch", 3), {}, False),
         (Equals("epoch", 3), {"epoch": 3}, True),
         (Equals("epoch", 3), {"epoch": 4}, False),
-        (AbsentOrLess("sequence", 5), None, True),
-        (AbsentOrLess("sequence", 5), {}, True),
-        (AbsentOrLess("sequence", 5), {"sequence": 4}, True),
-        (AbsentOrLess("sequence", 5), {"sequence": 5}, False),
+        (AbsentOrOlder(Version(1, 5)), None, True),
+        (AbsentOrOlder(Version(1, 5)), {}, True),
+        (AbsentOrOlder(Version(1, 5)), {"sequence": 4}, True),
+        (AbsentOrOlder(Version(1, 5)), {"sequence": 5}, False),
+        (AbsentOrOlder(Version(2, 1)), {"sequence": 5}, True),
+        (AbsentOrOlder(Version(2, 1)), {"version": Version(1, 5).text}, True),
+        (AbsentOrOlder(Version(2, 1)), {"version": Version(2, 1).text}, False),
     ],
 )
 def test_a_condition_holds_of_a_row_as_it_says(
-    condition: Condition, fields: dict[str, int] | None, is_held: bool
+    condition: Condition, fields: dict[str, int | str] | None, is_held: bool
 ) -> None:
     assert holds(condition, fields) is is_held
 

@@ -42,6 +42,7 @@ from tailrace.runtime.settle import Place, Settling
 from tailrace.runtime.steps import Steps
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.version import Version
 from tailrace.testing.loop import SeededLoop
 from tests.unit.sinks.batches import STREAM, record
 
@@ -313,7 +314,7 @@ def test_the_request_of_an_unchanged_batch_stays_the_same() -> None:
 def test_what_was_to_wait_for_a_key_that_was_put_back_meanwhile_is_delivered() -> None:
     source, sink = Source([record(2, "a"), record(3, "b")]), Sink()
     ground = Ground(source, sink)
-    start = Start(Checkpoint(1), (ParkedHead(b"a", 1, 1, 1),))
+    start = Start(Checkpoint(1), (ParkedHead(b"a", Version(1, 1), Version(1, 1), 1),))
     assert ground.run(lambda: ground.driver.run(start))
     assert [each.key for each in ground.delivery.parked] == [b"a"]
     assert sorted(each.sequence for batch in sink.batches for each in batch.records) == [2, 3]

@@ -168,11 +168,11 @@ def test_streams_that_were_read_before_there_were_numbers_are_all_of_the_first_g
     asyncio.run(run())
 
 
-def test_a_shard_of_no_stream_that_has_a_number_is_not_read() -> None:
+def test_nothing_is_read_before_its_stream_has_a_number() -> None:
     async def run() -> None:
         source = Source()
         (shard,) = await source.shards()
-        with pytest.raises(SourceError, match="has no number"):
+        with pytest.raises(SourceError, match="has a number yet"):
             await numbered(source, MemoryStateStore()).read(shard, 0, 1)
 
     asyncio.run(run())

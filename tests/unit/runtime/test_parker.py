@@ -15,6 +15,7 @@ from tailrace.runtime.parking import park
 from tailrace.runtime.settle import Place, letter_of
 from tailrace.runtime.starting import enter, take_lease
 from tailrace.stores.memory import MemoryStateStore
+from tailrace.streams.version import Version
 from tests.unit.runtime.performed import performed
 from tests.unit.sinks.batches import record
 
@@ -85,6 +86,6 @@ def test_what_a_redriver_changes_between_looking_and_writing_is_looked_at_again(
         row = await state.get(head_key("shop", "note", b"a"))
         assert row is not None
         head = read_head("shop", "note", row.fields)
-        assert (head.first, head.tail, head.count) == (4, 5, 2)
+        assert (head.first, head.tail, head.count) == (Version(1, 4), Version(1, 5), 2)
 
     asyncio.run(main())

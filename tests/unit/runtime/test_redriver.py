@@ -12,6 +12,7 @@ from tailrace.runtime.redriver import Progress, Redriver, Request
 from tailrace.runtime.settle import Place, letter_of
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.version import Version
 from tests.unit.sinks.batches import STREAM, record
 
 PLACE = Place("shop", "note", "orders", "label", "shardId-1")
@@ -20,7 +21,7 @@ PLACE = Place("shop", "note", "orders", "label", "shardId-1")
 class Live:
     """A machine that has handled up to this change of every item, and not saved it."""
 
-    def __init__(self, last: int) -> None:
+    def __init__(self, last: Version) -> None:
         self.last = last
         self.words: list[Completion] = []
         self.owner = "pid-1"
@@ -57,10 +58,10 @@ def redriven(last: int) -> tuple[Progress, list[int], list[Completion]]:
     """A redrive of change 4, beside a machine that has handled that change of the item last."""
 
     async def main() -> tuple[Progress, list[int], list[Completion]]:
-        state, live, sink, progress = MemoryStateStore(), Live(last), Sink(), Progress()
+        state, live, sink, progress = MemoryStateStore(), Live(Version(1, last)), Sink(), Progress()
         given_up = GivenUp(record(4, "a"), "RetryAttemptsExhausted", 6, Failure(error="ValueError: no"), 1, 1)
         fields = deadletter_fields(letter_of(PLACE, given_up, ""))
-        await state.transact([Write(deadletter_key("shop", "note", 4), fields)])
+        await state.transact([Write(deadletter_key("shop", "note", Version(1, 4)), fields)])
         redriver = Redriver("shop", state, ManualClock(), live, {"note": sink})
         request = Request("r1", "note")
         await redriver.note(request)

@@ -17,6 +17,7 @@ from tailrace.runtime.settle import Place, Settling
 from tailrace.runtime.starting import checkpoint_of, enter, take_lease
 from tailrace.runtime.steps import Transact
 from tailrace.stores.memory import MemoryStateStore
+from tailrace.streams.version import Version
 from tests.unit.runtime.performed import performed
 from tests.unit.sinks.batches import record
 
@@ -70,7 +71,9 @@ def test_a_save_that_carries_nothing_else_is_one_conditional_write() -> None:
 def test_what_a_save_carries_beside_its_checkpoint_is_in_one_transaction_with_it() -> None:
     async def main() -> None:
         dead = GivenUp(record(4, "a"), "RetryAttemptsExhausted", 6, Failure(), 10, 20)
-        lost = SaveCheckpoint(Checkpoint(9), (Settled(5, 9, 0, "trimmed"),), (dead,), ((b"a", 3),))
+        lost = SaveCheckpoint(
+            Checkpoint(9), (Settled(5, 9, 0, "trimmed"),), (dead,), ((b"a", Version(1, 3)),)
+        )
         (call,) = list((await settling(MemoryStateStore())).save(lost))
         assert isinstance(call, Transact)
         checkpoint, *beside = [write for write in call.writes if isinstance(write, Write)]

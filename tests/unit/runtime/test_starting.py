@@ -29,6 +29,7 @@ from tailrace.runtime.starting import checkpoint_of, enter, load_start, outdated
 from tailrace.runtime.steps import Call, Get, Steps, Transact
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.record import change_record
+from tailrace.streams.version import NOTHING, Version
 from tailrace.testing.simulation_rows import Rows
 from tests.unit.runtime.performed import performed
 from tests.unit.sinks.batches import record
@@ -89,7 +90,10 @@ def test_a_start_knows_the_parked_keys_of_its_own_hashes_and_no_others() -> None
             letter = letter_of(PLACE, GivenUp(change, "RetryAttemptsExhausted", 1, Failure(), 0, 0), "")
             await state.transact(list(parked("shop", "note", None, [letter], 0)))
         start = await performed(state, load_start(PLACE, shard, CheckpointRow(1)))
-        assert start.parked == (ParkedHead(b"10", 2, 2, 1), ParkedHead(b"19", 3, 3, 1))
+        assert start.parked == (
+            ParkedHead(b"10", Version(1, 2), Version(1, 2), 1),
+            ParkedHead(b"19", Version(1, 3), Version(1, 3), 1),
+        )
 
     asyncio.run(main())
 
@@ -242,7 +246,7 @@ class Way:
 
 FIRST = CheckpointRow(1, 3, 5, ledger=Ledger({"handled": 5}))
 LATER = SaveCheckpoint(
-    Checkpoint(9, finished=True), (Settled(6, 9, 4, "handled"),), (FAILED,), ((FAILED.record.key, 0),)
+    Checkpoint(9, finished=True), (Settled(6, 9, 4, "handled"),), (FAILED,), ((FAILED.record.key, NOTHING),)
 )
 
 

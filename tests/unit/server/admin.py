@@ -98,7 +98,7 @@ class Ground:
             condition="RetryAttemptsExhausted", attempts=6, error="SMTPError: no", traceback="Traceback…",
             first_failure_ms=START_MS, last_failure_ms=START_MS + 5_000,
         )  # fmt: skip
-        key = deadletter_key("app", handler, record.sequence)
+        key = deadletter_key("app", handler, record.version)
         self.engine.state_transact([Write(key, deadletter_fields(letter))])
         self.engine.committer.flush()
 

@@ -10,19 +10,25 @@ from typing import Any, Final
 
 from tailrace.errors import SettingsError, StateConflict
 from tailrace.ports import Action, ItemWrite, StateStore
-from tailrace.rows.writes import Absent, AbsentOrLess, Check, Condition, Equals, StateRow, Write
+from tailrace.rows.writes import Absent, AbsentOrOlder, Check, Condition, Equals, StateRow, Write
+from tailrace.streams.version import MOST_SEQUENCE, Version
 from tailrace.testing.contracts.rules import ContractBroken, run_async, same
 
 BIG: Final = (1 << 63) - 1
+SECOND: Final = Version(2, 5)
 
 TRUTH: Final[tuple[tuple[dict[str, Any] | None, Condition, bool], ...]] = (
     (None, Absent(), True), ({"n": 1}, Absent(), False),
     (None, Equals("n", 1), False), ({"n": 1}, Equals("n", 1), True), ({"n": 2}, Equals("n", 1), False),
     ({"m": 1}, Equals("n", 1), False), ({"n": "1"}, Equals("n", 1), False), ({"n": "a"}, Equals("n", "a"), True),
     ({"n": "a"}, Equals("n", "b"), False), ({"n": BIG}, Equals("n", BIG), True), ({"n": BIG}, Equals("n", BIG - 1), False),
-    (None, AbsentOrLess("n", 1), True), ({"n": 0}, AbsentOrLess("n", 1), True), ({"n": 1}, AbsentOrLess("n", 1), False),
-    ({"n": 2}, AbsentOrLess("n", 1), False), ({"n": 9}, AbsentOrLess("n", 10), True),
-    ({"n": BIG - 1}, AbsentOrLess("n", BIG), True), ({"n": BIG}, AbsentOrLess("n", BIG), False),
+    (None, AbsentOrOlder(SECOND), True), ({"n": 1}, AbsentOrOlder(SECOND), True),
+    ({"version": Version(2, 4).text}, AbsentOrOlder(SECOND), True), ({"version": SECOND.text}, AbsentOrOlder(SECOND), False),
+    ({"version": Version(2, 6).text}, AbsentOrOlder(SECOND), False), ({"version": Version(1, BIG).text}, AbsentOrOlder(SECOND), True),
+    ({"version": Version(3, 0).text}, AbsentOrOlder(SECOND), False), ({"sequence": BIG}, AbsentOrOlder(SECOND), True),
+    ({"sequence": 9}, AbsentOrOlder(Version(1, 10)), True), ({"sequence": 10}, AbsentOrOlder(Version(1, 10)), False),
+    ({"sequence": BIG}, AbsentOrOlder(Version(1, BIG)), False), ({"sequence": BIG}, AbsentOrOlder(Version(1, MOST_SEQUENCE)), True),
+    ({"version": Version(1, MOST_SEQUENCE - 1).text}, AbsentOrOlder(Version(1, MOST_SEQUENCE)), True),
 )  # fmt: skip
 """A row's fields (None: no row), a condition, and whether it holds."""
 

@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from tailrace import __version__
@@ -48,6 +49,11 @@ def open_engine(options: EngineOptions, reached: PointReached = pass_by) -> Open
 
 
 # ---- applications ------------------------------------------------------------------------------------------------------
+
+
+def incarnation() -> str:
+    """A name that no other worker has, here or elsewhere: process numbers are the same in every container."""
+    return token_hex(8)
 
 
 def create_tables(app: "App", engine: Engine) -> None:
@@ -182,7 +188,7 @@ class Node:
             create_tables(app, self.engine)
         self._tallies = self._tallies or Tallies()  # they go on being counted when a worker follows another
         options = WorkerOptions(
-            owner=f"pid-{os.getpid()}",
+            owner=incarnation(),
             reached=self.reached,
             in_processes=True,
             tallies=self._tallies,
@@ -280,7 +286,7 @@ async def running_worker(app: "App", options: EngineOptions) -> AsyncIterator[En
     turns = Turns(engine, loop, in_thread=options.sync == "full")
     try:
         create_tables(app, engine)
-        worker_options = WorkerOptions(owner=f"pid-{os.getpid()}", in_processes=True)
+        worker_options = WorkerOptions(owner=incarnation(), in_processes=True)
         worker = build_worker(app, engine, Joined(turns, loop), worker_options)
         await worker.check()
         working = loop.create_task(worker.run())

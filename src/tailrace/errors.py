@@ -181,6 +181,10 @@ class ArchiveError(PortError):
     """An archive could not be read or written."""
 
 
+class LeaseHeld(PortError):
+    """Another worker holds the lease, and lives as far as anybody knows: it is looked at again later."""
+
+
 class LeaseLost(PortError):
     """Another worker has taken the lease: this one stops without saving anything more."""
 

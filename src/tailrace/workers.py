@@ -15,7 +15,7 @@ from tailrace.app.code_version import code_version
 from tailrace.engine.engine import Engine
 from tailrace.engine.state import EngineStateStore, state_of
 from tailrace.functions.runners import Runners
-from tailrace.leases.lease import LEASE_DURATION_MS
+from tailrace.leases.lease import LEASE_DURATION_MS, Owner
 from tailrace.runtime.around import Around
 from tailrace.runtime.builds import Builds
 from tailrace.runtime.courier import Courier
@@ -112,18 +112,21 @@ def build_worker(
     def crew(worker: Worker) -> Crew:
         return Crew(
             redriver=_redriver(ground, maker, worker), courier=_courier(ground, worker, changes=options.changes), projector=_projector(ground, builds),
-            windows=tuple(windows.values()), declared=declared.read, withdrawn=runners.withdraw, ended=partial(_end, ground, runners),
+            windows=tuple(windows.values()), declared=declared.read, withdrawn=runners.withdraw, ended=partial(_end, ground, runners, options.owner),
         )  # fmt: skip
 
     doors = Doors(
         source_of=lambda table: around.source(EmbeddedSource(engine, table.name, table.only_stream)),
         sink_of=lambda mapping: around.sink(mapping, maker.make(mapping)), code_version_of=code_version, last_sequence=lambda: engine.last_sequence,
     )  # fmt: skip
-    habits = Habits(options.owner, options.discovery_ms, options.renewal_ms, engine.settings.retention_ms)
+    engine.workers.add(options.owner)
+    owner = Owner(options.owner, lambda name: name not in engine.workers)
+    habits = Habits(owner, options.discovery_ms, options.renewal_ms, engine.settings.retention_ms)
     return Worker(app, parts, doors, habits, crew)
 
 
-async def _end(ground: Ground, runners: Runners) -> None:
+async def _end(ground: Ground, runners: Runners, owner: str) -> None:
+    ground.engine.workers.discard(owner)
     await ground.declared.openings.close()
     await ground.needed.close()
     await runners.close()

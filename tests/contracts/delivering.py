@@ -12,6 +12,7 @@ from tailrace.app.sinking import AlwaysOpen
 from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.entry import DeadLetter, parked_prefix, read_deadletter
 from tailrace.deadletters.gap import Gap, read_gap
+from tailrace.leases.lease import Owner
 from tailrace.ports import Batch, Failed, Failure, Outcome, StateStore, Written
 from tailrace.rows.kinds import CHECKPOINT, GAP, HEAD, words_of
 from tailrace.runtime.crew import Crew
@@ -67,10 +68,10 @@ class Noted(AlwaysOpen):
 class Process:
     """A worker of the app."""
 
-    def __init__(self, delivery: "Delivery", owner: str) -> None:
-        app, state, clock = delivery.app, delivery.state, delivery.clock
+    def __init__(self, delivery: "Delivery", owner: str, state: StateStore) -> None:
+        app, clock = delivery.app, delivery.clock
         self.worker = Worker(
-            app, Parts(state, clock), Doors(lambda _: delivery.source, lambda _: delivery.noted), Habits(owner, DISCOVERY_MS, 3_000),
+            app, Parts(state, clock), Doors(lambda _: delivery.source, lambda _: delivery.noted), Habits(Owner(owner), DISCOVERY_MS, 3_000),
             lambda worker: Crew(redriver=Redriver(app.name, state, clock, worker, worker.sinks)),
         )  # fmt: skip
         self.task = asyncio.ensure_future(self.worker.run())
@@ -102,12 +103,12 @@ class Delivery:
         self.noted = Noted()
         self.processes: list[Process] = []
 
-    def start(self, owner: str = "one") -> Process:
-        """One more process."""
-        return Process(self, owner)
+    def start(self, owner: str = "one", state: StateStore | None = None) -> Process:
+        """One more process. Shape: `state` is how it sees the state store, if not as the others do."""
+        return Process(self, owner, state or self.state)
 
-    async def rest(self, seconds: int = 5) -> None:
-        """Let everything come to rest, and the time pass."""
+    async def rest(self, seconds: int = 15) -> None:
+        """Let everything come to rest, and the time pass; by default long enough for a lease to expire."""
         for _ in range(seconds):
             await self._turns()
             self.clock.advance(1_000)

@@ -108,6 +108,8 @@ class Engine:
         )
         self.ancestry = ""
         """The handlers that what is written now descends from; set by `caused_by`."""
+        self.workers: set[str] = set()
+        """The names of the workers that run on this engine: whoever else left leases in its store is gone, for it has one process at a time."""
         self.endpoint = "localhost"
         """Host and port under which clients reach this engine, as DescribeEndpoints tells them."""
         self._committer.before_commit = self._catalog.save_sizes

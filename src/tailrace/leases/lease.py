@@ -5,7 +5,7 @@ rises only when the lease is taken. Whether a lease has expired is judged by the
 counter last moved, never by comparing the clocks of two machines. Called by runtime/worker.py. Source: the KCL's leases.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +14,18 @@ from tailrace.rows.writes import VERSION, Absent, Equals, Write, readable
 
 LEASE_DURATION_MS: Final = 10_000
 """The KCL's failover time: so long a counter may stand still. Owners renew three times as often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who takes leases: one incarnation of a worker, whose name no other has.
+
+    Shape:   `is_gone` knows of names whose owners surely live no more, such as those of a process that had the data directory before; of all
+             others only a counter that stands still says so.
+    """
+
+    name: str
+    is_gone: Callable[[str], bool] = lambda name: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +99,12 @@ def sight(before: Sighting | None, fields: Mapping[str, Any], monotonic_ms: int)
     if before is not None and before.counter == counter:
         return before
     return Sighting(counter, monotonic_ms)
+
+
+def is_left_by(fields: Mapping[str, Any], owner: Owner) -> bool:
+    """Whether this worker may take a lease at once: nobody holds it, it is its own, or its owner is known to be gone."""
+    name = readable(fields, "lease")["owner"]
+    return not name or name == owner.name or owner.is_gone(name)
 
 
 def _fields(lease: Lease) -> dict[str, Any]:

@@ -4,13 +4,24 @@ Rules of this file: transitions are leases/lease.py's, what is asked of the stat
 runtime/worker.py.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TypeAlias
+from functools import partial
+from typing import Any, TypeAlias
 
 from tailrace.errors import PortError, StateConflict
 from tailrace.leases.checkpoint import CheckpointRow
-from tailrace.leases.lease import Lease, lease_key, release, renew
+from tailrace.leases.lease import (
+    LEASE_DURATION_MS,
+    Lease,
+    Owner,
+    Sighting,
+    is_left_by,
+    lease_key,
+    release,
+    renew,
+    sight,
+)
 from tailrace.ports import Clock, Shard, StateStore, StreamRef
 from tailrace.runtime.forgetting import forget_leases
 from tailrace.runtime.performing import Performer
@@ -42,7 +53,7 @@ class Leasing:
     """The leases of one worker. Shape: `lost` is told the shard whose lease somebody else has taken."""
 
     def __init__(
-        self, app: str, state: StateStore, clock: Clock, owner: str, renewal_ms: int, lost: Callable[[Held], None],
+        self, app: str, state: StateStore, clock: Clock, owner: Owner, renewal_ms: int, lost: Callable[[Held], None],
         reached: PointReached,
     ) -> None:  # fmt: skip
         self.held: dict[Held, Lease] = {}
@@ -51,22 +62,45 @@ class Leasing:
         self._clock = clock
         self._owner = owner
         self._renewal_ms = renewal_ms
+        self._duration_ms = max(LEASE_DURATION_MS, 3 * renewal_ms)
+        self._sighted: dict[Held, Sighting] = {}
+        """The leases of others, as they were seen last."""
         self._lost = lost
         self._performer = Performer(state, clock, reached)
         self._stamped: dict[str, CheckpointRow] = {}
         """By their keys."""
 
     async def of(self, stream: StreamRef, shard: Shard, places: Sequence[Place]) -> Lease:
-        """The lease of a shard, taken when it is not held yet; then every checkpoint of these places is stamped. Raises: LeaseLost, StateConflict, StoreError."""
+        """The lease of a shard, taken when it is not held yet and its owner has left it or lives no more; then every checkpoint of these places is stamped.
+
+        Raises:  LeaseHeld, LeaseLost, StateConflict, StoreError.
+        """
         place = (stream.label, shard.shard_id)
         held = self.held.get(place)
         if held is not None:
             return held
         key = lease_key(self._app, stream.label, shard.shard_id)
-        lease, stamped = await self._performer.perform(take_lease(key, self._owner, places))
+        may_take = partial(self._may_take, place)
+        lease, stamped = await self._performer.perform(take_lease(key, self._owner.name, places, may_take))
         self.held[place] = lease
+        self._sighted.pop(place, None)
         self._stamped.update(stamped)
         return lease
+
+    def _may_take(self, place: Held, fields: Mapping[str, Any]) -> bool:
+        """Whether the owner of a lease has left it, or has not renewed it for so long by this worker's own clock."""
+        if is_left_by(fields, self._owner):
+            return True
+        now_ms = self._clock.now().monotonic_ms
+        sighted = self._sighted[place] = sight(self._sighted.get(place), fields, now_ms)
+        return sighted.has_expired(now_ms, self._duration_ms)
+
+    def lose(self, place: Held, epoch: int | None = None) -> None:
+        """A lease (of that epoch, if it is said) is another's by now: whoever reads the shard is told, and it may be taken again when it is left or expired."""
+        held = self.held.get(place)
+        if held is not None and epoch in (None, held.epoch):
+            del self.held[place]
+            self._lost(place)
 
     def stamped(self, place: Place, epoch: int) -> CheckpointRow | None:
         """The checkpoint that was stamped here when the lease was taken, once; None: it is to be stamped now."""
@@ -97,8 +131,7 @@ class Leasing:
         if place not in self.held:
             return  # its shard was finished meanwhile, and the lease given back: there is nothing to keep or to lose
         if renewed is None:
-            del self.held[place]
-            self._lost(place)
+            self.lose(place, lease.epoch)
         else:
             self.held[place] = renewed
 

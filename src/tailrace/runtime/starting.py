@@ -10,13 +10,14 @@ stamps all of them again. A mapping that comes to a lease that is held already i
 Rules of this file: pure; steps. Called by runtime/leasing.py and runtime/worker.py. Source: growth §2.4.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from tailrace.deadletters.gap import Gap
 from tailrace.deadletters.head import Head, head_prefix, read_head
 from tailrace.deadletters.passed import passed_prefix, read_passed
-from tailrace.errors import LeaseLost, StateConflict
+from tailrace.errors import LeaseHeld, LeaseLost, StateConflict
 from tailrace.leases.checkpoint import (
     EVERY_HASH,
     CheckpointRow,
@@ -42,14 +43,24 @@ from tailrace.runtime.settle import Place
 from tailrace.runtime.steps import AskTime, Get, Horizon, Query, Steps, Transact
 
 
-def take_lease(
-    key: str, owner: str, places: Sequence[Place]
-) -> Steps[tuple[Lease, dict[str, CheckpointRow]]]:
-    """Take a shard's lease and stamp the checkpoints of these places in it. Returns: what was stamped, by its key.
+def whoever_has_it(fields: Mapping[str, Any]) -> bool:
+    """Whether a lease may be taken that another worker may hold."""
+    return True
 
-    Raises: LeaseLost and StateConflict when another worker was faster; StoreError.
+
+def take_lease(
+    key: str,
+    owner: str,
+    places: Sequence[Place],
+    may_take: Callable[[Mapping[str, Any]], bool] = whoever_has_it,
+) -> Steps[tuple[Lease, dict[str, CheckpointRow]]]:
+    """Take a shard's lease, if what is there may be taken, and stamp the checkpoints of these places in it. Returns: what was stamped, by its key.
+
+    Raises: LeaseHeld when it may not; LeaseLost and StateConflict when another worker was faster; StoreError.
     """
     row: StateRow | None = yield Get(key)
+    if row is not None and not may_take(row.fields):
+        raise LeaseHeld(f"{row.fields['owner']} holds {key}")
     if row is None:
         lease, write = take(key, None, owner, (yield from _highest_epoch(places)))
     else:

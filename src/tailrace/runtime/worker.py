@@ -16,6 +16,7 @@ from tailrace.app.app import Mapping as Handler
 from tailrace.app.table import Table
 from tailrace.errors import PortError, SourceError
 from tailrace.leases.checkpoint import read_checkpoint
+from tailrace.leases.lease import Owner
 from tailrace.leases.lineage import Known, waits_for
 from tailrace.mapping.batch import RETENTION_MS
 from tailrace.mapping.commands import Completion, LeaseLost, Pause, Released
@@ -66,7 +67,7 @@ class Doors:
 class Habits:
     """Who a worker is, and how often it does what. Units: milliseconds; retention_ms is how long a stream keeps a record."""
 
-    owner: str
+    owner: Owner
     discovery_ms: int
     renewal_ms: int
     retention_ms: int = RETENTION_MS
@@ -84,7 +85,7 @@ class Worker:
         crew: Callable[["Worker"], Crew] = lambda _: Crew(),
     ) -> None:
         self.app = app
-        self.owner = habits.owner
+        self.owner = habits.owner.name
         self._parts = parts
         self._state, self._clock, self.tallies = parts.state, parts.clock, parts.tallies
         self._doors = doors
@@ -109,7 +110,7 @@ class Worker:
         self.guards = Guards(app.name, self._state, self._clock, self._stopped)
         """What stops a handler that calls itself."""
         self.pauses = Pauses(
-            app.name, self._state, self._clock, habits.owner, self._drivers_of, self.guards.resumed
+            app.name, self._state, self._clock, habits.owner.name, self._drivers_of, self.guards.resumed
         )
         """Which mappings are not to run, as far as this worker knows."""
         self._has_begun = asyncio.Event()
@@ -377,9 +378,9 @@ class Worker:
             try:
                 await self._begin(table, handler, stream, shard, known, tasks)
             except errors.LeaseLost:
-                continue  # another worker has it: as for a driver that loses its lease, it is not taken back
+                self._look_again(table, place)
             except PortError:
-                # The state store failed, or somebody took the lease: look again.
+                # The state store failed, or another worker has the lease: look again.
                 table.begun.discard(place)
 
     async def _unfinished(self) -> list[Unfinished]:
@@ -407,6 +408,11 @@ class Worker:
                     place = table.place(self.app.name, handler, stream, shard)
                     machine = None if driver is None else driver.machine
                     yield Unfinished(place, stream, shard, table.source, machine)
+
+    def _look_again(self, table: FollowedTable, begun: Begun, epoch: int | None = None) -> None:
+        """A lease is lost: its shard goes on here when the other worker has left it or does not live any more."""
+        self.leases.lose(begun[1:], epoch)
+        table.begun.discard(begun)
 
     async def _begin(
         self,
@@ -463,6 +469,8 @@ class Worker:
                 self._left.set()
             if is_finished:
                 await self._finished(table, handler, stream, shard)
+            elif not self._is_stopping and table.runs(handler):
+                self._look_again(table, there, lease.epoch)
             self._look.set()
 
         tasks.create_task(run(), name=f"{handler.id} in {shard.shard_id}")

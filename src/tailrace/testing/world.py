@@ -198,7 +198,7 @@ class World(Items, Verbs):
     async def _start(self, app: App) -> None:
         worker = build_worker(
             app, self.engine, self._joined, WorkerOptions(
-                owner="world", reached=self._pass, around=Laid(app, self.engine, self._faults, self._journal, self._observer, self._kept),
+                owner=f"world-{len(self._running)}", reached=self._pass, around=Laid(app, self.engine, self._faults, self._journal, self._observer, self._kept),
                 discovery_ms=PACE_MS, renewal_ms=PACE_MS, overrides=ChainMap(self._overrides, app.overrides),
             )
         )  # fmt: skip

@@ -78,6 +78,7 @@ def test_a_worker_whose_lease_was_taken_saves_nothing_more() -> None:
         (lease,) = leases(world)
         stolen = {**lease, "owner": "thief", "epoch": lease["epoch"] + 1, "counter": lease["counter"] + 1}
         _, stamped = raised(world.engine.state_query("checkpoint/")[0], lease["epoch"] + 1, None)
+        world.engine.workers.add("thief")
         world.engine.state_transact([Write(key, stolen), stamped])
         world.engine.committer.flush()
         (before,) = world.engine.state_query("checkpoint/")

@@ -37,7 +37,10 @@ PARKING_POINTS: Final = (
     "park.begun",  # a failing key is about to be parked
     "park.done",  # it is durably parked, its checkpoint is not saved
 )
-POINTS: Final = FLOW_POINTS + PARKING_POINTS
+STARTING_POINTS: Final = (
+    "stamp.done",  # a mapping's checkpoint is under the new epoch, nothing is read under it
+)
+POINTS: Final = FLOW_POINTS + PARKING_POINTS + STARTING_POINTS
 
 
 class AwsMetric(NamedTuple):

@@ -206,7 +206,7 @@ def test_it_enters_few_modules_between_the_log_and_its_checkpoint(
     assert len(way) <= ENTERED, f"{len(way)} modules, at most {ENTERED}:\n" + "\n".join(way)
 
 
-SELDOM = ("lease.taken", "transaction.done", "park.begun", "park.done")
+SELDOM = ("lease.taken", "transaction.done", "park.begun", "park.done", "stamp.done")
 """Passed before, or only by a change with recorded writes, or by one that fails."""
 
 

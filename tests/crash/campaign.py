@@ -24,8 +24,9 @@ ROOT = Path(__file__).parents[2]
 POINTS = (
     "write.received", "write.mutated", "commit.begun", "commit.written", "commit.done", "answer.sent",
     "lease.taken", "read.done", "invoke.begun", "invoke.done", "transaction.done", "park.begun",
-    "park.done", "checkpoint.begun", "checkpoint.done",
+    "park.done", "checkpoint.begun", "checkpoint.done", "stamp.done",
 )  # fmt: skip
+ONCE_A_START = ("lease.taken", "stamp.done")
 ANY_MOMENT = "any moment"
 KILLS_A_ROUND = 16
 
@@ -48,7 +49,7 @@ class Report:
 def plan(seed: int, kills: int) -> Iterator[tuple[str, int]]:
     """Every point in turn, in a new order each time around, with the count at which to die.
 
-    >>> {point for point, _ in plan(1, 16)} == {*POINTS, ANY_MOMENT}
+    >>> {point for point, _ in plan(1, 17)} == {*POINTS, ANY_MOMENT}
     True
     """
     chance = random.Random(seed)
@@ -57,7 +58,7 @@ def plan(seed: int, kills: int) -> Iterator[tuple[str, int]]:
         if not order:
             order = chance.sample((*POINTS, ANY_MOMENT), len(POINTS) + 1)
         point = order.pop()
-        yield point, 1 if point == "lease.taken" else chance.randint(1, 40)
+        yield point, 1 if point in ONCE_A_START else chance.randint(1, 40)
 
 
 def run(seed: int, kills: int, tell: Callable[[str], None], resume: Path | None = None) -> Report:

@@ -63,6 +63,7 @@ CRASH_POINTS: Final = {
     "transaction.done": "its recorded writes and marks are durable",
     "park.begun": "a failing key is about to be parked",
     "park.done": "it is durably parked, its checkpoint is not saved",
+    "stamp.done": "a mapping's checkpoint is under the new epoch, nothing is read under it",
     "checkpoint.begun": "a checkpoint is about to be saved",
     "checkpoint.done": "the checkpoint is durable",
 }

@@ -27,7 +27,7 @@ DELIVERY: Final = (
     ),
     Mutant(
         "beginning-that-nobody-writes-down", "runtime/starting.py",
-        "            yield Transact((put,))\n", "            pass\n",
+        "            yield Transact((put, *lost), done=\"stamp.done\")\n", "            pass\n",
         "what is trimmed before a new mapping has saved anything is lost in silence",
         (SETTLE, "unit/testing/test_world_gaps.py", EVACUATION),
     ),

@@ -47,7 +47,7 @@ class Ledger:
             if outcome != "handled":
                 more.append(run)
         if not more:
-            return replace(self, totals=totals)
+            return Ledger(totals, self.ranges, self.detail_from, self.times)
         ranges = sorted([*self.ranges, *more], key=lambda run: (run[0], run[1]))
         detail_from = self.detail_from
         if len(ranges) > MAX_LEDGER_RANGES:

@@ -6,7 +6,7 @@ runtime/delivering.py. Source: growth §2.4.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
@@ -102,10 +102,11 @@ class Settling:
         settled = [(run.first, run.last, run.count, run.outcome) for run in command.settled]
         times = {run.first: (run.from_ms, run.until_ms) for run in command.settled if run.until_ms}
         self._writes += 1  # also when the one before failed: it may have been durable all the same
-        return replace(
-            self._saved, writes=self._writes, watermark=checkpoint.watermark, ranges=checkpoint.ranges,
-            finished=checkpoint.finished, hashes=place.hashes, created_ms=checkpoint.created_ms, window=_kept(checkpoint.window),
-            suspended=_reason(checkpoint.suspended, self.code_version), ledger=self._saved.ledger.after(settled, times),
+        before = self._saved
+        return CheckpointRow(
+            before.epoch, self._writes, checkpoint.watermark, checkpoint.ranges, checkpoint.finished, place.hashes,
+            checkpoint.created_ms, _kept(checkpoint.window), _reason(checkpoint.suspended, self.code_version),
+            before.ledger.after(settled, times), before.named,
         )  # fmt: skip
 
     def _beside(self, command: SaveCheckpoint) -> list[Write]:

@@ -98,7 +98,7 @@ def stamp(place: Place, epoch: int) -> Steps[CheckpointRow | None]:
         stamped, write = raised(row, epoch, None if ledger is None else ledger.fields)
         folded = () if ledger is None else (Write(ledger.key, None),)
         try:
-            yield Transact((write, *folded))
+            yield Transact((write, *folded), done="stamp.done")
         except StateConflict:
             continue  # the owner before has saved meanwhile: that counts
         return stamped
@@ -132,7 +132,7 @@ def enter(
         put = Write(place.checkpoint_key, row.fields(), Absent())
         lost = yield from _lost_streams(place, shard, known)
         try:
-            yield Transact((put, *lost))
+            yield Transact((put, *lost), done="stamp.done")
         except StateConflict:
             continue  # another worker was faster: whose epoch is higher will be seen
         return row

@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from tailrace.app.retry import milliseconds
 from tailrace.errors import SettingsError
-from tailrace.telemetry import DELIVERY_POINTS, PARKING_POINTS
+from tailrace.telemetry import DELIVERY_POINTS, PARKING_POINTS, STARTING_POINTS
 
-WORKER_POINTS: Final = DELIVERY_POINTS + PARKING_POINTS
+WORKER_POINTS: Final = DELIVERY_POINTS + PARKING_POINTS + STARTING_POINTS
 CRASH_NAMES: Final = {
     "before-effect": "invoke.begun",
     "after-effect": "invoke.done",

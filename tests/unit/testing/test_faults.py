@@ -106,6 +106,9 @@ def test_a_duplicate_is_seen_by_a_handler_and_suppressed_by_a_mark(shop: Shop) -
         assert world.delivered(shop.plain) == ["a", "a", "b"]
 
 
+AT_A_START = ("lease.taken", "stamp.done")
+
+
 @pytest.mark.parametrize("point", [*CRASH_NAMES, *WORKER_POINTS])
 def test_a_worker_that_dies_at_a_point_goes_on_from_its_checkpoint(shop: Shop, point: str) -> None:
     if point.startswith("park"):
@@ -119,12 +122,12 @@ def test_a_worker_that_dies_at_a_point_goes_on_from_its_checkpoint(shop: Shop, p
         with world.faults(crash=point):
             write(world, shop)
             world.settle()
-            if point == "lease.taken":  # the lease was taken before; a split brings new ones
+            if point in AT_A_START:  # the lease was taken before; a split brings new ones
                 world.split(shop.orders)
                 write(world, shop)
                 world.settle()
         assert any(each.startswith("crash-") for each in world.struck)
-        check(world, shop, times=4 if point == "lease.taken" else 2)
+        check(world, shop, times=4 if point in AT_A_START else 2)
         if point.startswith("park"):
             world.allow_failures(poison)
 

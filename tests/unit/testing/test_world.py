@@ -176,7 +176,7 @@ class _Killed(Death):
 @pytest.mark.parametrize(
     ("point", "passing"),
     [
-        ("lease.taken", 1), ("read.done", 1),
+        ("lease.taken", 1), ("stamp.done", 1), ("read.done", 1),
         *((point, passing) for point in ("invoke.begun", "invoke.done", "transaction.done", "checkpoint.begun",
                                          "checkpoint.done", "commit.done") for passing in (1, 2, 5)),
     ],

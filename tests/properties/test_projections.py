@@ -25,6 +25,7 @@ from tailrace.projections.rows import AppliedItem, Group, RowChange
 from tailrace.runtime.projected_state import StateProjectionStore
 from tailrace.runtime.projecting import apply_steps
 from tailrace.stores.memory import MemoryStateStore
+from tailrace.streams.version import Version
 from tailrace.testing import World
 from tailrace.testing.loop import SeededLoop
 
@@ -90,7 +91,7 @@ def steps_of(writes: Sequence[tuple[int, str | None, int]]) -> list[Step]:
     for sequence, (number, group, amount) in enumerate(writes, start=1):
         name = f"o{number}"
         image = {"id": {"S": name}, "country": {"S": group}, "total": {"N": str(amount)}}
-        found.append(Step(name.encode().hex(), sequence, None if group is None else image, 0))
+        found.append(Step(name.encode().hex(), Version(1, sequence), None if group is None else image, 0))
     return found
 
 

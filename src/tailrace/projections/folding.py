@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tailrace.projections.rows import NOWHERE, AppliedItem, Group, RowChange
+from tailrace.streams.version import Version
 from tailrace.values.types import AttributeValue, Item
 
 
@@ -29,7 +30,7 @@ class Step:
     """One item as it is after a change. Shape: `key` hex; `image` None: it is gone. Units: at_ms since the epoch."""
 
     key: str
-    sequence: int
+    version: Version
     image: Item | None
     at_ms: int
     group: str = NOWHERE
@@ -71,7 +72,7 @@ class Working:
     def is_applied(self, step: Step) -> bool:
         """Whether this change or a later one of its item was applied."""
         row = self._items[step.key]
-        return row is not None and step.sequence <= row.sequence
+        return row is not None and step.version <= row.version
 
     def apply(self, step: Step) -> bool:
         """Fold one change in. Returns: whether it was new. Raises: what the user's function raises; nothing is changed then."""
@@ -85,7 +86,7 @@ class Working:
             images.setdefault(step.group, []).append((step.image, 1))
         after = {key: self._folded(key, each, step.at_ms) for key, each in images.items()}
         self._groups.update(after)
-        self._items[step.key] = AppliedItem(step.key, step.sequence, step.group, step.image, step.at_ms)
+        self._items[step.key] = AppliedItem(step.key, step.version, step.group, step.image, step.at_ms)
         return True
 
     def _folded(self, key: str, images: Sequence[tuple[Item, int]], at_ms: int) -> Group:

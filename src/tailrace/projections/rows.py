@@ -1,16 +1,17 @@
 """Rows of a projection: one for each item, with the image that was applied last, and one for each group, with its state.
 
-Rules of this file: layouts only, format 1, documented in docs/formats/projections.md. A build is one set of these rows: a version of the
+Rules of this file: layouts only, format 2 of an item, 1 of a group, documented in docs/formats/projections.md. A build is one set of these rows: a version of the
 function has one, and another while it is rebuilt. Called by folding.py and by every adapter of `ports.ProjectionStore`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 from zlib import crc32
 
 from tailrace.rows.kinds import PROJECTION_GROUP, PROJECTION_ITEM
 from tailrace.rows.writes import VERSION, readable
+from tailrace.streams.version import NOTHING, Version, row_version
 from tailrace.values.types import AttributeValue, Item
 
 NOWHERE: Final = ""
@@ -23,16 +24,18 @@ BUCKETS: Final = 256
 class AppliedItem:
     """What was applied of one item.
 
-    Shape:   `key` is the item's, hex; `sequence` of the last change applied; `image` None is a tombstone: the item was removed, and a late
+    Shape:   `key` is the item's, hex; `version` of the last change applied; `image` None is a tombstone: the item was removed, and a late
              duplicate must not bring it back.
     Units:   at_ms since the epoch, when it was applied.
     """
 
     key: str
-    sequence: int
+    version: Version
     group: str = NOWHERE
     image: Item | None = None
     at_ms: int = 0
+    is_of_before: bool = field(default=False, compare=False)
+    """Whether its row has a sequence number instead: it was written before there were versions."""
 
     @property
     def name(self) -> str:
@@ -40,9 +43,14 @@ class AppliedItem:
         return self.key
 
     @property
-    def stamp(self) -> int:
+    def stamp(self) -> int | str:
         """What moves with every write: the condition of the next one."""
-        return self.sequence
+        return self.version.sequence if self.is_of_before else self.version.text
+
+    @property
+    def stamped(self) -> str:
+        """The field in which it stands."""
+        return "sequence" if self.is_of_before else "version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +73,14 @@ class Group:
         return self.key
 
     @property
-    def stamp(self) -> int:
+    def stamp(self) -> int | str:
         """What moves with every write: the condition of the next one."""
         return self.version
+
+    @property
+    def stamped(self) -> str:
+        """The field in which it stands."""
+        return "version"
 
 
 ProjectedRow: TypeAlias = AppliedItem | Group
@@ -127,7 +140,7 @@ def group_key(app: str, name: str, key: str) -> str:
 
 def item_fields(row: AppliedItem) -> dict[str, Any]:
     """The fields of an item's row."""
-    return {"v": VERSION, "key": row.key, "sequence": row.sequence, "group": row.group, "image": row.image, "at_ms": row.at_ms}  # fmt: skip
+    return {"v": PROJECTION_ITEM.format, "key": row.key, "version": row.version.text, "group": row.group, "image": row.image, "at_ms": row.at_ms}  # fmt: skip
 
 
 def group_fields(row: Group) -> dict[str, Any]:
@@ -137,8 +150,9 @@ def group_fields(row: Group) -> dict[str, Any]:
 
 def read_item_row(fields: Mapping[str, Any]) -> AppliedItem:
     """An item's row. Raises: StoreError for a format of another version."""
-    row = readable(fields, "projection")
-    return AppliedItem(row["key"], row["sequence"], row["group"], row["image"], row["at_ms"])
+    row = readable(fields, "projection", PROJECTION_ITEM.format)
+    version = row_version(row) or NOTHING
+    return AppliedItem(row["key"], version, row["group"], row["image"], row["at_ms"], "version" not in row)
 
 
 def read_group_row(fields: Mapping[str, Any]) -> Group:

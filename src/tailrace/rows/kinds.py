@@ -161,7 +161,7 @@ SOURCES: Final = RowKind("sources", "app")
 LEASE: Final = RowKind("lease", "shard", expires="with its shard")
 PROJECTION: Final = RowKind("projection", "projection")
 PROJECTION_BUILD: Final = RowKind("projection-build", "projection")
-PROJECTION_ITEM: Final = RowKind("projection-item", "projection")
+PROJECTION_ITEM: Final = RowKind("projection-item", "projection", format=2)
 PROJECTION_GROUP: Final = RowKind("projection-group", "projection")
 
 # ---- of a data directory -----------------------------------------------------------------------------------------------

@@ -82,4 +82,4 @@ def condition_of(change: RowChange) -> Condition:
     before = change.before
     if before is None:
         return ALWAYS if change.after is None else Absent()
-    return Equals("sequence" if isinstance(before, AppliedItem) else "version", before.stamp)
+    return Equals(before.stamped, before.stamp)

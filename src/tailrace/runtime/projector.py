@@ -20,8 +20,9 @@ from tailrace.app.fence import told
 from tailrace.app.fingerprint import is_changed
 from tailrace.app.projection import Projection, mapping_id
 from tailrace.deadletters.gap import read_gap
-from tailrace.deadletters.head import head_prefix
+from tailrace.deadletters.head import head_prefix, read_head
 from tailrace.errors import PortError
+from tailrace.leases.generation import read_generations, sources_key
 from tailrace.leases.ledger import ledgers_of
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import Backoff
@@ -36,6 +37,7 @@ from tailrace.runtime.mapping_rows import forget_mapping
 from tailrace.runtime.projecting import CONTENDED_MS, apply_steps
 from tailrace.runtime.threads import Threads
 from tailrace.runtime.tombstones import forget_tombstones
+from tailrace.streams.version import NOTHING, Version
 from tailrace.values.types import Item
 
 PAGE: Final = 100
@@ -285,10 +287,11 @@ class Projector:
     async def _parked(self, projection: Projection, build: Build) -> list[str]:
         """The items with parked changes that the build has not: what is parked may have been in the table when its items were read."""
         rows = await self._state.query(head_prefix(self._app, projection.mapping_id))
-        tails = {str(row.fields["key"]): int(row.fields["tail"]) for row in rows}
+        heads = [read_head(self._app, projection.mapping_id, row.fields) for row in rows]
+        tails = {head.key.hex(): head.tail for head in heads}
         store = self.builds.store(projection, build.name)
-        applied = {row.key: row.sequence for row in await store.items(list(tails))}
-        return [key for key, tail in tails.items() if applied.get(key, 0) < tail]
+        applied = {row.key: row.version for row in await store.items(list(tails))}
+        return [key for key, tail in tails.items() if applied.get(key, NOTHING) < tail]
 
     async def _is_behind(self, projection: Projection, build: Build) -> bool:
         oldest = await self.oldest(projection)
@@ -298,10 +301,12 @@ class Projector:
         store = self.builds.store(projection, build.name)
         while not build.is_filled:
             self._busy.add(projection.mapping_id)
+            # Asked for first: what comes of a stream that begins after this is newer than the page, whatever its numbers are.
+            generation = await self._generation(projection)
             page = await self.items.page(projection.table.name, build.after, PAGE)
             now_ms = self._clock.now().wall_ms
             steps = [
-                Step(key, page.position, image, now_ms)
+                Step(key, Version(generation, page.position), image, now_ms)
                 for key, keys, image in page.items
                 if projection.is_of(keys)
             ]
@@ -314,6 +319,12 @@ class Projector:
             await self.builds.save(build)
             await asyncio.sleep(0)
         return build
+
+    async def _generation(self, projection: Projection) -> int:
+        """The newest one of the table's changes."""
+        app, table = self._app, projection.table.name
+        row = await self._state.get(sources_key(app, table))
+        return read_generations(app, table, None if row is None else row.fields).newest
 
     # ---- removing ----------------------------------------------------------------------------------------------------
 

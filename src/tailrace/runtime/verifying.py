@@ -20,6 +20,7 @@ from tailrace.ports import Clock, ProjectionStore
 from tailrace.projections.rows import BUCKETS, AppliedItem, Group
 from tailrace.runtime.projector import PAGE, Projector
 from tailrace.runtime.threads import in_thread
+from tailrace.streams.version import Version
 from tailrace.values.types import AttributeValue, Item
 
 ROUNDS: Final = 5
@@ -60,11 +61,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Suspect:
-    """An item whose row is not as the table has it. Shape: `sequence` is the row's, None without one."""
+    """An item whose row is not as the table has it. Shape: `version` is the row's, None without one."""
 
     keys: Item
     image: Item | None
-    sequence: int | None
+    version: Version | None
 
 
 async def verify(
@@ -82,7 +83,7 @@ async def verify(
         now = {row.key: row for row in await store.items(list(some))}
         for key, suspect in some.items():
             row = now.get(key)
-            if (None if row is None else row.sequence) != suspect.sequence:
+            if (None if row is None else row.version) != suspect.version:
                 continue  # it was on its way and has arrived
             found = None if row is None else row.image
             if found == suspect.image:
@@ -109,9 +110,9 @@ async def _suspects(
             if not projection.is_of(keys):
                 continue
             verdict.items += 1
-            sequence, content = rows.pop(key, (None, None))
+            version, content = rows.pop(key, (None, None))
             if content != _content(image):
-                suspects[key] = _Suspect(keys, image, sequence)
+                suspects[key] = _Suspect(keys, image, version)
         await asyncio.sleep(0)
         if (after := page.after) is None:
             break
@@ -119,16 +120,16 @@ async def _suspects(
         for row in await store.items([key]):
             if row.image is not None:
                 keys = {name: row.image[name] for name in key_names(projection.table)}
-                suspects[key] = _Suspect(keys, None, row.sequence)
+                suspects[key] = _Suspect(keys, None, row.version)
     return suspects, page.position
 
 
-async def _seen(store: ProjectionStore) -> dict[str, tuple[int | None, int | None]]:
-    """Item → its row's sequence number and what its image hashes to, which is small enough to hold for all of them."""
-    found: dict[str, tuple[int | None, int | None]] = {}
+async def _seen(store: ProjectionStore) -> dict[str, tuple[Version | None, int | None]]:
+    """Item → its row's version and what its image hashes to, which is small enough to hold for all of them."""
+    found: dict[str, tuple[Version | None, int | None]] = {}
     for number in range(BUCKETS):
         for row in await store.bucket(number):
-            found[row.key] = (row.sequence, None if row.image is None else _content(row.image))
+            found[row.key] = (row.version, None if row.image is None else _content(row.image))
         await asyncio.sleep(0)
     return found
 

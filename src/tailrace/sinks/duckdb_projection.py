@@ -16,6 +16,7 @@ from tailrace.app.projection import Projection
 from tailrace.errors import StateConflict
 from tailrace.projections.rows import AppliedItem, Group, ProjectedRow, RowChange, bucket_of
 from tailrace.runtime.threads import in_thread
+from tailrace.streams.version import NOTHING, row_version
 from tailrace.values.types import Item
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ROWS_AT_ONCE: Final = 300
-ITEM_COLUMNS: Final = 'build VARCHAR, key VARCHAR, sequence HUGEINT, bucket SMALLINT, "group" VARCHAR, image VARCHAR, at_ms BIGINT'
+ITEM_COLUMNS: Final = 'build VARCHAR, key VARCHAR, sequence HUGEINT, version VARCHAR, bucket SMALLINT, "group" VARCHAR, image VARCHAR, at_ms BIGINT'
 GROUP_COLUMNS: Final = (
     "build VARCHAR, key VARCHAR, version HUGEINT, count BIGINT, state VARCHAR, at_ms BIGINT"
 )
@@ -104,6 +105,8 @@ class DuckDbProjectionStore:
                     connection.execute(
                         f"CREATE TABLE IF NOT EXISTS {table} ({columns}, PRIMARY KEY (build, key))"
                     )
+                # A table of before versions has a sequence number, of the first generation, in their place.
+                connection.execute(f"ALTER TABLE {self._items} ADD COLUMN IF NOT EXISTS version VARCHAR")
             found = work(connection)
             self._is_made = True
             return found
@@ -114,12 +117,19 @@ class DuckDbProjectionStore:
 
     def _items_where(self, connection: "DuckDBPyConnection", where: str, value: Any) -> list[AppliedItem]:
         rows = connection.execute(
-            f'SELECT key, sequence, "group", image, at_ms FROM {self._items} WHERE build = ? AND {where}',
+            f'SELECT key, version, sequence, "group", image, at_ms FROM {self._items} WHERE build = ? AND {where}',
             [self._name, value],
         ).fetchall()
         return [
-            AppliedItem(key, sequence, group, _loaded(image), at_ms)
-            for key, sequence, group, image, at_ms in rows
+            AppliedItem(
+                key,
+                row_version({"version": version, "sequence": sequence}) or NOTHING,
+                group,
+                _loaded(image),
+                at_ms,
+                version is None,
+            )
+            for key, version, sequence, group, image, at_ms in rows
         ]
 
     def _groups_where(self, connection: "DuckDBPyConnection", where: str, value: Any) -> list[Group]:
@@ -133,7 +143,10 @@ class DuckDbProjectionStore:
         ]
 
     def _commit(self, connection: "DuckDBPyConnection", changes: Sequence[RowChange]) -> None:
-        for table, kind, stamp in ((self._items, AppliedItem, "sequence"), (self._groups, Group, "version")):
+        for table, kind, stamp in (
+            (self._items, AppliedItem, "coalesce(version, sequence::VARCHAR)"),
+            (self._groups, Group, "version"),
+        ):
             mine = [change for change in changes if isinstance(change.row, kind)]
             if not mine:
                 continue
@@ -144,7 +157,7 @@ class DuckDbProjectionStore:
                 ).fetchall()
             )
             for change in mine:
-                if present.get(change.row.key) != (None if change.before is None else change.before.stamp):
+                if present.get(change.row.key) != _stamp(change.before):
                     raise StateConflict(
                         f"{table}: {change.row.key} was written meanwhile", index=changes.index(change)
                     )
@@ -172,8 +185,24 @@ class DuckDbProjectionStore:
     def _values(self, row: ProjectedRow) -> list[Any]:
         if isinstance(row, AppliedItem):
             image = None if row.image is None else orjson.dumps(row.image).decode()
-            return [self._name, row.key, row.sequence, bucket_of(row.key), row.group, image, row.at_ms]
+            return [
+                self._name,
+                row.key,
+                None,
+                row.version.text,
+                bucket_of(row.key),
+                row.group,
+                image,
+                row.at_ms,
+            ]
         return [self._name, row.key, row.version, row.count, orjson.dumps(row.state).decode(), row.at_ms]
+
+
+def _stamp(row: ProjectedRow | None) -> int | str | None:
+    """What a row's stamp reads as. Items have texts, those of before versions the one of their number."""
+    if row is None:
+        return None
+    return str(row.stamp) if isinstance(row, AppliedItem) else row.stamp
 
 
 def _loaded(image: str | None) -> Item | None:

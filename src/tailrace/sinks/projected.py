@@ -68,4 +68,4 @@ def step_of(record: ChangeRecord, now_ms: int) -> Step:
     """A change as the folding takes it: its old image is of no use. Raises: SettingsError."""
     if record.event_name != "REMOVE" and record.new is None:
         raise SettingsError("a projection needs the new image: the stream's view type has none")
-    return Step(record.key.hex(), record.sequence, image(record.new), now_ms)
+    return Step(record.key.hex(), record.version, image(record.new), now_ms)

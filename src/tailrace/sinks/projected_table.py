@@ -23,7 +23,9 @@ from tailrace.errors import ApiError, StateConflict, StoreError
 from tailrace.expressions.keys import KeyCondition
 from tailrace.ports import ItemWrite, StateStore
 from tailrace.projections.rows import AppliedItem, Group, ProjectedRow, RowChange, bucket_of
+from tailrace.rows.kinds import PROJECTION_ITEM
 from tailrace.rows.writes import VERSION, readable
+from tailrace.streams.version import NOTHING, row_version
 from tailrace.values.types import AttributeValue, Item
 from tailrace.values.wire import read_item
 
@@ -193,8 +195,9 @@ def _attributes(row: ProjectedRow) -> Item:
         image: Item = {} if row.image is None else {"image": {"M": row.image}}
         return {
             **fixed,
+            "v": {"N": str(PROJECTION_ITEM.format)},
             "item": {"S": row.key},
-            "sequence": {"N": str(row.sequence)},
+            "version": {"S": row.version.text},
             "group": {"S": row.group},
             **image,
         }
@@ -205,8 +208,12 @@ def _attributes(row: ProjectedRow) -> Item:
 
 def _item(found: Item) -> AppliedItem:
     row = _readable(found)
+    version = row_version(
+        {name: next(iter(row[name].values())) for name in ("version", "sequence") if name in row}
+    )
     return AppliedItem(
-        row["item"]["S"], int(row["sequence"]["N"]), row["group"]["S"], row.get("image", {}).get("M"), int(row["at_ms"]["N"])
+        row["item"]["S"], version or NOTHING, row["group"]["S"], row.get("image", {}).get("M"), int(row["at_ms"]["N"]),
+        "version" not in row,
     )  # fmt: skip
 
 
@@ -222,15 +229,14 @@ def _group(found: Item) -> Group:
 
 
 def _readable(row: Item) -> Item:
-    readable({"v": int(row["v"]["N"])}, "projection")
+    readable({"v": int(row["v"]["N"])}, "projection", PROJECTION_ITEM.format)
     return row
 
 
 def _condition(before: ProjectedRow | None, pk: str) -> dict[str, Any]:
     if before is None:
         return {"ConditionExpression": "attribute_not_exists(#pk)", "ExpressionAttributeNames": {"#pk": pk}}
-    name = "sequence" if isinstance(before, AppliedItem) else "version"
     return {
-        "ConditionExpression": "#stamp = :stamp", "ExpressionAttributeNames": {"#stamp": name},
-        "ExpressionAttributeValues": {":stamp": {"N": str(before.stamp)}},
+        "ConditionExpression": "#stamp = :stamp", "ExpressionAttributeNames": {"#stamp": before.stamped},
+        "ExpressionAttributeValues": {":stamp": {"S" if isinstance(before.stamp, str) else "N": str(before.stamp)}},
     }  # fmt: skip

@@ -16,12 +16,16 @@ from tailrace.projections.rows import (
     BUCKETS,
     AppliedItem,
     Group,
+    RowChange,
     bucket_of,
     group_fields,
     item_fields,
     read_group_row,
     read_item_row,
 )
+from tailrace.rows.writes import Equals
+from tailrace.runtime.projected_state import condition_of
+from tailrace.streams.version import Version
 
 
 def test_a_build_comes_back_as_it_was() -> None:
@@ -50,7 +54,7 @@ def test_a_page_counts_all_failures_and_names_some() -> None:
 
 
 def test_rows_come_back_as_they_were() -> None:
-    item = AppliedItem("aa", 5, '{"S":"NL"}', {"id": {"S": "a"}}, 7)
+    item = AppliedItem("aa", Version(1, 5), '{"S":"NL"}', {"id": {"S": "a"}}, 7)
     group = Group('{"S":"NL"}', 3, 2, {"N": "1"}, 7)
     assert read_item_row(item_fields(item)) == item
     assert read_group_row(group_fields(group)) == group
@@ -64,3 +68,11 @@ def test_a_row_of_another_format_is_refused() -> None:
 
 def test_items_are_spread_over_all_buckets() -> None:
     assert {bucket_of(f"{number:06x}") for number in range(5_000)} == set(range(BUCKETS))
+
+
+def test_a_row_of_before_versions_is_of_the_first_generation_and_is_replaced_as_it_was_read() -> None:
+    old = read_item_row({"v": 1, "key": "aa", "sequence": 900, "group": "", "image": None, "at_ms": 1})
+    assert old.version == Version(1, 900)
+    new = AppliedItem("aa", Version(2, 7))
+    assert condition_of(RowChange(old, new)) == Equals("sequence", 900)
+    assert condition_of(RowChange(new, None)) == Equals("version", Version(2, 7).text)

@@ -6,6 +6,7 @@ import pytest
 
 from tailrace.projections.folding import Step, Working
 from tailrace.projections.rows import AppliedItem, Group, RowChange
+from tailrace.streams.version import Version
 from tailrace.values.types import AttributeValue, Item
 
 
@@ -30,12 +31,12 @@ def image(group: str, n: int) -> Item:
 
 def step(sequence: int, group: str | None, n: int = 0, key: str = "aa") -> Step:
     if group is None:
-        return Step(key, sequence, None, 5)
-    return Step(key, sequence, image(group, n), 5, group)
+        return Step(key, Version(1, sequence), None, 5)
+    return Step(key, Version(1, sequence), image(group, n), 5, group)
 
 
 def item(sequence: int, group: str, n: int) -> AppliedItem:
-    return AppliedItem("aa", sequence, group, image(group, n), 1)
+    return AppliedItem("aa", Version(1, sequence), group, image(group, n), 1)
 
 
 def group(key: str, version: int, count: int, n: int) -> Group:
@@ -56,7 +57,7 @@ def folded(
         row = change.after
         assert row is not None
         found[row.key] = (
-            (row.sequence, row.group)
+            (row.version.sequence, row.group)
             if isinstance(row, AppliedItem)
             else (row.version, row.count, int(row.state["N"]))
         )
@@ -84,8 +85,8 @@ NL7, BE2 = group("NL", 3, 2, 7), group("BE", 1, 1, 2)
         ([step(2, None)], [item(3, "NL", 5)], [NL7], {}),
         ([step(4, "NL", 9)], [item(3, "NL", 5)], [NL7], {"aa": (4, "NL"), "NL": (4, 2, 11)}),
         # a late duplicate does not bring a removed item back; a later change does
-        ([step(4, "NL", 9)], [AppliedItem("aa", 5)], [], {}),
-        ([step(6, "NL", 9)], [AppliedItem("aa", 5)], [], {"aa": (6, "NL"), "NL": (1, 1, 9)}),
+        ([step(4, "NL", 9)], [AppliedItem("aa", Version(1, 5))], [], {}),
+        ([step(6, "NL", 9)], [AppliedItem("aa", Version(1, 5))], [], {"aa": (6, "NL"), "NL": (1, 1, 9)}),
         # an empty group begins anew, with its next version
         ([step(6, "NL", 9)], [], [group("NL", 8, 0, 99)], {"aa": (6, "NL"), "NL": (9, 1, 9)}),
         # several of one item, and of several items of a group, are one step of its version
@@ -120,3 +121,15 @@ def test_every_row_is_written_on_the_condition_that_it_was_read_so() -> None:
     pairs = {change.row.key: change.before for change in working.changes}
     assert pairs == {"aa": item(3, "NL", 5), "NL": NL7, "BE": None}
     assert RowChange(NL7, None).row == NL7
+
+
+def test_a_change_of_a_stream_that_was_switched_off_and_on_is_applied_though_its_number_is_smaller() -> None:
+    working = Working(Sum())
+    newer = Step("aa", Version(2, 7), image("NL", 5), 5, "NL")
+    working.add_items({"aa"}, [item(900, "NL", 3)])
+    working.add_groups(working.groups_for([newer]), [group("NL", 1, 1, 3)])
+    assert working.apply(newer)
+    assert not working.apply(Step("aa", Version(1, 901), image("NL", 9), 5, "NL"))
+    assert [change.after for change in working.changes] == [
+        AppliedItem("aa", Version(2, 7), "NL", image("NL", 5), 5), Group("NL", 2, 1, {"N": "5"}, 5),
+    ]  # fmt: skip

@@ -161,7 +161,7 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
     "projection": lambda app, mapping: (served_key(app, "sales"), served_fields("sales", "orders", "1")),
     "projection-build": _build,
     "projection-item": lambda app, mapping: (
-        projection_item_key(app, "sales@v1", "6f31"), item_fields(AppliedItem("6f31", 42))
+        projection_item_key(app, "sales@v1", "6f31"), item_fields(AppliedItem("6f31", RECORD.version))
     ),
     "projection-group": lambda app, mapping: (
         group_key(app, "sales@v1", '{"S":"NL"}'), group_fields(Group('{"S":"NL"}', 1, 1, {"N": "1"}))

@@ -11,6 +11,7 @@ from tailrace.projections.rows import AppliedItem, Group, RowChange
 from tailrace.runtime.projected_state import StateProjectionStore
 from tailrace.runtime.projecting import TRIES, Applied, Contended, apply_steps
 from tailrace.stores.memory import MemoryStateStore
+from tailrace.streams.version import Version
 from tailrace.values.types import AttributeValue, Item
 
 
@@ -51,7 +52,7 @@ class Noted(StateProjectionStore):
 
 
 def step(key: str, sequence: int = 1, group: str = "NL", bad: str = "") -> Step:
-    return Step(key, sequence, {"g": {"S": group}, "bad": {"S": bad}}, 0)
+    return Step(key, Version(1, sequence), {"g": {"S": group}, "bad": {"S": bad}}, 0)
 
 
 def applied(store: Noted, steps: Sequence[Step]) -> Applied:
@@ -97,7 +98,7 @@ def test_a_failure_stays_with_its_item_and_holds_back_what_follows(bad: str) -> 
     found = applied(store, steps)
     assert set(found.failures) == {1}
     assert found.applied == 3
-    assert [row.sequence for row in asyncio.run(store.items(["aa", "bb", "cc"]))] == [2, 1]
+    assert [row.version.sequence for row in asyncio.run(store.items(["aa", "bb", "cc"]))] == [2, 1]
     assert asyncio.run(store.counts()) == {"NL": 1, "BE": 1}
 
 
@@ -140,5 +141,7 @@ def test_a_store_that_fails_fails_all_and_nothing_is_lost_by_doing_it_again() ->
 
 def test_rows_are_read_with_all_that_they_hold() -> None:
     store = Noted()
-    applied(store, [Step("aa", 4, {"g": {"S": "NL"}}, 77)])
-    assert asyncio.run(store.items(["aa"])) == [AppliedItem("aa", 4, "NL", {"g": {"S": "NL"}}, 77)]
+    applied(store, [Step("aa", Version(1, 4), {"g": {"S": "NL"}}, 77)])
+    assert asyncio.run(store.items(["aa"])) == [
+        AppliedItem("aa", Version(1, 4), "NL", {"g": {"S": "NL"}}, 77)
+    ]

@@ -11,11 +11,12 @@ from typing import Final
 from tailrace.errors import StateConflict
 from tailrace.ports import ProjectionStore
 from tailrace.projections.rows import BUCKETS, AppliedItem, Group, RowChange, bucket_of
+from tailrace.streams.version import Version
 from tailrace.testing.contracts.rules import holds, run_async, same
 
 LARGE: Final = (1 << 63) - 1
 ITEM: Final = AppliedItem(
-    "6f31", LARGE - 1, '{"S":"N/L%\\n\\"ü"}', {"pk": {"S": "o1"}, "total": {"N": "12345678901234567890.123456789"}, "b": {"B": "AQI="}}, 1_700_000_000_000
+    "6f31", Version(1, LARGE - 1), '{"S":"N/L%\\n\\"ü"}', {"pk": {"S": "o1"}, "total": {"N": "12345678901234567890.123456789"}, "b": {"B": "AQI="}}, 1_700_000_000_000
 )  # fmt: skip
 GROUP: Final = Group(
     '{"S":"N/L%\\n\\"ü"}', 1, 1, {"M": {"total": {"N": "1.5"}, "names": {"L": [{"S": "a"}]}}}, 7
@@ -33,13 +34,13 @@ def check_projection_store(make: Callable[[], ProjectionStore]) -> None:
 
 async def rows_are_kept_as_they_are(store: ProjectionStore) -> None:
     """A row comes back with all that it holds, one that was not written is not there, and deleting removes it."""
-    tombstone = AppliedItem("6f32", 5)
+    tombstone = AppliedItem("6f32", Version(1, 5))
     same(await store.items([ITEM.key]), [], "an item that was never written")
     same(await store.groups([GROUP.key]), [], "a group that was never written")
     await store.commit([RowChange(None, ITEM), RowChange(None, tombstone), RowChange(None, GROUP)])
     same(_sorted(await store.items([ITEM.key, "6f39", tombstone.key])), [ITEM, tombstone], "the items")
     same(await store.groups([GROUP.key, '{"S":"BE"}']), [GROUP], "the group")
-    later = AppliedItem(ITEM.key, LARGE)
+    later = AppliedItem(ITEM.key, Version(1, LARGE))
     await store.commit([RowChange(ITEM, later), RowChange(GROUP, None), RowChange(tombstone, None)])
     same(
         await store.items([ITEM.key, tombstone.key]),
@@ -51,7 +52,7 @@ async def rows_are_kept_as_they_are(store: ProjectionStore) -> None:
 
 async def everything_can_be_read(store: ProjectionStore) -> None:
     """Every item is in its own bucket and in no other, and all groups are read without naming them."""
-    items = [AppliedItem(f"{number:04x}", number + 1) for number in range(300)]
+    items = [AppliedItem(f"{number:04x}", Version(1, number + 1)) for number in range(300)]
     groups = [Group(f'{{"N":"{number}"}}', 1, 1, {"N": "1"}) for number in range(120)]
     for rows in (items, groups):
         for start in range(0, len(rows), 50):
@@ -71,7 +72,7 @@ async def what_was_written_meanwhile_is_a_conflict(store: ProjectionStore) -> No
     await store.commit([RowChange(None, ITEM), RowChange(None, GROUP)])
     stale: list[RowChange] = [
         RowChange(None, ITEM), RowChange(None, GROUP), RowChange(second, GROUP), RowChange(second, None),
-        RowChange(AppliedItem(ITEM.key, 4), ITEM), RowChange(AppliedItem("6f39", 4), None),
+        RowChange(AppliedItem(ITEM.key, Version(1, 4)), ITEM), RowChange(AppliedItem("6f39", Version(1, 4)), None),
         RowChange(Group('{"S":"BE"}', 1, 1, {"N": "1"}), Group('{"S":"BE"}', 2, 1, {"N": "1"})),
     ]  # fmt: skip
     for change in stale:
@@ -83,7 +84,7 @@ async def what_was_written_meanwhile_is_a_conflict(store: ProjectionStore) -> No
 
 async def commits_are_all_or_nothing(store: ProjectionStore) -> None:
     """When one row is not as it was read, nothing is written."""
-    other = AppliedItem("6f39", 1)
+    other = AppliedItem("6f39", Version(1, 1))
     await store.commit([RowChange(None, ITEM), RowChange(None, GROUP)])
     second = Group(GROUP.key, 2, 2, {"N": "2"})
     changes = [
@@ -101,7 +102,7 @@ async def one_of_many_writers_wins(store: ProjectionStore) -> None:
     """Of many that change the same group at the same time, exactly one succeeds."""
     await store.commit([RowChange(None, GROUP)])
     writers = [
-        _conflicts(store, [RowChange(None, AppliedItem(f"{number:02x}", 1)), RowChange(GROUP, Group(GROUP.key, 2, number, {"N": "1"}))])
+        _conflicts(store, [RowChange(None, AppliedItem(f"{number:02x}", Version(1, 1))), RowChange(GROUP, Group(GROUP.key, 2, number, {"N": "1"}))])
         for number in range(8)
     ]  # fmt: skip
     lost = await asyncio.gather(*writers)
@@ -113,7 +114,7 @@ async def one_of_many_writers_wins(store: ProjectionStore) -> None:
 async def as_many_rows_as_it_says(store: ProjectionStore) -> None:
     """A commit may hold as many rows as the store says, at least three: an item and the groups that it leaves and enters."""
     holds(store.rows_at_once >= 3, f"rows_at_once is {store.rows_at_once}")
-    many = [AppliedItem(f"{number:04x}", 1) for number in range(store.rows_at_once)]
+    many = [AppliedItem(f"{number:04x}", Version(1, 1)) for number in range(store.rows_at_once)]
     await store.commit([RowChange(None, row) for row in many])
     same(len(await store.items([row.key for row in many])), len(many), "the rows")
     await store.serve()

@@ -22,8 +22,7 @@ from tailrace.engine.state import EngineStateStore
 from tailrace.errors import TailraceError
 from tailrace.server.audit import audited
 from tailrace.server.control_socket import listen, place_socket, remove_leftovers
-from tailrace.sources.embedded_log import EmbeddedLog
-from tailrace.views.reading import Live, Reading
+from tailrace.views.live import Live
 
 if TYPE_CHECKING:
     from tailrace.app.app import App
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from tailrace.ports import Clock, StateStore
     from tailrace.runtime.projector import Projector
     from tailrace.runtime.redriver import Progress, Request
+    from tailrace.views.reading import Reading
 
 VERSION: Final = 1
 LINE_LIMIT: Final = 65_536
@@ -79,8 +79,12 @@ class Subject:
         return EngineStateStore(self.engine, self.settle)
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> "Reading":
         """What views are given."""
+        # Imported when somebody first asks: the start is measured, and many servers are never asked.
+        from tailrace.sources.embedded_log import EmbeddedLog
+        from tailrace.views.reading import Reading
+
         log, retention_ms = EmbeddedLog(self.engine), self.engine.settings.retention_ms
         return Reading(self.state, log, self.clock, self.worker, retention_ms)
 

@@ -15,8 +15,9 @@ from tailrace.server.observe import Durations, HandlerTotals, Observed, ShardPro
 from tailrace.server.tables import table_value, tables
 from tailrace.views.gaps import gap_age_ms, open_gaps
 from tailrace.views.letters import kept
+from tailrace.views.live import live_status, sink_of, windows_of
 from tailrace.views.progress import begun, totals
-from tailrace.views.reading import Reading, live_status, sink_of, windows_of
+from tailrace.views.reading import Reading
 
 
 async def observed(

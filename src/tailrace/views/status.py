@@ -13,9 +13,10 @@ from tailrace.telemetry import AWS_METRICS
 from tailrace.views.gaps import gap_age_ms, open_gaps
 from tailrace.views.leases import leases
 from tailrace.views.letters import kept
+from tailrace.views.live import Live, live_status, sink_of
 from tailrace.views.pauses import is_paused, pause_reason
 from tailrace.views.progress import begun, totals
-from tailrace.views.reading import Live, Reading, live_status, sink_of
+from tailrace.views.reading import Reading
 from tailrace.views.windows import windows_value
 
 if TYPE_CHECKING:

@@ -27,9 +27,10 @@ from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import Shard
 from tailrace.views.change import change_value
 from tailrace.views.letters import PAGE, is_parked, letter_of, letter_value
+from tailrace.views.live import attempts_of
 from tailrace.views.pages import rows
 from tailrace.views.progress import known_mappings
-from tailrace.views.reading import Reading, attempts_of, running
+from tailrace.views.reading import Reading, running
 
 SLICE: Final = 500
 MOST_COUNTED: Final = 1_000

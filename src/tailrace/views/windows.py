@@ -8,8 +8,8 @@ from typing import Any
 
 from tailrace.deadletters.lost_window import LostWindow, lost_window_prefix, read_lost_window
 from tailrace.ports import StateStore
+from tailrace.views.live import Live, windows_of
 from tailrace.views.pages import rows
-from tailrace.views.reading import Live, windows_of
 
 
 def windows_value(live: Live | None, handler: str) -> dict[str, Any] | None:

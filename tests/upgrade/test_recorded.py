@@ -4,14 +4,20 @@ Rules of this file: the recordings (record.py) are never made again; what is ask
 on which a test runs does not matter, and more than a day later.
 """
 
+import asyncio
+from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 
 import pytest
 
+from tailrace.clocks.manual import ManualClock
+from tailrace.compose import EngineOptions, open_engine, running_worker
+from tailrace.engine.query import ScanRequest
 from tailrace.ports import Commit
 from tailrace.stores.memory import MemoryStore
+from tests.patience import PATIENCE_S
 from tests.upgrade.going_on import (
     Recording,
     complaints,
@@ -22,7 +28,7 @@ from tests.upgrade.going_on import (
     rows_of,
     without,
 )
-from tests.upgrade.shop import NOTES, Notes
+from tests.upgrade.shop import NOTES, Notes, shop
 
 NAMES = ("before-ground", "before-mend")
 LATER_MS = 30 * 3_600_000
@@ -143,3 +149,34 @@ def test_an_upgrade_that_loses_something_is_found(loss: str, tmp_path: Path) -> 
         here.start()
         here.go_on()
         assert complaints(recorded, here) != []
+
+
+def test_the_files_themselves_go_on_and_are_opened_again(recorded: Recording, tmp_path: Path) -> None:
+    """In a process of its own loop, with its store on the disk: what the test world leaves out."""
+    options = EngineOptions(recorded.lay(tmp_path / "data"), clock="manual", clock_start_ms=recorded.wall_ms)
+    notes = noted(recorded)
+    NOTES.handled, NOTES.broken, NOTES.told = notes.handled, notes.broken, notes.told
+    wanted = {change["event_id"] for change in recorded.changes} & recorded.unsaved
+
+    async def go_on() -> dict[str, int]:
+        async with running_worker(shop(NOTES, version=2), options) as engine, asyncio.timeout(PATIENCE_S):
+            assert isinstance(engine.clock, ManualClock)
+            while not wanted <= set(NOTES.handled["ship"]) or engine.committer.is_dirty:
+                engine.clock.advance(10)
+                await asyncio.sleep(0)
+        return stock()
+
+    def stock() -> dict[str, int]:
+        engine = open_engine(options)
+        try:
+            found = engine.scan(ScanRequest("stock")).decoded()
+        finally:
+            engine.close()
+        return {item["id"]["S"]: int(item["n"]["N"]) for item in found}
+
+    handled = Counter(change["key"] for change in recorded.changes if change["event_id"] in wanted)
+    first = asyncio.run(go_on())
+    assert {key: first[key] for key in handled if key.startswith("n")} == {
+        key: 1 for key in handled if key.startswith("n")
+    }
+    assert asyncio.run(go_on()) == first, "nothing was applied again"

@@ -181,8 +181,10 @@ async def settle(trace: Trace) -> None:
 
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trace, list[str], bytes]:
-    """The way of one change."""
-    return asyncio.run(trace_one(tmp_path_factory.mktemp("flow") / "data"))
+    """The way of one change. Nobody else finds the node: whoever lists nodes asks each by its control socket, which would be on the way."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
+        return asyncio.run(trace_one(tmp_path_factory.mktemp("flow") / "data"))
 
 
 def test_the_change_is_answered_and_handled(traced: tuple[Trace, list[str], bytes]) -> None:

@@ -18,6 +18,7 @@ from tailrace.ports import Shard, Source, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT
 from tailrace.rows.writes import Write
 from tailrace.runtime.evacuation import Followed
+from tailrace.runtime.kept import Kept
 from tailrace.runtime.reading import NumberedSource, SharedReads
 from tailrace.runtime.settle import Place
 
@@ -108,9 +109,9 @@ class FollowedTable:
                 return stream
         return followed[-1][0] if followed else await self.source.stream()
 
-    async def horizon(self, shard: Shard) -> int:
-        """The last record of a shard that is gone. Raises: SourceError."""
-        return (await self.source.read(shard, 0, 0)).next_after
+    async def horizon(self, kept: Kept, shard: Shard) -> int:
+        """The last record of a shard that is gone, and was not saved. Raises: SourceError."""
+        return kept.horizon((await self.source.read(shard, 0, 0)).next_after)
 
     async def recall(self, state: StateStore, app: str, followed: Followed) -> None:
         """Learn which mappings have read the streams of deleted tables. Raises: StoreError."""

@@ -4,6 +4,9 @@ Rules of this file: pure; it reads what evacuation.py has copied. Called by deli
 Source: growth §2.10.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from tailrace.deadletters.evacuated import Evacuation, Lost, read_evacuated
 from tailrace.mapping.commands import ReadDone
 from tailrace.rows.writes import StateRow
@@ -26,6 +29,10 @@ class Kept:
         saved = self.evacuation
         return saved is not None and (position < saved.through or saved.closed)
 
+    def horizon(self, gone: int) -> int:
+        """The last record that nobody can read any more, where the stream has forgotten those up to `gone`: what was saved of them can be."""
+        return gone if self.evacuation is None else min(gone, self.evacuation.begin)
+
     def read(self, after: int, limit: int) -> Steps[ReadDone]:
         """Changes after a position, in order; what was lost before it could be saved is told as trimmed. Raises: StoreError."""
         saved = self.evacuation
@@ -42,23 +49,27 @@ class Kept:
         rows: list[StateRow] = yield Query(saved.prefix, saved.key_after(after), limit)
         records = [read_evacuated(row.fields) for row in rows]
         if lost is None:
-            return self._page(saved, records, limit, trimmed=False)
+            return _page(saved, records, limit)
         before = [record for record in records if record.sequence < lost.first]
         if before:
             return ReadDone(before, before[-1].sequence)
         rows = yield Query(saved.prefix, saved.key_after(lost.last), limit)
-        return self._page(saved, [read_evacuated(row.fields) for row in rows], limit, trimmed=True, lost=lost)
+        return _behind(saved, lost, [read_evacuated(row.fields) for row in rows], limit)
 
-    @staticmethod
-    def _page(
-        saved: Evacuation, records: list[ChangeRecord], limit: int, *, trimmed: bool, lost: Lost | None = None
-    ) -> ReadDone:
-        is_all = len(records) < limit
-        if trimmed and lost is not None and not records:
-            return ReadDone([], lost.last, trimmed=True)
-        return ReadDone(
-            records,
-            saved.through if is_all else records[-1].sequence,
-            closed=is_all and saved.closed,
-            trimmed=trimmed,
-        )
+
+def _page(saved: Evacuation, records: Sequence[ChangeRecord], limit: int) -> ReadDone:
+    is_all = len(records) < limit
+    return ReadDone(
+        records, saved.through if is_all else records[-1].sequence, closed=is_all and saved.closed
+    )
+
+
+def _behind(saved: Evacuation, lost: Lost, records: Sequence[ChangeRecord], limit: int) -> ReadDone:
+    """What comes after a gap, up to the next one: a read tells one gap, before its first record."""
+    following = next((each for each in saved.lost if each.first > lost.last), None)
+    if following is not None:
+        records = [record for record in records if record.sequence < following.first]
+        return ReadDone(records, records[-1].sequence if records else lost.last, trimmed=True)
+    if not records:
+        return ReadDone([], lost.last, trimmed=True)
+    return replace(_page(saved, records, limit), trimmed=True)

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from tailrace import errors
@@ -424,7 +425,10 @@ class Worker:
         tasks: asyncio.TaskGroup,
     ) -> None:
         place, there = table.place(self.app.name, handler, stream, shard), (handler.id, *shard.place)
-        performer = Performer(self._state, self._clock, self._parts.reached, horizon=table.horizon)
+        kept = self._evacuator.of(handler.id, stream.label, shard.shard_id)
+        performer = Performer(
+            self._state, self._clock, self._parts.reached, horizon=partial(table.horizon, kept)
+        )
         if known.saved:
             before = waits_for(shard, await performer.perform(line_before(place, shard, known)), known)
             if not table.finished.issuperset((handler.id, stream.label, parent) for parent in before):
@@ -450,7 +454,6 @@ class Worker:
         if not table.runs(handler):
             table.begun.discard(there)  # it was withdrawn meanwhile
             return
-        kept = self._evacuator.of(handler.id, stream.label, shard.shard_id)
         driver = Driver(
             ShardMachine(handler.settings.reading(stream.arn, stream.view_type, stream.region)),
             Delivery(shard, stream, kept, Settling(place, begun, code, announced)), table.reads,

@@ -1,0 +1,80 @@
+"""What was saved from the trim is read as the beginning of its shard: every gap in it is told, and where reading begins at all."""
+
+from dataclasses import replace
+
+import pytest
+
+from tailrace.deadletters.evacuated import Evacuation, Lost, copied
+from tailrace.mapping.commands import ReadDone
+from tailrace.ports import Shard
+from tailrace.runtime.kept import Kept
+from tailrace.streams.moment import Now
+from tailrace.testing.simulation_rows import Rows
+from tests.unit.sinks.batches import STREAM, record
+
+SHARD = Shard("shardId-1", 1, before=0)
+
+
+def saved(sequences: tuple[int, ...], lost: tuple[tuple[int, int], ...]) -> tuple[Kept, Rows]:
+    """What is kept of these records, with these gaps in front of or between them."""
+    stream = (STREAM.arn, STREAM.label, STREAM.view_type, STREAM.region)
+    nothing = Evacuation("shop", "note", "orders", stream, SHARD)
+    records = [record(sequence, "a") for sequence in sequences]
+    through = max([sequences[-1], *(last for _, last in lost)])
+    evacuation, writes = copied(
+        nothing, 0, records, through=through, closed=False, shard=SHARD, trimmed=False
+    )
+    rows = Rows()
+    rows.transact(writes)
+    return Kept(replace(evacuation, lost=tuple(Lost(*each) for each in lost))), rows
+
+
+def told(kept: Kept, rows: Rows, limit: int) -> list[tuple[list[int], int, bool]]:
+    """Every read, one after the other: its records, where it ends, whether something is gone before them."""
+    after, reads = 0, []
+    while kept.has_after(after):
+        done: ReadDone = rows.perform(kept.read(after, limit), Now(0, 0))
+        assert done.next_after > after
+        reads.append(([each.sequence for each in done.records], done.next_after, done.trimmed))
+        after = done.next_after
+    return reads
+
+
+@pytest.mark.parametrize(
+    ("sequences", "lost", "reads"),
+    [
+        ((1, 2), (), [([1, 2], 2, False)]),
+        ((1, 4), ((2, 3),), [([1], 1, False), ([4], 4, True)]),
+        # two gaps are told in two reads: one page between them would pass over the second in silence
+        ((1, 4, 7), ((2, 3), (5, 6)), [([1], 1, False), ([4], 4, True), ([7], 7, True)]),
+        ((1, 4, 5, 9), ((2, 3), (6, 8)), [([1], 1, False), ([4, 5], 5, True), ([9], 9, True)]),
+        # two gaps with nothing between them
+        ((1, 9), ((2, 3), (4, 8)), [([1], 1, False), ([], 3, True), ([9], 9, True)]),
+        ((4, 7), ((1, 3), (5, 6)), [([4], 4, True), ([7], 7, True)]),
+        ((1, 4), ((2, 3), (5, 6)), [([1], 1, False), ([4], 4, True), ([], 6, True)]),
+    ],
+)
+def test_every_gap_is_told(
+    sequences: tuple[int, ...],
+    lost: tuple[tuple[int, int], ...],
+    reads: list[tuple[list[int], int, bool]],
+) -> None:
+    assert told(*saved(sequences, lost), limit=10) == reads
+
+
+def test_a_small_page_ends_where_it_is_full() -> None:
+    kept, rows = saved((1, 4, 5, 9), ((2, 3), (6, 8)))
+    reads = [([1], 1, False), ([4], 4, True), ([5], 5, False), ([9], 9, True)]
+    assert told(kept, rows, limit=1) == reads
+
+
+@pytest.mark.parametrize(("gone", "begin", "horizon"), [(5, 2, 2), (5, 5, 5), (5, 6, 5), (0, 0, 0)])
+def test_what_was_saved_is_not_gone(gone: int, begin: int, horizon: int) -> None:
+    """A mapping that begins after the trim would else pass over what was saved for it before."""
+    kept, _ = saved((9,), ())
+    assert kept.evacuation is not None
+    assert Kept(replace(kept.evacuation, begin=begin)).horizon(gone) == horizon
+
+
+def test_without_anything_saved_all_that_is_forgotten_is_gone() -> None:
+    assert Kept().horizon(5) == 5

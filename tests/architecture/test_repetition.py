@@ -11,9 +11,7 @@ import tailrace
 from tests.architecture.repetition import LINES, Sources, lines_of, repetitions
 
 ROOT = Path(tailrace.__file__).parents[2]
-ALLOWED: frozenset[tuple[str, str]] = frozenset({
-    ("src/tailrace/runtime/performing.py", "src/tailrace/testing/simulation_rows.py"),
-})  # fmt: skip
+ALLOWED: frozenset[tuple[str, str]] = frozenset()
 """Pairs of modules that still repeat one another."""
 
 

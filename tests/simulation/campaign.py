@@ -12,12 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
+import tailrace.deadletters
+import tailrace.leases
 import tailrace.mapping
+import tailrace.runtime
+import tailrace.testing
 from tailrace.errors import InternalError
 from tailrace.mapping.commands import Command, Completion
 from tailrace.testing.simulation import Run
 from tailrace.testing.simulation_plan import BRANCHES, DRAWN_FAULTS, FAULTS, plan
 from tailrace.testing.simulation_redrive import begin_redrive
+from tailrace.testing.simulation_yields import all_yields
 from tests.simulation.checkers import Checkers
 
 EXPECTED = (
@@ -26,8 +31,15 @@ EXPECTED = (
     *(f"setting {name}" for name in BRANCHES),
     *(f"fault {name}" for name in (*FAULTS, *DRAWN_FAULTS)),
     *(f"style {name}" for name in ("vector", "whole", "partial")),
+    *(f"setting workers{name}" for name in ("=1", "=2 or 3", ">3")),
 )
 """What a report must have a number above zero for."""
+YIELDS = tuple(f"died at {place}" for place in all_yields())
+"""And so for every yield of the runtime's steps: it is a crash point."""
+
+
+SIMULATED = (tailrace.deadletters, tailrace.leases, tailrace.mapping, tailrace.runtime, tailrace.testing)
+"""The packages whose code a run depends on."""
 
 
 @dataclass(slots=True)
@@ -43,8 +55,8 @@ class Report:
 
     @property
     def zeros(self) -> list[str]:
-        """What never occurred."""
-        return [name for name in EXPECTED if not self.counts[name]]
+        """What never occurred, the yields of the runtime's steps at which no worker died among them."""
+        return [name for name in (*EXPECTED, *YIELDS) if not self.counts[name]]
 
     @property
     def holds(self) -> bool:
@@ -53,7 +65,7 @@ class Report:
 
     def lines(self) -> Iterable[str]:
         """The report, for people."""
-        for name in EXPECTED:
+        for name in (*EXPECTED, *YIELDS):
             yield f"  {name:<45} {self.counts[name]:>10,}"
         yield f"  {self.done:,} seeds, {self.steps:,} machine steps, {self.steps / max(self.seconds, 1e-9):,.0f} steps/s"
         yield from (f"VIOLATION seed {seed}: {checker}: {text}" for seed, checker, text in self.violations)
@@ -85,6 +97,8 @@ def campaign(
         report.done += 1
         report.steps += run.steps
         report.counts.update(run.counts)
+        for place, times in run.performing.crashed.items():
+            report.counts[f"died at {run.performing.names[place]}"] += times
         report.violations += [(seed, *violation) for violation in violations]
         if report.done % 100 == 0 or report.done == seeds:
             progress(report)
@@ -96,9 +110,10 @@ def campaign(
 
 
 def version() -> str:
-    """A fingerprint of the machine's source: progress made with other code is not resumed."""
+    """A fingerprint of what is simulated: progress made with other code is not resumed."""
     digest = hashlib.blake2b(digest_size=8)
-    for file in sorted(Path(tailrace.mapping.__path__[0]).glob("*.py")):
+    files = [file for package in SIMULATED for file in sorted(Path(package.__path__[0]).glob("*.py"))]
+    for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 from tailrace.deadletters.entry import deadletter_key
 from tailrace.deadletters.head import head_key, read_head
-from tailrace.leases.ledger import Ledger, ledger_of
 from tailrace.mapping.commands import Checkpoint, GivenUp, Invoke, Park, SaveCheckpoint
 from tailrace.mapping.outcomes import Failed, FailedFrom, FailureKind, Outcome, Written
 from tailrace.mapping.settings import INFINITE
@@ -21,7 +20,7 @@ from tailrace.streams.version import Version
 from tailrace.streams.windows import WindowInvoke
 from tailrace.testing.simulation import Run
 from tailrace.testing.simulation_plan import Plan, is_wanted
-from tailrace.testing.simulation_roles import Worker
+from tailrace.testing.simulation_roles import Tenure
 from tailrace.testing.simulation_rows import APP, MAPPING
 from tailrace.testing.simulation_windows import records_of
 
@@ -48,6 +47,8 @@ CHECKERS = (
     "a whole shard is delivered in sequence",
     "a whole shard's checkpoint has no ranges",
     "a child begins after its parents",
+    "who has lost a shard saves nothing",
+    "nothing is stranded once the faults stop",
 )
 
 
@@ -113,6 +114,10 @@ class Checkers:
         self.closed: set[int] = set()
         """What was in the windows that a durable checkpoint has closed."""
         self.epochs: dict[tuple[str, int], int] = {}
+        self.newest_epoch: dict[str, int] = {}
+        """The highest epoch under which anybody has begun with a shard."""
+        self.before_it: dict[str, set[int]] = {}
+        """What was trimmed before the mapping was attached to a shard: it begins with the oldest record there is."""
         self.latest_wall_ms = 0
         self.horizon: dict[str, int] = {}
         self.saved_ever: set[int] = set()
@@ -129,31 +134,36 @@ class Checkers:
 
     # ---- what happened ---------------------------------------------------------------------------------------------
 
-    def started(self, worker: Worker, checkpoint: Checkpoint) -> None:
+    def started(self, tenure: Tenure, checkpoint: Checkpoint) -> None:
         heads = {} if self.run is None else {head.key: head.first.sequence for head in self.run.rows.heads()}
-        self.seen[worker.name] = Seen(checkpoint, heads=heads)
-        if parent := worker.shard.parent:
+        self.seen[tenure.name] = Seen(checkpoint, heads=heads)
+        shard_id, epoch = tenure.shard.shard_id, tenure.lease.epoch
+        self.newest_epoch[shard_id] = max(epoch, self.newest_epoch.get(shard_id, 0))
+        if shard_id not in self.before_it:
+            gone = self.sequences[shard_id]
+            self.before_it[shard_id] = set(gone[: bisect_right(gone, checkpoint.watermark)])
+        for parent in tenure.shard.parents:
             uncovered = self.records[parent].keys() - self.durable_cover[parent]
             unread = [sequence for sequence in uncovered if not self._is_gone(parent, sequence)]
             if unread or not self.durable.get(parent, Checkpoint()).finished:
                 self.wrong(
-                    "a child begins after its parents", f"{worker.shard.shard_id}, without {sorted(unread)}"
+                    "a child begins after its parents", f"{tenure.shard.shard_id}, without {sorted(unread)}"
                 )
 
-    def begun(self, worker: Worker, invoke: Invoke, now: Now) -> None:
-        seen = self.seen[worker.name]
+    def begun(self, tenure: Tenure, invoke: Invoke, now: Now) -> None:
+        seen = self.seen[tenure.name]
         self.latest_wall_ms = max(self.latest_wall_ms, now.wall_ms)
         self._one_at_a_time(seen, invoke)
         if self.settings.order == "shard":
-            self._in_sequence(worker, seen, invoke)
+            self._in_sequence(tenure, seen, invoke)
         self._within_limit(seen, invoke)
-        self._waits_for_the_redriver(worker, invoke)
+        self._waits_for_the_redriver(tenure, invoke)
         for record in invoke.records:
             if covers(seen.start, record.sequence):
                 self.wrong("what a checkpoint covers is not delivered again", f"record {record.sequence}")
             if not self.is_wanted(record):
                 self.wrong("what no filter lets through is never handed over", f"record {record.sequence}")
-        self._in_order(worker, seen, invoke)
+        self._in_order(tenure, seen, invoke)
         if invoke.window is not None:
             self._counted_once(invoke, invoke.window)
 
@@ -179,15 +189,23 @@ class Checkers:
                 "one batch at a time for a lane or key", f"{len(seen.at_sink)} batches, {most} allowed"
             )
 
-    def _in_sequence(self, worker: Worker, seen: Seen, invoke: Invoke) -> None:
+    def _in_sequence(self, tenure: Tenure, seen: Seen, invoke: Invoke) -> None:
         """A batch has neighbours, and everything before it is settled."""
-        wanted = self.wanted[worker.shard.shard_id]
+        wanted = self.wanted[tenure.shard.shard_id]
         batch = [record.sequence for record in invoke.records]
         place = bisect_left(wanted, batch[0])
         if wanted[place : place + len(batch)] != batch:
-            self.wrong("a whole shard is delivered in sequence", f"{batch} are no neighbours")
+            here = set(batch)
+            between = wanted[place : bisect_right(wanted, batch[-1])]
+            left_out = [
+                each
+                for each in between
+                if each not in here and not self._is_gone(tenure.shard.shard_id, each)
+            ]
+            if left_out:
+                self.wrong("a whole shard is delivered in sequence", f"{batch} without {left_out}")
         while seen.in_sequence < place and (
-            self._is_settled(worker, seen, wanted[seen.in_sequence])
+            self._is_settled(tenure, seen, wanted[seen.in_sequence])
             or self._is_refused(seen, wanted[seen.in_sequence])
         ):
             seen.in_sequence += 1
@@ -217,8 +235,8 @@ class Checkers:
         if self.settings.breaker is None and seen.request_failures[invoke.request] > self.limit:
             self.wrong("attempts stay within the limit", f"request {invoke.request} failed often enough")
 
-    def _in_order(self, worker: Worker, seen: Seen, invoke: Invoke) -> None:
-        shard = worker.shard.shard_id.encode()
+    def _in_order(self, tenure: Tenure, seen: Seen, invoke: Invoke) -> None:
+        shard = tenure.shard.shard_id.encode()
         here = {record.sequence for record in invoke.records}
         before = 0
         for record in invoke.records:
@@ -232,31 +250,31 @@ class Checkers:
             while place < len(line) and line[place] < record.sequence:
                 earlier = line[place]
                 before_head = earlier in self.accepted and earlier < seen.heads.get(record.key, 0)
-                if not (earlier in here or before_head or self._is_settled(worker, seen, earlier)):
+                if not (earlier in here or before_head or self._is_settled(tenure, seen, earlier)):
                     seen.overtaken.add(earlier)
                 place += 1
             if not seen.overtaken:
                 seen.passed[record.key] = place
 
-    def _waits_for_the_redriver(self, worker: Worker, invoke: Invoke) -> None:
+    def _waits_for_the_redriver(self, tenure: Tenure, invoke: Invoke) -> None:
         """Whoever holds the lease delivers nothing of a key that is durably parked."""
         assert self.run is not None
-        lease = self.run.rows.get(worker.lease.key, {})
+        lease = self.run.rows.get(tenure.lease.key, {})
         for record in invoke.records:
             head = self.run.rows.get(head_key(APP, MAPPING, record.key))
-            if head is not None and lease.get("epoch") == worker.lease.epoch:
+            if head is not None and lease.get("epoch") == tenure.lease.epoch:
                 self.wrong(
                     "a parked key waits for the redriver", f"record {record.sequence} behind {head['first']}"
                 )
 
-    def _is_settled(self, worker: Worker, seen: Seen, sequence: int) -> bool:
+    def _is_settled(self, tenure: Tenure, seen: Seen, sequence: int) -> bool:
         return (
             sequence in seen.accepted
             or sequence in seen.given_up
             or sequence in self.parked_ever
             or sequence in self.dropped
             or covers(seen.start, sequence)
-            or self._is_gone(worker.shard.shard_id, sequence)
+            or self._is_gone(tenure.shard.shard_id, sequence)
         )
 
     def _is_gone(self, shard_id: str, sequence: int) -> bool:
@@ -264,12 +282,12 @@ class Checkers:
         return sequence <= self.horizon.get(shard_id, 0) and sequence not in self.saved_ever
 
     def answered(
-        self, worker: Worker, invoke: Invoke, accepted: list[ChangeRecord], outcome: Outcome
+        self, tenure: Tenure, invoke: Invoke, accepted: list[ChangeRecord], outcome: Outcome
     ) -> None:
-        seen = self.seen[worker.name]
+        seen = self.seen[tenure.name]
         seen.at_sink.pop(invoke.id, None)
         self.accepted.update(record.sequence for record in accepted)
-        if worker.is_alive:
+        if tenure.is_alive:
             seen.accepted.update(record.sequence for record in accepted)
             if invoke.window is not None and invoke.window.is_final and isinstance(outcome, Written):
                 seen.closed.update(records_of(invoke.window.state))
@@ -278,17 +296,21 @@ class Checkers:
                 seen.failures.update(record.sequence for record in refused)
                 seen.request_failures[invoke.request] += 1
 
-    def parked(self, worker: Worker, park: Park) -> None:
+    def parked(self, tenure: Tenure, park: Park) -> None:
         assert self.run is not None
-        seen = self.seen[worker.name]
+        seen = self.seen[tenure.name]
+        self._still_has_it(tenure, "a parked key")
         self.latest_wall_ms = max(self.latest_wall_ms, self.run.now.wall_ms)
         for entry in park.entries:
             self.parked_ever.add(entry.record.sequence)
             if entry.condition != "KeyParked":
                 self._by_the_policy(seen, entry, is_parked=True)
-        heads = [head for head in self.run.rows.heads() if worker.shard.has(head.partition)]
+        heads = [head for head in self.run.rows.heads() if tenure.shard.has(head.partition)]
         most = max((head.count for head in heads), default=0)
-        if len(heads) > self.settings.max_keys or most > self.settings.max_per_key + 1:
+        merged = max(
+            1, len(tenure.shard.parents)
+        )  # each of the shards that were merged may have parked as many
+        if len(heads) > merged * self.settings.max_keys or most > self.settings.max_per_key + 1:
             self.wrong("parking is bounded", f"{len(heads)} keys, {most} changes of one")
 
     def put_back(self, record: ChangeRecord, *, accepted: bool) -> None:
@@ -317,10 +339,10 @@ class Checkers:
             if record.sequence not in self.parked_ever:
                 self.letters_back.add(record.sequence)
 
-    def saving(self, worker: Worker, save: SaveCheckpoint, now: Now) -> None:
-        seen = self.seen[worker.name]
+    def saving(self, tenure: Tenure, save: SaveCheckpoint, now: Now) -> None:
+        seen = self.seen[tenure.name]
         self.latest_wall_ms = max(self.latest_wall_ms, now.wall_ms)
-        self._note_dropped(worker, seen, save)
+        self._note_dropped(tenure, seen, save)
         for entry in save.given_up:
             seen.given_up[entry.record.sequence] = entry
             self._by_the_policy(seen, entry)
@@ -332,22 +354,22 @@ class Checkers:
             )
         if self.settings.order == "shard" and save.checkpoint.ranges:
             self.wrong("a whole shard's checkpoint has no ranges", str(save.checkpoint))
-        seen.cover = self._covered(worker.shard.shard_id, save.checkpoint)
+        seen.cover = self._covered(tenure.shard.shard_id, save.checkpoint)
         for sequence in seen.cover - seen.accepted - seen.proven:
-            record = self.records[worker.shard.shard_id][sequence]
+            record = self.records[tenure.shard.shard_id][sequence]
             is_before_parked = sequence in self.accepted and self._is_before_parked(record)
-            if not self.is_wanted(record) or is_before_parked or self._is_settled(worker, seen, sequence):
+            if not self.is_wanted(record) or is_before_parked or self._is_settled(tenure, seen, sequence):
                 seen.proven.add(sequence)
             else:
                 text = f"{sequence} at {save.checkpoint.watermark}"
                 self.wrong("a checkpoint covers only what is settled", text)
         if self.settings.tumbling_window_ms:
-            self._window_has(worker, seen, save)
+            self._window_has(tenure, seen, save)
 
-    def _window_has(self, worker: Worker, seen: Seen, save: SaveCheckpoint) -> None:
+    def _window_has(self, tenure: Tenure, seen: Seen, save: SaveCheckpoint) -> None:
         """What a checkpoint covers is in its window, or in one that was closed; and its window has nothing else."""
         assert self.run is not None
-        shard_id, window = worker.shard.shard_id, save.checkpoint.window
+        shard_id, window = tenure.shard.shard_id, save.checkpoint.window
         for each in save.windows:
             seen.closed.update(records_of(each.window.state))
         seen.saving_closed = set(seen.closed)
@@ -373,15 +395,15 @@ class Checkers:
         head = self.run.rows.get(head_key(APP, MAPPING, record.key))
         return head is not None and read_head(APP, MAPPING, head).first > record.version
 
-    def _note_dropped(self, worker: Worker, seen: Seen, save: SaveCheckpoint) -> None:
-        sequences = self.sequences[worker.shard.shard_id]
+    def _note_dropped(self, tenure: Tenure, seen: Seen, save: SaveCheckpoint) -> None:
+        sequences = self.sequences[tenure.shard.shard_id]
         for each in save.settled:
             if each.outcome != "dropped":
                 continue
             gone = sequences[bisect_left(sequences, each.first) : bisect_right(sequences, each.last)]
             self.dropped.update(gone)
             for sequence in gone:
-                age_ms = self.latest_wall_ms - self.records[worker.shard.shard_id][sequence].created_ms
+                age_ms = self.latest_wall_ms - self.records[tenure.shard.shard_id][sequence].created_ms
                 is_old = INFINITE != self.settings.maximum_record_age_ms < age_ms
                 is_exhausted = self.limit != INFINITE and seen.failures[sequence] > self.limit
                 if self.policy != "drop" or not (is_old or is_exhausted):
@@ -408,12 +430,13 @@ class Checkers:
                 f"{sequence} {entry.condition} {entry.attempts}",
             )
 
-    def saved(self, worker: Worker, save: SaveCheckpoint) -> None:
-        shard_id, epoch = worker.shard.shard_id, worker.lease.epoch
-        if self.epochs.setdefault((shard_id, epoch), worker.name) != worker.name:
+    def saved(self, tenure: Tenure, save: SaveCheckpoint) -> None:
+        shard_id, epoch = tenure.shard.shard_id, tenure.lease.epoch
+        if self.epochs.setdefault((shard_id, epoch), tenure.name) != tenure.name:
             self.wrong("one worker saves under one epoch", f"epoch {epoch} of {shard_id}")
+        self._still_has_it(tenure, "a checkpoint")
         before = self.durable.get(shard_id, Checkpoint())
-        cover = self.seen[worker.name].cover
+        cover = self.seen[tenure.name].cover
         lost = self.durable_cover[shard_id] - cover
         if (
             lost
@@ -423,7 +446,14 @@ class Checkers:
             self.wrong("a checkpoint never goes back", f"{before} then {save.checkpoint}")
         self.durable[shard_id] = save.checkpoint
         self.durable_cover[shard_id] = cover
-        self.closed |= self.seen[worker.name].saving_closed
+        self.closed |= self.seen[tenure.name].saving_closed
+
+    def _still_has_it(self, tenure: Tenure, what: str) -> None:
+        """Nobody who began later has the shard: what was saved now would not be known to that one."""
+        newest = self.newest_epoch.get(tenure.shard.shard_id, 0)
+        if tenure.lease.epoch < newest:
+            text = f"{what} of {tenure.shard.shard_id} under epoch {tenure.lease.epoch}, after {newest}"
+            self.wrong("who has lost a shard saves nothing", text)
 
     def clock_steps(self, now: Now) -> None:
         self.latest_wall_ms = max(self.latest_wall_ms, now.wall_ms)
@@ -447,13 +477,13 @@ class Checkers:
             if not is_safe and self.run.retention.could_save(shard_id, record.created_ms):
                 self.wrong("a gap only where nobody could save", f"record {sequence} of {shard_id}")
 
-    def ended(self, worker: Worker, how: str) -> None:
-        seen = self.seen[worker.name]
+    def ended(self, tenure: Tenure, how: str) -> None:
+        seen = self.seen[tenure.name]
         for sequence in seen.overtaken - seen.given_up.keys() - self.parked_ever - self.dropped:
-            record = self.records[worker.shard.shard_id][sequence]
+            record = self.records[tenure.shard.shard_id][sequence]
             age_ms = self.latest_wall_ms - record.created_ms
             may_be_old = INFINITE != self.settings.maximum_record_age_ms < age_ms
-            may_be_exhausted = self.limit != INFINITE and seen.failures[sequence] > self.limit
+            may_be_exhausted = self._is_refused(seen, sequence)
             if how == "finished" or not (may_be_old or may_be_exhausted):
                 self.wrong(
                     "the order of a key is kept", f"record {sequence} was overtaken by a later one of its key"
@@ -462,6 +492,10 @@ class Checkers:
     def over(self, run: Run) -> None:
         if not run.is_over:
             self.wrong("progress once the faults stop", f"finished: {sorted(run.finished)}")
+            for shard in run.plan.shards:
+                is_left = shard.shard_id not in run.finished and not run.working_on(shard)
+                if is_left and run.finished.issuperset(shard.parents):
+                    self.wrong("nothing is stranded once the faults stop", f"nobody reads {shard.shard_id}")
             return
         for shard_id, records in self.records.items():
             dead = {
@@ -469,10 +503,12 @@ class Checkers:
                 for sequence in records
                 if deadletter_key(APP, MAPPING, Version(1, sequence)) in run.rows
             }
+            before_it = self.before_it.get(shard_id, set())
             for sequence, record in records.items():
                 is_there = sequence in self.accepted or sequence in dead or not self.is_wanted(record)
+                is_there = is_there or sequence in before_it
                 is_there = is_there or sequence in self.dropped
-                if not is_there and (sequence > run.trimmed[shard_id] or sequence in self.saved_ever):
+                if not is_there and (sequence > run.source.trimmed[shard_id] or sequence in self.saved_ever):
                     self.wrong("nothing is lost", f"record {sequence}")
                 elif not is_there:
                     self._is_named(run, shard_id, sequence)
@@ -482,26 +518,31 @@ class Checkers:
     def _is_named(self, run: Run, shard_id: str, sequence: int) -> None:
         gaps = self._gaps(run, shard_id)
         is_named = any(first <= sequence <= last for first, last in gaps)
-        if not is_named and sequence >= _ledger(run, shard_id).detail_from:
+        if not is_named and sequence >= run.rows.ledger(shard_id).detail_from:
             self.wrong("what is trimmed unread is named", f"record {sequence}, but {gaps}")
 
     @staticmethod
     def _gaps(run: Run, shard_id: str) -> list[tuple[int, int]]:
         """What the ledger says was trimmed unread."""
-        ranges = _ledger(run, shard_id).ranges
+        ranges = run.rows.ledger(shard_id).ranges
         return [(first, last) for first, last, _, outcome in ranges if outcome == "trimmed"]
 
     def _balances(self, run: Run, shard_id: str, dead: set[int]) -> None:
-        totals = _ledger(run, shard_id).totals
-        refused = sum(not self.is_wanted(record) for record in self.records[shard_id].values())
+        totals = run.rows.ledger(shard_id).totals
+        records = {
+            sequence: record
+            for sequence, record in self.records[shard_id].items()
+            if sequence not in self.before_it[shard_id]
+        }
+        refused = sum(not self.is_wanted(record) for record in records.values())
         # A redriver that dies between a delivery and the removal of its letter leaves the letter where it was.
         back = (self.letters_back & self.records[shard_id].keys()) - dead
         discarded = totals.get("discarded", 0) - len(back)
         found = (totals.get("filtered", 0), discarded, sum(totals.values()))
-        if found != (refused, len(dead), len(self.records[shard_id])):
+        if found != (refused, len(dead), len(records)):
             self.wrong(
                 "the ledger balances",
-                f"{totals}, but {refused} filtered, {len(dead)} dead of {len(self.records[shard_id])}",
+                f"{totals}, but {refused} filtered, {len(dead)} dead of {len(records)}",
             )
 
     def _covered(self, shard_id: str, checkpoint: Checkpoint) -> set[int]:
@@ -510,10 +551,6 @@ class Checkers:
         for first, last in checkpoint.ranges:
             cover.update(sequences[bisect_left(sequences, first) : bisect_right(sequences, last)])
         return cover
-
-
-def _ledger(run: Run, shard_id: str) -> Ledger:
-    return ledger_of(run.rows.get(f"checkpoint/{shard_id}"))
 
 
 def covers(checkpoint: Checkpoint, sequence: int) -> bool:

@@ -1,12 +1,17 @@
 """The quick part of the simulation: enough seeds for every fault to occur. `make simulate` runs the many."""
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.simulation.__main__ import ENOUGH
-from tests.simulation.campaign import EXPECTED, Report, campaign, run_seed
+from tests.simulation.campaign import EXPECTED, YIELDS, Report, campaign, run_seed
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_six_hundred_seeds_hold_and_try_everything() -> None:
@@ -22,16 +27,45 @@ def test_a_seed_gives_the_same_run_every_time() -> None:
     )  # fmt: skip
 
 
+REPLAY = """
+from tests.simulation.campaign import run_seed
+for seed in (3, 11, 42, 56):
+    run = run_seed(seed)[0]
+    print(seed, run.steps, run.time_ms, sorted(run.counts.items()), sorted(run.rows.items()))
+"""
+
+
+def test_a_seed_gives_the_same_run_in_any_process() -> None:
+    told_by = [
+        subprocess.run(
+            [sys.executable, "-c", REPLAY], cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True,
+            check=True, text=True,
+        ).stdout
+        for seed in ("0", "1", "4711")
+    ]  # fmt: skip
+    assert told_by[0].count("\n") == 4
+    assert told_by[0] == told_by[1] == told_by[2]
+
+
 def test_a_report_with_a_zero_does_not_hold() -> None:
-    counts = Counter(dict.fromkeys(EXPECTED, 1))
+    counts = Counter(dict.fromkeys((*EXPECTED, *YIELDS), 1))
     assert Report(0, counts=counts).holds
-    del counts["fault crash"]
-    assert Report(0, counts=counts).zeros == ["fault crash"]
-    assert not Report(0, counts=counts).holds
+    for name in ("fault crash", YIELDS[0]):
+        assert Report(0, counts=Counter({**counts, name: 0})).zeros == [name]
+        assert not Report(0, counts=Counter({**counts, name: 0})).holds
+
+
+def test_every_yield_that_a_worker_passes_is_asked_for() -> None:
+    """A place that only a run knows would never be missed."""
+    passed = {f"died at {name}" for seed in range(20) for name in run_seed(seed)[0].performing.names.values()}
+    own = {name for name in passed if "Worker." in name}  # its choice of a lease, which is the simulation's
+    assert own
+    assert passed - own <= set(YIELDS)
+    assert len(passed - own) > len(YIELDS) // 2
 
 
 def test_a_report_with_a_violation_does_not_hold() -> None:
-    counts = Counter(dict.fromkeys(EXPECTED, 1))
+    counts = Counter(dict.fromkeys((*EXPECTED, *YIELDS), 1))
     assert not Report(0, counts=counts, violations=[(7, "nothing is lost", "record 3")]).holds
 
 

@@ -6,6 +6,7 @@ Called by simulation.py.
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from random import Random
 from typing import Any, Final, Literal, TypeAlias
 
@@ -20,22 +21,21 @@ FAULTS: Final = (
     "crash", "theft", "stop", "pause", "clock-step", "outage", "throttle", "redrive", "trim",
 )  # fmt: skip
 """Faults that have a moment; those of ports, records and latencies are drawn while the run goes on."""
-CRASH_POINTS: Final = (
-    "now", "step", "Read", "Invoke", "InvokeDone", "Park", "ParkDone", "SaveCheckpoint", "CheckpointDone",
-)  # fmt: skip
-"""Where a worker dies: between two steps, in the middle of one, before it carries out a command, before its machine hears the answer."""
-RARE_POINTS: Final = 3 * ("Park", "ParkDone")
-"""Points that few runs pass, more often."""
+FLEET_FAULTS: Final = ("cut-off", "worker-stop", "theft", "crash")
+"""Faults of several workers: one does not reach its state store for a while, one leaves in order."""
+ACTS: Final = ("start", "read", "invoke", "park", "save", "renew", "release")
+"""What a worker is doing: each is steps of the runtime's. A crash strikes at a yield of one of them."""
 DRAWN_FAULTS: Final = (
-    "read-failure", "checkpoint-failure", "poison", "flaky", "time-out", "slow", "filtered", "shard-closed", "child-shard",
+    "read-failure", "poison", "flaky", "time-out", "slow", "filtered", "shard-closed", "child-shard",
     "lease-lost", "in-flight-at-crash", "park-failure", "parked-at-start", "parked-behind", "free-meanwhile",
     "redriven", "redriven-lost", "redriven-late", "redrive-refused", "redrive-crash", "redrive-rival", "redrive-conflict",
     "redrive-overtaken", "redrive-letter", "redrive-busy", "refused-for-good",
     "duplicate", "answer-lost", "hanging", "hanging-after-effect", "repeated-records", "iterator-expiry", "trim-overtakes",
     "retention", "evacuated", "evacuation-failure", "evacuated-read", "broken", "suspended",
-    "close-in-flight", "clock-forward", "clock-back", "rollover", "reshard", "parked-at-reshard",
+    "close-in-flight", "clock-forward", "clock-back", "rollover", "reshard", "merge", "parked-at-reshard",
     "window-final", "window-early", "window-lost", "window-final-refused", "window-no-state",
-    *(f"crash-{point}" for point in CRASH_POINTS),
+    "upgraded", "started-late", "stolen", "expired", "died-for-good", "state-answer-lost", "came-back",
+    *(f"{act}-failure" for act in ("start", "save", "renew", "release")), *(f"crash-{act}" for act in ("now", *ACTS)),
 )  # fmt: skip
 WALL_MS: Final = 1_700_000_000_000
 FILTERS: Final = read_filter_criteria({
@@ -60,15 +60,16 @@ class Fault:
 class ShardPlan:
     """The records of one shard, by the time they are written, and when it is closed.
 
-    Shape:   read once its parent is finished ("": it has none); its keys have partitions from `first` to `last`.
+    Shape:   read once its parents are finished; its keys have partitions from `first` to `last`, its records numbers from `begins` on.
     """
 
     shard_id: str
     writes: list[tuple[int, ChangeRecord]]
     closed_ms: int
-    parent: str = ""
+    parents: tuple[str, ...] = ()
     first: int = 0
     last: int = HASHES - 1
+    begins: int = 1
 
     def has(self, partition: int) -> bool:
         """Whether the changes of this partition are in it."""
@@ -95,6 +96,11 @@ class Plan:
     port_failures: float
     troubles_are_final: bool = False
     """Whether the sink says of what it refuses that it always will."""
+    workers: int = 1
+    is_upgraded: bool = False
+    """Whether an older version has begun before, which kept the ledger in a row of its own."""
+    new_yield_crashes: float = 0.0
+    """How likely a worker dies at a yield that nobody has passed before."""
     retention_ms: int = 0
     """How long the stream keeps a record; 0: for ever."""
     counts: Counter[str] = field(default_factory=Counter)
@@ -128,10 +134,11 @@ def plan(seed: int) -> Plan:
     if made.settings.order == "lane" and random.random() < 0.3:
         _with_windows(random, made)
     made.retention_ms = random.choice((0, 0, random.choice((4_000, 12_000, 60_000))))
-    if made.settings.order == "key" and random.random() < 0.06:
+    if made.settings.order == "key" and random.random() < 0.15:
         _broken(random, made)
     elif not made.settings.tumbling_window_ms and random.random() < 0.2:
         _whole_shard(random, made)
+    _with_a_fleet(random, made, span_ms)
     _count(made)
     return made
 
@@ -147,7 +154,41 @@ def _split(random: Random, shards: list[ShardPlan]) -> None:
     border = random.choice((1, 1, 2, 5))
     for number, (first, last) in enumerate(((0, border - 1), (border, HASHES - 1)), 1):
         writes = [each for each in child.writes if first <= each[1].partition <= last]
-        shards.append(ShardPlan(f"shard-{number}", writes, child.closed_ms, child.parent, first, last))
+        shards.append(
+            ShardPlan(f"shard-{number}", writes, child.closed_ms, child.parents, first, last, child.begins)
+        )
+
+
+def _with_a_fleet(random: Random, made: Plan, span_ms: int) -> None:
+    """Several workers on one state store, several shards at once, and what befalls them."""
+    made.workers = random.choice((1, 1, 1, 2, 2, 3, 5, 8))
+    if random.random() < (0.5 if made.workers > 1 else 0.15):
+        _several_roots(random, made.shards)
+    faults = [
+        Fault(random.randrange(span_ms), random.choice(FLEET_FAULTS), random.randrange(100, 2 * span_ms))
+        for _ in range(random.choice((0, 1, 3)) if made.workers > 1 else random.choice((0, 0, 1)))
+    ]
+    made.is_upgraded = random.random() < 0.2
+    made.new_yield_crashes = random.choice((0.0, 0.1, 0.4)) if not made.counts["fault broken"] else 0.5
+    made.faults = sorted([*made.faults, *faults], key=lambda fault: fault.at_ms)
+
+
+def _several_roots(random: Random, shards: list[ShardPlan]) -> None:
+    """Several shards in place of the first; what continued it merges them."""
+    root = shards.pop(0)
+    borders = sorted({0, *(random.choice((1, 2, 4, 8)) for _ in range(random.choice((1, 2, 4)))), HASHES})
+    roots = [
+        ShardPlan(
+            f"{root.shard_id}-{number}", [each for each in root.writes if first <= each[1].partition < end], root.closed_ms,
+            (), first, end - 1,
+        )
+        for number, (first, end) in enumerate(pairwise(borders))
+    ]  # fmt: skip
+    for shard in shards:
+        shard.parents = tuple(
+            each.shard_id for each in roots if each.first <= shard.last and shard.first <= each.last
+        )
+    shards[:0] = roots
 
 
 def _broken(random: Random, made: Plan) -> None:
@@ -220,6 +261,7 @@ def _shards(random: Random, span_ms: int) -> tuple[list[ShardPlan], dict[int, in
     shards = []
     sequence = 0
     for number in range(random.choice((1, 1, 2))):
+        begins = sequence + 1
         times = sorted(random.randrange(span_ms) for _ in range(random.choice((0, 1, 20, 60, 120))))
         writes = []
         for at_ms in times:
@@ -236,8 +278,8 @@ def _shards(random: Random, span_ms: int) -> tuple[list[ShardPlan], dict[int, in
                 troubles[sequence] = -1
             elif drawn < poison + flaky:
                 troubles[sequence] = random.choice((1, 2, 3))
-        parent = f"shard-{number - 1}" if number else ""
-        shards.append(ShardPlan(f"shard-{number}", writes, span_ms + number * 10, parent))
+        parents = (f"shard-{number - 1}",) if number else ()
+        shards.append(ShardPlan(f"shard-{number}", writes, span_ms + number * 10, parents, begins=begins))
     return shards, troubles
 
 
@@ -252,9 +294,15 @@ def _count(made: Plan) -> None:
         not is_wanted(settings, record) for shard in made.shards for _, record in shard.writes
     )
     counts["fault shard-closed"] += len(made.shards)
-    counts["fault child-shard"] += len(made.shards) - 1
-    counts["fault rollover"] += len(made.shards) == 2
-    counts["fault reshard"] += len(made.shards) == 3
+    children = [shard for shard in made.shards if shard.parents]
+    counts["fault child-shard"] += len(children)
+    counts["fault rollover"] += len(children) == 1
+    counts["fault reshard"] += len(children) == 2
+    counts["fault merge"] += any(len(shard.parents) > 1 for shard in children)
+    counts["fault upgraded"] += made.is_upgraded
+    counts["setting workers=1"] += made.workers == 1
+    counts["setting workers=2 or 3"] += made.workers in (2, 3)
+    counts["setting workers>3"] += made.workers > 3
 
 
 BRANCHES: Final[dict[str, Any]] = {

@@ -38,7 +38,7 @@ from tailrace.mapping.outcomes import Failed, Written
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing.simulation import Run
 from tailrace.testing.simulation_plan import plan
-from tailrace.testing.simulation_roles import Observer, Worker
+from tailrace.testing.simulation_roles import Observer, Tenure
 from tailrace.testing.simulation_rows import APP, MAPPING
 
 
@@ -51,7 +51,7 @@ class Redriver:
         run.counts["fault redrive-rival"] += run.redrivers > 1
         self._name = f"redriver-{run.random.randrange(1 << 30)}"
         self._work: list[tuple[bytes | None, Redriving]] = []
-        self._held: list[tuple[Worker, bytes]] = []
+        self._held: list[tuple[Tenure, bytes]] = []
 
     def begin(self) -> None:
         """Choose, and go on step by step."""
@@ -104,8 +104,8 @@ class Redriver:
 
     def _release(self) -> None:
         held, self._held = self._held, []
-        for worker, key in held:
-            self._run.step(worker, Released(key))
+        for tenure, key in held:
+            tenure.worker.step(tenure, Released(key))
 
     def _ended(self, key: bytes | None, ended: Ended) -> None:
         run = self._run
@@ -123,8 +123,8 @@ class Redriver:
         run.after(1, self._next)
 
     def _tell(self, word: Redriven) -> None:
-        for worker in list(self._run.workers):
-            self._run.step(worker, word)
+        for tenure in self._run.tenures():
+            tenure.worker.step(tenure, word)
 
     def _answer(self, step: Step) -> Any:
         run = self._run
@@ -140,7 +140,7 @@ class Redriver:
                 return None if row is None else read_deadletter(row)
             case ReadPassed(key):
                 saved = read_passed(run.rows.get(passed_key(APP, MAPPING, key)))
-                alive = [worker.machine.last_passed(key) for worker in run.workers if worker.is_alive]
+                alive = [tenure.machine.last_passed(key) for tenure in run.tenures()]
                 return max(saved, *alive)
             case Deliver(letter):
                 return self._deliver(letter)
@@ -156,9 +156,7 @@ class Redriver:
 
     def _hold(self, record: ChangeRecord) -> bool:
         """Only beside one living machine, as the runtime does: the key's shard is read here and nowhere else."""
-        alive = [
-            worker for worker in self._run.workers if worker.is_alive and worker.shard.has(record.partition)
-        ]
+        alive = [tenure for tenure in self._run.tenures() if tenure.shard.has(record.partition)]
         if len(alive) != 1 or not alive[0].machine.hold(record.key):
             return False
         self._held.append((alive[0], record.key))

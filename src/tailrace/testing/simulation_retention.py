@@ -8,17 +8,16 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from tailrace.ports import ReadDone, StateStore, StreamRef
-from tailrace.rows.kinds import CHECKPOINT
+from tailrace.deadletters.evacuated import Evacuation
+from tailrace.ports import ReadDone, StateStore
 from tailrace.rows.writes import StateRow
 from tailrace.runtime.evacuation import PAGE, Evacuator, Unfinished
 from tailrace.runtime.kept import Kept
 from tailrace.runtime.settle import Place
 from tailrace.runtime.steps import Call, Get, Query, Steps
 from tailrace.streams.moment import Now
-from tailrace.streams.shards import Shard
 from tailrace.testing.simulation_plan import WALL_MS, ShardPlan
-from tailrace.testing.simulation_rows import APP, MAPPING
+from tailrace.testing.simulation_rows import APP, MAPPING, STREAM
 
 if TYPE_CHECKING:
     from tailrace.testing.simulation import Run
@@ -27,17 +26,20 @@ LEAD: Final = 6
 """The saving begins this part of the retention before the trim; production has two hours of twenty-four."""
 ROUNDS: Final = 4
 """So often it looks in that time."""
-STREAM: Final = StreamRef("arn:simulated", "table", "label", "NEW_AND_OLD_IMAGES")
 Result = TypeVar("Result")
 
 
-class SimulatedPlace(Place):
-    """A mapping in a shard, whose checkpoint has a run's short key."""
+class KeptInRows(Kept):
+    """What is saved of a shard, as the rows say at this moment: whatever worker has saved it."""
+
+    def __init__(self, retention: "Retention", shard: ShardPlan) -> None:
+        self._retention = retention
+        self._shard = shard
 
     @property
-    def checkpoint_key(self) -> str:
-        """The row of its checkpoint."""
-        return CHECKPOINT.key(self.shard_id)
+    def evacuation(self) -> Evacuation | None:  # type: ignore[override]
+        """None while nothing is saved."""
+        return self._retention.saved_of(self._shard)
 
 
 class RowsStore:
@@ -92,11 +94,19 @@ class Retention:
     async def sleep_until(self, monotonic_ms: int) -> None:
         """Never called: a round is an event of the run."""
 
-    def kept(self, shard: ShardPlan) -> Kept | None:
-        """What is saved of a shard, as its rows say; None: nothing."""
+    def kept(self, shard: ShardPlan) -> Kept:
+        """What is saved of a shard."""
         if not self._retention_ms or self._run.plan.settings.order == "lane":
-            return None
-        return self._evacuator().of(MAPPING, STREAM.label, shard.shard_id)
+            return Kept()
+        return KeptInRows(self, shard)
+
+    def kept_of(self, shard_id: str) -> Kept:
+        """The same by the shard's id."""
+        return self.kept(next(each for each in self._run.plan.shards if each.shard_id == shard_id))
+
+    def saved_of(self, shard: ShardPlan) -> Evacuation | None:
+        """What the rows say is saved of a shard."""
+        return self._evacuator().of(MAPPING, STREAM.label, shard.shard_id).evacuation
 
     def _evacuator(self) -> Evacuator:
         """One that has just started: what it knows is what the rows say."""
@@ -121,10 +131,11 @@ class Retention:
 
     def _save(self, shard: ShardPlan) -> None:
         run, evacuator = self._run, self._evacuator()
-        newest = next((each for each in reversed(run.workers) if each.is_alive and each.shard is shard), None)
-        machine = None if newest is None else newest.machine
-        place = SimulatedPlace(APP, MAPPING, STREAM.table, STREAM.label, shard.shard_id)
-        unfinished = Unfinished(place, STREAM, known(shard), cast(Any, None), machine)
+        at_work = run.working_on(shard)
+        machine = at_work[-1].machine if at_work else None
+        place = Place(APP, MAPPING, STREAM.table, STREAM.label, shard.shard_id, (shard.first, shard.last))
+        known = run.source.known(shard)
+        unfinished = Unfinished(place, STREAM, known, cast(Any, None), machine)
         at_once(evacuator.forget(unfinished))
         while True:
             after = at_once(evacuator.position(unfinished))
@@ -137,34 +148,24 @@ class Retention:
             run.observer.evacuated(shard.shard_id, copies)
 
     def _page(self, shard: ShardPlan, after: int) -> ReadDone:
-        log, horizon = self._run.log[shard.shard_id], self._run.trimmed[shard.shard_id]
+        log, horizon = self._run.source.log[shard.shard_id], self._run.source.trimmed[shard.shard_id]
         first = bisect_right(log, max(after, horizon), key=lambda record: record.sequence)
         page = log[first : first + PAGE]
         is_trimmed = after < horizon and bisect_right(log, after, key=lambda record: record.sequence) < first
-        closed = self._run.time_ms >= shard.closed_ms and first + len(page) == len(log)
+        closed = self._run.source.is_closed(shard) and first + len(page) == len(log)
         return ReadDone(page, page[-1].sequence if page else max(after, horizon), closed, is_trimmed)
 
     def _trim(self) -> None:
         run, oldest_ms = self._run, self.now().wall_ms - self._retention_ms
-        for shard_id, log in run.log.items():
+        for shard_id, log in run.source.log.items():
             gone = bisect_left(log, oldest_ms, key=lambda record: record.created_ms)
-            if gone and log[gone - 1].sequence > run.trimmed[shard_id]:
-                run.trimmed[shard_id] = log[gone - 1].sequence
-                run.observer.trimmed(shard_id, run.trimmed[shard_id])
+            if gone:
+                run.source.trim(shard_id, log[gone - 1].sequence)
 
     def could_save(self, shard_id: str, created_ms: int) -> bool:
         """Whether a round came between the moment at which a record was due and its trim."""
         due_ms = created_ms - WALL_MS + self._retention_ms - self._lead_ms
         return any(due_ms < at_ms <= self._run.time_ms for at_ms in self.looked[shard_id])
-
-
-def known(shard: ShardPlan) -> Shard:
-    """A shard as its source lists it."""
-    parents = (shard.parent,) if shard.parent else ()
-    hashes = (shard.first, shard.last)
-    return Shard(
-        shard.shard_id, 1, parents, hash_range=hashes, stream=STREAM.label, created_ms=WALL_MS, before=0
-    )
 
 
 def at_once(work: Coroutine[Any, Any, Result]) -> Result:

@@ -1,49 +1,77 @@
-"""Who takes part in a simulated run beside the world itself: workers, and whoever judges.
+"""Who takes part in a simulated run beside the world itself: a worker's tenure of a shard, and whoever judges.
 
 Rules of this file: shapes only. An observer sees effects (what reached the sink, what became durable), never the machine's state.
-Called by simulation.py and tests/simulation.
+Called by simulation*.py and tests/simulation.
 """
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from tailrace.leases import lease as leases
-from tailrace.mapping.commands import Checkpoint, Invoke, Park, Read, SaveCheckpoint
+from tailrace.leases.lease import Lease
+from tailrace.mapping.commands import Checkpoint, Invoke, Park, SaveCheckpoint
 from tailrace.mapping.outcomes import Outcome
 from tailrace.mapping.shard import ShardMachine
-from tailrace.runtime.settle import Settling
+from tailrace.runtime.delivering import Delivery
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing.simulation_plan import ShardPlan
 
 if TYPE_CHECKING:
     from tailrace.testing.simulation import Run
+    from tailrace.testing.simulation_performing import Act
+    from tailrace.testing.simulation_workers import Worker
+
+
+@dataclass(slots=True, eq=False)
+class Tenure:
+    """One life of one machine in one worker: from taking the lease to its end.
+
+    Shape:   `reading` is the read that waits for records; `at_sink` the batches whose answer is not heard.
+    """
+
+    name: int
+    worker: "Worker"
+    shard: ShardPlan
+    lease: Lease
+    machine: ShardMachine
+    delivery: Delivery
+    has_ended: bool = False
+    is_lost: bool = False
+    reading: "Act | None" = None
+    wake_ms: int = -1
+    iterator_ms: int = 0
+    at_sink: dict[int, Invoke] = field(default_factory=dict)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its machine can still ask for something."""
+        return not self.has_ended and self.worker.is_alive
 
 
 class Observer(Protocol):
     """Who judges a run. Every method is told what anybody outside the machine could have seen."""
 
-    def started(self, worker: "Worker", checkpoint: Checkpoint) -> None:
-        """A worker begins at a checkpoint."""
+    def started(self, tenure: Tenure, checkpoint: Checkpoint) -> None:
+        """A worker begins with a shard at a checkpoint."""
 
-    def begun(self, worker: "Worker", invoke: Invoke, now: Now) -> None:
+    def begun(self, tenure: Tenure, invoke: Invoke, now: Now) -> None:
         """A batch reaches the sink."""
 
     def answered(
-        self, worker: "Worker", invoke: Invoke, accepted: list[ChangeRecord], outcome: Outcome
+        self, tenure: Tenure, invoke: Invoke, accepted: list[ChangeRecord], outcome: Outcome
     ) -> None:
         """The sink answers."""
 
-    def parked(self, worker: "Worker", park: Park) -> None:
+    def parked(self, tenure: Tenure, park: Park) -> None:
         """The changes of a key are durably parked."""
 
     def put_back(self, record: ChangeRecord, *, accepted: bool) -> None:
         """The redriver gave a change to the sink."""
 
-    def saving(self, worker: "Worker", save: SaveCheckpoint, now: Now) -> None:
+    def saving(self, tenure: Tenure, save: SaveCheckpoint, now: Now) -> None:
         """A checkpoint is asked for."""
 
-    def saved(self, worker: "Worker", save: SaveCheckpoint) -> None:
+    def saved(self, tenure: Tenure, save: SaveCheckpoint) -> None:
         """A checkpoint is durable."""
 
     def clock_steps(self, now: Now) -> None:
@@ -55,26 +83,8 @@ class Observer(Protocol):
     def evacuated(self, shard_id: str, records: list[ChangeRecord]) -> None:
         """These were saved from the trim."""
 
-    def ended(self, worker: "Worker", how: str) -> None:
-        """A worker has stopped, crashed or lost its lease."""
+    def ended(self, tenure: Tenure, how: str) -> None:
+        """A worker has finished with a shard, stopped, crashed, or lost its lease."""
 
     def over(self, run: "Run") -> None:
         """Nothing more will happen."""
-
-
-@dataclass(slots=True, eq=False)
-class Worker:
-    """One life of one machine: from taking the lease to its end."""
-
-    name: int
-    shard: ShardPlan
-    lease: leases.Lease
-    machine: ShardMachine
-    settling: Settling
-    is_alive: bool = True
-    read: Read | None = None
-    wake_ms: int = -1
-    iterator_ms: int = 0
-    dies_at: str = ""
-    """Where a fault lets it die; "": nowhere."""
-    at_sink: dict[int, Invoke] = field(default_factory=dict)

@@ -7,15 +7,18 @@ matter. `perform` is the interpreter of steps for ports that answer in one momen
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
-from tailrace.deadletters.head import Head, head_prefix, read_head
+from tailrace.deadletters.head import Head, head_key, head_prefix, read_head
 from tailrace.errors import InternalError, StateConflict
+from tailrace.leases.checkpoint import checkpoint_key
+from tailrace.leases.ledger import Ledger, ledger_key, ledger_of
+from tailrace.ports import StreamRef
 from tailrace.rows.writes import StateRow, Write, holds
 from tailrace.runtime.steps import AskTime, Call, Get, Query, Steps, Transact
 from tailrace.streams.moment import Now
 
 APP: Final = "app"
 MAPPING: Final = "simulated"
-
+STREAM: Final = StreamRef("arn:simulated", "table", "label", "NEW_AND_OLD_IMAGES")
 
 T = TypeVar("T")
 
@@ -40,23 +43,43 @@ class Rows(dict[str, dict[str, Any]]):
         prefix = head_prefix(APP, MAPPING)
         return [read_head(APP, MAPPING, row) for key, row in self.items() if key.startswith(prefix)]
 
+    def as_an_older_version_left(self, shard_id: str) -> None:
+        """A checkpoint before the first record as format 1 had it, with its ledger beside it."""
+        key = checkpoint_key(APP, MAPPING, STREAM.label, shard_id)
+        self[key] = {"v": 1, "epoch": 3, "watermark": 0, "ranges": [], "finished": False}
+        self[ledger_key(APP, MAPPING, STREAM.label, shard_id)] = {
+            "v": 1,
+            "totals": {},
+            "ranges": [],
+            "detail_from": 0,
+        }
+
+    def is_parked(self, key: bytes) -> bool:
+        """Whether a key is parked now."""
+        return head_key(APP, MAPPING, key) in self
+
+    def ledger(self, shard_id: str) -> Ledger:
+        """What the ledger says of a shard."""
+        return ledger_of(self.get(checkpoint_key(APP, MAPPING, STREAM.label, shard_id)))
+
     def perform(self, steps: Steps[T], now: Now) -> T:
         """Carry steps over rows out, all in this moment. Raises: what they raise."""
-        try:
-            call = next(steps)
-            while True:
-                try:
-                    answer = self.answer(call, now)
-                except StateConflict as error:
-                    call = steps.throw(error)
-                else:
-                    call = steps.send(answer)
-        except StopIteration as end:
-            result: T = end.value
-            return result
+        answer: Any = None
+        conflict: StateConflict | None = None
+        while True:
+            try:
+                call = steps.send(answer) if conflict is None else steps.throw(conflict)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            answer, conflict = None, None
+            try:
+                answer = self.answer(call, now)
+            except StateConflict as raised:
+                conflict = raised
 
     def answer(self, call: Call, now: Now) -> Any:
-        """What a port says to one call, at once. Raises: StateConflict."""
+        """What the store says. Raises: StateConflict."""
         match call:
             case Get(key):
                 fields = self.get(key)

@@ -1,6 +1,6 @@
 """The sink of a simulated world: what it accepts, what it refuses, when it is out, and how long it takes.
 
-Rules of this file: it answers a batch, now; when the answer arrives, and whether anybody still listens, is simulation.py's matter. Every
+Rules of this file: it answers a batch, now; when the answer arrives, and whether anybody still listens, is simulation_performing.py's matter. Every
 fault that happens here is counted. Called by simulation.py and simulation_redrive.py.
 """
 

@@ -1,0 +1,84 @@
+"""The faults of a simulated run that have a moment: what a plan wants to happen, and to whom.
+
+Rules of this file: it strikes, and decides nothing else; each fault that happens is counted. Called by simulation.py.
+"""
+
+from typing import TYPE_CHECKING
+
+from tailrace.mapping.commands import Pause, Resume, Stop
+from tailrace.mapping.outcomes import FailureKind
+from tailrace.testing.simulation_plan import ACTS, Fault
+from tailrace.testing.simulation_roles import Tenure
+from tailrace.testing.simulation_workers import Worker
+
+if TYPE_CHECKING:
+    from tailrace.testing.simulation import Run
+
+LATEST_YIELD = 6
+"""A crash strikes at one of the next yields of the act it waits for."""
+
+
+def happen(run: "Run", fault: Fault) -> None:
+    """One fault of the plan."""
+    run.counts["fault " + fault.kind] += 1
+    match fault.kind:
+        case "outage":
+            run.sink.begin_outage(FailureKind.UNAVAILABLE, run.time_ms + fault.length_ms)
+        case "throttle":
+            run.sink.begin_outage(FailureKind.THROTTLED, run.time_ms + fault.length_ms)
+        case "clock-step":
+            run.observer.clock_steps(run.now)
+            step_ms = run.random.choice((-90_000, -1_000, 1_000, 90_000))
+            run.counts["fault clock-forward" if step_ms > 0 else "fault clock-back"] += 1
+            run.wall_step_ms += step_ms
+        case "trim":
+            for shard_id, log in run.source.log.items():
+                if log:
+                    run.source.trim(shard_id, log[len(log) // 2].sequence)
+        case "redrive":
+            run.begin_redrive(run)
+        case "crash" | "cut-off" | "worker-stop":
+            _strike_worker(run, fault)
+        case _:
+            _strike_tenure(run, fault)
+
+
+def _strike_worker(run: "Run", fault: Fault) -> None:
+    alive = [worker for worker in run.workers if worker.is_alive]
+    if not alive:
+        return
+    worker = run.random.choice(alive)
+    match fault.kind:
+        case "crash" if run.random.random() < 0.1:
+            run.counts["fault crash-now"] += 1
+            worker.crash()
+        case "crash":
+            worker.doom(run.random.choice(("", *ACTS)), run.random.randrange(LATEST_YIELD))
+        case "cut-off":
+            worker.cut_off(min(run.time_ms + fault.length_ms, run.plan.heal_ms))
+        case _:
+            worker.stop()
+
+
+def _strike_tenure(run: "Run", fault: Fault) -> None:
+    alive = run.tenures()
+    if not alive:
+        return
+    tenure = run.random.choice(alive)
+    step = tenure.worker.step
+    match fault.kind:
+        case "theft":
+            _thief(run, tenure).look_at(tenure.shard)
+        case "stop":
+            step(tenure, Stop())
+        case "pause":
+            step(tenure, Pause())
+            run.after(min(fault.length_ms, 10_000), lambda: step(tenure, Resume()))
+
+
+def _thief(run: "Run", tenure: Tenure) -> Worker:
+    """Another worker, which may take the shard whoever has it; where there is none, one more begins."""
+    others = [each for each in run.workers if each.is_alive and each is not tenure.worker]
+    thief = run.random.choice(others) if others else run.hire()
+    thief.steals.add(tenure.shard.shard_id)
+    return thief

@@ -1,0 +1,205 @@
+"""The interpreter of the runtime's steps for a simulated world: each call takes its time, may fail, and may be the last thing that a worker does.
+
+Theory of operation. Steps are under way as an `Act`; each yield is one call. A write has its effect when it is asked or when it is answered, by chance; an
+answer may be lost on its way, so that what was written is told as failed. A worker that is to die counts its yields down and dies at one of them, before
+the effect or after it: crash points are yields, whatever they are, and need no list.
+Rules of this file: no decision about records and no copy of what the runtime does. Called by simulation_workers.py.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import CodeType
+from typing import TYPE_CHECKING, Any, Final
+
+from tailrace.errors import PortError, SourceError, StateConflict, StoreError
+from tailrace.mapping.commands import Invoke, Park, SaveCheckpoint
+from tailrace.runtime.delivering import Asked
+from tailrace.runtime.steps import AskTime, Call, Get, Horizon, Query, ReadShard, Steps, Transact, WriteBatch
+from tailrace.testing.simulation_roles import Tenure
+from tailrace.testing.simulation_sink import HANG_MS
+
+if TYPE_CHECKING:
+    from tailrace.testing.simulation import Run
+    from tailrace.testing.simulation_workers import Worker
+
+LOST_ANSWERS: Final = 0.3
+"""So many of a state store's failures are answers that were lost: it was written all the same."""
+Yield = tuple[str, int]
+"""Where steps stand: the file of the innermost generator, and the line of its yield."""
+
+
+@dataclass(slots=True, eq=False)
+class Act:
+    """Steps under way. Shape: `what` is one of ACTS; `then` is given the result, or the PortError that the steps raised."""
+
+    what: str
+    worker: "Worker"
+    steps: Steps[Any]
+    then: Callable[[Any], None]
+    tenure: Tenure | None = None
+    command: Asked | None = None
+    call: Any = None
+    """A read that waits."""
+
+
+class Performing:
+    """Carries acts out. Shape: `passed` and `crashed` count yields, which have `names` for people."""
+
+    def __init__(self, run: "Run") -> None:
+        self._run = run
+        self.passed: Counter[Yield] = Counter()
+        self.crashed: Counter[Yield] = Counter()
+        self.names: dict[Yield, str] = {}
+
+    def begin(self, act: Act) -> None:
+        """Carry steps out, in their time."""
+        self._resume(act, None, None)
+
+    def _resume(self, act: Act, answer: Any, error: PortError | None) -> None:
+        """An answer has come, when anybody is there to hear it; on to the next call that takes time."""
+        if not act.worker.is_alive:
+            act.steps.close()
+            return
+        try:
+            call = act.steps.send(answer) if error is None else act.steps.throw(error)
+            while isinstance(call, AskTime):
+                if self._dies_here(act):
+                    return
+                call = act.steps.send(self._run.now)
+        except StopIteration as end:
+            act.then(end.value)
+        except PortError as raised:
+            act.then(raised)
+        else:
+            self._call(act, call)
+
+    def _dies_here(self, act: Act, call: Call | None = None) -> bool:
+        """Note the yield; a worker whose time has come dies, perhaps after the effect of the call."""
+        inner: Any = act.steps
+        while (deeper := inner.gi_yieldfrom) is not None:
+            inner = deeper
+        code, line = inner.gi_code, inner.gi_frame.f_lineno
+        place = (code.co_filename, line)
+        is_new = place not in self.names
+        if is_new:
+            self.names[place] = f"{qualified(code)} +{line - code.co_firstlineno}"
+        self.passed[place] += 1
+        if not act.worker.is_doomed(act.what, is_new=is_new):
+            return False
+        self.crashed[place] += 1
+        self._run.counts[f"fault crash-{act.what}"] += 1
+        if self._run.random.random() < 0.5:
+            self._happens_unheard(act, call)
+        act.worker.crash()
+        return True
+
+    def _happens_unheard(self, act: Act, call: Call | None) -> None:
+        match call:
+            case Transact():
+                self._written(act, call)
+            case WriteBatch() if act.tenure is not None and isinstance(act.command, Invoke):
+                self._run.observer.begun(act.tenure, act.command, self._run.now)
+                self._run.answer(act.tenure, act.command, hangs=False)
+            case _:
+                pass
+
+    # ---- calls -------------------------------------------------------------------------------------------------------
+
+    def _call(self, act: Act, call: Call) -> None:
+        if self._dies_here(act, call):
+            return
+        run = self._run
+        match call:
+            case Get() | Query():
+                error = self._failure(act)
+                run.counts["fault evacuated-read"] += act.what == "read"
+                answer = None if error is not None else run.rows.answer(call, run.now)
+                run.after(run.latency() // 4, lambda: self._resume(act, answer, error))
+            case Transact():
+                self._transact(act, call)
+            case WriteBatch():
+                self._write(act)
+            case ReadShard():
+                assert act.tenure is not None
+                act.tenure.reading, act.call = act, call
+                run.after(run.latency() // 4, lambda: run.source.look(act))
+            case Horizon(shard):
+                horizon = run.retention.kept_of(shard.shard_id).horizon(run.source.trimmed[shard.shard_id])
+                run.after(run.latency() // 4, lambda: self._resume(act, horizon, None))
+            case AskTime():
+                raise AssertionError("time is told at once")
+
+    def _failure(self, act: Act) -> PortError | None:
+        run = self._run
+        if act.worker.is_cut_off:
+            run.counts[f"fault {act.what}-failure"] += 1
+            return StoreError("the state store cannot be reached")
+        if run.port_fails(f"{act.what}-failure"):
+            return StoreError("the state store failed")
+        return None
+
+    def _transact(self, act: Act, call: Transact) -> None:
+        run = self._run
+        error = self._failure(act)
+        if error is not None:
+            if not act.worker.is_cut_off and run.random.random() < LOST_ANSWERS:
+                run.counts["fault state-answer-lost"] += 1
+                error = self._written(act, call) or error
+            run.after(run.latency(), lambda: self._resume(act, None, error))
+        elif run.random.random() < 0.5:
+            conflict = self._written(act, call)
+            run.after(run.latency(), lambda: self._resume(act, None, conflict))
+        else:
+            run.after(run.latency(), lambda: self._write_and_resume(act, call))
+
+    def _write_and_resume(self, act: Act, call: Transact) -> None:
+        if act.worker.is_alive:
+            self._resume(act, None, self._written(act, call))
+
+    def _written(self, act: Act, call: Transact) -> PortError | None:
+        """Write, and let the observer see what became durable. Returns: the conflict."""
+        run, tenure = self._run, act.tenure
+        behind = isinstance(act.command, Park) and run.rows.is_parked(act.command.key)
+        try:
+            run.rows.transact(call.writes)
+        except StateConflict as conflict:
+            return conflict
+        if tenure is not None:
+            match act.command:
+                case SaveCheckpoint() as save:
+                    run.counts["fault suspended"] += save.checkpoint.suspended is not None
+                    run.counts["fault window-lost"] += len(save.windows)
+                    run.observer.saved(tenure, save)
+                case Park() as park:
+                    run.counts["fault parked-behind"] += behind
+                    run.observer.parked(tenure, park)
+                case _:
+                    pass
+        return None
+
+    def _write(self, act: Act) -> None:
+        run, tenure, command = self._run, act.tenure, act.command
+        assert tenure is not None
+        assert isinstance(command, Invoke)
+        tenure.at_sink[command.id] = command
+        run.observer.begun(tenure, command, run.now)
+        hangs = run.sink.hangs(run.time_ms)
+
+        def answer() -> None:
+            if act.worker.is_alive:
+                self._resume(act, run.answer(tenure, command, hangs=hangs), None)
+
+        run.after(HANG_MS if hangs else run.latency(), answer)
+
+    def answer_read(self, act: Act, answer: Any, *, fails: bool = False) -> None:
+        """What came of a read that waited."""
+        assert act.tenure is not None
+        act.tenure.reading = None
+        self._resume(act, answer, SourceError("the source failed") if fails else None)
+
+
+def qualified(code: CodeType) -> str:
+    """A function's name with that of its class."""
+    return code.co_qualname if sys.version_info >= (3, 11) else code.co_name

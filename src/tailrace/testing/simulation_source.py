@@ -1,0 +1,106 @@
+"""The stream of a simulated world: what was written, what is trimmed, and reads that wait for records.
+
+Rules of this file: a read is answered as soon as there is something, sometimes with less than there is, or with records that were given already; whoever holds
+an old iterator is refused once. Called by simulation.py and simulation_performing.py.
+"""
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Final
+
+from tailrace.mapping.commands import ReadDone
+from tailrace.runtime.steps import ReadShard
+from tailrace.streams.record import ChangeRecord
+from tailrace.streams.shards import Shard
+from tailrace.testing.simulation_performing import Act
+from tailrace.testing.simulation_plan import WALL_MS, ShardPlan
+from tailrace.testing.simulation_roles import Tenure
+from tailrace.testing.simulation_rows import STREAM
+
+if TYPE_CHECKING:
+    from tailrace.testing.simulation import Run
+
+ITERATOR_MS: Final = 20_000
+"""How long an iterator lives: AWS's quarter of an hour, in the measure of these runs."""
+REPEATED_RATE: Final = 0.01
+"""How often a source repeats records that it has given already."""
+
+
+class SimulatedSource:
+    """All shards of one stream. Shape: `log` has the records by shard, `trimmed` the last one that is gone."""
+
+    def __init__(self, run: "Run") -> None:
+        self._run = run
+        self.log: dict[str, list[ChangeRecord]] = {shard.shard_id: [] for shard in run.plan.shards}
+        self.trimmed = dict.fromkeys(self.log, 0)
+
+    def known(self, shard: ShardPlan) -> Shard:
+        """A shard as a source tells of it."""
+        return Shard(
+            shard.shard_id, shard.begins, shard.parents, hash_range=(shard.first, shard.last), stream=STREAM.label,
+            created_ms=WALL_MS, before=0,
+        )  # fmt: skip
+
+    def write(self, shard: ShardPlan, record: ChangeRecord) -> None:
+        """A change is committed."""
+        self.log[shard.shard_id].append(record)
+        self.wake(shard)
+
+    def wake(self, shard: ShardPlan) -> None:
+        """Whoever waits for this shard looks again."""
+        for worker in self._run.workers:
+            tenure = worker.tenures.get(shard.shard_id)
+            if tenure is not None and tenure.reading is not None and worker.is_alive:
+                self.look(tenure.reading)
+
+    def trim(self, shard_id: str, through: int) -> None:
+        """Records up to a number are gone."""
+        if through > self.trimmed[shard_id]:
+            self.trimmed[shard_id] = through
+            self._run.observer.trimmed(shard_id, through)
+
+    def is_closed(self, shard: ShardPlan) -> bool:
+        """Whether no record will ever follow."""
+        return self._run.time_ms >= shard.closed_ms
+
+    def look(self, act: Act) -> None:
+        """Answer a read, or let it wait for the next record."""
+        run, tenure = self._run, act.tenure
+        if tenure is None or tenure.reading is not act or not tenure.is_alive:
+            return
+        if run.port_fails("read-failure") or self._has_expired(tenure):
+            run.performing.answer_read(act, None, fails=True)
+            return
+        done = self._page(tenure, act.call)
+        if done is not None:
+            tenure.iterator_ms = run.time_ms
+            run.performing.answer_read(act, done)
+
+    def _page(self, tenure: Tenure, read: ReadShard) -> ReadDone | None:
+        run, shard = self._run, tenure.shard
+        log, horizon = self.log[shard.shard_id], self.trimmed[shard.shard_id]
+        first = bisect_right(log, max(read.after, horizon), key=_sequence)
+        page = log[first : first + min(read.limit, run.random.choice((1, 10, 1_000)))]
+        closed = self.is_closed(shard) and first + len(page) == len(log)
+        is_trimmed = read.after < horizon and bisect_right(log, read.after, key=_sequence) < first
+        if not (page or closed or is_trimmed):
+            return None
+        next_after = page[-1].sequence if page else max(read.after, horizon)
+        run.counts["fault trim-overtakes"] += is_trimmed
+        run.counts["fault close-in-flight"] += closed and bool(tenure.at_sink)
+        if page and first and not is_trimmed and run.random.random() < REPEATED_RATE:
+            run.counts["fault repeated-records"] += 1
+            page = log[max(0, first - 3) : first] + page
+        return ReadDone(page, next_after, closed, is_trimmed)
+
+    def _has_expired(self, tenure: Tenure) -> bool:
+        """Whether an iterator is too old; the next read takes another one."""
+        run = self._run
+        if run.time_ms - tenure.iterator_ms <= ITERATOR_MS or run.time_ms >= run.plan.heal_ms:
+            return False
+        tenure.iterator_ms = run.time_ms
+        run.counts["fault iterator-expiry"] += 1
+        return True
+
+
+def _sequence(record: ChangeRecord) -> int:
+    return record.sequence

@@ -1,0 +1,35 @@
+"""Every yield of the runtime's steps, read from their source: what a campaign must have passed, and crashed at.
+
+Rules of this file: nothing is listed by hand; steps that are added in one of these modules are asked for at once. Called by tests/simulation.
+"""
+
+import ast
+import inspect
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Final
+
+from tailrace.runtime import delivering, kept, leasing, parking, settle, starting
+
+STEPS: Final[tuple[ModuleType, ...]] = (delivering, kept, leasing, parking, settle, starting)
+"""The modules whose steps a simulated worker performs."""
+
+
+def all_yields() -> tuple[str, ...]:
+    """Each yield as simulation_performing.py names it: its generator, and its line in that."""
+    return tuple(place for module in STEPS for place in _yields(ast.parse(inspect.getsource(module)), ""))
+
+
+def _yields(tree: ast.AST, inside: str) -> Iterator[str]:
+    for node in ast.iter_child_nodes(tree):
+        match node:
+            case ast.ClassDef(name=name):
+                yield from _yields(node, f"{inside}{name}.")
+            case ast.FunctionDef(name=name):
+                yield from sorted(
+                    f"{inside}{name} +{each.lineno - node.lineno}"
+                    for each in ast.walk(node)
+                    if isinstance(each, ast.Yield)
+                )
+            case _:
+                pass

@@ -1,0 +1,83 @@
+"""Planted bugs that only several workers on one state store bring to light, and the checker that notices each.
+
+Rules of this file: as in test_canaries.py, the production code is patched.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tailrace.leases.lease import Lease, Sighting
+from tailrace.leases.lease import renew as renewed
+from tailrace.leases.lease import take as taken
+from tailrace.mapping.commands import Completion, LeaseLost
+from tailrace.mapping.shard import ShardMachine
+from tailrace.rows.writes import ALWAYS, Check
+from tailrace.runtime import delivering, leasing, settle, starting
+from tests.simulation.test_canaries import Plant, notices
+
+
+def nothing_fences_a_save(patch: pytest.MonkeyPatch) -> None:
+    """Who has lost the lease goes on saving."""
+    patch.setattr(settle, "Equals", lambda *_: ALWAYS)
+
+
+def nothing_fences_a_parking(patch: pytest.MonkeyPatch) -> None:
+    """Who has lost the lease goes on parking."""
+    right = delivering.park
+
+    def wrong(place: Any, fence: Check, *rest: Any) -> Any:
+        return right(place, Check(fence.key, ALWAYS), *rest)
+
+    patch.setattr(delivering, "park", wrong)
+
+
+def two_take_a_lease_at_once(patch: pytest.MonkeyPatch) -> None:
+    """Nobody looks whether somebody was faster: both have the same epoch."""
+
+    def wrong(*arguments: Any) -> Any:
+        lease, write = taken(*arguments)
+        return lease, replace(write, condition=ALWAYS)
+
+    patch.setattr(starting, "take", wrong)
+
+
+def a_renewal_takes_the_lease_back(patch: pytest.MonkeyPatch) -> None:
+    """A renewal that comes late puts its older epoch back: the next one who takes the lease has an epoch that there was."""
+
+    def wrong(lease: Lease) -> Any:
+        after, write = renewed(lease)
+        return after, replace(write, condition=ALWAYS)
+
+    patch.setattr(leasing, "renew", wrong)
+
+
+def no_lease_ever_expires(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Sighting, "has_expired", lambda *_: False)
+
+
+def a_loser_never_ends(patch: pytest.MonkeyPatch) -> None:
+    """A machine that does not hear that its lease is lost stays for ever, and its worker never takes the shard again."""
+    right = ShardMachine.step
+
+    def wrong(self: ShardMachine, completion: Completion, now: Any) -> Any:
+        return [] if isinstance(completion, LeaseLost) else right(self, completion, now)
+
+    patch.setattr(ShardMachine, "step", wrong)
+
+
+CANARIES: dict[Plant, str] = {
+    nothing_fences_a_save: "who has lost a shard saves nothing",
+    nothing_fences_a_parking: "who has lost a shard saves nothing",
+    two_take_a_lease_at_once: "one worker saves under one epoch",
+    a_renewal_takes_the_lease_back: "one worker saves under one epoch",
+    no_lease_ever_expires: "nothing is stranded once the faults stop",
+    a_loser_never_ends: "progress once the faults stop",
+}
+
+
+@pytest.mark.parametrize("plant", CANARIES, ids=[plant.__name__ for plant in CANARIES])
+def test_the_planted_bug_of_a_fleet_is_noticed(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch)
+    notices(CANARIES[plant])

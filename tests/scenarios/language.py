@@ -19,33 +19,31 @@
     advance 5s | 300ms                 time passes; the machine is woken when it asked for it
     status                             what a person would see
 
-Rules of this file: the trace shows effects only (invokes, answers, checkpoints, waiting), each with its time in seconds. In a tumbling window
+What is done with a command of the machine is the runtime's: its steps are performed here at once, over rows. Rules of this file: the trace shows effects only (invokes, answers, checkpoints, waiting), each with its time in seconds. In a tumbling window
 the scripted function keeps the records it accepted as its state (windows.py). A script that begins with `function` or `handler` is of the other
 language (worlds.py), which plays a whole app.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tailrace.deadletters.entry import DeadLetter
+from tailrace.deadletters.redriving import Claimant, Deliver, Ended, Refusal, put_back_key
+from tailrace.errors import PortError, SourceError, StateConflict, StoreError
+from tailrace.leases.lineage import Known
+from tailrace.mapping.batch import RETENTION_MS
 from tailrace.mapping.commands import (
-    Checkpoint,
-    CheckpointDone,
-    CheckpointFailed,
     Command,
     Completion,
     Invoke,
-    InvokeDone,
     LeaseLost,
     Park,
     ParkDone,
-    ParkedHead,
-    ParkFailed,
     Pause,
     Read,
     ReadDone,
-    ReadFailed,
     Redriven,
     Resume,
     SaveCheckpoint,
@@ -55,52 +53,24 @@ from tailrace.mapping.commands import (
     Wake,
     Woken,
 )  # fmt: skip
-from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
+from tailrace.mapping.outcomes import Outcome, Written
 from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.shard import ShardMachine
+from tailrace.ports import Shard
+from tailrace.rows.kinds import LEASE
+from tailrace.runtime.delivering import Asked, Delivery
+from tailrace.runtime.kept import Kept
+from tailrace.runtime.settle import Place, Settling
+from tailrace.runtime.starting import enter, load_start, take_lease
+from tailrace.runtime.steps import Call, ReadShard, Steps, Transact, WriteBatch
 from tailrace.streams.moment import Now
 from tailrace.streams.record import MILLISECOND, ChangeRecord
 from tailrace.streams.version import Version
+from tailrace.testing.simulation_rows import APP, MAPPING, STREAM, Rows
 from tests.scenarios import windows, worlds
+from tests.scenarios.scripted_sink import FAULTS, Fault, describe
 
 WALL_MS = 1_000_000_000
-
-
-@dataclass(slots=True)
-class Fault:
-    """One line of the sink's script."""
-
-    verb: str
-    records: frozenset[int]
-    times: int | None
-    after_ms: int
-
-    def outcome(self, batch: list[int]) -> Outcome | None:
-        """What the sink answers because of this fault; None: it does not concern the batch."""
-        hit = [index for index, number in enumerate(batch) if number in self.records]
-        if self.verb in SPOILING or self.times == 0 or (self.records and not hit):
-            return None
-        if self.verb == "fail-final" and batch:
-            return None
-        self.times = None if self.times is None else self.times - 1
-        match self.verb:
-            case "partial":
-                return FailedFrom(hit[0], Failure(error="partial"))
-            case "refuse":
-                return Failed({index: Failure(error="refused") for index in hit})
-            case "refuse-for-good":
-                return Failed({index: Failure(error="refused", final=True) for index in hit})
-            case verb:
-                kinds = {"fail": "RECORD", "fail-final": "RECORD", "throttle": "THROTTLED"}
-                kind = FailureKind[kinds.get(verb, verb.upper())]
-                return Failed(whole=Failure(kind, verb, retry_after_ms=self.after_ms))
-
-    def concerns(self, verb: str, batch: list[int]) -> bool:
-        """Whether this fault, of that verb, spoils the state of this batch; it is used up by that."""
-        if self.verb != verb or self.times == 0 or not self.records.intersection(batch):
-            return False
-        self.times = None if self.times is None else self.times - 1
-        return True
 
 
 @dataclass(slots=True)
@@ -113,16 +83,15 @@ class World:
     log: list[ChangeRecord] = field(default_factory=list)
     closed: bool = False
     trimmed: int = 0
-    saved: Checkpoint = field(default_factory=Checkpoint)
-    parked: dict[bytes, list[int]] = field(default_factory=dict)
-    first_parked: dict[bytes, int] = field(default_factory=dict)
+    rows: Rows = field(default_factory=Rows)
     faults: list[Fault] = field(default_factory=list)
     failing: dict[str, int] = field(default_factory=dict)
     held: dict[str, list[Command]] = field(default_factory=dict)
     queue: deque[Completion] = field(default_factory=deque)
-    read: Read | None = None
+    reading: tuple[Steps[Sequence[Completion]], ReadShard] | None = None
     wake_ms: int | None = None
     machine: ShardMachine | None = None
+    delivery: Delivery | None = None
 
     def say(self, text: str) -> None:
         """One line of the trace."""
@@ -156,30 +125,77 @@ class World:
         return Now(WALL_MS + self.time_ms, self.time_ms)
 
     def answer_read(self) -> None:
-        if self.read is None:
+        if self.reading is None:
             return
+        steps, read = self.reading
+        answer: ReadDone | SourceError | None = SourceError("the source failed")
         if self.failing.get("reads", 0) > 0:
             self.failing["reads"] -= 1
             self.say("the read fails")
-            self.read = None
-            self.queue.append(ReadFailed(Failure()))
-            return
-        read = self.read
+        else:
+            answer = self.page(read)
+        if answer is not None:
+            self.reading = None
+            self.perform(steps, answer)
+
+    def page(self, read: ReadShard) -> ReadDone | None:
+        """What the stream has after a position; None: nothing yet."""
         unread = [record for record in self.log if record.sequence > read.after]
         there = [record for record in unread if record.sequence > self.trimmed]
         page = there[: read.limit]
-        if page or self.closed:
-            gone = max((each.sequence for each in unread if each.sequence <= self.trimmed), default=0)
-            after = page[-1].sequence if page else max(read.after, gone)
-            self.read = None
-            is_end = self.closed and len(page) == len(there)
-            self.queue.append(ReadDone(page, after, closed=is_end, trimmed=len(there) < len(unread)))
+        if not (page or self.closed):
+            return None
+        gone = max((record.sequence for record in unread if record.sequence <= self.trimmed), default=0)
+        after = page[-1].sequence if page else max(read.after, gone)
+        is_end = self.closed and len(page) == len(there)
+        return ReadDone(page, after, closed=is_end, trimmed=len(there) < len(unread))
+
+    def perform(
+        self, steps: Steps[Sequence[Completion]], answer: Any, command: Command | None = None
+    ) -> None:
+        """Carry the runtime's steps for a command out, from this answer on; a read waits for its records."""
+        while True:
+            try:
+                call = steps.throw(answer) if isinstance(answer, PortError) else steps.send(answer)
+            except StopIteration as end:
+                for completion in end.value:
+                    if isinstance(completion, ParkDone) and completion.is_free:
+                        self.say("    it is free meanwhile")
+                    self.queue.append(completion)
+                return
+            if isinstance(call, ReadShard):
+                self.reading = (steps, call)
+                return
+            answer = self.say_to(call, command)
+
+    def say_to(self, call: Call, command: Command | None) -> Any:
+        """What a port says, or raises."""
+        match call, command:
+            case WriteBatch(), Invoke():
+                return self.outcome(command)
+            case Transact(), Park() if self.fails("parks", "parking"):
+                return StoreError("the parking fails")
+            case Transact(), SaveCheckpoint() if self.fails("checkpoints", "checkpoint"):
+                return StoreError("the checkpoint fails")
+            case _:
+                try:
+                    return self.rows.answer(call, self.now)
+                except StateConflict as conflict:
+                    return conflict
+
+    def fails(self, port: str, what: str) -> bool:
+        """Whether the script has the next one of these fail."""
+        if self.failing.get(port, 0) <= 0:
+            return False
+        self.failing[port] -= 1
+        self.say(f"    the {what} fails")
+        return True
 
     def carry_out(self, command: Command) -> None:
         """What the driver would do."""
         match command:
             case Read():
-                self.read = command
+                self.answer(command)
             case Wake(at_ms):
                 self.wake_ms = at_ms
                 self.say(f"    waits until {at_ms / 1000:.3f}")
@@ -223,46 +239,25 @@ class World:
                 f"    given up{windows.told(lost.window, WALL_MS)}: {lost.condition} after {lost.attempts} attempts"
             )
 
-    def invoked(self, command: Invoke) -> None:
+    def outcome(self, command: Invoke) -> Outcome:
+        """What the script has the sink say."""
         batch = [record.sequence for record in command.records]
         outcomes = (fault.outcome(batch) for fault in self.faults)
         outcome = next((each for each in outcomes if each is not None), Written())
-        self.say(f"    {describe(outcome, batch)}") if outcome != Written() else None
+        if outcome != Written():
+            self.say(f"    {describe(outcome, batch)}")
         if command.window is not None:
             grows = any(fault.concerns("grow", batch) for fault in self.faults)
             if any(fault.concerns("stateless", batch) for fault in self.faults):
                 self.say("    answers without a state")
             else:
                 outcome = windows.with_state(outcome, command.window, batch, grows=grows)
-        self.queue.append(InvokeDone(command.id, outcome))
+        return outcome
 
-    def answer(self, command: Command) -> None:
-        match command:
-            case Invoke():
-                self.invoked(command)
-            case Park() if self.failing.get("parks", 0) > 0:
-                self.failing["parks"] -= 1
-                self.say("    the parking fails")
-                self.queue.append(ParkFailed(command.id, Failure()))
-            case Park():
-                self.park(command)
-            case SaveCheckpoint() if self.failing.get("checkpoints", 0) > 0:
-                self.failing["checkpoints"] -= 1
-                self.say("    the checkpoint fails")
-                self.queue.append(CheckpointFailed(Failure()))
-            case SaveCheckpoint():
-                self.saved = command.checkpoint
-                self.queue.append(CheckpointDone())
-
-    def park(self, command: Park) -> None:
-        is_free = command.key not in self.parked and command.entries[0].condition == "KeyParked"
-        if is_free:
-            self.say("    it is free meanwhile")
-        else:
-            there = self.parked.setdefault(command.key, [])
-            there += [entry.record.sequence for entry in command.entries]
-            self.first_parked.setdefault(command.key, there[0])
-        self.queue.append(ParkDone(command.id, is_free))
+    def answer(self, command: Asked) -> None:
+        """Do what the machine asks for."""
+        assert self.delivery is not None
+        self.perform(self.delivery.steps(command), None, command)
 
     # ---- instructions ------------------------------------------------------------------------------------------
 
@@ -281,33 +276,52 @@ class World:
         self.log.sort(key=lambda record: record.sequence)
 
     def start(self, _names: list[str], _options: dict[str, str]) -> None:
+        shard = Shard("shard", 1, stream=STREAM.label, before=0)
+        place = Place(APP, MAPPING, STREAM.table, STREAM.label, shard.shard_id)
+
+        def begin() -> Steps[tuple[Settling, Start]]:
+            lease, stamped = yield from take_lease(
+                LEASE.key(APP, STREAM.label, shard.shard_id), "worker", [place]
+            )
+            row = stamped.get(place.checkpoint_key)
+            begun = yield from enter(place, shard, Known(), lease.epoch, RETENTION_MS, row)
+            return Settling(place, begun), (yield from load_start(place, shard, begun))
+
+        settling, start = self.rows.perform(begin(), self.now, self.trimmed)
         self.machine = ShardMachine(self.settings)
-        heads = tuple(
-            ParkedHead(key, Version(1, self.first_parked[key]), Version(1, there[-1]), len(there))
-            for key, there in self.parked.items()
-        )
-        self.queue.append(Start(self.saved, heads))
+        self.delivery = Delivery(shard, STREAM, Kept(), settling)
+        self.queue.append(start)
 
     def redrive(self, names: list[str], _options: dict[str, str]) -> None:
         key = names[0].encode()
-        while self.parked.get(key):
-            sequence = self.parked[key][0]
-            outcome = next((each for fault in self.faults if (each := fault.outcome([sequence]))), Written())
-            self.say(
-                f"redrive {sequence}{'' if outcome == Written() else ': ' + describe(outcome, [sequence])}"
-            )
-            if outcome != Written():
-                return
-            self.parked[key].pop(0)
-        del self.parked[key], self.first_parked[key]
-        self.say(f"unparked {names[0]}")
-        if "untold" not in names:
-            self.queue.append(Redriven(key, Version(1, sequence)))
+        steps, answer = (
+            put_back_key(key, Claimant("redrive", "", lambda _: False), lambda: self.now.wall_ms),
+            None,
+        )
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as end:
+                ended: Ended = end.value
+                break
+            answer = self.delivered(step.letter) if isinstance(step, Deliver) else self.rows.put_back(step)
+        if ended.how == "done":
+            self.say(f"unparked {names[0]}")
+            if "untold" not in names:
+                self.queue.append(Redriven(key, ended.tail))
+
+    def delivered(self, letter: DeadLetter) -> Refusal | None:
+        """What the script has the sink say to a change that is put back."""
+        sequence = letter.record.sequence
+        outcome = next((each for fault in self.faults if (each := fault.outcome([sequence]))), Written())
+        said = "" if outcome == Written() else f": {describe(outcome, [sequence])}"
+        self.say(f"redrive {sequence}{said}")
+        return None if outcome == Written() else Refusal("refused")
 
     def crash(self, names: list[str], options: dict[str, str]) -> None:
         self.say("crash")
         self.queue.clear()
-        self.read = self.wake_ms = None
+        self.reading = self.wake_ms = None
         self.held = {options["hold"]: []} if "hold" in options else {}
         self.start(names, options)
 
@@ -339,18 +353,6 @@ class World:
 
 
 KINDS = {Invoke: "invokes", SaveCheckpoint: "checkpoints", Park: "parks"}
-SPOILING = ("stateless", "grow")
-FAULTS = (
-    "fail",
-    "timeout",
-    "partial",
-    "refuse",
-    "refuse-for-good",
-    "throttle",
-    "unavailable",
-    "fail-final",
-    *SPOILING,
-)
 Instruction = Callable[[World, list[str], dict[str, str]], None]
 
 
@@ -426,20 +428,6 @@ def _values(options: dict[str, str]) -> Iterator[tuple[str, Any]]:
 def numbers(records: Any) -> str:
     """Records by their sequence numbers."""
     return "[" + " ".join(str(record.sequence) for record in records) + "]"
-
-
-def describe(outcome: Outcome, batch: list[int]) -> str:
-    """An answer of the sink, in words."""
-    match outcome:
-        case FailedFrom(index, _):
-            return f"fails from {batch[index]}"
-        case Failed(failures, None):
-            return "refuses " + " ".join(str(batch[index]) for index in failures)
-        case Failed(_, whole):
-            assert whole is not None
-            return {"RECORD": "fails", "TIMEOUT": "times out"}.get(whole.kind.value, whole.kind.value.lower())
-        case Written():
-            return "accepted"
 
 
 def milliseconds(text: str) -> int:

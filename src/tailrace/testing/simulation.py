@@ -11,6 +11,7 @@ from heapq import heappop, heappush
 from random import Random
 from typing import get_args
 
+from tailrace.deadletters.head import Claims
 from tailrace.mapping.commands import Command, Invoke, Redriven, Start
 from tailrace.mapping.outcomes import Outcome
 from tailrace.streams.moment import Now
@@ -45,6 +46,8 @@ class Run:
         self.random = Random(made.seed ^ 0x5EED)
         self.observer = observer
         self.rows = Rows()
+        self.claims = Claims()
+        """What redrivers have seen of one another."""
         self.sink = SimulatedSink(made, self.random)
         self.function = WindowFunction(made, self.random)
         self.source = SimulatedSource(self)
@@ -82,6 +85,8 @@ class Run:
             for shard in self.plan.shards:
                 if not shard.parents:
                     self.rows.as_an_older_version_left(shard.shard_id)
+        if self.plan.has_earlier_stream:
+            self.rows.as_an_earlier_stream_left()
         for fault in self.plan.faults:
             self.after(fault.at_ms, lambda fault=fault: happen(self, fault))  # type: ignore[misc]
         for _ in range(self.plan.workers):

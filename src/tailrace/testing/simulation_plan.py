@@ -34,7 +34,7 @@ DRAWN_FAULTS: Final = (
     "retention", "evacuated", "evacuation-failure", "evacuated-read", "broken", "suspended",
     "close-in-flight", "clock-forward", "clock-back", "rollover", "reshard", "merge", "parked-at-reshard",
     "window-final", "window-early", "window-lost", "window-final-refused", "window-no-state",
-    "upgraded", "started-late", "stolen", "expired", "died-for-good", "state-answer-lost", "came-back",
+    "upgraded", "earlier-stream", "started-late", "stolen", "expired", "died-for-good", "state-answer-lost", "came-back",
     *(f"{act}-failure" for act in ("start", "save", "renew", "release")), *(f"crash-{act}" for act in ("now", *ACTS)),
 )  # fmt: skip
 WALL_MS: Final = 1_700_000_000_000
@@ -99,6 +99,8 @@ class Plan:
     workers: int = 1
     is_upgraded: bool = False
     """Whether an older version has begun before, which kept the ledger in a row of its own."""
+    has_earlier_stream: bool = False
+    """Whether there was a stream before, gone unread, of a source that has no one order of numbers for all of them."""
     new_yield_crashes: float = 0.0
     """How likely a worker dies at a yield that nobody has passed before."""
     retention_ms: int = 0
@@ -169,6 +171,7 @@ def _with_a_fleet(random: Random, made: Plan, span_ms: int) -> None:
         for _ in range(random.choice((0, 1, 3)) if made.workers > 1 else random.choice((0, 0, 1)))
     ]
     made.is_upgraded = random.random() < 0.2
+    made.has_earlier_stream = random.random() < 0.2
     made.new_yield_crashes = random.choice((0.0, 0.1, 0.4)) if not made.counts["fault broken"] else 0.5
     made.faults = sorted([*made.faults, *faults], key=lambda fault: fault.at_ms)
 
@@ -299,6 +302,7 @@ def _count(made: Plan) -> None:
     counts["fault rollover"] += len(children) == 1
     counts["fault reshard"] += len(children) == 2
     counts["fault merge"] += any(len(shard.parents) > 1 for shard in children)
+    counts["fault earlier-stream"] += made.has_earlier_stream
     counts["fault upgraded"] += made.is_upgraded
     counts["setting workers=1"] += made.workers == 1
     counts["setting workers=2 or 3"] += made.workers in (2, 3)

@@ -9,21 +9,14 @@ from typing import Any
 
 from tailrace.deadletters.entry import (
     DeadLetter,
-    deadletter_key,
     deadletter_prefix,
-    parked_prefix,
     read_deadletter,
 )
-from tailrace.deadletters.head import Claims, head_key, read_head
-from tailrace.deadletters.passed import passed_key, read_passed
 from tailrace.deadletters.redriving import (
     Claimant,
     Deliver,
     Ended,
     Hold,
-    ReadHead,
-    ReadLetter,
-    ReadOldest,
     ReadPassed,
     Redriving,
     Refusal,
@@ -57,7 +50,7 @@ class Redriver:
         """Choose, and go on step by step."""
         run = self._run
         keys = [head.key for head in run.rows.heads()]
-        claims = Claims()
+        claims = run.claims
         claimant = Claimant(
             self._name,
             "simulated",
@@ -129,30 +122,21 @@ class Redriver:
     def _answer(self, step: Step) -> Any:
         run = self._run
         match step:
-            case ReadHead(key):
-                row = run.rows.get(head_key(APP, MAPPING, key))
-                return None if row is None else read_head(APP, MAPPING, row)
-            case ReadOldest(key):
-                found = sorted(name for name in run.rows if name.startswith(parked_prefix(APP, MAPPING, key)))
-                return read_deadletter(run.rows[found[0]]) if found else None
-            case ReadLetter(version):
-                row = run.rows.get(deadletter_key(APP, MAPPING, version))
-                return None if row is None else read_deadletter(row)
             case ReadPassed(key):
-                saved = read_passed(run.rows.get(passed_key(APP, MAPPING, key)))
                 alive = [tenure.machine.last_passed(key) for tenure in run.tenures()]
-                return max(saved, *alive)
+                return max([run.rows.put_back(step), *alive])
             case Deliver(letter):
                 return self._deliver(letter)
-            case WriteRows(rows):
+            case WriteRows():
                 try:
-                    run.rows.transact(list(rows))
+                    return run.rows.put_back(step)
                 except StateConflict:
                     run.counts["fault redrive-conflict"] += 1
                     return False
-                return True
             case Hold(letter):
                 return self._hold(letter.record)
+            case _:
+                return run.rows.put_back(step)
 
     def _hold(self, record: ChangeRecord) -> bool:
         """Only beside one living machine, as the runtime does: the key's shard is read here and nowhere else."""

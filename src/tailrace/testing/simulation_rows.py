@@ -7,13 +7,16 @@ matter. `perform` is the interpreter of steps for ports that answer in one momen
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
+from tailrace.deadletters.entry import deadletter_key, parked_prefix, read_deadletter
 from tailrace.deadletters.head import Head, head_key, head_prefix, read_head
+from tailrace.deadletters.passed import passed_key, read_passed
+from tailrace.deadletters.redriving import ReadHead, ReadLetter, ReadOldest, ReadPassed, Step, WriteRows
 from tailrace.errors import InternalError, StateConflict
 from tailrace.leases.checkpoint import checkpoint_key
 from tailrace.leases.ledger import Ledger, ledger_key, ledger_of
 from tailrace.ports import StreamRef
 from tailrace.rows.writes import StateRow, Write, holds
-from tailrace.runtime.steps import AskTime, Call, Get, Query, Steps, Transact
+from tailrace.runtime.steps import AskTime, Call, Get, Horizon, Query, Steps, Transact
 from tailrace.streams.moment import Now
 
 APP: Final = "app"
@@ -54,6 +57,11 @@ class Rows(dict[str, dict[str, Any]]):
             "detail_from": 0,
         }
 
+    def as_an_earlier_stream_left(self) -> None:
+        """A checkpoint in a stream that vanished before the mapping was done with it."""
+        key = checkpoint_key(APP, MAPPING, "earlier", "shard-of-before")
+        self[key] = {"v": 1, "epoch": 1, "watermark": 0, "ranges": [], "finished": False}
+
     def is_parked(self, key: bytes) -> bool:
         """Whether a key is parked now."""
         return head_key(APP, MAPPING, key) in self
@@ -62,8 +70,28 @@ class Rows(dict[str, dict[str, Any]]):
         """What the ledger says of a shard."""
         return ledger_of(self.get(checkpoint_key(APP, MAPPING, STREAM.label, shard_id)))
 
-    def perform(self, steps: Steps[T], now: Now) -> T:
-        """Carry steps over rows out, all in this moment. Raises: what they raise."""
+    def put_back(self, step: Step) -> Any:
+        """What the rows say to one step of a redrive. Raises: StateConflict."""
+        match step:
+            case ReadHead(key):
+                row = self.get(head_key(APP, MAPPING, key))
+                return None if row is None else read_head(APP, MAPPING, row)
+            case ReadOldest(key):
+                waiting = sorted(name for name in self if name.startswith(parked_prefix(APP, MAPPING, key)))
+                return read_deadletter(self[waiting[0]]) if waiting else None
+            case ReadLetter(sequence):
+                row = self.get(deadletter_key(APP, MAPPING, sequence))
+                return None if row is None else read_deadletter(row)
+            case ReadPassed(key):
+                return read_passed(self.get(passed_key(APP, MAPPING, key)))
+            case WriteRows(rows):
+                self.transact(rows)
+                return True
+            case _:
+                raise InternalError(f"rows do not answer {step}")
+
+    def perform(self, steps: Steps[T], now: Now, gone: int | None = None) -> T:
+        """Carry steps over rows out, all in this moment; `gone` is the last record that a stream has forgotten. Raises: what they raise."""
         answer: Any = None
         conflict: StateConflict | None = None
         while True:
@@ -74,7 +102,7 @@ class Rows(dict[str, dict[str, Any]]):
                 return result
             answer, conflict = None, None
             try:
-                answer = self.answer(call, now)
+                answer = gone if isinstance(call, Horizon) and gone is not None else self.answer(call, now)
             except StateConflict as raised:
                 conflict = raised
 

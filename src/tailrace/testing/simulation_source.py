@@ -37,7 +37,7 @@ class SimulatedSource:
         """A shard as a source tells of it."""
         return Shard(
             shard.shard_id, shard.begins, shard.parents, hash_range=(shard.first, shard.last), stream=STREAM.label,
-            created_ms=WALL_MS, before=0,
+            created_ms=WALL_MS, before=None if self._run.plan.has_earlier_stream else 0,
         )  # fmt: skip
 
     def write(self, shard: ShardPlan, record: ChangeRecord) -> None:

@@ -1,0 +1,58 @@
+"""What checkers remember of one worker's life with a shard, and how they read answers and checkpoints.
+
+Rules of this file: notes of what was observed; nothing judges here. Called by checkers.py.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tailrace.mapping.commands import Checkpoint, GivenUp, Invoke
+from tailrace.mapping.outcomes import Failed, FailedFrom, FailureKind, Outcome, Written
+from tailrace.streams.record import ChangeRecord
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was seen of one worker's life."""
+
+    start: Checkpoint
+    accepted: set[int] = field(default_factory=set)
+    given_up: dict[int, GivenUp] = field(default_factory=dict)
+    failures: Counter[int] = field(default_factory=Counter)
+    requests: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    request_failures: Counter[int] = field(default_factory=Counter)
+    at_sink: dict[int, set[bytes | int]] = field(default_factory=dict)
+    passed: dict[bytes, int] = field(default_factory=dict)
+    overtaken: set[int] = field(default_factory=set)
+    proven: set[int] = field(default_factory=set)
+    in_sequence: int = 0
+    """How many of the shard's wanted records are known to be settled without a hole."""
+    cover: set[int] = field(default_factory=set)
+    heads: dict[bytes, int] = field(default_factory=dict)
+    """The first parked change of each key when it began: every earlier one of the key was settled before that was parked."""
+    closed: set[int] = field(default_factory=set)
+    """What was in the windows whose final invoke it heard the end of, or gave up."""
+    saving_closed: set[int] = field(default_factory=set)
+    """The same when its last checkpoint was made."""
+
+
+def covers(checkpoint: Checkpoint, sequence: int) -> bool:
+    """Whether a record was settled when this checkpoint was saved."""
+    return sequence <= checkpoint.watermark or any(
+        first <= sequence <= last for first, last in checkpoint.ranges
+    )
+
+
+def failures_of(invoke: Invoke, outcome: Outcome) -> Iterator[tuple[FailureKind, list[ChangeRecord]]]:
+    """Which records failed, and how; a partial answer fails everything from its index on."""
+    match outcome:
+        case FailedFrom(index, failure):
+            yield failure.kind, list(invoke.records[index:])
+        case Written(state=None) if invoke.window is not None:
+            yield FailureKind.RECORD, list(invoke.records)
+        case Failed(failures, whole):
+            if whole is not None:
+                yield whole.kind, list(invoke.records)
+            elif failures:
+                yield failures[min(failures)].kind, list(invoke.records[min(failures) :])

@@ -3,7 +3,7 @@
 Rules of this file: it asks the source and remembers; what is begun, and when, is the worker's. Made and used by runtime/worker.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self, TypeAlias
@@ -109,9 +109,13 @@ class FollowedTable:
                 return stream
         return followed[-1][0] if followed else await self.source.stream()
 
-    async def horizon(self, kept: Kept, shard: Shard) -> int:
-        """The last record of a shard that is gone, and was not saved. Raises: SourceError."""
-        return kept.horizon((await self.source.read(shard, 0, 0)).next_after)
+    def horizon(self, kept: Kept) -> Callable[[Shard], Awaitable[int]]:
+        """Tells the last record of a shard that is gone, and was not saved. Raises (what it returns): SourceError."""
+
+        async def told(shard: Shard) -> int:
+            return kept.horizon((await self.source.read(shard, 0, 0)).next_after)
+
+        return told
 
     async def recall(self, state: StateStore, app: str, followed: Followed) -> None:
         """Learn which mappings have read the streams of deleted tables. Raises: StoreError."""

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Final
 
 from tailrace import errors
@@ -426,9 +425,7 @@ class Worker:
     ) -> None:
         place, there = table.place(self.app.name, handler, stream, shard), (handler.id, *shard.place)
         kept = self._evacuator.of(handler.id, stream.label, shard.shard_id)
-        performer = Performer(
-            self._state, self._clock, self._parts.reached, horizon=partial(table.horizon, kept)
-        )
+        performer = Performer(self._state, self._clock, self._parts.reached, horizon=table.horizon(kept))
         if known.saved:
             before = waits_for(shard, await performer.perform(line_before(place, shard, known)), known)
             if not table.finished.issuperset((handler.id, stream.label, parent) for parent in before):

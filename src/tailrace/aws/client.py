@@ -204,7 +204,6 @@ class AwsClient:
                 return b"".join(pieces)
             pieces.append(piece)
             size += len(piece)
-        response.close()
         words = f"the answer has more than {self._most_bytes:,} bytes"
         raise AwsError(what.call, Verdict(Meaning.UNAVAILABLE), "", words, status=response.status)
 

@@ -98,7 +98,7 @@ PERMISSIONS: Final = {
 
 
 class Meaning(Enum):
-    """What an error is about. Shape: the value is the kind of failure that it is to a record; final ones are refused whenever they come."""
+    """What an error is about. Shape: the value says it in words."""
 
     THROTTLED = "it wants fewer calls"
     UNAVAILABLE = "it is away"

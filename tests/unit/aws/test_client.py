@@ -274,6 +274,28 @@ def test_a_place_is_looked_up_once_for_all_who_wait_for_it(
     assert len(script.asked) == 20
 
 
+def test_a_call_that_is_cancelled_while_its_place_is_looked_up_costs_nobody_else_it(
+    script: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go, look_up = threading.Event(), KNOWN.place
+
+    def later(*arguments: Any) -> Any:
+        assert may_go.wait(PATIENCE_S)
+        return look_up(*arguments)
+
+    monkeypatch.setattr(KNOWN, "place", later)
+
+    async def cancel_one() -> Any:
+        gone, stays = (asyncio.create_task(call(access(script), *GET)) for _ in range(2))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.sleep(0)
+        may_go.set()
+        return await stays
+
+    assert asyncio.run(cancel_one()) == {}
+
+
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, str]:
     """A certificate for loopback, and the file of whoever signed it: itself."""
@@ -360,6 +382,19 @@ def test_a_time_that_is_refused_without_another_one_is_sent_once(
     assert len(script.asked) == 1
 
 
+def test_a_clock_that_runs_away_is_corrected_once_all_the_same(script: Scripted) -> None:
+    dates = [formatdate(NOW_S + hours * 3_600, usegmt=True) for hours in (1, 3, 5)]
+    script.said.extend(answer(400, EXPIRED, date=date) for date in dates)
+    assert refused(script).said.meaning is Meaning.SKEW
+    assert len(script.asked) == 2
+
+
+def test_another_refusal_is_not_sent_again_though_the_clocks_differ(script: Scripted) -> None:
+    script.otherwise = answer(500, b"", date=formatdate(NOW_S + 3_600, usegmt=True))
+    assert refused(script).said.meaning is Meaning.UNAVAILABLE
+    assert len(script.asked) == 1
+
+
 # ---- who we are --------------------------------------------------------------------------------------------------------
 
 
@@ -437,6 +472,26 @@ def test_an_object_is_put_got_listed_and_deleted(script: Scripted) -> None:
     ]  # fmt: skip
     assert script.asked[0].headers["if-none-match"] == "*"
     assert len(script.asked[0].headers["x-amz-content-sha256"]) == 64
+
+
+def test_a_head_tells_of_an_object_of_any_size(script: Scripted) -> None:
+    script.said.append(b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n")
+    (found,) = called(script, ("s3", "head_object", {"Bucket": "b", "Key": "k"}), most_bytes=1_000)
+    assert found["ContentLength"] == 5_000
+
+
+def test_nobody_is_sent_elsewhere(script: Scripted) -> None:
+    script.said.append(answer(307, b"", location=f"{script.url}/elsewhere"))
+    error = refused(script)
+    assert (error.code, error.status) == ("307", 307)
+    assert len(script.asked) == 1
+
+
+def test_buckets_that_send_from_region_to_region_are_followed_once(script: Scripted) -> None:
+    moved = b"<Error><Code>PermanentRedirect</Code></Error>"
+    script.said.extend(answer(301, moved, x_amz_bucket_region=f"eu-west-{number}") for number in (1, 2, 3))
+    assert refused(script, ("s3", "put_object", {"Bucket": "b", "Key": "k", "Body": b"x"})).status == 301
+    assert len(script.asked) == 2
 
 
 def test_a_large_object_arrives_whole(script: Scripted) -> None:

@@ -137,7 +137,6 @@ class Batch:
     shard_id: str
     attempt: int = 1
     request: str = ""
-    deadline_ms: int | None = None
     values: Sequence[object] | None = None
     window: WindowInvoke | None = None
 

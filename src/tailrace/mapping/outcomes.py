@@ -33,7 +33,6 @@ class Failure:
 class Written:
     """Every record of the batch was accepted. Shape: `state` is the JSON object that a function returned for its tumbling window."""
 
-    outputs: tuple[object, ...] = ()
     state: bytes | None = None
 
 

@@ -1,27 +1,21 @@
 """The composition root: the only place that picks implementations and joins the parts.
 
-Rules of this file: no behaviour of its own beyond opening, joining and closing. `open_engine` for whoever only reads,
-`build_worker` for the runtime, `Node` for everything that `tailrace serve` and `dev` run in one process.
+Rules of this file: no behaviour of its own. `open_engine` for whoever only reads, `Node` for everything that `tailrace serve` and `dev` run in one process;
+an app's worker is joined in workers.py.
 """
 
 import asyncio
-import logging
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
-from tailrace import __version__
 from tailrace.clocks.manual import ManualClock
 from tailrace.clocks.system import SystemClock
 from tailrace.engine.engine import Engine
-from tailrace.engine.state import state_of
-from tailrace.errors import StoreError
-from tailrace.runtime.ending import DRAIN_S, end_within, end_worker, still_at_work
-from tailrace.server.crash_points import crash_points
-from tailrace.server.housekeeping import fill_indexes, housekeep
-from tailrace.server.http import HttpServer, HttpSettings
+from tailrace.runtime.ending import DRAIN_S
+from tailrace.server import node
+from tailrace.server.http import HttpSettings
 from tailrace.server.turns import Joined, Turns
 from tailrace.stores.opened import EngineOptions as EngineOptions
 from tailrace.stores.opened import OpenEngine
@@ -30,13 +24,9 @@ from tailrace.telemetry import PointReached, pass_by
 if TYPE_CHECKING:
     from tailrace.app.app import App
     from tailrace.app.function_settings import NamedFunction
+    from tailrace.functions.pool import ProcessRunner
     from tailrace.ports import Clock
-    from tailrace.runtime.tally import Tallies
     from tailrace.runtime.worker import Worker
-    from tailrace.server.lambda_service import LambdaService
-    from tailrace.server.observe import Observed
-
-_log = logging.getLogger("tailrace.server")
 
 
 def open_engine(options: EngineOptions, reached: PointReached = pass_by) -> OpenEngine:
@@ -68,8 +58,8 @@ def create_tables(app: "App", engine: Engine) -> None:
 # ---- a node ------------------------------------------------------------------------------------------------------------
 
 
-class Node:
-    """Everything in one process: engine, HTTP server, control socket, housekeeping, and the app's worker."""
+class Node(node.Node):
+    """Everything that `tailrace serve` and `dev` run in one process."""
 
     def __init__(
         self,
@@ -79,201 +69,30 @@ class Node:
         functions: "Mapping[str, NamedFunction] | None" = None,
         drain_s: float = DRAIN_S,
     ) -> None:
-        self._functions = functions
-        self._drain_s = drain_s
-        self._lambdas: LambdaService | None = None
-        self._options = options
-        self._http_settings = http
-        self.app = app
-        self.reached = crash_points()
-        self._tasks: list[asyncio.Task[Any]] = []
-        self._tallies: Tallies | None = None
-        self._worker: Worker | None = None
-        self._working: asyncio.Task[None] | None = None
-        self.stopping = asyncio.Event()
-        self._preparing: Callable[[App], Awaitable[None]] | None = None
+        super().__init__(CHOICES, options, http, app, functions, drain_s)
 
-    def prepare_with(self, preparing: "Callable[[App], Awaitable[None]]") -> None:
-        """Do this before each version of the app is checked and begins."""
-        self._preparing = preparing
 
-    async def start(self) -> int:
-        """Open everything and listen. Returns: the port. Raises: StoreError, SettingsError, OSError."""
-        from tailrace.server.admin import Admin
-        from tailrace.server.control import Subject
-        from tailrace.server.remembered import recall_time, remember_time
-        from tailrace.server.scrape import routes
+def _worker(beginning: node.Beginning) -> "Worker":
+    from tailrace.workers import WorkerOptions, build_worker
 
-        self.engine = open_engine(self._options, self.reached)
-        if self.engine.directory is not None and self.engine.directory.exposure is not None:
-            _log.warning(
-                self.engine.directory.exposure, extra={"hint": f"chmod 700 {self.engine.directory.path}"}
-            )
-        try:
-            if self._options.clock_start_ms is None:
-                await recall_time(state_of(self.engine), self.engine.clock)
-            await remember_time(state_of(self.engine), self.engine.clock)
-            self.http = HttpServer(
-                self.engine, self._http_settings or HttpSettings(),
-                routes(self._observed), self.reached,
-            )  # fmt: skip
-            port = await self.http.start()
-            loop = asyncio.get_running_loop()
-            self.engine.listens_at(f"localhost:{port}")
-            self.engine.share_reads(loop)
-            self.turns = self.http.turns
-            self._joined = Joined(self.turns, loop)
-            self.subject = Subject(
-                self.engine,
-                self.engine.clock,
-                stop=self.stopping.set,
-                flushed=self._joined,
-                about=self._about(),
-            )
-            self._admin = Admin(self.subject, self._options.directory, port)
-            await self._admin.start()
-            await self._start_beside()
-        except BaseException:  # whatever it was, what is open is given back before it goes on
-            await self.stop()
-            raise
-        return port
+    options = WorkerOptions(
+        owner=incarnation(),
+        reached=beginning.reached,
+        in_processes=True,
+        tallies=beginning.tallies,
+        changes=beginning.changes,
+    )
+    return build_worker(beginning.app, beginning.engine, beginning.flushed, options)
 
-    async def _start_beside(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._tasks.append(loop.create_task(housekeep(self.engine, self._joined)))
-        self._tasks.append(loop.create_task(fill_indexes(self.engine, self._joined)))
-        if self.app is not None:
-            await self._start_worker(self.app)
-        if self._functions:
-            await self._start_lambdas(self._functions)
 
-    async def _start_lambdas(self, functions: "Mapping[str, NamedFunction]") -> None:
-        from tailrace.functions.pool import ProcessRunner
-        from tailrace.server.lambda_service import LambdaService
+def _runner() -> "type[ProcessRunner]":
+    from tailrace.functions.pool import ProcessRunner
 
-        self._lambdas = LambdaService(
-            self.engine, self.subject.state, functions, ProcessRunner, self._use, lambda: self._worker
-        )
-        await self._lambdas.load()
-        self.http.serve_rest(self._lambdas.answer)
-        await self._lambdas.start()
+    return ProcessRunner
 
-    async def _use(self, app: "App") -> None:
-        """Run the event source mappings that this app declares now; before there is one, there is no worker."""
-        if self._worker is not None:
-            await self._worker.change()
-        elif app.mappings:  # unchecked: one that is disabled is declared no longer on purpose
-            await self._start_worker(app, checked=False)
 
-    async def _observed(self) -> "Observed":
-        # Imported when somebody first asks: the start is measured, and many servers are never scraped.
-        from tailrace.server.snapshot import observed
-
-        return await observed(
-            self.subject, self.http, __version__, None if self._lambdas is None else self._lambdas.invoked.all
-        )
-
-    def _about(self) -> dict[str, object]:
-        return {
-            "version": __version__,
-            "pid": os.getpid(),
-            "app": None if self.app is None else self.app.name,
-        }
-
-    async def _start_worker(self, app: "App", *, checked: bool = True) -> None:
-        from tailrace.runtime.tally import Tallies
-        from tailrace.workers import WorkerOptions, build_worker
-
-        if checked:
-            create_tables(app, self.engine)
-        self._tallies = self._tallies or Tallies()  # they go on being counted when a worker follows another
-        options = WorkerOptions(
-            owner=incarnation(),
-            reached=self.reached,
-            in_processes=True,
-            tallies=self._tallies,
-            changes=not checked,
-        )
-        worker = build_worker(app, self.engine, self._joined, options)
-        if checked and self._preparing is not None:
-            await self._preparing(app)
-        if checked:
-            await worker.check()
-        self._worker = worker
-        self.subject.runs(worker)
-        self._working = asyncio.get_running_loop().create_task(worker.run())
-        self._working.add_done_callback(self._worker_ended)
-
-    def _worker_ended(self, working: "asyncio.Task[None]") -> None:
-        # A worker that ends by itself is a fault of ours: the node must not go on as if all were well.
-        if not working.cancelled() and working.exception() is not None:
-            self.stopping.set()
-
-    async def _stop_worker(self, within_s: float) -> list[str]:
-        worker, working = self._worker, self._working
-        if worker is None or working is None:
-            return []
-        self._worker = self._working = None
-        self.subject.runs(None)
-        return await end_worker(worker, working, within_s, self.turns.commit_error)
-
-    async def replace_app(self, app: "App") -> None:
-        """Hand over to another version of the app: the old one drains, the new one begins at its checkpoints."""
-        for words in await self._stop_worker(self._drain_s):
-            _log.warning("left behind by the reload: %s", words)
-        try:
-            await self._start_worker(app)
-        except BaseException:  # whatever it was, what is open is given back before it goes on
-            if self.app is not None:
-                await self._start_worker(self.app)
-            raise
-        self.app = app
-
-    async def changes(self) -> AsyncIterator[dict[str, Any]]:
-        """Every change of every table from now on."""
-        from tailrace.server.tables import tables
-        from tailrace.server.tail import Follower, follow
-
-        followers: dict[str, Follower] = {}
-
-        def current() -> list[Follower]:
-            for table in tables(self.engine):
-                if table not in followers:
-                    followers[table] = Follower(self.engine, table)
-            return list(followers.values())
-
-        for follower in current():
-            follower.skip_to_now()
-        async for change in follow(self.engine, current):
-            yield change
-
-    async def stop(self) -> list[str]:
-        """Drain within the bound and close everything, in the order in which one needs the other. Repeatable.
-
-        Returns: what was left, in words: then this process should end at once, for some of it may go on.
-        """
-        loop, left = asyncio.get_running_loop(), []
-        due = loop.time() + self._drain_s
-        http = getattr(self, "http", None)
-        if http is not None and hasattr(http, "turns"):
-            await http.drain(self._drain_s)
-        try:
-            if self._lambdas is not None and not await end_within(self._lambdas.close(), due - loop.time()):
-                left.append("invocations and changes of event source mappings did not end")
-            left += await self._stop_worker(due - loop.time())
-        finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            if hasattr(self, "_admin"):
-                await self._admin.close()
-            if http is not None and hasattr(http, "turns"):
-                await http.close()
-            try:
-                self.engine.close()
-            except StoreError as error:  # nothing of it was answered
-                left.append(f"the last state of what runs here is not saved: {error.args[0]}")
-        return left or await still_at_work()
+CHOICES: Final = node.Choices(open_engine, create_tables, _worker, _runner)
+"""What nodes run. What only an app or Lambda's API needs is loaded when there is one: the start is measured."""
 
 
 @asynccontextmanager

@@ -69,7 +69,7 @@ BESIDE = {
     "clocks/": "what time it is",
     "app/": "what the handler is given",
     "ports.py": "values",
-    "compose.py": "housekeeping goes on beside",
+    "server/node.py": "housekeeping goes on beside",
     "telemetry.py": "points",
     "errors.py": "errors",
 }

@@ -83,7 +83,7 @@ def test_without_a_plan_every_point_is_passed(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_process_is_killed_at_that_passing_of_that_point() -> None:
     program = (
-        "from tailrace.compose import crash_points\n"
+        "from tailrace.server.crash_points import crash_points\n"
         "reached = crash_points()\n"
         "for number in range(5):\n"
         "    reached('invoke.done'); print(number, flush=True); reached('commit.done')\n"

@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tailrace import sinks
 from tailrace.errors import SinkError, Throttled, Unavailable
 from tailrace.ports import Batch, Failed, FailureKind, Outcome, Sink, Written
 from tailrace.sinks.aws import AwsAccess
 from tailrace.sinks.messages import messages_of
+from tailrace.streams.record import change_record
 from tailrace.streams.sequence import SequenceNumber
+from tailrace.streams.version import Version
 from tailrace.testing import check_sink
 from tailrace.testing.contracts.sink import _batch, batch_of
 from tests.unit.sinks.moto_server import client, moto
@@ -55,7 +58,8 @@ class Refusing(AwsAccess):
         return {**answer, "Failed": failed}
 
     async def _call_one(self, service: str, operation: str, parameters: dict[str, Any]) -> Any:
-        number = int(parameters.get("ExpressionAttributeValues", {}).get(":sequence", {}).get("N", 0))
+        version = parameters.get("ExpressionAttributeValues", {}).get(":version", {}).get("S")
+        number = 0 if version is None else Version.from_text(version).sequence
         if number in self.refused:
             raise SinkError("dynamodb.put_item: ValidationException: refused")
         if number:
@@ -366,3 +370,29 @@ def test_messages_of_one_record_have_ids_of_their_own() -> None:
     ids = [message.id for message in messages_of(batch) if not isinstance(message, tuple)]
     assert len(set(ids)) == 2
     assert ids[1] == f"{ids[0]}-1"
+
+
+@pytest.mark.parametrize(
+    ("there", "generation", "sequence", "is_written"),
+    [
+        ({"S": Version(1, 900).text}, 2, 7, True), ({"S": Version(2, 7).text}, 2, 7, False), ({"S": Version(2, 1).text}, 1, 900, False),
+        ({"N": "900"}, 1, 901, True), ({"N": "900"}, 1, 900, False), ({"N": "900"}, 2, 1, True),
+    ],
+)  # fmt: skip
+def test_an_item_in_either_form_is_written_over_by_what_is_newer_and_by_nothing_else(
+    aws: AwsAccess, there: dict[str, str], generation: int, sequence: int, is_written: bool
+) -> None:
+    dynamodb, name = client("dynamodb", aws), f"contract-{next(NUMBER)}"
+    dynamodb.create_table(
+        TableName=name, BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+    )  # fmt: skip
+    dynamodb.put_item(TableName=name, Item={"pk": {"S": "a"}, "tailrace_sequence": there})
+    record = change_record(
+        sequence=sequence, shard=1, created_ms=0, partition=1, key=b"a", keys={"pk": {"S": "a"}}, old=None,
+        new=b'{"pk":{"S":"a"}}', size_bytes=1,
+    )  # fmt: skip
+    batch = _batch([structs.replace(record, generation=generation)])
+    assert asyncio.run(sinks.DynamoDB(name, aws).write(batch)) == Written()
+    item = dynamodb.get_item(TableName=name, Key={"pk": {"S": "a"}})["Item"]
+    assert (item["tailrace_sequence"] != there) is is_written

@@ -294,3 +294,25 @@ def split_and_merge(source: Source) -> None:
 
 def test_the_scripted_source_keeps_the_contract() -> None:
     check_source(Scripted, add, roll=split_and_merge)
+
+
+def test_a_change_of_the_next_stream_waits_behind_its_parked_key_though_its_number_is_smaller() -> None:
+    async def story(delivery: Delivery) -> None:
+        source, noted = delivery.source, delivery.noted
+        source.begin()
+        for number in range(5):
+            source.write("o2", n=number)
+        noted.failing = {"o1"}
+        process = delivery.start()
+        first = source.write("o1")
+        await delivery.rest()
+        source.end()
+        source.begin()
+        second = source.write("o1", n=1)
+        assert second < first, "or this tests nothing"
+        await delivery.rest()
+        assert [letter.record.sequence for letter in await delivery.parked()] == [first, second]
+        assert noted.of("o1") == []
+        await process.stop()
+
+    delivered(story)

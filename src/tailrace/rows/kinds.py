@@ -139,9 +139,11 @@ REDRIVE: Final = of_mapping("redrive", expires="when done", ids=("handler",), by
 
 # ---- its windows -------------------------------------------------------------------------------------------------------
 
-WINDOW_ITEM: Final = of_mapping("window-item", expires="when its windows are closed")
-WINDOW_MEMBER: Final = of_mapping("window-member", expires="when its windows are closed")
-WINDOW_TOUCHED: Final = of_mapping("window-touched", expires="when done", holds="pieces of open windows")
+WINDOW_ITEM: Final = of_mapping("window-item", format=2, expires="when its windows are closed")
+WINDOW_MEMBER: Final = of_mapping("window-member", format=2, expires="when its windows are closed")
+WINDOW_TOUCHED: Final = of_mapping(
+    "window-touched", format=2, expires="when done", holds="pieces of open windows"
+)
 WINDOW_TOLD: Final = of_mapping("window-told", expires="when its windows are closed")
 WINDOW_DAY: Final = of_mapping("window-day", expires="when done")
 

@@ -56,13 +56,13 @@ class WindowChanges:
     def _contribution(self, record: ChangeRecord) -> Contribution:
         key = record.key.hex()
         if record.event_name == "REMOVE":
-            return Contribution(key, record.sequence)
+            return Contribution(key, record.version)
         found = image(record.new)
         if found is None:
             raise SettingsError("a window needs the new image: the stream's view type has none")
         plan = self.windows.plan
         group, at_ms = plan.place_of(found, record.created_ms)
-        return Contribution(key, record.sequence, group, at_ms, found)
+        return Contribution(key, record.version, group, at_ms, found)
 
     async def _commit(self, changes: Sequence[Contribution], horizon_ms: int) -> None:
         for _ in range(TRIES):
@@ -77,20 +77,20 @@ class WindowChanges:
         windows, now_ms = self.windows, self._clock.now().wall_ms
         known: dict[str, Contribution | None] = {}
         writes: dict[str, Write] = {}
-        touched: dict[tuple[int, str], int] = {}
+        touched: dict[tuple[int, str], str] = {}
         late = ignored = 0
         for change in changes:
             if change.key not in known:
                 row = await self._state.get(item_key(windows.owner, change.key))
                 known[change.key] = None if row is None else read_contribution(row.fields)
             if change.image is not None and is_closed_for_good(windows.plan.shape, change.at_ms, horizon_ms):
-                change, late = Contribution(change.key, change.sequence), late + 1
+                change, late = Contribution(change.key, change.version), late + 1
             folded = fold(windows.owner, windows.plan.shape, known[change.key], change, horizon_ms, now_ms)
             ignored += not folded.writes
             if folded.writes:
                 known[change.key] = change
             _merge(writes, folded.writes)
-            touched.update(dict.fromkeys(folded.touched, change.sequence))
+            touched.update(dict.fromkeys(folded.touched, change.version.text))
         if writes:
             await self._state.transact(list(writes.values()))
         self._tally.suppressed += ignored

@@ -10,8 +10,9 @@ from typing import Final
 
 from tailrace.errors import PortError, StateConflict
 from tailrace.ports import Clock, StateStore
-from tailrace.rows.writes import Equals, StateRow, Write
+from tailrace.rows.writes import StateRow, Write, same_version
 from tailrace.runtime.window_contents import WindowContents
+from tailrace.streams.version import row_version
 from tailrace.windows.rows import (
     DAY_MS,
     SLICES,
@@ -84,10 +85,10 @@ class Forgetting:
         writes = [Write(row.key, None) for row in (*rows, *told)]
         for row in rows:
             item = await self._state.get(item_key(self._owner, str(row.fields["key"])))
-            if item is not None and item.fields["sequence"] == row.fields["sequence"]:
+            if item is not None and row_version(item.fields) == row_version(row.fields):
                 writes.append(_removal(item))
         return writes
 
 
 def _removal(row: StateRow) -> Write:
-    return Write(row.key, None, Equals("sequence", int(row.fields["sequence"])))
+    return Write(row.key, None, same_version(row.fields))

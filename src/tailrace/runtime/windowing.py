@@ -30,6 +30,7 @@ from tailrace.runtime.failures import FailureLog
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.window_contents import WindowContents
 from tailrace.runtime.window_forgetting import Forgetting
+from tailrace.streams.version import FIRST_GENERATION, Version
 from tailrace.windows.rows import (
     Contribution,
     Owner,
@@ -107,7 +108,7 @@ class Windows:
         self._contents = WindowContents(owner, plan.shape, state)
         self._forgetting = Forgetting(owner, plan.shape, self._contents, state, clock)
         self._failures = FailureLog(owner.mapping_id, plan.table.name, WINDOW_SHARD, clock)
-        self._touched: dict[Touch, int] = {}
+        self._touched: dict[Touch, int | str] = {}
         self._next: dict[Touch, int | None] = {}
         """When the next window of a touched pane ends, as far as it was looked at; None: only retries are left."""
         self._ends: list[tuple[int, Touch]] = []
@@ -145,7 +146,7 @@ class Windows:
         first = self._first()
         return first is not None and first[0] <= await self._passed_ms()
 
-    def touch(self, touched: Iterable[Touch], stamp: int) -> None:
+    def touch(self, touched: Iterable[Touch], stamp: int | str) -> None:
         """Something was changed durably in these panes."""
         for each in touched:
             if each not in self._touched or each in self._next:
@@ -197,7 +198,7 @@ class Windows:
         for row in await self._state.query(self.owner.key("touched", "")):
             touch = (int(row.fields["pane"]), str(row.fields["group"]))
             if touch not in self._touched:
-                self.touch([touch], int(row.fields["stamp"]))
+                self.touch([touch], row.fields["stamp"])
 
     async def _wait(self, until_ms: int | None) -> None:
         waiting: list[asyncio.Future[object]] = [asyncio.ensure_future(self._changed.wait())]
@@ -372,7 +373,7 @@ class Windows:
         of = "" if key is None else f" of {key!r}"
         return f"its window {start:%Y-%m-%d %H:%M:%S} to {end:%H:%M:%S}{of}"
 
-    async def _leave(self, touch: Touch, stamp: int) -> None:
+    async def _leave(self, touch: Touch, stamp: int | str) -> None:
         """Take the note of a pane away, unless it was touched again meanwhile."""
         pane, group = touch
         with suppress(StateConflict):
@@ -388,5 +389,11 @@ def _digest(members: Sequence[Contribution]) -> str:
     """What is in a window, in a few letters; empty for nothing."""
     if not members:
         return EMPTY
-    text = " ".join(f"{each.key}:{each.sequence}" for each in members)
+    text = " ".join(f"{each.key}:{_numbered(each.version)}" for each in members)
     return blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def _numbered(version: Version) -> str:
+    """As windows that were told before there were versions have it, or all of them would be told again."""
+    generation, sequence = version
+    return str(sequence) if generation == FIRST_GENERATION else f"{generation}/{sequence}"

@@ -1,7 +1,7 @@
 """A DuckDB table as a sink: the newest image of each item, in one file, to be asked with SQL while changes arrive.
 
-Theory of operation: a batch is one transaction. The last change of each item in it wins, and a row is only replaced by a higher sequence
-number, so whatever is repeated changes nothing. Columns come with the attributes: a new one is added when it is first seen, and one whose
+Theory of operation: a batch is one transaction. The last change of each item in it wins, and a row is only replaced by a newer
+version, so whatever is repeated changes nothing. Columns come with the attributes: a new one is added when it is first seen, and one whose
 attribute changes its type becomes text.
 Rules of this file: one connection a file, one writer at a time; queries run on cursors of it, because a second process cannot open a file that is
 written. Needs the extra `duckdb`. Declared as `sinks.DuckDB(…)`, asked by server/sql.py.
@@ -25,6 +25,7 @@ from tailrace.sinks.duckdb_question import SEALED, Question
 from tailrace.sinks.messages import Failures
 from tailrace.sinks.sending import missing_extra
 from tailrace.streams.record import ChangeRecord, image
+from tailrace.streams.version import FIRST_GENERATION, GENERATION_DIGITS, SEQUENCE_DIGITS
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from tailrace.app.projection import Projection
 
 SEQUENCE: Final = "tailrace_sequence"
+"""The column of versions; in a table of before versions it has sequence numbers of the first generation."""
 TEXT: Final = "VARCHAR"
 NUMBER: Final = "DECIMAL(38,9)"
 LARGEST: Final = Decimal(10) ** 29
@@ -222,11 +224,18 @@ class DuckDB:
                     wanted[name] = TEXT
         present = self._present(connection)
         if not present:
-            made = {SEQUENCE: "HUGEINT", **{name: wanted.get(name, TEXT) for name in (*keys, *wanted)}}
+            made = {SEQUENCE: TEXT, **{name: wanted.get(name, TEXT) for name in (*keys, *wanted)}}
             columns = ", ".join(f"{_name(name)} {kind}" for name, kind in made.items())
             key = ", ".join(map(_name, keys))
             connection.execute(f"CREATE TABLE {_name(self.table)} ({columns}, PRIMARY KEY ({key}))")
             return made
+        if present.get(SEQUENCE, TEXT) != TEXT:
+            column = _name(SEQUENCE)
+            connection.execute(
+                f"ALTER TABLE {_name(self.table)} ALTER COLUMN {column} TYPE {TEXT} USING "
+                f"'{FIRST_GENERATION:0{GENERATION_DIGITS}d}' || lpad({column}::VARCHAR, {SEQUENCE_DIGITS}, '0')"
+            )
+            present[SEQUENCE] = TEXT
         for name, kind in wanted.items():
             if name not in present:
                 connection.execute(f"ALTER TABLE {_name(self.table)} ADD COLUMN {_name(name)} {kind}")
@@ -255,7 +264,7 @@ class DuckDB:
         given: list[list[Any]] = []
         for name, kind in columns.items():
             if name == SEQUENCE:
-                given.append([record.sequence for record, _ in rows])
+                given.append([record.version.text for record, _ in rows])
             else:
                 given.append([_cell(row.get(name), kind) for _, row in rows])
         names = ", ".join(map(_name, columns))
@@ -279,9 +288,9 @@ class DuckDB:
         names = ", ".join(f"unnest(?::{columns[name]}[]) AS {_name(name)}" for name in keys)
         same = " AND ".join(f"{_name(self.table)}.{_name(name)} = gone.{_name(name)}" for name in keys)
         connection.execute(
-            f"DELETE FROM {_name(self.table)} USING (SELECT {names}, unnest(?::HUGEINT[]) AS {_name(SEQUENCE)}) AS gone "
+            f"DELETE FROM {_name(self.table)} USING (SELECT {names}, unnest(?::VARCHAR[]) AS {_name(SEQUENCE)}) AS gone "
             f"WHERE {same} AND {_name(self.table)}.{_name(SEQUENCE)} < gone.{_name(SEQUENCE)}",
-            [*given, [record.sequence for record in records]],
+            [*given, [record.version.text for record in records]],
         )
 
 

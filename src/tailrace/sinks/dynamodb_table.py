@@ -1,6 +1,6 @@
 """A DynamoDB table as a sink: the newest image of each item, in any region, account or endpoint.
 
-Theory of operation: each written item carries the sequence number of the change it comes from, and a write holds only over a lower one, so a
+Theory of operation: each written item carries the version of the change it comes from, and a write holds only over an older one, so a
 repeated or late change never overtakes a later one. A removal deletes under the same condition. Items are written side by side, the
 changes of one item one after the other.
 Rules of this file: a condition that fails means that the table is newer: the change is accepted. Declared as `sinks.DynamoDB(…)`.
@@ -21,9 +21,16 @@ from tailrace.sinks.aws import EVERYWHERE, AwsAccess
 from tailrace.sinks.calling import failure_of
 from tailrace.sinks.messages import Failures
 from tailrace.streams.record import ChangeRecord, image
+from tailrace.streams.version import FIRST_GENERATION, Version
 from tailrace.values.types import Item
 
-CONDITION: Final = "attribute_not_exists(#sequence) OR #sequence < :sequence"
+CONDITION: Final = (
+    "attribute_not_exists(#version) OR (attribute_type(#version, :text) AND #version < :version) "
+    "OR (attribute_type(#version, :numeric) AND #version < :number)"
+)
+"""What is there is older: a version, a text, or what was written before there were versions, a number of the first generation."""
+MOST_NUMBER: Final = 10**37
+"""More than any sequence number that was written as one, and a number that DynamoDB knows."""
 PARALLEL: Final = 8
 
 
@@ -31,7 +38,7 @@ PARALLEL: Final = 8
 class DynamoDB(AlwaysOpen):
     """A table, by its name or ARN. It has the key attributes of what is written.
 
-    Shape:   `sequence` is the attribute that keeps the sequence number. With a transform that returns dictionaries those are the items.
+    Shape:   `sequence` is the attribute that keeps the version of the change, a text. With a transform that returns dictionaries those are the items.
     """
 
     table: str
@@ -76,7 +83,7 @@ class DynamoDB(AlwaysOpen):
                 key = with_bytes(image(record.keys) or {})
                 await self.access.call("dynamodb", "delete_item", TableName=self.table, Key=key, **parameters)
             else:
-                item = {**item, self.sequence: {"N": str(record.sequence)}}
+                item = {**item, self.sequence: {"S": record.version.text}}
                 await self.access.call(
                     "dynamodb", "put_item", TableName=self.table, Item=with_bytes(item), **parameters
                 )
@@ -89,9 +96,19 @@ class DynamoDB(AlwaysOpen):
     def _condition(self, record: ChangeRecord) -> dict[str, Any]:
         return {
             "ConditionExpression": CONDITION,
-            "ExpressionAttributeNames": {"#sequence": self.sequence},
-            "ExpressionAttributeValues": {":sequence": {"N": str(record.sequence)}},
+            "ExpressionAttributeNames": {"#version": self.sequence},
+            "ExpressionAttributeValues": {
+                ":version": {"S": record.version.text},
+                ":number": {"N": str(_number(record.version))},
+                ":text": {"S": "S"},
+                ":numeric": {"S": "N"},
+            },
         }
+
+
+def _number(version: Version) -> int:
+    """What a number of before versions must be below for this to be newer: in a later generation it is whatever it says."""
+    return min(version.sequence, MOST_NUMBER) if version.generation == FIRST_GENERATION else MOST_NUMBER
 
 
 def _item(record: ChangeRecord) -> Item | None:

@@ -2,7 +2,7 @@
 
 Theory of operation: of each item one contribution counts, that of its last change. A newer change takes the old contribution out of its window
 and puts the new one in; an older one, or the same again, changes nothing. So what is in a window does not depend on how often changes come, nor
-on what else comes between them. Both panes are noted as touched, with the change's number as the stamp: whoever closes windows takes such
+on what else comes between them. Both panes are noted as touched, with the change's version as the stamp: whoever closes windows takes such
 a note away only if it still has the stamp that was read.
 Rules of this file: pure; conditions are guards of the rows. Called by runtime/windowing.py.
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from tailrace.rows.writes import VERSION, Absent, Equals, Write
 from tailrace.windows.rows import (
+    WITH_VERSION,
     Contribution,
     Owner,
     contribution_fields,
@@ -35,25 +36,31 @@ def fold(
 ) -> Folded:
     """Apply a change. Units: what ended before `horizon_ms` is closed for good; `now_ms` says when the item may be forgotten."""
     found = Folded()
-    if before is not None and after.sequence <= before.sequence:
+    if before is not None and after.version <= before.version:
         return found
     if before is not None and before.image is not None:
-        _take_out(found, owner, shape, before, after.sequence, horizon_ms)
+        _take_out(found, owner, shape, before, after.version.text, horizon_ms)
     if after.image is not None:
         pane = pane_of(shape, after.at_ms)
         fields = contribution_fields(after)
         found.writes.append(Write(member_key(owner, after.group, pane, after.key), fields))
-        _touch(found, owner, shape, after, after.sequence)
+        _touch(found, owner, shape, after, after.version.text)
     else:  # a tombstone, to be forgotten with the day on which it came
         found.writes.append(
             Write(day_key(owner, now_ms, "item", after.key), {"v": VERSION, "key": after.key})
         )
-    guard = Absent() if before is None else Equals("sequence", before.sequence)
+    guard = Absent() if before is None else _unchanged(before)
     slim = Contribution(
-        after.key, after.sequence, after.group, after.at_ms, None if after.image is None else {}
+        after.key, after.version, after.group, after.at_ms, None if after.image is None else {}
     )
     found.writes.append(Write(item_key(owner, after.key), contribution_fields(slim), guard))
     return found
+
+
+def _unchanged(before: Contribution) -> Equals:
+    if before.is_of_before:
+        return Equals("sequence", before.version.sequence)
+    return Equals("version", before.version.text)
 
 
 def is_closed_for_good(shape: Shape, at_ms: int, horizon_ms: int) -> bool:
@@ -62,16 +69,16 @@ def is_closed_for_good(shape: Shape, at_ms: int, horizon_ms: int) -> bool:
 
 
 def _take_out(
-    found: Folded, owner: Owner, shape: Shape, old: Contribution, stamp: int, horizon_ms: int
+    found: Folded, owner: Owner, shape: Shape, old: Contribution, stamp: str, horizon_ms: int
 ) -> None:
     found.writes.append(Write(member_key(owner, old.group, pane_of(shape, old.at_ms), old.key), None))
     if not is_closed_for_good(shape, old.at_ms, horizon_ms):
         _touch(found, owner, shape, old, stamp)
 
 
-def _touch(found: Folded, owner: Owner, shape: Shape, row: Contribution, stamp: int) -> None:
+def _touch(found: Folded, owner: Owner, shape: Shape, row: Contribution, stamp: str) -> None:
     pane = pane_of(shape, row.at_ms)
-    fields = {"v": VERSION, "pane": pane, "group": row.group, "stamp": stamp}
+    fields = {"v": WITH_VERSION, "pane": pane, "group": row.group, "stamp": stamp}
     found.writes.append(Write(touched_key(owner, row.group, pane), fields))
     found.writes.append(
         Write(

@@ -5,12 +5,13 @@ them. Called by folding.py and runtime/windowing.py.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 from tailrace.rows.kinds import KINDS, joined
 from tailrace.rows.writes import VERSION, readable
+from tailrace.streams.version import NOTHING, Version, row_version
 from tailrace.values.types import Item
 
 DIGITS: Final = 15
@@ -18,6 +19,8 @@ LATEST_MS: Final = 10**DIGITS - 1
 DAY_MS: Final = 86_400_000
 WITH_ATTEMPT: Final = 2
 """The format of a window of which one more revision may have been seen: an older version would give its number to something else."""
+WITH_VERSION: Final = 2
+"""The format of an item and a member since which they have a version instead of a sequence number."""
 SLICES: Final = 256
 """Parts of a day that are forgotten one after the other."""
 
@@ -44,10 +47,12 @@ class Contribution:
     """
 
     key: str
-    sequence: int
+    version: Version
     group: str = ""
     at_ms: int = 0
     image: Item | None = None
+    is_of_before: bool = field(default=False, compare=False)
+    """Whether its row has a sequence number instead: it was written before there were versions."""
 
 
 class Attempt(NamedTuple):
@@ -143,13 +148,14 @@ def day_of(owner: Owner, key: str) -> int:
 
 def contribution_fields(row: Contribution) -> dict[str, Any]:
     """The fields of an item's row, and of a member's."""
-    return {"v": VERSION, "key": row.key, "sequence": row.sequence, "group": row.group, "at_ms": row.at_ms, "image": row.image}  # fmt: skip
+    return {"v": WITH_VERSION, "key": row.key, "version": row.version.text, "group": row.group, "at_ms": row.at_ms, "image": row.image}  # fmt: skip
 
 
 def read_contribution(fields: Mapping[str, Any]) -> Contribution:
     """The same, read. Raises: StoreError for a format of another version."""
-    row = readable(fields, "window")
-    return Contribution(row["key"], row["sequence"], row["group"], row["at_ms"], row["image"])
+    row = readable(fields, "window", WITH_VERSION)
+    version = row_version(row) or NOTHING
+    return Contribution(row["key"], version, row["group"], row["at_ms"], row["image"], "version" not in row)
 
 
 def told_fields(row: Told) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def _evacuation(app: str, mapping: str) -> list[Write]:
 
 
 def _member(app: str, mapping: str) -> Made:
-    row = Contribution("6f31", 42, '{"S":"NL"}', 5, {"id": {"S": "o1"}})
+    row = Contribution("6f31", RECORD.version, '{"S":"NL"}', 5, {"id": {"S": "o1"}})
     return member_key(Owner(app, mapping), row.group, 0, row.key), contribution_fields(row)
 
 
@@ -136,11 +136,11 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
     "gap": lambda app, mapping: (Gap(SHARD, 1, 42, 5, 9).key(app, mapping), Gap(SHARD, 1, 42, 5, 9).fields()),
     "redrive": lambda app, mapping: (REDRIVE.key(app, f"5-{len(mapping)}"), Request(f"5-{len(mapping)}", mapping).fields()),
     "window-item": lambda app, mapping: (
-        item_key(Owner(app, mapping), "6f31"), contribution_fields(Contribution("6f31", 42))
+        item_key(Owner(app, mapping), "6f31"), contribution_fields(Contribution("6f31", RECORD.version))
     ),
     "window-member": _member,
     "window-touched": lambda app, mapping: (
-        touched_key(Owner(app, mapping), '{"S":"NL"}', 0), {"v": 1, "pane": 0, "group": '{"S":"NL"}', "stamp": 42}
+        touched_key(Owner(app, mapping), '{"S":"NL"}', 0), {"v": 1, "pane": 0, "group": '{"S":"NL"}', "stamp": RECORD.version.text}
     ),
     "window-told": lambda app, mapping: (
         told_key(Owner(app, mapping), '{"S":"NL"}', 0), told_fields(Told(0, 60_000, 1, "d"))

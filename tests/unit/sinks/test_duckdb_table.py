@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
+from msgspec import structs
 
 from tailrace import App, sinks
 from tailrace.app.plain import to_item
@@ -291,3 +292,33 @@ def test_a_file_that_nobody_writes_is_asked_without_changing_it(tmp_path: Path) 
     table.close()
     (tmp_path / "x.duckdb").chmod(0o444)
     assert sinks.DuckDB.ask(tmp_path / "x.duckdb", "SELECT id FROM orders") == (["id"], [("a",)])
+
+
+def of_generation(generation: int, record: ChangeRecord) -> ChangeRecord:
+    return structs.replace(record, generation=generation)
+
+
+def test_a_change_of_a_stream_that_was_switched_off_and_on_is_written_though_its_number_is_smaller(
+    table: sinks.DuckDB,
+) -> None:
+    write(table, change(900, "a", {"total": 1}), change(901, "b", {"total": 1}))
+    write(table, of_generation(2, change(7, "a", {"total": 2})), of_generation(2, change(8, "b", None)))
+    write(table, change(902, "a", {"total": 3}))
+    assert rows(table, "id, total") == [("a", Decimal(2))]
+
+
+@pytest.mark.parametrize(
+    ("later", "total"),
+    [(change(899, "a", {"total": 2}), 1), (change(901, "a", {"total": 2}), 2), (of_generation(2, change(1, "a", {"total": 2})), 2)],
+)  # fmt: skip
+def test_a_table_of_before_versions_goes_on_and_its_numbers_are_of_the_first_generation(
+    table: sinks.DuckDB, later: ChangeRecord, total: int
+) -> None:
+    table.transact(
+        lambda connection: connection.execute(
+            "CREATE TABLE orders (tailrace_sequence HUGEINT, id VARCHAR, total DECIMAL(38,9), PRIMARY KEY (id));"
+            "INSERT INTO orders VALUES (900, 'a', 1)"
+        )
+    )
+    write(table, later)
+    assert rows(table, "id, total") == [("a", Decimal(total))]

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tailrace.rows.writes import Absent, Equals
+from tailrace.streams.version import Version
 from tailrace.windows.folding import fold, is_closed_for_good
 from tailrace.windows.rows import (
     LATEST_MS,
@@ -24,8 +25,8 @@ NOW_MS = 10_000_000
 
 def at(sequence: int, at_ms: int | None, group: str = "NL") -> Contribution:
     if at_ms is None:
-        return Contribution("6b", sequence)
-    return Contribution("6b", sequence, group, at_ms, {"n": {"N": str(sequence)}})
+        return Contribution("6b", Version(1, sequence))
+    return Contribution("6b", Version(1, sequence), group, at_ms, {"n": {"N": str(sequence)}})
 
 
 def kinds(before: Contribution | None, after: Contribution, horizon_ms: int = 0) -> list[tuple[str, bool]]:
@@ -59,7 +60,7 @@ def test_the_items_row_is_written_on_the_condition_that_it_is_as_it_was() -> Non
     first = fold(OWNER, SHAPE, None, at(1, 5), 0, NOW_MS).writes[-1]
     assert first.condition == Absent()
     second = fold(OWNER, SHAPE, at(1, 5), at(2, 5), 0, NOW_MS).writes[-1]
-    assert second.condition == Equals("sequence", 1)
+    assert second.condition == Equals("version", Version(1, 1).text)
 
 
 def test_both_groups_are_touched_when_an_item_changes_its_group() -> None:
@@ -82,3 +83,15 @@ def test_rows_sort_by_time_and_read_back() -> None:
     assert keys == sorted(keys)
     assert len(digits(LATEST_MS)) == len(digits(0))
     assert read_contribution(contribution_fields(at(3, 5))) == at(3, 5)
+
+
+def test_a_change_of_a_stream_that_was_switched_off_and_on_goes_in_though_its_number_is_smaller() -> None:
+    newer = Contribution("6b", Version(2, 1), "NL", 5, {})
+    assert kinds(at(900, 5), newer) == [*OUT, *IN, ("item", True)]
+    assert kinds(newer, at(901, 5)) == []
+
+
+def test_a_row_of_before_versions_is_of_the_first_generation_and_is_replaced_as_it_was_read() -> None:
+    old = read_contribution({"v": 1, "key": "6b", "sequence": 900, "group": "NL", "at_ms": 5, "image": {}})
+    assert old == Contribution("6b", Version(1, 900), "NL", 5, {})
+    assert fold(OWNER, SHAPE, old, at(901, 5), 0, NOW_MS).writes[-1].condition == Equals("sequence", 900)

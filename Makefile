@@ -78,7 +78,7 @@ evacuate: venv  ## KEYS items that wait longer than a day, saved by processes th
 fuzz: venv  ## REQUESTS mutated requests of every operation, no fault of the server; SEED=… replays
 	@PYTHONHASHSEED=0 $(BIN)/python -m tests.fuzz --requests $(REQUESTS) $(if $(SEED),--seed $(SEED))
 
-simulate: venv  ## SEEDS seeded runs of the delivery machine under faults
+simulate: venv  ## SEEDS seeded runs of delivery under faults: 1 to 8 workers that run the runtime's own steps
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 mutate: venv  ## wrong changes of critical lines, in a copy, and the test that catches each; ONLY=parking chooses; three to eight minutes

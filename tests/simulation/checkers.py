@@ -15,13 +15,12 @@ from tailrace.mapping.settings import INFINITE
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.version import Version
-from tailrace.streams.windows import WindowInvoke
 from tailrace.testing.simulation import Run
 from tailrace.testing.simulation_plan import Plan, is_wanted
 from tailrace.testing.simulation_roles import Tenure
 from tailrace.testing.simulation_rows import APP, MAPPING
 from tailrace.testing.simulation_windows import records_of
-from tests.simulation.seen import Seen, covers, failures_of
+from tests.simulation.seen import Seen, counted_twice, covers, failures_of, wrong_in_window
 
 CHECKERS = (
     "nothing is lost",
@@ -139,16 +138,8 @@ class Checkers:
                 self.wrong("what no filter lets through is never handed over", f"record {record.sequence}")
         self._in_order(tenure, seen, invoke)
         if invoke.window is not None:
-            self._counted_once(invoke, invoke.window)
-
-    def _counted_once(self, invoke: Invoke, window: WindowInvoke) -> None:
-        """A state has no record twice, and none of those that it is handed with."""
-        told = [*records_of(window.state), *(record.sequence for record in invoke.records)]
-        if len(set(told)) != len(told):
-            self.wrong("a window counts a record once", f"{sorted(told)}")
-        late = [record.sequence for record in invoke.records if record.created_ms >= window.end_ms]
-        if late:
-            self.wrong("a window counts a record once", f"{late} are of a later window")
+            for text in counted_twice(invoke, invoke.window):
+                self.wrong("a window counts a record once", text)
 
     def _one_at_a_time(self, seen: Seen, invoke: Invoke) -> None:
         is_key = self.settings.order == "key"
@@ -343,25 +334,17 @@ class Checkers:
     def _window_has(self, tenure: Tenure, seen: Seen, save: SaveCheckpoint) -> None:
         """What a checkpoint covers is in its window, or in one that was closed; and its window has nothing else."""
         assert self.run is not None
-        shard_id, window = tenure.shard.shard_id, save.checkpoint.window
-        for each in save.windows:
-            seen.closed.update(records_of(each.window.state))
-        seen.saving_closed = set(seen.closed)
-        state = set() if window is None or window.state is None else set(records_of(window.state))
+        rows, shard_id = self.run.rows, tenure.shard.shard_id
+        seen.note_closed(save)
         given_up = {entry.record.sequence for entry in save.given_up}
         handled = {
             sequence
             for sequence in seen.cover - given_up
             if not self._is_gone(shard_id, sequence)
-            and deadletter_key(APP, MAPPING, Version(1, sequence)) not in self.run.rows
+            and deadletter_key(APP, MAPPING, Version(1, sequence)) not in rows
         }
-        checker = "a window has what its checkpoint covers"
-        if lost := handled - state - seen.closed - self.closed:
-            self.wrong(checker, f"{sorted(lost)} at {save.checkpoint.watermark}")
-        if early := state - seen.cover:
-            self.wrong(checker, f"{sorted(early)} beyond {save.checkpoint.watermark}")
-        if save.checkpoint.finished and state:
-            self.wrong(checker, f"{shard_id} is finished with an open window")
+        for text in wrong_in_window(save, handled - seen.closed - self.closed, seen.cover):
+            self.wrong("a window has what its checkpoint covers", text)
 
     def _is_before_parked(self, record: ChangeRecord) -> bool:
         """Whether a later change of its key is parked: then a restart need not deliver it again."""

@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tailrace.mapping.commands import Checkpoint, GivenUp, Invoke
+from tailrace.mapping.commands import Checkpoint, GivenUp, Invoke, SaveCheckpoint
 from tailrace.mapping.outcomes import Failed, FailedFrom, FailureKind, Outcome, Written
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.windows import WindowInvoke
+from tailrace.testing.simulation_windows import records_of
 
 
 @dataclass(slots=True)
@@ -35,6 +37,34 @@ class Seen:
     """What was in the windows whose final invoke it heard the end of, or gave up."""
     saving_closed: set[int] = field(default_factory=set)
     """The same when its last checkpoint was made."""
+
+    def note_closed(self, save: SaveCheckpoint) -> None:
+        """The windows whose final invoke a checkpoint gives up are closed, and it is made of all that are."""
+        for lost in save.windows:
+            self.closed.update(records_of(lost.window.state))
+        self.saving_closed = set(self.closed)
+
+
+def counted_twice(invoke: Invoke, window: WindowInvoke) -> Iterator[str]:
+    """What is wrong with a state: a record twice, one of those that it is handed with, or one of a later window."""
+    told = [*records_of(window.state), *(record.sequence for record in invoke.records)]
+    if len(set(told)) != len(told):
+        yield f"{sorted(told)}"
+    late = [record.sequence for record in invoke.records if record.created_ms >= window.end_ms]
+    if late:
+        yield f"{late} are of a later window"
+
+
+def wrong_in_window(save: SaveCheckpoint, expected: set[int], cover: set[int]) -> Iterator[str]:
+    """What is wrong with the window of a checkpoint: records that it lacks, or has although the checkpoint does not cover them."""
+    window = save.checkpoint.window
+    state = set() if window is None or window.state is None else set(records_of(window.state))
+    if lost := expected - state:
+        yield f"{sorted(lost)} at {save.checkpoint.watermark}"
+    if early := state - cover:
+        yield f"{sorted(early)} beyond {save.checkpoint.watermark}"
+    if save.checkpoint.finished and state:
+        yield "it is finished with an open window"
 
 
 def covers(checkpoint: Checkpoint, sequence: int) -> bool:

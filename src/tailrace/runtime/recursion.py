@@ -22,6 +22,7 @@ from tailrace.rows.kinds import GENERATIONS, PAUSE
 from tailrace.rows.writes import VERSION, Write
 from tailrace.streams.ancestry import repeats, times
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.version import NOTHING, Version
 
 Own: TypeAlias = tuple[int, ChangeRecord]
 """A change that its handler made itself, and the how manieth of its own it is in its line."""
@@ -38,13 +39,13 @@ class Lines:
 
     outside: int = 0
     deep: int = 0
-    newest: int = 0
+    newest: Version = NOTHING
 
     def add(self, records: Sequence[ChangeRecord], generations: Mapping[int, int]) -> None:
         """It is called for these; `generations` of its own changes by sequence number."""
         for record in records:
-            if record.sequence > self.newest:
-                self.newest = record.sequence
+            if record.version > self.newest:
+                self.newest = record.version
                 generation = generations.get(record.sequence, 0)
                 self.outside += generation == 0 and not repeats(record.ancestry)
                 self.deep += generation >= DEEP

@@ -76,6 +76,11 @@ class Redriver:
         if run.time_ms < run.plan.heal_ms and run.random.random() < 0.01:
             self._crash()
             return
+        if not all(tenure.is_alive for tenure, _ in self._held):
+            # It is part of the worker that held the key, and ends with it. That one which only lost its lease goes on as long
+            # as its call takes, as any batch at the sink does, is not played: nothing but marks would stop it.
+            self._crash()
+            return
         try:
             step = steps.send(answer)
         except StopIteration as end:

@@ -76,11 +76,6 @@ class Redriver:
         if run.time_ms < run.plan.heal_ms and run.random.random() < 0.01:
             self._crash()
             return
-        if not all(tenure.is_alive for tenure, _ in self._held):
-            # It is part of the worker that held the key, and ends with it. That one which only lost its lease goes on as long
-            # as its call takes, as any batch at the sink does, is not played: nothing but marks would stop it.
-            self._crash()
-            return
         try:
             step = steps.send(answer)
         except StopIteration as end:
@@ -93,7 +88,15 @@ class Redriver:
             if isinstance(step, WriteRows)
             else 0
         )
-        run.after(delay, lambda: self._go_on(key, steps, self._answer(step)))
+        run.after(delay, lambda: self._carry_out(key, steps, step))
+
+    def _carry_out(self, key: bytes | None, steps: Redriving, step: Step) -> None:
+        if not all(tenure.is_alive for tenure, _ in self._held):
+            # It is part of the worker that held the key, and ends with it. That one which only lost its lease goes on as long
+            # as its call takes, as any batch at the sink does, is not played: nothing but marks would stop it.
+            self._crash()
+            return
+        self._go_on(key, steps, self._answer(step))
 
     def _crash(self) -> None:
         self._run.counts["fault redrive-crash"] += 1

@@ -7,7 +7,7 @@ A number never changes, so it is asked for once (leases/generation.py, growth §
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -102,7 +102,6 @@ class NumberedSource:
         self._state = state
         self._app = app
         self._known = Generations(app.name, table)
-        self._numbers: Mapping[str, int] = {}
 
     async def stream(self) -> StreamRef:
         """The table's present stream. Raises: SourceError, StoreError."""
@@ -121,12 +120,9 @@ class NumberedSource:
 
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """Records, each with the generation of its stream. Raises: SourceError."""
-        if not self._numbers:
-            raise SourceError(
-                f"no stream of table {self._known.table!r} has a number yet: list its shards first"
-            )
-        # One that was gone before any were numbered is known from what was saved of it alone.
-        generation = self._numbers.get(shard.stream, FIRST_GENERATION)
+        if self._known.lacks([shard.stream]):
+            await self._check_unlisted(shard.stream)
+        generation = self._known.of(shard.stream)
         page = await self._source.read(shard, after, limit)
         if generation == FIRST_GENERATION:  # as nearly always, and as the records say anyway
             return page
@@ -147,18 +143,28 @@ class NumberedSource:
         streams += await self._source.earlier()
         labels = {stream.label for stream in streams}
         while True:
-            row = await self._state.get(self._known.key)
-            present = read_generations(
-                self._known.app, self._known.table, None if row is None else row.fields
-            )
+            await self._learn()
+            present = self._known
             if not present.lacks(labels):
                 break
-            is_of_before = row is None and await self._has_read_before()
+            is_of_before = not present.revision and await self._has_read_before()
             present = present.with_labels(labels, all_first=is_of_before)
             with suppress(StateConflict):  # another worker numbers them, too: what it wrote is read
                 await self._state.transact([present.write()])
                 break
-        self._known, self._numbers = present, present.numbers
+        self._known = present
+
+    async def _check_unlisted(self, label: str) -> None:
+        """Require that a stream was there before there were numbers: only what was saved of it from the trim still knows it. Raises: SourceError, StoreError."""
+        await self._learn()
+        if self._known.lacks([label]) and not self._known.revision and not await self._has_read_before():
+            raise SourceError(f"stream {label} of table {self._known.table!r} has no number: list it first")
+
+    async def _learn(self) -> None:
+        row = await self._state.get(self._known.key)
+        self._known = read_generations(
+            self._known.app, self._known.table, None if row is None else row.fields
+        )
 
     async def _has_read_before(self) -> bool:
         """Whether the app has read this table before there were numbers: now the numbers are there before the first checkpoint."""

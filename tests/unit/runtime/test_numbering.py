@@ -172,7 +172,19 @@ def test_nothing_is_read_before_its_stream_has_a_number() -> None:
     async def run() -> None:
         source = Source()
         (shard,) = await source.shards()
-        with pytest.raises(SourceError, match="has a number yet"):
+        with pytest.raises(SourceError, match="has no number"):
             await numbered(source, MemoryStateStore()).read(shard, 0, 1)
+
+    asyncio.run(run())
+
+
+def test_a_stream_that_was_saved_before_there_were_numbers_is_read_although_nobody_lists_it() -> None:
+    async def run() -> None:
+        source, state = Source(), MemoryStateStore()
+        (shard,) = await source.shards()
+        key = checkpoint_key("shop", "mail", shard.stream, shard.shard_id)
+        await state.transact([Write(key, CheckpointRow(1, 0, 900).fields())])
+        page = await numbered(source, state).read(shard, 0, 1)
+        assert [record.generation for record in page.records] == [1] * len(page.records)
 
     asyncio.run(run())

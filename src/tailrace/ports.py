@@ -92,10 +92,13 @@ class Source(Protocol):
         """Streams of the same table, and of deleted ones of its name, that have ended and can still be read, the oldest first. Repeatable."""
 
     async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
-        """Every shard that can still be read, parents before children; of the present stream unless told. Repeatable."""
+        """Every shard that can still be read, parents before children; of the present stream unless told. Repeatable.
+
+        Guarantee: each names its stream and its parents; a shard is listed no longer than those that descend from it.
+        """
 
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
-        """Records with sequence > after, in order. May wait until there is one or the shard closes; cancellable.
+        """Records with sequence > after, in order. A shard that is gone is closed; `trimmed` where something after the position is gone. May wait until there is one or the shard closes; cancellable.
 
         Off by one: `after` is the last record that is *already* settled, 0 for the oldest. Repeatable. With limit 0 it never waits: no
         records, and `next_after` is `after`, or the last record that is gone where that is later.

@@ -133,6 +133,26 @@ class EndsTooEarly(Fed):
         return replace(page, closed=is_closed)
 
 
+class NamesNoStream(Fed):
+    async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
+        return [msgspec.structs.replace(shard, stream="") for shard in await super().shards(stream)]
+
+
+class BeginsTooLate(Fed):
+    async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
+        shards = await super().shards(stream)
+        return [msgspec.structs.replace(shard, first=self.engine.last_sequence) for shard in shards]
+
+
+class EndsBeforeItsRecords(Fed):
+    async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
+        shards = await super().shards(stream)
+        return [
+            shard if shard.last is None else msgspec.structs.replace(shard, last=shard.first)
+            for shard in shards
+        ]
+
+
 class ListsChildrenFirst(Fed):
     async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
         return (await super().shards())[::-1]
@@ -158,6 +178,9 @@ def _numbered(record: ChangeRecord, number: int) -> ChangeRecord:
 CANARIES: list[tuple[Callable[[], Source], Callable[..., object]]] = [
     (ChangesItsName, source.names_are_stable),
     (RepeatsAnId, source.shards_are_distinct),
+    (NamesNoStream, source.shards_are_distinct),
+    (BeginsTooLate, source.records_are_within_their_shard),
+    (EndsBeforeItsRecords, source.records_are_within_their_shard),
     (SkipsARecord, source.every_record_is_read_once),
     (IncludesThePosition, source.every_record_is_read_once),
     (KnowsOnlyItsOwnPositions, source.reading_is_repeatable),

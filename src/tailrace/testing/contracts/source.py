@@ -68,6 +68,22 @@ async def shards_are_distinct(source: Source, feeding: Feeding) -> None:
     holds(bool(shards), "there is no shard")
     same(len({shard.shard_id for shard in shards}), len(shards), "the number of different ids")
     same([shard.shard_id for shard in await source.shards()], [shard.shard_id for shard in shards], "the ids")
+    label = (await source.stream()).label
+    same({shard.stream for shard in shards}, {label}, "the labels of the streams that the shards name")
+
+
+async def records_are_within_their_shard(source: Source, feeding: Feeding) -> None:
+    """No record is before the first number of its shard, or behind the last one of a shard that is closed."""
+    await _write(source, feeding, 25)
+    if feeding.roll is not None:
+        await _roll(source, feeding)
+        await _write(source, feeding, 25)
+    for shard in await source.shards():
+        for record in await _records_after(source, feeding, shard, 0):
+            holds(
+                shard.first <= record.sequence and (shard.last is None or record.sequence <= shard.last),
+                f"record {record.sequence} of {shard.shard_id} is not within {shard.first} and {shard.last}",
+            )
 
 
 async def every_record_is_read_once(source: Source, feeding: Feeding) -> None:
@@ -248,7 +264,7 @@ async def _read_to_the_end(source: Source, feeding: Feeding, shard: Shard) -> No
 
 
 RULES: Final = (
-    names_are_stable, shards_are_distinct, every_record_is_read_once, reading_is_repeatable, a_waiting_read_can_be_cancelled,
+    names_are_stable, shards_are_distinct, records_are_within_their_shard, every_record_is_read_once, reading_is_repeatable, a_waiting_read_can_be_cancelled,
     a_waiting_read_gets_the_record,
 )  # fmt: skip
 ROLLING_RULES: Final = (closed_shards_end, children_continue_their_parents)

@@ -14,10 +14,11 @@ from tailrace.deadletters.entry import DeadLetter, parked_prefix, read_deadlette
 from tailrace.deadletters.gap import Gap, read_gap
 from tailrace.leases.lease import Owner
 from tailrace.ports import Batch, Failed, Failure, Outcome, StateStore, Written
-from tailrace.rows.kinds import CHECKPOINT, GAP, HEAD, words_of
+from tailrace.rows.kinds import CHECKPOINT, GAP, HEAD, REDRIVE, words_of
+from tailrace.rows.writes import Write
 from tailrace.runtime.crew import Crew
 from tailrace.runtime.parts import Parts
-from tailrace.runtime.redriver import Redriver
+from tailrace.runtime.redriver import Redriver, Request
 from tailrace.runtime.worker import Doors, Habits, Worker
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.testing import ScriptedSource
@@ -95,7 +96,7 @@ class Process:
 class Delivery:
     """A scripted source, a state store, and the processes that deliver."""
 
-    def __init__(self, digits: int = 18, **settings: Any) -> None:
+    def __init__(self, digits: int = 40, **settings: Any) -> None:
         self.clock = ManualClock()
         self.source = ScriptedSource("orders", digits=digits, now_ms=lambda: self.clock.now().wall_ms)
         self.state: StateStore = MemoryStateStore()
@@ -121,6 +122,10 @@ class Delivery:
             if process.task.done() and not process.task.cancelled():
                 process.task.result()  # what ended a worker is what went wrong
 
+    async def ask(self, request: Request) -> None:
+        """What a verb does that runs in a process of its own."""
+        await self.state.transact([Write(REDRIVE.key("shop", request.id), request.fields())])
+
     async def parked(self) -> list[DeadLetter]:
         """Every change that is parked, in the order of its rows."""
         rows = await self.state.query(parked_prefix("shop", "note"))
@@ -140,7 +145,7 @@ class Delivery:
         return {(words_of(row.key)[3], words_of(row.key)[4]): dict(row.fields) for row in rows}
 
 
-def delivered(story: Callable[[Delivery], Awaitable[None]], digits: int = 18, **settings: Any) -> None:
+def delivered(story: Callable[[Delivery], Awaitable[None]], digits: int = 40, **settings: Any) -> None:
     """Run a story in a loop of its own."""
 
     async def told() -> None:

@@ -8,17 +8,11 @@ from itertools import count
 import pytest
 
 from tailrace.ports import Source
+from tailrace.runtime.redriver import Request
 from tailrace.testing import ScriptedSource, check_source
 from tests.contracts.delivering import Delivery, delivered, is_in_order
 
 WIDTHS = [18, 27, 40, 56]
-PARKED_WIDTHS = [
-    18,
-    *(
-        pytest.param(digits, marks=pytest.mark.skip("dead letters do not hold such numbers yet"))
-        for digits in (27, 40, 56)
-    ),
-]
 
 
 @pytest.mark.parametrize("digits", WIDTHS)
@@ -66,7 +60,7 @@ def test_a_restart_goes_on_behind_its_checkpoint(digits: int) -> None:
     delivered(story, digits)
 
 
-@pytest.mark.parametrize("digits", PARKED_WIDTHS)
+@pytest.mark.parametrize("digits", WIDTHS)
 @pytest.mark.parametrize("restarts", [False, True])
 def test_parked_keys_follow_to_the_children(digits: int, restarts: bool) -> None:
     async def story(delivery: Delivery) -> None:
@@ -259,6 +253,41 @@ def test_a_stream_that_went_after_it_was_read_to_its_end_leaves_no_gap() -> None
         await delivery.rest()
         assert len(delivery.noted.of("o1")) == 2
         assert await delivery.gaps() == []
+        await process.stop()
+
+    delivered(story)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_what_is_parked_stays_parked_in_the_next_stream_whose_numbers_begin_anew(restarts: bool) -> None:
+    async def story(delivery: Delivery) -> None:
+        source, noted = delivery.source, delivery.noted
+        source.begin(2)
+        noted.failing = {"o1"}
+        process = delivery.start()
+        for _ in range(9):
+            source.write("o2")
+        parked = source.write("o1")
+        await delivery.rest()
+        noted.failing = set()
+        source.end()
+        if restarts:
+            await process.kill()
+        source.begin(3)
+        later = source.write("o1", n="later")
+        assert later < parked
+        if restarts:
+            process = delivery.start("two")
+        await delivery.rest()
+        assert noted.of("o1") == []
+        assert [letter.record.sequence for letter in await delivery.parked()] == [parked, later]
+        await delivery.ask(Request("r1", "note"))
+        await delivery.rest()
+        assert noted.of("o1") == [parked, later]
+        assert await delivery.heads() == []
+        again = source.write("o1", n="again")
+        await delivery.rest()
+        assert noted.of("o1") == [parked, later, again]
         await process.stop()
 
     delivered(story)

@@ -148,11 +148,6 @@ async def parked(delivery: Delivery, *keys: str) -> dict[str, list[int]]:
     return written
 
 
-async def ask(delivery: Delivery, request: Request) -> None:
-    """What a verb does that runs in a third process."""
-    await delivery.state.transact([Write(REDRIVE.key("shop", request.id), request.fields())])
-
-
 def test_a_redrive_is_carried_out_by_whoever_is_there_each_change_once_and_in_order() -> None:
     async def story(delivery: Delivery) -> None:
         delivery.source.begin(2)
@@ -160,7 +155,7 @@ def test_a_redrive_is_carried_out_by_whoever_is_there_each_change_once_and_in_or
         keys = [f"o{number}" for number in range(12)]
         written = await parked(delivery, *keys)
         delivery.noted.slowness = lambda: asyncio.sleep(0)
-        await ask(delivery, Request("r1", "note"))
+        await delivery.ask(Request("r1", "note"))
         await delivery.rest()
         for key in keys:
             assert delivery.noted.of(key) == written[key]
@@ -184,7 +179,7 @@ def test_parked_keys_of_shards_that_are_finished_are_redriven_too() -> None:
         await delivery.rest()
         assert second.worker.status() == [], "nothing is left to read"
         delivery.source.begin(1)  # another stream: what is parked is of the one before
-        await ask(delivery, Request("r1", "note"))
+        await delivery.ask(Request("r1", "note"))
         await delivery.rest()
         assert delivery.noted.of("o1") == written["o1"]
         await ended(second)
@@ -223,7 +218,7 @@ def test_a_claim_of_a_process_that_died_is_taken_over_when_it_has_stood_still_fo
         ahead_ms = delivery.clock.now().wall_ms + 86_400_000  # the clock of who died was a day ahead
         _, claim = claimed(read_head("shop", "note", row), "r1/dead", ahead_ms)
         await delivery.state.transact([claim])
-        await ask(delivery, Request("r1", "note"))
+        await delivery.ask(Request("r1", "note"))
         await delivery.rest(20)
         assert delivery.noted.of("o1") == []
         await delivery.rest(20)
@@ -239,7 +234,7 @@ def test_a_key_that_failed_again_is_not_tried_again_for_the_same_request() -> No
         processes = await both(delivery)
         await parked(delivery, "o1", "o2")
         delivery.noted.failing = {"o1"}
-        await ask(delivery, Request("r1", "note"))
+        await delivery.ask(Request("r1", "note"))
         await delivery.rest(9)
         assert len(delivery.noted.of("o2")) == 2
         (head,) = await delivery.heads()
@@ -286,7 +281,7 @@ def test_a_slow_redrive_of_discarded_changes_keeps_no_shard_from_beginning() -> 
             delivery.source.write(key)
         await delivery.rest()
         delivery.noted.failing = set()
-        await ask(delivery, Request("r1", "note", rate="1/h"))
+        await delivery.ask(Request("r1", "note", rate="1/h"))
         await delivery.rest()
         assert len(delivery.noted.seen) == 1, "the next one an hour later"
         delivery.source.split("shard-1")

@@ -7,7 +7,7 @@ A number never changes, so it is asked for once (leases/generation.py, growth §
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -102,6 +102,7 @@ class NumberedSource:
         self._state = state
         self._app = app
         self._known = Generations(app.name, table)
+        self._numbers: Mapping[str, int] = {}
 
     async def stream(self) -> StreamRef:
         """The table's present stream. Raises: SourceError, StoreError."""
@@ -120,9 +121,9 @@ class NumberedSource:
 
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """Records, each with the generation of its stream. Raises: SourceError."""
-        if self._known.lacks([shard.stream]):
-            await self._check_unlisted(shard.stream)
-        generation = self._known.of(shard.stream)
+        generation = self._numbers.get(shard.stream)
+        if generation is None:
+            generation = await self._unlisted(shard.stream)
         page = await self._source.read(shard, after, limit)
         if generation == FIRST_GENERATION:  # as nearly always, and as the records say anyway
             return page
@@ -152,13 +153,14 @@ class NumberedSource:
             with suppress(StateConflict):  # another worker numbers them, too: what it wrote is read
                 await self._state.transact([present.write()])
                 break
-        self._known = present
+        self._known, self._numbers = present, present.numbers
 
-    async def _check_unlisted(self, label: str) -> None:
-        """Require that a stream was there before there were numbers: only what was saved of it from the trim still knows it. Raises: SourceError, StoreError."""
+    async def _unlisted(self, label: str) -> int:
+        """The number of a stream of which only what was saved from the trim still knows. Raises: SourceError when it has none, StoreError."""
         await self._learn()
         if self._known.lacks([label]) and not self._known.revision and not await self._has_read_before():
             raise SourceError(f"stream {label} of table {self._known.table!r} has no number: list it first")
+        return self._known.of(label)
 
     async def _learn(self) -> None:
         row = await self._state.get(self._known.key)

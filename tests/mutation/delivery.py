@@ -86,8 +86,8 @@ DELIVERY: Final = (
         (TWO,),
     ),
     Mutant(
-        "discarded-changes-beside-their-owner", "runtime/redriver.py",
-        "not self._live.reads_all_of(request.handler)", "False",
+        "discarded-changes-beside-their-owner", "runtime/worker.py",
+        "return begun <= self._drivers.keys()", "return True",
         "a worker without the shard puts an older change back while a later one of its item is at the handler elsewhere",
         (TWO,),
     ),
@@ -96,6 +96,12 @@ DELIVERY: Final = (
         "        if before == now:\n", "        if before == now or self._seen:\n",
         "a second pause, or the end of one, never reaches a worker of another process",
         (TWO,),
+    ),
+    Mutant(
+        "lost-stream-in-silence", "runtime/starting.py",
+        "        if is_finished or label == shard.stream or label in known.streams:\n", "        if label:\n",
+        "what a whole stream took along unread is told nowhere",
+        (SCRIPTED,),
     ),
     Mutant(
         "park-without-its-fence", "runtime/parking.py",

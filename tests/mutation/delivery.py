@@ -86,8 +86,8 @@ DELIVERY: Final = (
         (TWO,),
     ),
     Mutant(
-        "discarded-changes-beside-their-owner", "runtime/worker.py",
-        "return begun <= self._drivers.keys()", "return True",
+        "discarded-changes-beside-their-owner", "runtime/following.py",
+        "return mapping_id in self.discovered and open_now.issubset(reading)", "return True",
         "a worker without the shard puts an older change back while a later one of its item is at the handler elsewhere",
         (TWO,),
     ),

@@ -3,7 +3,7 @@
 Rules of this file: it asks the source and remembers; what is begun, and when, is the worker's. Made and used by runtime/worker.py.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self, TypeAlias
@@ -37,6 +37,10 @@ class FollowedTable:
     handlers: list[Handler]
     begun: set[Begun] = field(default_factory=set)
     finished: set[Begun] = field(default_factory=set)
+    missed: set[Begun] = field(default_factory=set)
+    """What a mapping should read and does not: another worker has it, or the state store failed."""
+    discovered: set[str] = field(default_factory=set)
+    """The mappings whose shards are known."""
     known: dict[tuple[str, str], bool] = field(default_factory=dict)
     """Whether a mapping had read of the stream with this label before its table was deleted."""
 
@@ -63,6 +67,21 @@ class FollowedTable:
         """What a mapping must have finished before it begins a shard: its parents, as far as they can still be read or it is still reading them."""
         parents = [(handler.id, shard.stream, parent) for parent in shard.parents]
         return {parent for parent in parents if known.get(parent[2]) is not None or parent in self.begun}
+
+    def miss(self, begun: Begun) -> None:
+        """It could not be begun, or is another worker's by now: it is tried again."""
+        self.begun.discard(begun)
+        self.missed.add(begun)
+
+    def finish(self, begun: Begun) -> None:
+        """A mapping is done with a shard."""
+        self.finished.add(begun)
+        self.missed.discard(begun)
+
+    def reads_all(self, mapping_id: str, reading: Collection[Begun]) -> bool:
+        """Whether a mapping is `reading` here every shard that it is to read now."""
+        open_now = {begun for begun in self.begun - self.finished | self.missed if begun[0] == mapping_id}
+        return mapping_id in self.discovered and open_now.issubset(reading)
 
     @property
     def ids(self) -> list[str]:
@@ -131,4 +150,5 @@ class FollowedTable:
         present = {shard.place for _, shards in followed for shard in shards}
         gone = {begun for begun in self.finished if begun[1:] not in present}
         self.begun -= gone
+        self.missed = {begun for begun in self.missed if begun[1:] in present}
         self.finished -= gone

@@ -156,11 +156,10 @@ class Worker:
         return max((each.machine.last_passed(record.key) for each in here), default=NOTHING)
 
     def reads_all_of(self, mapping_id: str) -> bool:
-        """Whether every shard that a mapping has begun and not finished is read here, and by no other worker."""
-        begun = {
-            each for table in self._tables for each in table.begun - table.finished if each[0] == mapping_id
-        }
-        return begun <= self._drivers.keys()
+        """Whether every shard that a mapping has to read now is read here, and by no other worker."""
+        return all(
+            table.reads_all(mapping_id, self._drivers) for table in self._tables if mapping_id in table.ids
+        )
 
     def tell(self, mapping_id: str, word: Completion) -> None:
         """Tell every machine of a mapping."""
@@ -356,6 +355,7 @@ class Worker:
                     known = Known.of(listed.get(stream.label, ()), shards, labels)
                     await self._discover_stream(table, handler, stream, shards, known, tasks)
                     is_waiting = any((handler.id, *shard.place) not in table.finished for shard in shards)
+            table.discovered.add(handler.id)
         table.forget(self._evacuator.added(table.ids, followed))
 
     async def _discover_stream(
@@ -380,8 +380,7 @@ class Worker:
             except errors.LeaseLost:
                 self._look_again(table, place)
             except PortError:
-                # The state store failed, or another worker has the lease: look again.
-                table.begun.discard(place)
+                table.miss(place)  # the state store failed, or another worker has the lease: look again
 
     async def _unfinished(self) -> list[Unfinished]:
         """Every shard that a mapping in another order than Lambda's is not done with. What cannot be listed now is, at the next round."""
@@ -412,7 +411,7 @@ class Worker:
     def _look_again(self, table: FollowedTable, begun: Begun, epoch: int | None = None) -> None:
         """A lease is lost: its shard goes on here when the other worker has left it or does not live any more."""
         self.leases.lose(begun[1:], epoch)
-        table.begun.discard(begun)
+        table.miss(begun)
 
     async def _begin(
         self,
@@ -457,6 +456,7 @@ class Worker:
             self.guards.around(handler, self.sinks[handler.id]), self._parts, has_destination=announced is not None, name=handler.function_name,
         )  # fmt: skip
         self._drivers[there] = (driver, table.name)
+        table.missed.discard(there)
         if self.pauses.is_paused(handler.id):
             driver.tell(Pause())
 
@@ -478,7 +478,7 @@ class Worker:
     async def _finished(
         self, table: FollowedTable, handler: Handler, stream: StreamRef, shard: Shard
     ) -> None:
-        table.finished.add((handler.id, *shard.place))
+        table.finish((handler.id, *shard.place))
         self._look.set()
         if all((each.id, *shard.place) in table.finished for each in table.handlers):
             await self.leases.give_back(stream, shard)

@@ -456,7 +456,6 @@ class Worker:
             self.guards.around(handler, self.sinks[handler.id]), self._parts, has_destination=announced is not None, name=handler.function_name,
         )  # fmt: skip
         self._drivers[there] = (driver, table.name)
-        table.missed.discard(there)
         if self.pauses.is_paused(handler.id):
             driver.tell(Pause())
 

@@ -97,7 +97,7 @@ class Kept:
 
 def test_a_final_invoke_that_is_given_up_keeps_its_state_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = Kept()
-    monkeypatch.setattr("tailrace.sinks.destinations.destination_of", lambda _arn: kept)
+    monkeypatch.setattr("tailrace.sinks.making.destination_of", lambda _arn: kept)
     counting = Counting(refuses=2)
     queue = {"OnFailure": {"Destination": "arn:aws:sqs:us-east-1:000000000000:failures"}}
     app, world = windowed(counting, MaximumRetryAttempts=1, DestinationConfig=queue)

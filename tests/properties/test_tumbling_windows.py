@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tailrace.mapping.commands import CheckpointDone, Command, InvokeDone, SaveCheckpoint
-from tailrace.mapping.outcomes import Written
+from tailrace.mapping.commands import Checkpoint, CheckpointDone, Invoke, InvokeDone, SaveCheckpoint
+from tailrace.mapping.outcomes import Outcome, Written
 from tailrace.mapping.window import STATE_BYTES, WindowState
+from tailrace.runtime.delivering import Asked
 from tests.scenarios.language import World
 
 RECORDS = 24
@@ -36,6 +37,7 @@ class Watched(World):
     finals: list[int] = field(default_factory=list)
     saving: list[int] = field(default_factory=list)
     invoked_windows: dict[int, tuple[bool, bytes]] = field(default_factory=dict)
+    saved: Checkpoint = field(default_factory=Checkpoint)
 
     def settle(self) -> None:
         """As the scenarios' world; a final invoke that succeeded is noted when the machine hears of it."""
@@ -55,8 +57,10 @@ class Watched(World):
             for command in self.machine.step(completion, self.now):
                 self.carry_out(command)
 
-    def invoked(self, command):  # type: ignore[no-untyped-def]
+    def outcome(self, command: Invoke) -> Outcome:
+        """As there; what the function was told of its window is judged, and noted for when the machine hears what it made of it."""
         window = command.window
+        assert window is not None
         assert window.is_early == (window.is_final and len(window.state) > STATE_BYTES), (
             "too large ends at once"
         )
@@ -64,9 +68,9 @@ class Watched(World):
             "nothing is told a state that is too large"
         )
         self.invoked_windows[command.id] = (window.is_final, window.state)
-        World.invoked(self, command)
+        return World.outcome(self, command)
 
-    def answer(self, command: Command) -> None:
+    def answer(self, command: Asked) -> None:
         """As there; a checkpoint that is saved is judged."""
         if isinstance(command, SaveCheckpoint):
             self.saving, self.finals = self.finals, []
@@ -76,6 +80,7 @@ class Watched(World):
         if not isinstance(self.queue[-1], CheckpointDone):
             self.finals, self.saving = self.saving, []
             return
+        self.saved = command.checkpoint
         self.closed_states += self.saving
         self.lost_states += [each for lost in command.windows for each in seen(lost.window.state)]
         for each in command.settled:

@@ -25,6 +25,7 @@ from tailrace.runtime.watermark import LAMBDA_APP, MappingName, evacuations, fol
 from tailrace.streams.envelopes import event_id, locate
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import Shard
+from tailrace.streams.version import Version
 from tailrace.views.change import change_value
 from tailrace.views.letters import PAGE, is_parked, letter_of, letter_value
 from tailrace.views.live import attempts_of
@@ -179,7 +180,7 @@ async def saved_before(
 ) -> int:
     """How many of them are not settled and come before a change; at most MOST_COUNTED are looked at."""
     after = await state.query(saved.prefix, after=saved.key_after(watermark), limit=MOST_COUNTED)
-    numbers = [int(words_of(row.key)[-1]) for row in after]
+    numbers = [Version.from_text(words_of(row.key)[-1]).sequence for row in after]
     return sum(
         number < sequence and not any(first <= number <= last for first, last in ranges) for number in numbers
     )

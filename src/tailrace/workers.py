@@ -100,24 +100,24 @@ def build_worker(
     ground = Ground(app, engine, flushed, parts, remote, declared, needed)
     runners = Runners(engine.clock, in_processes=options.in_processes)
     effects, windows = ground.effects, _windows_of(ground)
-    builds = Builds(
-        app.name, parts.state, engine.clock, ProjectionPlaces(app, parts.state, effects.state, engine)
-    )
+    places = ProjectionPlaces(app, parts.state, effects.state, engine)
+    builds = Builds(app.name, parts.state, engine.clock, places)
     changes = {
         name: WindowChanges(each, parts.state, engine.clock, parts.tallies.of(name))
         for name, each in windows.items()
     }
-    maker = SinkMaker(app, effects, declared, needed, runners.of, builds, changes)
+    maker = SinkMaker(app, effects, declared, needed, runners.of, builds, changes, places, parts.state)
 
     def crew(worker: Worker) -> Crew:
         return Crew(
-            redriver=_redriver(ground, maker, worker), courier=_courier(ground, worker, changes=options.changes), projector=_projector(ground, builds),
+            redriver=_redriver(ground, maker, worker), courier=_courier(ground, worker, changes=options.changes), projector=_projector(ground, builds, maker),
             windows=tuple(windows.values()), declared=declared.read, withdrawn=runners.withdraw, ended=partial(_end, ground, runners, options.owner),
         )  # fmt: skip
 
     doors = Doors(
         source_of=lambda table: around.source(EmbeddedSource(engine, table.name, table.only_stream)),
         sink_of=lambda mapping: around.sink(mapping, maker.make(mapping)), code_version_of=code_version, last_sequence=lambda: engine.last_sequence,
+        besides=maker.besides,
     )  # fmt: skip
     engine.workers.add(options.owner)
     owner = Owner(options.owner, lambda name: name not in engine.workers)
@@ -157,15 +157,16 @@ def _windows_of(ground: Ground) -> dict[str, Windows]:
     }  # fmt: skip
 
 
-def _projector(ground: Ground, builds: Builds) -> Projector | None:
+def _projector(ground: Ground, builds: Builds, maker: SinkMaker) -> Projector | None:
     """Who brings up the builds of projections."""
     app, engine = ground.app, ground.engine
     projections = [mapping.projection for mapping in app.mappings if mapping.projection is not None]
     if not projections:
         return None
     return Projector(
-        app.name, projections, builds, items=EmbeddedItems(engine, ground.flushed), state=ground.parts.state, clock=engine.clock,
+        app.name, projections, builds, items=EmbeddedItems(engine, ground.flushed), parts=ground.parts,
         oldest=lambda each: oldest_of(state_of(engine), EmbeddedLog(engine), MappingName(app.name, each.mapping_id, each.table.name)),
+        besides=maker.besides,
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from tailrace.sinks.messages import messages_of
 from tailrace.streams.record import change_record
 from tailrace.streams.sequence import SequenceNumber
 from tailrace.streams.version import Version
-from tailrace.testing import check_sink
+from tailrace.testing import check_sink, check_versioned_sink
 from tailrace.testing.contracts.sink import _batch, batch_of
 from tests.unit.sinks.moto_server import client, moto
 
@@ -155,6 +155,39 @@ def test_a_table_keeps_the_contract(aws: AwsAccess) -> None:
         return sinks.DynamoDB(name, refusing(aws, refused))
 
     check_sink(make, arrived_at, throttled=lambda: sinks.DynamoDB("away", throttling(by_entry=False)))
+
+
+def test_a_table_keeps_the_versions_and_the_sources(aws: AwsAccess) -> None:
+    dynamodb = client("dynamodb", aws)
+
+    def make() -> sinks.DynamoDB:
+        name = f"contract-{next(NUMBER)}"
+        dynamodb.create_table(
+            TableName=name, BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        )  # fmt: skip
+        return sinks.DynamoDB(name, aws)
+
+    def versions(sink: sinks.DynamoDB) -> dict[str, Version]:
+        items = dynamodb.scan(TableName=sink.table)["Items"]
+        rows = [item for item in items if item["pk"]["S"] != "tailrace_sources"]
+        return {item["pk"]["S"]: Version.from_text(item["tailrace_sequence"]["S"]) for item in rows}
+
+    check_versioned_sink(make, versions, again=lambda sink: sinks.DynamoDB(sink.table, aws))
+
+
+def test_a_file_keeps_the_versions_and_the_sources(tmp_path: Path) -> None:
+    def versions(sink: sinks.DuckDB) -> dict[str, Version]:
+        try:
+            rows = sink.query("SELECT pk, tailrace_sequence FROM orders")[1]
+        except SinkError:  # nothing was written yet
+            return {}
+        return {key: Version.from_text(text) for key, text in rows}
+
+    check_versioned_sink(
+        lambda: sinks.DuckDB(tmp_path / f"{next(NUMBER)}.duckdb", "orders"), versions,
+        again=lambda sink: sinks.DuckDB(sink.path, sink.table),
+    )  # fmt: skip
 
 
 # ---- a webhook ----------------------------------------------------------------------------------------------------------

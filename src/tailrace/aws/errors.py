@@ -230,6 +230,12 @@ def is_condition(error: BaseException) -> bool:
     return isinstance(cause, AwsError) and cause.said.meaning is Meaning.CONDITION
 
 
+def is_kept_from_us(error: BaseException) -> bool:
+    """Whether an error, or what it was raised from, says that we may not, or that it is not there."""
+    cause = error if isinstance(error, AwsError) else error.__cause__
+    return isinstance(cause, AwsError) and cause.said.meaning in (Meaning.DENIED, Meaning.NOWHERE)
+
+
 def sink_error(error: AwsError) -> SinkError:
     """The same as a sink says it: Throttled, Unavailable, Refused, or a SinkError that uses up an attempt."""
     retry_after = error.retry_after_ms / 1_000

@@ -17,6 +17,7 @@ from tailrace.mapping.reader import Budget
 from tailrace.ports import Shard, Source, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT
 from tailrace.rows.writes import Write
+from tailrace.runtime.agreeing import Besides, nowhere
 from tailrace.runtime.evacuation import Followed
 from tailrace.runtime.kept import Kept
 from tailrace.runtime.reading import NumberedSource, SharedReads
@@ -45,10 +46,18 @@ class FollowedTable:
     """Whether a mapping had read of the stream with this label before its table was deleted."""
 
     @classmethod
-    def by(cls, handler: Handler, source: Source, budget: Budget, state: StateStore, app: App) -> Self:
+    def by(
+        cls,
+        handler: Handler,
+        source: Source,
+        budget: Budget,
+        state: StateStore,
+        app: App,
+        besides: Besides = nowhere,
+    ) -> Self:
         """The table of an app's first mapping on it; what is read of it carries generations."""
         table = handler.table
-        numbered = NumberedSource(source, state, app, table.name)
+        numbered = NumberedSource(source, state, app, table.name, besides)
         return cls(table.name, table.only_stream, numbered, SharedReads(numbered, budget), [handler])
 
     def follows(self, handler: Handler, stream: StreamRef, shards: Sequence[Shard]) -> bool:

@@ -8,6 +8,8 @@ is read by `server.snapshot`.
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 from tailrace.app.sinking import Writes, whole
@@ -103,7 +105,7 @@ class OpenedSink:
     def __init__(self, opening: Opening, holder: str, sink: Sink) -> None:
         self._opening = opening
         self._holder = holder
-        self._sink = sink
+        self.sink = sink
 
     async def open(self, clock: Clock) -> None:
         """Hold it open. Raises: SinkOutage."""
@@ -112,7 +114,17 @@ class OpenedSink:
     async def write(self, batch: Batch) -> Outcome:
         """What the sink says. Raises: SinkOutage when it cannot be opened; what it raises."""
         await self._opening.hold(self._holder)
-        return await self._sink.write(batch)
+        return await self.sink.write(batch)
+
+    @asynccontextmanager
+    async def asked(self) -> AsyncIterator[None]:
+        """Open for a question, whether or not it is written to. Raises: SinkOutage."""
+        holder = f"a question of {self._holder}"
+        try:
+            await self._opening.hold(holder)
+            yield
+        finally:
+            await self._opening.release(holder)
 
     async def close(self) -> None:
         """Hold it no longer."""

@@ -26,14 +26,16 @@ from tailrace.leases.generation import read_generations, sources_key
 from tailrace.leases.ledger import ledgers_of
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import Backoff
-from tailrace.ports import Clock, ProjectionStore, StateStore
+from tailrace.ports import ProjectionStore
 from tailrace.projections.builds import Build
 from tailrace.projections.folding import Step
 from tailrace.projections.rows import BUCKETS, AppliedItem, Group, RowChange
 from tailrace.rows.kinds import CHECKPOINT, GAP, LEDGER, MAPPING
 from tailrace.rows.writes import Write
+from tailrace.runtime.agreeing import Besides, adopt, nowhere
 from tailrace.runtime.builds import Builds, place_words
 from tailrace.runtime.mapping_rows import forget_mapping
+from tailrace.runtime.parts import Parts
 from tailrace.runtime.projecting import CONTENDED_MS, apply_steps
 from tailrace.runtime.threads import Threads
 from tailrace.runtime.tombstones import forget_tombstones
@@ -86,8 +88,8 @@ class Projector:
     """The builds of one app's projections, brought up."""
 
     def __init__(
-        self, app: str, projections: Sequence[Projection], builds: Builds, *, items: TableItems, state: StateStore, clock: Clock,
-        oldest: Callable[[Projection], Awaitable[int | None]],
+        self, app: str, projections: Sequence[Projection], builds: Builds, *, items: TableItems, parts: Parts,
+        oldest: Callable[[Projection], Awaitable[int | None]], besides: Besides = nowhere,
     ) -> None:  # fmt: skip
         self.builds = builds
         self.projections = projections
@@ -95,8 +97,8 @@ class Projector:
         self.oldest = oldest
         """The first change that a projection's mapping has not settled, None when there is none."""
         self._app = app
-        self._state = state
-        self._clock = clock
+        self._state, self._clock = parts.state, parts.clock
+        self._besides = besides
         self._busy: set[str] = set()
         self._threads = {each.mapping_id: Threads(f"fill {each.mapping_id}", FILLING) for each in projections}
         self._wakes = {each.mapping_id: asyncio.Event() for each in projections}
@@ -321,10 +323,11 @@ class Projector:
         return build
 
     async def _generation(self, projection: Projection) -> int:
-        """The newest one of the table's changes."""
+        """The newest one of the table's changes; before they are numbered, of what is kept beside rows."""
         app, table = self._app, projection.table.name
         row = await self._state.get(sources_key(app, table))
-        return read_generations(app, table, None if row is None else row.fields).newest
+        numbers = read_generations(app, table, None if row is None else row.fields)
+        return (numbers if row is not None else await adopt(numbers, self._besides(table))).newest
 
     # ---- removing ----------------------------------------------------------------------------------------------------
 

@@ -7,19 +7,24 @@ A number never changes, so it is asked for once (leases/generation.py, growth §
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Final
 
 from msgspec import structs
 
 from tailrace.app.app import App
-from tailrace.errors import SourceError, StateConflict
+from tailrace.errors import PortError, SourceError, StateConflict
 from tailrace.leases.generation import Generations, read_generations
 from tailrace.mapping.reader import Budget, Reading, ShardReader
 from tailrace.ports import ReadDone, Shard, Source, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT
+from tailrace.runtime.agreeing import Besides, adopt, nowhere
 from tailrace.streams.version import FIRST_GENERATION
+
+_log: Final = logging.getLogger("tailrace.sources")
 
 
 class SharedReads:
@@ -97,8 +102,12 @@ class SharedReads:
 class NumberedSource:
     """A `Source` of one of an app's tables over one that knows no generations."""
 
-    def __init__(self, source: Source, state: StateStore, app: App, table: str) -> None:
+    def __init__(
+        self, source: Source, state: StateStore, app: App, table: str, besides: Besides = nowhere
+    ) -> None:
         self._source = source
+        self._besides = besides
+        self._said = ""
         self._state = state
         self._app = app
         self._known = Generations(app.name, table)
@@ -149,6 +158,8 @@ class NumberedSource:
             if not present.lacks(labels):
                 break
             is_of_before = not present.revision and await self._has_read_before()
+            if not present.revision and not is_of_before:
+                present = await self._adopted(present)
             present = present.with_labels(labels, all_first=is_of_before)
             with suppress(StateConflict):  # another worker numbers them, too: what it wrote is read
                 await self._state.transact([present.write()])
@@ -167,6 +178,19 @@ class NumberedSource:
         self._known = read_generations(
             self._known.app, self._known.table, None if row is None else row.fields
         )
+
+    async def _adopted(self, numbers: Generations) -> Generations:
+        """Numbers that begin anew, after those that are kept beside the table's rows: all of these places must tell."""
+        try:
+            adopted = await adopt(numbers, self._besides(numbers.table))
+            return replace(adopted, revision=numbers.revision)  # both are one write
+        except PortError as error:
+            if self._said != str(error):
+                self._said = str(error)
+                _log.warning(
+                    "table %s: its stream is not read before every sink has told what it keeps of it: %s", numbers.table, error,
+                )  # fmt: skip
+            raise
 
     async def _has_read_before(self) -> bool:
         """Whether the app has read this table before there were numbers: now the numbers are there before the first checkpoint."""

@@ -25,6 +25,7 @@ from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Shard, Sink, Source, StreamRef
 from tailrace.rows.kinds import MAPPING
 from tailrace.rows.writes import VERSION, Write
+from tailrace.runtime.agreeing import Besides, nowhere
 from tailrace.runtime.crew import Crew
 from tailrace.runtime.declared import check_declared
 from tailrace.runtime.delivering import Delivery
@@ -55,12 +56,13 @@ READ_BUDGET_BYTES: Final = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """How a worker gets at what it runs. Shape: by table, by handler; `last_sequence` is the newest number that was given so far."""
+    """How a worker gets at what it runs. Shape: by table, by handler; `last_sequence` is the newest number given so far; `besides` are places with rows."""
 
     source_of: Callable[[Table], Source]
     sink_of: Callable[[Handler], Sink]
     code_version_of: Callable[[Handler], str] = lambda _: ""
     last_sequence: Callable[[], int] = lambda: 0
+    besides: Besides = nowhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,11 +317,9 @@ class Worker:
                 table.handlers = [*table.handlers, handler]
                 table.reads.share()
                 return
-        source = self._doors.source_of(handler.table)
-        self._tables = [
-            *self._tables,
-            FollowedTable.by(handler, source, self._budget, self._state, self.app),
-        ]
+        source, besides = self._doors.source_of(handler.table), self._doors.besides
+        table = FollowedTable.by(handler, source, self._budget, self._state, self.app, besides)
+        self._tables = [*self._tables, table]
 
     async def _withdraw(self, handler: Handler) -> None:
         """Drain one mapping; the others do not notice."""

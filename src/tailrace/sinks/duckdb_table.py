@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from tailrace.app.plain import to_plain_item
 from tailrace.app.sinking import DONE
 from tailrace.errors import SettingsError, SinkError, Unavailable
+from tailrace.leases.generation import BEFORE, check_kept
 from tailrace.ports import Batch, Clock, Failure, Outcome, ProjectionStore
 from tailrace.runtime.threads import in_thread
 from tailrace.sinks.documents import to_json
@@ -37,6 +38,8 @@ SEQUENCE: Final = "tailrace_sequence"
 TEXT: Final = "VARCHAR"
 NUMBER: Final = "DECIMAL(38,9)"
 LARGEST: Final = Decimal(10) ** 29
+SOURCES: Final = "tailrace_sources"
+"""The table of a file with the numbers of the sources whose changes are in its tables."""
 Row = dict[str, Any]
 Result = TypeVar("Result")
 
@@ -143,6 +146,45 @@ class DuckDB:
                 self._connection = None
         return DONE
 
+    # ---- sources -----------------------------------------------------------------------------------------------------
+
+    async def sources(self) -> Mapping[str, int]:
+        """Which generation each source is whose changes are in the table, or in the projection of its name. Raises: Unavailable, SinkError."""
+        return await in_thread(self.transact, self._sources)
+
+    async def keep_sources(self, sources: Mapping[str, int]) -> None:
+        """Keep these too. Raises: SettingsError naming the source and both numbers; Unavailable, SinkError."""
+        await in_thread(self.transact, lambda connection: self._keep_sources(connection, sources))
+
+    def _sources(self, connection: "DuckDBPyConnection") -> dict[str, int]:
+        if self._columns_of(connection, SOURCES):
+            asked = f"SELECT source, generation FROM {SOURCES} WHERE name = ?"
+            if kept := dict(connection.execute(asked, [self.table]).fetchall()):
+                return kept
+        rows = [name for name in (self.table, f"{self.table}_items") if self._has_rows(connection, name)]
+        return {BEFORE: FIRST_GENERATION} if rows else {}
+
+    def _has_rows(self, connection: "DuckDBPyConnection", table: str) -> bool:
+        """Whether there are rows of before there were numbers."""
+        names = self._columns_of(connection, table)
+        return (
+            bool(names) and connection.execute(f"SELECT 1 FROM {_name(table)} LIMIT 1").fetchone() is not None
+        )
+
+    def _keep_sources(self, connection: "DuckDBPyConnection", sources: Mapping[str, int]) -> None:
+        there = self._sources(connection)
+        check_kept(f"table {self.table} of {self.path}", there, sources)
+        fresh = [source for source in sources if source not in there]
+        if fresh:
+            connection.execute(
+                f"CREATE TABLE IF NOT EXISTS {SOURCES} (name VARCHAR, source VARCHAR, generation BIGINT, PRIMARY KEY (name, source))"
+            )
+            given = [fresh, [sources[source] for source in fresh]]
+            connection.execute(
+                f"INSERT INTO {SOURCES} SELECT ?, unnest(?::VARCHAR[]), unnest(?::BIGINT[])",
+                [self.table, *given],
+            )
+
     # ---- writing ---------------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
@@ -248,9 +290,12 @@ class DuckDB:
         return present
 
     def _present(self, connection: "DuckDBPyConnection") -> dict[str, str]:
+        return self._columns_of(connection, self.table)
+
+    def _columns_of(self, connection: "DuckDBPyConnection", table: str) -> dict[str, str]:
         found = connection.execute(
             "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? AND NOT internal",
-            [self.table],
+            [table],
         ).fetchall()
         return dict(found)
 

@@ -13,9 +13,10 @@ from typing import Any, Final
 
 from tailrace.app.plain import to_item
 from tailrace.app.sinking import AlwaysOpen
-from tailrace.aws.errors import is_condition
+from tailrace.aws.errors import is_condition, is_kept_from_us
 from tailrace.aws.tables import with_bytes
 from tailrace.errors import ApiError, SettingsError, SinkError
+from tailrace.leases.generation import BEFORE, check_kept
 from tailrace.ports import Batch, Failure, Outcome
 from tailrace.sinks.aws import EVERYWHERE, AwsAccess
 from tailrace.sinks.calling import failure_of
@@ -32,6 +33,14 @@ CONDITION: Final = (
 MOST_NUMBER: Final = 10**37
 """More than any sequence number that was written as one, and a number that DynamoDB knows."""
 PARALLEL: Final = 8
+SOURCES: Final = "tailrace_sources"
+"""The attribute with the numbers of sources, in an item of its own, and that item's key."""
+KEYS: Final[Mapping[str, Any]] = {
+    "S": SOURCES,
+    "B": SOURCES.encode(),
+    "N": "-9.9999999999999999999999999999999999999E+125",
+}
+"""That key by the type of a key attribute; the smallest of all numbers stands for one that nobody uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +102,68 @@ class DynamoDB(AlwaysOpen):
             return failure_of(error)
         return None
 
+    async def sources(self) -> Mapping[str, int]:
+        """Which generation each source is whose changes are there; of a table that we may not describe and read, nothing. Raises: SinkError."""
+        there = await self._described()
+        return {} if there is None else await self._kept(*there)
+
+    async def keep_sources(self, sources: Mapping[str, int]) -> None:
+        """Keep these too, in an item of their own. Raises: SettingsError naming the source and both numbers; SinkError."""
+        there = await self._described()
+        if there is None:
+            return
+        while True:
+            kept = await self._kept(*there)
+            check_kept(f"table {self.table}", kept, sources)
+            before = {source: number for source, number in kept.items() if source != BEFORE}
+            after = {**before, **sources}
+            if after == before:
+                return
+            condition, values = ("attribute_not_exists(#kept)", {}) if not before else (
+                "#kept = :before", {":before": _numbers(before)}
+            )  # fmt: skip
+            try:
+                await self.access.call(
+                    "dynamodb", "update_item", TableName=self.table, Key=there[0], UpdateExpression="SET #kept = :after",
+                    ConditionExpression=condition, ExpressionAttributeNames={"#kept": SOURCES},
+                    ExpressionAttributeValues={**values, ":after": _numbers(after)},
+                )  # fmt: skip
+            except SinkError as error:
+                if not is_condition(error):
+                    raise
+                continue  # another worker keeps some at the same time
+            return
+
+    async def _described(self) -> tuple[Item, bool] | None:
+        """The key of the item with the sources, and whether there are others; None where that cannot be known."""
+        try:
+            answer = await self.access.call("dynamodb", "describe_table", TableName=self.table)
+        except SinkError as error:
+            if is_kept_from_us(error):
+                return None
+            raise
+        table = answer["Table"]
+        kinds = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
+        key = {
+            each["AttributeName"]: {kinds[each["AttributeName"]]: KEYS[kinds[each["AttributeName"]]]}
+            for each in table["KeySchema"]
+        }
+        return key, bool(table.get("ItemCount"))
+
+    async def _kept(self, key: Item, has_rows: bool) -> dict[str, int]:
+        try:
+            answer = await self.access.call(
+                "dynamodb", "get_item", TableName=self.table, Key=key, ConsistentRead=True
+            )
+        except SinkError as error:
+            if is_kept_from_us(error):
+                return {}
+            raise
+        kept = answer.get("Item", {}).get(SOURCES, {"M": {}})["M"]
+        if not kept:
+            return {BEFORE: FIRST_GENERATION} if has_rows else {}
+        return {source: int(number["N"]) for source, number in kept.items()}
+
     def _condition(self, record: ChangeRecord) -> dict[str, Any]:
         return {
             "ConditionExpression": CONDITION,
@@ -104,6 +175,10 @@ class DynamoDB(AlwaysOpen):
                 ":numeric": {"S": "N"},
             },
         }
+
+
+def _numbers(sources: Mapping[str, int]) -> dict[str, Any]:
+    return {"M": {source: {"N": str(number)} for source, number in sources.items()}}
 
 
 def _number(version: Version) -> int:

@@ -3,19 +3,21 @@
 Rules of this file: it only puts parts together. Called by `compose` for a worker, and again for each redrive, whose marks are of their own run.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Names
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from tailrace.app.app import App, Mapping
 from tailrace.errors import InternalError
-from tailrace.ports import Sink
+from tailrace.ports import Sink, StateStore, Versioned
+from tailrace.runtime.agreeing import Agreeing, Beside, SourcesOfMarks
 from tailrace.runtime.around import Around
 from tailrace.runtime.builds import Builds
 from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.effects import LIVE, Effects, Marking
-from tailrace.runtime.opening import Openings
+from tailrace.runtime.opening import OpenedSink, Openings
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.recursion import ancestor_name
 from tailrace.runtime.tally import Tally
@@ -24,8 +26,12 @@ from tailrace.sinks.destinations import destination_of
 from tailrace.sinks.function import BatchSink, HandlerSink
 from tailrace.sinks.lambda_function import LambdaSink, Runner
 from tailrace.sinks.projected import ProjectionSink
+from tailrace.sinks.projection_places import ProjectionPlaces
 from tailrace.sinks.streamed import StreamedSink
 from tailrace.sinks.windowed import WindowSink
+
+MARKED: Final = ("on", "batch")
+"""The kinds of handlers that have marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class SinkMaker:
-    """Everything that sinks share. Shape: the parts' state keeps marks; `runner_of` gives what runs a function; `changes` are those of windows."""
+    """Everything that sinks share. Shape: the parts' state keeps marks, `state` all else; `runner_of` gives what runs a function; `changes` are those of windows."""
 
     app: App
     parts: Parts
@@ -82,9 +88,40 @@ class SinkMaker:
     runner_of: Callable[[Mapping], Runner]
     builds: Builds
     changes: Names[str, WindowChanges]
+    places: ProjectionPlaces
+    state: StateStore
 
     def make(self, mapping: Mapping, run_id: str = LIVE) -> Sink:
         """The sink of one mapping."""
+        made = self._made(mapping, run_id)
+        for beside in self._beside(mapping):
+            made = Agreeing(made, beside, self.state, self.app.name, mapping.table.name)
+        return made
+
+    def besides(self, table: str) -> list[Beside]:
+        """Every place with rows of a table's changes."""
+        mine = [mapping for mapping in self.app.mappings if mapping.table.name == table]
+        return [beside for mapping in mine for beside in self._beside(mapping)]
+
+    def _beside(self, mapping: Mapping) -> Iterator[Beside]:
+        """Where rows of a mapping are with their versions; nothing of what is in the state itself, which has the numbers."""
+        if (
+            mapping.projection is not None
+            and (place := self.places.versioned(mapping.projection)) is not None
+        ):
+            yield Beside(f"the place of projection {mapping.projection.id!r}", place, nullcontext)
+        if mapping.kind in MARKED and self.parts.state is not self.state:
+            marks = SourcesOfMarks(
+                self.parts.state, self.app.name, mapping.table.name, mark_name(self.app, mapping)
+            )
+            yield Beside(f"the table with the marks of {mapping.id!r}", marks, nullcontext)
+        output = self.outputs.output(mapping)
+        if isinstance(output, OpenedSink) and isinstance(output.sink, Versioned):
+            yield Beside(
+                f"the {type(output.sink).__name__} sink of {mapping.id!r}", output.sink, output.asked
+            )
+
+    def _made(self, mapping: Mapping, run_id: str) -> Sink:
         mapping = self.outputs.laid(mapping)
         reached, clock = self.parts.reached, self.parts.clock
         tally = self.parts.tallies.of(mapping.id) if run_id == LIVE else Tally()

@@ -21,11 +21,12 @@ from tailrace.engine.engine import Engine
 from tailrace.engine.query import QueryRequest
 from tailrace.errors import ApiError, StateConflict, StoreError
 from tailrace.expressions.keys import KeyCondition
+from tailrace.leases.generation import BEFORE, check_kept
 from tailrace.ports import ItemWrite, StateStore
 from tailrace.projections.rows import AppliedItem, Group, ProjectedRow, RowChange, bucket_of
 from tailrace.rows.kinds import PROJECTION_ITEM
 from tailrace.rows.writes import VERSION, readable
-from tailrace.streams.version import NOTHING, row_version
+from tailrace.streams.version import FIRST_GENERATION, NOTHING, row_version
 from tailrace.values.types import AttributeValue, Item
 from tailrace.values.wire import read_item
 
@@ -34,6 +35,8 @@ ROWS_AT_ONCE: Final = 99
 LONGEST_KEY: Final = 1_000
 """Bytes of a sort key; DynamoDB takes 1,024. What is longer stands there as its hash."""
 SERVED: Final = "served"
+SOURCES: Final = "tailrace_sources"
+"""The sort key and the attribute of the numbers of sources."""
 REFUSED: Final = "TransactionCanceledException"
 
 
@@ -181,6 +184,67 @@ class TableProjectionStore:
             return ItemWrite("Delete", {**parameters, "Key": key})
         item = {**_attributes(after), **key}
         return ItemWrite("Put", {**parameters, "Item": item})
+
+
+class TableSources:
+    """The numbers of the sources of a projection's rows, in an item beside the one that says which build is served."""
+
+    def __init__(self, table: Table, projection: str, writes: StateStore, rows: Rows) -> None:
+        self._table = table
+        self._projection = projection
+        self._writes = writes
+        self._rows = rows
+
+    async def sources(self) -> Mapping[str, int]:
+        """Those that are kept; of rows of before there were numbers, that there are some. Raises: StoreError."""
+        kept = await self._kept()
+        if kept:
+            return kept
+        served = await self._rows.get(self._table.name, self._key(SERVED))
+        if served is None or not await self._rows.query(
+            self._table.name, self._table.pk, served["served"]["S"]
+        ):
+            return {}
+        return {BEFORE: FIRST_GENERATION}
+
+    async def keep_sources(self, sources: Mapping[str, int]) -> None:
+        """Keep these too. Raises: SettingsError naming the source and both numbers; StoreError."""
+        while True:
+            kept = await self._kept()
+            check_kept(f"table {self._table.name}", kept, sources)
+            after = {**kept, **sources}
+            if after == kept:
+                return
+            names = {"#kept": SOURCES}
+            condition: dict[str, Any] = {
+                "ConditionExpression": "attribute_not_exists(#kept)", "ExpressionAttributeNames": names
+            }  # fmt: skip
+            if kept:
+                condition = {
+                    "ConditionExpression": "#kept = :kept", "ExpressionAttributeNames": names,
+                    "ExpressionAttributeValues": {":kept": _sources(kept)},
+                }  # fmt: skip
+            item: Item = {**self._key(SOURCES), SOURCES: _sources(after), "v": {"N": str(VERSION)}}
+            try:
+                await self._writes.transact(
+                    [ItemWrite("Put", {"TableName": self._table.name, "Item": item, **condition})]
+                )
+            except ApiError as error:
+                if error.code != REFUSED or "ConditionalCheckFailed" not in str(error):
+                    raise StoreError(f"{self._table.name}: {error.message}") from error
+                continue  # another worker keeps some at the same time
+            return
+
+    async def _kept(self) -> dict[str, int]:
+        item = await self._rows.get(self._table.name, self._key(SOURCES))
+        return {} if item is None else {source: int(each["N"]) for source, each in item[SOURCES]["M"].items()}
+
+    def _key(self, sort: str) -> Item:
+        return {self._table.pk: {"S": self._projection}, self._table.sk or "": {"S": sort}}
+
+
+def _sources(sources: Mapping[str, int]) -> AttributeValue:
+    return {"M": {source: {"N": str(number)} for source, number in sources.items()}}
 
 
 def sort_key(text: str) -> str:

@@ -9,9 +9,9 @@ from tailrace.app.app import App
 from tailrace.app.projection import Projection
 from tailrace.app.table import Table
 from tailrace.engine.engine import Engine
-from tailrace.ports import ProjectionStore, StateStore
+from tailrace.ports import ProjectionStore, StateStore, Versioned
 from tailrace.runtime.projected_state import StateProjectionStore
-from tailrace.sinks.projected_table import EngineRows, RemoteRows, Rows, TableProjectionStore
+from tailrace.sinks.projected_table import EngineRows, RemoteRows, Rows, TableProjectionStore, TableSources
 
 ROWS_AT_ONCE = 300
 """One batch of 100 changes, each with an item and two groups, is one transaction."""
@@ -32,9 +32,20 @@ class ProjectionPlaces:
             case None:
                 return StateProjectionStore(self.state, self.app.name, name, ROWS_AT_ONCE)
             case Table() as table:
-                remote = self.app.remote
-                rows: Rows = EngineRows(self.engine) if remote is None else RemoteRows(remote[0])
-                return TableProjectionStore(table, projection.id, name, self.effects, rows)
+                return TableProjectionStore(table, projection.id, name, self.effects, self._rows())
             case place:
                 made: ProjectionStore = place.projection_store(projection, name)
                 return made
+
+    def versioned(self, projection: Projection) -> Versioned | None:
+        """Where the sources of a projection's rows are kept beside them; None: the state has the rows, or the place keeps none."""
+        match projection.into:
+            case Table() as table:
+                return TableSources(table, projection.id, self.effects, self._rows())
+            case Versioned() as place:
+                return place
+        return None
+
+    def _rows(self) -> Rows:
+        remote = self.app.remote
+        return EngineRows(self.engine) if remote is None else RemoteRows(remote[0])

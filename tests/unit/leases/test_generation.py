@@ -2,8 +2,8 @@
 
 import pytest
 
-from tailrace.errors import SourceError, StoreError
-from tailrace.leases.generation import Generations, read_generations
+from tailrace.errors import SettingsError, SourceError, StoreError
+from tailrace.leases.generation import BEFORE, Generations, read_generations
 from tailrace.rows.writes import Absent, Equals
 
 FIRST, SECOND, THIRD = "2026-11-01T00:00:00.000", "2026-11-02T00:00:00.000", "2026-11-03T00:00:00.000"
@@ -48,3 +48,55 @@ def test_a_row_is_written_only_over_the_one_that_was_read() -> None:
 def test_a_row_of_the_future_is_refused() -> None:
     with pytest.raises(StoreError, match="table's sources has format 2"):
         read_generations("shop", "orders", {"v": 2})
+
+
+KEPT = {"orders/2026-11-01": 4, "orders/2026-11-02": 5, "users/2026-11-01": 9}
+
+
+def test_an_empty_row_goes_on_behind_what_is_kept_beside_rows_of_its_table() -> None:
+    adopted = NONE.with_kept(KEPT, "the sink")
+    assert adopted.with_labels(["2026-11-03"]).numbers == {
+        "2026-11-01": 4, "2026-11-02": 5, "2026-11-03": 6,
+    }  # fmt: skip
+    assert adopted.kept == {"orders/2026-11-01": 4, "orders/2026-11-02": 5}
+
+
+def test_rows_of_before_there_were_numbers_are_of_the_first_generation_and_are_kept_nowhere() -> None:
+    numbered = NONE.with_kept({BEFORE: 1}, "the sink").with_labels(["2026-11-03"])
+    assert (numbered.of("2026-11-03"), numbered.kept) == (2, {"orders/2026-11-03": 2})
+    known = NONE.with_labels(["2026-11-03"])
+    assert known.with_kept({BEFORE: 1}, "the sink").of("2026-11-03") == 1  # of an upgrade
+
+
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [
+        ({"orders/2026-11-03": 2}, "as generation 2, and the state of app 'shop' has generation 1"),
+        (
+            {"orders/2026-11-02": 1},
+            "as generation 1, and the state of app 'shop' has 2026-11-03 as generation 1",
+        ),
+        (
+            {"orders/2026-11-02": 7},
+            "as generation 7, and the state of app 'shop' has 2026-11-03 as generation 1",
+        ),
+    ],
+)
+def test_a_place_of_another_history_is_refused_naming_both(kept: dict[str, int], words: str) -> None:
+    with pytest.raises(SettingsError) as told:
+        NONE.with_labels(["2026-11-03"]).with_kept(kept, "the DuckDB sink of 'file'")
+    assert words in str(told.value)
+    assert "the DuckDB sink of 'file' keeps stream 2026-11-0" in str(told.value)
+    assert "next: give the app the state that this place was written with" in str(told.value)
+
+
+def test_what_another_app_has_numbered_since_is_no_other_history() -> None:
+    here = NONE.with_labels(["2026-11-01"])
+    assert (
+        here.with_kept({"orders/2026-11-01": 1, "orders/2026-11-02": 2}, "the sink").numbers["2026-11-02"]
+        == 2
+    )
+
+
+def test_a_switched_source_is_newer_whatever_its_streams_are_called() -> None:
+    assert NONE.with_labels(["2026-11-03"]).with_labels(["2026-10-01"]).of("2026-10-01") == 2

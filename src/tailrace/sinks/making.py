@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Names
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any
 
 from tailrace.app.app import App, Mapping
 from tailrace.errors import InternalError
@@ -29,9 +29,6 @@ from tailrace.sinks.projected import ProjectionSink
 from tailrace.sinks.projection_places import ProjectionPlaces
 from tailrace.sinks.streamed import StreamedSink
 from tailrace.sinks.windowed import WindowSink
-
-MARKED: Final = ("on", "batch")
-"""The kinds of handlers that have marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +107,7 @@ class SinkMaker:
             and (place := self.places.versioned(mapping.projection)) is not None
         ):
             yield Beside(f"the place of projection {mapping.projection.id!r}", place, nullcontext)
-        if mapping.kind in MARKED and self.parts.state is not self.state:
+        if mapping.once and self.parts.state is not self.state:
             marks = SourcesOfMarks(
                 self.parts.state, self.app.name, mapping.table.name, mark_name(self.app, mapping)
             )

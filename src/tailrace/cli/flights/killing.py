@@ -22,7 +22,7 @@ LEAST: Final = 20
 """With so many kills and every point among them, a plan may end early when the flights run out."""
 ONCE_A_START: Final = {"lease.taken"}
 MOMENTS: Final = 6
-WRITES_A_SHARE: Final = {"write.received": 40, "write.mutated": 40, ANY_MOMENT: 10} | dict.fromkeys(
+WRITES_A_SHARE: Final = {"write.received": 40, "write.mutated": 40, ANY_MOMENT: 20} | dict.fromkeys(
     ("commit.begun", "commit.written", "commit.done", "answer.sent"), 400
 )
 """The furthest passing is this share of all writes. Points of groups and of batches are passed once for many writes."""

@@ -7,10 +7,11 @@ it. Called by the flows.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import Final, assert_never
 
 from tailrace.mapping.commands import Condition, GivenUp, GivenUpWindow
 from tailrace.mapping.outcomes import Failure
+from tailrace.mapping.retry import Decision, GiveUp, Retry, Split, after_failure
 from tailrace.mapping.settings import INFINITE, MappingSettings
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
@@ -54,6 +55,28 @@ class Work:
         self.first_failure_ms = self.first_failure_ms or now.wall_ms
         self.last_failure_ms = now.wall_ms
         self.failure = failure
+
+    def decided(self, settings: MappingSettings, failure: Failure, now: Now) -> Decision:
+        """What is to be done after it failed as a whole, with the attempt or the outage counted and the wait begun.
+
+        For the flows in which a failing batch keeps its place; in keys.py a probe and the pace have a say in the count and the wait.
+        """
+        self.failed(failure, now)
+        decision = after_failure(
+            settings, failure, size=len(self.records), attempts=self.attempts + 1, outages=self.outages + 1
+        )
+        match decision:
+            case Retry(delay, counts):
+                self.attempts += counts
+                self.outages = 0 if counts else self.outages + 1
+                self.ready_ms = now.monotonic_ms + delay
+            case GiveUp():
+                self.attempts += 1
+            case Split():
+                pass
+            case _:
+                assert_never(decision)
+        return decision
 
     def exhausted(self) -> list[GivenUp]:
         """All of it, given up after its last attempt."""

@@ -18,7 +18,7 @@ from tailrace.mapping.held import by_sequence
 from tailrace.mapping.outcomes import FailedFrom, Failure, FailureKind, Outcome, first_line
 from tailrace.mapping.pace import Breaker
 from tailrace.mapping.parking import Parking
-from tailrace.mapping.retry import GiveUp, Retry, Split, after_failure
+from tailrace.mapping.retry import GiveUp, Retry, Split
 from tailrace.mapping.settings import MappingSettings
 from tailrace.mapping.settlement import Settlement
 from tailrace.streams.moment import Now
@@ -156,25 +156,13 @@ class ContiguousFlow:
         )
 
     def _failed(self, work: Work, failure: Failure, now: Now) -> None:
-        work.failed(failure, now)
-        decision = after_failure(
-            self._settings,
-            failure,
-            size=len(work.records),
-            attempts=work.attempts + 1,
-            outages=work.outages + 1,
-        )
-        match decision:
-            case Retry(delay, counts):
-                work.attempts += counts
-                work.outages = 0 if counts else work.outages + 1
-                work.ready_ms = now.monotonic_ms + delay
+        match work.decided(self._settings, failure, now):
+            case Retry():
                 self._again.append(work)
             case Split(size):
                 for part in (work.records[size:], work.records[:size]):
                     self._again.append(Work(part, self._numbers.request()))
             case GiveUp():
-                work.attempts += 1
                 self._refuse(work, failure, now)
 
     def _refuse(self, work: Work, failure: Failure, now: Now) -> None:

@@ -12,7 +12,7 @@ from tailrace.mapping.commands import Condition, GivenUp, Invoke
 from tailrace.mapping.flow import Allowance, Numbers, lowest, well_formed
 from tailrace.mapping.outcomes import FailedFrom, Failure, Outcome, Written
 from tailrace.mapping.pace import Breaker
-from tailrace.mapping.retry import OUTAGES, GiveUp, Retry, Split, after_failure, delay_ms
+from tailrace.mapping.retry import OUTAGES, GiveUp, Retry, Split, delay_ms
 from tailrace.mapping.settings import INFINITE, MappingSettings
 from tailrace.mapping.settlement import Settlement
 from tailrace.mapping.window import TumblingWindow, judged
@@ -191,25 +191,13 @@ class Lane:
 
     def _failed(self, work: Work, failure: Failure, now: Now, *, is_probe: bool) -> None:
         self._breaker.failed(failure, now, is_probe=is_probe)
-        work.failed(failure, now)
-        decision = after_failure(
-            self._settings,
-            failure,
-            size=len(work.records),
-            attempts=work.attempts + 1,
-            outages=work.outages + 1,
-        )
-        match decision:
-            case Retry(delay, counts):
-                work.attempts += counts
-                work.outages = 0 if counts else work.outages + 1
-                work.ready_ms = now.monotonic_ms + delay
+        match work.decided(self._settings, failure, now):
+            case Retry():
                 self._stack.append(work)
             case Split(size):
                 self._stack.append(Work(work.records[size:], self._numbers.request()))
                 self._stack.append(Work(work.records[:size], self._numbers.request()))
             case GiveUp():
-                work.attempts += 1
                 if work.is_final:
                     self._final_done(work, "RetryAttemptsExhausted")
                 else:

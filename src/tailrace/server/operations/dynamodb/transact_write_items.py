@@ -159,14 +159,6 @@ def request_digest(payload: Payload) -> str:
     return blake2b(orjson.dumps(said, option=orjson.OPT_SORT_KEYS), digest_size=DIGEST_BYTES).hexdigest()
 
 
-def _without_defaults(members: Payload) -> Payload:
-    return {
-        name: value
-        for name, value in members.items()
-        if name != "ClientRequestToken" and not (value == "NONE" and name.startswith("Return"))
-    }
-
-
 def _answer(
     engine: Engine, payload: Payload, operations: Sequence[Operation], mutations: Sequence[Mutation]
 ) -> Answer:

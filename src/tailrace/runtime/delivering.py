@@ -80,6 +80,9 @@ class Delivery:
                 done = ReadDone([], self.shard.first - 1, trimmed=True)
             else:
                 done = yield ReadShard(self.shard, command.after, command.limit)
+                if done.trimmed and self._kept.has_after(command.after):
+                    # It was saved while the stream was asked, which forgot it before it answered: that is no gap.
+                    done = yield from self._kept.read(command.after, command.limit)
         except PortError as error:
             return (ReadFailed(unavailable(error)),)
         return (done,)

@@ -5,9 +5,13 @@ from dataclasses import replace
 import pytest
 
 from tailrace.deadletters.evacuated import Evacuation, Lost, copied
-from tailrace.mapping.commands import ReadDone
+from tailrace.leases.checkpoint import CheckpointRow
+from tailrace.mapping.commands import Read, ReadDone
 from tailrace.ports import Shard
+from tailrace.runtime.delivering import Delivery
 from tailrace.runtime.kept import Kept
+from tailrace.runtime.settle import Place, Settling
+from tailrace.runtime.steps import ReadShard
 from tailrace.streams.moment import Now
 from tailrace.testing.simulation_rows import Rows
 from tests.unit.sinks.batches import STREAM, record
@@ -78,3 +82,19 @@ def test_what_was_saved_is_not_gone(gone: int, begin: int, horizon: int) -> None
 
 def test_without_anything_saved_all_that_is_forgotten_is_gone() -> None:
     assert Kept().horizon(5) == 5
+
+
+def test_what_is_saved_while_the_stream_is_asked_and_forgotten_before_it_answers_is_no_gap() -> None:
+    """Simulation, seed 5943: the answer said that the records were gone, and they were settled as trimmed while they lay saved."""
+    kept, rows = saved((1, 2), ())
+    evacuation, kept.evacuation = kept.evacuation, None
+    place = Place("shop", "note", "orders", STREAM.label, SHARD.shard_id)
+    settling = Settling(place, CheckpointRow(1))
+    steps = Delivery(SHARD, STREAM, kept, settling).steps(Read(1, 10))
+    assert next(steps) == ReadShard(SHARD, 1, 10)
+    kept.evacuation = evacuation
+    call = steps.send(ReadDone([record(3, "a")], 3, trimmed=True))
+    with pytest.raises(StopIteration) as end:
+        steps.send(rows.answer(call, Now(0, 0)))
+    (done,) = end.value.value
+    assert ([each.sequence for each in done.records], done.next_after, done.trimmed) == ([2], 2, False)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tailrace.deadletters import redriving
-from tailrace.mapping import filters, keys, lane
+from tailrace.mapping import batch, filters, keys
 from tailrace.mapping.commands import Checkpoint, GivenUp, ReadDone, Start
 from tailrace.mapping.keys import KeyFlow
 from tailrace.mapping.lane import Lane
@@ -74,7 +74,7 @@ def one_attempt_too_many(patch: pytest.MonkeyPatch) -> None:
         more = replace(settings, maximum_retry_attempts=limit if limit == INFINITE else limit + 1)
         return after_failure(more, *arguments, **named)
 
-    patch.setattr(lane, "after_failure", wrong)
+    patch.setattr(batch, "after_failure", wrong)
     patch.setattr(keys, "after_failure", wrong)
 
 

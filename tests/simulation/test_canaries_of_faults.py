@@ -40,7 +40,7 @@ def an_outage_uses_attempts_up(patch: pytest.MonkeyPatch) -> None:
             failure = replace(failure, kind=FailureKind.RECORD)
         return after_failure(settings, failure, **named)
 
-    patch.setattr(lane, "after_failure", wrong)
+    patch.setattr(batch, "after_failure", wrong)
     patch.setattr(keys, "after_failure", wrong)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tailrace.mapping import contiguous
+from tailrace.mapping import batch
 from tailrace.mapping.commands import Checkpoint, Command, GivenUp, Invoke, Stopped
 from tailrace.mapping.contiguous import ContiguousFlow
 from tailrace.mapping.outcomes import Outcome
@@ -118,7 +118,7 @@ def a_time_out_is_a_refusal(patch: pytest.MonkeyPatch) -> None:
         is_alone = named["size"] == 1 and failure.kind.value == "TIMEOUT"
         return GiveUp() if is_alone and settings.on_failure == "discard" else decision
 
-    patch.setattr(contiguous, "after_failure", wrong)
+    patch.setattr(batch, "after_failure", wrong)
 
 
 def a_restart_begins_behind_its_checkpoint(patch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,13 @@ class Connection(asyncio.Protocol):
         head = HEAD.format(port=self._port, operation=operation, length=len(body))
         self._transport.write(head.encode() + body)
         self.was_sent = True
-        return await self._waiting
+        try:
+            return await self._waiting
+        except asyncio.CancelledError:  # its answer would be taken for that of the next request
+            if self._transport is not None:
+                self._transport.abort()
+                self._transport = None
+            raise
 
     def close(self) -> None:
         """Give the connection back."""

@@ -5,6 +5,7 @@ Rules of this file: a real server of a few lines on loopback; it hangs up where 
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from types import SimpleNamespace
 
 import orjson
@@ -101,3 +102,42 @@ def test_a_first_write_puts_and_a_later_one_updates() -> None:
         "ExpressionAttributeNames": {"#status": "status"},
         "ExpressionAttributeValues": {":status": {"S": "departed"}},
     }
+
+
+def test_a_request_that_is_cut_off_leaves_no_answer_to_the_next_one() -> None:
+    """Whoever tells of the progress is cut off at the end, while it scans: the last scan of all was given that answer."""
+
+    async def run() -> None:
+        asked = asyncio.Event()
+        serving: list[asyncio.Task[None] | None] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+                table = orjson.loads(await reader.readexactly(length))["TableName"]
+                if not asked.is_set():
+                    asked.set()
+                    await asyncio.sleep(0.05)
+                body = orjson.dumps({"Items": [{"id": {"S": table}}]})
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+        async def serve_until_gone(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            serving.append(asyncio.current_task())
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
+                await serve(reader, writer)
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+        server = await asyncio.start_server(serve_until_gone, "127.0.0.1", 0)
+        client = Client(server.sockets[0].getsockname()[1], 1)
+        telling = asyncio.create_task(client.scan("statistics"))
+        await asked.wait()
+        telling.cancel()
+        found = await asyncio.wait_for(client.scan("alerts"), PATIENCE_S)
+        client.close()
+        server.close()
+        await asyncio.gather(*(task for task in serving if task is not None))
+        assert found == [{"id": {"S": "alerts"}}]
+
+    asyncio.run(run())

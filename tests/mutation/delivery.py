@@ -21,7 +21,7 @@ TWO: Final = "contracts/test_two_processes.py"
 DELIVERY: Final = (
     Mutant(
         "checkpoint-without-its-fence", "runtime/settle.py",
-        "row.fields(), Equals(\"epoch\", row.epoch))", "row.fields())",
+        "row.fields(), self.fence.condition)", "row.fields())",
         "a worker whose lease was taken overwrites the new owner's checkpoint",
         (SETTLE,),
     ),

@@ -69,7 +69,7 @@ MACHINE: Final = (
     ),
     Mutant(
         "stopped-while-a-park-is-on-its-way", "mapping/shard.py",
-        "if self._flow.in_flight or self._parking.in_flight:", "if self._flow.in_flight:",
+        "not (self._flow.in_flight or self._parking.in_flight)", "not self._flow.in_flight",
         "a worker that drains ends before a key is parked, and what that changes is never noted",
         ("unit/mapping/test_parking.py", SCENARIOS),
     ),
@@ -159,13 +159,13 @@ MACHINE: Final = (
     ),
     Mutant(
         "different-failures-are-alike", "mapping/suspension.py",
-        "            self._failing.clear()\n            self._fingerprint = found\n", "            self._fingerprint = found\n",
+        "            self.failing.clear()\n            self._fingerprint = found\n", "            self._fingerprint = found\n",
         "a mapping pauses by itself although its changes fail for different reasons",
         ("unit/mapping/test_suspension.py", SCENARIOS),
     ),
     Mutant(
         "success-does-not-count-against-pausing", "mapping/suspension.py",
-        "        if self._failing:\n            self._failing.clear()\n", "        if self._failing:\n            pass\n",
+        "        self.failing.clear()\n        if self.now is not None:\n", "        if self.now is not None:\n",
         "a mapping pauses by itself although its handler accepts changes",
         ("unit/mapping/test_suspension.py", SCENARIOS),
     ),

@@ -99,7 +99,7 @@ class KeyFlow:
     @property
     def _takes_nothing_new(self) -> bool:
         """Whether the policy on failure lets no new record start now."""
-        is_full = bool(self._unparked) or self._parking.blocked is not None
+        is_full = bool(self._unparked or self._parking.full)
         return is_full or (bool(self._aside) and self._settings.on_failure == "block")
 
     def add(self, records: Sequence[ChangeRecord]) -> None:
@@ -131,9 +131,9 @@ class KeyFlow:
         """Every batch that may start now, up to the concurrency; one record when it is a probe or a sample."""
         invokes: list[Invoke] = []
         is_probe, is_sample = allowance == "probe", self._suspension.now is not None
-        back = self._pace.due(now)
-        self._held.retrying.difference_update(record.key for record in back)
-        self._to_front(self._held.put_back(back))
+        if back := self._pace.due(now):
+            self._held.retrying.difference_update(record.key for record in back)
+            self._to_front(self._held.put_back(back))
         most = self._settings.concurrency if is_probe or is_sample else self._pace.slots(now)
         while allowance != "nothing" and len(self._at_sink) < most:
             found = self._sample(now) if is_sample else self._next(now, is_last=is_last, is_probe=is_probe)
@@ -309,7 +309,8 @@ class KeyFlow:
     def _succeeded(self, now: Now) -> None:
         """The handler has accepted something: it does not fail at everything."""
         was_suspended = self._suspension.now is not None
-        self._suspension.succeeded()
+        if was_suspended or self._suspension.failing:
+            self._suspension.succeeded()
         if was_suspended:
             self.go_on(now)
 

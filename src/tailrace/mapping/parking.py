@@ -37,7 +37,8 @@ class Parking:
         self._id = 0
         self._asked: dict[int, bytes] = {}
         self._ready: dict[bytes, None] = {}
-        self._full: dict[bytes, None] = {}
+        self.full: dict[bytes, None] = {}
+        """Keys at their bound."""
         self.queued = 0
         """Records that wait to be parked."""
         self.keys: dict[bytes, ParkedKey] = {
@@ -52,7 +53,7 @@ class Parking:
     @property
     def blocked(self) -> str | None:
         """The bound that is reached, in words."""
-        for key in self._full:
+        for key in self.full:
             return (
                 f"a parked key has {self.keys[key].count} changes waiting, and max_per_key is {self._settings.max_per_key}: "
                 "`tailrace dlq ls` shows it, `tailrace dlq redrive` puts it back"
@@ -100,9 +101,9 @@ class Parking:
     def _sort_out(self, key: bytes, parked: ParkedKey) -> None:
         """Note whether this key has something to ask for, or is at its bound."""
         self._ready.pop(key, None)
-        self._full.pop(key, None)
+        self.full.pop(key, None)
         if len(parked.queue) > self._room(parked):
-            self._full[key] = None
+            self.full[key] = None
         if parked.queue and not parked.going and self._room(parked) > 0:
             self._ready[key] = None
 
@@ -159,6 +160,6 @@ class Parking:
     def _free(self, key: bytes) -> list[ChangeRecord]:
         parked = self.keys.pop(key)
         self._ready.pop(key, None)
-        self._full.pop(key, None)
+        self.full.pop(key, None)
         self.queued -= len(parked.queue)
         return [entry.record for entry in parked.queue]

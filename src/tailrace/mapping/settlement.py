@@ -84,7 +84,7 @@ class Watermark:
         self._sequences.extend([record.sequence for record in records])
         self._created_us.extend([record.created_us for record in records])
         if records:
-            self.read_ms = records[-1].created_ms
+            self.read_ms = records[-1].created_us // MILLISECOND
         fresh = records
         if self._restored and records and self._restored[-1][1] > self.position:
             settled, fresh = self._split_restored(records)

@@ -82,6 +82,7 @@ class ShardMachine:
 
     def __init__(self, settings: MappingSettings) -> None:
         self._settings = settings
+        self._capacity = settings.capacity
         self._phase: Phase = "new"
         self._paused = False
         self._closed = False
@@ -307,9 +308,9 @@ class ShardMachine:
         """Pause, in place of blocking, when no more keys can be parked and everything fails alike."""
         if not isinstance(self._flow, KeyFlow):
             return
-        if self._suspension.now is None and self._suspension.is_convinced:
+        if self._suspension.now is None:
             entry = self._flow.at_bound
-            if entry is not None and entry.failure is not None:
+            if entry is not None and entry.failure is not None and self._suspension.is_convinced:
                 self._suspension.begin(entry.failure, now)
         self._settlement.suspended = self._suspension.now
 
@@ -366,16 +367,14 @@ class ShardMachine:
 
     def _is_held_back(self) -> bool:
         """Whether starting more would let what a crash repeats grow without bound."""
-        return self._state.failures > 0 or (
-            self._saving and self._settlement.unsaved >= self._settings.capacity
-        )
+        return self._state.failures > 0 or (self._saving and self._settlement.unsaved >= self._capacity)
 
     def _ask_for_invokes(self, commands: list[Command], now: Now) -> None:
         if self._phase == "running" and not self._paused and not self._is_held_back():
             commands.extend(self._flow.start(now, self._breaker.allows(now), is_last=self._closed))
 
     def _ask_for_parks(self, commands: list[Command], now: Now) -> None:
-        if not isinstance(self._flow, KeyFlow):
+        if not self._parking.keys or not isinstance(self._flow, KeyFlow):
             return
         if self._phase in ("running", "stopping") and now.monotonic_ms >= self._parks.ready_ms:
             commands.extend(self._parking.start(self._flow.is_held))
@@ -389,7 +388,7 @@ class ShardMachine:
             finished
             or self._phase == "stopping"
             or self._state.failures > 0
-            or self._settlement.unsaved >= self._settings.capacity
+            or self._settlement.unsaved >= self._capacity
         )
         if is_urgent or now.monotonic_ms >= self._saved_ms + self._settings.checkpoint_interval_ms:
             self._saving = True
@@ -400,18 +399,17 @@ class ShardMachine:
     def _ask_for_read(self, commands: list[Command], now: Now) -> None:
         if self._reading or self._closed or self._phase != "running" or self._state.failures:
             return
-        room = self._settings.capacity - self._flow.buffered
-        has_room = room * 2 >= self._settings.capacity and not self._is_full
+        room = self._capacity - self._flow.buffered
+        has_room = room * 2 >= self._capacity and not self._is_full
         is_compact = self._settlement.watermark.is_compact(self._settings.max_ranges)
         if has_room and is_compact and now.monotonic_ms >= self._source.ready_ms:
             self._reading = True
             commands.append(Read(self._settlement.watermark.position, room))
 
     def _ask_for_end(self, commands: list[Command], *, finished: bool, has_news: bool) -> None:
-        if self._flow.in_flight or self._parking.in_flight:
-            return
         is_saved = not self._saving and not has_news
-        if self._phase == "lost" or (is_saved and (finished or self._phase == "stopping")):
+        is_over = self._phase == "lost" or (is_saved and (finished or self._phase == "stopping"))
+        if is_over and not (self._flow.in_flight or self._parking.in_flight):
             commands.append(Stopped(finished=finished and self._phase != "lost"))
             self._phase = "stopped"
 

@@ -34,13 +34,13 @@ class Suspended:
 
 
 class Suspension:
-    """One mapping in one shard: the evidence, and what follows from it. Shape: `now` is set while it is paused."""
+    """One mapping in one shard: the evidence, and what follows from it. Shape: `failing` are the last distinct keys that failed alike; `now` is set while it is paused."""
 
-    __slots__ = ("_failing", "_fingerprint", "_needed", "now", "ready_ms", "sampled", "sampling")
+    __slots__ = ("_fingerprint", "_needed", "failing", "now", "ready_ms", "sampled", "sampling")
 
     def __init__(self, max_keys: int, suspended: Suspended | None = None) -> None:
         self._needed = max(LEAST_EVIDENCE, min(EVIDENCE, max_keys))
-        self._failing: dict[bytes, None] = {}
+        self.failing: dict[bytes, None] = {}
         self._fingerprint = ""
         self.now = suspended
         self.ready_ms = 0
@@ -50,12 +50,11 @@ class Suspension:
     @property
     def is_convinced(self) -> bool:
         """Whether the last distinct keys tried all failed alike, as many as are asked for."""
-        return len(self._failing) >= self._needed
+        return len(self.failing) >= self._needed
 
     def succeeded(self) -> None:
         """The handler accepted something."""
-        if self._failing:
-            self._failing.clear()
+        self.failing.clear()
         if self.now is not None:
             self.lift()
 
@@ -63,10 +62,10 @@ class Suspension:
         """The handler failed at these keys."""
         found = fingerprint(failure.error, failure.traceback)
         if found != self._fingerprint:
-            self._failing.clear()
+            self.failing.clear()
             self._fingerprint = found
         if not self.is_convinced:
-            self._failing.update(dict.fromkeys(keys))
+            self.failing.update(dict.fromkeys(keys))
 
     def begin(self, failure: Failure, now: Now) -> None:
         """Pause: parking is full, and the evidence is there."""
@@ -90,4 +89,4 @@ class Suspension:
         self.now = None
         self.sampling = False
         self.sampled.clear()
-        self._failing.clear()
+        self.failing.clear()

@@ -80,19 +80,19 @@ class Settling:
         self.place = place
         self.code_version = code_version
         self.fence = place.fence(begun.epoch)
-        """What whoever writes beside a checkpoint here requires."""
+        """What a checkpoint here requires, and whoever writes beside one."""
         self._saved = begun
         self._writes = begun.writes
         self._announced = announced
 
     def save(self, command: SaveCheckpoint) -> Steps[None]:
         """Make it durable. Raises: LeaseLost, StoreError."""
-        place, row = self.place, self._row(command)
-        saved = Write(place.checkpoint_key, row.fields(), Equals("epoch", row.epoch))
+        row = self._row(command)
+        saved = Write(self.fence.key, row.fields(), self.fence.condition)
         try:
             yield Transact((saved, *self._beside(command)), "checkpoint.begun", "checkpoint.done")
         except StateConflict as error:
-            raise LeaseLost(f"another worker has taken {place.shard_id}") from error
+            raise LeaseLost(f"another worker has taken {self.place.shard_id}") from error
         self._saved = row
         if self._announced is not None and (command.given_up or command.windows):
             self._announced.wake()

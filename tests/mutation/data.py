@@ -34,22 +34,22 @@ DATA: Final = (
         (COMMITTER,),
     ),
     Mutant(
-        "shard-ends-before-its-last-commit", "engine/streams.py",
-        "may_end = shard.is_closed and not self._committer.is_pending(shard.number)", "may_end = shard.is_closed",
+        "shard-ends-before-its-last-commit", "engine/reading.py",
+        "may_end = shard.ending is not None and not self._committer.is_pending(shard.number)", "may_end = shard.ending is not None",
         "a reader takes a shard for finished while its last records are being committed: they are lost",
         (STREAMS,),
     ),
     Mutant(
-        "trimmed-before-it-was-read-is-silent", "engine/streams.py",
+        "trimmed-before-it-was-read-is-silent", "engine/reading.py",
         "trimmed=0 < after < start,", "trimmed=0 > after,",
         "records that were trimmed before they were read are lost in silence",
         (STREAMS,),
     ),
     Mutant(
-        "record-gone-a-moment-early", "engine/trimming.py",
+        "record-gone-a-moment-early", "engine/reading.py",
         "if rows and created_ms(rows[0]) < moment_ms:", "if rows and created_ms(rows[0]) <= moment_ms:",
         "AT_TIMESTAMP skips the records of that very moment, and the trim takes them",
-        (STREAMS, "unit/engine/test_trimming.py"),
+        (STREAMS, "unit/engine/test_horizon.py"),
     ),
     Mutant(
         "numbers-issued-twice", "engine/sequences.py",

@@ -142,8 +142,8 @@ class Catalog:
         self.streams: dict[str, Stream] = {}
         self.shards: dict[int, HashedShard] = {}
         self.trimmed: dict[int, int] = {}
-        self._places: dict[tuple[str, str], int] = {}
-        """The numbers of shards by the labels of their streams and their ids."""
+        self.places: dict[tuple[str, str], HashedShard] = {}
+        """The shards by the labels of their streams and their ids."""
         self.vanished: dict[tuple[str, str], int] = {}
         """The last records of shards that were forgotten lately, for readers that still hold one of them."""
         self.dropped: set[int] = set()
@@ -163,7 +163,7 @@ class Catalog:
         ]
         self.streams = {stream.arn: stream for stream in streams}
         self.shards.clear()
-        self._places.clear()
+        self.places.clear()
         for stream in streams:
             self._note_shards(stream.document)
         on = {
@@ -292,20 +292,15 @@ class Catalog:
         self._forget_shards(stream)
         self._committer.put_row(CATALOG, _stream_key(stream.document.label), None)
 
-    def shard_at(self, place: tuple[str, str]) -> HashedShard | None:
-        """The shard of the stream with this label that has this id; None: there is none any more."""
-        number = self._places.get(place)
-        return None if number is None else self.shards[number]
-
     def _note_shards(self, document: StreamDocument) -> None:
         for shard in document.shards:
             self.shards[shard.number] = shard
-            self._places[document.label, shard.shard_id] = shard.number
+            self.places[document.label, shard.shard_id] = shard
 
     def _forget_shards(self, stream: Stream) -> None:
         for shard in stream.document.shards:
             del self.shards[shard.number]
-            del self._places[stream.document.label, shard.shard_id]
+            del self.places[stream.document.label, shard.shard_id]
 
     def save_trimmed(self, shard: int, through: int | None) -> None:
         """Keep up to where a shard's records are gone; None forgets the shard."""
@@ -360,10 +355,11 @@ class Catalog:
         """Count an item or an entry that came, went or changed; the new size is written once a group."""
         table.items += items
         table.size_bytes += size_bytes
+        if not self._resized:
+            self._committer.add_last(self._save_sizes)
         self._resized[table.number] = table
 
-    def save_sizes(self) -> None:
-        """Write the sizes that changed since the last commit."""
+    def _save_sizes(self) -> None:
         for number, table in self._resized.items():
             self._put(_size_key(number), SizeDocument(table.items, table.size_bytes))
         self._resized.clear()

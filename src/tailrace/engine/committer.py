@@ -23,15 +23,16 @@ _log = logging.getLogger("tailrace.store")
 
 
 class _Group:
-    """Rows and records of one future commit. `ordered` holds a table's keys sorted once a range was asked for."""
+    """Rows and records of one future commit. `ordered` holds a table's keys sorted once a range was asked for; `last` adds what is added last."""
 
-    __slots__ = ("advanced", "log", "ordered", "rows", "sync", "trims", "weight")
+    __slots__ = ("advanced", "last", "log", "ordered", "rows", "sync", "trims", "weight")
 
     def __init__(self) -> None:
         self.rows: dict[int, dict[bytes, bytes | None]] = {}
         self.ordered: dict[int, list[bytes]] = {}
         self.log: dict[int, list[LogRow]] = {}
         self.trims: list[Trim] = []
+        self.last: list[Callable[[], None]] = []
         self.advanced: set[int] = set()
         self.sync = False
         self.weight = 0
@@ -81,8 +82,6 @@ class Committer:
         self._listeners: list[Listener] = []
         self.failures = 0
         """How many commits have failed: who collected answers before one did knows that they are void."""
-        self.before_commit: Callable[[], None] = _nothing
-        """Asked once before each commit to add what is written once a group (counters)."""
         self.pressure_s: Callable[[], float] = _no_pressure
         """How long the next commit is to be held back at most, 0 for not at all; whoever owns the turn heeds it. Units: seconds."""
         self.read_apart: Callable[[bool], None] | None = None
@@ -214,6 +213,10 @@ class Committer:
         """Tell the listeners of this shard too when the group is durable."""
         self._group.advanced.add(shard)
 
+    def add_last(self, add: Callable[[], None]) -> None:
+        """Have this called when the group is about to be written, to add what is written once a group however often it changed."""
+        self._group.last.append(add)
+
     def need_sync(self) -> None:
         """Ask for a full sync of the group, whatever the setting."""
         self._group.sync = True
@@ -241,7 +244,8 @@ class Committer:
             raise InternalError("a commit is already in flight")
         if self._group.is_empty():
             return None
-        self.before_commit()
+        for add in self._group.last:
+            add()
         if is_apart and self.read_apart is not None:
             self._is_apart = True
             self.read_apart(True)

@@ -15,6 +15,7 @@ from tailrace.engine.actions import read_write
 from tailrace.engine.catalog import Catalog, Table
 from tailrace.engine.committer import Committer, Listener
 from tailrace.engine.expiry import Housekeeping
+from tailrace.engine.horizon import Horizon
 from tailrace.engine.index_lifecycle import IndexLifecycle
 from tailrace.engine.indexing import Indexing, check_operation
 from tailrace.engine.judgement import judged, takes_long
@@ -23,6 +24,7 @@ from tailrace.engine.lineage import Lineage
 from tailrace.engine.opening import open_page, readable_index
 from tailrace.engine.paging import ItemPage, Paging, QueryRequest, ScanRequest
 from tailrace.engine.places import places_of_catalog
+from tailrace.engine.reading import ShardReader, created_ms
 from tailrace.engine.rekeying import rekey
 from tailrace.engine.requests import Requests
 from tailrace.engine.resources import Resources, check_tags
@@ -30,10 +32,9 @@ from tailrace.engine.sequences import Sequences
 from tailrace.engine.settings import EngineSettings
 from tailrace.engine.slices import Slices, at_once
 from tailrace.engine.state import StateRows
-from tailrace.engine.streams import RecordsPage, StreamReader
+from tailrace.engine.streams import RecordsPage, Streams
 from tailrace.engine.time_to_live import TimeToLive
 from tailrace.engine.transact import Decided, KeyOf, Place, Transactions, read_all
-from tailrace.engine.trimming import Horizon, Trimming, created_ms
 from tailrace.errors import SettingsError
 from tailrace.ports import Action, Clock, ItemWrite, LogRow, ReadDone, Shard, Store, StreamRef
 from tailrace.rows.writes import StateRow
@@ -88,23 +89,23 @@ class Engine:
         self._committer = Committer(store, reached)
         self._catalog = Catalog(self._committer, settings)
         self._sequences = Sequences(self._committer)
-        horizon = Horizon(clock)
-        self._trimming = Trimming(self._committer, self._catalog, settings, horizon)
+        self._horizon = Horizon(clock)
+        self._reader = ShardReader(
+            self._committer, self._catalog, self._sequences, clock, settings, self._horizon
+        )
         self._lineage = Lineage(
-            self._committer, self._catalog, self._sequences, self._trimming, settings, horizon
+            self._committer, self._catalog, self._sequences, self._reader, settings, self._horizon
         )
         self._indexing = Indexing(self._committer, self._catalog)
         self._indexes = IndexLifecycle(self._committer, self._catalog, self._indexing, clock, settings)
         self._lifecycle = Lifecycle(self._catalog, self._lineage, self._indexes, clock, settings)
-        self._streams = StreamReader(
-            self._committer, self._catalog, self._lineage, self._trimming, self._sequences, clock, settings
-        )
+        self._streams = Streams(self._catalog, self._lineage, self._reader, self._sequences, clock, settings)
         self._state = StateRows(self._committer)
         self._transactions = Transactions(self)
         self.requests = Requests(self._committer, clock)
         self.resources = Resources(self._committer, self._catalog, self._lifecycle, clock)
         self.time_to_live = TimeToLive(
-            self._committer, self._catalog, self._lifecycle, self._write, clock, settings, horizon
+            self._committer, self._catalog, self._lifecycle, self._write, clock, settings, self._horizon
         )
         self.ancestry = ""
         """The handlers that what is written now descends from; set by `caused_by`."""
@@ -112,18 +113,17 @@ class Engine:
         """The names of the workers that run on this engine: whoever else left leases in its store is gone, for it has one process at a time."""
         self.endpoint = "localhost"
         """Host and port under which clients reach this engine, as DescribeEndpoints tells them."""
-        self._committer.before_commit = self._catalog.save_sizes
         self._committer.after_failure = self._reload
         self._committer.describe = lambda error: places_of_catalog(self._catalog).described(error)
         self._catalog.load()
         self._sequences.load(is_start=True)
-        self._sequences.created_ms = self._streams.newest_created_ms()
+        self._sequences.created_ms = self._reader.newest_created_ms()
         rekey(self._state, self._committer)
 
     def _reload(self) -> None:
         self._catalog.load()
         self._sequences.load(is_start=False)
-        self._trimming.forget()
+        self._reader.forget()
 
     # ---- items -------------------------------------------------------------------------------------------------
 
@@ -413,7 +413,7 @@ class Engine:
 
     def read_shard(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """Durable records with sequence > after; `closed` once the shard has ended with them. Raises: StoreError."""
-        return self._streams.read(shard, after, limit)
+        return self._reader.read(shard, after, limit)
 
     def pending_since(self, shard: Shard) -> int | None:
         """When the oldest record of a shard that is not durable yet was written. Units: ms since the epoch; None: all is durable."""
@@ -423,7 +423,7 @@ class Engine:
 
     def number_of(self, shard: Shard) -> int | None:
         """The number that `on_commit` tells of a shard; None: it is gone."""
-        return self._streams.number_of(shard)
+        return self._reader.number_of(shard)
 
     # ---- the group -----------------------------------------------------------------------------------------------
 
@@ -458,8 +458,9 @@ class Engine:
         items = [write for write in writes if isinstance(write, ItemWrite)]
         operations = [read_write(write) for write in items]
         self._state.check(writes)
-        with self.caused_by(items[0].ancestry if items else ""):
-            self.transact(operations)
+        if items:
+            with self.caused_by(items[0].ancestry):
+                self.transact(operations)
         self._state.put(writes)
 
     # ---- housekeeping --------------------------------------------------------------------------------------------
@@ -472,7 +473,8 @@ class Engine:
             self._lineage,
             self._lifecycle,
             self._indexes,
-            self._trimming,
+            self._reader,
+            self._horizon,
             self.time_to_live,
             self.requests,
             self.clock,

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 from tailrace.engine.catalog import Catalog, Stream
 from tailrace.engine.committer import Committer
+from tailrace.engine.horizon import Horizon
 from tailrace.engine.index_lifecycle import IndexLifecycle
 from tailrace.engine.lifecycle import Lifecycle
 from tailrace.engine.lineage import Lineage
+from tailrace.engine.reading import ShardReader
 from tailrace.engine.requests import Requests
 from tailrace.engine.rounds import in_turn
 from tailrace.engine.time_to_live import TimeToLive
-from tailrace.engine.trimming import Trimming
 from tailrace.errors import DamagedData
 from tailrace.ports import Clock, Trim
 from tailrace.streams.shards import HashedShard
@@ -31,7 +32,8 @@ class Housekeeping:
     _lineage: Lineage
     _lifecycle: Lifecycle
     _indexes: IndexLifecycle
-    _trimming: Trimming
+    _reader: ShardReader
+    _horizon: Horizon
     _time_to_live: TimeToLive
     _requests: Requests
     _clock: Clock
@@ -42,6 +44,7 @@ class Housekeeping:
 
         Raises:  StoreError at the end, when something could not be read: everything else was done.
         """
+        self._horizon.look()
         for table in tuple(self._catalog.tables.values()):
             self._lifecycle.settle(table)
         yield from in_turn(self._parts())
@@ -64,7 +67,7 @@ class Housekeeping:
         document, due_ms = stream.document, self._lineage.next_due_ms(stream)
         for shard in document.shards:
             yield from self._trim(shard)
-            due_ms = min(due_ms, self._trimming.next_due_ms(shard))
+            due_ms = min(due_ms, self._reader.next_due_ms(shard))
         self._forget(stream)
         # A shard that came or went meanwhile has made it 0, and so it stays.
         if stream.document is document:
@@ -77,13 +80,13 @@ class Housekeeping:
         is_vanished = self._lineage.is_vanished(shard, wall_ms)
         if self._committer.is_pending(shard.number):
             return  # what was just written there is not old
-        while is_vanished or self._trimming.next_due_ms(shard) <= wall_ms:
+        while is_vanished or self._reader.next_due_ms(shard) <= wall_ms:
             after = self._catalog.trimmed.get(shard.number, 0)
             rows = self._committer.read_readable_log(shard.number, after, self._rows)
-            gone = [row for row in rows if is_vanished or self._trimming.is_gone(row, wall_ms)]
+            gone = [row for row in rows if is_vanished or self._reader.is_gone(row, wall_ms)]
             if len(gone) < self._rows:
                 # The last of them: whoever is next tells when to look again.
-                self._trimming.note_oldest(shard, rows[len(gone)] if len(rows) > len(gone) else None, wall_ms)
+                self._reader.note_oldest(shard, rows[len(gone)] if len(rows) > len(gone) else None, wall_ms)
             if not gone:
                 return
             self._committer.add_trim(Trim(shard.number, gone[-1].sequence))
@@ -93,7 +96,7 @@ class Housekeeping:
     def _forget(self, stream: Stream) -> None:
         wall_ms = self._clock.now().wall_ms
         for number in self._lineage.forget_vanished(stream, wall_ms):
-            self._trimming.forget_shard(number)
+            self._reader.forget_shard(number)
             if number in self._catalog.trimmed:
                 self._catalog.save_trimmed(number, None)
 

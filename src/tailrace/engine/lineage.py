@@ -12,9 +12,10 @@ import msgspec
 from tailrace.engine.catalog import NEVER_MS, Catalog, Stream
 from tailrace.engine.committer import Committer
 from tailrace.engine.documents import DELAYS_MS, StreamDocument, TableDocument
+from tailrace.engine.horizon import Horizon
+from tailrace.engine.reading import ShardReader
 from tailrace.engine.sequences import Sequences
 from tailrace.engine.settings import EngineSettings
-from tailrace.engine.trimming import Horizon, Trimming
 from tailrace.errors import SettingsError
 from tailrace.streams import shards as transitions
 from tailrace.streams.arns import label_of
@@ -31,12 +32,12 @@ class Lineage:
         committer: Committer,
         catalog: Catalog,
         sequences: Sequences,
-        trimming: Trimming,
+        reader: ShardReader,
         settings: EngineSettings,
         horizon: Horizon,
     ) -> None:
         self._committer = committer
-        self._trimming = trimming
+        self._reader = reader
         self._catalog = catalog
         self._sequences = sequences
         self._settings = settings
@@ -166,7 +167,7 @@ class Lineage:
         age_ms = wall_ms - moment_ms
         return (
             age_ms >= self._settings.retention_ms
-            and age_ms >= self._settings.retention_ms + self._horizon.lag_ms
+            and age_ms >= self._settings.retention_ms + self._horizon.look()
         )
 
     def readable_shards(self, stream: Stream, wall_ms: int) -> list[HashedShard]:
@@ -179,7 +180,7 @@ class Lineage:
     def _gone(self, stream: Stream, wall_ms: int) -> dict[int, int]:
         """The last records of the shards that have vanished, by number."""
         return {
-            shard.number: max(self._trimming.last(shard), self._catalog.trimmed.get(shard.number, 0))
+            shard.number: max(self._reader.last(shard), self._catalog.trimmed.get(shard.number, 0))
             for shard in stream.document.shards
             if self.is_vanished(shard, wall_ms)
         }

@@ -1,35 +1,25 @@
-"""Streams are read here: for clients by iterators and pages, for this process's runtime shard by shard.
+"""Streams as clients see them: what there is, iterators, and pages of records.
 
-Rules of this file: only durable records are handed out, so no handler sees a change that a failed commit takes back;
-the 24-hour horizon is enforced at every read, whether or not rows are already removed. Called by `engine.engine`.
-Source: semantics §1.1, §1.5–1.7.
+Rules of this file: what a page holds is decided in `engine.reading`. Called by `engine.engine`. Source: semantics §1.1, §1.5–1.7.
 """
 
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from itertools import accumulate
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, assert_never
 
 from tailrace.engine.catalog import Catalog, Stream
-from tailrace.engine.committer import Committer
 from tailrace.engine.lineage import Lineage
+from tailrace.engine.reading import ShardReader
 from tailrace.engine.sequences import Sequences
 from tailrace.engine.settings import EngineSettings
-from tailrace.engine.trimming import Trimming, created_ms
-from tailrace.errors import ApiError, DamagedData, validation_error
-from tailrace.ports import Clock, LogRow, ReadDone, StreamRef
+from tailrace.errors import ApiError, validation_error
+from tailrace.ports import Clock, StreamRef
 from tailrace.streams.arns import parse_stream_arn
-from tailrace.streams.envelopes import read_log_row
 from tailrace.streams.iterators import Iterator, Start, read_token
 from tailrace.streams.record import ChangeRecord, ViewType
 from tailrace.streams.sequence import SequenceNumber, is_older_than_any
 from tailrace.streams.shards import HashedShard, Shard, children, published
 from tailrace.tables.limits import LIST_PAGE, RECORDS_PAGE, RECORDS_PAGE_BYTES
 
-READ_BYTES: Final = 8 * 1024 * 1024
-"""Most that one read of a shard holds in memory, about."""
-FIRST_ROWS: Final = 100
 TRIMMED: Final = "The operation attempted to read past the oldest stream record in a shard."
 FUTURE: Final = (
     "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. "
@@ -46,23 +36,21 @@ class RecordsPage(NamedTuple):
     view_type: ViewType
 
 
-class StreamReader:
-    """The reading side of every stream in the data directory."""
+class Streams:
+    """Every stream in the data directory."""
 
     def __init__(
         self,
-        committer: Committer,
         catalog: Catalog,
         lineage: Lineage,
-        trimming: Trimming,
+        reader: ShardReader,
         sequences: Sequences,
         clock: Clock,
         settings: EngineSettings,
     ) -> None:
-        self._committer = committer
         self._catalog = catalog
         self._lineage = lineage
-        self._trimming = trimming
+        self._reader = reader
         self._sequences = sequences
         self._clock = clock
         self._settings = settings
@@ -188,34 +176,6 @@ class StreamReader:
             answer["LastEvaluatedShardId"] = shards[most - 1].shard_id
         return answer
 
-    def newest_created_ms(self) -> int:
-        """When the newest record of any open shard was written, so that times never go back over a restart."""
-        newest = last = 0
-        for stream in self._catalog.streams.values():
-            for shard in stream.open_shards:
-                newest = max(newest, shard.created_ms)
-                row = self._last_row(shard, last)
-                if row is not None:
-                    last, newest = row.sequence, max(newest, created_ms(row))
-        return newest
-
-    def _last_row(self, shard: HashedShard, after: int) -> LogRow | None:
-        """The newest record of a shard, if its number is above `after`: numbers are the whole engine's, so most of a thousand shards are asked once."""
-        rows = self._committer.read_readable_log(shard.number, after, 1)
-        found = rows[0] if rows else None
-        if found is None:
-            return None
-        # The store reads upwards only: bisect for the last number that has a record after it.
-        low, high = found.sequence, self._sequences.last
-        while low < high:
-            middle = (low + high) // 2
-            rows = self._committer.read_readable_log(shard.number, middle, 1)
-            if rows:
-                found, low = rows[0], rows[0].sequence
-            else:
-                high = middle
-        return found
-
     # ---- iterators and pages -----------------------------------------------------------------------------------
 
     def iterator(self, arn: str, shard_id: str, start: Start) -> str:
@@ -235,8 +195,8 @@ class StreamReader:
                 assert start.timestamp_ms is not None
                 if start.timestamp_ms > wall_ms:
                     raise validation_error(FUTURE.format(start.timestamp_ms, wall_ms))
-                after = self._trimming.last_before(shard.number, start.timestamp_ms)
-                return 0 if after <= self._trimming.through(shard.number, wall_ms) else after
+                after = self._reader.last_before(shard.number, start.timestamp_ms)
+                return 0 if after <= self._reader.through(shard.number, wall_ms) else after
             case "AT_SEQUENCE_NUMBER" | "AFTER_SEQUENCE_NUMBER":
                 assert start.sequence_number is not None
                 if is_older_than_any(start.sequence_number):
@@ -244,7 +204,7 @@ class StreamReader:
                 after = int(SequenceNumber.from_wire(start.sequence_number))
                 if start.kind == "AT_SEQUENCE_NUMBER":
                     after -= 1
-                if after < self._trimming.through(shard.number, wall_ms):
+                if after < self._reader.through(shard.number, wall_ms):
                     raise ApiError("TrimmedDataAccessException", TRIMMED)
                 return after
             case _:
@@ -266,98 +226,13 @@ class StreamReader:
         iterator = read_token(token, now)
         stream = self._stream(iterator.stream_arn)
         shard = self._shard(stream, iterator.shard_id, now.wall_ms)
-        page = self._read(shard, iterator.after, most, RECORDS_PAGE_BYTES, now.wall_ms)
+        page = self._reader.page(shard, iterator.after, most, RECORDS_PAGE_BYTES, now.wall_ms)
         if page.trimmed:
             raise ApiError("TrimmedDataAccessException", TRIMMED)
         following = None
         if not page.closed:
             following = Iterator(stream.arn, shard.shard_id, page.next_after, now.wall_ms).token()
         return RecordsPage(list(page.records), following, stream.document.view_type)
-
-    # ---- shards ------------------------------------------------------------------------------------------------
-
-    def number_of(self, shard: Shard) -> int | None:
-        """The engine's own number of a shard; None: it is gone."""
-        present = self._catalog.shard_at(shard.place)
-        return None if present is None else present.number
-
-    def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
-        """Records with sequence > after, for this process's runtime.
-
-        Guarantee: durable records only. `closed` says that nothing follows these records. `trimmed` says that records
-                   after the position were lost; position 0 is "the oldest there is" and loses nothing, while
-                   `shard.first - 1` insists on the whole shard.
-        """
-        wall_ms = self._clock.now().wall_ms
-        present = self._catalog.shard_at(shard.place)
-        if present is None:
-            # It vanished 24 hours after it was closed; whoever still asks may not have read it to its end.
-            last = self._catalog.vanished.get(shard.place, self._sequences.last)
-            return ReadDone([], max(after, last), closed=True, trimmed=after < last)
-        page = self._read(present, after, limit, READ_BYTES, wall_ms)
-        before = max(shard.before or 0, present.before)
-        if 0 < after < before:
-            return replace(page, trimmed=True, next_after=max(page.next_after, before))
-        return page
-
-    def _read(self, shard: HashedShard, after: int, limit: int, most_bytes: int, wall_ms: int) -> ReadDone:
-        # What is not durable yet may still be taken back: the shard is not at its end before that is decided.
-        may_end = shard.is_closed and not self._committer.is_pending(shard.number)
-        start = max(after, self._trimming.known(shard.number))
-        if limit == 0:
-            start = max(start, self._trimming.through(shard.number, wall_ms))
-            return ReadDone([], start, trimmed=0 < after < start)
-        rows, is_end = self._rows(shard.number, start, limit, most_bytes)
-        if rows and self._trimming.is_gone(rows[0], wall_ms):
-            start = self._trimming.through(shard.number, wall_ms)
-            rows, is_end = self._rows(shard.number, start, limit, most_bytes)
-        records = [read_log_row(row.shard, row.sequence, row.header, row.old, row.new) for row in rows]
-        return ReadDone(
-            records,
-            rows[-1].sequence if rows else start,
-            closed=may_end and is_end,
-            trimmed=0 < after < start,
-        )
-
-    def _rows(self, shard: int, after: int, limit: int, most_bytes: int) -> tuple[list[LogRow], bool]:
-        """Rows up to both limits, and whether the log ends with them."""
-        found: list[LogRow] = []
-        size = 0
-        asked = min(limit, FIRST_ROWS)
-        while True:
-            is_damaged = False
-            try:
-                rows = self._committer.read_durable_log(shard, after, asked)
-            except DamagedData as error:
-                rows, is_damaged = list(error.readable), True
-                if not rows and not found:
-                    raise
-            sizes = [len(row.header) + len(row.old or b"") + len(row.new or b"") for row in rows]
-            fitting = _fitting(sizes, most_bytes - size, at_least=0 if found else 1)
-            if fitting < len(rows):
-                return found + rows[:fitting], False
-            found += rows
-            size += sum(sizes)
-            if is_damaged:  # what stands before it is shown; who goes on behind that meets it
-                return found, False
-            if len(rows) < asked:
-                return found, True
-            if len(found) >= limit:
-                return found, False
-            after = found[-1].sequence
-            average = size // len(found) + 1
-            asked = max(1, min(limit - len(found), (most_bytes - size) // average + 1))
-
-
-def _fitting(sizes: Sequence[int], most: int, *, at_least: int) -> int:
-    """How many from the first on fit together.
-
-    >>> _fitting([3, 3, 3], 6, at_least=1), _fitting([3, 3, 3], 5, at_least=1), _fitting([3], 2, at_least=1)
-    (2, 1, 1)
-    """
-    if sum(sizes) <= most:  # as nearly always
-        return len(sizes)
-    return max(at_least, bisect_right(list(accumulate(sizes)), most))
 
 
 def _limit(limit: int | None, most: int) -> int:

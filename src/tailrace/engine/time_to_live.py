@@ -15,10 +15,10 @@ import orjson
 from tailrace.engine.catalog import Catalog, Expiry, Table
 from tailrace.engine.committer import Committer
 from tailrace.engine.documents import TtlDocument
+from tailrace.engine.horizon import Horizon
 from tailrace.engine.lifecycle import Lifecycle
 from tailrace.engine.rounds import in_turn
 from tailrace.engine.settings import EngineSettings
-from tailrace.engine.trimming import Horizon
 from tailrace.errors import validation_error
 from tailrace.ports import Clock
 from tailrace.tables.mutate import Delete, Mutation
@@ -158,7 +158,7 @@ class TimeToLive:
 
     def _expire(self, table: Table, expiry: Expiry) -> bool:
         """One slice of what is due; False when nothing is, and then nobody looks again before something can be."""
-        wall_ms = self._clock.now().wall_ms - self._horizon.lag_ms
+        wall_ms = self._clock.now().wall_ms - self._horizon.look()
         rows = self._committer.query(expiry.number, b"", None, self._settings.slice_rows)
         for entry, _ in rows:
             due = int.from_bytes(entry[:DUE_BYTES])

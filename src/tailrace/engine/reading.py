@@ -1,0 +1,239 @@
+"""The log of a shard, as the 24-hour horizon leaves it: pages of durable records, and what has passed the horizon.
+
+Rules of this file: only durable records are handed out, so no handler sees a change that a failed commit takes back; the horizon is enforced at every
+read, whether or not rows are already removed. Creation times never go back inside a shard, so the horizon is found by bisection, and only when a
+reader meets a record that is too old; what was found is remembered. Rows are removed by housekeeping, later. A read enters no other module of the
+engine but the committer. Called by `engine.engine`, `engine.streams`, `engine.lineage` and `engine.expiry`. Source: semantics §1.7.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate
+from typing import Final
+
+from tailrace.engine.catalog import Catalog
+from tailrace.engine.committer import Committer
+from tailrace.engine.horizon import Horizon
+from tailrace.engine.sequences import Sequences
+from tailrace.engine.settings import EngineSettings
+from tailrace.errors import DamagedData
+from tailrace.ports import Clock, LogRow, ReadDone
+from tailrace.streams.envelopes import read_log_row
+from tailrace.streams.record import MILLISECOND, ChangeRecord
+from tailrace.streams.shards import HashedShard, Shard
+
+READ_BYTES: Final = 8 * 1024 * 1024
+"""Most that one read of a shard holds in memory, about."""
+FIRST_ROWS: Final = 100
+LARGEST: Final = (1 << 63) - 1
+"""No sequence number is above it."""
+
+
+class ShardReader:
+    """The log of every shard, and of each the last sequence number that is gone."""
+
+    def __init__(
+        self,
+        committer: Committer,
+        catalog: Catalog,
+        sequences: Sequences,
+        clock: Clock,
+        settings: EngineSettings,
+        horizon: Horizon,
+    ) -> None:
+        self._committer = committer
+        self._catalog = catalog
+        self._sequences = sequences
+        self._clock = clock
+        self._retention_ms = settings.retention_ms
+        self._horizon = horizon
+        self._through: dict[int, int] = {}
+        self._oldest_ms: dict[int, int] = {}
+
+    def forget(self) -> None:
+        """After a failed commit: what is known is found again."""
+        self._through.clear()
+        self._oldest_ms.clear()
+
+    def forget_shard(self, shard: int) -> None:
+        """It has vanished."""
+        self._through.pop(shard, None)
+        self._oldest_ms.pop(shard, None)
+
+    # ---- pages -------------------------------------------------------------------------------------------------
+
+    def _present(self, shard: Shard) -> HashedShard | None:
+        """A shard that its readers know, as it is now; None: it is gone."""
+        return self._catalog.places.get((shard.stream, shard.shard_id))
+
+    def number_of(self, shard: Shard) -> int | None:
+        """The engine's own number of a shard; None: it is gone."""
+        present = self._present(shard)
+        return None if present is None else present.number
+
+    def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
+        """Records with sequence > after, for this process's runtime.
+
+        Guarantee: durable records only. `closed` says that nothing follows these records. `trimmed` says that records
+                   after the position were lost; position 0 is "the oldest there is" and loses nothing, while
+                   `shard.first - 1` insists on the whole shard.
+        """
+        present = self._present(shard)
+        if present is None:
+            # It vanished 24 hours after it was closed; whoever still asks may not have read it to its end.
+            last = self._catalog.vanished.get(shard.place, self._sequences.last)
+            return ReadDone([], max(after, last), closed=True, trimmed=after < last)
+        page = self.page(present, after, limit, READ_BYTES, self._clock.now().wall_ms)
+        before = max(shard.before or 0, present.before)
+        if 0 < after < before:
+            return replace(page, trimmed=True, next_after=max(page.next_after, before))
+        return page
+
+    def page(self, shard: HashedShard, after: int, limit: int, most_bytes: int, wall_ms: int) -> ReadDone:
+        """The same up to both limits, of the shard alone: what was lost of its ancestors is not looked at."""
+        # What is not durable yet may still be taken back: the shard is not at its end before that is decided.
+        may_end = shard.ending is not None and not self._committer.is_pending(shard.number)
+        start = max(after, self._known(shard.number))
+        if limit == 0:
+            start = max(start, self.through(shard.number, wall_ms))
+            return ReadDone([], start, trimmed=0 < after < start)
+        records, is_end = self._records(shard.number, start, limit, most_bytes)
+        # The horizon, with the clock's jumps, is only asked where the clock by itself says that the first one is too old.
+        if records and records[0].created_us < (wall_ms - self._retention_ms) * MILLISECOND:
+            gone = self.through(shard.number, wall_ms)
+            if gone > start:
+                start = gone
+                records, is_end = self._records(shard.number, start, limit, most_bytes)
+        return ReadDone(
+            records,
+            records[-1].sequence if records else start,
+            closed=may_end and is_end,
+            trimmed=0 < after < start,
+        )
+
+    def _records(
+        self, shard: int, after: int, limit: int, most_bytes: int
+    ) -> tuple[list[ChangeRecord], bool]:
+        rows, is_end = self._rows(shard, after, limit, most_bytes)
+        records = [read_log_row(row.shard, row.sequence, row.header, row.old, row.new) for row in rows]
+        return records, is_end
+
+    def _rows(self, shard: int, after: int, limit: int, most_bytes: int) -> tuple[list[LogRow], bool]:
+        """Rows up to both limits, and whether the log ends with them."""
+        found: list[LogRow] = []
+        size = 0
+        asked = min(limit, FIRST_ROWS)
+        while True:
+            is_damaged = False
+            try:
+                rows = self._committer.read_durable_log(shard, after, asked)
+            except DamagedData as error:
+                rows, is_damaged = list(error.readable), True
+                if not rows and not found:
+                    raise
+            sizes = [len(row.header) + len(row.old or b"") + len(row.new or b"") for row in rows]
+            fitting = _fitting(sizes, most_bytes - size, at_least=0 if found else 1)
+            if fitting < len(rows):
+                return found + rows[:fitting], False
+            found += rows
+            size += sum(sizes)
+            if is_damaged:  # what stands before it is shown; who goes on behind that meets it
+                return found, False
+            if len(rows) < asked:
+                return found, True
+            if len(found) >= limit:
+                return found, False
+            after = found[-1].sequence
+            average = size // len(found) + 1
+            asked = max(1, min(limit - len(found), (most_bytes - size) // average + 1))
+
+    # ---- the horizon -------------------------------------------------------------------------------------------
+
+    def next_due_ms(self, shard: HashedShard) -> int:
+        """Before this moment no record of the shard passes the horizon. Guarantee: reads nothing."""
+        return self._oldest_ms.get(shard.number, shard.created_ms) + self._retention_ms + 1
+
+    def note_oldest(self, shard: HashedShard, row: LogRow | None, wall_ms: int) -> None:
+        """The oldest record that is left; without one nothing is old before what is written from now on."""
+        self._oldest_ms[shard.number] = wall_ms if row is None else created_ms(row)
+
+    def _known(self, shard: int) -> int:
+        """The last record known to be gone, 0 for none; there may be more."""
+        return max(self._through.get(shard, 0), self._catalog.trimmed.get(shard, 0))
+
+    def is_gone(self, row: LogRow, wall_ms: int) -> bool:
+        """Whether a record has passed the horizon."""
+        return created_ms(row) < wall_ms - self._retention_ms - self._horizon.look()
+
+    def through(self, shard: int, wall_ms: int) -> int:
+        """The last record that is gone now, 0 for none. About sixty small reads, and only when there is something new."""
+        gone = self.last_before(shard, wall_ms - self._retention_ms - self._horizon.look())
+        if gone > self._known(shard):
+            self._through[shard] = gone
+        return gone
+
+    def last_before(self, shard: int, moment_ms: int) -> int:
+        """The last record that was written before a moment; without one that is left, the last known to be gone."""
+        low = self._known(shard)
+        rows = self._committer.read_readable_log(shard, low, 1)
+        if not rows or created_ms(rows[0]) >= moment_ms:
+            return low
+        low, high = rows[0].sequence, LARGEST
+        while low < high:
+            middle = (low + high) // 2
+            rows = self._committer.read_readable_log(shard, middle, 1)
+            if rows and created_ms(rows[0]) < moment_ms:
+                low = rows[0].sequence
+            else:
+                high = middle
+        return low
+
+    # ---- the newest --------------------------------------------------------------------------------------------
+
+    def last(self, shard: HashedShard) -> int:
+        """The last record of a closed shard that is still in the store, 0 for none. About sixty small reads."""
+        row = self._newest(shard.number, shard.starting - 1, shard.ending or LARGEST)
+        return 0 if row is None else row.sequence
+
+    def newest_created_ms(self) -> int:
+        """When the newest record of any open shard was written, so that times never go back over a restart."""
+        newest = last = 0
+        for stream in self._catalog.streams.values():
+            for shard in stream.open_shards:
+                newest = max(newest, shard.created_ms)
+                # Numbers are the whole engine's, so most of a thousand shards have none above the last: they are asked once.
+                row = self._newest(shard.number, last, self._sequences.last)
+                if row is not None:
+                    last, newest = row.sequence, max(newest, created_ms(row))
+        return newest
+
+    def _newest(self, shard: int, after: int, high: int) -> LogRow | None:
+        """The newest record of a shard with a number above `after`; None has a number above `high`."""
+        # The store reads upwards only: bisect for the last number that has a record after it.
+        rows = self._committer.read_readable_log(shard, after, 1)
+        newest = rows[0] if rows else None
+        while newest is not None and newest.sequence < high:
+            middle = (newest.sequence + high) // 2
+            rows = self._committer.read_readable_log(shard, middle, 1)
+            if rows:
+                newest = rows[0]
+            else:
+                high = middle
+        return newest
+
+
+def created_ms(row: LogRow) -> int:
+    """When a record was written. Units: milliseconds since the epoch."""
+    return read_log_row(row.shard, row.sequence, row.header, row.old, row.new).created_ms
+
+
+def _fitting(sizes: Sequence[int], most: int, *, at_least: int) -> int:
+    """How many from the first on fit together.
+
+    >>> _fitting([3, 3, 3], 6, at_least=1), _fitting([3, 3, 3], 5, at_least=1), _fitting([3], 2, at_least=1)
+    (2, 1, 1)
+    """
+    if sum(sizes) <= most:  # as nearly always
+        return len(sizes)
+    return max(at_least, bisect_right(list(accumulate(sizes)), most))

@@ -16,7 +16,7 @@ from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, 
 from tailrace.projections.rows import AppliedItem, Group, RowChange
 from tailrace.rows.writes import Check, StateRow, Write
 from tailrace.streams.moment import Now
-from tailrace.streams.record import ChangeRecord, ViewType
+from tailrace.streams.record import ChangeRecord, LogRow, ViewType
 from tailrace.streams.shards import Shard
 from tailrace.streams.version import FIRST_GENERATION
 from tailrace.streams.windows import WindowInvoke
@@ -223,16 +223,6 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     table: int
     key: bytes
     value: bytes | None
-
-
-class LogRow(msgspec.Struct, frozen=True, gc=False):
-    """One record of one shard: a header and, separately, both images, as `streams.envelopes` lays them out."""
-
-    shard: int
-    sequence: int
-    header: bytes
-    old: bytes | None
-    new: bytes | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from tailrace.ports import StreamRef
 from tailrace.rows.writes import Write
 from tailrace.runtime.courier import FailureDocument
 from tailrace.stores.dynamodb import _fields, _item
-from tailrace.streams.envelopes import api_record, event_id, lambda_event, log_row, read_log_row
-from tailrace.streams.record import MILLISECOND, VIEW_TYPES, ChangeRecord
+from tailrace.streams.envelopes import api_record, event_id, lambda_event
+from tailrace.streams.record import MILLISECOND, VIEW_TYPES, ChangeRecord, log_row, read_log_row
 from tailrace.tables.mutate import Delete, Put
 from tests.unit.engine.building import log_of, with_table
 
@@ -65,7 +65,7 @@ def letter_of(record: ChangeRecord) -> DeadLetter:
 
 
 def kept_by_the_log(record: ChangeRecord) -> ChangeRecord:
-    return read_log_row(*log_row(record))
+    return read_log_row(log_row(record))
 
 
 def kept_by_the_embedded_state(record: ChangeRecord) -> ChangeRecord:

@@ -22,13 +22,11 @@ from tailrace.streams.envelopes import (
     event_id,
     lambda_event,
     locate,
-    log_row,
-    read_log_row,
     view_size,
 )
 from tailrace.streams.iterators import LIFE_MS, Iterator, read_token
 from tailrace.streams.moment import Now
-from tailrace.streams.record import VIEW_TYPES, ChangeRecord
+from tailrace.streams.record import VIEW_TYPES, ChangeRecord, log_row, read_log_row
 from tailrace.streams.sequence import SequenceNumber, following
 from tailrace.streams.shards import HASHES, HashedShard, children, initial, rollover, shard_for, split
 
@@ -164,7 +162,7 @@ def records(draw: st.DrawFn) -> ChangeRecord:
 @relaxed
 @given(records())
 def test_a_record_survives_the_log(record: ChangeRecord) -> None:
-    assert read_log_row(*log_row(record)) == record
+    assert read_log_row(log_row(record)) == record
 
 
 @relaxed

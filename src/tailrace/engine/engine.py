@@ -38,9 +38,8 @@ from tailrace.engine.transact import Decided, KeyOf, Place, Transactions, read_a
 from tailrace.errors import SettingsError
 from tailrace.ports import Action, Clock, ItemWrite, LogRow, ReadDone, Shard, Store, StreamRef
 from tailrace.rows.writes import StateRow
-from tailrace.streams.envelopes import log_row
 from tailrace.streams.iterators import Start
-from tailrace.streams.record import ViewType, change_record
+from tailrace.streams.record import ViewType, change_record, log_row
 from tailrace.streams.shards import published
 from tailrace.tables.definition import TableChange, TableDefinition
 from tailrace.tables.indexes import Index
@@ -230,7 +229,7 @@ class Engine:
                 by_ttl=by_ttl,
                 ancestry=self.ancestry,
             )
-            row = LogRow(*log_row(record))
+            row = log_row(record)
         if table.indexes:
             self._indexing.write(table, mutation, new_data)
         if table.expiry is not None:

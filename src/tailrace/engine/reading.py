@@ -19,8 +19,7 @@ from tailrace.engine.sequences import Sequences
 from tailrace.engine.settings import EngineSettings
 from tailrace.errors import DamagedData
 from tailrace.ports import Clock, LogRow, ReadDone
-from tailrace.streams.envelopes import read_log_row
-from tailrace.streams.record import MILLISECOND, ChangeRecord
+from tailrace.streams.record import MILLISECOND, ChangeRecord, read_log_row
 from tailrace.streams.shards import HashedShard, Shard
 
 READ_BYTES: Final = 8 * 1024 * 1024
@@ -116,8 +115,7 @@ class ShardReader:
         self, shard: int, after: int, limit: int, most_bytes: int
     ) -> tuple[list[ChangeRecord], bool]:
         rows, is_end = self._rows(shard, after, limit, most_bytes)
-        records = [read_log_row(row.shard, row.sequence, row.header, row.old, row.new) for row in rows]
-        return records, is_end
+        return [read_log_row(row) for row in rows], is_end
 
     def _rows(self, shard: int, after: int, limit: int, most_bytes: int) -> tuple[list[LogRow], bool]:
         """Rows up to both limits, and whether the log ends with them."""
@@ -225,7 +223,7 @@ class ShardReader:
 
 def created_ms(row: LogRow) -> int:
     """When a record was written. Units: milliseconds since the epoch."""
-    return read_log_row(row.shard, row.sequence, row.header, row.old, row.new).created_ms
+    return read_log_row(row).created_ms
 
 
 def _fitting(sizes: Sequence[int], most: int, *, at_least: int) -> int:

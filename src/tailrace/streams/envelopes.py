@@ -1,30 +1,18 @@
-"""The forms in which a change record travels: log rows, GetRecords' JSON, Lambda's event.
+"""The forms in which a change record is answered: GetRecords' JSON, Lambda's event, event ids.
 
 Rules of this file: images are spliced as the bytes they are, never decoded. What a view type hides is left out here and
-nowhere else. Layout of the header: docs/formats/log.md. Source: semantics §1.3, §2.10.
+nowhere else. Source: semantics §1.3, §2.10.
 """
 
-import struct
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 import orjson
 
-from tailrace.errors import StoreError
-from tailrace.streams.record import MILLISECOND, ChangeRecord, EventName, ViewType
+from tailrace.streams.record import ChangeRecord, ViewType
 from tailrace.streams.sequence import PREFIX
 
-FORMAT: Final = 1
-FORMAT_BYTE: Final = bytes([FORMAT])
-WITH_ANCESTRY: Final = 2
-"""The format of a record that has an ancestry: its length and its text stand before the key bytes."""
-ANCESTRY_BYTE: Final = bytes([WITH_ANCESTRY])
-HEADER: Final = struct.Struct(">BBBxQIIIQH")
-"""Format, event name, flags, created_ms, size, size of keys, size of new image, partition hash, length of the key bytes."""
-LENGTH: Final = struct.Struct(">H")
-EVENT_NAMES: Final[tuple[EventName, ...]] = ("INSERT", "MODIFY", "REMOVE")
-BY_TTL: Final = 1
 MASK: Final = (1 << 64) - 1
 SCRAMBLE: Final = 0x9E37_79B9_7F4A_7C15
 DIGITS: Final = frozenset("0123456789abcdef")
@@ -34,63 +22,6 @@ OLD_VIEWS: Final = ("NEW_AND_OLD_IMAGES", "OLD_IMAGE")
 NAME_BYTES: Final = {"INSERT": b"INSERT", "MODIFY": b"MODIFY", "REMOVE": b"REMOVE"}
 TTL_API: Final = b',"userIdentity":{"PrincipalId":"dynamodb.amazonaws.com","Type":"Service"}'
 TTL_LAMBDA: Final = b',"userIdentity":{"type":"Service","principalId":"dynamodb.amazonaws.com"}'
-
-
-class LogParts(NamedTuple):
-    """The columns of one log row."""
-
-    shard: int
-    sequence: int
-    header: bytes
-    old: bytes | None
-    new: bytes | None
-
-
-def log_row(record: ChangeRecord) -> LogParts:
-    """A record as the log keeps it: a header and, separately, both images."""
-    head = HEADER.pack(
-        FORMAT, EVENT_NAMES.index(record.event_name), BY_TTL if record.by_ttl else 0, record.created_us // MILLISECOND,
-        record.size_bytes, record.keys_size, record.new_size, record.partition, len(record.key),
-    )  # fmt: skip
-    if record.ancestry:
-        ancestry = record.ancestry.encode()
-        head = b"".join((ANCESTRY_BYTE, head[1:], LENGTH.pack(len(ancestry)), ancestry))
-    return LogParts(record.shard, record.sequence, head + record.key + record.keys, record.old, record.new)
-
-
-def read_log_row(
-    shard: int, sequence: int, header: bytes, old: bytes | None, new: bytes | None
-) -> ChangeRecord:
-    """The record of a log row. Raises: StoreError for a format that this version does not know, or a damaged row."""
-    ancestry = ""
-    if header[:1] != FORMAT_BYTE:
-        ancestry, header = _split_ancestry(shard, sequence, header)
-    try:
-        _, name, flags, created_ms, size, keys_size, new_size, partition, length = HEADER.unpack_from(header)
-        event_name = EVENT_NAMES[name]
-    except (struct.error, IndexError) as error:
-        raise StoreError(
-            f"record {sequence} of shard {shard} is damaged: {error}",
-            hint="stop tailrace, keep a copy of the directory, and start with another --data",
-        ) from error
-    end = HEADER.size + length
-    return ChangeRecord(
-        sequence, shard, event_name, created_ms * MILLISECOND, size, partition, header[HEADER.size : end], header[end:],
-        old, new, bool(flags & BY_TTL), keys_size, new_size, ancestry,
-    )  # fmt: skip
-
-
-def _split_ancestry(shard: int, sequence: int, header: bytes) -> tuple[str, bytes]:
-    """The ancestry of a header that has one, and the header without it. Raises: StoreError for another format."""
-    if header[:1] != ANCESTRY_BYTE:
-        raise StoreError(
-            f"record {sequence} of shard {shard} has format {int.from_bytes(header[:1])}; "
-            f"this version of tailrace reads formats {FORMAT} and {WITH_ANCESTRY}",
-            hint="open the data directory with the version that wrote it",
-        )
-    start = HEADER.size + LENGTH.size
-    end = start + int.from_bytes(header[HEADER.size : start])
-    return header[start:end].decode(errors="replace"), header[: HEADER.size] + header[end:]
 
 
 # ---- event ids ---------------------------------------------------------------------------------------------------

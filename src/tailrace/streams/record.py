@@ -1,14 +1,16 @@
-"""The change record: a small header and, beside it, the images as the JSON bytes that are answered.
+"""The change record, and the row in which the log keeps it: a small header and, beside it, the images as the JSON bytes that are answered.
 
 Rules of this file: a record always keeps both images, whatever the stream's view type; the view type only chooses
-what an envelope shows. Images are bytes until somebody needs a value; `image` decodes them.
+what an envelope shows. Images are bytes until somebody needs a value; `image` decodes them. Layout of the header: docs/formats/log.md.
 """
 
+import struct
 from typing import Final, Literal, TypeAlias
 
 import msgspec
 import orjson
 
+from tailrace.errors import StoreError
 from tailrace.streams.sequence import SequenceNumber
 from tailrace.streams.version import FIRST_GENERATION, Version
 from tailrace.values.types import Item
@@ -19,6 +21,17 @@ MILLISECOND: Final = 1_000
 EventName: TypeAlias = Literal["INSERT", "MODIFY", "REMOVE"]
 ViewType: TypeAlias = Literal["KEYS_ONLY", "NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES"]
 VIEW_TYPES: Final[tuple[ViewType, ...]] = ("NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES", "KEYS_ONLY")
+
+FORMAT: Final = 1
+FORMAT_BYTE: Final = bytes([FORMAT])
+WITH_ANCESTRY: Final = 2
+"""The format of a record that has an ancestry: its length and its text stand before the key bytes."""
+ANCESTRY_BYTE: Final = bytes([WITH_ANCESTRY])
+HEADER: Final = struct.Struct(">BBBxQIIIQH")
+"""Format, event name, flags, created_ms, size, size of keys, size of new image, partition hash, length of the key bytes."""
+LENGTH: Final = struct.Struct(">H")
+EVENT_NAMES: Final[tuple[EventName, ...]] = ("INSERT", "MODIFY", "REMOVE")
+BY_TTL: Final = 1
 
 
 class ChangeRecord(msgspec.Struct, frozen=True, gc=False):
@@ -112,3 +125,62 @@ def change_record(
         new_size,
         ancestry,
     )
+
+
+# ---- the log -----------------------------------------------------------------------------------------------------
+
+
+class LogRow(msgspec.Struct, frozen=True, gc=False):
+    """One record of one shard as the log keeps it: a header and, separately, both images."""
+
+    shard: int
+    sequence: int
+    header: bytes
+    old: bytes | None
+    new: bytes | None
+
+
+def log_row(record: ChangeRecord) -> LogRow:
+    """A record as the log keeps it."""
+    head = HEADER.pack(
+        FORMAT, EVENT_NAMES.index(record.event_name), BY_TTL if record.by_ttl else 0, record.created_us // MILLISECOND,
+        record.size_bytes, record.keys_size, record.new_size, record.partition, len(record.key),
+    )  # fmt: skip
+    if record.ancestry:
+        ancestry = record.ancestry.encode()
+        head = b"".join((ANCESTRY_BYTE, head[1:], LENGTH.pack(len(ancestry)), ancestry))
+    return LogRow(record.shard, record.sequence, head + record.key + record.keys, record.old, record.new)
+
+
+def read_log_row(row: LogRow) -> ChangeRecord:
+    """The record of a log row. Raises: StoreError for a format that this version does not know, or a damaged row."""
+    header, ancestry = row.header, ""
+    if header[:1] != FORMAT_BYTE:
+        ancestry, header = _split_ancestry(row)
+    try:
+        _, name, flags, created_ms, size, keys_size, new_size, partition, length = HEADER.unpack_from(header)
+        event_name = EVENT_NAMES[name]
+    except (struct.error, IndexError) as error:
+        raise StoreError(
+            f"record {row.sequence} of shard {row.shard} is damaged: {error}",
+            hint="stop tailrace, keep a copy of the directory, and start with another --data",
+        ) from error
+    end = HEADER.size + length
+    return ChangeRecord(
+        row.sequence, row.shard, event_name, created_ms * MILLISECOND, size, partition, header[HEADER.size : end], header[end:],
+        row.old, row.new, bool(flags & BY_TTL), keys_size, new_size, ancestry,
+    )  # fmt: skip
+
+
+def _split_ancestry(row: LogRow) -> tuple[str, bytes]:
+    """The ancestry of a header that has one, and the header without it. Raises: StoreError for another format."""
+    header = row.header
+    if header[:1] != ANCESTRY_BYTE:
+        raise StoreError(
+            f"record {row.sequence} of shard {row.shard} has format {int.from_bytes(header[:1])}; "
+            f"this version of tailrace reads formats {FORMAT} and {WITH_ANCESTRY}",
+            hint="open the data directory with the version that wrote it",
+        )
+    start = HEADER.size + LENGTH.size
+    end = start + int.from_bytes(header[HEADER.size : start])
+    return header[start:end].decode(errors="replace"), header[: HEADER.size] + header[end:]

@@ -8,8 +8,7 @@ from hypothesis import strategies as some
 
 from tailrace.errors import StoreError
 from tailrace.streams.ancestry import ancestry_of, descended, merged, times, trace_id
-from tailrace.streams.envelopes import log_row, read_log_row
-from tailrace.streams.record import ChangeRecord
+from tailrace.streams.record import ChangeRecord, LogRow, log_row, read_log_row
 
 NAMES = some.text(min_size=1, max_size=12)
 REQUEST = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
@@ -77,16 +76,16 @@ def test_a_log_row_keeps_an_ancestry(names: list[str]) -> None:
     )
     row = log_row(record)
     assert row.header[0] == 2
-    assert read_log_row(row.shard, row.sequence, row.header, row.old, row.new) == record
+    assert read_log_row(row) == record
 
 
 def test_a_record_without_one_is_written_as_before() -> None:
     row = log_row(PLAIN)
     assert (row.header[0], len(row.header)) == (1, 34 + len(PLAIN.key) + len(PLAIN.keys))
-    assert read_log_row(*row) == PLAIN
+    assert read_log_row(row) == PLAIN
 
 
 def test_a_format_of_the_future_is_refused_by_its_number() -> None:
     header = b"\x03" + log_row(PLAIN).header[1:]
     with pytest.raises(StoreError, match="has format 3; this version of tailrace reads formats 1 and 2"):
-        read_log_row(3, 5, header, None, b"{}")
+        read_log_row(LogRow(3, 5, header, None, b"{}"))

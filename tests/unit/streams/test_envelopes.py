@@ -1,4 +1,4 @@
-"""The forms of a change record: log rows, the raw API, Lambda's event, event ids."""
+"""The forms of a change record: the raw API, Lambda's event, event ids."""
 
 import json
 from itertools import product
@@ -6,15 +6,12 @@ from typing import Any
 
 import pytest
 
-from tailrace.errors import StoreError
 from tailrace.streams.envelopes import (
     api_record,
     event_id,
     lambda_event,
     lambda_record,
     locate,
-    log_row,
-    read_log_row,
     view_size,
 )
 from tailrace.streams.record import VIEW_TYPES, ChangeRecord, ViewType, image
@@ -26,7 +23,6 @@ from tests.unit.streams.records import (
     EXPIRY,
     INSERT,
     KEYS,
-    LARGE,
     MODIFY,
     REMOVE,
     SMALL,
@@ -136,46 +132,6 @@ def test_an_event_without_records_is_still_json() -> None:
 def test_images_are_spliced_not_decoded() -> None:
     torn = ChangeRecord(1, 1, "INSERT", CREATED_MS, 1, 1, b"k", b"{}", None, b"not json")
     assert b'"NewImage":not json,' in api_record(torn, "NEW_IMAGE", "us-east-1")
-
-
-# ---- log rows ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("record", ALL)
-def test_a_record_survives_the_log(record: ChangeRecord) -> None:
-    assert read_log_row(*log_row(record)) == record
-
-
-def test_the_log_keeps_both_images_apart_from_the_header() -> None:
-    row = log_row(MODIFY)
-    assert (row.shard, row.sequence, row.old, row.new) == (7, MODIFY.sequence, MODIFY.old, MODIFY.new)
-    assert row.header[0] == 1
-    assert b"NULL" not in row.header
-
-
-def test_the_header_is_as_documented() -> None:
-    header = log_row(EXPIRY).header
-    at = lambda start, length: int.from_bytes(header[start : start + length], "big")  # noqa: E731
-    assert (at(0, 1), at(1, 1), at(2, 1), at(3, 1)) == (1, 2, 1, 0)
-    assert at(4, 8) == CREATED_MS
-    assert (at(12, 4), at(16, 4), at(20, 4)) == (size_bytes(KEYS) + size_bytes(LARGE), size_bytes(KEYS), 0)
-    assert at(24, 8) == EXPIRY.partition
-    assert at(32, 2) == len(EXPIRY.key)
-    assert header[34:] == EXPIRY.key + EXPIRY.keys
-
-
-@pytest.mark.parametrize("header", [b"\3" + log_row(INSERT).header[1:], b"\3", b"\0", b""])
-def test_another_format_is_refused(header: bytes) -> None:
-    with pytest.raises(StoreError, match="reads formats 1 and 2") as caught:
-        read_log_row(7, 9, header, None, b"{}")
-    assert caught.value.hint
-
-
-@pytest.mark.parametrize("header", [b"\1", log_row(INSERT).header[:20], b"\1\7" + log_row(INSERT).header[2:]])
-def test_a_damaged_row_is_refused(header: bytes) -> None:
-    with pytest.raises(StoreError, match="record 9 of shard 7 is damaged") as caught:
-        read_log_row(7, 9, header, None, b"{}")
-    assert caught.value.hint
 
 
 # ---- event ids -----------------------------------------------------------------------------------------------------------

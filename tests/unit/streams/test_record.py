@@ -1,9 +1,11 @@
-"""The change record: what happened, and its images."""
+"""The change record: what happened, its images, and the row in which the log keeps it."""
 
 import pytest
 
-from tailrace.streams.record import ChangeRecord, image
-from tests.unit.streams.records import EXPIRY, INSERT, LARGE, MODIFY, REMOVE
+from tailrace.errors import StoreError
+from tailrace.streams.record import ChangeRecord, LogRow, image, log_row, read_log_row
+from tailrace.values.size import size_bytes
+from tests.unit.streams.records import ALL, CREATED_MS, EXPIRY, INSERT, KEYS, LARGE, MODIFY, REMOVE
 
 
 @pytest.mark.parametrize(
@@ -21,3 +23,43 @@ def test_an_absent_image_stays_absent() -> None:
 def test_a_record_tells_its_sequence_number_in_the_wires_form() -> None:
     assert INSERT.sequence_number == INSERT.sequence
     assert INSERT.sequence_number.wire.endswith(str(INSERT.sequence))
+
+
+# ---- the log ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("record", ALL)
+def test_a_record_survives_the_log(record: ChangeRecord) -> None:
+    assert read_log_row(log_row(record)) == record
+
+
+def test_the_log_keeps_both_images_apart_from_the_header() -> None:
+    row = log_row(MODIFY)
+    assert (row.shard, row.sequence, row.old, row.new) == (7, MODIFY.sequence, MODIFY.old, MODIFY.new)
+    assert row.header[0] == 1
+    assert b"NULL" not in row.header
+
+
+def test_the_header_is_as_documented() -> None:
+    header = log_row(EXPIRY).header
+    at = lambda start, length: int.from_bytes(header[start : start + length], "big")  # noqa: E731
+    assert (at(0, 1), at(1, 1), at(2, 1), at(3, 1)) == (1, 2, 1, 0)
+    assert at(4, 8) == CREATED_MS
+    assert (at(12, 4), at(16, 4), at(20, 4)) == (size_bytes(KEYS) + size_bytes(LARGE), size_bytes(KEYS), 0)
+    assert at(24, 8) == EXPIRY.partition
+    assert at(32, 2) == len(EXPIRY.key)
+    assert header[34:] == EXPIRY.key + EXPIRY.keys
+
+
+@pytest.mark.parametrize("header", [b"\3" + log_row(INSERT).header[1:], b"\3", b"\0", b""])
+def test_another_format_is_refused(header: bytes) -> None:
+    with pytest.raises(StoreError, match="reads formats 1 and 2") as caught:
+        read_log_row(LogRow(7, 9, header, None, b"{}"))
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("header", [b"\1", log_row(INSERT).header[:20], b"\1\7" + log_row(INSERT).header[2:]])
+def test_a_damaged_row_is_refused(header: bytes) -> None:
+    with pytest.raises(StoreError, match="record 9 of shard 7 is damaged") as caught:
+        read_log_row(LogRow(7, 9, header, None, b"{}"))
+    assert caught.value.hint

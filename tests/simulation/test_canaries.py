@@ -12,6 +12,7 @@ import pytest
 from tailrace.deadletters import redriving
 from tailrace.mapping import batch, filters, keys
 from tailrace.mapping.commands import Checkpoint, GivenUp, ReadDone, Start
+from tailrace.mapping.held import HeldKeys, Pending
 from tailrace.mapping.keys import KeyFlow
 from tailrace.mapping.lane import Lane
 from tailrace.mapping.parking import Parking
@@ -62,10 +63,10 @@ def every_second_checkpoint_forgets_the_ranges(patch: pytest.MonkeyPatch) -> Non
 
 
 def a_batch_takes_keys_that_are_held(patch: pytest.MonkeyPatch) -> None:
-    def wrong(self: KeyFlow, limit: int) -> list[Any]:
-        return self._pending.take_first(limit)
+    def wrong(self: Pending, held: HeldKeys, settings: MappingSettings, most: int) -> list[Any]:
+        return self.take_first(most)
 
-    patch.setattr(KeyFlow, "_take", wrong)
+    patch.setattr(Pending, "take_share", wrong)
 
 
 def one_attempt_too_many(patch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tailrace.mapping import batch, flow, keys, lane
+from tailrace.mapping import batch, keys, lane
 from tailrace.mapping.commands import Command, Completion, ReadDone, ReadFailed
 from tailrace.mapping.outcomes import Failed, Failure, FailureKind, Outcome
 from tailrace.mapping.retry import Decision, after_failure
@@ -22,7 +22,7 @@ from tests.simulation.test_canaries import Plant, notices
 
 
 def a_killed_batch_counts_as_done(patch: pytest.MonkeyPatch) -> None:
-    right = flow.well_formed
+    right = batch.well_formed
 
     def wrong(outcome: Outcome, size: int) -> Any:
         is_killed = isinstance(outcome, Failed) and outcome.whole is not None

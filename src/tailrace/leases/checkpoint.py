@@ -1,26 +1,94 @@
-"""Rows that delivery leaves behind: checkpoints, and marks.
+"""Rows that delivery leaves behind: checkpoints with their ledgers, and marks.
 
+Theory of operation: a checkpoint says how far one mapping has come in one shard, its ledger what came of the records on the way: counted since ever, and
+named where they were not handled. They are one row (format 4), saved by one write. Versions before that kept the ledger in a row of its own, and what
+was counted of shards that are forgotten is in such a row still: whoever wants a ledger reads it by `ledger_of` or `ledgers_of`, which know both.
 Rules of this file: layouts only, documented in docs/formats/state.md. A checkpoint's row is the fence of everything that is saved for one mapping in one
 shard: its `epoch` is that of the lease under which it was written, and whoever takes the lease raises it before reading anything (runtime/starting.py). Its
 `revision` changes with every write, so that who puts it back as it was read notices each save meanwhile. Formats before 4 are read and never written.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeAlias
 
-from tailrace.leases.ledger import IN_CHECKPOINT, NOTHING, Ledger, ledger_of
 from tailrace.leases.lineage import Named
-from tailrace.rows.kinds import CHECKPOINT, MARK
+from tailrace.rows.kinds import CHECKPOINT, LEDGER, MARK, words_of
 from tailrace.rows.writes import Absent, AbsentOrOlder, Condition, Equals, StateRow, Write, readable
 from tailrace.streams.shards import HASHES, Shard
 from tailrace.streams.version import Version
 
-Range = tuple[int, int]
-Window = tuple[int, int, str | None]
-Reason = tuple[str, str, int, str]
+Range: TypeAlias = tuple[int, int]
+Window: TypeAlias = tuple[int, int, str | None]
+Reason: TypeAlias = tuple[str, str, int, str]
 """Why a mapping has paused by itself: fingerprint and words of the failure, since when (ms since the epoch), the code's version."""
+Run: TypeAlias = tuple[int, int, int, str]
+"""Records that came to one end: the first and the last number, how many, the outcome."""
+Times: TypeAlias = tuple[int, int]
 EVERY_HASH: Final[Range] = (0, HASHES - 1)
+MAX_LEDGER_RANGES: Final = 100
+"""How many ranges a ledger names: it is written with every checkpoint, so it must stay a few kilobytes."""
+EARLIER: Final = "earlier"
+"""In place of a shard's id (and of a label): the ledger of all shards that are forgotten."""
+IN_CHECKPOINT: Final = "ledger"
+"""The member of a checkpoint's row that is its ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What came of a shard's records.
+
+    Shape:   `totals` by outcome since ever; `ranges` of what was not handled, ascending; below `detail_from` ranges were dropped to
+             keep the row small (the totals were not). `times` of what was trimmed, by its first number: when it had been written,
+             (from, until) in milliseconds since the epoch, 0 where that is not known.
+    """
+
+    totals: Mapping[str, int] = field(default_factory=dict)
+    ranges: tuple[Run, ...] = ()
+    detail_from: int = 0
+    times: Mapping[int, Times] = field(default_factory=dict)
+
+    def after(self, settled: Iterable[Run], times: Mapping[int, Times] | None = None) -> "Ledger":
+        """The ledger after these runs of records, as a checkpoint reports them."""
+        totals, more = dict(self.totals), list[Run]()
+        for run in settled:
+            _, _, count, outcome = run
+            totals[outcome] = totals.get(outcome, 0) + count
+            if outcome != "handled":
+                more.append(run)
+        if not more:
+            return Ledger(totals, self.ranges, self.detail_from, self.times)
+        ranges = sorted([*self.ranges, *more], key=lambda run: (run[0], run[1]))
+        detail_from = self.detail_from
+        if len(ranges) > MAX_LEDGER_RANGES:
+            detail_from, ranges = ranges[-MAX_LEDGER_RANGES][0], ranges[-MAX_LEDGER_RANGES:]
+        known = {**self.times, **(times or {})}
+        kept = {first: known[first] for first, *_ in ranges if first in known}
+        return Ledger(totals, tuple(ranges), detail_from, kept)
+
+    def merged(self, other: "Ledger") -> "Ledger":
+        """One ledger for two: totals are added, ranges stand side by side."""
+        both = self.after(other.ranges, other.times)
+        totals = dict(self.totals)
+        for outcome, count in other.totals.items():
+            totals[outcome] = totals.get(outcome, 0) + count
+        return replace(both, totals=totals, detail_from=max(both.detail_from, other.detail_from))
+
+    def fields(self) -> dict[str, Any]:
+        """As a row has it. Numbers of records are text, for those of other streams are wider than JSON's."""
+        fields: dict[str, Any] = {
+            "totals": self.totals,
+            "ranges": [
+                [str(first), str(last), count, outcome] for first, last, count, outcome in self.ranges
+            ],
+            "detail_from": str(self.detail_from),
+        }
+        if self.times:
+            fields["times"] = {str(first): list(times) for first, times in self.times.items()}
+        return fields
+
+
+NOTHING: Final = Ledger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +137,14 @@ def checkpoint_key(app: str, mapping_id: str, stream_label: str, shard_id: str) 
     return CHECKPOINT.key(app, mapping_id, stream_label, shard_id)
 
 
+def ledger_key(app: str, mapping_id: str, stream_label: str, shard_id: str) -> str:
+    """The row in which older versions kept one mapping's ledger in one shard."""
+    return LEDGER.key(app, mapping_id, stream_label, shard_id)
+
+
+# ---- reading ------------------------------------------------------------------------------------------------
+
+
 def read_row(fields: Mapping[str, Any], older_ledger: Mapping[str, Any] | None = None) -> CheckpointRow:
     """What a row of any format says; `older_ledger` is the row that its ledger had of its own. Raises: StoreError."""
     watermark, ranges, finished = read_checkpoint(fields)
@@ -97,27 +173,6 @@ def _writes(fields: Mapping[str, Any]) -> int:
 def has_ledger(fields: Mapping[str, Any]) -> bool:
     """Whether a row has its ledger with it; if not, it may be in a row of its own."""
     return IN_CHECKPOINT in fields
-
-
-def unchanged(fields: Mapping[str, Any]) -> Condition:
-    """That a row is still what was read. A row of an older version was written by a process that has ended: its epoch tells as much."""
-    if "revision" in fields:
-        return Equals("revision", fields["revision"])
-    return Equals("epoch", fields["epoch"])
-
-
-def raised(row: StateRow, epoch: int, older_ledger: Mapping[str, Any] | None) -> tuple[CheckpointRow, Write]:
-    """The row as it was read, under a new epoch, and the write that puts it there if nobody has written it since."""
-    before = read_row(row.fields, older_ledger)
-    stamped = replace(before, epoch=epoch, writes=before.writes + 1 if before.epoch == epoch else 0)
-    return stamped, Write(row.key, stamped.fields(), unchanged(row.fields))
-
-
-def behind(key: str, shard: Shard, last_sequence: int) -> Write:
-    """The checkpoint of a mapping that reads nothing of what a shard holds now, where it has none. Source: semantics §2.3 (LATEST)."""
-    end = last_sequence if shard.last is None else shard.last
-    row = CheckpointRow(watermark=end, finished=shard.is_closed, hashes=shard.hash_range or EVERY_HASH)
-    return Write(key, row.fields(), Absent())
 
 
 def created_of(fields: Mapping[str, Any]) -> int:
@@ -151,9 +206,88 @@ def hashes_of(fields: Mapping[str, Any]) -> Range:
     return int(first, 16), int(last, 16)
 
 
+def read_ledger(fields: Mapping[str, Any]) -> Ledger:
+    """The ledger behind the fields of a row, of this version or an older one."""
+    return Ledger(
+        dict(fields.get("totals", {})),
+        tuple((int(first), int(last), count, outcome) for first, last, count, outcome in fields.get("ranges", ())),
+        int(fields.get("detail_from", 0)),
+        {int(first): (times[0], times[1]) for first, times in fields.get("times", {}).items()},
+    )  # fmt: skip
+
+
+def ledger_of(checkpoint: Mapping[str, Any] | None, older: Mapping[str, Any] | None = None) -> Ledger:
+    """The ledger of one mapping in one shard, by the fields of its checkpoint and of the ledger's own row, if there is one.
+
+    Guarantee: a checkpoint that has a ledger has all of it: whoever wrote it had read the row of its own.
+    Raises:  StoreError for a row of an unknown format.
+    """
+    if checkpoint is not None and IN_CHECKPOINT in checkpoint:
+        return read_ledger(checkpoint[IN_CHECKPOINT])
+    return NOTHING if older is None else read_ledger(readable(older, "ledger", LEDGER.format))
+
+
+def ledgers_of(checkpoints: Iterable[StateRow], olders: Iterable[StateRow]) -> dict[tuple[str, str], Ledger]:
+    """Every ledger of one mapping, by stream label and shard id; (EARLIER, EARLIER) is that of forgotten shards.
+
+    Shape:   all rows of the mapping's checkpoints, and all rows of its ledgers. Raises: StoreError for a row of an unknown format.
+    """
+    of_checkpoints = {_place(row): row.fields for row in checkpoints}
+    of_their_own = {_place(row): row.fields for row in olders}
+    return {
+        place: ledger_of(of_checkpoints.get(place), of_their_own.get(place))
+        for place in sorted(of_checkpoints | of_their_own)
+    }
+
+
+def _place(row: StateRow) -> tuple[str, str]:
+    _, _, _, label, shard_id = words_of(row.key)
+    return label, shard_id
+
+
+# ---- what rows say ------------------------------------------------------------------------------------------
+
+
 def overlaps(one: Range, other: Range) -> bool:
     """Whether two ranges have something in common: a shard and its descendants do."""
     return one[0] <= other[1] and other[0] <= one[1]
+
+
+def outcome_of(sequence: int, watermark: int, ranges: Sequence[tuple[int, int]], ledger: Ledger) -> str:
+    """What happened to one record: "waiting", or its outcome ("settled" when the ledger no longer has the detail)."""
+    if sequence > watermark and not any(first <= sequence <= last for first, last in ranges):
+        return "waiting"
+    for first, last, _, outcome in ledger.ranges:
+        if first <= sequence <= last:
+            return outcome
+    return "handled" if sequence >= ledger.detail_from else "settled"
+
+
+# ---- writing ------------------------------------------------------------------------------------------------
+
+
+def unchanged(fields: Mapping[str, Any]) -> Condition:
+    """That a row is still what was read. A row of an older version was written by a process that has ended: its epoch tells as much."""
+    if "revision" in fields:
+        return Equals("revision", fields["revision"])
+    return Equals("epoch", fields["epoch"])
+
+
+def raised(row: StateRow, epoch: int, older_ledger: Mapping[str, Any] | None) -> tuple[CheckpointRow, Write]:
+    """The row as it was read, under a new epoch, and the write that puts it there if nobody has written it since."""
+    before = read_row(row.fields, older_ledger)
+    stamped = replace(before, epoch=epoch, writes=before.writes + 1 if before.epoch == epoch else 0)
+    return stamped, Write(row.key, stamped.fields(), unchanged(row.fields))
+
+
+def behind(key: str, shard: Shard, last_sequence: int) -> Write:
+    """The checkpoint of a mapping that reads nothing of what a shard holds now, where it has none. Source: semantics §2.3 (LATEST)."""
+    end = last_sequence if shard.last is None else shard.last
+    row = CheckpointRow(watermark=end, finished=shard.is_closed, hashes=shard.hash_range or EVERY_HASH)
+    return Write(key, row.fields(), Absent())
+
+
+# ---- marks --------------------------------------------------------------------------------------------------
 
 
 def mark_key(mapping_id: str, run_id: str, table: str, key: bytes) -> str:

@@ -1,26 +1,66 @@
-"""Cutting batches: size, payload and batching window; and a batch's own story of attempts.
+"""Batches: the flows that make them, how they are numbered and cut, and a batch's own story of attempts.
 
-Rules of this file: a batch holds neighbours of one shard, in reading order; what comes first of size, payload and window sends
-it. Called by the flows.
+Rules of this file: no decision of order. A flow owns every record between reading and settling: nobody else holds one. A batch holds neighbours of one shard, in
+reading order; what comes first of size, payload and window sends it. A flow is lane.py (Lambda's order), keys.py (order by key) or contiguous.py (order of the
+whole shard); shard.py drives it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, assert_never
+from typing import Final, Literal, Protocol, TypeAlias, assert_never
 
-from tailrace.mapping.commands import Condition, GivenUp, GivenUpWindow
-from tailrace.mapping.outcomes import Failure
+from tailrace.mapping.commands import Condition, GivenUp, GivenUpWindow, Invoke
+from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Outcome, Written
 from tailrace.mapping.retry import Decision, GiveUp, Retry, Split, after_failure
 from tailrace.mapping.settings import INFINITE, MappingSettings
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.windows import WindowInvoke
 
+Allowance: TypeAlias = Literal["all", "probe", "nothing"]
+"""What may start: everything, one batch that asks whether the sink is there, nothing."""
 ENVELOPE_BYTES: Final = 600
 """What the event JSON adds to the keys and images of one record: names, ARN, region. Generous, so that 6 MB hold."""
 RETENTION_MS: Final = 86_400_000
 """How long a stream keeps a record. A lane that fails longer gives it up; a restart could not read it again. Source: semantics §2.5, §2.7."""
+
+
+class Flow(Protocol):
+    """Records between reading and settling."""
+
+    @property
+    def buffered(self) -> int:
+        """Records that wait and were never part of a batch."""
+
+    @property
+    def in_flight(self) -> int:
+        """Batches at the sink."""
+
+    @property
+    def blocked(self) -> str | None:
+        """Why nothing new can start although records wait; None: nothing is blocked."""
+
+    def add(self, records: Sequence[ChangeRecord]) -> None:
+        """Take records in reading order."""
+
+    def start(self, now: Now, allowance: Allowance, *, is_last: bool) -> list[Invoke]:
+        """Every batch that may start now. `is_last`: no more records will come, so no window is waited for."""
+
+    def finish(self, id: int, outcome: Outcome, now: Now) -> None:
+        """The sink answered for this Invoke."""
+
+    def hold(self, key: bytes) -> bool:
+        """Keep a key from the sink until release(); False when a batch has a change of it."""
+
+    def release(self, key: bytes) -> None:
+        """Whoever held the key is done."""
+
+    def wake_ms(self, now: Now) -> int | None:
+        """The next time at which start() could find more than now."""
+
+
+# ---- a batch ------------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True, eq=False)
@@ -131,6 +171,56 @@ class Work:
         return min(self.ready_ms, now.monotonic_ms + max(expires_in, 0))
 
 
+class Numbers:
+    """Numbers of invokes and of requests, never used twice by one machine."""
+
+    __slots__ = ("_id", "_request")
+
+    def __init__(self) -> None:
+        self._id = 0
+        self._request = 0
+
+    def request(self) -> int:
+        """A number for a new batch."""
+        self._request += 1
+        return self._request
+
+    def invoke(self, work: Work, lane: int) -> Invoke:
+        """The command for one attempt of this batch."""
+        self._id += 1
+        return Invoke(self._id, work.records, work.attempts + 1, lane, work.request, work.window)
+
+
+def well_formed(outcome: Outcome, size: int) -> Failed | FailedFrom | None:
+    """The outcome without its degenerate forms: None is success, indexes lie inside the batch.
+
+    An index outside the batch is a total failure. Source: semantics §2.6.
+    """
+    match outcome:
+        case Written():
+            return None
+        case FailedFrom(index, failure):
+            return outcome if 0 <= index < size else Failed(whole=failure)
+        case Failed(failures, whole):
+            if whole is not None:
+                return outcome
+            outside = [index for index in failures if not 0 <= index < size]
+            return Failed(whole=failures[outside[0]]) if outside else (outcome if failures else None)
+
+
+def lowest(failed: Failed | FailedFrom) -> FailedFrom | Failure:
+    """Lambda's view of a vector of failures: everything from the lowest one on is sent again."""
+    if isinstance(failed, FailedFrom):
+        return failed
+    if failed.whole is not None:
+        return failed.whole
+    index = min(failed.failures)
+    return FailedFrom(index, failed.failures[index])
+
+
+# ---- age ----------------------------------------------------------------------------------------------------
+
+
 def too_old(record: ChangeRecord, work: Work | None = None) -> GivenUp:
     """A record discarded for its age; `attempts` is what was really used."""
     if work is None:
@@ -159,6 +249,9 @@ def _longest_ms(settings: MappingSettings) -> int | None:
     if settings.order != "lane":
         return None if age == INFINITE else age
     return RETENTION_MS if age == INFINITE else min(age, RETENTION_MS)
+
+
+# ---- cutting ------------------------------------------------------------------------------------------------
 
 
 def payload_bytes(record: ChangeRecord) -> int:

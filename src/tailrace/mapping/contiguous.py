@@ -11,9 +11,8 @@ say nothing about a record, and are waited out. Nothing is too old. Called by sh
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from tailrace.mapping.batch import Window, Work, fitting
+from tailrace.mapping.batch import Allowance, Numbers, Window, Work, fitting, lowest, well_formed
 from tailrace.mapping.commands import Invoke
-from tailrace.mapping.flow import Allowance, Numbers, lowest, well_formed
 from tailrace.mapping.held import by_sequence
 from tailrace.mapping.outcomes import FailedFrom, Failure, FailureKind, Outcome, first_line
 from tailrace.mapping.pace import Breaker

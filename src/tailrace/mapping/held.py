@@ -178,6 +178,13 @@ class Pending:
         del self.records[:count]
         return taken
 
+    def take_share(self, held: HeldKeys, settings: MappingSettings, most: int) -> list[ChangeRecord]:
+        """The records of one batch: of one part in `concurrency` of the keys that wait, unless a window asks for full batches."""
+        most_keys = most
+        if settings.concurrency > 1 and not settings.batching_window_ms:
+            most_keys = max(settings.keys_at_once, -(-self.keys // settings.concurrency))
+        return self.take(held, most=most, most_keys=most_keys, most_bytes=settings.batch_bytes)
+
     def take(self, held: HeldKeys, *, most: int, most_keys: int, most_bytes: int) -> list[ChangeRecord]:
         """The first records of at most so many free keys. Records of held keys go behind them, up to the bound of one key."""
         taken: list[ChangeRecord] = []

@@ -10,9 +10,17 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Final
 
-from tailrace.mapping.batch import Window, Work, fitting, oldest_allowed_ms, too_old
+from tailrace.mapping.batch import (
+    Allowance,
+    Numbers,
+    Window,
+    Work,
+    fitting,
+    oldest_allowed_ms,
+    too_old,
+    well_formed,
+)
 from tailrace.mapping.commands import GivenUp, Invoke
-from tailrace.mapping.flow import Allowance, Numbers, well_formed
 from tailrace.mapping.held import HeldKeys, Pending
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Outcome
 from tailrace.mapping.pace import Breaker, Pace
@@ -253,20 +261,11 @@ class KeyFlow:
         self._window.close()
         if not self._held and self._settings.concurrency == 1:
             return Work(self._pending.take_first(count), self._numbers.request()), NO_STACK
-        records = self._take(limit)
+        records = self._pending.take_share(self._held, self._settings, limit)
         if not records:
             return None
         self._held.hold(records)
         return Work(records, self._numbers.request()), []
-
-    def _take(self, limit: int) -> list[ChangeRecord]:
-        """The records of one batch: of one part in `concurrency` of the keys that wait, unless a window asks for full batches."""
-        settings, most_keys = self._settings, limit
-        if settings.concurrency > 1 and not settings.batching_window_ms:
-            most_keys = max(settings.keys_at_once, -(-self._pending.keys // settings.concurrency))
-        return self._pending.take(
-            self._held, most=limit, most_keys=most_keys, most_bytes=settings.batch_bytes
-        )
 
     # ---- what the sink answered -----------------------------------------------------------------------------------
 

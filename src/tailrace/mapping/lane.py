@@ -7,9 +7,18 @@ moves together with what it was made of. Source: semantics §2.3 to §2.7, §2.9
 
 from collections.abc import Sequence, Set
 
-from tailrace.mapping.batch import Window, Work, fitting, oldest_allowed_ms, too_old
+from tailrace.mapping.batch import (
+    Allowance,
+    Numbers,
+    Window,
+    Work,
+    fitting,
+    lowest,
+    oldest_allowed_ms,
+    too_old,
+    well_formed,
+)
 from tailrace.mapping.commands import Condition, GivenUp, Invoke
-from tailrace.mapping.flow import Allowance, Numbers, lowest, well_formed
 from tailrace.mapping.outcomes import FailedFrom, Failure, Outcome, Written
 from tailrace.mapping.pace import Breaker
 from tailrace.mapping.retry import OUTAGES, GiveUp, Retry, Split, delay_ms

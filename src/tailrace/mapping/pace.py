@@ -14,9 +14,9 @@ Rules of this file: pure; numbers in, numbers out. Called by shard.py and the fl
 
 from collections.abc import Iterable
 from heapq import heappop, heappush
-from typing import Final, Literal
+from typing import Final
 
-from tailrace.mapping.batch import Work
+from tailrace.mapping.batch import Allowance, Work
 from tailrace.mapping.outcomes import Failure
 from tailrace.mapping.retry import OUTAGES, delay_ms
 from tailrace.mapping.settings import Backoff, BreakerSettings, MappingSettings
@@ -41,7 +41,7 @@ class Breaker:
         """Whether the sink counts as failing."""
         return self._openings > 0
 
-    def allows(self, now: Now) -> Literal["all", "probe", "nothing"]:
+    def allows(self, now: Now) -> Allowance:
         """What may start now."""
         if not self._openings:
             return "all"

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Final, Literal, TypeAlias, assert_never
 
 from tailrace.errors import InternalError
+from tailrace.mapping.batch import Flow
 from tailrace.mapping.commands import (
     Checkpoint,
     CheckpointDone,
@@ -38,7 +39,6 @@ from tailrace.mapping.commands import (
     Woken,
 )  # fmt: skip
 from tailrace.mapping.contiguous import ContiguousFlow
-from tailrace.mapping.flow import Flow
 from tailrace.mapping.keys import KeyFlow
 from tailrace.mapping.lane import LaneFlow
 from tailrace.mapping.outcomes import Failure, first_line

@@ -11,8 +11,18 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from tailrace.errors import StateConflict
-from tailrace.leases.checkpoint import EVERY_HASH, checkpoint_key, hashes_of, named_of, overlaps, unchanged
-from tailrace.leases.ledger import EARLIER, NOTHING, ledger_key, ledger_of
+from tailrace.leases.checkpoint import (
+    EARLIER,
+    EVERY_HASH,
+    NOTHING,
+    checkpoint_key,
+    hashes_of,
+    ledger_key,
+    ledger_of,
+    named_of,
+    overlaps,
+    unchanged,
+)
 from tailrace.leases.lineage import Named
 from tailrace.ports import Shard, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT, KINDS, LEDGER, RowKind, words_of

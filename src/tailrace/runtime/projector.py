@@ -22,8 +22,8 @@ from tailrace.app.projection import Projection, mapping_id
 from tailrace.deadletters.gap import read_gap
 from tailrace.deadletters.head import head_prefix, read_head
 from tailrace.errors import PortError
+from tailrace.leases.checkpoint import ledgers_of
 from tailrace.leases.generation import read_generations, sources_key
-from tailrace.leases.ledger import ledgers_of
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import Backoff
 from tailrace.ports import ProjectionStore

@@ -14,8 +14,15 @@ from tailrace.deadletters.gap import Gap
 from tailrace.deadletters.lost_window import LostWindow, lost_window_key
 from tailrace.deadletters.passed import passed_write
 from tailrace.errors import LeaseLost, StateConflict
-from tailrace.leases.checkpoint import EVERY_HASH, CheckpointRow, Range, Reason, Window, checkpoint_key
-from tailrace.leases.ledger import ledger_key
+from tailrace.leases.checkpoint import (
+    EVERY_HASH,
+    CheckpointRow,
+    Range,
+    Reason,
+    Window,
+    checkpoint_key,
+    ledger_key,
+)
 from tailrace.mapping.commands import GivenUp, GivenUpWindow, SaveCheckpoint
 from tailrace.mapping.suspension import Suspended
 from tailrace.mapping.window import WindowState

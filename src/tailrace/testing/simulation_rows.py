@@ -12,8 +12,7 @@ from tailrace.deadletters.head import Head, head_key, head_prefix, read_head
 from tailrace.deadletters.passed import passed_key, read_passed
 from tailrace.deadletters.redriving import ReadHead, ReadLetter, ReadOldest, ReadPassed, Step, WriteRows
 from tailrace.errors import InternalError, StateConflict
-from tailrace.leases.checkpoint import checkpoint_key
-from tailrace.leases.ledger import Ledger, ledger_key, ledger_of
+from tailrace.leases.checkpoint import Ledger, checkpoint_key, ledger_key, ledger_of
 from tailrace.ports import StreamRef
 from tailrace.rows.writes import StateRow, Write, holds
 from tailrace.runtime.steps import AskTime, Call, Get, Horizon, Query, Steps, Transact

@@ -8,7 +8,7 @@ test world.
 from typing import Any
 
 from tailrace.deadletters.gap import Gap, read_gap
-from tailrace.leases.ledger import EARLIER
+from tailrace.leases.checkpoint import EARLIER
 from tailrace.ports import StateStore
 from tailrace.rows.kinds import GAP
 from tailrace.runtime.watermark import MappingName

@@ -7,7 +7,7 @@ the other views and by every verb that names a handler.
 from collections.abc import Iterable
 from typing import Final
 
-from tailrace.leases.ledger import Ledger, ledgers_of
+from tailrace.leases.checkpoint import Ledger, ledgers_of
 from tailrace.ports import LogReader, StateStore
 from tailrace.rows.kinds import CHECKPOINT, LEDGER, MAPPING, words_of
 from tailrace.runtime.watermark import MappingName

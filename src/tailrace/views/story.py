@@ -16,9 +16,15 @@ from msgspec import structs
 from tailrace.deadletters.entry import DeadLetter, read_deadletter
 from tailrace.deadletters.evacuated import Evacuation, read_evacuated, read_evacuation
 from tailrace.errors import ApiError, TailraceError
-from tailrace.leases.checkpoint import Range, checkpoint_key, read_checkpoint
+from tailrace.leases.checkpoint import (
+    Range,
+    checkpoint_key,
+    ledger_key,
+    ledger_of,
+    outcome_of,
+    read_checkpoint,
+)
 from tailrace.leases.generation import read_generations, sources_key
-from tailrace.leases.ledger import ledger_key, ledger_of, outcome_of
 from tailrace.ports import LogReader, StateStore
 from tailrace.rows.kinds import DEADLETTER, EVACUATION, PARKED, words_of
 from tailrace.runtime.watermark import LAMBDA_APP, MappingName, evacuations, followed

@@ -1,9 +1,19 @@
-"""Cutting batches and ageing them."""
+"""Cutting batches and ageing them, their numbers, and outcomes without their degenerate forms."""
 
 import pytest
 
-from tailrace.mapping.batch import ENVELOPE_BYTES, RETENTION_MS, Window, Work, fitting, payload_bytes
-from tailrace.mapping.outcomes import Failure
+from tailrace.mapping.batch import (
+    ENVELOPE_BYTES,
+    RETENTION_MS,
+    Numbers,
+    Window,
+    Work,
+    fitting,
+    lowest,
+    payload_bytes,
+    well_formed,
+)
+from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Outcome, Written
 from tailrace.mapping.settings import MappingSettings
 from tests.unit.mapping.records import WALL_MS, now, record, records
 
@@ -94,3 +104,49 @@ def test_a_window_opens_when_it_is_first_asked_and_closes_by_sending() -> None:
 
 def test_without_a_window_nothing_waits() -> None:
     assert Window(MappingSettings("m")).is_over(now())
+
+
+# ---- numbers and outcomes --------------------------------------------------------------------------------
+
+
+NO = Failure(error="no")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (Written(), None),
+        (Failed(), None),
+        (Failed({1: NO}), Failed({1: NO})),
+        (Failed({1: NO, 3: NO}), Failed(whole=NO)),  # 3 is not in a batch of three
+        (Failed({-1: NO}), Failed(whole=NO)),
+        (Failed({0: NO}, whole=NO), Failed({0: NO}, whole=NO)),
+        (FailedFrom(0, NO), FailedFrom(0, NO)),
+        (FailedFrom(2, NO), FailedFrom(2, NO)),
+        (FailedFrom(3, NO), Failed(whole=NO)),
+        (FailedFrom(-1, NO), Failed(whole=NO)),
+    ],
+)
+def test_an_index_outside_the_batch_is_a_total_failure(outcome: Outcome, expected: object) -> None:
+    assert well_formed(outcome, 3) == expected
+
+
+@pytest.mark.parametrize(
+    ("failed", "expected"),
+    [
+        (Failed({2: Failure(error="later"), 1: NO}), FailedFrom(1, NO)),
+        (FailedFrom(2, NO), FailedFrom(2, NO)),
+        (Failed(whole=NO), NO),
+    ],
+)
+def test_lambda_sees_the_lowest_failure(failed: Failed | FailedFrom, expected: object) -> None:
+    assert lowest(failed) == expected
+
+
+def test_an_unchanged_batch_keeps_its_request_but_not_its_id() -> None:
+    numbers = Numbers()
+    work = Work(records(1), numbers.request())
+    first, second = numbers.invoke(work, 0), numbers.invoke(work, 0)
+    assert (first.request, second.request) == (1, 1)
+    assert first.id != second.id
+    assert numbers.request() == 2

@@ -18,10 +18,9 @@ from tailrace.deadletters.head import parked
 from tailrace.deadletters.lost_window import LostWindow, lost_window_key
 from tailrace.deadletters.notice import Notice, outbox_key
 from tailrace.deadletters.passed import passed_write
-from tailrace.leases.checkpoint import CheckpointRow, checkpoint_key, mark_key, mark_write
+from tailrace.leases.checkpoint import CheckpointRow, Ledger, checkpoint_key, ledger_key, mark_key, mark_write
 from tailrace.leases.generation import Generations
 from tailrace.leases.lease import lease_key, take
-from tailrace.leases.ledger import Ledger, ledger_key
 from tailrace.projections.builds import Build, build_fields, build_key, served_fields, served_key
 from tailrace.projections.rows import (
     AppliedItem,

@@ -15,9 +15,8 @@ import pytest
 from tailrace.deadletters.head import parked
 from tailrace.errors import LeaseLost, StateConflict, StoreError
 from tailrace.leases import checkpoint
-from tailrace.leases.checkpoint import CheckpointRow, raised, read_row
+from tailrace.leases.checkpoint import CheckpointRow, Ledger, raised, read_row
 from tailrace.leases.lease import lease_key
-from tailrace.leases.ledger import Ledger
 from tailrace.leases.lineage import Known
 from tailrace.mapping.commands import Checkpoint, GivenUp, Park, ParkedHead, SaveCheckpoint, Settled, Start
 from tailrace.ports import Action, Failure, Now, Shard

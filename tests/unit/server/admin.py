@@ -8,8 +8,7 @@ from tailrace.app.app import App
 from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
 from tailrace.engine.engine import Engine, EngineSettings
-from tailrace.leases.checkpoint import CheckpointRow, checkpoint_key
-from tailrace.leases.ledger import ledger_of
+from tailrace.leases.checkpoint import CheckpointRow, checkpoint_key, ledger_of
 from tailrace.rows.writes import Write
 from tailrace.runtime.attempts import Attempts
 from tailrace.runtime.driver import Status

@@ -6,7 +6,7 @@ from tailrace.app.app import App
 from tailrace.app.change import Change
 from tailrace.app.table import Table
 from tailrace.engine.state import state_of
-from tailrace.leases.ledger import EARLIER
+from tailrace.leases.checkpoint import EARLIER
 from tailrace.rows.kinds import CHECKPOINT, KINDS, LEASE, of_mapping, words_of
 from tailrace.rows.writes import Write
 from tailrace.runtime.forgetting import beside_checkpoints

@@ -21,7 +21,6 @@ from tailrace.deadletters.evacuated import (
 )
 from tailrace.errors import PortError
 from tailrace.leases.checkpoint import read_checkpoint
-from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Clock, ReadDone, Shard, Source, StateStore, StreamRef
 from tailrace.rows.kinds import EVACUATION, words_of
 from tailrace.rows.writes import Write
@@ -39,8 +38,10 @@ PAGE_BYTES: Final = 3_000_000
 """And no more than so many bytes, as far as a change alone is no larger."""
 MEASURED: Final = 1_000
 """After so many changes the rate of copying says something."""
-PATIENCE_MS: Final = 1_000
-"""How long a read may wait for a shard that has nothing yet."""
+PATIENCE_MS: Final = 5_000
+"""How long a read may wait: a shard that has nothing yet looks like a source that is slow to answer."""
+AT_ONCE: Final = 8
+"""How many shards are looked at beside each other, so that those which have nothing do not keep the others waiting."""
 
 
 Followed: TypeAlias = Sequence[tuple[StreamRef, Sequence[Shard]]]
@@ -49,13 +50,12 @@ Followed: TypeAlias = Sequence[tuple[StreamRef, Sequence[Shard]]]
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """A shard that a mapping is not done with. Shape: `machine` is None while it has not begun there; `view_type` and the rest are the stream's."""
+    """A shard that a mapping is not done with."""
 
     place: Place
     stream: StreamRef
     shard: Shard
     source: Source
-    machine: ShardMachine | None
 
 
 class Evacuator:
@@ -106,14 +106,20 @@ class Evacuator:
     async def run(self, unfinished: Callable[[], Awaitable[Sequence[Unfinished]]]) -> None:
         """Look now and then, until cancelled."""
         while True:
-            for each in await unfinished():
-                try:
-                    await self.save(each)
-                except PortError as error:
-                    LOG.warning(
-                        "%s: changes could not be saved from the trim: %s", each.place.mapping_id, error
-                    )
+            at_once = asyncio.Semaphore(AT_ONCE)
+            async with asyncio.TaskGroup() as tasks:
+                for each in await unfinished():
+                    tasks.create_task(self._save(each, at_once))
             await self._clock.sleep_until(self._clock.now().monotonic_ms + ROUND_MS)
+
+    async def _save(self, unfinished: Unfinished, at_once: asyncio.Semaphore) -> None:
+        async with at_once:
+            try:
+                await self.save(unfinished)
+            except PortError as error:
+                LOG.warning(
+                    "%s: changes could not be saved from the trim: %s", unfinished.place.mapping_id, error
+                )
 
     async def save(self, unfinished: Unfinished) -> int:
         """Copy what is about to be trimmed, and forget what was handled since. Returns: how many were copied. Raises: PortError."""
@@ -141,23 +147,18 @@ class Evacuator:
     async def position(self, unfinished: Unfinished) -> int | None:
         """Where the next changes that may have to be saved begin; None: there are none.
 
-        What is handled counts from its durable checkpoint on: until then a crash would ask the stream for it again.
-        Raises:  StoreError.
+        What is handled counts from its durable checkpoint on: until then a crash would ask the stream for it again. That a machine's own read waits there
+        tells nothing: it may hang, and never hear of what follows. Raises: StoreError.
         """
-        saved, machine = self.of(*_names(unfinished)).evacuation, unfinished.machine
+        if unfinished.shard.created_ms >= self._horizon_ms():
+            return None
+        saved = self.of(*_names(unfinished)).evacuation
         row = await self._state.get(unfinished.place.checkpoint_key)
         watermark, _, is_finished = read_checkpoint(None if row is None else row.fields)
         if is_finished or (saved is not None and saved.closed):
             return None
-        is_young = machine is None and unfinished.shard.created_ms >= self._horizon_ms()
         after = unfinished.shard.first - 1 if row is None else watermark
-        if saved is not None:
-            after = max(after, saved.through)
-        is_waiting = (
-            machine is not None and machine.phase == "running" and machine.is_reading
-            and after <= machine.position <= watermark
-        )  # fmt: skip
-        return None if is_young or is_waiting else after
+        return after if saved is None else max(after, saved.through)
 
     async def _page(self, unfinished: Unfinished, after: int) -> ReadDone | None:
         """The next changes after a position; None: there are none yet."""

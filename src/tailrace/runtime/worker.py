@@ -400,13 +400,12 @@ class Worker:
     ) -> Iterator[Unfinished]:
         for stream, shards in followed:
             for shard in shards if table.follows(handler, stream, shards) else ():
-                driver, _ = self._drivers.get((handler.id, *shard.place), (None, ""))
+                there = (handler.id, *shard.place)
                 kept = self._evacuator.of(handler.id, stream.label, shard.shard_id)
-                is_finished = driver is None and (handler.id, *shard.place) in table.finished
+                is_finished = there not in self._drivers and there in table.finished
                 if not is_finished or kept.evacuation is not None:
                     place = table.place(self.app.name, handler, stream, shard)
-                    machine = None if driver is None else driver.machine
-                    yield Unfinished(place, stream, shard, table.source, machine)
+                    yield Unfinished(place, stream, shard, table.source)
 
     def _look_again(self, table: FollowedTable, begun: Begun, epoch: int | None = None) -> None:
         """A lease is lost: its shard goes on here when the other worker has left it or does not live any more."""

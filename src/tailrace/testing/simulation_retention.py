@@ -131,11 +131,9 @@ class Retention:
 
     def _save(self, shard: ShardPlan) -> None:
         run, evacuator = self._run, self._evacuator()
-        at_work = run.working_on(shard)
-        machine = at_work[-1].machine if at_work else None
         place = Place(APP, MAPPING, STREAM.table, STREAM.label, shard.shard_id, (shard.first, shard.last))
         known = run.source.known(shard)
-        unfinished = Unfinished(place, STREAM, known, cast(Any, None), machine)
+        unfinished = Unfinished(place, STREAM, known, cast(Any, None))
         at_once(evacuator.forget(unfinished))
         while True:
             after = at_once(evacuator.position(unfinished))

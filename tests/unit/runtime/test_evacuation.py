@@ -4,6 +4,9 @@ Rules of this file: a stream in memory; the clock stands where only its first ch
 """
 
 import asyncio
+from dataclasses import replace
+
+from msgspec import structs
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.evacuated import LEAD_MS
@@ -64,7 +67,7 @@ class Ground:
         raise AssertionError(batch)
 
     async def save(self) -> int:
-        return await self.evacuator.save(Unfinished(PLACE, STREAM, SHARD, self.stream, None))
+        return await self.evacuator.save(Unfinished(PLACE, STREAM, SHARD, self.stream))
 
     async def read_all(self, after: int = 0) -> list[int]:
         """The numbers of every change, read one at a time as a slow mapping would."""
@@ -125,5 +128,73 @@ def test_what_was_saved_is_kept_until_the_checkpoint_covers_it() -> None:
         await ground.state.transact([Write(PLACE.checkpoint_key, CheckpointRow(1, 2, 2).fields())])
         await ground.save()
         assert await ground.state.query("evacuat") == []
+
+    asyncio.run(main())
+
+
+class Slow(Stream):
+    """It answers after so many milliseconds; None: never."""
+
+    def __init__(self, clock: ManualClock, answers_ms: int | None) -> None:
+        self.clock, self.answers_ms = clock, answers_ms
+
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
+        if self.answers_ms is None:
+            await asyncio.Event().wait()
+        else:
+            await self.clock.sleep_until(self.clock.now().monotonic_ms + self.answers_ms)
+        return await super().read(shard, after, limit)
+
+
+async def a_while() -> None:
+    """Let everything that waits for no clock come to its end."""
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+
+def test_a_source_that_takes_seconds_to_answer_is_waited_for() -> None:
+    async def main() -> None:
+        ground = Ground(old=2)
+        ground.stream = Slow(ground.clock, 3_000)
+        saving = asyncio.ensure_future(ground.save())
+        for _ in range(6):
+            await a_while()
+            ground.clock.advance(1_000)
+        await a_while()
+        saving.cancel()  # what is not done by now will never be
+        assert len(await ground.state.query("evacuated/")) == 3
+
+    asyncio.run(main())
+
+
+def test_a_shard_that_does_not_answer_keeps_no_other_one_waiting() -> None:
+    async def main() -> None:
+        ground = Ground(old=2)
+        silent = [Shard(f"shardId-silent-{number}", 1, before=0) for number in range(3)]
+        sources = [*((shard, Slow(ground.clock, None)) for shard in silent), (SHARD, ground.stream)]
+        unfinished = [
+            Unfinished(replace(PLACE, shard_id=shard.shard_id), STREAM, shard, source)
+            for shard, source in sources
+        ]
+
+        async def all_of_them() -> list[Unfinished]:
+            return unfinished
+
+        running = asyncio.ensure_future(ground.evacuator.run(all_of_them))
+        await a_while()
+        running.cancel()
+        assert len(await ground.state.query("evacuated/")) == 2
+
+    asyncio.run(main())
+
+
+def test_a_shard_that_is_younger_than_what_is_about_to_be_trimmed_is_not_read() -> None:
+    async def main() -> None:
+        ground = Ground(old=2)
+        horizon_ms = ground.clock.now().wall_ms - RETENTION_MS + LEAD_MS
+        for created_ms, is_read in ((horizon_ms, False), (horizon_ms - 1, True), (0, True)):
+            shard = structs.replace(SHARD, created_ms=created_ms)
+            after = await ground.evacuator.position(Unfinished(PLACE, STREAM, shard, ground.stream))
+            assert (after is not None) is is_read
 
     asyncio.run(main())

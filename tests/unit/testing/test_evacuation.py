@@ -1,6 +1,8 @@
 """What waits longer than a stream keeps it is saved before the trim, and handled in its order when the mapping goes on."""
 
+import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,9 @@ from tailrace.app.change import Change
 from tailrace.app.on_failure import Park
 from tailrace.app.retry import Retry
 from tailrace.app.table import Table
+from tailrace.ports import ReadDone
 from tailrace.rows.kinds import EVACUATED, EVACUATION, kind_of
+from tailrace.runtime.reading import SharedReads
 from tailrace.testing.world import World
 
 
@@ -216,3 +220,25 @@ def test_what_was_trimmed_while_no_worker_ran_is_a_gap_and_the_rest_is_handled(
     assert world.lag() == 0
     (gap,) = world._ask("gaps", {"handler": "note"})[0]
     assert gap["acknowledged_ms"] == world.clock.now().wall_ms, "it stays listed"
+
+
+def test_what_a_handlers_own_read_never_hears_of_is_saved(
+    shop: Shop, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read that hangs at the end of what was read looks like one that waits for a change (simulation, seed 6809)."""
+    right, hangs = SharedReads.read, [True]
+
+    async def read(self: SharedReads, mapping_id: str, *rest: Any) -> ReadDone:
+        if hangs[0]:
+            await asyncio.Event().wait()
+        return await right(self, mapping_id, *rest)
+
+    monkeypatch.setattr(SharedReads, "read", read)
+    written = put(world, 3, 2)
+    world.advance("30h")
+    assert saved(world) == len(written)
+    hangs[0] = False
+    world.restart()
+    world.settle()
+    assert_whole(shop, written)
+    assert not world.gaps()

@@ -21,7 +21,7 @@ from tailrace.mapping.settings import INFINITE, MappingSettings
 from tailrace.mapping.settlement import Settlement, Watermark
 from tailrace.mapping.shard import ShardMachine
 from tailrace.mapping.window import TumblingWindow
-from tailrace.runtime import starting
+from tailrace.runtime import settle, starting
 from tailrace.runtime.evacuation import Evacuator
 from tailrace.streams.moment import Now
 from tailrace.testing.simulation_plan import plan
@@ -148,6 +148,22 @@ def a_gap_is_passed_over_in_silence(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ShardMachine, "_read_done", wrong)
 
 
+def a_gap_has_no_row(patch: pytest.MonkeyPatch) -> None:
+    """Only the ledger names it, until more has happened than a ledger names."""
+    patch.setattr(settle, "_gaps", lambda _place, _command: [])
+
+
+def a_gap_begins_when_the_clock_says_so(patch: pytest.MonkeyPatch) -> None:
+    """Which was ahead when the mapping began."""
+    right = Settlement.lost_to_trim
+
+    def wrong(self: Settlement, first: int, last: int, until_ms: int) -> None:
+        right(self, first, last, until_ms)
+        self._lost_between[first] = (self.watermark.read_ms, until_ms)
+
+    patch.setattr(Settlement, "lost_to_trim", wrong)
+
+
 def a_checkpoint_keeps_an_older_window(patch: pytest.MonkeyPatch) -> None:
     right = Lane._handled
 
@@ -204,6 +220,12 @@ def test_the_checker_notices_its_planted_bug(checker: str, monkeypatch: pytest.M
 def test_a_filter_that_refuses_too_much_loses_records(monkeypatch: pytest.MonkeyPatch) -> None:
     a_filter_finds_nothing_in_the_body(monkeypatch)
     notices("nothing is lost")
+
+
+@pytest.mark.parametrize("plant", [a_gap_has_no_row, a_gap_begins_when_the_clock_says_so])
+def test_a_gap_whose_row_is_wrong_is_noticed(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch)
+    notices("what is trimmed unread is named")
 
 
 def notices(checker: str, order: str = "") -> None:

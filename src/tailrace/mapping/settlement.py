@@ -278,10 +278,10 @@ class Settlement:
     def lost_to_trim(self, first: int, last: int, until_ms: int) -> None:
         """Nobody can say how many records there were: the source had trimmed them before they were read.
 
-        Units:   until_ms since the epoch: none of them was written later.
+        Units:   until_ms since the epoch: none of them was written later. Where the wall clock was ahead when the mapping began, that is all that is known.
         """
         place = self.watermark.end
-        self._lost_between[first] = (self.watermark.read_ms, until_ms)
+        self._lost_between[first] = (min(self.watermark.read_ms, until_ms), until_ms)
         self._reports.append((place, place, first, last, "trimmed"))
 
     def _report(self, report: Report) -> None:

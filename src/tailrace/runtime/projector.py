@@ -370,11 +370,11 @@ class Projector:
         checkpoints = await self._state.query(CHECKPOINT.prefix(self._app, projection.mapping_id))
         olders = await self._state.query(LEDGER.prefix(self._app, projection.mapping_id))
         ledgers = ledgers_of(checkpoints, olders).values()
-        return any(
-            outcome == "trimmed" and last > since
-            for ledger in ledgers
-            for _, last, _, outcome in ledger.ranges
-        )
+        # A gap's row stands when the ledger has no room for it any more; of older versions only the ledger tells it.
+        gaps = await self._state.query(GAP.prefix(self._app, projection.mapping_id))
+        lost = [read_gap(row.fields).last for row in gaps]
+        lost += [last for each in ledgers for _, last, _, outcome in each.ranges if outcome == "trimmed"]
+        return any(last > since for last in lost)
 
     async def _acknowledge(self, projection: Projection) -> None:
         """What was lost is read from the table's items: nobody needs to look after these gaps."""

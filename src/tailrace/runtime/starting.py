@@ -264,7 +264,8 @@ def _lost_streams(place: Place, shard: Shard, known: Known) -> Steps[list[Write]
         watermark, _, is_finished = read_checkpoint(row.fields)
         if is_finished or label == shard.stream or label in known.streams:
             continue
-        gap = Gap(shard_id, watermark + 1, watermark + 1, created_of(row.fields), shard.created_ms)
+        from_ms = min(created_of(row.fields), shard.created_ms)  # the worker's clock, and the source's
+        gap = Gap(shard_id, watermark + 1, watermark + 1, from_ms, shard.created_ms)
         key = gap.key(place.app, place.mapping_id)
         if (yield Get(key)) is None:  # what was told is told once: somebody may have acknowledged it
             writes.append(Write(key, gap.fields()))

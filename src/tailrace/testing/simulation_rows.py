@@ -17,6 +17,7 @@ from tailrace.ports import StreamRef
 from tailrace.rows.writes import StateRow, Write, holds
 from tailrace.runtime.steps import AskTime, Call, Get, Horizon, Query, Steps, Transact
 from tailrace.streams.moment import Now
+from tailrace.testing.simulation_plan import WALL_MS
 
 APP: Final = "app"
 MAPPING: Final = "simulated"
@@ -57,9 +58,17 @@ class Rows(dict[str, dict[str, Any]]):
         }
 
     def as_an_earlier_stream_left(self) -> None:
-        """A checkpoint in a stream that vanished before the mapping was done with it."""
+        """A checkpoint in a stream that vanished before the mapping was done with it, of a worker whose clock was ahead."""
         key = checkpoint_key(APP, MAPPING, "earlier", "shard-of-before")
-        self[key] = {"v": 1, "epoch": 1, "watermark": 0, "ranges": [], "finished": False}
+        ahead_ms = WALL_MS + 5_000
+        self[key] = {
+            "v": 1,
+            "epoch": 1,
+            "watermark": 0,
+            "ranges": [],
+            "finished": False,
+            "created_ms": ahead_ms,
+        }
 
     def is_parked(self, key: bytes) -> bool:
         """Whether a key is parked now."""

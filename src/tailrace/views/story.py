@@ -33,6 +33,7 @@ from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import Shard
 from tailrace.streams.version import Version
 from tailrace.views.change import change_value
+from tailrace.views.gaps import gaps
 from tailrace.views.letters import PAGE, is_parked, letter_of, letter_value
 from tailrace.views.live import attempts_of
 from tailrace.views.pages import rows
@@ -234,13 +235,16 @@ async def chapter(reading: Reading, mapping: MappingName, found: Found) -> dict[
     checkpoint = None if row is None else row.fields
     watermark, ranges, _ = read_checkpoint(checkpoint)
     sequence = found.record.sequence
-    letter = await letter_of(state, mapping.app, mapping.handler, await _as_read(state, mapping.app, found))
+    record = await _as_read(state, mapping.app, found)
+    letter = await letter_of(state, mapping.app, mapping.handler, record)
     if letter is not None:
         kept_as = "parked" if await is_parked(state, mapping.app, letter) else "discarded"
         return {"handler": mapping.handler, "app": mapping.app, "state": kept_as, **letter_value(letter)}
     older = await state.get(ledger_key(*where))
     ledger = ledger_of(checkpoint, None if older is None else older.fields)
     outcome = outcome_of(sequence, watermark, ranges, ledger)
+    if outcome == "settled" and await _is_in_a_gap(state, mapping, record, found.shard.shard_id):
+        outcome = "trimmed"
     told: dict[str, Any] = {"handler": mapping.handler, "app": mapping.app, "state": outcome}
     if outcome in ("parked", "discarded"):
         told["is_gone"] = True  # the ledger has it and no letter does: somebody put it back, or dropped it
@@ -252,6 +256,15 @@ async def chapter(reading: Reading, mapping: MappingName, found: Found) -> dict[
         told["waiting_ms"] = max(0, reading.clock.now().wall_ms - found.record.created_ms)
         told |= _at_this_moment(reading, mapping, found)
     return told
+
+
+async def _is_in_a_gap(state: StateStore, mapping: MappingName, record: ChangeRecord, shard_id: str) -> bool:
+    """Whether a change was trimmed before its handler came to it: a gap stands in its row when the ledger has no room for it any more."""
+    return any(
+        (gap.generation, gap.shard_id) == (record.generation, shard_id)
+        and gap.first <= record.sequence <= gap.last
+        for gap in await gaps(state, mapping)
+    )
 
 
 def _at_this_moment(reading: Reading, mapping: MappingName, found: Found) -> dict[str, Any]:

@@ -143,6 +143,14 @@ def test_a_shard_that_vanished_without_saying_how_far_it_went_is_still_a_gap() -
     assert save.settled == (Settled(6, 6, 0, "trimmed", 0, now().wall_ms),)
 
 
+def test_a_gap_does_not_end_before_it_begins_when_the_clock_was_ahead_as_the_mapping_began() -> None:
+    machine = begun(MappingSettings("m"), Checkpoint(5, created_ms=now().wall_ms + 90_000))
+    (next_one,) = records(90)
+    (_, save, *_) = machine.step(ReadDone([next_one], 90, trimmed=True), now())
+    assert isinstance(save, SaveCheckpoint)
+    assert save.settled == (Settled(6, 89, 0, "trimmed", next_one.created_ms, next_one.created_ms),)
+
+
 def test_trimmed_records_are_reported_as_a_gap() -> None:
     machine = begun(MappingSettings("m"), Checkpoint(5, created_ms=1_000))
     (lost,) = records(90)

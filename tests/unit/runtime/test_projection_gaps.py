@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 
 from tailrace import App, Item
+from tailrace.leases.checkpoint import MAX_LEDGER_RANGES
 from tailrace.testing import World
 
 app = App("shop")
@@ -66,3 +67,40 @@ def test_what_the_stream_still_holds_is_read_and_nothing_is_built_anew() -> None
         world.advance("10m")
         world.settle()
         assert (dict(world.projected(sales)), world.projected(sales).build) == ({"BE": Decimal(7)}, "1")
+
+
+mixed = app.table("mixed", pk="pk")
+
+
+class Sale(Item, table=mixed, pk="SALE#{id}"):
+    id: str
+    country: str = "NL"
+
+
+class Note(Item, table=mixed, pk="NOTE#{id}"):
+    id: str
+
+
+@app.projection(by=Sale.country)
+def sold(count: int, sale: Sale, sign: int) -> int:
+    return count + sign
+
+
+def test_a_gap_is_answered_when_more_than_its_ledger_names_has_happened_since() -> None:
+    """A ledger names a hundred ranges, and changes of other models come between those of sales."""
+    with World(app, seed=1) as world:
+        world.put(Sale(id="first"))
+        world.settle()
+        world.kill()
+        world.put(Sale(id="lost"))
+        world.advance("2h")
+        for number in range(MAX_LEDGER_RANGES + 20):
+            world.put(Sale(id=f"later{number}"))
+            world.put(Note(id=f"note{number}"))
+        world.advance("23h")
+        world.restart()
+        world.settle()
+        assert [gap.handler for gap in world.gaps()].count("sold@v1") == 1
+        world.advance("2m")
+        world.settle()
+        assert dict(world.projected(sold)) == {"NL": MAX_LEDGER_RANGES + 22}

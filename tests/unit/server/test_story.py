@@ -5,8 +5,11 @@ from typing import Any
 import pytest
 
 from tailrace.cli.why import lines
+from tailrace.deadletters.gap import Gap
 from tailrace.errors import TailraceError
+from tailrace.leases.checkpoint import MAX_LEDGER_RANGES
 from tailrace.ports import Batch, Failed, Failure
+from tailrace.rows.writes import Write
 from tailrace.runtime.attempts import Attempts
 from tailrace.streams.envelopes import event_id
 from tests.unit.server.admin import FixedWorker, Ground, live
@@ -87,6 +90,21 @@ def test_what_somebody_has_put_back_or_dropped_since_is_told_so(ground: Ground) 
     ground.give_up("parks", last)
     (change,) = ground.ask("why", what=event_id(last))["changes"]
     assert not any("put back or dropped" in line for line in lines({"changes": [change], "older": 0}))
+
+
+def test_a_change_that_a_handler_never_saw_is_told_so_when_its_ledger_has_no_room_for_the_gap(
+    ground: Ground,
+) -> None:
+    lost = ground.records()[-1].sequence
+    later = [(lost + number, lost + number, 1, "filtered") for number in range(1, MAX_LEDGER_RANGES + 2)]
+    for handler in ("loses", "is done"):
+        ground.settle(handler, later[-1][0], [(lost, lost, 0, "trimmed"), *later])
+    gap = Gap(ground.shards()[0].shard_id, lost, lost)
+    ground.engine.state_transact([Write(gap.key("app", "loses"), gap.fields())])
+    ground.engine.committer.flush()
+    (change,) = ground.ask("why", what=event_id(ground.records()[-1]))["changes"]
+    told = {each["handler"]: each["state"] for each in change["handlers"]}
+    assert (told["loses"], told["is done"]) == ("trimmed", "settled")
 
 
 def test_a_handler_that_has_not_begun_waits(ground: Ground) -> None:

@@ -54,7 +54,7 @@ def directory(tmp_path: Path) -> Path:
             TableName="things", Item={"pk": {"S": name}, "kind": {"S": "k"}, "word": {"S": f"word {name}"}}
         )
     api.dynamodb.put_item(TableName="numbers", Item={"pk": {"B": b"\0\1"}, "n": {"N": "-12.5"}})
-    engine.state_transact([Write("owner/here", {"v": 1, "word": "word state"})])
+    engine.state.transact([Write("owner/here", {"v": 1, "word": "word state"})])
     engine.close()
     return tmp_path
 

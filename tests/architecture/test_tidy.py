@@ -35,7 +35,7 @@ CANARIES = {
     "operation_headers": ("server/operations/dynamodb/put_item.py", '"""PutItem.\n\nBehaviour: puts.\n"""\n'),
     "module_docstrings": ("engine/engine.py", "x = 1\n"),
     "state_keys": ("engine/engine.py", "def key(app: str) -> str:\n    return f'checkpoint/{app}'\n"),
-    "engine_state_reads": ("server/verbs.py", "rows = subject.engine.state_query(PREFIX)\n"),
+    "engine_state_reads": ("server/verbs.py", "rows = subject.engine.state.query(PREFIX)\n"),
     "public_docstrings": ("engine/engine.py", "class Engine:\n    def put(self) -> None:\n        pass\n"),
 }
 
@@ -82,10 +82,10 @@ def test_every_way_to_read_a_time_out_of_a_sequence_number_is_found(text: str) -
 @pytest.mark.parametrize(
     "text",
     [
-        "row = engine.state_get(KEY.key())\n",
-        "engine.state_transact([write])\n",
-        "self._engine.state_count(PREFIX)\n",
-        "look = subject.engine.state_query\n",
+        "row = engine.state.get(KEY.key())\n",
+        "engine.state.transact([write])\n",
+        "self._engine.state.count(PREFIX)\n",
+        "look = subject.engine.state.query\n",
     ],
 )
 def test_every_way_to_go_to_the_engine_for_state_is_found(text: str) -> None:
@@ -98,7 +98,7 @@ def test_every_way_to_go_to_the_engine_for_state_is_found(text: str) -> None:
     "text",
     [
         "write = Write(f'novel/{app}', {})\n",
-        "rows = self._engine.state_query('novel')\n",
+        "rows = self._engine.state.query('novel')\n",
         "prefix = 'lost-window/'\n",
         "from tailrace.rows.kinds import joined\n",
         "novel = RowKind('novel', 'app')\n",

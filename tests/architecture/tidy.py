@@ -39,14 +39,11 @@ MAKE_KINDS: Final = {"joined", "of_mapping"}
 MAY_JOIN: Final = {"windows/rows.py"}
 """Who may join words without a kind: the row of a day names another row behind its own words."""
 TAKE_KEYS: Final = {
-    "Write", "Check", "StateRow", "state_get", "state_query", "state_rows", "state_count",
-    "state_last",
+    "Write", "Check", "StateRow", "state.get", "state.query", "state.rows", "state.count",
 }  # fmt: skip
+ENGINES_STATE: Final = re.compile(r"\b_?engine\.state$")
 MAY_TOUCH_ENGINE_STATE: Final = ("engine/", "testing/")
 """Whose rows they are; and the test world, which looks into its own engine."""
-STATE_METHODS: Final = {
-    "state_get", "state_query", "state_rows", "state_count", "state_last", "state_transact",
-}  # fmt: skip
 ENTRY_MODULES: Final = {"__init__.py", "__main__.py", "cli/main.py", "testing/plugin.py"}
 """Modules that something outside the package calls: python, the console script, pytest."""
 
@@ -362,16 +359,13 @@ def engine_state_reads(sources: Sources) -> Iterator[str]:
         if path.startswith(MAY_TOUCH_ENGINE_STATE):
             continue
         for node in ast.walk(ast.parse(text)):
-            if (
-                isinstance(node, ast.Attribute)
-                and node.attr.startswith("state_")
-                and node.attr in STATE_METHODS
-            ):
-                yield f"{path}:{node.lineno} reads or writes the engine's own state ({node.attr}): use a StateStore, or a view of tailrace.views"
+            if isinstance(node, ast.Attribute) and ENGINES_STATE.search(ast.unparse(node)):
+                yield f"{path}:{node.lineno} reads or writes the engine's own state: use a StateStore, or a view of tailrace.views"
 
 
 def _takes_key(function: ast.expr) -> bool:
-    return ast.unparse(function).rpartition(".")[2] in TAKE_KEYS
+    names = ast.unparse(function).split(".")
+    return names[-1] in TAKE_KEYS or ".".join(names[-2:]) in TAKE_KEYS
 
 
 RULES: Final = {

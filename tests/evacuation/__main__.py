@@ -71,7 +71,7 @@ def waiting(engine: Engine) -> bool:
 
 def saved(engine: Engine) -> int:
     """How many changes are saved."""
-    return engine.state_count(EVACUATED.prefix("scale"))
+    return engine.state.count(EVACUATED.prefix("scale"))
 
 
 async def stage(name: str, directory: Path, keys: int) -> None:
@@ -109,7 +109,7 @@ async def save(engine: Engine, keys: int) -> None:
     while still < LOOKS or saved(engine) < VERSIONS * keys:
         engine.clock.advance(1_000)  # type: ignore[attr-defined]
         now = max(
-            (row.fields["through"] for row in engine.state_query(EVACUATION.prefix("scale"))), default=0
+            (row.fields["through"] for row in engine.state.query(EVACUATION.prefix("scale"))), default=0
         )
         still, through = still + 1 if now == through else 0, now  # counting millions of rows takes a second
         print(f"saved {through}", flush=True)
@@ -122,10 +122,10 @@ async def handle(engine: Engine, scale: Scale, keys: int) -> None:
     while scale.handled < VERSIONS * keys or waiting(engine):
         engine.clock.advance(1_000)  # type: ignore[attr-defined]
         await asyncio.sleep(0.02)
-    while engine.state_query(EVACUATED.prefix("scale"), limit=1):
+    while engine.state.query(EVACUATED.prefix("scale"), limit=1):
         engine.clock.advance(60_000)  # type: ignore[attr-defined]
         await asyncio.sleep(0.05)
-    left = len(engine.state_query(EVACUATED.prefix("scale"), limit=10))
+    left = len(engine.state.query(EVACUATED.prefix("scale"), limit=10))
     print(
         f"handled {scale.handled} wrong {scale.wrong} gaps {len(at_once(gaps(state_of(engine), MAPPING)))} left {left}",
         flush=True,

@@ -226,7 +226,7 @@ class EngineAgainstDict(RuleBasedStateMachine):
         records: list[ChangeRecord] = []
         ends: dict[str, int] = {}
         for shard in self.engine.shards_of(self.engine.stream_of("orders").arn):
-            page: Any = self.engine.read_shard(shard, 0, 1_000)
+            page: Any = self.engine.log.read(shard, 0, 1_000)
             records.extend(page.records)
             for parent in shard.parents if page.records else ():
                 if parent in ends:

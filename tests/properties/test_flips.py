@@ -56,7 +56,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         api.dynamodb.put_item(TableName="things", Item=item(number, f"again {number}"))
     for number in range(0, ITEMS, 7):
         api.dynamodb.delete_item(TableName="things", Key={"pk": {"S": f"item {number}"}})
-    engine.state_transact([Write(f"owner/{number}", {"v": 1, "n": number}) for number in range(50)])
+    engine.state.transact([Write(f"owner/{number}", {"v": 1, "n": number}) for number in range(50)])
     engine.close()
     return (directory / "tailrace.db").read_bytes()
 
@@ -111,7 +111,7 @@ def answers(directory: Path, *, checksums: bool = True) -> Iterator[tuple[str, A
             yield name, body if status == 200 else None
         yield "changes", changes(api)
         try:
-            yield "state", [(row.key, row.fields) for row in engine.state_query("owner/")]
+            yield "state", [(row.key, row.fields) for row in engine.state.query("owner/")]
         except StoreError:
             yield "state", None
     finally:

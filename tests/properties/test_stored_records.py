@@ -71,9 +71,9 @@ def kept_by_the_log(record: ChangeRecord) -> ChangeRecord:
 def kept_by_the_embedded_state(record: ChangeRecord) -> ChangeRecord:
     engine, _ = with_table()
     key = deadletter_key("shop", "note", record.version)
-    engine.state_transact([Write(key, deadletter_fields(letter_of(record)))])
+    engine.state.transact([Write(key, deadletter_fields(letter_of(record)))])
     engine.committer.flush()
-    fields = engine.state_get(key)
+    fields = engine.state.get(key)
     assert fields is not None
     return read_deadletter(fields).record
 

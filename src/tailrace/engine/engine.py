@@ -11,9 +11,8 @@ from typing import Any, Final
 
 import orjson
 
-from tailrace.engine.actions import read_write
 from tailrace.engine.catalog import Catalog, Table
-from tailrace.engine.committer import Committer, Listener
+from tailrace.engine.committer import Committer
 from tailrace.engine.expiry import Housekeeping
 from tailrace.engine.horizon import Horizon
 from tailrace.engine.index_lifecycle import IndexLifecycle
@@ -24,7 +23,7 @@ from tailrace.engine.lineage import Lineage
 from tailrace.engine.opening import open_page, readable_index
 from tailrace.engine.paging import ItemPage, Paging, QueryRequest, ScanRequest
 from tailrace.engine.places import places_of_catalog
-from tailrace.engine.reading import ShardReader, created_ms
+from tailrace.engine.reading import ShardReader
 from tailrace.engine.rekeying import rekey
 from tailrace.engine.requests import Requests
 from tailrace.engine.resources import Resources, check_tags
@@ -36,8 +35,7 @@ from tailrace.engine.streams import RecordsPage, Streams
 from tailrace.engine.time_to_live import TimeToLive
 from tailrace.engine.transact import Decided, KeyOf, Place, Transactions, read_all
 from tailrace.errors import SettingsError
-from tailrace.ports import Action, Clock, ItemWrite, LogRow, ReadDone, Shard, Store, StreamRef
-from tailrace.rows.writes import StateRow
+from tailrace.ports import Clock, LogRow, Shard, Store, StreamRef
 from tailrace.streams.iterators import Start
 from tailrace.streams.record import ViewType, change_record, log_row
 from tailrace.streams.shards import published
@@ -85,26 +83,24 @@ class Engine:
         self.clock = clock
         self.settings = settings
         self._reached = reached
-        self._committer = Committer(store, reached)
-        self._catalog = Catalog(self._committer, settings)
-        self._sequences = Sequences(self._committer)
+        self.committer = Committer(store, reached)
+        self._catalog = Catalog(self.committer, settings)
+        self._sequences = Sequences(self.committer)
         self._horizon = Horizon(clock)
-        self._reader = ShardReader(
-            self._committer, self._catalog, self._sequences, clock, settings, self._horizon
-        )
+        self.log = ShardReader(self.committer, self._catalog, self._sequences, clock, settings, self._horizon)
         self._lineage = Lineage(
-            self._committer, self._catalog, self._sequences, self._reader, settings, self._horizon
+            self.committer, self._catalog, self._sequences, self.log, settings, self._horizon
         )
-        self._indexing = Indexing(self._committer, self._catalog)
-        self._indexes = IndexLifecycle(self._committer, self._catalog, self._indexing, clock, settings)
+        self._indexing = Indexing(self.committer, self._catalog)
+        self._indexes = IndexLifecycle(self.committer, self._catalog, self._indexing, clock, settings)
         self._lifecycle = Lifecycle(self._catalog, self._lineage, self._indexes, clock, settings)
-        self._streams = Streams(self._catalog, self._lineage, self._reader, self._sequences, clock, settings)
-        self._state = StateRows(self._committer)
+        self._streams = Streams(self._catalog, self._lineage, self.log, self._sequences, clock, settings)
+        self.state = StateRows(self.committer, self._write_items)
         self._transactions = Transactions(self)
-        self.requests = Requests(self._committer, clock)
-        self.resources = Resources(self._committer, self._catalog, self._lifecycle, clock)
+        self.requests = Requests(self.committer, clock)
+        self.resources = Resources(self.committer, self._catalog, self._lifecycle, clock)
         self.time_to_live = TimeToLive(
-            self._committer, self._catalog, self._lifecycle, self._write, clock, settings, self._horizon
+            self.committer, self._catalog, self._lifecycle, self._write, clock, settings, self._horizon
         )
         self.ancestry = ""
         """The handlers that what is written now descends from; set by `caused_by`."""
@@ -112,17 +108,17 @@ class Engine:
         """The names of the workers that run on this engine: whoever else left leases in its store is gone, for it has one process at a time."""
         self.endpoint = "localhost"
         """Host and port under which clients reach this engine, as DescribeEndpoints tells them."""
-        self._committer.after_failure = self._reload
-        self._committer.describe = lambda error: places_of_catalog(self._catalog).described(error)
+        self.committer.after_failure = self._reload
+        self.committer.describe = lambda error: places_of_catalog(self._catalog).described(error)
         self._catalog.load()
         self._sequences.load(is_start=True)
-        self._sequences.created_ms = self._reader.newest_created_ms()
-        rekey(self._state, self._committer)
+        self._sequences.created_ms = self.log.newest_created_ms()
+        rekey(self.state, self.committer)
 
     def _reload(self) -> None:
         self._catalog.load()
         self._sequences.load(is_start=False)
-        self._reader.forget()
+        self.log.forget()
 
     # ---- items -------------------------------------------------------------------------------------------------
 
@@ -161,7 +157,12 @@ class Engine:
     def stored(self, operation: Operation) -> tuple[Table, bytes | None]:
         """The table that an operation is about, and the bytes of the item. Raises: ApiError."""
         table = self._lifecycle.writable(operation.table)
-        return table, self._committer.get(table.schema.number, locate(table.schema, operation).key_bytes)
+        return table, self.committer.get(table.schema.number, locate(table.schema, operation).key_bytes)
+
+    def _write_items(self, operations: Sequence[Operation], ancestry: str) -> None:
+        """All of them or nothing, by whom these handlers called. Raises: ApiError."""
+        with self.caused_by(ancestry):
+            self.transact(operations)
 
     @contextmanager
     def caused_by(self, ancestry: str) -> Iterator[None]:
@@ -189,7 +190,7 @@ class Engine:
         target = locate(schema, operation)
         if table.indexes:
             check_operation([each.index for each in table.indexes], operation)
-        old_data = self._committer.get(schema.number, target.key_bytes)
+        old_data = self.committer.get(schema.number, target.key_bytes)
         old: Item | None = None if old_data is None else orjson.loads(old_data)
         mutation = mutate(schema, old, operation, target)
         if table.indexes:
@@ -208,7 +209,7 @@ class Engine:
             return
         old, new = mutation.old, mutation.new
         if old_size + mutation.size > LARGE:
-            self._committer.note_weight(len(old_data or b"") + 2 * len(new_data or b""))
+            self.committer.note_weight(len(old_data or b"") + 2 * len(new_data or b""))
         row: LogRow | None = None
         if table.stream is not None:
             wall_ms = self.clock.now().wall_ms
@@ -235,7 +236,7 @@ class Engine:
         if table.expiry is not None:
             self.time_to_live.write(table.expiry, mutation)
         self._catalog.resize(table, (new is not None) - (old is not None), mutation.size - old_size)
-        self._committer.add_change(table.schema.number, mutation.key_bytes, new_data, row)
+        self.committer.add_change(table.schema.number, mutation.key_bytes, new_data, row)
 
     def get(self, table: str, key: Item) -> Item | None:
         """GetItem, decoded. Raises: ApiError."""
@@ -248,7 +249,7 @@ class Engine:
     def get_bytes(self, table: str, key: Item) -> bytes | None:
         """GetItem as the JSON bytes that are answered. Raises: ApiError."""
         schema = self._lifecycle.readable(table).schema
-        return self._committer.get(schema.number, schema.locate_key(key).key_bytes)
+        return self.committer.get(schema.number, schema.locate_key(key).key_bytes)
 
     def partition(self, table: str, key: Item) -> int:
         """Which of a table's partitions an item is in: the number of the open shard of its stream, 0 without one. Raises: ApiError."""
@@ -264,7 +265,7 @@ class Engine:
             schema = self._lifecycle.readable(key[0]).schema
             return schema.number, schema.locate_key(key[1]).key_bytes
 
-        return read_all(keys, place, lambda each: self._committer.get(*each))
+        return read_all(keys, place, lambda each: self.committer.get(*each))
 
     def query(self, request: QueryRequest) -> ItemPage:
         """One page of a Query. Raises: ApiError. Source: semantics §6.6."""
@@ -276,7 +277,7 @@ class Engine:
 
     def open(self, request: QueryRequest | ScanRequest) -> Paging:
         """One page of a Query or a Scan, to be read whole or in slices. Raises: ApiError. Source: semantics §6.6."""
-        return open_page(self._committer, self._lifecycle, request)
+        return open_page(self.committer, self._lifecycle, request)
 
     # ---- indexes -----------------------------------------------------------------------------------------------
 
@@ -410,69 +411,17 @@ class Engine:
         """Every shard that can still be read, parents before children. Raises: ApiError."""
         return self._streams.shards(arn)
 
-    def read_shard(self, shard: Shard, after: int, limit: int) -> ReadDone:
-        """Durable records with sequence > after; `closed` once the shard has ended with them. Raises: StoreError."""
-        return self._reader.read(shard, after, limit)
-
-    def pending_since(self, shard: Shard) -> int | None:
-        """When the oldest record of a shard that is not durable yet was written. Units: ms since the epoch; None: all is durable."""
-        number = self.number_of(shard)
-        row = None if number is None else self._committer.first_pending(number)
-        return None if row is None else created_ms(row)
-
-    def number_of(self, shard: Shard) -> int | None:
-        """The number that `on_commit` tells of a shard; None: it is gone."""
-        return self._reader.number_of(shard)
-
-    # ---- the group -----------------------------------------------------------------------------------------------
-
-    @property
-    def committer(self) -> Committer:
-        """The pending group: `flush()`, `is_dirty`, `begin_flush()`, `finish_flush(error)`."""
-        return self._committer
-
-    def on_commit(self, callback: Listener) -> Callable[[], None]:
-        """Call back with the numbers of the shards that advanced or closed, after each commit. Returns: unsubscribe."""
-        return self._committer.on_commit(callback)
-
-    # ---- state ---------------------------------------------------------------------------------------------------
-
-    def state_get(self, key: str) -> Mapping[str, Any] | None:
-        """The fields of one row of state."""
-        return self._state.get(key)
-
-    def state_query(self, prefix: str, after: str = "", limit: int | None = None) -> list[StateRow]:
-        """Every row of state whose key begins with the prefix and comes after `after`, in key order; at most `limit` of them."""
-        return self._state.query(prefix, after, limit)
-
-    def state_count(self, prefix: str) -> int:
-        """How many rows of state have keys that begin with the prefix."""
-        return self._state.count(prefix)
-
-    def state_transact(self, writes: Sequence[Action]) -> None:
-        """State and items in one transaction; every condition is judged before anything is written.
-
-        Raises:  StateConflict(index) for state, ApiError (TransactionCanceledException) for items.
-        """
-        items = [write for write in writes if isinstance(write, ItemWrite)]
-        operations = [read_write(write) for write in items]
-        self._state.check(writes)
-        if items:
-            with self.caused_by(items[0].ancestry):
-                self.transact(operations)
-        self._state.put(writes)
-
     # ---- housekeeping --------------------------------------------------------------------------------------------
 
     def housekeeping(self) -> Iterator[None]:
         """One round of trimming, rollover and removal, in slices of about two milliseconds; flush after each."""
         return Housekeeping(
-            self._committer,
+            self.committer,
             self._catalog,
             self._lineage,
             self._lifecycle,
             self._indexes,
-            self._reader,
+            self.log,
             self._horizon,
             self.time_to_live,
             self.requests,
@@ -487,6 +436,6 @@ class Engine:
     def close(self) -> None:
         """Make the last group durable and give the store back. Repeatable."""
         try:
-            self._committer.flush()
+            self.committer.flush()
         finally:
-            self._committer.store.close()
+            self.committer.store.close()

@@ -67,9 +67,15 @@ class ShardReader:
         return self._catalog.places.get((shard.stream, shard.shard_id))
 
     def number_of(self, shard: Shard) -> int | None:
-        """The engine's own number of a shard; None: it is gone."""
+        """The number that the committer tells its listeners of a shard; None: it is gone."""
         present = self._present(shard)
         return None if present is None else present.number
+
+    def pending_since(self, shard: Shard) -> int | None:
+        """When the oldest record of a shard that is not durable yet was written. Units: ms since the epoch; None: all is durable."""
+        present = self._present(shard)
+        row = None if present is None else self._committer.first_pending(present.number)
+        return None if row is None else created_ms(row)
 
     def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """Records with sequence > after, for this process's runtime.

@@ -1,7 +1,8 @@
 """Rows of state beside the items: leases, checkpoints, marks, dead letters, in the same group and commit.
 
 Rules of this file: a row is a key of `/`-separated words and JSON fields (each layout carries its own "v"); conditions
-are all judged before anything is written. Called by `engine.engine`; the runtime uses `EngineStateStore`.
+are all judged before anything is written. What a transaction writes to items is the engine's; one without items, as nearly every checkpoint, is
+a look and a row. Made by `engine.engine`; the runtime uses `EngineStateStore`.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -10,22 +11,27 @@ from typing import Any, Final, Protocol
 
 import orjson
 
+from tailrace.engine.actions import read_write
 from tailrace.engine.committer import Committer
 from tailrace.engine.documents import STATE
 from tailrace.engine.query import following_prefix
 from tailrace.errors import StateConflict
 from tailrace.ports import Action, ItemWrite
 from tailrace.rows.writes import Always, StateRow, Write, holds
+from tailrace.tables.mutate import Operation
 
 ROWS: Final = 1_000
 Fields = Mapping[str, Any]
 
 
 class StateRows:
-    """State over the committer's overlay."""
+    """State over the committer's overlay; `write_items` writes operations, all or none, and the handlers they descend from."""
 
-    def __init__(self, committer: Committer) -> None:
+    def __init__(
+        self, committer: Committer, write_items: Callable[[Sequence[Operation], str], object]
+    ) -> None:
         self._committer = committer
+        self._write_items = write_items
 
     def get(self, key: str) -> Fields | None:
         """The fields of one row."""
@@ -63,6 +69,18 @@ class StateRows:
             first = rows[-1][0] + b"\0"
         return total
 
+    def transact(self, writes: Sequence[Action]) -> None:
+        """State and items in one transaction; every condition is judged before anything is written.
+
+        Raises:  StateConflict(index) for state, ApiError (TransactionCanceledException) for items.
+        """
+        items = [write for write in writes if isinstance(write, ItemWrite)]
+        operations = [read_write(write) for write in items]
+        self.check(writes)
+        if items:
+            self._write_items(operations, items[0].ancestry)
+        self.put(writes)
+
     def check(self, writes: Sequence[Action]) -> None:
         """Judge every condition. Raises: StateConflict with the index of the first that does not hold."""
         for index, write in enumerate(writes):
@@ -82,17 +100,9 @@ class StateRows:
 class StateOwner(Protocol):
     """What the adapter needs of the engine."""
 
-    def state_get(self, key: str) -> Fields | None:
-        """The fields of one row."""
-
-    def state_query(self, prefix: str, after: str = "", limit: int | None = None) -> list[StateRow]:
-        """Rows by prefix."""
-
-    def state_count(self, prefix: str) -> int:
-        """How many there are."""
-
-    def state_transact(self, writes: Sequence[Action]) -> None:
-        """All or nothing, into the group."""
+    @property
+    def state(self) -> StateRows:
+        """Its rows of state."""
 
 
 class Flushing(StateOwner, Protocol):
@@ -110,25 +120,25 @@ class EngineStateStore:
     """
 
     def __init__(self, engine: StateOwner, flushed: Callable[[], Awaitable[None]]) -> None:
-        self._engine = engine
+        self._rows = engine.state
         self._flushed = flushed
 
     async def get(self, key: str) -> StateRow | None:
         """One row."""
-        fields = self._engine.state_get(key)
+        fields = self._rows.get(key)
         return None if fields is None else StateRow(key, fields)
 
     async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
         """Every row whose key starts with the prefix and comes after `after`, in key order; at most `limit` of them."""
-        return self._engine.state_query(prefix, after, limit)
+        return self._rows.query(prefix, after, limit)
 
     async def count(self, prefix: str) -> int:
         """How many rows have keys that start with the prefix; nothing is decoded."""
-        return self._engine.state_count(prefix)
+        return self._rows.count(prefix)
 
     async def transact(self, writes: Sequence[Action]) -> None:
         """All of it, durably, or nothing. Raises: StateConflict, StoreError, ApiError for items."""
-        self._engine.state_transact(writes)
+        self._rows.transact(writes)
         await self._flushed()
 
 

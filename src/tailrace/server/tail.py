@@ -74,7 +74,7 @@ class Follower:
         return stream
 
     def _read(self, shard: Shard) -> list[dict[str, Any]]:
-        page = self._engine.read_shard(shard, self._after.get(shard.shard_id, self._floor), SLICE)
+        page = self._engine.log.read(shard, self._after.get(shard.shard_id, self._floor), SLICE)
         self._after[shard.shard_id] = page.next_after
         if page.closed and not page.records:
             self._finished.add(shard.shard_id)
@@ -86,7 +86,7 @@ async def follow(
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Every change that the followers come to, for ever; they are asked for again after each commit."""
     woken = asyncio.Event()
-    unsubscribe = engine.on_commit(lambda _shards: woken.set())
+    unsubscribe = engine.committer.on_commit(lambda _shards: woken.set())
     try:
         while True:
             woken.clear()

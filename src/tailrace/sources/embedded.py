@@ -61,10 +61,10 @@ class EmbeddedSource:
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """Records after a sequence number; waits for a commit while there are none and the shard is open."""
         while True:
-            page = self._engine.read_shard(shard, after, limit)
+            page = self._engine.log.read(shard, after, limit)
             if page.records or page.closed or page.trimmed or limit == 0:
                 return page
-            number = self._engine.number_of(shard)
+            number = self._engine.log.number_of(shard)
             assert number is not None  # one that is gone is closed
             await self._next_commit(number)
 
@@ -76,7 +76,7 @@ class EmbeddedSource:
                 future.set_result(None)
 
         # Whoever is cancelled while waiting must not stay subscribed: readers come and go with every reload.
-        unsubscribe = self._engine.on_commit(advanced)
+        unsubscribe = self._engine.committer.on_commit(advanced)
         try:
             await future
         finally:

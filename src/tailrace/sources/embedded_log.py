@@ -46,8 +46,8 @@ class EmbeddedLog:
 
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """Durable records with sequence > after. Raises: StoreError."""
-        return self._engine.read_shard(shard, after, limit)
+        return self._engine.log.read(shard, after, limit)
 
     async def pending_since(self, shard: Shard) -> int | None:
         """When the oldest record was written that is not durable yet. Units: ms since the epoch; None: all of them are."""
-        return self._engine.pending_since(shard)
+        return self._engine.log.pending_since(shard)

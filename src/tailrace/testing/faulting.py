@@ -102,7 +102,7 @@ class Laid(Around):
     def sink(self, mapping: Mapping, sink: Sink) -> Sink:
         """Notes of what the sink says, and faults outside of them."""
         notes, name = self._observer.notes(mapping.id), mark_name(self._app, mapping)
-        observed = ObservingSink(sink, mapping, notes, self._engine, name)
+        observed = ObservingSink(sink, mapping, notes, self._engine.state, name)
         is_slow = mapping.kind not in NOTED or not is_async(mapping.target)
         return FaultySink(
             observed, mapping.id, self._faults, self._journal, self._engine.clock, is_slow=is_slow,

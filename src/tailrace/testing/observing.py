@@ -28,9 +28,9 @@ NOTED: Final = ("on", "batch")
 
 
 class Marks(Protocol):
-    """Where marks are looked up: the engine."""
+    """Where marks are looked up: the engine's state."""
 
-    def state_get(self, key: str) -> Rows[str, Any] | None:
+    def get(self, key: str) -> Rows[str, Any] | None:
         """The fields of one row of state."""
 
 
@@ -77,7 +77,7 @@ def _identity(change: Change[Any]) -> tuple[int, int]:
 
 
 def _reaches(marks: Marks, key: str, record: ChangeRecord) -> bool:
-    row = marks.state_get(key)
+    row = marks.get(key)
     return row is not None and (row_version(row) or NOTHING) >= record.version
 
 

@@ -188,7 +188,7 @@ class World(Items, Verbs):
 
     def _open(self) -> None:
         self.engine = Engine(self._store, self.clock, self._settings, self._reached)
-        self._observer.resolve(self.engine)
+        self._observer.resolve(self.engine.state)
         self._joined = Joined(Turns(self.engine, self.loop), self.loop)
         self._door: InProcess | None = None
         self._tasks = [

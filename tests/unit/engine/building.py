@@ -120,7 +120,7 @@ def log_of(engine: Engine, arn: str | None = None) -> list[ChangeRecord]:
     for shard in engine.shards_of(arn or arn_of(engine)):
         after = 0
         while True:
-            page = engine.read_shard(shard, after, 1_000)
+            page = engine.log.read(shard, after, 1_000)
             records.extend(page.records)
             after = page.next_after
             if not page.records:

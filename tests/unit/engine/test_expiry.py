@@ -32,7 +32,7 @@ def test_trimmed_records_leave_the_store_in_slices() -> None:
     put(engine, "young")
     clock.advance(DAY_MS - HOUR_MS + 1)
     assert keep_house(engine) >= 4
-    assert len(store.read_log(engine.number_of(shard) or 0, 0, 100)) == 1
+    assert len(store.read_log(engine.log.number_of(shard) or 0, 0, 100)) == 1
     assert names_of(log_of(engine)) == ["INSERT"]
 
 
@@ -101,7 +101,7 @@ def test_what_was_trimmed_is_known_after_a_restart() -> None:
     clock.advance(DAY_MS + 1)
     keep_house(engine)
     again = opened(store, clock)
-    page = again.read_shard(shard, first, 10)
+    page = again.log.read(shard, first, 10)
     assert (page.records, page.trimmed) == ([], True)
 
 
@@ -111,7 +111,7 @@ def test_closed_shards_vanish_a_day_after_closing_and_leave_no_rows() -> None:
     put(engine, "a")
     arn = arn_of(engine)
     (parent,) = engine.shards_of(arn)
-    number = engine.number_of(parent)
+    number = engine.log.number_of(parent)
     assert number is not None
     clock.advance(4 * HOUR_MS)
     put(engine, "b")
@@ -132,7 +132,7 @@ def test_a_disabled_stream_leaves_nothing_behind_after_a_day_but_how_far_it_went
     engine, clock = with_table(store=store)
     put(engine, "a")
     (shard,) = engine.shards_of(arn_of(engine))
-    number = engine.number_of(shard)
+    number = engine.log.number_of(shard)
     assert number is not None
     engine.delete_table("orders")
     clock.advance(DAY_MS)

@@ -27,19 +27,19 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """One of before versions."""
     monkeypatch.setattr(rekeying, "SLICE", 4)
     engine = opened(tmp_path)
-    engine.state_transact([Write(key, {"v": 2, "key": key}) for key in OLD])
+    engine.state.transact([Write(key, {"v": 2, "key": key}) for key in OLD])
     engine.close()
     return tmp_path
 
 
 def letters(engine: Engine) -> dict[str, Any]:
-    return {row.key: row.fields["key"] for row in engine.state_query("deadletter/")}
+    return {row.key: row.fields["key"] for row in engine.state.query("deadletter/")}
 
 
 def test_every_row_comes_under_its_version_with_all_that_is_in_it(directory: Path) -> None:
     engine = opened(directory)
     assert letters(engine) == dict(zip(NEW, OLD, strict=True))
-    assert engine.state_get(LAYOUT.key()) == {"v": 1}
+    assert engine.state.get(LAYOUT.key()) == {"v": 1}
     engine.close()
 
 
@@ -74,7 +74,7 @@ def test_a_start_that_is_cut_off_leaves_each_row_once_and_the_next_one_goes_on(
 
 def test_a_directory_that_has_none_is_left_as_it_is(tmp_path: Path) -> None:
     engine = opened(tmp_path)
-    assert engine.state_get(LAYOUT.key()) is None
+    assert engine.state.get(LAYOUT.key()) is None
     engine.close()
 
 

@@ -35,20 +35,20 @@ def test_a_condition_judges_a_row_or_its_absence(condition: Condition, absent: b
 def test_rows_are_found_by_prefix_in_order() -> None:
     engine = opened()
     for key in ("b/2", "a/1", "b/1", "b", "c/1"):
-        engine.state_transact([Write(key, {"v": 1})])
-    assert [row.key for row in engine.state_query("b/")] == ["b/1", "b/2"]
-    assert [row.key for row in engine.state_query("")] == ["a/1", "b", "b/1", "b/2", "c/1"]
-    engine.state_transact([Write("b/1", None)])
-    assert engine.state_get("b/1") is None
-    assert engine.state_query("b/") == [StateRow("b/2", {"v": 1})]
+        engine.state.transact([Write(key, {"v": 1})])
+    assert [row.key for row in engine.state.query("b/")] == ["b/1", "b/2"]
+    assert [row.key for row in engine.state.query("")] == ["a/1", "b", "b/1", "b/2", "c/1"]
+    engine.state.transact([Write("b/1", None)])
+    assert engine.state.get("b/1") is None
+    assert engine.state.query("b/") == [StateRow("b/2", {"v": 1})]
 
 
 def test_one_condition_that_fails_stops_everything_and_is_named() -> None:
     engine = opened()
-    engine.state_transact([Write("lease", {"epoch": 1})])
+    engine.state.transact([Write("lease", {"epoch": 1})])
     engine.committer.flush()
     with pytest.raises(StateConflict) as conflict:
-        engine.state_transact(
+        engine.state.transact(
             [
                 Write("checkpoint", {"at": 1}),
                 Check("lease", Equals("epoch", 2)),
@@ -63,12 +63,12 @@ def test_items_and_state_are_one_transaction() -> None:
     engine, _ = with_table()
     mark = mark_write("mark", Version(1, 7))
     write = ItemWrite("Put", {"TableName": "orders", "Item": item("a", 1)})
-    engine.state_transact([mark, write])
+    engine.state.transact([mark, write])
     engine.committer.flush()
     assert names_of(log_of(engine)) == ["INSERT"]
     again = ItemWrite("Put", {"TableName": "orders", "Item": item("a", 2)})
     with pytest.raises(StateConflict):
-        engine.state_transact([mark, again])
+        engine.state.transact([mark, again])
     assert engine.get("orders", KEY) == item("a", 1)
 
 
@@ -79,9 +79,9 @@ def test_a_failed_item_condition_leaves_the_state_alone() -> None:
         {"TableName": "orders", "Key": KEY, "ConditionExpression": "attribute_exists(pk)"},
     )
     with pytest.raises(ApiError) as failed:
-        engine.state_transact([Write("mark", {"sequence": 1}), check])
+        engine.state.transact([Write("mark", {"sequence": 1}), check])
     assert failed.value.code == "TransactionCanceledException"
-    assert engine.state_get("mark") is None
+    assert engine.state.get("mark") is None
 
 
 def test_the_state_store_returns_when_the_group_is_durable() -> None:
@@ -94,7 +94,7 @@ def test_the_state_store_returns_when_the_group_is_durable() -> None:
     async def scenario() -> None:
         state = EngineStateStore(engine, flushed)
         await state.transact([Write("lease", {"epoch": 1}, Absent())])
-        assert opened(store).state_get("lease") == {"epoch": 1}
+        assert opened(store).state.get("lease") == {"epoch": 1}
         assert await state.get("lease") == StateRow("lease", {"epoch": 1})
         assert await state.get("missing") is None
         assert await state.query("le") == [StateRow("lease", {"epoch": 1})]

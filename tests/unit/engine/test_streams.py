@@ -266,11 +266,11 @@ def test_listeners_hear_of_a_closing() -> None:
     engine, clock = written(1)
     (parent,) = engine.shards_of(arn_of(engine))
     heard: list[frozenset[int]] = []
-    engine.on_commit(heard.append)
+    engine.committer.on_commit(heard.append)
     clock.advance(4 * HOUR_MS)
     put(engine, "later")
     (_, child) = engine.shards_of(arn_of(engine))
-    assert heard == [frozenset({engine.number_of(parent), engine.number_of(child)})]
+    assert heard == [frozenset({engine.log.number_of(parent), engine.log.number_of(child)})]
 
 
 # ---- the horizon ---------------------------------------------------------------------------------------------------
@@ -324,14 +324,14 @@ def test_a_reader_behind_the_horizon_is_told_what_it_lost() -> None:
     engine, clock, records = aged()
     (shard,) = engine.shards_of(arn_of(engine))
     clock.advance(17 * HOUR_MS)
-    late = engine.read_shard(shard, records[0].sequence, 3)
+    late = engine.log.read(shard, records[0].sequence, 3)
     assert (numbers(list(late.records)), late.trimmed) == ([3, 4, 5], True)
-    exact = engine.read_shard(shard, records[2].sequence, 3)
+    exact = engine.log.read(shard, records[2].sequence, 3)
     assert (numbers(list(exact.records)), exact.trimmed) == ([3, 4, 5], False)
-    assert engine.read_shard(shard, 0, 3).trimmed is False
-    assert engine.read_shard(shard, shard.first - 1, 3).trimmed is True
+    assert engine.log.read(shard, 0, 3).trimmed is False
+    assert engine.log.read(shard, shard.first - 1, 3).trimmed is True
     clock.advance(DAY_MS)
-    nothing = engine.read_shard(shard, late.next_after, 3)
+    nothing = engine.log.read(shard, late.next_after, 3)
     assert (nothing.records, nothing.trimmed, nothing.next_after) == ([], True, records[-1].sequence)
 
 
@@ -343,7 +343,7 @@ def test_a_shard_that_has_vanished_ends_with_a_loss() -> None:
     clock.advance(DAY_MS)
     for _ in engine.housekeeping():
         engine.committer.flush()
-    page = engine.read_shard(shard, 0, 10)
+    page = engine.log.read(shard, 0, 10)
     assert (page.records, page.closed, page.trimmed) == ([], True, True)
 
 
@@ -352,6 +352,6 @@ def test_only_durable_records_are_read_by_the_runtime() -> None:
     engine, _ = with_table(store=store)
     (shard,) = engine.shards_of(arn_of(engine))
     engine.put(Put("orders", item("a", 1)))
-    assert engine.read_shard(shard, 0, 10).records == []
+    assert engine.log.read(shard, 0, 10).records == []
     engine.committer.flush()
-    assert numbers(list(engine.read_shard(shard, 0, 10).records)) == [1]
+    assert numbers(list(engine.log.read(shard, 0, 10).records)) == [1]

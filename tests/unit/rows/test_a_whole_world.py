@@ -108,7 +108,7 @@ def test_every_row_that_a_world_of_all_features_keeps_is_of_a_registered_kind() 
 
 def kinds_in(world: World) -> set[str]:
     found: set[str] = set()
-    for row in world.engine.state_query(""):
+    for row in world.engine.state.query(""):
         kind = kind_of(row.key)
         assert kind is not None, f"{row.key}: register its kind in tailrace.rows.kinds"
         assert row.fields["v"] in range(1, kind.format + 1), row
@@ -171,5 +171,5 @@ def test_a_notice_that_waited_when_its_handler_was_renamed_is_sent() -> None:
         world.use(noting("new", there))
         world.advance("10m")
         assert len(there.documents) == 1
-        assert world.engine.state_query(OUTBOX.prefix()) == []
+        assert world.engine.state.query(OUTBOX.prefix()) == []
     assert away.documents == []

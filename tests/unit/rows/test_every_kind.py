@@ -29,12 +29,12 @@ def store(*mappings: str) -> Ground:
         for mapping in mappings
         for key, fields in (made("app", mapping) for made in MADE.values())
     }
-    ground.engine.state_transact([Write(key, fields) for key, fields in writes.items()])
+    ground.engine.state.transact([Write(key, fields) for key, fields in writes.items()])
     return ground
 
 
 def rows(ground: Ground) -> dict[str, Any]:
-    return {row.key: dict(row.fields) for row in ground.engine.state_query("")}
+    return {row.key: dict(row.fields) for row in ground.engine.state.query("")}
 
 
 def ask(ground: Ground, name: str, **arguments: object) -> Any:
@@ -96,7 +96,7 @@ def test_a_rename_touches_no_row_of_the_app_or_the_directory() -> None:
 def test_a_name_that_has_a_row_of_any_kind_is_taken(name: str) -> None:
     ground = store(OLD)
     key, fields = MADE[name]("app", NEW)
-    ground.engine.state_transact([Write(key, fields)])
+    ground.engine.state.transact([Write(key, fields)])
     with pytest.raises(TailraceError, match="already"):
         ask(ground, "mapping.rename", handler=OLD, to=NEW)
 

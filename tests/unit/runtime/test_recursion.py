@@ -239,7 +239,7 @@ def test_handlers_whose_changes_multiply_are_stopped_long_before_one_line_is_tha
         world.advance("1m")
         (worker,) = [running.worker for running in world._running]
         assert all(each.paused for each in worker.status())
-        reasons = [row.fields["reason"] for row in world.engine.state_query("pause/")]
+        reasons = [row.fields["reason"] for row in world.engine.state.query("pause/")]
         assert all("descend from its own by 4 steps or more, for " in reason for reason in reasons)
         assert calls[0] < 10_000
         assert world.lag() > 0  # and nothing is lost

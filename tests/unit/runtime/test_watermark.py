@@ -48,10 +48,10 @@ def test_a_change_that_waits_holds_the_watermark_at_the_time_at_which_it_was_mad
         ground.clock.advance(1_000)
     ground.clock.advance(60_000)
     assert settled_until(ground.engine, MAIL) == START_MS + 1_000
-    first, *_ = ground.engine.read_shard(ground.shards()[0], 0, 100).records
+    first, *_ = ground.engine.log.read(ground.shards()[0], 0, 100).records
     ground.settle("mail", ground.engine.last_sequence)
     others = [
-        r.created_ms for shard in ground.shards()[1:] for r in ground.engine.read_shard(shard, 0, 100).records
+        r.created_ms for shard in ground.shards()[1:] for r in ground.engine.log.read(shard, 0, 100).records
     ]
     assert settled_until(ground.engine, MAIL) == min(others)
     assert min(others) != first.created_ms
@@ -87,7 +87,7 @@ def test_a_mapping_of_lambdas_api_is_behind_in_its_own_stream_alone() -> None:
     ground = Ground()
     own = ground.engine.stream_of("shop")
     esm = EventSourceMapping("u-1", "fn", own.arn, "shop", "TRIM_HORIZON", True, {}, 1)
-    ground.engine.state_transact([Write(esm.key, esm.fields())])
+    ground.engine.state.transact([Write(esm.key, esm.fields())])
     mapping = MappingName(LAMBDA_APP, "u-1", "shop")
     assert oldest_of(ground.engine, mapping) is None
     ground.put("o1")

@@ -100,6 +100,6 @@ def test_a_note_of_what_was_touched_stays_when_something_newer_touched_it() -> N
         assert told == [["o1"]]
         await Worker(ground, plan, tell).close()
         assert told == [["o1"], ["o1", "o2"]]
-        assert ground.engine.state_query("window-touched/") == []
+        assert ground.engine.state.query("window-touched/") == []
 
     asyncio.run(scene())

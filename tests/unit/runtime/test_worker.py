@@ -34,7 +34,7 @@ class Shop:
 
 
 def leases(world: World) -> list[dict[str, Any]]:
-    return [dict(row.fields) for row in world.engine.state_query("lease/shop/")]
+    return [dict(row.fields) for row in world.engine.state.query("lease/shop/")]
 
 
 def test_each_start_takes_every_shard_under_a_new_epoch() -> None:
@@ -77,14 +77,14 @@ def test_a_worker_whose_lease_was_taken_saves_nothing_more() -> None:
         key = lease_key("shop", stream.label, shard.shard_id)
         (lease,) = leases(world)
         stolen = {**lease, "owner": "thief", "epoch": lease["epoch"] + 1, "counter": lease["counter"] + 1}
-        _, stamped = raised(world.engine.state_query("checkpoint/")[0], lease["epoch"] + 1, None)
+        _, stamped = raised(world.engine.state.query("checkpoint/")[0], lease["epoch"] + 1, None)
         world.engine.workers.add("thief")
-        world.engine.state_transact([Write(key, stolen), stamped])
+        world.engine.state.transact([Write(key, stolen), stamped])
         world.engine.committer.flush()
-        (before,) = world.engine.state_query("checkpoint/")
+        (before,) = world.engine.state.query("checkpoint/")
         world.put(shop.orders, {"id": "b"})
         world.advance("1m")
-        assert [row.fields for row in world.engine.state_query("checkpoint/")] == [before.fields]
+        assert [row.fields for row in world.engine.state.query("checkpoint/")] == [before.fields]
         assert world._running[0].worker.status() == [], "the driver has ended"
         assert world.lag() > 0
 
@@ -198,7 +198,7 @@ def test_the_status_names_what_runs() -> None:
 def test_mappings_are_known_by_their_ids() -> None:
     shop = Shop()
     with World(shop.app, seed=1) as world:
-        assert [row.fields for row in world.engine.state_query("mapping/shop/")] == [
+        assert [row.fields for row in world.engine.state.query("mapping/shop/")] == [
             {"v": 1, "id": "note", "table": "orders"}
         ]
 
@@ -248,7 +248,7 @@ def test_what_the_last_owner_parks_while_the_lease_changes_hands_is_known_to_the
             world.put(shop.orders, {"id": "a", "n": n})
         stream = world.engine.stream_of("orders")
         (shard,) = world.engine.shards_of(stream.arn)
-        _, second, _ = world.engine.read_shard(shard, 0, 10).records
+        _, second, _ = world.engine.log.read(shard, 0, 10).records
         place = Place("shop", "note", "orders", stream.label, shard.shard_id)
         given_up = GivenUp(second, "RetryAttemptsExhausted", 6, Failure(error="ValueError: no"), 1, 1)
         letters.append(letter_of(place, given_up, ""))

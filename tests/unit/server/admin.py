@@ -69,9 +69,7 @@ class Ground:
         return self.engine.shards_of(self.engine.stream_of("shop").arn)
 
     def records(self) -> list[ChangeRecord]:
-        return [
-            record for shard in self.shards() for record in self.engine.read_shard(shard, 0, 1_000).records
-        ]
+        return [record for shard in self.shards() for record in self.engine.log.read(shard, 0, 1_000).records]
 
     def settle(
         self,
@@ -85,9 +83,9 @@ class Ground:
         shard, label = self.shards()[0], self.engine.stream_of("shop").label
         checkpoint = checkpoint_key("app", handler, label, shard.shard_id)
         known = {first: (from_ms, until_ms) for first, (from_ms, until_ms) in (times or {}).items()}
-        ledger = ledger_of(self.engine.state_get(checkpoint)).after(settled, known)
+        ledger = ledger_of(self.engine.state.get(checkpoint)).after(settled, known)
         row = CheckpointRow(1, 0, watermark, tuple(ranges), ledger=ledger)
-        self.engine.state_transact([Write(checkpoint, row.fields())])
+        self.engine.state.transact([Write(checkpoint, row.fields())])
         self.engine.committer.flush()
 
     def give_up(self, handler: str, record: ChangeRecord) -> None:
@@ -98,7 +96,7 @@ class Ground:
             first_failure_ms=START_MS, last_failure_ms=START_MS + 5_000,
         )  # fmt: skip
         key = deadletter_key("app", handler, record.version)
-        self.engine.state_transact([Write(key, deadletter_fields(letter))])
+        self.engine.state.transact([Write(key, deadletter_fields(letter))])
         self.engine.committer.flush()
 
     def all(self, name: str, **arguments: object) -> list[Any]:

@@ -54,7 +54,7 @@ def note(engine: Engine, name: str, arguments: dict[str, Any], *, changes: bool)
 
 def numbers(engine: Engine) -> list[int]:
     """The numbers of the rows that are kept."""
-    return [row.fields["number"] for row in engine.state_query(PREFIX)]
+    return [row.fields["number"] for row in engine.state.query(PREFIX)]
 
 
 def test_a_verb_that_changes_something_leaves_a_row_and_a_dry_run_none() -> None:
@@ -62,7 +62,7 @@ def test_a_verb_that_changes_something_leaves_a_row_and_a_dry_run_none() -> None
     note(engine, "pause", {"handler": "tally"}, changes=True)
     note(engine, "pause", {"handler": "tally", "dry_run": True}, changes=True)
     note(engine, "status", {}, changes=False)
-    (row,) = engine.state_query(PREFIX)
+    (row,) = engine.state.query(PREFIX)
     assert (row.fields["verb"], row.fields["arguments"]) == ("pause", {"handler": "tally"})
 
 
@@ -118,7 +118,7 @@ def test_two_who_note_at_once_take_two_numbers() -> None:
 def ended(engine: Engine) -> list[tuple[str, str | None, str]]:
     return [
         (told["verb"], told["outcome"], told["reason"])
-        for told in (read_audit(row.fields) for row in engine.state_query(PREFIX))
+        for told in (read_audit(row.fields) for row in engine.state.query(PREFIX))
     ]
 
 
@@ -148,7 +148,7 @@ def test_while_it_goes_on_or_after_its_client_has_gone_nobody_knows_its_end() ->
 def test_a_row_of_the_first_format_is_read_without_an_end() -> None:
     engine = opened()
     fields = {"v": 1, "number": 1, "at_ms": 5, "verb": "pause", "arguments": {}, "by": "ada"}
-    engine.state_transact([Write(AUDIT.key("000000000001"), fields)])
+    engine.state.transact([Write(AUDIT.key("000000000001"), fields)])
     assert ended(engine) == [("pause", None, "")]
     note(engine, "resume", {}, changes=True)
     assert numbers(engine) == [1, 2]

@@ -44,7 +44,7 @@ def test_the_groups_and_the_number_come_first_and_then_pages(ground: Ground) -> 
 
 
 def test_what_is_dropped_while_they_are_told_is_not_in_memory(ground: Ground) -> None:
-    rows = ground.engine.state_query(deadletter_prefix("app", "mail"))
+    rows = ground.engine.state.query(deadletter_prefix("app", "mail"))
     gone = rows[PAGE + 10 :]
 
     async def read() -> list[int]:
@@ -52,13 +52,13 @@ def test_what_is_dropped_while_they_are_told_is_not_in_memory(ground: Ground) ->
         async for part in asked(ground):
             if "letters" in part:
                 sizes.append(len(part["letters"]))
-                ground.engine.state_transact([Write(row.key, None) for row in gone])
+                ground.engine.state.transact([Write(row.key, None) for row in gone])
         return sizes
 
     try:
         assert asyncio.run(read()) == [PAGE, 10]
     finally:
-        ground.engine.state_transact([Write(row.key, row.fields) for row in gone])
+        ground.engine.state.transact([Write(row.key, row.fields) for row in gone])
 
 
 def test_others_have_their_turn_between_two_pages(ground: Ground) -> None:

@@ -55,7 +55,7 @@ def test_two_shards_that_lost_changes_from_one_number_on_have_a_gap_each() -> No
     ground = Ground()
     ground.settle("mail", 9)
     gaps = [Gap(shard, 7, 9) for shard in ("left", "right")]
-    ground.engine.state_transact([Write(gap.key("app", "mail"), gap.fields()) for gap in gaps])
+    ground.engine.state.transact([Write(gap.key("app", "mail"), gap.fields()) for gap in gaps])
     assert [gap["shard"] for gap in ground.ask("gaps")] == ["left", "right"]
     assert len(ground.ask("gaps.acknowledge")) == 2
     assert ground.ask("gaps.acknowledge") == []
@@ -65,7 +65,7 @@ def test_a_gap_that_a_row_of_another_shard_hides_is_read_from_the_ledger() -> No
     ground, first = gapped()
     hiding = Gap("another", first, first)
     old_key = GAP.key("app", "mail", f"{first:019d}")
-    ground.engine.state_transact([Write(old_key, {**hiding.fields(), "v": 1})])
+    ground.engine.state.transact([Write(old_key, {**hiding.fields(), "v": 1})])
     assert {gap["shard"] for gap in ground.ask("gaps")} == {"another", ground.shards()[0].shard_id}
 
 
@@ -73,7 +73,7 @@ def test_a_gap_of_an_older_version_is_acknowledged_once() -> None:
     ground = Ground()
     ground.settle("mail", 9)
     gap = Gap("left", 7, 9)
-    ground.engine.state_transact([Write(GAP.key("app", "mail", f"{7:019d}"), {**gap.fields(), "v": 1})])
+    ground.engine.state.transact([Write(GAP.key("app", "mail", f"{7:019d}"), {**gap.fields(), "v": 1})])
     assert len(ground.ask("gaps.acknowledge")) == 1
     assert ground.ask("gaps.acknowledge") == []
     assert [told["acknowledged_ms"] is None for told in ground.ask("gaps")] == [False]

@@ -23,7 +23,7 @@ def ground_with(*kinds: str, mapping: str = "mail") -> Ground:
     ground.settle(mapping, ground.engine.last_sequence)
     names = (MAPPING.key("app", mapping), {"v": 1, "id": mapping, "table": "shop"})
     made = [names, *(MADE[kind]("app", mapping) for kind in kinds)]
-    ground.engine.state_transact([Write(key, fields) for key, fields in made])
+    ground.engine.state.transact([Write(key, fields) for key, fields in made])
     return ground
 
 
@@ -62,7 +62,7 @@ def test_what_was_never_handled_goes_only_when_somebody_says_so(kind: str) -> No
         ask(ground, "mapping.drop", handler="mail")
     assert "--yes" in (caught.value.hint or "")
     assert ask(ground, "mapping.drop", handler="mail", yes=True)["lost"] == {NOUNS[kind]: 1}
-    assert [row.key for row in ground.engine.state_query(KINDS[kind].prefix())] == []
+    assert [row.key for row in ground.engine.state.query(KINDS[kind].prefix())] == []
 
 
 def test_changes_that_wait_in_the_stream_are_never_handled_too() -> None:
@@ -85,7 +85,7 @@ def test_a_mapping_with_nothing_pending_needs_no_word_and_takes_the_leases_of_it
 def test_the_leases_of_an_app_stay_while_it_has_another_mapping() -> None:
     ground = store(OLD, OTHER)
     ask(ground, "mapping.drop", handler=OLD, yes=True)
-    assert ground.engine.state_count(LEASE.prefix("app")) == 1
+    assert ground.engine.state.count(LEASE.prefix("app")) == 1
 
 
 @pytest.mark.parametrize("verb", ["mapping.drop", "mapping.rename"])

@@ -32,8 +32,8 @@ def ask(world: World, verb: str, **arguments: Any) -> Any:
 
 def broken(world: World, prefix: str, **fields: Any) -> None:
     """Change the first row of a kind behind the projection's back."""
-    row = world.engine.state_query(prefix)[0]
-    world.engine.state_transact([Write(row.key, {**row.fields, **fields})])
+    row = world.engine.state.query(prefix)[0]
+    world.engine.state.transact([Write(row.key, {**row.fields, **fields})])
     world.engine.committer.flush()
 
 
@@ -71,8 +71,8 @@ def test_a_state_that_is_not_the_fold_of_its_items_is_named(world: World, orders
 
 
 def test_an_item_that_was_never_applied_is_named(world: World, orders: Orders) -> None:
-    row = world.engine.state_query("projection-item/")[0]
-    world.engine.state_transact([Write(row.key, None)])
+    row = world.engine.state.query("projection-item/")[0]
+    world.engine.state.transact([Write(row.key, None)])
     world.engine.committer.flush()
     answer = ask(world, "verify", projection="sales")
     kinds = {each["kind"]: each for each in answer["differences"]}
@@ -85,10 +85,10 @@ def test_an_item_that_was_never_applied_is_named(world: World, orders: Orders) -
 def test_an_item_that_is_gone_is_named(world: World, orders: Orders) -> None:
     world.kill()
     world.delete("orders", {"id": "o3"})
-    world.engine.state_transact(
+    world.engine.state.transact(
         [
             Write(row.key, {**row.fields, "watermark": world.engine.last_sequence})
-            for row in world.engine.state_query("checkpoint/")
+            for row in world.engine.state.query("checkpoint/")
         ]
     )
     world.engine.committer.flush()
@@ -180,11 +180,11 @@ def test_a_projection_that_is_declared_no_more_stops_the_start_until_it_is_dropp
         == "tailrace projection drop sales, or declare it again under its old name, id='sales'"
     )
     (planned,) = drop(world, dry_run=True)
-    assert world.engine.state_query("projection")
+    assert world.engine.state.query("projection")
     (dropped,) = drop(world, dry_run=False)
     assert dropped["rows"] == planned["rows"] > 5
-    assert world.engine.state_query("projection") == []
-    assert world.engine.state_query("mapping/shop/sales") == []
+    assert world.engine.state.query("projection") == []
+    assert world.engine.state.query("mapping/shop/sales") == []
     world.use(without)
     world.settle()
     assert world.delivered(seen) == ["o1", "o2", "o3"]

@@ -40,6 +40,6 @@ def test_the_systems_clock_leaves_no_time_behind() -> None:
 def test_moving_the_clock_keeps_its_time() -> None:
     ground = Ground()
     moved = ground.ask("clock.advance", ms=60_000)["wall_ms"]
-    fields = ground.engine.state_get("clock")
+    fields = ground.engine.state.get("clock")
     assert fields is not None
     assert fields["wall_ms"] == moved

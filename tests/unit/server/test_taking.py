@@ -108,7 +108,7 @@ def test_a_large_request_is_answered_and_done_as_a_small_one_is() -> None:
     assert statuses == {200, 400}
     assert small.requests == large.requests
     logs = [
-        engine.read_shard(engine.shards_of(engine.stream_of("things").arn)[0], 0, 1_000).records
+        engine.log.read(engine.shards_of(engine.stream_of("things").arn)[0], 0, 1_000).records
         for engine in engines
     ]
     assert logs[0] == logs[1]

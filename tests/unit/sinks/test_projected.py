@@ -136,8 +136,8 @@ def test_another_version_is_built_beside_and_served_when_it_has_caught_up(
     world.settle()
     sold = second.app.projected("sales")
     assert (sold.build, dict(sold.items())) == ("2", {"NL": Decimal(1_100)})
-    assert world.engine.state_query("checkpoint/shop/sales%40v1") == []
-    left = {row.key.split("/")[2] for row in world.engine.state_query("projection-")}
+    assert world.engine.state.query("checkpoint/shop/sales%40v1") == []
+    left = {row.key.split("/")[2] for row in world.engine.state.query("projection-")}
     assert left == {"sales@v2", "sales"}
 
 
@@ -170,12 +170,12 @@ def test_tombstones_go_when_nothing_can_bring_the_item_back(world: World, orders
     world.put(orders.Order(id="o1", total=Decimal(10)))
     world.delete(orders.Order, id="o1")
     world.settle()
-    assert len(world.engine.state_query("projection-item/")) == 1
+    assert len(world.engine.state.query("projection-item/")) == 1
     world.advance("47h")
-    assert len(world.engine.state_query("projection-item/")) == 1
+    assert len(world.engine.state.query("projection-item/")) == 1
     world.advance("26h")
-    assert world.engine.state_query("projection-item/") == []
-    assert world.engine.state_query("projection-group/") == []
+    assert world.engine.state.query("projection-item/") == []
+    assert world.engine.state.query("projection-group/") == []
 
 
 def test_a_parked_item_keeps_a_version_from_being_served_until_it_is_put_back(

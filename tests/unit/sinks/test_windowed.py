@@ -415,7 +415,7 @@ def test_an_item_whose_time_cannot_be_read_is_parked_and_the_others_go_on(world:
 
 def rows(world: World) -> list[str]:
     """The keys of what is kept of windows."""
-    return [row.key for row in world.engine.state_query("window-")]
+    return [row.key for row in world.engine.state.query("window-")]
 
 
 def test_what_is_closed_for_good_is_forgotten_and_a_change_after_it_is_counted(
@@ -441,6 +441,6 @@ def test_an_image_is_kept_once_for_each_item(world: World, begin: Begin) -> None
         world.put(orders.order("a", second))
     world.settle()
     images: list[Image] = [
-        row.fields["image"] for row in world.engine.state_query("window-") if row.fields.get("image")
+        row.fields["image"] for row in world.engine.state.query("window-") if row.fields.get("image")
     ]
     assert len(images) == 1

@@ -44,7 +44,7 @@ def test_an_item_holds_every_change_up_to_its_page_s_position() -> None:
         assert flushed
         shards = engine.shards_of(engine.stream_of("orders").arn)
         engine.committer.flush()
-        records = [record for shard in shards for record in engine.read_shard(shard, 0, 100).records]
+        records = [record for shard in shards for record in engine.log.read(shard, 0, 100).records]
         for name, (value, position) in found.items():
             mine = [each for each in records if name.encode() in each.keys and each.sequence <= position]
             assert mine[-1].new is not None

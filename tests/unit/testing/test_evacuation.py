@@ -56,7 +56,7 @@ def put(world: World, keys: int, versions: int) -> list[tuple[str, int]]:
 
 
 def saved(world: World) -> int:
-    return len(world.engine.state_query(EVACUATED.prefix("shop", "note")))
+    return len(world.engine.state.query(EVACUATED.prefix("shop", "note")))
 
 
 def assert_whole(shop: Shop, written: list[tuple[str, int]]) -> None:
@@ -73,7 +73,7 @@ def test_an_outage_of_thirty_hours_loses_nothing(shop: Shop, world: World) -> No
     written = put(world, 20, 3)
     world.advance("30h")
     assert saved(world) == 60
-    assert all(kind_of(row.key) is not None for row in world.engine.state_query(""))
+    assert all(kind_of(row.key) is not None for row in world.engine.state.query(""))
     assert world.lag() > 29 * 3_600_000, "lag counts what waits, wherever it is kept"
     shop.raises = None
     world.settle()
@@ -189,7 +189,7 @@ def test_what_was_saved_is_forgotten_when_it_is_handled(shop: Shop, world: World
     world.settle()
     world.advance("1h")
     assert saved(world) == 0
-    assert not world.engine.state_query(EVACUATION.prefix("shop"))
+    assert not world.engine.state.query(EVACUATION.prefix("shop"))
 
 
 def test_a_handler_that_keeps_up_saves_nothing(shop: Shop, world: World) -> None:

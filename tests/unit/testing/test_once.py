@@ -41,10 +41,10 @@ def test_a_change_delivered_again_is_not_handled_again(once: bool, expected: lis
             world.advance(0)
         world.settle()
         # What a crash before the checkpoint leaves: the mark is there, the checkpoint is not.
-        for row in [*world.engine.state_query("checkpoint/"), *world.engine.state_query("ledger/")]:
+        for row in [*world.engine.state.query("checkpoint/"), *world.engine.state.query("ledger/")]:
             from tailrace.rows.writes import Write
 
-            world.engine.state_transact([Write(row.key, None)])
+            world.engine.state.transact([Write(row.key, None)])
         world.engine.committer.flush()
         world.restart()
         world.settle()
@@ -65,9 +65,9 @@ def test_marks_expire_when_nothing_can_deliver_their_change_again() -> None:
         world.put("orders", {"id": "a", "n": 1})
         world.settle()
         world.advance("40h")
-        assert world.engine.state_count("mark/") == 1
+        assert world.engine.state.count("mark/") == 1
         world.advance("10h")
-        assert world.engine.state_count("mark/") == 0
+        assert world.engine.state.count("mark/") == 0
 
 
 def test_an_item_with_dead_letters_keeps_its_mark() -> None:
@@ -84,7 +84,7 @@ def test_an_item_with_dead_letters_keeps_its_mark() -> None:
             world.put(orders, {"id": "a", "n": n})
             world.settle()
         world.advance("60h")
-        assert world.engine.state_count("mark/") == 1
+        assert world.engine.state.count("mark/") == 1
         assert len(world.dead_letters("note")) == 1
 
 

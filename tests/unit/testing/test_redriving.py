@@ -89,13 +89,13 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(ground: Ground) -> Non
     plan = ground.app.dlq(ground.note).redrive(dry_run=True)
     assert (plan["state"], plan["parked_keys"], plan["parked_changes"]) == ("planned", 1, 2)
     assert len(ground.app.dlq(ground.note)) == 2
-    assert ground.world.engine.state_count("audit/") == 0
+    assert ground.world.engine.state.count("audit/") == 0
 
 
 def test_what_a_person_does_is_written_down(ground: Ground) -> None:
     ground.poison()
     ground.app.dlq(ground.note).where(error="Value*").redrive(rate="10/s")
-    (row,) = ground.world.engine.state_query("audit/")
+    (row,) = ground.world.engine.state.query("audit/")
     assert row.fields["verb"] == "dlq.redrive"
     assert row.fields["arguments"]["where"] == {"error": "Value*"}
 

@@ -89,17 +89,17 @@ def test_looking_for_windows_to_forget_asks_only_of_days_that_have_some() -> Non
     with World(app, seed=1) as world:
         world.put(orders, {"id": "o1", "at": world.moment.isoformat()})
         world.settle()
-        assert world.engine.state_count("window-day/") > 0
+        assert world.engine.state.count("window-day/") > 0
         world.advance("72h")
-        assert world.engine.state_count("window-day/") == 0, "the first day is forgotten"
+        assert world.engine.state.count("window-day/") == 0, "the first day is forgotten"
         world.restart()
         asked: list[str] = []
-        query = world.engine.state_query
+        query = world.engine.state.query
 
         def counting(prefix: str, *more: Any) -> Any:
             asked.append(prefix)
             return query(prefix, *more)
 
-        world.engine.state_query = counting  # type: ignore[method-assign]
+        world.engine.state.query = counting  # type: ignore[method-assign]
         world.advance("2h")
         assert 0 < len(asked) < 1_000

@@ -40,13 +40,13 @@ def newest(world: World) -> int:
     numbers = [
         record.sequence
         for shard in world.engine.shards_of(stream.arn)
-        for record in world.engine.read_shard(shard, 0, 1_000).records
+        for record in world.engine.log.read(shard, 0, 1_000).records
     ]
     return max(numbers)
 
 
 def rows(world: World, kind: str) -> list[str]:
-    return [row.key for row in world.engine.state_query(KINDS[kind].prefix("shop"))]
+    return [row.key for row in world.engine.state.query(KINDS[kind].prefix("shop"))]
 
 
 def written(world: World, *names: str) -> int:
@@ -254,7 +254,7 @@ def test_leases_of_finished_shards_are_not_renewed(shop: Shop) -> None:
         for hour in range(5):
             written(world, f"at {hour}")
             world.advance("4h")
-        held = [row for row in world.engine.state_query(LEASE.prefix("shop")) if row.fields["owner"]]
+        held = [row for row in world.engine.state.query(LEASE.prefix("shop")) if row.fields["owner"]]
         assert len(held) == 1
 
 
@@ -269,6 +269,6 @@ def test_a_row_of_every_kind_that_goes_with_its_shard_goes_with_it(
         (checkpoint,) = rows(world, "checkpoint")
         beside = [kind.key(*words_of(checkpoint)[1:]) for kind in (CHECKPOINT, *beside_checkpoints())]
         assert len(beside) == 3
-        world.engine.state_transact([Write(beside[-1], {"v": 1})])
+        world.engine.state.transact([Write(beside[-1], {"v": 1})])
         world.advance("60h")
-        assert {key: world.engine.state_get(key) for key in beside} == dict.fromkeys(beside)
+        assert {key: world.engine.state.get(key) for key in beside} == dict.fromkeys(beside)

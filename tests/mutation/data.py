@@ -101,9 +101,15 @@ DATA: Final = (
     ),
     Mutant(
         "sync-that-was-asked-for", "stores/sqlite.py",
-        "with self._synced(commit.sync):", "with self._synced(False):",
+        "if commit.sync and self._sync", "if commit.sync is None and self._sync",
         "power loss forgets a commit that was to survive it",
         ("unit/stores/test_sqlite.py", "contracts/test_store.py"),
+    ),
+    Mutant(
+        "commit-on-what-another-has-changed", "stores/sqlite.py",
+        "if not _is_busy(error):", "if True:",
+        "a commit fails because another process wrote between the reads of its turn and it",
+        ("unit/stores/test_sqlite.py",),
     ),
     Mutant(
         "first-write-of-a-row-wins", "stores/sqlite.py",

@@ -82,30 +82,32 @@ class Sums:
 
     def __init__(self, kept: Iterable[tuple[int, int, int, int]]) -> None:
         self.kept = {(kind, number): (count, total) for kind, number, count, total in kept}
-        self._pending: dict[tuple[int, int], list[int]] = {}
+        self._changing: dict[tuple[int, int], list[int]] = {}
+        self._written: dict[tuple[int, int], Counted] = {}
 
     def begin(self) -> None:
         """Another commit: what one that failed has left is forgotten."""
-        self._pending.clear()
+        self._changing = {}
+
+    def changing(self, kind: int, number: int) -> list[int]:
+        """By how many, and by which sum, the commit under way has changed a table's rows or a shard's records: to be added to."""
+        place = (kind, number)
+        entry = self._changing.get(place)
+        if entry is None:
+            entry = self._changing[place] = [0, 0]
+        return entry
 
     def add(self, kind: int, number: int, count: int, total: int) -> None:
         """So many more (or fewer), with this sum."""
-        if not count and not total:
-            return
-        entry = self._pending.get((kind, number))
-        if entry is None:
-            self._pending[kind, number] = [count, total]
-        else:
-            entry[0] += count
-            entry[1] += total
+        entry = self.changing(kind, number)
+        entry[0] += count
+        entry[1] += total
 
     def replaced(self, table: int, old: object, new: int) -> int:
         """SQLite's function in an upsert: the row had the checksum `old`, None if it had none, and has `new` from now on."""
         if old is not None:
             # As `gone`: SQLite calls this for each row that is written again.
-            entry = self._pending.get((ROWS, table))
-            if entry is None:
-                entry = self._pending[ROWS, table] = [0, 0]
+            entry = self._changing[ROWS, table]
             entry[0] -= 1
             if isinstance(old, int):
                 entry[1] -= old
@@ -119,25 +121,20 @@ class Sums:
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Write what has changed. Raises: sqlite3.Error."""
-        rows, removed = [], []
-        for place, (count, total) in self._pending.items():
-            before = self.kept.get(place, NOTHING)
+        kept, written, rows = self.kept, dict[tuple[int, int], Counted](), []
+        for place, (count, total) in self._changing.items():
+            before = kept.get(place, NOTHING)
             after = (before[0] + count, before[1] + total)
-            if after == NOTHING:
-                removed.append(place)
-            elif after != before:
-                rows.append((*place, *after))
+            if after != before:
+                written[place] = after
+                rows.append(place + after)
+        self._written = written
         connection.executemany(WRITE, rows)
-        if removed:
-            connection.executemany(REMOVE, removed)
+        if NOTHING in written.values():
+            connection.executemany(REMOVE, [place for place, after in written.items() if after == NOTHING])
 
     def committed(self) -> None:
         """What was written stands."""
-        for place, (count, total) in self._pending.items():
-            before = self.kept.get(place, NOTHING)
-            after = (before[0] + count, before[1] + total)
-            if after == NOTHING:
-                self.kept.pop(place, None)
-            else:
-                self.kept[place] = after
-        self._pending.clear()
+        self.kept.update(self._written)
+        if NOTHING in self._written.values():
+            self.kept = {place: counted for place, counted in self.kept.items() if counted != NOTHING}

@@ -89,6 +89,7 @@ class SqliteStore:
                 keep_private(path.with_name(path.name + suffix))
         try:
             self._writer = self._connect()
+            self._execute = self._writer.cursor().execute
             prepare(self._writer, path)
             self._sums = None if path is None else open_sums(self._writer, is_wanted=checksums)
             self._reader = self._connect() if path is not None and sync == "full" else self._writer
@@ -270,6 +271,10 @@ class SqliteStore:
         self._begins_reads = False
         self._soon(self._end_reads)
 
+    def _has_reads(self) -> bool:
+        """Whether the reads of this turn have a transaction open."""
+        return self._soon is not None and not self._begins_reads and self._writer.in_transaction
+
     def _end_reads(self) -> None:
         if self._soon is None or self._begins_reads:
             return
@@ -293,20 +298,39 @@ class SqliteStore:
                 self._mover.committed()
 
     def _commit(self, commit: Commit) -> None:
-        self._end_reads()
-        with self._synced(commit.sync):
-            self._writer.execute("BEGIN IMMEDIATE")
+        if commit.sync and self._sync != "FULL" and self._path is not None:
+            self._end_reads()
+            with self._synced():
+                self._begin_and_write(commit)
+            return
+        if self._has_reads():
+            # The transaction of the turn's reads becomes the commit's: ending one and beginning the other costs six locks of the file.
+            self._begins_reads = True
             try:
-                self._reached("commit.begun")
-                self._write(commit)
-                self._reached("commit.written")
-                self._writer.execute("COMMIT")
-                if self._sums is not None:
-                    self._sums.committed()
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):  # SQLite has rolled back by itself after some faults
-                    self._writer.execute("ROLLBACK")
-                raise
+                self._write_and_end(commit)
+                return
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error):
+                    raise
+                # Another process has written since those reads: nobody may write on what they have seen.
+        self._begin_and_write(commit)
+
+    def _begin_and_write(self, commit: Commit) -> None:
+        self._execute("BEGIN IMMEDIATE")
+        self._write_and_end(commit)
+
+    def _write_and_end(self, commit: Commit) -> None:
+        try:
+            self._reached("commit.begun")
+            self._write(commit)
+            self._reached("commit.written")
+            self._execute("COMMIT")
+            if self._sums is not None:
+                self._sums.committed()
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):  # SQLite has rolled back by itself after some faults
+                self._execute("ROLLBACK")
+            raise
 
     def _write(self, commit: Commit) -> None:
         if self._sums is not None:
@@ -338,18 +362,16 @@ class SqliteStore:
             )
             return
         puts = []
-        count = total = 0
-        at = -1
+        at, prefix, changing = -1, b"", [0, 0]
         for (table, key), value in latest.items():
-            if value is not None:
-                if table != at:  # rows of one table mostly come one after the other
-                    sums.add(ROWS, at, count, total)
-                    at, count, total = table, 0, 0
-                checksum = crc32(value, crc32(key, table))
-                count += 1
-                total += checksum
-                puts.append((bytearray(_key(table, key)), bytearray(value), checksum, table))
-        sums.add(ROWS, at, count, total)
+            if value is None:
+                continue
+            if table != at:  # rows of one table mostly come one after the other
+                at, prefix, changing = table, table.to_bytes(4, "big"), sums.changing(ROWS, table)
+            checksum = crc32(value, crc32(key, table))
+            changing[0] += 1
+            changing[1] += checksum
+            puts.append((bytearray(prefix + key), bytearray(value), checksum, table))
         execute_many(PUT, puts)
         if len(puts) < len(latest):
             execute_many(
@@ -358,41 +380,40 @@ class SqliteStore:
 
     def _write_log(self, log: Sequence[LogRow]) -> None:
         sums, rows = self._sums, []
+        checksum = None
         for row in log:
-            key = _log_key(row.shard, row.sequence)
-            checksum = None
+            key, header, old, new = _log_key(row.shard, row.sequence), row.header, row.old, row.new
             if sums is not None:
-                checksum = record_sum(key, row.header, row.old, row.new)
-                sums.add(RECORDS, row.shard, 1, checksum)
+                checksum = record_sum(key, header, old, new)
+                changing = sums.changing(RECORDS, row.shard)
+                changing[0] += 1
+                changing[1] += checksum
             rows.append(
                 (
                     bytearray(key),
-                    bytearray(row.header),
-                    None if row.old is None else bytearray(row.old),
-                    None if row.new is None else bytearray(row.new),
+                    bytearray(header),
+                    None if old is None else bytearray(old),
+                    None if new is None else bytearray(new),
                     checksum,
                 )
             )
         self._writer.executemany("INSERT INTO log VALUES(?,?,?,?,?)", rows)
 
     @contextlib.contextmanager
-    def _synced(self, is_wanted: bool) -> Iterator[None]:
-        """Make one commit survive power loss whatever the setting.
+    def _synced(self) -> Iterator[None]:
+        """Make one commit survive power loss although the setting is `normal`.
 
         FULL and not a checkpoint: in WAL mode FULL syncs the log file once, at the commit, and with it every earlier
         commit in it, and SQLite replays a synced log after a power loss. A checkpoint would sync twice and move pages.
         """
-        if not is_wanted or self._sync == "FULL" or self._path is None:
-            yield
-            return
-        self._writer.execute("PRAGMA synchronous=FULL")
+        self._execute("PRAGMA synchronous=FULL")
         try:
             yield
         finally:
             with contextlib.suppress(
                 sqlite3.Error
             ):  # the commit stands, and later ones are synced for nothing
-                self._writer.execute("PRAGMA synchronous=NORMAL")
+                self._execute("PRAGMA synchronous=NORMAL")
 
     def pressure_s(self) -> float:
         """How long the next commit is to be held back at most, because the log cannot be moved as fast as it grows; 0: not at all."""
@@ -442,6 +463,11 @@ def _log_key(shard: int, sequence: int) -> bytes:
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether SQLite says that the file is damaged."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    """Whether another process has, or had meanwhile, what was asked for."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _hint(error: sqlite3.Error) -> str:

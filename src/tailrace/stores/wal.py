@@ -9,6 +9,7 @@ thread ends with `close`. Called by `stores.sqlite`; the pressure is heeded by `
 
 import contextlib
 import logging
+import os
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -49,6 +50,7 @@ class LogMover:
         most_bytes: int = MOST_BYTES,
     ) -> None:
         self._log = log
+        self._name = str(log)
         self._move_bytes = move_bytes
         self._most_bytes = most_bytes
         self._size = 0
@@ -69,7 +71,7 @@ class LogMover:
         """Ask for a move when the log has grown enough. It never waits and never fails."""
         self._commits += 1
         try:
-            size = self._log.stat().st_size
+            size = os.stat(self._name).st_size  # asked once a commit: of a Path it costs twice as much
         except OSError:  # no log yet, or the directory was taken away from us: the commit stands all the same
             return
         self._size = size

@@ -20,6 +20,7 @@ import pytest
 
 from tailrace.errors import StoreError
 from tailrace.ports import Commit, LogRow, Row, Trim
+from tailrace.stores.checking import check_file
 from tailrace.stores.private import keep_private
 from tailrace.stores.sqlite import SqliteStore
 from tailrace.stores.wal import MOST_BYTES
@@ -477,6 +478,57 @@ def test_a_commit_ends_the_reads_of_its_turn_and_what_it_wrote_is_read_after_it(
         for end in turn:
             end()
         assert not is_reading(store)
+
+
+def test_a_commit_goes_on_with_the_transaction_that_the_reads_of_its_turn_began(path: Path) -> None:
+    turn: list[Callable[[], None]] = []
+    statements: list[str] = []
+    with closing(SqliteStore(path)) as store:
+        store.commit(group(0))
+        store.share_reads(turn.append)
+        store._writer.set_trace_callback(statements.append)
+        assert store.get(TABLE, b"000001") is not None
+        store.commit(group(1))
+        assert [text for text in statements if text.startswith(("BEGIN", "COMMIT"))] == ["BEGIN", "COMMIT"]
+        statements.clear()
+        store.commit(group(2))
+        assert [text for text in statements if text.startswith(("BEGIN", "COMMIT"))] == [
+            "BEGIN IMMEDIATE",
+            "COMMIT",
+        ]
+        for end in turn:
+            end()
+        assert not is_reading(store)
+
+
+def test_a_commit_after_reads_that_another_process_has_outdated_begins_anew(path: Path) -> None:
+    turn: list[Callable[[], None]] = []
+    with closing(SqliteStore(path)) as store:
+        store.commit(group(0))
+        store.share_reads(turn.append)
+        assert store.get(TABLE, b"000001") is not None
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("INSERT INTO meta VALUES('of another', 1)")
+        store.commit(group(1))
+        assert store.get(TABLE, b"000017") is not None
+        assert len(store.read_log(1, 0, 100)) == 32
+        for end in turn:
+            end()
+        assert not is_reading(store)
+
+
+def test_a_commit_on_reads_that_fails_leaves_nothing_and_the_next_one_stands(path: Path) -> None:
+    turn: list[Callable[[], None]] = []
+    with closing(SqliteStore(path)) as store:
+        store.commit(group(0))
+        store.share_reads(turn.append)
+        assert store.get(TABLE, b"000001") is not None
+        with pytest.raises(StoreError, match="UNIQUE"):
+            store.commit(group(0))
+        assert not is_reading(store)
+        store.commit(group(1))
+        assert len(store.read_log(1, 0, 100)) == 32
+    assert check_file(path, lambda *_: None).damages == []
 
 
 def test_a_store_that_is_closed_before_the_turn_ends_is_closed(

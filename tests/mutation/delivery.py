@@ -7,7 +7,7 @@ from typing import Final
 
 from tests.mutation.mutant import Mutant
 
-SETTLE: Final = "unit/runtime/test_settle.py"
+DELIVERING: Final = "unit/runtime/test_delivering.py"
 WORKER: Final = "unit/runtime/test_worker.py"
 REDRIVE: Final = "unit/deadletters/test_redriving.py"
 REDRIVING: Final = "unit/testing/test_redriving.py"
@@ -20,22 +20,22 @@ TWO: Final = "contracts/test_two_processes.py"
 
 DELIVERY: Final = (
     Mutant(
-        "checkpoint-without-its-fence", "runtime/settle.py",
+        "checkpoint-without-its-fence", "runtime/delivering.py",
         "row.fields(), self.fence.condition)", "row.fields())",
         "a worker whose lease was taken overwrites the new owner's checkpoint",
-        (SETTLE,),
+        (DELIVERING,),
     ),
     Mutant(
         "beginning-that-nobody-writes-down", "runtime/starting.py",
         "            yield Transact((put, *lost), done=\"stamp.done\")\n", "            pass\n",
         "what is trimmed before a new mapping has saved anything is lost in silence",
-        (SETTLE, "unit/testing/test_world_gaps.py", EVACUATION),
+        (DELIVERING, "unit/testing/test_world_gaps.py", EVACUATION),
     ),
     Mutant(
         "older-ancestor-is-forgotten", "runtime/starting.py",
         "return None if reached is None else reached if reached.watermark < shard.before else whole", "return whole",
         "what was trimmed between an older ancestor and a shard is lost in silence",
-        (SETTLE, "unit/testing/test_world_gaps.py"),
+        (DELIVERING, "unit/testing/test_world_gaps.py"),
     ),
     Mutant(
         "lineage-of-everybody", "leases/lineage.py",
@@ -104,16 +104,16 @@ DELIVERY: Final = (
         (SCRIPTED,),
     ),
     Mutant(
-        "park-without-its-fence", "runtime/parking.py",
+        "park-without-its-fence", "runtime/delivering.py",
         "Transact((fence, *writes)", "Transact((*writes,)",
         "a worker whose lease was taken parks keys that the new owner does not know of",
-        ("unit/runtime/test_parker.py",),
+        ("unit/runtime/test_delivering.py",),
     ),
     Mutant(
-        "unparked-meanwhile-is-parked-anew", "runtime/parking.py",
+        "unparked-meanwhile-is-parked-anew", "runtime/delivering.py",
         "if head is None and letters[0].is_waiting:", "if head is None and not letters:",
         "a change waits for ever behind a key that was put back already",
-        ("unit/runtime/test_parker.py",),
+        ("unit/runtime/test_delivering.py",),
     ),
     Mutant(
         "lost-lease-is-a-saved-checkpoint", "runtime/delivering.py",

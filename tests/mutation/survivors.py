@@ -40,7 +40,7 @@ SURVIVORS: Final = (
         "heads-of-every-shard", "runtime/starting.py",
         "        if shard.may_have(head.partition)\n", "        if True\n",
         "a machine takes keys of other shards for parked: its count, its bound and its words are wrong",
-        ("unit/runtime/test_settle.py",),
+        ("unit/runtime/test_starting.py",),
     ),
     Mutant(
         "watermark-of-windows-is-now", "runtime/watermark.py",

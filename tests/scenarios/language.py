@@ -58,9 +58,8 @@ from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Shard
 from tailrace.rows.kinds import LEASE
-from tailrace.runtime.delivering import Asked, Delivery
+from tailrace.runtime.delivering import Asked, Delivery, Place, Settling
 from tailrace.runtime.kept import Kept
-from tailrace.runtime.settle import Place, Settling
 from tailrace.runtime.starting import enter, load_start, take_lease
 from tailrace.runtime.steps import Call, ReadShard, Steps, Transact, WriteBatch
 from tailrace.streams.moment import Now

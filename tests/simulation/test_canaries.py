@@ -21,7 +21,7 @@ from tailrace.mapping.settings import INFINITE, MappingSettings
 from tailrace.mapping.settlement import Settlement, Watermark
 from tailrace.mapping.shard import ShardMachine
 from tailrace.mapping.window import TumblingWindow
-from tailrace.runtime import settle, starting
+from tailrace.runtime import delivering, starting
 from tailrace.runtime.evacuation import Evacuator
 from tailrace.streams.moment import Now
 from tailrace.testing.simulation_plan import plan
@@ -150,7 +150,7 @@ def a_gap_is_passed_over_in_silence(patch: pytest.MonkeyPatch) -> None:
 
 def a_gap_has_no_row(patch: pytest.MonkeyPatch) -> None:
     """Only the ledger names it, until more has happened than a ledger names."""
-    patch.setattr(settle, "_gaps", lambda _place, _command: [])
+    patch.setattr(delivering, "_gaps", lambda _place, _command: [])
 
 
 def a_gap_begins_when_the_clock_says_so(patch: pytest.MonkeyPatch) -> None:

@@ -14,13 +14,13 @@ from tailrace.leases.lease import take as taken
 from tailrace.mapping.commands import Completion, LeaseLost
 from tailrace.mapping.shard import ShardMachine
 from tailrace.rows.writes import ALWAYS, Check
-from tailrace.runtime import delivering, leasing, settle, starting
+from tailrace.runtime import delivering, leasing, starting
 from tests.simulation.test_canaries import Plant, notices
 
 
 def nothing_fences_a_save(patch: pytest.MonkeyPatch) -> None:
     """Who has lost the lease goes on saving."""
-    patch.setattr(settle, "Equals", lambda *_: ALWAYS)
+    patch.setattr(delivering, "Equals", lambda *_: ALWAYS)
 
 
 def nothing_fences_a_parking(patch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 Rules of this file: pure; it counts distinct keys and compares fingerprints. A code error is no outage: failing keys use their attempts and are parked. Only
 when no more can be parked, and the last `EVIDENCE` distinct keys tried all failed with one fingerprint, going on would only wear out what waits: then waiting
 keys use no attempts, and once a minute one key that was never tried is sampled; its success ends it. A person ends it too, and so does another version of
-the code (runtime/settle.py). Called by shard.py and keys.py. Source: growth §2.10.
+the code (runtime/delivering.py). Called by shard.py and keys.py. Source: growth §2.10.
 """
 
 from collections.abc import Iterable

@@ -22,9 +22,9 @@ from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import Backoff
 from tailrace.ports import StreamRef
 from tailrace.rows.writes import Write
+from tailrace.runtime.delivering import Place
 from tailrace.runtime.failures import named
 from tailrace.runtime.parts import Parts
-from tailrace.runtime.settle import Place
 from tailrace.streams.envelopes import lambda_event
 from tailrace.streams.windows import in_window
 

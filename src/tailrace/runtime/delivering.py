@@ -1,18 +1,39 @@
-"""What is done with each command of a machine, as steps that end in the machine's next inputs.
+"""One mapping in one shard under one lease: what is done with each command of its machine, as steps that end in the machine's next inputs.
 
-Rules of this file: pure; one generator a command, and none retries: a port's failure is a completion, and so is a lost lease. An interpreter needs
-nothing else to run a machine: it performs `steps(command)` beside everything else, feeds what that returns to `machine.step`, and has no part in what
-is durable before what. Called by runtime/driver.py, and by whatever plays a driver.
+Theory of operation: an interpreter needs nothing else to run a machine. It performs `steps(command)` beside everything else, feeds what that returns to
+`machine.step`, and has no part in what is durable before what. A checkpoint's row has the ledger in it, and beside it go dead letters, notices and gaps, all
+at once or not at all; a save that carries nothing else is one conditional put. A key is parked before the checkpoint that passes its records.
+Everything is conditional on the epoch in the checkpoint's own row, which whoever takes the lease raises before reading anything (starting.py): where that does
+not hold the lease is lost, and nothing more is written.
+Rules of this file: pure; one generator a command, and none retries: a port's failure is a completion, and so is a lost lease. Called by runtime/driver.py, and
+by whatever plays a driver. Source: growth §2.4, architecture §5.3.
 """
 
 from collections.abc import Sequence
-from typing import TypeAlias, assert_never
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias, assert_never
 
-from tailrace.errors import LeaseLost, PortError
+from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
+from tailrace.deadletters.gap import Gap
+from tailrace.deadletters.head import Head, head_key, parked, read_head
+from tailrace.deadletters.lost_window import LostWindow, lost_window_key
+from tailrace.deadletters.passed import passed_write
+from tailrace.errors import LeaseLost, PortError, StateConflict
+from tailrace.leases.checkpoint import (
+    EVERY_HASH,
+    CheckpointRow,
+    Range,
+    Reason,
+    Window,
+    checkpoint_key,
+    ledger_key,
+)
 from tailrace.mapping.commands import (
     CheckpointDone,
     CheckpointFailed,
     Completion,
+    GivenUp,
+    GivenUpWindow,
     Invoke,
     InvokeDone,
     Park,
@@ -25,21 +46,56 @@ from tailrace.mapping.commands import (
 )
 from tailrace.mapping.commands import LeaseLost as LeaseLostInput
 from tailrace.mapping.outcomes import Failure, FailureKind, Outcome
-from tailrace.ports import Batch, Shard, StreamRef
+from tailrace.mapping.suspension import Suspended
+from tailrace.mapping.window import WindowState
+from tailrace.ports import Batch, Now, Shard, StreamRef
+from tailrace.rows.writes import Check, Equals, StateRow, Write
 from tailrace.runtime.attempting import unavailable
 from tailrace.runtime.kept import Kept
-from tailrace.runtime.parking import park
-from tailrace.runtime.settle import Settling
-from tailrace.runtime.steps import ReadShard, Steps, WriteBatch
+from tailrace.runtime.steps import AskTime, Get, ReadShard, Steps, Transact, WriteBatch
+from tailrace.streams.envelopes import event_id
+from tailrace.streams.version import FIRST_GENERATION
 
 Asked: TypeAlias = Read | Invoke | Park | SaveCheckpoint
 """Commands that ask something of a port. Wake and Stopped are the interpreter's own."""
+MOST_WORDS: Final = 500
+"""How much of a failure's words a checkpoint repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which mapping, in which shard of which stream."""
+
+    app: str
+    mapping_id: str
+    table: str
+    stream_label: str
+    shard_id: str
+    hashes: Range = EVERY_HASH
+    generation: int = FIRST_GENERATION
+    """Of the stream."""
+    run: str = ""
+    """Names this run of the mapping over the shard, so that the requests of two runs have different ids."""
+
+    @property
+    def checkpoint_key(self) -> str:
+        """The row of its checkpoint."""
+        return checkpoint_key(self.app, self.mapping_id, self.stream_label, self.shard_id)
+
+    @property
+    def ledger_key(self) -> str:
+        """The row in which older versions kept its ledger."""
+        return ledger_key(self.app, self.mapping_id, self.stream_label, self.shard_id)
+
+    def fence(self, epoch: int) -> Check:
+        """What holds as long as nobody has taken the lease after this epoch."""
+        return Check(self.checkpoint_key, Equals("epoch", epoch))
 
 
 class Delivery:
     """One mapping in one shard, under one lease. Shape: `kept` is what was saved of the shard from the trim."""
 
-    def __init__(self, shard: Shard, stream: StreamRef, kept: Kept, settling: Settling) -> None:
+    def __init__(self, shard: Shard, stream: StreamRef, kept: Kept, settling: "Settling") -> None:
         self.shard = shard
         self.stream = stream
         self.settling = settling
@@ -72,17 +128,19 @@ class Delivery:
         return (InvokeDone(command.id, outcome),)
 
     def _read(self, command: Read) -> Steps[Sequence[Completion]]:
+        kept = self._kept
         try:
-            if self._kept.has_after(command.after):
-                done = yield from self._kept.read(command.after, command.limit)
+            # Nearly always nothing was saved.
+            if kept.evacuation is not None and kept.has_after(command.after):
+                done = yield from kept.read(command.after, command.limit)
             elif 0 < command.after < self.shard.first - 1 and self.shard.before is None:
                 # It came further in what went before, and of that nothing is left: the source does not know how much there was.
                 done = ReadDone([], self.shard.first - 1, trimmed=True)
             else:
                 done = yield ReadShard(self.shard, command.after, command.limit)
-                if done.trimmed and self._kept.has_after(command.after):
+                if done.trimmed and kept.has_after(command.after):
                     # It was saved while the stream was asked, which forgot it before it answered: that is no gap.
-                    done = yield from self._kept.read(command.after, command.limit)
+                    done = yield from kept.read(command.after, command.limit)
         except PortError as error:
             return (ReadFailed(unavailable(error)),)
         return (done,)
@@ -106,3 +164,155 @@ class Delivery:
         except PortError as error:
             return (ParkFailed(command.id, unavailable(error)),)
         return (ParkDone(command.id, is_free),)
+
+
+# ---- checkpoints ---------------------------------------------------------------------------------------------------
+
+
+class Announced(Protocol):
+    """Whoever tells an on-failure destination of what was given up: runtime/courier.py."""
+
+    def rows(
+        self, place: Place, given_up: Sequence[GivenUp], windows: Sequence[GivenUpWindow] = ()
+    ) -> list[Write]:
+        """What is to be told, as rows of the same transaction."""
+
+    def wake(self) -> None:
+        """They are durable."""
+
+
+class Settling:
+    """Saves what a machine has settled of one mapping in one shard; `begun` is the row with which its lease was stamped here."""
+
+    def __init__(
+        self, place: Place, begun: CheckpointRow, code_version: str = "", announced: Announced | None = None
+    ) -> None:
+        self.place = place
+        self.code_version = code_version
+        self.fence = place.fence(begun.epoch)
+        """What a checkpoint here requires, and whoever writes beside one."""
+        self._saved = begun
+        self._writes = begun.writes
+        self._announced = announced
+
+    def save(self, command: SaveCheckpoint) -> Steps[None]:
+        """Make it durable. Raises: LeaseLost, StoreError."""
+        row = self._row(command)
+        saved = Write(self.fence.key, row.fields(), self.fence.condition)
+        try:
+            yield Transact((saved, *self._beside(command)), "checkpoint.begun", "checkpoint.done")
+        except StateConflict as error:
+            raise LeaseLost(f"another worker has taken {self.place.shard_id}") from error
+        self._saved = row
+        if self._announced is not None and (command.given_up or command.windows):
+            self._announced.wake()
+
+    def _row(self, command: SaveCheckpoint) -> CheckpointRow:
+        place, checkpoint = self.place, command.checkpoint
+        settled = [(run.first, run.last, run.count, run.outcome) for run in command.settled]
+        times = {run.first: (run.from_ms, run.until_ms) for run in command.settled if run.until_ms}
+        self._writes += 1  # also when the one before failed: it may have been durable all the same
+        before = self._saved
+        return CheckpointRow(
+            before.epoch, self._writes, checkpoint.watermark, checkpoint.ranges, checkpoint.finished, place.hashes,
+            checkpoint.created_ms, _kept(checkpoint.window), _reason(checkpoint.suspended, self.code_version),
+            before.ledger.after(settled, times), before.named,
+        )  # fmt: skip
+
+    def _beside(self, command: SaveCheckpoint) -> list[Write]:
+        """What goes into the transaction of the checkpoint: nearly always nothing."""
+        gaps = _gaps(self.place, command)
+        if not (command.given_up or command.passed or command.windows):
+            return gaps
+        place, announced = self.place, self._announced
+        letters = [letter_of(place, given_up, self.code_version) for given_up in command.given_up]
+        return [
+            *(_letter_write(place, letter) for letter in letters),
+            *(passed_write(place.app, place.mapping_id, key, last) for key, last in command.passed),
+            *(lost_window_write(place, lost, self.code_version) for lost in command.windows),
+            *(() if announced is None else announced.rows(place, command.given_up, command.windows)),
+            *gaps,
+        ]
+
+
+def _gaps(place: Place, command: SaveCheckpoint) -> list[Write]:
+    gaps = [
+        Gap(place.shard_id, run.first, run.last, run.from_ms, run.until_ms, generation=place.generation)
+        for run in command.settled
+        if run.outcome == "trimmed"
+    ]
+    return [Write(gap.key(place.app, place.mapping_id), gap.fields()) for gap in gaps]
+
+
+def _letter_write(place: Place, letter: DeadLetter) -> Write:
+    return Write(
+        deadletter_key(place.app, place.mapping_id, letter.record.version), deadletter_fields(letter)
+    )
+
+
+def _reason(suspended: Suspended | None, code_version: str) -> Reason | None:
+    if suspended is None:
+        return None
+    return suspended.fingerprint, suspended.error[:MOST_WORDS], suspended.since_ms, code_version
+
+
+def _kept(window: WindowState | None) -> Window | None:
+    if window is None:
+        return None
+    return window.start_ms, window.end_ms, None if window.state is None else window.state.decode()
+
+
+def lost_window_write(place: Place, lost: GivenUpWindow, code_version: str) -> Write:
+    """The row of a window whose final invoke was given up, with the state that was for it."""
+    window, failure = lost.window, lost.failure
+    found = LostWindow(
+        shard_id=place.shard_id, handler=place.mapping_id, start_ms=window.start_ms, end_ms=window.end_ms,
+        state=window.state.decode(), is_early=window.is_early, condition=lost.condition, attempts=lost.attempts,
+        error=failure.error if failure else "", traceback=failure.traceback if failure else "",
+        first_failure_ms=lost.first_failure_ms, last_failure_ms=lost.last_failure_ms, code_version=code_version,
+    )  # fmt: skip
+    return Write(lost_window_key(place.app, found), found.fields())
+
+
+def letter_of(place: Place, given_up: GivenUp, code_version: str) -> DeadLetter:
+    """What is kept of a record that was given up, or that waits behind one."""
+    record, failure = given_up.record, given_up.failure
+    identity = event_id(record)
+    return DeadLetter(
+        record=record, event_id=identity, shard_id=place.shard_id, handler=place.mapping_id,
+        condition=given_up.condition, attempts=given_up.attempts, error=failure.error if failure else "",
+        traceback=failure.traceback if failure else "", first_failure_ms=given_up.first_failure_ms,
+        last_failure_ms=given_up.last_failure_ms, code_version=code_version,
+        trace=f"{place.mapping_id}/{identity}", table=place.table,
+    )  # fmt: skip
+
+
+# ---- parking -------------------------------------------------------------------------------------------------------
+
+
+def park(place: Place, fence: Check, command: Park, code_version: str) -> Steps[bool]:
+    """Make the key's head and the changes that wait durable. Returns: whether the key is free instead, because it was unparked meanwhile.
+
+    Raises:  LeaseLost, StoreError.
+    """
+    letters = [letter_of(place, entry, code_version) for entry in command.entries]
+    while True:
+        head = yield from _head(place, command.key)
+        if head is None and letters[0].is_waiting:
+            return True
+        now: Now = yield AskTime()
+        writes = parked(place.app, place.mapping_id, head, letters, now.wall_ms, place.stream_label)
+        if not writes:
+            return False
+        try:
+            yield Transact((fence, *writes), "park.begun", "park.done")
+        except StateConflict as error:
+            if error.index == 0:
+                raise LeaseLost(f"another worker has taken {place.shard_id}") from error
+            continue  # the redriver, which puts changes of it back, was faster: look again
+        return False
+
+
+def _head(place: Place, key: bytes) -> Steps[Head | None]:
+    row: StateRow | None = yield Get(head_key(place.app, place.mapping_id, key))
+    return None if row is None else read_head(place.app, place.mapping_id, row.fields)

@@ -1,15 +1,18 @@
-"""Drives one machine: what it commands is done, what came of it is its next input.
+"""The interpreter for asyncio: performs steps at the ports, and drives one machine with them.
 
-Rules of this file: no decision about records, and none about what is durable before what (that is delivering.py's): a queue of inputs, a task for each
-command, and what people are told of it. The machine alone retries. Called by runtime/worker.py.
+Theory of operation: everything that the runtime does in steps is carried out by a `Performer`, one call after the other. A `Driver` is a queue of inputs and a
+machine: each command is performed in a task of its own, and what came of it is the machine's next input.
+Rules of this file: no decision about records, none about what is durable before what (that is delivering.py's), and no retry: the machine alone retries. What a
+port raises goes to the steps, what cancels goes through. Made by runtime/worker.py.
 """
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, assert_never
 
-from tailrace.errors import DamagedData, InternalError
+from tailrace.errors import DamagedData, InternalError, PortError
 from tailrace.mapping.commands import (
     CheckpointDone,
     Command,
@@ -27,15 +30,17 @@ from tailrace.mapping.commands import (
 )  # fmt: skip
 from tailrace.mapping.commands import LeaseLost as LeaseLostInput
 from tailrace.mapping.shard import ShardMachine
-from tailrace.ports import Batch, Outcome, Shard, Sink, Written
+from tailrace.ports import Batch, Clock, Outcome, Shard, Sink, StateStore, Written
 from tailrace.runtime.attempting import attempt
 from tailrace.runtime.attempts import Attempts
 from tailrace.runtime.delivering import Asked, Delivery
 from tailrace.runtime.failures import FailureLog
 from tailrace.runtime.parts import Parts
-from tailrace.runtime.performing import Performer
 from tailrace.runtime.reading import SharedReads
+from tailrace.runtime.steps import AskTime, Call, Get, Horizon, Query, ReadShard, Steps, Transact, WriteBatch
+from tailrace.telemetry import PointReached, pass_by
 
+T = TypeVar("T")
 _log = logging.getLogger("tailrace.handlers")
 
 
@@ -195,3 +200,80 @@ class Driver:
         if not isinstance(outcome, Written):
             self._failures.failed(batch, outcome)
         return outcome
+
+
+# ---- steps ---------------------------------------------------------------------------------------------------------
+
+
+class Delivers(Protocol):
+    """What one mapping in one shard reads from and writes to."""
+
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
+        """Records after a position; waits while there are none and the shard is open. Raises: PortError."""
+
+    async def write(self, batch: Batch) -> Outcome:
+        """What came of a batch. Raises nothing."""
+
+
+class Performer:
+    """Performs steps over a state store and a clock; with `delivers` also those that read a shard and write to a sink, with `horizon` those that begin there."""
+
+    def __init__(
+        self,
+        state: StateStore,
+        clock: Clock,
+        reached: PointReached = pass_by,
+        delivers: Delivers | None = None,
+        horizon: Callable[[Shard], Awaitable[int]] | None = None,
+    ) -> None:
+        self._state = state
+        self._clock = clock
+        self._reached = reached
+        self._delivers = delivers
+        self._horizon = horizon
+
+    async def perform(self, steps: Steps[T]) -> T:
+        """Carry steps out to their end. Raises: what they raise."""
+        try:
+            call = next(steps)
+            while True:
+                try:
+                    answer = await self._answer(call)
+                except PortError as error:
+                    call = steps.throw(error)
+                else:
+                    call = steps.send(answer)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        finally:
+            steps.close()
+
+    async def _answer(self, call: Call) -> Any:
+        match call:
+            case WriteBatch(batch) if self._delivers is not None:
+                self._reached("invoke.begun")
+                return await self._delivers.write(batch)
+            case ReadShard(shard, after, limit) if self._delivers is not None:
+                done = await self._delivers.read(shard, after, limit)
+                self._reached("read.done")
+                return done
+            case Transact(writes, begun, done):
+                if begun:
+                    self._reached(begun)
+                await self._state.transact(writes)
+                if done:
+                    self._reached(done)
+                return None
+            case Get(key):
+                return await self._state.get(key)
+            case Query(prefix, after, limit):
+                return await self._state.query(prefix, after=after, limit=limit)
+            case AskTime():
+                return self._clock.now()
+            case Horizon(shard) if self._horizon is not None:
+                return await self._horizon(shard)
+            case WriteBatch() | ReadShard() | Horizon():
+                raise InternalError(f"nothing is there for {call}")
+            case _:
+                assert_never(call)

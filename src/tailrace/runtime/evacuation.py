@@ -24,8 +24,8 @@ from tailrace.leases.checkpoint import read_checkpoint
 from tailrace.ports import Clock, ReadDone, Shard, Source, StateStore, StreamRef
 from tailrace.rows.kinds import EVACUATION, words_of
 from tailrace.rows.writes import Write
+from tailrace.runtime.delivering import Place
 from tailrace.runtime.kept import Kept
-from tailrace.runtime.settle import Place
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import in_order
 

@@ -18,10 +18,10 @@ from tailrace.ports import Shard, Source, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT
 from tailrace.rows.writes import Write
 from tailrace.runtime.agreeing import Besides, nowhere
+from tailrace.runtime.delivering import Place
 from tailrace.runtime.evacuation import Followed
 from tailrace.runtime.kept import Kept
 from tailrace.runtime.reading import NumberedSource, SharedReads
-from tailrace.runtime.settle import Place
 
 Begun: TypeAlias = tuple[str, str, str]
 """A mapping's id, and the shard that it has begun: the label of the stream, for ids may repeat, and the id."""

@@ -23,9 +23,9 @@ from tailrace.leases.lease import (
     sight,
 )
 from tailrace.ports import Clock, Shard, StateStore, StreamRef
+from tailrace.runtime.delivering import Place
+from tailrace.runtime.driver import Performer
 from tailrace.runtime.forgetting import forget_leases
-from tailrace.runtime.performing import Performer
-from tailrace.runtime.settle import Place
 from tailrace.runtime.starting import take_lease
 from tailrace.runtime.steps import Steps, Transact
 from tailrace.telemetry import PointReached

@@ -38,8 +38,8 @@ from tailrace.mapping.window import WindowState
 from tailrace.ports import Now, Shard
 from tailrace.rows.kinds import CHECKPOINT, RESUMED, words_of
 from tailrace.rows.writes import Absent, StateRow, Write
+from tailrace.runtime.delivering import Place
 from tailrace.runtime.pausing import ended_suspensions
-from tailrace.runtime.settle import Place
 from tailrace.runtime.steps import AskTime, Get, Horizon, Query, Steps, Transact
 
 

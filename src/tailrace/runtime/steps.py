@@ -1,7 +1,7 @@
 """What the runtime asks of the world, as values: who decides yields a call, and is sent what came of it.
 
 Theory of operation. Saving, parking, starting and what else has an order in which things must become durable are generators. They yield the calls
-of this module and touch nothing else. An *interpreter* carries the calls out: `performing.Performer` for asyncio, `perform_at_once` of the simulation's
+of this module and touch nothing else. An *interpreter* carries the calls out: `driver.Performer` for asyncio, `perform_at_once` of the simulation's
 rows for worlds in which a port answers in one moment. It is a loop of four lines:
 
     call = next(steps)

@@ -28,8 +28,8 @@ from tailrace.rows.writes import VERSION, Write
 from tailrace.runtime.agreeing import Besides, nowhere
 from tailrace.runtime.crew import Crew
 from tailrace.runtime.declared import check_declared
-from tailrace.runtime.delivering import Delivery
-from tailrace.runtime.driver import Driver, Status
+from tailrace.runtime.delivering import Delivery, Settling
+from tailrace.runtime.driver import Driver, Performer, Status
 from tailrace.runtime.evacuation import Evacuator, Followed, Unfinished
 from tailrace.runtime.following import Begun, FollowedTable
 from tailrace.runtime.forgetting import forget_shards
@@ -38,11 +38,9 @@ from tailrace.runtime.marks import forget_marks
 from tailrace.runtime.opening import TimedSink
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.pausing import Pauses
-from tailrace.runtime.performing import Performer
 from tailrace.runtime.recursion import Guards
 from tailrace.runtime.redriver import Progress, Request
 from tailrace.runtime.redrives import Redrives
-from tailrace.runtime.settle import Settling
 from tailrace.runtime.starting import enter, line_before, load_start, outdated_reason
 from tailrace.runtime.threads import MOST, Threads
 from tailrace.runtime.windowing import Windows

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from tailrace.deadletters.evacuated import Evacuation
 from tailrace.ports import ReadDone, StateStore
 from tailrace.rows.writes import StateRow
+from tailrace.runtime.delivering import Place
 from tailrace.runtime.evacuation import PAGE, Evacuator, Unfinished
 from tailrace.runtime.kept import Kept
-from tailrace.runtime.settle import Place
 from tailrace.runtime.steps import Call, Get, Query, Steps
 from tailrace.streams.moment import Now
 from tailrace.testing.simulation_plan import WALL_MS, ShardPlan

@@ -32,9 +32,8 @@ from tailrace.mapping.commands import (
 )  # fmt: skip
 from tailrace.mapping.shard import ShardMachine
 from tailrace.rows.writes import StateRow
-from tailrace.runtime.delivering import Asked, Delivery
+from tailrace.runtime.delivering import Asked, Delivery, Place, Settling
 from tailrace.runtime.leasing import give_lease_back, renew_lease
-from tailrace.runtime.settle import Place, Settling
 from tailrace.runtime.starting import enter, load_start, take_lease
 from tailrace.runtime.steps import Get, Steps
 from tailrace.streams.moment import Now

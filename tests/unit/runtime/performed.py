@@ -5,7 +5,7 @@ Rules of this file: a clock that stands unless a test moves it.
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.ports import Shard, StateStore
-from tailrace.runtime.performing import Performer
+from tailrace.runtime.driver import Performer
 from tailrace.runtime.steps import Steps, T
 
 

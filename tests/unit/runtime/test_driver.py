@@ -33,12 +33,11 @@ from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Action, Batch, Outcome, ReadDone, Shard, StreamRef, Written
 from tailrace.rows.writes import Write
-from tailrace.runtime.delivering import Asked, Delivery
+from tailrace.runtime.delivering import Asked, Delivery, Place, Settling
 from tailrace.runtime.driver import Driver
 from tailrace.runtime.kept import Kept
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.reading import SharedReads
-from tailrace.runtime.settle import Place, Settling
 from tailrace.runtime.steps import Steps
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.record import ChangeRecord

@@ -14,10 +14,9 @@ from tailrace.leases.checkpoint import CheckpointRow
 from tailrace.mapping.commands import Read
 from tailrace.ports import Batch, Outcome, ReadDone, Shard, StreamRef
 from tailrace.rows.writes import Write
-from tailrace.runtime.delivering import Delivery
+from tailrace.runtime.delivering import Delivery, Place, Settling
+from tailrace.runtime.driver import Performer
 from tailrace.runtime.evacuation import Evacuator, Unfinished
-from tailrace.runtime.performing import Performer
-from tailrace.runtime.settle import Place, Settling
 from tailrace.stores.memory import MemoryStateStore
 from tests.unit.sinks.batches import STREAM, record
 

@@ -8,9 +8,8 @@ from tailrace.deadletters.evacuated import Evacuation, Lost, copied
 from tailrace.leases.checkpoint import CheckpointRow
 from tailrace.mapping.commands import Read, ReadDone
 from tailrace.ports import Shard
-from tailrace.runtime.delivering import Delivery
+from tailrace.runtime.delivering import Delivery, Place, Settling
 from tailrace.runtime.kept import Kept
-from tailrace.runtime.settle import Place, Settling
 from tailrace.runtime.steps import ReadShard
 from tailrace.streams.moment import Now
 from tailrace.testing.simulation_rows import Rows

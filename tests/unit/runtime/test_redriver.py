@@ -8,8 +8,8 @@ from tailrace.deadletters.entry import deadletter_fields, deadletter_key
 from tailrace.mapping.commands import Completion, GivenUp, Released
 from tailrace.ports import Batch, Failure, Outcome, StreamRef, Written
 from tailrace.rows.writes import Write
+from tailrace.runtime.delivering import Place, letter_of
 from tailrace.runtime.redriver import Progress, Redriver, Request
-from tailrace.runtime.settle import Place, letter_of
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.version import Version

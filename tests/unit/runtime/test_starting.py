@@ -22,8 +22,7 @@ from tailrace.mapping.commands import Checkpoint, GivenUp, Park, ParkedHead, Sav
 from tailrace.ports import Action, Failure, Now, Shard
 from tailrace.rows.writes import Always, Check, Equals, StateRow, Write
 from tailrace.runtime import starting
-from tailrace.runtime.parking import park
-from tailrace.runtime.settle import Place, Settling, letter_of
+from tailrace.runtime.delivering import Place, Settling, letter_of, park
 from tailrace.runtime.starting import checkpoint_of, enter, load_start, outdated_reason, stamp, take_lease
 from tailrace.runtime.steps import Call, Get, Steps, Transact
 from tailrace.stores.memory import MemoryStateStore

@@ -15,7 +15,7 @@ from tailrace.leases.lease import lease_key
 from tailrace.mapping.commands import GivenUp
 from tailrace.ports import Failure
 from tailrace.rows.writes import Write
-from tailrace.runtime.settle import Place, letter_of
+from tailrace.runtime.delivering import Place, letter_of
 from tailrace.testing import World
 
 

@@ -1,4 +1,4 @@
-"""Saving a checkpoint: all at once, fenced by the epoch in its own row."""
+"""Saving a checkpoint and parking keys: all at once, fenced by the epoch in the checkpoint's own row."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,14 +6,15 @@ from collections.abc import Sequence
 import pytest
 
 from tailrace.deadletters.entry import read_deadletter
+from tailrace.deadletters.head import head_key, parked, read_head
 from tailrace.errors import LeaseLost, StoreError
 from tailrace.leases.checkpoint import CheckpointRow, read_row
 from tailrace.leases.lease import lease_key
 from tailrace.leases.lineage import Known
-from tailrace.mapping.commands import Checkpoint, GivenUp, SaveCheckpoint, Settled
+from tailrace.mapping.commands import Checkpoint, GivenUp, Park, SaveCheckpoint, Settled
 from tailrace.ports import Action, Failure, Shard
-from tailrace.rows.writes import Equals, Write
-from tailrace.runtime.settle import Place, Settling
+from tailrace.rows.writes import Check, Equals, Write
+from tailrace.runtime.delivering import Place, Settling, letter_of, park
 from tailrace.runtime.starting import checkpoint_of, enter, take_lease
 from tailrace.runtime.steps import Transact
 from tailrace.stores.memory import MemoryStateStore
@@ -23,6 +24,8 @@ from tests.unit.sinks.batches import record
 
 PLACE = Place("shop", "note", "orders", "label", "shardId-1")
 SHARD = Shard("shardId-1", 5, hash_range=(0, 1), before=0)
+FAILED = GivenUp(record(4, "a"), "RetryAttemptsExhausted", 6, Failure(error="ValueError: no"), 10, 20)
+WAITING = GivenUp(record(5, "a"), "KeyParked", 0, None, 0, 0)
 
 
 async def settling(state: MemoryStateStore, owner: str = "me") -> Settling:
@@ -138,5 +141,67 @@ def test_who_lost_the_lease_saves_nothing_of_it() -> None:
         letter = read_deadletter(row.fields)
         assert (letter.record, letter.handler, letter.attempts) == (record(4, "a"), "note", 6)
         assert (letter.error, letter.code_version, letter.shard_id) == ("ValueError: no", "v7", "shardId-1")
+
+    asyncio.run(main())
+
+
+# ---- parking -------------------------------------------------------------------------------------------------------
+
+
+async def parked_by(state: MemoryStateStore, fence: Check, *entries: GivenUp) -> bool:
+    """Whether the key is free instead."""
+    return await performed(state, park(PLACE, fence, Park(1, b"a", entries), ""))
+
+
+def test_who_lost_the_lease_parks_nothing_that_the_next_owner_would_not_know_of() -> None:
+    async def main() -> None:
+        state = MemoryStateStore()
+        old = (await settling(state, "old")).fence
+        await settling(state, "new")
+        with pytest.raises(LeaseLost, match="taken"):
+            await parked_by(state, old, FAILED)
+        assert await state.query("head/") == []
+        assert await state.query("parked/") == []
+
+    asyncio.run(main())
+
+
+def test_a_change_that_waits_for_a_key_that_was_put_back_meanwhile_is_free() -> None:
+    async def main() -> None:
+        state = MemoryStateStore()
+        fence = (await settling(state)).fence
+        assert await parked_by(state, fence, WAITING) is True, "it would wait behind nothing, for ever"
+        assert await state.query("head/") == []
+        assert await parked_by(state, fence, FAILED) is False
+        assert await parked_by(state, fence, WAITING) is False
+        row = await state.get(head_key("shop", "note", b"a"))
+        assert row is not None
+        assert read_head("shop", "note", row.fields).count == 2
+
+    asyncio.run(main())
+
+
+def test_what_a_redriver_changes_between_looking_and_writing_is_looked_at_again() -> None:
+    class Racing(MemoryStateStore):
+        """Another change of the key is parked just before the first write."""
+
+        has_raced = False
+
+        async def get(self, key: str):  # type: ignore[no-untyped-def]
+            row = await super().get(key)
+            if key.startswith("head/") and not self.has_raced:
+                self.has_raced = True
+                rows = parked("shop", "note", None, [letter_of(PLACE, FAILED, "")], 0)
+                await self.transact(list(rows))
+            return row
+
+    async def main() -> None:
+        state = Racing()
+        fence = (await settling(state)).fence
+        assert await parked_by(state, fence, FAILED, WAITING) is False
+        row = await state.get(head_key("shop", "note", b"a"))
+        assert row is not None
+        head = read_head("shop", "note", row.fields)
+        assert (head.first, head.tail, head.count) == (Version(1, 4), Version(1, 5), 2)
 
     asyncio.run(main())

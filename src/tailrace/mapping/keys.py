@@ -245,17 +245,16 @@ class KeyFlow:
         return None
 
     def _next_fresh(self, now: Now, *, is_last: bool, is_probe: bool) -> tuple[Work, Stack] | None:
-        self._discard_old_pending(now)
-        if self._takes_nothing_new:
+        if self._pending.records:
+            self._discard_old_pending(now)
+        if not self._pending.records:
+            self._window.close()
             return None
         room = self._settings.max_keys - len(self._held)
         limit = min(self._pace.batch_size, room, 1 if is_probe else room)
-        if limit <= 0:
+        if limit <= 0 or self._takes_nothing_new:
             return None
         count, is_full = fitting(self._pending.records, self._settings, limit)
-        if not count:
-            self._window.close()
-            return None
         if not (is_full or is_last or self._window.is_over(now)):
             return None
         self._window.close()
@@ -474,8 +473,10 @@ class KeyFlow:
 
     def _discard_old_pending(self, now: Now) -> None:
         oldest = oldest_allowed_ms(self._settings, now)
+        if oldest is None:
+            return
         head = self._pending.records[: self._settings.batch_size]
-        if oldest is None or not any(record.created_ms < oldest for record in head):
+        if not any(record.created_ms < oldest for record in head):
             return
         over = [r for r in self._pending.records if r.created_ms < oldest and self._held.is_free(r)]
         gone = {record.sequence for record in over}

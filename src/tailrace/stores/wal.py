@@ -3,7 +3,7 @@
 Theory of operation: a thread of its own moves the log into the database while commits go on (a passive checkpoint takes no lock that a
 reader or the writer needs). SQLite begins the log anew with the first commit after all of it was moved. A fast writer never leaves that
 gap, and a reader elsewhere may keep the log from being moved at all: beyond a bound, `pressure_s` asks whoever commits to leave gaps.
-Rules of this file: nothing here waits on the thread of whoever commits, and nothing that fails here fails a commit: it has been made. The
+Rules of this file: a look costs a call of the system, so `stores.sqlite` tells of commits when they may have made the log grow. Nothing here waits on the thread of whoever commits, and nothing that fails here fails a commit: it has been made. The
 thread ends with `close`. Called by `stores.sqlite`; the pressure is heeded by `server.turns`.
 """
 
@@ -18,6 +18,8 @@ from typing import Final
 
 MOVE_BYTES: Final = 8 << 20
 """A log that has grown by this much is worth moving: large enough that pages written twice are moved once."""
+LOOK_BYTES: Final = 4 << 20
+"""A log that may have grown by this much is looked at."""
 MOST_BYTES: Final = 64 << 20
 """Beyond this size commits are held back, so that a fast writer cannot fill the disk."""
 GAP_S: Final = 0.25
@@ -35,10 +37,10 @@ _log = logging.getLogger("tailrace.store")
 
 
 class LogMover:
-    """Looks at the log's size after each commit. Units: bytes, seconds.
+    """Looks at the log's size when it is told of a commit. Units: bytes, seconds.
 
-    Guarantee: whoever leaves the gaps that `pressure_s` asks for has a log below `most_bytes` plus one commit, and what a reader elsewhere
-               keeps from being moved. No call waits for a move, except `close`.
+    Guarantee: whoever tells of its commits, and leaves the gaps that `pressure_s` asks for, has a log below `most_bytes` plus what is committed from one
+               telling to the next, and what a reader elsewhere keeps from being moved. No call waits for a move, except `close`.
     """
 
     def __init__(
@@ -56,7 +58,8 @@ class LogMover:
         self._size = 0
         self._size_when_asked = 0
         self._commits = 0
-        self._is_crowded = False
+        self.is_crowded = False
+        """Whether the log is beyond its bound: then each commit is told of, and `pressure_s` asks for gaps."""
         self._kept = 0
         """How many looks in a row have found that a reader keeps the log from being moved."""
         self._is_told = False
@@ -76,7 +79,7 @@ class LogMover:
             return
         self._size = size
         if size > self._most_bytes:
-            self._is_crowded = True
+            self.is_crowded = True
             self._wanted.set()
             return
         # SQLite begins the file anew once all of it was moved, and then cuts it to its size limit: it got smaller.
@@ -87,7 +90,7 @@ class LogMover:
 
     def pressure_s(self) -> float:
         """How long the next commit is to be held back at most; it may go as soon as this says 0."""
-        if not self._is_crowded:
+        if not self.is_crowded:
             return 0.0
         if self._is_kept:
             return min(MOST_S, READER_S * self._size / self._most_bytes)
@@ -112,7 +115,7 @@ class LogMover:
             if self._is_closing:
                 return
             self._move("PASSIVE")
-            while self._is_crowded and not self._is_closing:
+            while self.is_crowded and not self._is_closing:
                 self._relieve()
 
     def _relieve(self) -> None:
@@ -125,7 +128,7 @@ class LogMover:
                 self._tell()
             threading.Event().wait(LOOK_S if self._is_kept else SOON_S)
         elif self._commits == before:
-            self._is_crowded = False
+            self.is_crowded = False
             if self._is_told:
                 self._is_told = False
                 _log.info("the write-ahead log %s is moved again: writes are as fast as before", self._log)

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +24,7 @@ from tailrace.ports import Commit, LogRow, Row, Trim
 from tailrace.stores.checking import check_file
 from tailrace.stores.private import keep_private
 from tailrace.stores.sqlite import SqliteStore
-from tailrace.stores.wal import MOST_BYTES
+from tailrace.stores.wal import LOOK_BYTES, MOST_BYTES
 from tests.patience import PATIENCE_S
 
 TABLE = 16
@@ -351,19 +352,46 @@ def test_the_log_stays_bounded_under_a_fast_writer(path: Path, sync: str) -> Non
     assert MOST_BYTES // 2 < largest < MOST_BYTES + 8 * (1 << 20), f"{largest >> 20} MiB"
 
 
+def test_the_log_is_looked_at_when_it_may_have_grown_and_at_every_commit_beyond_its_bound(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    with closing(SqliteStore(path)) as store:
+        mover = store._mover
+        assert mover is not None
+        monkeypatch.setattr(
+            mover, "committed", lambda: looks.append(path.with_name("tailrace.db-wal").stat().st_size)
+        )
+        for number in range(200):
+            store.commit(Commit([Row(TABLE, b"%06d" % number, b"x" * 300)]))
+        sizes = [0, *looks]
+        assert 1 <= len(looks) <= 4
+        assert all(after - before <= LOOK_BYTES for before, after in pairwise(sizes))
+        for large in (Commit([Row(TABLE, b"large", b"x" * LOOK_BYTES)]), Commit(trims=[Trim(1, 1)])):
+            looks.clear()
+            store.commit(large)
+            assert len(looks) == 1, large
+        mover.is_crowded = True
+        store.commit(Commit([Row(TABLE, b"small", b"x")]))
+        assert len(looks) == 2
+
+
 @pytest.mark.parametrize("sync", ["normal", "full"])
 def test_a_directory_that_is_taken_away_fails_no_commit_that_was_made(
     path: Path, sync: Literal["normal", "full"], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(SqliteStore(path, sync=sync)) as store:
         store.commit(group(0))
+        looked: list[Path] = []
 
         def refused(path: Path, **_: object) -> None:
+            looked.append(path)
             raise PermissionError(13, "Permission denied", str(path))
 
         monkeypatch.setattr(Path, "stat", refused)
-        store.commit(group(1))
+        store.commit(group(1, size=200_000))
         monkeypatch.undo()
+        assert looked, "so large a commit is looked at"
         assert count(store) == (32, 32)
 
 

@@ -146,7 +146,7 @@ def test_a_reader_that_is_in_the_way_for_a_moment_is_not_told_and_slows_nothing_
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM t").fetchone()
     written.write(10)
-    written.mover._is_crowded = True
+    written.mover.is_crowded = True
     for _ in range(LOOKS - 1):
         written.mover._relieve()
     assert written.mover.pressure_s() == GAP_S

@@ -107,7 +107,7 @@ DATA: Final = (
     ),
     Mutant(
         "commit-on-what-another-has-changed", "stores/sqlite.py",
-        "if not _is_busy(error):", "if True:",
+        "if not is_busy(error):", "if True:",
         "a commit fails because another process wrote between the reads of its turn and it",
         ("unit/stores/test_sqlite.py",),
     ),

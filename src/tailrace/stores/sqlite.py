@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from zlib import crc32
 
-from tailrace.errors import DamagedData, StoreError
+from tailrace.errors import StoreError
 from tailrace.ports import Commit, LogRow
 from tailrace.stores.checksums import RECORDS, ROWS, open_sums, record_sum, row_sum
+from tailrace.stores.failures import damaged_record, damaged_row, failed, is_busy, is_damage
 from tailrace.stores.layout import found_format, prepare
 from tailrace.stores.private import keep_private
 from tailrace.stores.wal import LOOK_BYTES, MOVE_BYTES, LogMover
@@ -107,7 +108,7 @@ class SqliteStore:
                 connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
         except sqlite3.Error as error:
             self.close()
-            raise self._failure(error) from error
+            raise failed(self._path, error) from error
         except BaseException:  # whatever it was, what is open is given back before it goes on
             self.close()
             raise
@@ -152,13 +153,13 @@ class SqliteStore:
                 and checksum != crc32(value, crc32(key, table))
                 and checksum is not None
             ):
-                raise self._damaged(table, key)
+                raise damaged_row(self._path, table, key)
         except sqlite3.Error as error:
             if is_damage(error):
-                raise self._damaged(table, key) from error
-            raise self._failure(error) from error
+                raise damaged_row(self._path, table, key) from error
+            raise failed(self._path, error) from error
         except TypeError:  # the bits that say what kind of value it is have flipped
-            raise self._damaged(table, key) from None
+            raise damaged_row(self._path, table, key) from None
         return value
 
     def query(
@@ -173,7 +174,7 @@ class SqliteStore:
                 RANGE_REVERSE if reverse else RANGE, (bytearray(_key(table, first)), bytearray(end), limit)
             ).fetchall()
         except sqlite3.Error as error:
-            raise self._failure(error) from error
+            raise failed(self._path, error) from error
         if self._sums is None:
             return [(key, value) for key, value, _ in found]
         try:
@@ -191,7 +192,7 @@ class SqliteStore:
             except TypeError:
                 is_whole = False
             if not is_whole:
-                raise self._damaged(table, key)
+                raise damaged_row(self._path, table, key)
         return [(key, value) for key, value, _ in found]
 
     def read_log(self, shard: int, after: int, limit: int) -> list[LogRow]:
@@ -201,7 +202,7 @@ class SqliteStore:
                 READ_LOG, (_log_key(shard, after), _log_key(shard + 1, 0), limit)
             ).fetchall()
         except sqlite3.Error as error:
-            raise self._failure(error) from error
+            raise failed(self._path, error) from error
         number = int.from_bytes
         if self._sums is None:
             return [
@@ -228,7 +229,7 @@ class SqliteStore:
             except TypeError:
                 is_whole = False
             if not is_whole:
-                raise self._damaged_record(shard, key, readable)
+                raise damaged_record(self._path, shard, key, readable)
             readable.append(LogRow(shard, int.from_bytes(key[8:], "big"), header, old, new))
         return readable
 
@@ -259,7 +260,7 @@ class SqliteStore:
         try:
             connection = self._connect()
         except sqlite3.Error as error:
-            raise self._failure(error) from error
+            raise failed(self._path, error) from error
         connection.text_factory = bytes
         connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
         return connection
@@ -297,7 +298,7 @@ class SqliteStore:
             try:
                 self._commit(commit)
             except sqlite3.Error as error:
-                raise self._failure(error) from error
+                raise failed(self._path, error) from error
             mover = self._mover
             if mover is not None:
                 self._unseen += _growth(commit)
@@ -318,7 +319,7 @@ class SqliteStore:
                 self._write_and_end(commit)
                 return
             except sqlite3.OperationalError as error:
-                if not _is_busy(error):
+                if not is_busy(error):
                     raise
                 # Another process has written since those reads: nobody may write on what they have seen.
         self._begin_and_write(commit)
@@ -439,27 +440,6 @@ class SqliteStore:
             while self._connections:
                 self._connections.pop().close()
 
-    def _damaged(self, table: int, key: object) -> DamagedData:
-        key = key if isinstance(key, bytes) else b""  # its kind may have flipped, too
-        return DamagedData(
-            f"{self._path}: a row of table number {table} with key {key!r} is damaged",
-            table=table, key=key, hint=self._next_after_damage(),
-        )  # fmt: skip
-
-    def _damaged_record(self, shard: int, key: object, readable: list[LogRow]) -> DamagedData:
-        sequence = int.from_bytes(key[8:], "big") if isinstance(key, bytes) else 0
-        return DamagedData(
-            f"{self._path}: record {sequence} of shard {shard} is damaged",
-            shard=shard, sequence=sequence, readable=readable, hint=self._next_after_damage(),
-        )  # fmt: skip
-
-    def _next_after_damage(self) -> str:
-        where = "DIR" if self._path is None else self._path.parent
-        return f"stop tailrace and run `tailrace check --data {where}`: it lists all that is damaged"
-
-    def _failure(self, error: sqlite3.Error) -> StoreError:
-        return StoreError(f"{self._path or 'the store in memory'}: {error}", hint=_hint(error))
-
 
 def _growth(commit: Commit) -> int:
     """How much a commit lets the write-ahead log grow, generously: what is removed may be on any number of pages. Units: bytes."""
@@ -479,32 +459,3 @@ def _key(table: int, key: bytes) -> bytes:
 
 def _log_key(shard: int, sequence: int) -> bytes:
     return (shard << 64 | sequence).to_bytes(16, "big")
-
-
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether SQLite says that the file is damaged."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
-
-
-def _is_busy(error: sqlite3.Error) -> bool:
-    """Whether another process has, or had meanwhile, what was asked for."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
-
-
-def _hint(error: sqlite3.Error) -> str:
-    """What to do about it, by SQLite's primary result code (errors of the Python module itself have none)."""
-    match getattr(error, "sqlite_errorcode", 0) & 0xFF:
-        case sqlite3.SQLITE_FULL:
-            return (
-                "free some disk space: nothing of the failed commit was written, and the next one may succeed"
-            )
-        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return "stop tailrace, keep a copy of the directory, and start with another --data; `sqlite3 FILE .recover` may save what is left"
-        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
-            return "check that the directory exists and that this user may write to it, or use another --data"
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return "another process has the file open: stop it, or use another --data"
-        case sqlite3.SQLITE_IOERR:
-            return "check the disk and its free space; nothing of the failed commit was written"
-        case _:
-            return "stop tailrace and start it again; if this repeats, report it with the message above"

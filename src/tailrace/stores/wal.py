@@ -74,7 +74,7 @@ class LogMover:
         """Ask for a move when the log has grown enough. It never waits and never fails."""
         self._commits += 1
         try:
-            size = os.stat(self._name).st_size  # asked once a commit: of a Path it costs twice as much
+            size = os.stat(self._name).st_size  # of a Path it costs twice as much
         except OSError:  # no log yet, or the directory was taken away from us: the commit stands all the same
             return
         self._size = size

@@ -382,13 +382,13 @@ def test_a_directory_that_is_taken_away_fails_no_commit_that_was_made(
 ) -> None:
     with closing(SqliteStore(path, sync=sync)) as store:
         store.commit(group(0))
-        looked: list[Path] = []
+        looked: list[str] = []
 
-        def refused(path: Path, **_: object) -> None:
-            looked.append(path)
-            raise PermissionError(13, "Permission denied", str(path))
+        def refused(name: str) -> None:
+            looked.append(name)
+            raise PermissionError(13, "Permission denied", name)
 
-        monkeypatch.setattr(Path, "stat", refused)
+        monkeypatch.setattr(os, "stat", refused)
         store.commit(group(1, size=200_000))
         monkeypatch.undo()
         assert looked, "so large a commit is looked at"

@@ -1,5 +1,6 @@
 """The write-ahead log stays small, and commits do not wait for it."""
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -162,11 +163,15 @@ def test_a_reader_that_is_in_the_way_for_a_moment_is_not_told_and_slows_nothing_
 def test_a_log_that_cannot_be_looked_at_fails_no_commit(
     database: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(path: Path) -> None:
-        raise PermissionError(13, "Permission denied", str(path))
+    looked: list[str] = []
 
-    monkeypatch.setattr(Path, "stat", refused)
+    def refused(name: str) -> None:
+        looked.append(name)
+        raise PermissionError(13, "Permission denied", name)
+
+    monkeypatch.setattr(os, "stat", refused)
     database.mover.committed()
+    assert looked == [str(database.log)]
 
 
 def test_closing_moves_what_is_left_and_ends_the_thread(tmp_path: Path) -> None:

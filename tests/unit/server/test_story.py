@@ -100,7 +100,7 @@ def test_a_change_that_a_handler_never_saw_is_told_so_when_its_ledger_has_no_roo
     for handler in ("loses", "is done"):
         ground.settle(handler, later[-1][0], [(lost, lost, 0, "trimmed"), *later])
     gap = Gap(ground.shards()[0].shard_id, lost, lost)
-    ground.engine.state_transact([Write(gap.key("app", "loses"), gap.fields())])
+    ground.engine.state.transact([Write(gap.key("app", "loses"), gap.fields())])
     ground.engine.committer.flush()
     (change,) = ground.ask("why", what=event_id(ground.records()[-1]))["changes"]
     told = {each["handler"]: each["state"] for each in change["handlers"]}

@@ -1,19 +1,39 @@
-"""One attempt at a sink: what it says, and what it means when it raises instead.
+"""Sinks as a worker has them: open whenever they are written to, timed, and what it means when one raises instead of answering.
 
-Rules of this file: raising is a sink's way to say that the whole batch failed, and no sink ends anything by it. Called by driver.py and redriver.py.
+Theory of operation: a sink is opened before a worker's first write, and closed when the last mapping that writes to it is withdrawn, or the worker ends. One
+sink may be declared for several mappings, so it is held by their names; it is opened once, whoever writes first, and closed when nobody holds it any more.
+What opening raises is an outage whatever it is: no change is at fault, so none uses up an attempt. Raising is also a sink's way to say that a whole batch
+failed, and no sink ends anything by it.
+Rules of this file: it changes nothing of what a sink says, and retries nothing. `attempt` is called by driver.py and redriver.py; the rest is made by compose
+for the sinks that users declare, and by worker.py for each mapping.
 """
 
-from tailrace.app.fence import FENCE, told
-from tailrace.errors import PortError, Refused, Throttled
-from tailrace.ports import Batch, Failed, Failure, FailureKind, Outcome, Sink
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from tailrace.app.fence import escape, told
+from tailrace.app.sinking import Writes, whole
+from tailrace.errors import PortError, Refused, SinkOutage, Throttled, Unavailable
+from tailrace.ports import Batch, Clock, Failed, Failure, FailureKind, Outcome, Sink
+from tailrace.runtime.attempts import Tally
+from tailrace.runtime.threads import CURRENT, SHARED, Threads
 from tailrace.runtime.traces import trace_of
+
+CUT_OFF: Final = Failed(whole=Failure(error="it was cut off"))
+_log: Final = logging.getLogger("tailrace.handlers")
 
 
 async def attempt(sink: Sink, batch: Batch) -> Outcome:
     """What the sink says of a batch. Guarantee: it raises nothing but our own cancellation, an operator's interrupt and a test's `Death`."""
     try:
-        with FENCE:
+        try:
             return await sink.write(batch)
+        except BaseException as error:  # what is meant for our own task goes on
+            escape(error)
+            raise
     except PortError as error:
         return Failed(whole=said_by_port(error))
     except Exception as error:  # whatever a sink raises, the port says: the whole batch failed
@@ -35,3 +55,156 @@ def said_by_port(error: PortError) -> Failure:
 def unavailable(error: PortError) -> Failure:
     """What a port's failure is to the machine: it waits at least as long as the port says."""
     return Failure(FailureKind.UNAVAILABLE, str(error), retry_after_ms=error.retry_after_ms)
+
+
+# ---- open, and timed -----------------------------------------------------------------------------------------------
+
+
+class Opening:
+    """One sink, and who holds it open. Shape: whoever holds it need not ask again while it `is_open`."""
+
+    def __init__(self, sink: Sink, clock: Clock) -> None:
+        self._sink = sink
+        self._clock = clock
+        self._holders: set[str] = set()
+        self.is_open = False
+        self._turn = asyncio.Lock()
+
+    async def hold(self, holder: str) -> None:
+        """Open it unless it is open. Raises: SinkOutage."""
+        self._holders.add(holder)
+        if self.is_open:
+            return
+        async with self._turn:
+            if not self.is_open:
+                await _opened(self._sink, self._clock)
+                self.is_open = True
+
+    async def release(self, holder: str) -> None:
+        """Close it when nobody else holds it. What closing raises is said: there is nothing to be done about it."""
+        self._holders.discard(holder)
+        async with self._turn:
+            if self.is_open and not self._holders:
+                self.is_open = False
+                await _closed(self._sink)
+
+    async def end(self) -> None:
+        """Close it, whoever holds it."""
+        for holder in [*self._holders]:
+            await self.release(holder)
+
+
+class TimedSink:
+    """A sink, the tally of its attempts, and the threads that its work blocks."""
+
+    def __init__(
+        self, sink: Sink, clock: Clock, tally: Tally | None = None, threads: Threads | None = None
+    ) -> None:
+        self.sink = sink
+        self._opening = Opening(sink, clock)
+        self.threads = threads or SHARED
+        self.tally = tally or Tally()
+        self._clock = clock
+
+    async def open(self, clock: Clock) -> None:
+        """Open the sink unless it is open. Raises: SinkOutage."""
+        await self._opening.hold("")
+
+    async def write(self, batch: Batch) -> Outcome:
+        """What the sink says, timed; a failure takes its time too."""
+        started = self._clock.now()
+        self.tally.begin(batch, started.wall_ms)
+        outcome: Outcome = CUT_OFF
+        token = CURRENT.set(self.threads)  # as threads.used(), for every batch
+        try:
+            if not self._opening.is_open:
+                await self._opening.hold("")
+            outcome = await self.sink.write(batch)
+        except Exception as error:  # it goes on to the driver, which makes the same of it
+            outcome = Failed(whole=Failure(error=str(error), traceback=repr(error)))
+            raise
+        finally:
+            CURRENT.reset(token)
+            took_ms = self._clock.now().monotonic_ms - started.monotonic_ms
+            self.tally.end(len(batch.records), outcome, took_ms)
+        return outcome
+
+    async def close(self) -> None:
+        """Close the sink if it is open."""
+        with self.threads.used():
+            await self._opening.release("")
+
+    async def end(self) -> None:
+        """Close the sink, and end its threads when they are done."""
+        await self.close()
+        self.threads.shutdown(wait=False)
+
+
+class OpenedSink:
+    """A sink that is open whenever it is written to."""
+
+    def __init__(self, opening: Opening, holder: str, sink: Sink) -> None:
+        self._opening = opening
+        self._holder = holder
+        self.sink = sink
+
+    async def open(self, clock: Clock) -> None:
+        """Hold it open. Raises: SinkOutage."""
+        await self._opening.hold(self._holder)
+
+    async def write(self, batch: Batch) -> Outcome:
+        """What the sink says. Raises: SinkOutage when it cannot be opened; what it raises."""
+        await self._opening.hold(self._holder)
+        return await self.sink.write(batch)
+
+    @asynccontextmanager
+    async def asked(self) -> AsyncIterator[None]:
+        """Open for a question, whether or not it is written to. Raises: SinkOutage."""
+        holder = f"a question of {self._holder}"
+        try:
+            await self._opening.hold(holder)
+            yield
+        finally:
+            await self._opening.release(holder)
+
+    async def close(self) -> None:
+        """Hold it no longer."""
+        await self._opening.release(self._holder)
+
+
+class Openings:
+    """The declared sinks of one worker."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._of: dict[int, tuple[Writes, Opening]] = {}
+        """By the identity of what was declared, which is kept, so that nothing else gets it."""
+
+    def of(self, holder: str, declared: Writes, laid: Writes) -> Sink:
+        """A declared sink for one mapping. Shape: `laid` is what stands around it, or itself; all mappings of one sink open the first one's."""
+        sink = whole(laid)
+        _, opening = self._of.setdefault(id(declared), (declared, Opening(sink, self._clock)))
+        return OpenedSink(opening, holder, sink)
+
+    async def close(self) -> None:
+        """Close all of them."""
+        for _, opening in [*self._of.values()]:
+            await opening.end()
+
+
+async def _opened(sink: Sink, clock: Clock) -> None:
+    try:
+        await sink.open(clock)
+    except SinkOutage:
+        raise
+    except PortError as error:
+        raise Unavailable(str(error), hint=error.hint, retry_after=error.retry_after_ms / 1_000) from error
+    except Exception as error:  # whatever keeps a sink from being opened is no change's fault
+        raise Unavailable(f"the sink cannot be opened: {type(error).__name__}: {error}") from error
+
+
+async def _closed(sink: Sink) -> None:
+    try:
+        await sink.close()
+    except Exception as error:  # it is closed as far as it can be, and the others are still to be closed
+        _log.warning("%s could not be closed: %s: %s", type(sink).__name__, type(error).__name__, error)

@@ -21,22 +21,22 @@ NO_REQUEST: Final = "0" * 32
 
 
 class Causes:
-    """The ancestries of one handler's answers."""
+    """The ancestries of one handler's answers. Shape: `first` is that of answers to a change without ancestry, as nearly all are."""
 
-    __slots__ = ("_first", "name")
+    __slots__ = ("first", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._first = descended("", name)
+        self.first = descended("", name)
 
     def of(self, record: ChangeRecord) -> str:
         """Of what it writes for one change."""
-        return descended(record.ancestry, self.name) if record.ancestry else self._first
+        return descended(record.ancestry, self.name) if record.ancestry else self.first
 
     def of_batch(self, records: Sequence[ChangeRecord]) -> str:
         """Of what it writes for a batch."""
         ancestries = [record.ancestry for record in records if record.ancestry]
-        return descended(merged(ancestries), self.name) if ancestries else self._first
+        return descended(merged(ancestries), self.name) if ancestries else self.first
 
 
 def trace_clients() -> None:

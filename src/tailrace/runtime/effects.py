@@ -16,8 +16,8 @@ from tailrace.app.transaction import NO_TABLES
 from tailrace.errors import ApiError, StateConflict, StoreError
 from tailrace.leases.checkpoint import mark_key, mark_write
 from tailrace.ports import Clock, Failure, FailureKind, ItemWrite, StateStore
+from tailrace.runtime.attempts import Tally
 from tailrace.runtime.causing import CAUSE, Causes
-from tailrace.runtime.tally import Tally
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.version import NOTHING, row_version
 from tailrace.telemetry import PointReached, pass_by
@@ -31,35 +31,32 @@ MOST_RETURNED: Final = 10_000
 class Returned:
     """Changes whose handler has returned, and whose marks could not be written: the mark is tried again, not the handler.
 
-    Shape:   by item and sequence number, each with what the handler returned. It lasts as long as the process does.
+    Shape:   `kept` by item and sequence number, each with what the handler returned. It lasts as long as the process does.
     """
 
-    __slots__ = ("_kept",)
+    __slots__ = ("kept",)
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[bytes, int], tuple[Change[Any], object]] = {}
+        self.kept: dict[tuple[bytes, int], tuple[Change[Any], object]] = {}
 
     def keep(self, change: Change[Any], value: object = None) -> None:
         """Its commit failed for no fault of its own. The oldest is forgotten beyond the bound: it is handled again."""
-        if len(self._kept) >= MOST_RETURNED:
-            del self._kept[next(iter(self._kept))]
-        self._kept[_name(change)] = (change, value)
-
-    def __bool__(self) -> bool:
-        return bool(self._kept)
+        if len(self.kept) >= MOST_RETURNED:
+            del self.kept[next(iter(self.kept))]
+        self.kept[_name(change)] = (change, value)
 
     def find(self, change: Change[Any]) -> tuple[Change[Any], object] | None:
         """The change as the handler left it, and what it returned; None when it is to be called."""
-        return self._kept.get(_name(change))
+        return self.kept.get(_name(change))
 
     def has(self, record: ChangeRecord) -> bool:
         """Whether this change waits for its commit alone."""
-        return (record.key, record.sequence) in self._kept
+        return (record.key, record.sequence) in self.kept
 
     def forget(self, change: Change[Any]) -> None:
         """It is committed, or its handler is to be called again."""
-        if self._kept:
-            self._kept.pop(_name(change), None)
+        if self.kept:
+            self.kept.pop(_name(change), None)
 
 
 def _told(error: ApiError) -> str:

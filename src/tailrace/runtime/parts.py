@@ -6,7 +6,7 @@ Stands alone because the worker and everything under it take it. Rules of this f
 from dataclasses import dataclass, field
 
 from tailrace.ports import Clock, StateStore
-from tailrace.runtime.tally import Tallies
+from tailrace.runtime.attempts import Tallies
 from tailrace.telemetry import PointReached, pass_by
 
 

@@ -12,7 +12,7 @@ from tailrace.app.fence import FENCE
 from tailrace.errors import SettingsError, StateConflict
 from tailrace.ports import Clock, StateStore
 from tailrace.rows.writes import Write
-from tailrace.runtime.tally import Tally
+from tailrace.runtime.attempts import Tally
 from tailrace.runtime.windowing import Windows
 from tailrace.streams.record import ChangeRecord, image
 from tailrace.windows.folding import fold, is_closed_for_good

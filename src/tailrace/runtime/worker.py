@@ -26,6 +26,7 @@ from tailrace.ports import Shard, Sink, Source, StreamRef
 from tailrace.rows.kinds import MAPPING
 from tailrace.rows.writes import VERSION, Write
 from tailrace.runtime.agreeing import Besides, nowhere
+from tailrace.runtime.attempting import TimedSink
 from tailrace.runtime.crew import Crew
 from tailrace.runtime.declared import check_declared
 from tailrace.runtime.delivering import Delivery, Settling
@@ -35,7 +36,6 @@ from tailrace.runtime.following import Begun, FollowedTable
 from tailrace.runtime.forgetting import forget_shards
 from tailrace.runtime.leasing import Held, Leasing
 from tailrace.runtime.marks import forget_marks
-from tailrace.runtime.opening import TimedSink
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.pausing import Pauses
 from tailrace.runtime.recursion import Guards

@@ -22,7 +22,7 @@ from tailrace.leases.checkpoint import behind, checkpoint_key
 from tailrace.ports import Failed, Shard, StateStore, StreamRef
 from tailrace.rows.kinds import EVENT_SOURCE_MAPPING, MAPPING
 from tailrace.rows.writes import VERSION, Write
-from tailrace.runtime.tally import Tallies
+from tailrace.runtime.attempts import Tallies
 from tailrace.runtime.watermark import LAMBDA_APP, MappingName
 from tailrace.runtime.worker import Worker
 from tailrace.server import lambda_routes as routes

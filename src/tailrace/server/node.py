@@ -31,7 +31,7 @@ from tailrace.telemetry import PointReached
 if TYPE_CHECKING:
     from tailrace.app.app import App
     from tailrace.app.function_settings import NamedFunction
-    from tailrace.runtime.tally import Tallies
+    from tailrace.runtime.attempts import Tallies
     from tailrace.runtime.worker import Worker
     from tailrace.server.lambda_service import LambdaService
     from tailrace.server.observe import Observed
@@ -170,7 +170,7 @@ class Node:
         }
 
     async def _start_worker(self, app: "App", *, checked: bool = True) -> None:
-        from tailrace.runtime.tally import Tallies
+        from tailrace.runtime.attempts import Tallies
 
         if checked:
             self._choices.create_tables(app, self.engine)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import orjson
 
-from tailrace.runtime.tally import Tally
+from tailrace.runtime.attempts import Tally
 from tailrace.telemetry import AWS_METRICS, METRICS, AwsMetric, Metric
 
 if TYPE_CHECKING:

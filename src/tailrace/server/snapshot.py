@@ -7,7 +7,7 @@ not run cannot be stuck. Between two handlers the loop is given back: somebody a
 import asyncio
 from collections.abc import Callable, Mapping
 
-from tailrace.runtime.tally import Tally
+from tailrace.runtime.attempts import Tally
 from tailrace.runtime.watermark import MappingName, positions
 from tailrace.server.control import Subject
 from tailrace.server.http import HttpServer

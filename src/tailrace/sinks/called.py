@@ -10,7 +10,7 @@ from typing import Any
 
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.ports import Batch, Outcome
-from tailrace.sinks.calling import RAISED, call, failure_of, is_ours
+from tailrace.sinks.calling import RAISED, caller, failure_of, is_ours
 from tailrace.sinks.documents import change_document
 from tailrace.sinks.messages import Failures
 
@@ -23,13 +23,13 @@ class Function(AlwaysOpen):
 
     async def write(self, batch: Batch) -> Outcome:
         """Call it for every value or change, in order."""
-        failures = Failures()
+        failures, call = Failures(), caller(self.function)
         for place, record in enumerate(batch.records):
             if failures.holds_back(record):
                 continue
             value = change_document(record, batch.stream) if batch.values is None else batch.values[place]
             try:
-                await call(self.function, value)
+                await call(value)
             except RAISED as error:
                 if is_ours(error):
                     raise

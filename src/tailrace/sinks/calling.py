@@ -7,13 +7,14 @@ of any task, through the whole loop; a task of the user's may be cancelled by wh
 
 import asyncio
 import inspect
-from collections.abc import Callable, Coroutine
-from contextvars import ContextVar, copy_context
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import ContextVar, Token, copy_context
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from tailrace.app.app import is_async
-from tailrace.app.fence import END_FENCE, FENCE, Escaped
+from tailrace.app.fence import END_FENCE, Escaped, escape
 from tailrace.errors import Refused, SinkOutage
 from tailrace.ports import Failure, FailureKind
 from tailrace.runtime.attempting import said_by_port
@@ -60,27 +61,65 @@ NOT_AWAITED: Final = (
 
 async def call(function: Callable[..., Any], *arguments: Any, timeout_s: float | None = None) -> Any:
     """Await a coroutine function, or run another one in a thread. Raises: what it raises, Escaped, TimedOut."""
-    if not is_async(function):
-        return await in_thread(copy_context().run, call_here, function, *arguments)
-    guard_tasks(asyncio.get_running_loop())
-    token = IN_USERS_CODE.set(True)
+    if is_async(function):
+        return await call_async(function, *arguments, timeout_s=timeout_s)
+    return await call_in_thread(function, *arguments)
+
+
+def caller(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    """`call` of one function, for whoever calls it again and again: how is decided once."""
+    return partial(call_async if is_async(function) else call_in_thread, function)
+
+
+async def call_async(function: Callable[..., Any], *arguments: Any, timeout_s: float | None = None) -> Any:
+    """Await a coroutine function. Raises: what it raises, Escaped, TimedOut."""
+    token = begin_users_code()
     try:
-        async with asyncio.timeout(timeout_s) as limit:
-            with FENCE:
-                answer = function(*arguments)
-                return await answer if inspect.isawaitable(answer) else answer
-    except TimeoutError as error:
-        if limit.expired():
-            raise TimedOut(f"no answer within {timeout_s} s") from error
-        raise
+        return await answered(function, *arguments, timeout_s=timeout_s)
     finally:
         IN_USERS_CODE.reset(token)
 
 
+def begin_users_code() -> Token[bool]:
+    """What this task does from now on is the user's code, until IN_USERS_CODE is reset."""
+    guard_tasks(asyncio.get_running_loop())
+    return IN_USERS_CODE.set(True)
+
+
+async def answered(function: Callable[..., Any], *arguments: Any, timeout_s: float | None = None) -> Any:
+    """Await a coroutine function, where the user's code has begun. Raises: what it raises, Escaped, TimedOut."""
+    if timeout_s is not None:
+        return await _answered_in_time(timeout_s, function, *arguments)
+    try:
+        answer = function(*arguments)
+        return await answer if inspect.isawaitable(answer) else answer
+    except BaseException as error:  # what would end a process or our task is a failure, too
+        escape(error)
+        raise
+
+
+async def _answered_in_time(timeout_s: float, function: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        async with asyncio.timeout(timeout_s) as limit:
+            return await answered(function, *arguments)
+    except TimeoutError as error:
+        if limit.expired():
+            raise TimedOut(f"no answer within {timeout_s} s") from error
+        raise
+
+
+async def call_in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function that is no coroutine in a thread of its mapping, with what this task knows. Raises: as `call_here`."""
+    return await in_thread(copy_context().run, call_here, function, *arguments)
+
+
 def call_here(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function that is no coroutine. Raises: what it raises, Escaped; TypeError when it was one all the same."""
-    with FENCE:
+    try:
         answer = function(*arguments)
+    except BaseException as error:  # as above
+        escape(error)
+        raise
     if inspect.iscoroutine(answer):
         answer.close()
         raise TypeError(NOT_AWAITED)

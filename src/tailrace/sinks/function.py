@@ -22,7 +22,17 @@ from tailrace.runtime.causing import CAUSE
 from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.effects import Effects
 from tailrace.runtime.threads import in_thread
-from tailrace.sinks.calling import RAISED, call, call_here, failure_of, is_ours
+from tailrace.sinks.calling import (
+    IN_USERS_CODE,
+    RAISED,
+    answered,
+    begin_users_code,
+    call_async,
+    call_here,
+    call_in_thread,
+    failure_of,
+    is_ours,
+)
 from tailrace.sinks.outputs import Outputs
 from tailrace.streams.record import ChangeRecord
 from tailrace.telemetry import PointReached, pass_by
@@ -125,16 +135,22 @@ class Prepared:
         self._reached = reached
 
     def _changes_of(self, batch: Batch) -> list[Change[Any]]:
-        changes = changes_of(self._mapping, batch)
+        changes, tables = changes_of(self._mapping, batch, self._filter), self._effects.tables
         for change in changes:
-            change.tables = self._effects.tables
+            change.tables = tables
         return changes
 
-    def _returned_before(self, changes: list[Change[Any]]) -> dict[int, object]:
+    def _is_wanted(self, change: Change[Any]) -> bool:
+        """Whether the handler is to be called: what is written from now on in this context descends from this change."""
+        record, causes = change.record, self._causes
+        CAUSE.set(causes.of(record) if record.ancestry else causes.first)
+        return self._filter is None or self._filter.judge(change)
+
+    def _returned_before(self, changes: list[Change[Any]]) -> Names[int, object]:
         """By place: what the handler returned of those that wait for their commit alone. They stand in `changes` as it left them."""
+        if not self._effects.returned.kept:  # as nearly always
+            return NOTHING
         found: dict[int, object] = {}
-        if not self._effects.returned:  # as nearly always
-            return found
         for place, change in enumerate(changes):
             if (before := self._effects.returned.find(change)) is not None:
                 changes[place], found[place] = before
@@ -214,9 +230,8 @@ class HandlerSink(Prepared):
     def _call_all_here(self, calls: Calls, handler: Handler) -> None:
         while (each := calls.take()) is not None:
             value = None
-            CAUSE.set(self._causes.of(each[1].record))
             try:
-                if self._filter is None or self._filter.judge(each[1]):
+                if self._is_wanted(each[1]):
                     value = call_here(handler, each[1])
             except RAISED as error:
                 calls.failed(each[0], failure_of(error))
@@ -224,18 +239,21 @@ class HandlerSink(Prepared):
                 calls.succeeded(each, value)
 
     async def _call_all(self, calls: Calls, handler: Handler) -> None:
-        while (each := calls.take()) is not None:
-            value = None
-            CAUSE.set(self._causes.of(each[1].record))
-            try:
-                if self._filter is None or self._filter.judge(each[1]):
-                    value = await call(handler, each[1], timeout_s=self._timeout_s)
-            except RAISED as error:
-                if is_ours(error):
-                    raise
-                calls.failed(each[0], failure_of(error))
-            else:
-                calls.succeeded(each, value)
+        begun = begin_users_code()
+        try:
+            while (each := calls.take()) is not None:
+                value = None
+                try:
+                    if self._is_wanted(each[1]):
+                        value = await answered(handler, each[1], timeout_s=self._timeout_s)
+                except RAISED as error:
+                    if is_ours(error):
+                        raise
+                    calls.failed(each[0], failure_of(error))
+                else:
+                    calls.succeeded(each, value)
+        finally:
+            IN_USERS_CODE.reset(begun)
 
 
 class BatchSink(Prepared):
@@ -253,7 +271,10 @@ class BatchSink(Prepared):
             if changes:
                 CAUSE.set(self._causes.of_batch(batch.records))
                 given = ChangeBatch(changes, batch.shard_id, batch.attempt)
-                value = await call(handler, given, timeout_s=self._timeout_s)
+                if self._is_async:
+                    value = await call_async(handler, given, timeout_s=self._timeout_s)
+                else:
+                    value = await call_in_thread(handler, given)
                 if value is not None:
                     self._outputs.nowhere(value)
         except RAISED as error:
@@ -275,9 +296,9 @@ async def provided(mapping: Mapping, needed: Dependencies) -> Handler:
     return partial(mapping.target, **await needed.resolve(mapping.dependencies))
 
 
-def changes_of(mapping: Mapping, batch: Batch) -> list[Change[Any]]:
-    """The records of a batch as the handler is given them."""
-    stream, judged = batch.stream, filter_of(mapping)
+def changes_of(mapping: Mapping, batch: Batch, judged: Filter | None) -> list[Change[Any]]:
+    """The records of a batch as the handler is given them. Shape: `judged` is the mapping's own filter."""
+    stream = batch.stream
     if judged is not None:
         return [judged.take(record, stream.region) for record in batch.records]
     return [Change(record, stream.table, mapping.entity, stream.region) for record in batch.records]

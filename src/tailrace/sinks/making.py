@@ -14,13 +14,13 @@ from tailrace.errors import InternalError
 from tailrace.ports import Sink, StateStore, Versioned
 from tailrace.runtime.agreeing import Agreeing, Beside, SourcesOfMarks
 from tailrace.runtime.around import Around
+from tailrace.runtime.attempting import OpenedSink, Openings
+from tailrace.runtime.attempts import Tally
 from tailrace.runtime.builds import Builds
 from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.effects import LIVE, Effects, Marking
-from tailrace.runtime.opening import OpenedSink, Openings
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.recursion import ancestor_name
-from tailrace.runtime.tally import Tally
 from tailrace.runtime.window_changes import WindowChanges
 from tailrace.sinks.destinations import destination_of
 from tailrace.sinks.function import BatchSink, HandlerSink

@@ -12,9 +12,9 @@ from tailrace.app.sinking import AlwaysOpen
 from tailrace.errors import SettingsError
 from tailrace.ports import Batch, Clock, Failed, Failure, FailureKind, Outcome, Written
 from tailrace.projections.folding import Step
+from tailrace.runtime.attempts import Tally
 from tailrace.runtime.builds import Builds
 from tailrace.runtime.projecting import CONTENDED_MS, Contended, apply_steps
-from tailrace.runtime.tally import Tally
 from tailrace.sinks.calling import failure_of
 from tailrace.streams.record import ChangeRecord, image
 from tailrace.telemetry import PointReached, pass_by

@@ -10,13 +10,12 @@ from dataclasses import replace
 from typing import Any, Final
 
 from tailrace.app.app import Mapping
-from tailrace.app.change import Change
 from tailrace.app.sinking import whole
 from tailrace.errors import InternalError
 from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, Outcome, Written
 from tailrace.runtime.causing import CAUSE, Causes
-from tailrace.sinks.calling import RAISED, call, failure_of, is_ours
-from tailrace.sinks.function import changes_of
+from tailrace.sinks.calling import RAISED, call, caller, failure_of, is_ours
+from tailrace.sinks.function import changes_of, filter_of
 from tailrace.telemetry import PointReached, pass_by
 
 WRITTEN: Final = Written()
@@ -31,6 +30,8 @@ class StreamedSink:
         if mapping.sink is None:
             raise InternalError(f"{mapping.id!r} is a sink without one")
         self._mapping = mapping
+        self._filter = filter_of(mapping)
+        self._transform = None if mapping.transform is None else caller(mapping.transform)
         self._sink = whole(mapping.sink)
         self._causes = causes or Causes(mapping.id)
         self._reached = reached
@@ -42,7 +43,7 @@ class StreamedSink:
     async def write(self, batch: Batch) -> Outcome:
         """Transform what is to be transformed and write it."""
         CAUSE.set(self._causes.of_batch(batch.records))
-        if self._mapping.transform is None and self._mapping.enrich is None:
+        if self._transform is None and self._mapping.enrich is None:
             outcome = await self._sink.write(batch)
             self._reached("invoke.done")
             return outcome
@@ -69,11 +70,11 @@ class StreamedSink:
         places: list[int] = []
         values: list[Any] = []
         failed_keys: set[bytes] = set()
-        for place, change in enumerate(changes_of(self._mapping, batch)):
+        for place, change in enumerate(changes_of(self._mapping, batch, self._filter)):
             if change.record.key in failed_keys:
                 continue
             try:
-                value = await self._value(change)
+                value = change if self._transform is None else await self._transform(change)
             except RAISED as error:
                 if is_ours(error):
                     raise
@@ -84,11 +85,6 @@ class StreamedSink:
             places += [place] * len(found)
             values += found
         return places, values
-
-    async def _value(self, change: Change[Any]) -> Any:
-        if self._mapping.transform is None:
-            return change
-        return await call(self._mapping.transform, change)
 
 
 def _as_many(found: Any, given: Sequence[Any]) -> list[Any]:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from tailrace.runtime.attempting import TimedSink
     from tailrace.runtime.attempts import Attempts
     from tailrace.runtime.driver import Status
-    from tailrace.runtime.opening import TimedSink
     from tailrace.runtime.watermark import MappingName
     from tailrace.runtime.windowing import Windows
 

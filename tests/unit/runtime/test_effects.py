@@ -9,8 +9,8 @@ from msgspec import structs
 from tailrace.app.change import Change
 from tailrace.leases.checkpoint import mark_key
 from tailrace.rows.writes import Write
+from tailrace.runtime.attempts import Tally
 from tailrace.runtime.effects import Effects, Marking
-from tailrace.runtime.tally import Tally
 from tailrace.stores.memory import MemoryStateStore
 from tests.unit.mapping.records import record
 

@@ -7,7 +7,7 @@ import pytest
 
 from tailrace import App, Change, Discard, Retry, Throttled
 from tailrace.errors import SinkError
-from tailrace.runtime.tally import Tally
+from tailrace.runtime.attempts import Tally
 from tailrace.telemetry import AWS_METRICS, METRICS
 from tailrace.testing import World
 

@@ -10,9 +10,9 @@ from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.leases.checkpoint import CheckpointRow, checkpoint_key, ledger_of
 from tailrace.rows.writes import Write
+from tailrace.runtime.attempting import TimedSink
 from tailrace.runtime.attempts import Attempts
 from tailrace.runtime.driver import Status
-from tailrace.runtime.opening import TimedSink
 from tailrace.server.control import Subject, find_verb
 from tailrace.stores.memory import MemoryStore
 from tailrace.streams.envelopes import event_id

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.ports import Batch, Outcome, Written
-from tailrace.runtime.opening import TimedSink
-from tailrace.runtime.tally import Tally
+from tailrace.runtime.attempting import TimedSink
+from tailrace.runtime.attempts import Tally
 from tailrace.server.http import HttpServer, HttpSettings
 from tailrace.server.observe import Limits, Observed
 from tailrace.server.scrape import routes

@@ -1,4 +1,4 @@
-"""When sinks are opened and closed.
+"""When sinks are opened and closed, and how long attempts take.
 
 Rules of this file: a sink notes what is done to it, in order.
 """
@@ -12,8 +12,7 @@ from tailrace.app.sinking import AlwaysOpen, OnlyWrites, whole
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import SettingsError, SinkError, Throttled, Unavailable
 from tailrace.ports import Batch, Clock, Failed, FailureKind, Outcome, Sink, StreamRef, Written
-from tailrace.runtime.attempting import attempt
-from tailrace.runtime.opening import Openings, TimedSink
+from tailrace.runtime.attempting import Openings, TimedSink, attempt
 
 BATCH = Batch([], "audit", StreamRef("arn", "orders", "label", "KEYS_ONLY"), "shardId-1")
 
@@ -174,3 +173,40 @@ def test_a_whole_sink_is_itself() -> None:
     assert whole(plain) is plain
     assert isinstance(whole(HasNoOpen()), OnlyWrites)
     assert isinstance(whole(HasNoOpen()), Sink)
+
+
+# ---- timed ---------------------------------------------------------------------------------------------------------
+
+
+class Slow(AlwaysOpen):
+    """Takes the times it is given, and fails when one is negative."""
+
+    def __init__(self, clock: ManualClock, *took_ms: int) -> None:
+        self.clock = clock
+        self.took_ms = iter(took_ms)
+
+    async def write(self, batch: Batch) -> Outcome:
+        took_ms = next(self.took_ms)
+        self.clock.advance(abs(took_ms))
+        if took_ms < 0:
+            raise ValueError("no")
+        return Written()
+
+
+def test_attempts_are_counted_under_every_bound_that_they_keep() -> None:
+    clock = ManualClock()
+    sink = TimedSink(Slow(clock, 0, 5, 6, 70_000), clock)
+    for _ in range(4):
+        assert asyncio.run(sink.write(BATCH)) == Written()
+    counts = dict(sink.tally.buckets())
+    assert (counts["0.001"], counts["0.005"], counts["0.01"], counts["60"], counts["+Inf"]) == (1, 2, 3, 3, 4)
+    assert (sink.tally.total_ms, sink.tally.invocations, sink.tally.errors) == (70_011, 4, 0)
+
+
+def test_a_failure_takes_its_time_and_is_raised() -> None:
+    clock = ManualClock()
+    sink = TimedSink(Slow(clock, -20), clock)
+    with pytest.raises(ValueError, match="no"):
+        asyncio.run(sink.write(BATCH))
+    assert (sink.tally.total_ms, dict(sink.tally.buckets())["0.025"]) == (20, 1.0)
+    assert (sink.tally.invocations, sink.tally.errors, sink.tally.concurrent) == (1, 1, 0)

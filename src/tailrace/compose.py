@@ -5,9 +5,9 @@ an app's worker is joined in workers.py.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
 from tailrace.clocks.manual import ManualClock
@@ -43,7 +43,7 @@ def open_engine(options: EngineOptions, reached: PointReached = pass_by) -> Open
 
 def incarnation() -> str:
     """A name that no other worker has, here or elsewhere: process numbers are the same in every container."""
-    return token_hex(8)
+    return os.urandom(8).hex()
 
 
 def create_tables(app: "App", engine: Engine) -> None:

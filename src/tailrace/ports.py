@@ -11,12 +11,11 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
-from tailrace.mapping.commands import ReadDone
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
 from tailrace.projections.rows import AppliedItem, Group, RowChange
 from tailrace.rows.writes import Check, StateRow, Write
 from tailrace.streams.moment import Now
-from tailrace.streams.record import ChangeRecord, LogRow, ViewType
+from tailrace.streams.record import ChangeRecord, LogRow, ReadDone, ViewType
 from tailrace.streams.shards import Shard
 from tailrace.streams.version import FIRST_GENERATION
 from tailrace.streams.windows import WindowInvoke

@@ -43,7 +43,6 @@ from tailrace.mapping.commands import (
     ParkDone,
     Pause,
     Read,
-    ReadDone,
     Redriven,
     Resume,
     SaveCheckpoint,
@@ -52,7 +51,7 @@ from tailrace.mapping.commands import (
     Stopped,
     Wake,
     Woken,
-)  # fmt: skip
+)
 from tailrace.mapping.outcomes import Outcome, Written
 from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.shard import ShardMachine
@@ -63,7 +62,11 @@ from tailrace.runtime.kept import Kept
 from tailrace.runtime.starting import enter, load_start, take_lease
 from tailrace.runtime.steps import Call, ReadShard, Steps, Transact, WriteBatch
 from tailrace.streams.moment import Now
-from tailrace.streams.record import MILLISECOND, ChangeRecord
+from tailrace.streams.record import (
+    MILLISECOND,
+    ChangeRecord,
+    ReadDone,  # fmt: skip
+)
 from tailrace.streams.version import Version
 from tailrace.testing.simulation_rows import APP, MAPPING, STREAM, Rows
 from tests.scenarios import windows, worlds

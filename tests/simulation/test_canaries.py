@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tailrace.deadletters import redriving
 from tailrace.mapping import batch, filters, keys
-from tailrace.mapping.commands import Checkpoint, GivenUp, ReadDone, Start
+from tailrace.mapping.commands import Checkpoint, GivenUp, Start
 from tailrace.mapping.held import HeldKeys, Pending
 from tailrace.mapping.keys import KeyFlow
 from tailrace.mapping.lane import Lane
@@ -24,6 +25,7 @@ from tailrace.mapping.window import TumblingWindow
 from tailrace.runtime import delivering, starting
 from tailrace.runtime.evacuation import Evacuator
 from tailrace.streams.moment import Now
+from tailrace.streams.record import ReadDone
 from tailrace.testing.simulation_plan import plan
 from tests.simulation.campaign import run_seed
 
@@ -92,7 +94,9 @@ def taking_a_lease_keeps_its_epoch(patch: pytest.MonkeyPatch) -> None:
     def wrong(key: str, fields: Any, owner: str, above: int = 0) -> Any:
         taken, write = right(key, fields, owner, above)
         epoch = 1 if fields is None else fields["epoch"]
-        return replace(taken, epoch=epoch), replace(write, fields={**(write.fields or {}), "epoch": epoch})
+        return replace(taken, epoch=epoch), structs.replace(
+            write, fields={**(write.fields or {}), "epoch": epoch}
+        )
 
     patch.setattr(starting, "take", wrong)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tailrace.mapping import batch, keys, lane
-from tailrace.mapping.commands import Command, Completion, ReadDone, ReadFailed
+from tailrace.mapping.commands import Command, Completion, ReadFailed
 from tailrace.mapping.outcomes import Failed, Failure, FailureKind, Outcome
 from tailrace.mapping.retry import Decision, after_failure
 from tailrace.mapping.settings import INFINITE, MappingSettings
@@ -18,6 +18,7 @@ from tailrace.mapping.suspension import Suspension
 from tailrace.runtime.kept import Kept
 from tailrace.runtime.steps import Steps
 from tailrace.streams.moment import Now
+from tailrace.streams.record import ReadDone
 from tests.simulation.test_canaries import Plant, notices
 
 

@@ -3,10 +3,10 @@
 Rules of this file: as in test_canaries.py, the production code is patched.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tailrace.leases.lease import Lease, Sighting
 from tailrace.leases.lease import renew as renewed
@@ -38,7 +38,7 @@ def two_take_a_lease_at_once(patch: pytest.MonkeyPatch) -> None:
 
     def wrong(*arguments: Any) -> Any:
         lease, write = taken(*arguments)
-        return lease, replace(write, condition=ALWAYS)
+        return lease, structs.replace(write, condition=ALWAYS)
 
     patch.setattr(starting, "take", wrong)
 
@@ -48,7 +48,7 @@ def a_renewal_takes_the_lease_back(patch: pytest.MonkeyPatch) -> None:
 
     def wrong(lease: Lease) -> Any:
         after, write = renewed(lease)
-        return after, replace(write, condition=ALWAYS)
+        return after, structs.replace(write, condition=ALWAYS)
 
     patch.setattr(leasing, "renew", wrong)
 

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 from tailrace.mapping.outcomes import Failure, Outcome
 from tailrace.mapping.suspension import Suspended
 from tailrace.mapping.window import WindowState
-from tailrace.streams.record import ChangeRecord
+from tailrace.streams.record import ChangeRecord, ReadDone
 from tailrace.streams.version import Version
 from tailrace.streams.windows import WindowInvoke
 
@@ -167,19 +167,6 @@ Command: TypeAlias = Read | Invoke | Park | SaveCheckpoint | Wake | Stopped
 
 
 # ---- completions, and the inputs that nobody asked for -------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ReadDone:
-    """What a source answers: records after the position of the Read. `next_after` is where to go on, also when there are none.
-
-    `closed`: nothing will ever follow. `trimmed`: records between the position and these are gone for good.
-    """
-
-    records: Sequence[ChangeRecord]
-    next_after: int
-    closed: bool = False
-    trimmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

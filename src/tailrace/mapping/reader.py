@@ -14,8 +14,7 @@ from bisect import bisect_right
 from operator import attrgetter
 from typing import Final, Literal, TypeAlias
 
-from tailrace.mapping.commands import ReadDone
-from tailrace.streams.record import ChangeRecord
+from tailrace.streams.record import ChangeRecord, ReadDone
 
 PAGE_BYTES: Final = 8 * 1024 * 1024
 """What one answer holds at most, one record at least: the engine's own pages are as large."""

@@ -27,7 +27,6 @@ from tailrace.mapping.commands import (
     ParkFailed,
     Pause,
     Read,
-    ReadDone,
     ReadFailed,
     Redriven,
     Released,
@@ -37,7 +36,7 @@ from tailrace.mapping.commands import (
     Stopped,
     Wake,
     Woken,
-)  # fmt: skip
+)
 from tailrace.mapping.contiguous import ContiguousFlow
 from tailrace.mapping.keys import KeyFlow
 from tailrace.mapping.lane import LaneFlow
@@ -49,7 +48,10 @@ from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.settlement import Settlement
 from tailrace.mapping.suspension import Suspended, Suspension
 from tailrace.streams.moment import Now
-from tailrace.streams.record import ChangeRecord
+from tailrace.streams.record import (
+    ChangeRecord,
+    ReadDone,  # fmt: skip
+)
 from tailrace.streams.version import NOTHING, Version
 
 Phase: TypeAlias = Literal["new", "running", "stopping", "lost", "stopped"]

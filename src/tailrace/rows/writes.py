@@ -1,12 +1,14 @@
 """What is written to rows of state, and under which conditions: the one vocabulary of layouts, the runtime and the state store's port.
 
 Rules of this file: values only; `holds` is the one meaning of a condition, and every adapter gives it that one. Keys are made by
-`tailrace.rows.kinds`; layouts are those of docs/formats/state.md, and every row carries `"v"`, its format. Source: growth §2.1.
+`tailrace.rows.kinds`; layouts are those of docs/formats/state.md, and every row carries `"v"`, its format. Structs and no dataclasses: some are made
+for each change that is delivered, and every start makes the classes. Source: growth §2.1.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
+
+import msgspec
 
 from tailrace.errors import StoreError
 from tailrace.streams.version import Version, row_version
@@ -15,26 +17,22 @@ VERSION: Final = 1
 """The format of a row whose layout has never changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Always:
+class Always(msgspec.Struct, frozen=True):
     """No condition."""
 
 
-@dataclass(frozen=True, slots=True)
-class Absent:
+class Absent(msgspec.Struct, frozen=True):
     """The row does not exist."""
 
 
-@dataclass(frozen=True, slots=True)
-class Equals:
+class Equals(msgspec.Struct, frozen=True):
     """The row exists and this field has this value."""
 
     field: str
     value: int | str
 
 
-@dataclass(frozen=True, slots=True)
-class AbsentOrOlder:
+class AbsentOrOlder(msgspec.Struct, frozen=True):
     """The row does not exist, or its version is older: how a mark gives "once" and order.
 
     Shape:   the row's version is its field `version`, a text; in a row of before versions its `sequence`, an integer of the first generation. A
@@ -72,16 +70,14 @@ def same_version(fields: Mapping[str, Any]) -> Equals:
     return Equals(name, fields[name])
 
 
-@dataclass(frozen=True, slots=True)
-class StateRow:
+class StateRow(msgspec.Struct, frozen=True):
     """One row of state as it is read: its key, and JSON fields."""
 
     key: str
     fields: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(msgspec.Struct, frozen=True):
     """Put these fields under this key (None deletes the row) if the condition holds of the row that is there."""
 
     key: str
@@ -89,8 +85,7 @@ class Write:
     condition: Condition = ALWAYS
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(msgspec.Struct, frozen=True):
     """Require a condition of a row that is not written."""
 
     key: str

@@ -40,7 +40,6 @@ from tailrace.mapping.commands import (
     ParkDone,
     ParkFailed,
     Read,
-    ReadDone,
     ReadFailed,
     SaveCheckpoint,
 )
@@ -54,6 +53,7 @@ from tailrace.runtime.attempting import unavailable
 from tailrace.runtime.kept import Kept
 from tailrace.runtime.steps import AskTime, Get, ReadShard, Steps, Transact, WriteBatch
 from tailrace.streams.envelopes import event_id
+from tailrace.streams.record import ReadDone
 from tailrace.streams.version import FIRST_GENERATION
 
 Asked: TypeAlias = Read | Invoke | Park | SaveCheckpoint

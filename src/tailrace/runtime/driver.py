@@ -20,14 +20,13 @@ from tailrace.mapping.commands import (
     Park,
     ParkDone,
     Read,
-    ReadDone,
     SaveCheckpoint,
     Start,
     Stop,
     Stopped,
     Wake,
     Woken,
-)  # fmt: skip
+)
 from tailrace.mapping.commands import LeaseLost as LeaseLostInput
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Batch, Clock, Outcome, Shard, Sink, StateStore, Written
@@ -38,6 +37,7 @@ from tailrace.runtime.failures import FailureLog
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.reading import SharedReads
 from tailrace.runtime.steps import AskTime, Call, Get, Horizon, Query, ReadShard, Steps, Transact, WriteBatch
+from tailrace.streams.record import ReadDone  # fmt: skip
 from tailrace.telemetry import PointReached, pass_by
 
 T = TypeVar("T")

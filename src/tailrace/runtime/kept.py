@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tailrace.deadletters.evacuated import Evacuation, Lost, read_evacuated
-from tailrace.mapping.commands import ReadDone
 from tailrace.rows.writes import StateRow
 from tailrace.runtime.steps import Query, Steps
-from tailrace.streams.record import ChangeRecord
+from tailrace.streams.record import ChangeRecord, ReadDone
 
 
 class Kept:

@@ -10,7 +10,6 @@ import json
 import os
 import socket
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -24,8 +23,12 @@ SUFFIX: Final = ".json"
 
 def candidates() -> Iterator[Path]:
     """Where records may be: a node may have been started with another environment than the one that asks."""
-    places = [os.environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{os.getuid()}", tempfile.gettempdir()]
-    for place in dict.fromkeys(places):
+    # As `tempfile` does: that brings four compressors along, for every start of a node.
+    shared = [os.environ.get(name, "") for name in ("TMPDIR", "TEMP", "TMP")]
+    shared = [place for place in (*shared, "/tmp", "/var/tmp") if place and Path(place).is_dir()]
+    for place in dict.fromkeys(
+        (os.environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{os.getuid()}", *shared[:1])
+    ):
         if place and Path(place).is_dir():
             yield Path(place) / f"tailrace-{os.getuid()}"
 

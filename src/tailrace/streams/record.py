@@ -1,10 +1,12 @@
-"""The change record, and the row in which the log keeps it: a small header and, beside it, the images as the JSON bytes that are answered.
+"""The change record, what a read of a shard comes to, and the row in which the log keeps a record: a small header and, beside it, the images as the JSON bytes that are answered.
 
 Rules of this file: a record always keeps both images, whatever the stream's view type; the view type only chooses
 what an envelope shows. Images are bytes until somebody needs a value; `image` decodes them. Layout of the header: docs/formats/log.md.
 """
 
 import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -76,6 +78,19 @@ class ChangeRecord(msgspec.Struct, frozen=True, gc=False):
     def sequence_number(self) -> SequenceNumber:
         """The sequence number with its wire form."""
         return SequenceNumber(self.sequence)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadDone:
+    """What a source answers: records after the position of the Read. `next_after` is where to go on, also when there are none.
+
+    `closed`: nothing will ever follow. `trimmed`: records between the position and these are gone for good.
+    """
+
+    records: Sequence[ChangeRecord]
+    next_after: int
+    closed: bool = False
+    trimmed: bool = False
 
 
 def image(data: bytes | None) -> Item | None:

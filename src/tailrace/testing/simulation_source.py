@@ -7,9 +7,8 @@ an old iterator is refused once. Called by simulation.py and simulation_performi
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
 
-from tailrace.mapping.commands import ReadDone
 from tailrace.runtime.steps import ReadShard
-from tailrace.streams.record import ChangeRecord
+from tailrace.streams.record import ChangeRecord, ReadDone
 from tailrace.streams.shards import Shard
 from tailrace.testing.simulation_performing import Act
 from tailrace.testing.simulation_plan import WALL_MS, ShardPlan

@@ -13,7 +13,6 @@ from tailrace.mapping.commands import (
     InvokeDone,
     ParkedHead,
     Read,
-    ReadDone,
     Redriven,
     Released,
     SaveCheckpoint,
@@ -22,11 +21,12 @@ from tailrace.mapping.commands import (
     Stopped,
     Wake,
     Woken,
-)  # fmt: skip
+)
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
 from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.shard import ShardMachine
 from tailrace.mapping.suspension import Suspended
+from tailrace.streams.record import ReadDone  # fmt: skip
 from tailrace.streams.version import Version
 from tests.unit.mapping.records import now, record, records
 

@@ -17,7 +17,6 @@ from tailrace.mapping.commands import (
     Completion,
     Invoke,
     InvokeDone,
-    ReadDone,
     SaveCheckpoint,
     Start,
     Wake,
@@ -27,6 +26,7 @@ from tailrace.mapping.outcomes import Failed, Failure, FailureKind, Outcome, Wri
 from tailrace.mapping.pace import CHECKS, LONGEST_PAUSE_MS, Pace
 from tailrace.mapping.settings import MappingSettings
 from tailrace.mapping.shard import ShardMachine
+from tailrace.streams.record import ReadDone
 from tests.unit.mapping.records import now, record
 
 CALL_MS = 5

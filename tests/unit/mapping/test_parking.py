@@ -10,18 +10,20 @@ from tailrace.mapping.commands import (
     Park,
     ParkDone,
     ParkedHead,
-    ReadDone,
     SaveCheckpoint,
     Start,
     Stop,
     Stopped,
-)  # fmt: skip
+)
 from tailrace.mapping.outcomes import Failed, Failure, FailureKind, Written
 from tailrace.mapping.parking import Parking
 from tailrace.mapping.settings import MappingSettings
 from tailrace.mapping.settlement import Settlement
 from tailrace.mapping.shard import ShardMachine
-from tailrace.streams.record import ChangeRecord
+from tailrace.streams.record import (
+    ChangeRecord,
+    ReadDone,  # fmt: skip
+)
 from tailrace.streams.version import Version
 from tests.unit.mapping.records import now, record, records
 

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.mapping.commands import ReadDone
 from tailrace.mapping.reader import PAGE_BYTES, Budget, Ring, ShardReader
-from tailrace.streams.record import ChangeRecord
+from tailrace.streams.record import ChangeRecord, ReadDone
 from tests.unit.mapping.records import record, records
 
 PLENTY = 1_000_000

@@ -15,7 +15,6 @@ from tailrace.mapping.commands import (
     InvokeDone,
     LeaseLost,
     Read,
-    ReadDone,
     ReadFailed,
     Redriven,
     Released,
@@ -26,10 +25,11 @@ from tailrace.mapping.commands import (
     Stopped,
     Wake,
     Woken,
-)  # fmt: skip
+)
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
 from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.shard import ShardMachine
+from tailrace.streams.record import ReadDone  # fmt: skip
 from tailrace.streams.version import Version
 from tests.unit.mapping.records import now, record, records
 

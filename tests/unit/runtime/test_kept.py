@@ -6,12 +6,13 @@ import pytest
 
 from tailrace.deadletters.evacuated import Evacuation, Lost, copied
 from tailrace.leases.checkpoint import CheckpointRow
-from tailrace.mapping.commands import Read, ReadDone
+from tailrace.mapping.commands import Read
 from tailrace.ports import Shard
 from tailrace.runtime.delivering import Delivery, Place, Settling
 from tailrace.runtime.kept import Kept
 from tailrace.runtime.steps import ReadShard
 from tailrace.streams.moment import Now
+from tailrace.streams.record import ReadDone
 from tailrace.testing.simulation_rows import Rows
 from tests.unit.sinks.batches import STREAM, record
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tailrace.deadletters.head import parked
 from tailrace.errors import LeaseLost, StateConflict, StoreError
@@ -339,7 +340,7 @@ def a_late_head(begun: CheckpointRow) -> Steps[bool]:
 
 def a_save_without_its_condition(begun: CheckpointRow) -> Steps[None]:
     checkpoint, *beside = next(iter(Settling(PLACE, begun).save(LATER))).writes  # type: ignore[union-attr]
-    yield Transact((replace(checkpoint, condition=Always()), *beside))  # type: ignore[type-var]
+    yield Transact((structs.replace(checkpoint, condition=Always()), *beside))  # type: ignore[type-var]
 
 
 @pytest.mark.parametrize(

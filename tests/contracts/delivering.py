@@ -13,6 +13,7 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.entry import DeadLetter, parked_prefix, read_deadletter
 from tailrace.deadletters.gap import Gap, read_gap
 from tailrace.leases.lease import Owner
+from tailrace.mapping.batch import RETENTION_MS
 from tailrace.ports import Batch, Failed, Failure, Outcome, StateStore, Written
 from tailrace.rows.kinds import CHECKPOINT, GAP, HEAD, REDRIVE, words_of
 from tailrace.rows.writes import Write
@@ -72,7 +73,7 @@ class Process:
     def __init__(self, delivery: "Delivery", owner: str, state: StateStore) -> None:
         app, clock = delivery.app, delivery.clock
         self.worker = Worker(
-            app, Parts(state, clock), Doors(lambda _: delivery.source, lambda _: delivery.noted), Habits(Owner(owner), DISCOVERY_MS, 3_000),
+            app, Parts(state, clock), Doors(lambda _: delivery.source, lambda _: delivery.noted), Habits(Owner(owner), DISCOVERY_MS, 3_000, delivery.retention_ms),
             lambda worker: Crew(redriver=Redriver(app.name, state, clock, worker, worker.sinks)),
         )  # fmt: skip
         self.task = asyncio.ensure_future(self.worker.run())
@@ -96,7 +97,8 @@ class Process:
 class Delivery:
     """A scripted source, a state store, and the processes that deliver."""
 
-    def __init__(self, digits: int = 40, **settings: Any) -> None:
+    def __init__(self, digits: int = 40, retention_ms: int = RETENTION_MS, **settings: Any) -> None:
+        self.retention_ms = retention_ms
         self.clock = ManualClock()
         self.source = ScriptedSource("orders", digits=digits, now_ms=lambda: self.clock.now().wall_ms)
         self.state: StateStore = MemoryStateStore()
@@ -145,12 +147,17 @@ class Delivery:
         return {(words_of(row.key)[3], words_of(row.key)[4]): dict(row.fields) for row in rows}
 
 
-def delivered(story: Callable[[Delivery], Awaitable[None]], digits: int = 40, **settings: Any) -> None:
+def delivered(
+    story: Callable[[Delivery], Awaitable[None]],
+    digits: int = 40,
+    retention_ms: int = RETENTION_MS,
+    **settings: Any,
+) -> None:
     """Run a story in a loop of its own."""
 
     async def told() -> None:
         async with asyncio.timeout(PATIENCE_S):
-            await story(Delivery(digits, **settings))
+            await story(Delivery(digits, retention_ms, **settings))
 
     asyncio.run(told())
 

@@ -57,7 +57,7 @@ DELIVERY: Final = (
     ),
     Mutant(
         "gap-that-no-source-knows", "runtime/delivering.py",
-        "done = ReadDone([], self.shard.first - 1, trimmed=True)", "done = ReadDone([], self.shard.first - 1)",
+        "return ReadDone([], self.shard.first - 1, trimmed=True)", "return ReadDone([], self.shard.first - 1)",
         "what came and went while nobody read is lost in silence where the source has forgotten it",
         (SCRIPTED,),
     ),

@@ -115,7 +115,7 @@ class Checkers:
         self.newest_epoch[shard_id] = max(epoch, self.newest_epoch.get(shard_id, 0))
         if shard_id not in self.before_it:
             gone = self.sequences[shard_id]
-            self.before_it[shard_id] = set(gone[: bisect_right(gone, checkpoint.watermark)])
+            self.before_it[shard_id] = set(gone[: bisect_right(gone, checkpoint.watermark)]) - self.saved_ever
         for parent in tenure.shard.parents:
             uncovered = self.records[parent].keys() - self.durable_cover[parent]
             unread = [sequence for sequence in uncovered if not self._is_gone(parent, sequence)]
@@ -260,7 +260,8 @@ class Checkers:
         for kind, refused in failures_of(invoke, outcome):
             if kind is FailureKind.RECORD or (kind is FailureKind.TIMEOUT and self.settings.order != "shard"):
                 seen.failures.update(record.sequence for record in refused)
-                seen.request_failures[invoke.request] += 1
+                is_free = seen.is_suspended  # then one change a minute is tried, which uses no attempt
+                seen.request_failures[invoke.request] += not is_free
 
     def parked(self, tenure: Tenure, park: Park) -> None:
         assert self.run is not None
@@ -307,6 +308,7 @@ class Checkers:
 
     def saving(self, tenure: Tenure, save: SaveCheckpoint, now: Now) -> None:
         seen = self.seen[tenure.name]
+        seen.is_suspended = save.checkpoint.suspended is not None
         self.latest_wall_ms = max(self.latest_wall_ms, now.wall_ms)
         self._note_dropped(tenure, seen, save)
         for entry in save.given_up:

@@ -24,6 +24,8 @@ class Seen:
     failures: Counter[int] = field(default_factory=Counter)
     requests: dict[int, tuple[int, ...]] = field(default_factory=dict)
     request_failures: Counter[int] = field(default_factory=Counter)
+    is_suspended: bool = False
+    """Whether the mapping had paused by itself when it asked for its last checkpoint."""
     at_sink: dict[int, set[bytes | int]] = field(default_factory=dict)
     passed: dict[bytes, int] = field(default_factory=dict)
     overtaken: set[int] = field(default_factory=set)

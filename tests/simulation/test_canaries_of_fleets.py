@@ -4,6 +4,7 @@ Rules of this file: as in test_canaries.py, the production code is patched.
 """
 
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 from msgspec import structs
@@ -15,6 +16,9 @@ from tailrace.mapping.commands import Completion, LeaseLost
 from tailrace.mapping.shard import ShardMachine
 from tailrace.rows.writes import ALWAYS, Check
 from tailrace.runtime import delivering, leasing, starting
+from tailrace.runtime.evacuation import Evacuator
+from tailrace.runtime.kept import Kept
+from tailrace.runtime.steps import Steps
 from tests.simulation.test_canaries import Plant, notices
 
 
@@ -67,6 +71,26 @@ def a_loser_never_ends(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ShardMachine, "step", wrong)
 
 
+def nobody_learns_what_others_have_saved(patch: pytest.MonkeyPatch) -> None:
+    """Neither before it tells a gap nor at a round: what another worker has saved is told to be lost."""
+    right, has_loaded = Evacuator.load, WeakSet[Evacuator]()
+
+    def looks_away(_self: Kept, _place: Any) -> Steps[None]:
+        yield from ()
+
+    async def loads_once(self: Evacuator) -> None:
+        if self not in has_loaded:
+            has_loaded.add(self)
+            await right(self)
+
+    patch.setattr(Kept, "look", looks_away)
+    patch.setattr(Evacuator, "load", loads_once)
+
+
+def a_mapping_begins_behind_what_was_saved(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(starting, "horizon", lambda gone, _saved: gone)
+
+
 CANARIES: dict[Plant, str] = {
     nothing_fences_a_save: "who has lost a shard saves nothing",
     nothing_fences_a_parking: "who has lost a shard saves nothing",
@@ -75,6 +99,20 @@ CANARIES: dict[Plant, str] = {
     no_lease_ever_expires: "nothing is stranded once the faults stop",
     a_loser_never_ends: "progress once the faults stop",
 }
+
+
+CANARIES_OF_SAVING: dict[Plant, str] = {
+    nobody_learns_what_others_have_saved: "nothing is lost",
+    a_mapping_begins_behind_what_was_saved: "nothing is lost",
+}
+
+
+@pytest.mark.parametrize("plant", CANARIES_OF_SAVING, ids=[plant.__name__ for plant in CANARIES_OF_SAVING])
+def test_the_planted_bug_of_workers_that_save_is_noticed(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    notices(CANARIES_OF_SAVING[plant])
 
 
 @pytest.mark.parametrize("plant", CANARIES, ids=[plant.__name__ for plant in CANARIES])

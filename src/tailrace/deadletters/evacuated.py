@@ -68,6 +68,11 @@ class Evacuation:
         return f"{self.begin}/{self.version}"
 
     @property
+    def age(self) -> tuple[int, int]:
+        """Greater with every write of it, and with every one that follows in its shard."""
+        return self.begin, self.version
+
+    @property
     def row_key(self) -> str:
         """Its row."""
         return EVACUATION.key(*self.words)

@@ -78,6 +78,11 @@ class Place:
     """Names this run of the mapping over the shard, so that the requests of two runs have different ids."""
 
     @property
+    def words(self) -> tuple[str, str, str, str]:
+        """What names it in rows."""
+        return self.app, self.mapping_id, self.stream_label, self.shard_id
+
+    @property
     def checkpoint_key(self) -> str:
         """The row of its checkpoint."""
         return checkpoint_key(self.app, self.mapping_id, self.stream_label, self.shard_id)
@@ -133,17 +138,23 @@ class Delivery:
             # Nearly always nothing was saved.
             if kept.evacuation is not None and kept.has_after(command.after):
                 done = yield from kept.read(command.after, command.limit)
-            elif 0 < command.after < self.shard.first - 1 and self.shard.before is None:
-                # It came further in what went before, and of that nothing is left: the source does not know how much there was.
-                done = ReadDone([], self.shard.first - 1, trimmed=True)
             else:
-                done = yield ReadShard(self.shard, command.after, command.limit)
-                if done.trimmed and kept.has_after(command.after):
-                    # It was saved while the stream was asked, which forgot it before it answered: that is no gap.
-                    done = yield from kept.read(command.after, command.limit)
+                done = yield from self._from_the_stream(command)
+                if done.trimmed or command.after == 0:  # at 0 a source does not tell
+                    # It may be saved: by another worker, or while the stream was asked, which forgot it before it answered. That is no gap.
+                    yield from kept.look(self.settling.place.words)
+                    if kept.has_after(command.after):
+                        done = yield from kept.read(command.after, command.limit)
         except PortError as error:
             return (ReadFailed(unavailable(error)),)
         return (done,)
+
+    def _from_the_stream(self, command: Read) -> Steps[ReadDone]:
+        if 0 < command.after < self.shard.first - 1 and self.shard.before is None:
+            # It came further in what went before, and of that nothing is left: the source does not know how much there was.
+            return ReadDone([], self.shard.first - 1, trimmed=True)
+        done: ReadDone = yield ReadShard(self.shard, command.after, command.limit)
+        return done
 
     def _save(self, command: SaveCheckpoint) -> Steps[Sequence[Completion]]:
         try:

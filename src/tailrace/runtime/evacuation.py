@@ -8,6 +8,7 @@ runtime/worker.py. Source: growth §2.10.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -19,7 +20,7 @@ from tailrace.deadletters.evacuated import (
     lead_ms,
     read_evacuation,
 )
-from tailrace.errors import PortError
+from tailrace.errors import PortError, StateConflict
 from tailrace.leases.checkpoint import read_checkpoint
 from tailrace.ports import Clock, ReadDone, Shard, Source, StateStore, StreamRef
 from tailrace.rows.kinds import EVACUATION, words_of
@@ -40,10 +41,14 @@ MEASURED: Final = 1_000
 """After so many changes the rate of copying says something."""
 PATIENCE_MS: Final = 5_000
 """How long a read may wait: a shard that has nothing yet looks like a source that is slow to answer."""
+MOST_CONFLICTS: Final = 10
+"""So often in a row another worker may be faster before the next round tries again."""
 AT_ONCE: Final = 8
 """How many shards are looked at beside each other, so that those which have nothing do not keep the others waiting."""
 
 
+Names: TypeAlias = tuple[str, str, str]
+"""A mapping, a stream's label, and a shard's id."""
 Followed: TypeAlias = Sequence[tuple[StreamRef, Sequence[Shard]]]
 """Streams, the oldest first, with their shards, parents first."""
 
@@ -71,15 +76,21 @@ class Evacuator:
         self._state = state
         self._clock = clock
         self._retention_ms = retention_ms
-        self._kept: dict[tuple[str, str, str], Kept] = {}
+        self._kept: dict[Names, Kept] = {}
         self._lead_ms = lead
 
     async def load(self) -> None:
-        """Learn what is saved already. Raises: StoreError."""
+        """Learn what is saved by now, whichever worker saved it. What changes here while the rows are read is newer than these. Raises: StoreError."""
+        before = {names: kept.evacuation for names, kept in self._kept.items()}
+        there: dict[Names, Evacuation] = {}
         for row in await self._state.query(EVACUATION.prefix(self._app)):
             mapping_id = words_of(row.key)[2]
             saved = read_evacuation(self._app, mapping_id, row.fields)
-            self.of(mapping_id, saved.stream[1], saved.shard.shard_id).hold(saved)
+            there[mapping_id, saved.stream[1], saved.shard.shard_id] = saved
+        for names in there.keys() | before.keys():
+            kept = self.of(*names)
+            if kept.evacuation is before.get(names):
+                kept.hold(there.get(names))
 
     def of(self, mapping_id: str, stream_label: str, shard_id: str) -> Kept:
         """What is saved for a mapping in a shard."""
@@ -107,6 +118,8 @@ class Evacuator:
         """Look now and then, until cancelled."""
         while True:
             at_once = asyncio.Semaphore(AT_ONCE)
+            with suppress(PortError):  # the store is failing: the next round tries again
+                await self.load()
             async with asyncio.TaskGroup() as tasks:
                 for each in await unfinished():
                     tasks.create_task(self._save(each, at_once))
@@ -122,23 +135,38 @@ class Evacuator:
                 )
 
     async def save(self, unfinished: Unfinished) -> int:
-        """Copy what is about to be trimmed, and forget what was handled since. Returns: how many were copied. Raises: PortError."""
-        await self.forget(unfinished)
+        """Copy what is about to be trimmed, and forget what was handled since. Returns: how many were copied. Raises: PortError.
+
+        Guarantee: of several workers that save at once each goes on behind what the others have saved; so does one that has not heard that it had saved something.
+        """
         begun_ms, first_ms, count = self._clock.now().monotonic_ms, 0, 0
+        conflicts, has_forgotten = 0, False
         while True:
-            after = await self.position(unfinished)
-            page = None if after is None else await self._page(unfinished, after)
-            if after is None or page is None:
-                break
-            copies = await self.copy(unfinished, after, page)
+            try:
+                if not has_forgotten:
+                    await self.forget(unfinished)
+                has_forgotten = True
+                copies = await self._copy_a_page(unfinished)
+            except StateConflict:
+                conflicts += 1
+                if conflicts == MOST_CONFLICTS:
+                    raise
+                await self.load()
+                continue
+            conflicts = 0
             if not copies:
-                break
+                return count
             count += len(copies)
             first_ms = first_ms or copies[0].created_ms
             if count >= MEASURED:
                 elapsed_ms = self._clock.now().monotonic_ms - begun_ms
                 self._lead_ms = lead_ms(self._retention_ms, copies[-1].created_ms - first_ms, elapsed_ms)
-        return count
+
+    async def _copy_a_page(self, unfinished: Unfinished) -> list[ChangeRecord]:
+        """Save the next changes that are old enough. Returns: those changes; none when there are none yet."""
+        after = await self.position(unfinished)
+        page = None if after is None else await self.page(unfinished, after)
+        return [] if after is None or page is None else await self.copy(unfinished, after, page)
 
     def _horizon_ms(self) -> int:
         """What was written before this moment is copied."""
@@ -160,7 +188,7 @@ class Evacuator:
         after = unfinished.shard.first - 1 if row is None else watermark
         return after if saved is None else max(after, saved.through)
 
-    async def _page(self, unfinished: Unfinished, after: int) -> ReadDone | None:
+    async def page(self, unfinished: Unfinished, after: int) -> ReadDone | None:
         """The next changes after a position; None: there are none yet."""
         now_ms = self._clock.now().monotonic_ms
         reading = asyncio.ensure_future(unfinished.source.read(unfinished.shard, after, PAGE))
@@ -215,7 +243,7 @@ class Evacuator:
             kept.hold(None)
 
 
-def _names(unfinished: Unfinished) -> tuple[str, str, str]:
+def _names(unfinished: Unfinished) -> Names:
     return unfinished.place.mapping_id, unfinished.stream.label, unfinished.shard.shard_id
 
 

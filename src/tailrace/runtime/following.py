@@ -3,7 +3,7 @@
 Rules of this file: it asks the source and remembers; what is begun, and when, is the worker's. Made and used by runtime/worker.py.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self, TypeAlias
@@ -20,7 +20,6 @@ from tailrace.rows.writes import Write
 from tailrace.runtime.agreeing import Besides, nowhere
 from tailrace.runtime.delivering import Place
 from tailrace.runtime.evacuation import Followed
-from tailrace.runtime.kept import Kept
 from tailrace.runtime.reading import NumberedSource, SharedReads
 
 Begun: TypeAlias = tuple[str, str, str]
@@ -137,13 +136,9 @@ class FollowedTable:
                 return stream
         return followed[-1][0] if followed else await self.source.stream()
 
-    def horizon(self, kept: Kept) -> Callable[[Shard], Awaitable[int]]:
-        """Tells the last record of a shard that is gone, and was not saved. Raises (what it returns): SourceError."""
-
-        async def told(shard: Shard) -> int:
-            return kept.horizon((await self.source.read(shard, 0, 0)).next_after)
-
-        return told
+    async def horizon(self, shard: Shard) -> int:
+        """The last record of a shard that is gone. Raises: SourceError."""
+        return (await self.source.read(shard, 0, 0)).next_after
 
     async def recall(self, state: StateStore, app: str, followed: Followed) -> None:
         """Learn which mappings have read the streams of deleted tables. Raises: StoreError."""

@@ -1,20 +1,27 @@
 """What was saved from the trim of one mapping in one shard, as it is read: the beginning of the shard.
 
-Rules of this file: pure; it reads what evacuation.py has copied. Called by delivering.py, for every read that the stream can no longer answer.
-Source: growth §2.10.
+Theory of operation: whichever worker has an app may save, so what this one knows of it may be old. Old knowledge costs a look and no change: who finds
+that the stream has forgotten something reads the row before it says so, a page never goes over the end of what is known, and what was ended is behind the checkpoint.
+Rules of this file: pure; it reads what evacuation.py has copied. Called by delivering.py, for every read that the stream can no longer answer, and by
+starting.py. Source: growth §2.10.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
-from tailrace.deadletters.evacuated import Evacuation, Lost, read_evacuated
+from tailrace.deadletters.evacuated import Evacuation, Lost, read_evacuated, read_evacuation
+from tailrace.rows.kinds import EVACUATION
 from tailrace.rows.writes import StateRow
-from tailrace.runtime.steps import Query, Steps
+from tailrace.runtime.steps import Get, Query, Steps
 from tailrace.streams.record import ChangeRecord, ReadDone
+
+Words: TypeAlias = tuple[str, str, str, str]
+"""What names its rows: the app, the mapping, the stream's label, the shard's id."""
 
 
 class Kept:
-    """What is saved of one mapping in one shard. Shape: `evacuation` is None while nothing is."""
+    """What is saved of one mapping in one shard, as far as it is known here. Shape: `evacuation` is None while nothing is."""
 
     def __init__(self, evacuation: Evacuation | None = None) -> None:
         self.evacuation = evacuation
@@ -23,14 +30,19 @@ class Kept:
         """This is what is saved now."""
         self.evacuation = evacuation
 
+    def look(self, words: Words) -> Steps[None]:
+        """Learn what any worker has saved since. Raises: StoreError.
+
+        That the row is gone tells nothing here: all of it was handled, or it is on its way.
+        """
+        there = yield from saved_of(words)
+        if there is not None and (self.evacuation is None or there.age > self.evacuation.age):
+            self.hold(there)
+
     def has_after(self, position: int) -> bool:
         """Whether what comes after this position is read here, and not from the stream."""
         saved = self.evacuation
         return saved is not None and (position < saved.through or saved.closed)
-
-    def horizon(self, gone: int) -> int:
-        """The last record that nobody can read any more, where the stream has forgotten those up to `gone`: what was saved of them can be."""
-        return gone if self.evacuation is None else min(gone, self.evacuation.begin)
 
     def read(self, after: int, limit: int) -> Steps[ReadDone]:
         """Changes after a position, in order; what was lost before it could be saved is told as trimmed. Raises: StoreError."""
@@ -46,14 +58,31 @@ class Kept:
             return ReadDone([], after, closed=saved.closed)
         lost = next((each for each in saved.lost if each.last > after), None)
         rows: list[StateRow] = yield Query(saved.prefix, saved.key_after(after), limit)
-        records = [read_evacuated(row.fields) for row in rows]
+        records = _known(saved, rows)
         if lost is None:
             return _page(saved, records, limit)
         before = [record for record in records if record.sequence < lost.first]
         if before:
             return ReadDone(before, before[-1].sequence)
         rows = yield Query(saved.prefix, saved.key_after(lost.last), limit)
-        return _behind(saved, lost, [read_evacuated(row.fields) for row in rows], limit)
+        return _behind(saved, lost, _known(saved, rows), limit)
+
+
+def saved_of(words: Words) -> Steps[Evacuation | None]:
+    """What the row says is saved of a mapping in a shard. Raises: StoreError."""
+    row: StateRow | None = yield Get(EVACUATION.key(*words))
+    return None if row is None else read_evacuation(words[0], words[1], row.fields)
+
+
+def horizon(gone: int, saved: Evacuation | None) -> int:
+    """The last record that nobody can read any more, where the stream has forgotten those up to `gone`: what was saved of them can be."""
+    return gone if saved is None else min(gone, saved.begin)
+
+
+def _known(saved: Evacuation, rows: Sequence[StateRow]) -> list[ChangeRecord]:
+    """The changes behind rows, up to where what is known ends: of what another worker has saved behind that, the gaps are not known yet."""
+    records = [read_evacuated(row.fields) for row in rows]
+    return [record for record in records if record.sequence <= saved.through]
 
 
 def _page(saved: Evacuation, records: Sequence[ChangeRecord], limit: int) -> ReadDone:

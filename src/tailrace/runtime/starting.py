@@ -39,6 +39,7 @@ from tailrace.ports import Now, Shard
 from tailrace.rows.kinds import CHECKPOINT, RESUMED, words_of
 from tailrace.rows.writes import Absent, StateRow, Write
 from tailrace.runtime.delivering import Place
+from tailrace.runtime.kept import horizon, saved_of
 from tailrace.runtime.pausing import ended_suspensions
 from tailrace.runtime.steps import AskTime, Get, Horizon, Query, Steps, Transact
 
@@ -227,7 +228,10 @@ def _beginning(place: Place, shard: Shard, known: Known, retention_ms: int) -> S
     begun = yield from _begun_before(place, shard, known)
     if begun is not None and begun.watermark:
         return begun
-    gone: int = yield Horizon(shard)
+    forgotten: int = yield Horizon(shard)
+    gone = horizon(
+        forgotten, (yield from saved_of(place.words))
+    )  # asked for in this order: what is forgotten was saved before
     now: Now = yield AskTime()
     return Checkpoint(
         max(shard.first - 1, gone), created_ms=max(shard.created_ms, now.wall_ms - retention_ms)

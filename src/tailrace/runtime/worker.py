@@ -231,8 +231,12 @@ class Worker:
             while not self._is_stopping:
                 self._look.clear()
                 await self.look_at_pauses()
-                for table in self._tables:
-                    await self._discover(table, tasks)
+                with suppress(
+                    PortError
+                ):  # what another worker has saved is to be known before anything begins behind it
+                    await self._evacuator.load()
+                    for table in self._tables:
+                        await self._discover(table, tasks)
                 with suppress(PortError):  # what was asked meanwhile, of whichever process
                     await self.redrives.go_on(self.sinks)
                     self._has_begun.set()
@@ -421,7 +425,7 @@ class Worker:
     ) -> None:
         place, there = table.place(self.app.name, handler, stream, shard), (handler.id, *shard.place)
         kept = self._evacuator.of(handler.id, stream.label, shard.shard_id)
-        performer = Performer(self._state, self._clock, self._parts.reached, horizon=table.horizon(kept))
+        performer = Performer(self._state, self._clock, self._parts.reached, horizon=table.horizon)
         if known.saved:
             before = waits_for(shard, await performer.perform(line_before(place, shard, known)), known)
             if not table.finished.issuperset((handler.id, stream.label, parent) for parent in before):

@@ -12,11 +12,11 @@ from random import Random
 from typing import get_args
 
 from tailrace.deadletters.head import Claims
-from tailrace.mapping.commands import Command, Invoke, Redriven, Start
+from tailrace.mapping.commands import Command, Invoke, Park, Redriven, Start
 from tailrace.mapping.outcomes import Outcome
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
-from tailrace.testing.simulation_faults import happen
+from tailrace.testing.simulation_faults import happen, steal
 from tailrace.testing.simulation_performing import Performing
 from tailrace.testing.simulation_plan import WALL_MS, Plan, ShardPlan
 from tailrace.testing.simulation_retention import Retention
@@ -31,6 +31,8 @@ PATIENCE_MS = 1_200_000
 """How long after the last fault everything must be finished."""
 RESTART_MS = 2_000
 """So long at most it takes until a worker that has ended runs again."""
+RARE_WRITES = 5
+"""So many times likelier than a checkpoint a parking is raced with."""
 COMMON = 15
 """So many yields are passed by nearly every run."""
 
@@ -117,6 +119,16 @@ class Run:
         rate = self.plan.new_yield_crashes * (2 if len(self.performing.names) > COMMON else 1)
         return self.time_ms < self.plan.heal_ms and self.random.random() < rate
 
+    def is_raced(self, tenure: Tenure, command: Command | None) -> bool:
+        """Draw whether another worker takes the shard while this one writes: parking, more likely, for it is rare."""
+        is_parking = isinstance(command, Park)
+        rate = self.plan.races * (RARE_WRITES if is_parking else 1)
+        if self.time_ms >= self.plan.heal_ms or self.random.random() >= rate:
+            return False
+        self.counts["fault raced-parking" if is_parking else "fault raced"] += 1
+        steal(self, tenure)
+        return True
+
     def port_fails(self, kind: str) -> bool:
         """Draw whether a port fails now."""
         if self.time_ms >= self.plan.heal_ms or self.random.random() >= self.plan.port_failures:
@@ -153,6 +165,7 @@ class Run:
         worker = Worker(self, self._next_number() if number is None else number)
         self.workers = [each for each in self.workers if each.is_alive] + [worker]
         worker.begin()
+        self.retention.begin_rounds(worker)
         return worker
 
     def _restart(self, number: int, delay_ms: int) -> None:

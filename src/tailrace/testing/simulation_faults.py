@@ -68,12 +68,17 @@ def _strike_tenure(run: "Run", fault: Fault) -> None:
     step = tenure.worker.step
     match fault.kind:
         case "theft":
-            _thief(run, tenure).look_at(tenure.shard)
+            steal(run, tenure)
         case "stop":
             step(tenure, Stop())
         case "pause":
             step(tenure, Pause())
             run.after(min(fault.length_ms, 10_000), lambda: step(tenure, Resume()))
+
+
+def steal(run: "Run", tenure: Tenure) -> None:
+    """Another worker takes a shard whose owner lives."""
+    _thief(run, tenure).look_at(tenure.shard)
 
 
 def _thief(run: "Run", tenure: Tenure) -> Worker:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 LOST_ANSWERS: Final = 0.3
 """So many of a state store's failures are answers that were lost: it was written all the same."""
+LATE_MS: Final = 50
+"""How much later a write comes to the store that another worker races with."""
 Yield = tuple[str, int]
 """Where steps stand: the file of the innermost generator, and the line of its yield."""
 
@@ -126,8 +128,8 @@ class Performing:
                 act.tenure.reading, act.call = act, call
                 run.after(run.latency() // 4, lambda: run.source.look(act))
             case Horizon(shard):
-                horizon = run.retention.kept_of(shard.shard_id).horizon(run.source.trimmed[shard.shard_id])
-                run.after(run.latency() // 4, lambda: self._resume(act, horizon, None))
+                gone = run.source.trimmed[shard.shard_id]
+                run.after(run.latency() // 4, lambda: self._resume(act, gone, None))
             case AskTime():
                 raise AssertionError("time is told at once")
 
@@ -148,6 +150,8 @@ class Performing:
                 run.counts["fault state-answer-lost"] += 1
                 error = self._written(act, call) or error
             run.after(run.latency(), lambda: self._resume(act, None, error))
+        elif act.tenure is not None and run.is_raced(act.tenure, act.command):
+            run.after(LATE_MS + 10 * run.plan.latency_ms, lambda: self._write_and_resume(act, call))
         elif run.random.random() < 0.5:
             conflict = self._written(act, call)
             run.after(run.latency(), lambda: self._resume(act, None, conflict))

@@ -31,10 +31,10 @@ DRAWN_FAULTS: Final = (
     "redriven", "redriven-lost", "redriven-late", "redrive-refused", "redrive-crash", "redrive-rival", "redrive-conflict",
     "redrive-overtaken", "redrive-letter", "redrive-busy", "refused-for-good",
     "duplicate", "answer-lost", "hanging", "hanging-after-effect", "repeated-records", "iterator-expiry", "trim-overtakes",
-    "retention", "evacuated", "evacuation-failure", "evacuated-read", "broken", "suspended",
+    "retention", "evacuated", "evacuation-failure", "evacuation-look-failure", "evacuation-answer-lost", "evacuated-read", "broken", "suspended",
     "close-in-flight", "clock-forward", "clock-back", "rollover", "reshard", "merge", "parked-at-reshard",
     "window-final", "window-early", "window-lost", "window-final-refused", "window-no-state",
-    "upgraded", "earlier-stream", "started-late", "stolen", "expired", "died-for-good", "state-answer-lost", "came-back",
+    "upgraded", "earlier-stream", "started-late", "stolen", "raced", "raced-parking", "expired", "died-for-good", "state-answer-lost", "came-back",
     *(f"{act}-failure" for act in ("start", "save", "renew", "release")), *(f"crash-{act}" for act in ("now", *ACTS)),
 )  # fmt: skip
 WALL_MS: Final = 1_700_000_000_000
@@ -103,6 +103,8 @@ class Plan:
     """Whether there was a stream before, gone unread, of a source that has no one order of numbers for all of them."""
     new_yield_crashes: float = 0.0
     """How likely a worker dies at a yield that nobody has passed before."""
+    races: float = 0.0
+    """How likely another worker takes a shard while its owner writes a checkpoint or parks."""
     retention_ms: int = 0
     """How long the stream keeps a record; 0: for ever."""
     counts: Counter[str] = field(default_factory=Counter)
@@ -173,6 +175,7 @@ def _with_a_fleet(random: Random, made: Plan, span_ms: int) -> None:
     made.is_upgraded = random.random() < 0.2
     made.has_earlier_stream = random.random() < 0.2
     made.new_yield_crashes = random.choice((0.0, 0.1, 0.4)) if not made.counts["fault broken"] else 0.5
+    made.races = random.choice((0.0, 0.0, 0.02, 0.2)) if made.workers > 1 else 0.0
     made.faults = sorted([*made.faults, *faults], key=lambda fault: fault.at_ms)
 
 

@@ -76,6 +76,8 @@ class Worker:
         self.tenures: dict[str, Tenure] = {}
         self.finished: set[str] = set()
         self.steals: set[str] = set()
+        self.saving = run.retention.saving()
+        """What it saves from the trim, and knows to be saved."""
         self._beginning: set[str] = set()
         self._lost: set[str] = set()
         self._seen: dict[str, Sighting] = {}
@@ -138,6 +140,7 @@ class Worker:
     def begin(self) -> None:
         """Look now, and then again and again."""
         if self.is_alive and not self._is_stopping:
+            self._run.retention.look(self)
             for shard in self._run.plan.shards:
                 self.look_at(shard)
             least, most = LOOK_MS
@@ -210,7 +213,12 @@ class Worker:
             self._give_back(begun.lease)
             return
         run.counts["fault came-back"] += shard.shard_id in self._lost
-        delivery = Delivery(run.source.known(shard), STREAM, run.retention.kept(shard), begun.settling)
+        delivery = Delivery(
+            run.source.known(shard),
+            STREAM,
+            self.saving.of(MAPPING, STREAM.label, shard.shard_id),
+            begun.settling,
+        )
         tenure = Tenure(
             run.next_name(), self, shard, begun.lease, ShardMachine(run.plan.settings), delivery,
             iterator_ms=run.time_ms,

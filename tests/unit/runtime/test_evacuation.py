@@ -5,6 +5,7 @@ Rules of this file: a stream in memory; the clock stands where only its first ch
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 from msgspec import structs
 
@@ -13,7 +14,7 @@ from tailrace.deadletters.evacuated import LEAD_MS
 from tailrace.leases.checkpoint import CheckpointRow
 from tailrace.mapping.commands import Read
 from tailrace.ports import Batch, Outcome, ReadDone, Shard, StreamRef
-from tailrace.rows.writes import Write
+from tailrace.rows.writes import StateRow, Write
 from tailrace.runtime.delivering import Delivery, Place, Settling
 from tailrace.runtime.driver import Performer
 from tailrace.runtime.evacuation import Evacuator, Unfinished
@@ -195,5 +196,41 @@ def test_a_shard_that_is_younger_than_what_is_about_to_be_trimmed_is_not_read() 
             shard = structs.replace(SHARD, created_ms=created_ms)
             after = await ground.evacuator.position(Unfinished(PLACE, STREAM, shard, ground.stream))
             assert (after is not None) is is_read
+
+    asyncio.run(main())
+
+
+def test_what_another_worker_has_saved_or_done_with_is_known_after_a_look() -> None:
+    async def main() -> None:
+        ground, other = Ground(old=2), Ground(old=2)
+        other.evacuator = Evacuator("shop", ground.state, ground.clock, RETENTION_MS)
+        kept = other.evacuator.of("note", STREAM.label, SHARD.shard_id)
+        await ground.save()
+        await other.evacuator.load()
+        assert kept.evacuation is not None
+        assert kept.evacuation.through == 2
+        await ground.state.transact([Write(PLACE.checkpoint_key, CheckpointRow(1, 2, 2).fields())])
+        await ground.save()
+        await other.evacuator.load()
+        assert kept.evacuation is None
+
+    asyncio.run(main())
+
+
+def test_what_is_saved_here_while_the_rows_are_read_is_not_forgotten() -> None:
+    async def main() -> None:
+        ground = Ground(old=2)
+        right = ground.state.query
+
+        async def slowly(prefix: str, **rest: Any) -> list[StateRow]:
+            ground.state.query = right  # type: ignore[method-assign]
+            rows = await right(prefix, **rest)
+            await ground.save()
+            return rows
+
+        ground.state.query = slowly  # type: ignore[method-assign]
+        await ground.evacuator.load()
+        kept = ground.evacuator.of("note", STREAM.label, SHARD.shard_id)
+        assert kept.evacuation is not None
 
     asyncio.run(main())

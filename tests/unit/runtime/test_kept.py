@@ -10,6 +10,7 @@ from tailrace.mapping.commands import Read
 from tailrace.ports import Shard
 from tailrace.runtime.delivering import Delivery, Place, Settling
 from tailrace.runtime.kept import Kept
+from tailrace.runtime.kept import horizon as horizon_of
 from tailrace.runtime.steps import ReadShard
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ReadDone
@@ -17,6 +18,7 @@ from tailrace.testing.simulation_rows import Rows
 from tests.unit.sinks.batches import STREAM, record
 
 SHARD = Shard("shardId-1", 1, before=0)
+PLACE = Place("shop", "note", "orders", STREAM.label, SHARD.shard_id)
 
 
 def saved(sequences: tuple[int, ...], lost: tuple[tuple[int, int], ...]) -> tuple[Kept, Rows]:
@@ -77,24 +79,52 @@ def test_what_was_saved_is_not_gone(gone: int, begin: int, horizon: int) -> None
     """A mapping that begins after the trim would else pass over what was saved for it before."""
     kept, _ = saved((9,), ())
     assert kept.evacuation is not None
-    assert Kept(replace(kept.evacuation, begin=begin)).horizon(gone) == horizon
+    assert horizon_of(gone, replace(kept.evacuation, begin=begin)) == horizon
 
 
 def test_without_anything_saved_all_that_is_forgotten_is_gone() -> None:
-    assert Kept().horizon(5) == 5
+    assert horizon_of(5, None) == 5
 
 
 def test_what_is_saved_while_the_stream_is_asked_and_forgotten_before_it_answers_is_no_gap() -> None:
     """Simulation, seed 5943: the answer said that the records were gone, and they were settled as trimmed while they lay saved."""
     kept, rows = saved((1, 2), ())
     evacuation, kept.evacuation = kept.evacuation, None
-    place = Place("shop", "note", "orders", STREAM.label, SHARD.shard_id)
-    settling = Settling(place, CheckpointRow(1))
+    settling = Settling(PLACE, CheckpointRow(1))
     steps = Delivery(SHARD, STREAM, kept, settling).steps(Read(1, 10))
     assert next(steps) == ReadShard(SHARD, 1, 10)
     kept.evacuation = evacuation
     call = steps.send(ReadDone([record(3, "a")], 3, trimmed=True))
     with pytest.raises(StopIteration) as end:
-        steps.send(rows.answer(call, Now(0, 0)))
+        while True:
+            call = steps.send(rows.answer(call, Now(0, 0)))
     (done,) = end.value.value
     assert ([each.sequence for each in done.records], done.next_after, done.trimmed) == ([2], 2, False)
+
+
+def test_what_another_worker_has_saved_behind_what_is_known_is_not_read_with_it() -> None:
+    """Between the two there may be a gap that is not known here yet."""
+    kept, rows = saved((1, 2, 7), ())
+    assert kept.evacuation is not None
+    kept.hold(replace(kept.evacuation, through=2))
+    assert told(kept, rows, limit=10) == [([1, 2], 2, False)]
+
+
+@pytest.mark.parametrize(
+    ("known", "there", "after"),
+    [((0, 2), (0, 3), (0, 3)), ((0, 3), (0, 2), (0, 3)), ((0, 3), (5, 1), (5, 1)), ((5, 1), (0, 3), (5, 1))],
+)
+def test_a_look_forgets_nothing_that_is_newer(
+    known: tuple[int, int], there: tuple[int, int], after: tuple[int, int]
+) -> None:
+    """What is known may have been written here while the row was on its way."""
+    kept, rows = saved((1, 2), ())
+    assert kept.evacuation is not None
+    key, row = kept.evacuation.row_key, dict(rows[kept.evacuation.row_key])
+    rows[key] = {**row, "begin": str(there[0]), "version": there[1]}
+    kept.hold(replace(kept.evacuation, begin=known[0], version=known[1]))
+    rows.perform(kept.look(PLACE.words), Now(0, 0))
+    assert kept.evacuation.age == after
+    del rows[key]
+    rows.perform(kept.look(PLACE.words), Now(0, 0))
+    assert kept.evacuation.age == after

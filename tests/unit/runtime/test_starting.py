@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from tailrace.deadletters.evacuated import Evacuation, copied
 from tailrace.deadletters.head import parked
 from tailrace.errors import LeaseLost, StateConflict, StoreError
 from tailrace.leases import checkpoint
@@ -55,6 +56,14 @@ def test_a_new_mapping_begins_with_the_oldest_record_there_is_and_writes_that_do
     row = begun_in(state, PLACE, SHARD, gone=40)
     assert (row.watermark, row.epoch, row.hashes) == (40, 1, PLACE.hashes)
     assert begun_in(state, PLACE, SHARD, epoch=2, gone=90).watermark == 40, "what was trimmed since is a gap"
+
+
+def test_a_new_mapping_begins_with_what_any_worker_has_saved_of_the_records_that_are_gone() -> None:
+    state, source = MemoryStateStore(), ("arn", PLACE.stream_label, "NEW_AND_OLD_IMAGES", "us-east-1")
+    nothing = Evacuation("shop", "note", "orders", source, SHARD, 4, 4)  # type: ignore[arg-type]
+    _, writes = copied(nothing, 4, [record(7, "a")], through=7, closed=False, shard=SHARD, trimmed=False)
+    asyncio.run(state.transact(writes))
+    assert begun_in(state, PLACE, SHARD, gone=40).watermark == 4
 
 
 def test_one_that_followed_the_parent_insists_on_everything() -> None:

@@ -13,7 +13,7 @@ from tailrace.clocks.belief import Belief
 from tailrace.ports import Now
 
 NEAR_MS: Final = 1_000
-"""As long as both clocks go on together, nothing has to be judged."""
+"""How far the clocks may drift apart before that is judged."""
 BOOT_TIME: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
 """A monotonic clock that counts the sleep of the machine, where the system has one."""
 _log: Final = logging.getLogger("tailrace.clock")
@@ -25,16 +25,23 @@ class SystemClock:
     def __init__(self) -> None:
         monotonic_ms = time.monotonic_ns() // 1_000_000
         self._belief = Belief(time.time_ns() // 1_000_000, monotonic_ms, _asleep_ms(monotonic_ms))
+        self._least_ms = self._most_ms = 0
+        """Between these the clocks go on together, and nothing has to be judged: asked ten times for each change that is delivered."""
+        self._look()
+
+    def _look(self) -> None:
+        near_ms = 0 if self._belief.doubts else NEAR_MS
+        self._least_ms, self._most_ms = self._belief.offset_ms - near_ms, self._belief.offset_ms + near_ms
 
     def now(self) -> Now:
         """The present."""
-        belief = self._belief
         wall_ms, monotonic_ms = time.time_ns() // 1_000_000, time.monotonic_ns() // 1_000_000
-        if not belief.doubts and -NEAR_MS < wall_ms - monotonic_ms - belief.offset_ms < NEAR_MS:
+        if self._least_ms < wall_ms - monotonic_ms < self._most_ms:
             return Now(wall_ms, monotonic_ms)
-        believed_ms = belief.believed(wall_ms, monotonic_ms, _asleep_ms(monotonic_ms))
-        while belief.news:
-            _log.warning("%s", belief.news.pop(0))
+        believed_ms = self._belief.believed(wall_ms, monotonic_ms, _asleep_ms(monotonic_ms))
+        self._look()
+        while self._belief.news:
+            _log.warning("%s", self._belief.news.pop(0))
         return Now(believed_ms, monotonic_ms)
 
     async def sleep_until(self, monotonic_ms: int) -> None:

@@ -112,6 +112,8 @@ class Committer:
     ) -> list[tuple[bytes, bytes]]:
         """At most `limit` rows with first <= key < last, as the pending writes leave them. Raises: StoreError."""
         try:
+            if self._flying is None and table not in self._group.rows:  # as nearly always
+                return self.store.query(table, first, last, limit, reverse=reverse)
             return self._query(table, first, last, limit, reverse=reverse)
         except DamagedData as error:
             raise self._named(error) from error

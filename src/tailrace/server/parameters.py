@@ -83,6 +83,9 @@ def read_placeholders(payload: Payload, *expressions: str) -> Placeholders:
 
 def _refuse_lonely(payload: Payload, expressions: Sequence[str]) -> None:
     """Placeholders where no expression takes them. Raises: ApiError."""
+    for name in expressions:
+        if name in payload and name != "ProjectionExpression":
+            return  # it takes names and values, as in nearly every request that has any
     if "ExpressionAttributeNames" in payload and not any(name in payload for name in expressions):
         raise validation_error("ExpressionAttributeNames can only be specified when using expressions")
     taking = [name for name in expressions if name != "ProjectionExpression"]

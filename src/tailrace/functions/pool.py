@@ -59,11 +59,12 @@ class ProcessRunner:
 
     async def invoke(
         self, event: bytes, request_id: str, arn: str, trace: str = "", captured: Captured | None = None,
-        client: Mapping[str, Any] | None = None,
+        client: Mapping[str, Any] | None = None, *, exact: bool = True,
     ) -> bytes:  # fmt: skip
         """The answer as JSON. Raises: FunctionError, TimedOut, SlowStart."""
         head = {
             "request_id": request_id, "arn": arn, "timeout_ms": self._settings.timeout_s * 1_000, "trace": trace, "client": client,
+            "exact": exact,
         }  # fmt: skip
         if captured is None:
             return await self._invoke(head, event)

@@ -87,7 +87,8 @@ def end_with_node(pipe: int) -> None:
 def answered(handler: Handler, frame: Frame) -> Frame:
     """What the function answers to an event; whatever it raises is its answer."""
     try:
-        return Frame({"ok": True}, marshalled(handler(unmarshalled(frame.body), context_of(frame.head))))
+        event = unmarshalled(frame.body, exact=frame.head.get("exact", True))
+        return Frame({"ok": True}, marshalled(handler(event, context_of(frame.head))))
     except MarshalError as error:
         return failed("Runtime.MarshalError", str(error))
     except Exception as error:  # whatever the function raises is its answer

@@ -26,7 +26,7 @@ class ProcessLike(Runner, Protocol):
 
     async def invoke(
         self, event: bytes, request_id: str, arn: str, trace: str = "", captured: Captured | None = None,
-        client: Mapping[str, Any] | None = None,
+        client: Mapping[str, Any] | None = None, *, exact: bool = True,
     ) -> bytes:  # fmt: skip
         """The function's answer; what it prints goes into `captured`, `client` is its client context. Raises: whatever says that it failed."""
 

@@ -87,6 +87,13 @@ def test_a_function_sees_every_digit_of_a_number() -> None:
     assert using(handlers.echoes, once) == event
 
 
+def test_an_event_that_is_said_to_have_no_long_number_is_read_the_fast_way() -> None:
+    async def once(runner: ProcessRunner) -> bytes:
+        return await runner.invoke(b'{"n": 1180591620717411303425, "m": 9}', "r", ARN, exact=False)
+
+    assert json.loads(using(handlers.echoes, once)) == {"n": 1180591620717411303424.0, "m": 9}
+
+
 def test_context_and_environment_are_lambdas() -> None:
     told = invoked(handlers.tell, settings=FunctionSettings(10, 512, {"COLOUR": "blue"}))
     assert 0 < told["remaining"] <= 10_000

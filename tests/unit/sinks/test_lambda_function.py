@@ -1,6 +1,7 @@
 """Lambda functions as sinks: the event, the context, and every row of what an answer means."""
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,7 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.functions.runners import Runners
 from tailrace.ports import Failed, FailedFrom, Outcome, Written
 from tailrace.sinks.lambda_function import LambdaSink
+from tailrace.streams.windows import WindowInvoke
 from tailrace.testing import World
 from tailrace.testing.loop import SeededLoop
 from tests.unit.sinks.batches import STREAM, batch
@@ -182,6 +184,31 @@ def test_a_number_in_the_state_of_a_window_is_carried_on_exactly(number: float) 
     assert len(given) >= 3
     assert given[0] is None
     assert all(each == number and type(each) is type(number) for each in given[1:])
+
+
+@pytest.mark.parametrize(("window", "exact"), [(None, False), (WindowInvoke(0, 60_000), True)])
+def test_only_an_event_without_a_state_of_the_functions_own_is_read_the_fast_way(
+    window: WindowInvoke | None, exact: bool
+) -> None:
+    asked: list[bool] = []
+
+    class Runner:
+        async def invoke(
+            self, event: bytes, request_id: str, arn: str, trace: str = "", *, exact: bool = True
+        ) -> bytes:
+            asked.append(exact)
+            return b"{}"
+
+    app = App("shop")
+    app.function(
+        lambda event, context: None,
+        app.table("orders", pk="id"),
+        id="legacy",
+        TumblingWindowInSeconds=60 if window else 0,
+    )
+    sink = LambdaSink(next(iter(app.mappings)), Runner(), "000000000000")
+    asyncio.run(sink.write(replace(batch("abc"), window=window)))
+    assert asked == [exact]
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])

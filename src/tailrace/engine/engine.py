@@ -2,7 +2,8 @@
 
 Rules of this file: synchronous, one owner, never asyncio. A write goes straight down: read the old item, decide
 (`tables.mutate`, pure), record (`streams.record`, pure), add both to the group (`engine.committer`). What takes more
-than a few lines lives in the module named after it. Called by `server.operations`, `sources.embedded`, `runtime`.
+than a few lines lives in the module named after it, and no part's method is repeated here that takes no more than the part
+knows. Called by `server.operations`, `sources.embedded`, `runtime`.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -68,6 +69,7 @@ NO_TAGS: Final[Mapping[str, str]] = {}
 class Engine:
     """Tables, streams and state.
 
+    Shape:     the methods are operations on tables, items and streams; `log` reads shards, `state` has rows of state, `committer` the pending group.
     Guarantee: an item and its change record are added to one group and become durable in one commit, or never.
                Writes take effect at once for readers of this engine, and are durable after `committer.flush()`.
     Raises:    ApiError in AWS's words for what a client did, StoreError for what the store did.

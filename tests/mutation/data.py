@@ -46,6 +46,18 @@ DATA: Final = (
         (STREAMS,),
     ),
     Mutant(
+        "counts-of-tables-stay-in-memory", "engine/committer.py",
+        "        for add in self._group.last:\n            add()\n", "",
+        "after a restart a table has as many items as before its last writes",
+        ("unit/engine/test_lifecycle.py", "unit/engine/test_engine.py"),
+    ),
+    Mutant(
+        "jumps-add-up-unseen", "engine/expiry.py",
+        "        self._horizon.look()\n", "",
+        "a laptop that sleeps often for less than an hour keeps what is older than a day",
+        ("unit/engine/test_horizon.py",),
+    ),
+    Mutant(
         "record-gone-a-moment-early", "engine/reading.py",
         "if rows and created_ms(rows[0]) < moment_ms:", "if rows and created_ms(rows[0]) <= moment_ms:",
         "AT_TIMESTAMP skips the records of that very moment, and the trim takes them",

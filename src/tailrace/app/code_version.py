@@ -54,8 +54,13 @@ def _file_of(function: Callable[..., Any]) -> Path | None:
         Exception
     ):  # a package that raises while it is looked into, or no function at all: then it has no file
         return None
-    path = Path(name or "")
-    return path.resolve() if path.is_file() else None
+    return _resolved(name) if name and os.path.isfile(name) else None
+
+
+@lru_cache(maxsize=256)
+def _resolved(name: str) -> Path:
+    """Where a file is: every test world asks of the same few."""
+    return Path(name).resolve()
 
 
 def _origin(module: str) -> str | None:

@@ -142,8 +142,11 @@ class NumberedSource:
     async def _numbered(self, streams: Sequence[StreamRef]) -> list[StreamRef]:
         if self._known.lacks(stream.label for stream in streams):
             await self._number(streams)
-        numbers = self._known
-        return [replace(stream, generation=numbers.of(stream.label)) for stream in streams]
+        return [self._with_number(stream) for stream in streams]
+
+    def _with_number(self, stream: StreamRef) -> StreamRef:
+        generation = self._known.of(stream.label)
+        return stream if stream.generation == generation else replace(stream, generation=generation)
 
     async def _number(self, asked: Sequence[StreamRef]) -> None:
         """Give every stream that can be read its number, or learn which one it has."""

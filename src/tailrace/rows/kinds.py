@@ -7,6 +7,7 @@ here, a section of docs/formats and a row in tests/unit/rows/test_every_kind.py.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
 Owner: TypeAlias = Literal["mapping", "app", "shard", "projection", "directory"]
@@ -28,6 +29,12 @@ def joined(*words: str) -> str:
     if plain.count("/") == len(words) - 1 and "%" not in plain:
         return plain  # nothing to escape, as nearly always: a tenth of a simulation went into looking
     return "/".join(word.replace("%", "%25").replace("/", "%2F") for word in words)
+
+
+@lru_cache(maxsize=1_024)
+def _prefix(*words: str) -> str:
+    """The same few are asked for again and again."""
+    return joined(*words, "")
 
 
 def words_of(key: str) -> list[str]:
@@ -77,7 +84,7 @@ class RowKind:
         >>> HEAD.prefix("shop", "mail")
         'head/shop/mail/'
         """
-        return joined(self.name, *words, "")
+        return _prefix(self.name, *words)
 
     def of_mapping(self, app: str, mapping_id: str) -> str:
         """The key of a mapping's only row of this kind; with a `/` behind it, what its other rows begin with.

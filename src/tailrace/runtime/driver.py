@@ -120,9 +120,10 @@ class Driver:
         async with asyncio.TaskGroup() as tasks:
             while True:
                 completion = await self._inputs.get()
-                commands = self.machine.step(completion, self._clock.now())
+                now = self._clock.now()
+                commands = self.machine.step(completion, now)
                 if isinstance(completion, CheckpointDone):
-                    self.progress_ms = self._clock.now().monotonic_ms
+                    self.progress_ms = now.monotonic_ms
                 if isinstance(completion, Stop | LeaseLostInput):
                     self._cancel(self._reading)
                 if self._failures.is_watching:

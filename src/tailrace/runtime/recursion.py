@@ -10,7 +10,7 @@ runtime/worker.py. Source: issue 4; Lambda Developer Guide, "recursive loop dete
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -112,12 +112,16 @@ class Guards:
             )  # fmt: skip
         self.own[handler.id] = self.own.get(handler.id, 0) + count
 
+    def has_never_answered(self, handler: Handler) -> bool:
+        """Whether it has not been called for a change of its own since it began, or was resumed."""
+        return handler.id not in self._lines
+
     def multiply(self, handler: Handler, records: Sequence[ChangeRecord], own: Sequence[Own]) -> bool:
         """Whether its own changes multiply, now that it is called for these."""
         lines = self._lines.get(handler.id)
         if lines is None:
             if not own:
-                return False  # it has never been called for a change of its own
+                return False
             lines = self._lines[handler.id] = Lines()
         lines.add(records, {record.sequence: generation for generation, record in own})
         return lines.multiply(handler.settings.max_generations)
@@ -187,8 +191,15 @@ class GuardedSink:
         """Open it."""
         await self._sink.open(clock)
 
-    async def write(self, batch: Batch) -> Outcome:
+    def write(self, batch: Batch) -> Coroutine[Any, Any, Outcome]:
         """What the sink says; UNAVAILABLE, which uses up no attempt, when the mapping was stopped. Raises: PortError."""
+        if self._guards.has_never_answered(self._handler) and not any(
+            record.ancestry for record in batch.records
+        ):
+            return self._sink.write(batch)  # as nearly always, and then there is nothing to be judged
+        return self._write(batch)
+
+    async def _write(self, batch: Batch) -> Outcome:
         own = [
             (generation, record)
             for record in batch.records

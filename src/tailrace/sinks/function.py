@@ -126,6 +126,8 @@ class Prepared:
     ) -> None:
         self._mapping = mapping
         self._needed = needed or Dependencies()
+        self._alone = None if mapping.dependencies else mapping.target
+        """The handler, where it depends on nothing."""
         self._timeout_s = mapping.timeout_s
         self._is_async = is_async(mapping.target)
         self._filter = filter_of(mapping)
@@ -196,7 +198,7 @@ class HandlerSink(Prepared):
         applied = await self._effects.applied(changes) if is_once else ()
         returned = self._returned_before(changes)
         calls = Calls(changes, applied, marks_all=is_once, returned=returned)
-        handler = await provided(self._mapping, self._needed)
+        handler = self._alone or await provided(self._mapping, self._needed)
         while not calls.is_over:
             if self._is_async:
                 await self._call_all(calls, handler)
@@ -264,7 +266,7 @@ class BatchSink(Prepared):
         every = self._changes_of(batch)
         before = self._returned_before(every)
         changes = [change for place, change in enumerate(every) if place not in before] if before else every
-        handler = await provided(self._mapping, self._needed)
+        handler = self._alone or await provided(self._mapping, self._needed)
         try:
             if self._filter is not None:
                 changes = [change for change in changes if self._filter.judge(change)]

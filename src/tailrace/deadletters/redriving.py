@@ -14,6 +14,7 @@ import msgspec
 
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
 from tailrace.deadletters.head import Head, claimed, failed_again, put_back, released
+from tailrace.deadletters.passed import passed_write
 from tailrace.deadletters.redrive import judge
 from tailrace.rows.writes import ALWAYS, Write
 from tailrace.streams.version import NOTHING, Version
@@ -163,9 +164,12 @@ def _note(
 
 
 def put_back_letter(
-    app: str, letter: DeadLetter, now_ms: Callable[[], int], *, even_if_overtaken: bool
+    app: str, letter: DeadLetter, now_ms: Callable[[], int], *, even_if_overtaken: bool, drops: bool = False
 ) -> Redriving:
-    """Put one discarded change back, unless a later change of its item was handled since."""
+    """Put one discarded change back, unless a later change of its item was handled since.
+
+    Guarantee: it counts as handled itself: an older one of its item, still discarded, is overtaken now. One that is dropped (`drops`) is not.
+    """
     key, version = letter.record.key, letter.record.version
     if not (yield Hold(letter)):
         return Ended("busy")
@@ -177,7 +181,9 @@ def put_back_letter(
     refusal: Refusal | None = yield Deliver(letter)
     row = deadletter_key(app, letter.handler, version)
     fields = None if refusal is None else deadletter_fields(tried_again(letter, refusal, now_ms()))
-    yield WriteRows((Write(row, fields, ALWAYS),))
+    is_handled = refusal is None and not drops and version > last_passed
+    passed = (passed_write(app, letter.handler, key, version),) if is_handled else ()
+    yield WriteRows((Write(row, fields, ALWAYS), *passed))
     return Ended("done", 1) if refusal is None else Ended("failed", error=refusal.error)
 
 

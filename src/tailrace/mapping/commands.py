@@ -13,7 +13,7 @@ from tailrace.mapping.outcomes import Failure, Outcome
 from tailrace.mapping.suspension import Suspended
 from tailrace.mapping.window import WindowState
 from tailrace.streams.record import ChangeRecord, ReadDone
-from tailrace.streams.version import Version
+from tailrace.streams.version import NOTHING, Version
 from tailrace.streams.windows import WindowInvoke
 
 SettledAs: TypeAlias = Literal["handled", "filtered", "parked", "discarded", "dropped", "trimmed"]
@@ -260,9 +260,10 @@ class Redriven:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The redriver is done with a key that `machine.hold` kept for it."""
+    """The redriver is done with a key that `machine.hold` kept for it. Shape: `passed` is the last change of it that was handled, by the machine or by the redriver."""
 
     key: bytes
+    passed: Version = NOTHING
 
 
 Completion: TypeAlias = (

@@ -268,8 +268,14 @@ class Settlement:
         """These records will not be tried again; they go, whole, into the next checkpoint's transaction."""
         self._given_up.extend(given_up)
         for entry in given_up:
-            self._passed[entry.record.key] = self.watched.setdefault(entry.record.key, NOTHING)
+            if entry.record.key not in self.watched:  # else it is known, or on its way, what was handled last
+                self.watched[entry.record.key] = self._passed[entry.record.key] = NOTHING
         self.settle([entry.record for entry in given_up], "discarded")
+
+    def note_redriven(self, key: bytes, version: Version) -> None:
+        """This discarded change was put back, and handled: it overtakes the older ones of its key, whatever is on its way to be saved."""
+        if version > self.watched.get(key, NOTHING):
+            self.watched[key] = self._passed[key] = version
 
     def give_up_window(self, given_up: GivenUpWindow) -> None:
         """This final invoke will not be tried again; what it would have delivered goes into the next checkpoint's transaction."""
@@ -297,6 +303,7 @@ class Settlement:
         """Whether a checkpoint would say something that the last saved one does not."""
         return (
             bool(self._reports)
+            or bool(self._passed)
             or self.watermark.value != self._saved.watermark
             or self.window != self._saved.window
             or self.suspended != self._saved.suspended

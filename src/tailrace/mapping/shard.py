@@ -278,7 +278,8 @@ class ShardMachine:
             case Redriven(key, version):
                 self._lift_suspension(now)  # the handler has accepted something, or there is room again
                 self._free(self._parking.redriven(key, version))
-            case Released(key):
+            case Released(key, passed):
+                self._settlement.note_redriven(key, passed)
                 self._flow.release(key)
             case _:
                 assert_never(completion)

@@ -226,12 +226,14 @@ class Redriver:
                     continue
                 steps = put_back_letter(
                     self._app, letter, self._wall_ms,
-                    even_if_overtaken=request.even_if_overtaken or request.drop,
+                    even_if_overtaken=request.even_if_overtaken or request.drop, drops=request.drop,
                 )  # fmt: skip
                 ended = await self._carried_out(request, steps, held, interval, progress)
                 self._ended(request.handler, None, ended, progress)
                 if ended.how == "failed":
                     failed.add(key)
+                if ended.how == "done" and key in held:
+                    held[key] = max(held[key], version)
         finally:
             self._release(request.handler, held)
 
@@ -315,9 +317,9 @@ class Redriver:
 
     def _release(self, handler: str, held: dict[bytes, Version]) -> None:
         """Tell the machines that these keys are theirs again."""
-        for each in held:
+        for each, passed in held.items():
             if self._live is not None:
-                self._live.tell(handler, Released(each))
+                self._live.tell(handler, Released(each, passed))
         held.clear()
 
     def _ended(self, handler: str, key: bytes | None, ended: Ended, progress: Progress) -> None:

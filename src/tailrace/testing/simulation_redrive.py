@@ -29,6 +29,7 @@ from tailrace.errors import StateConflict
 from tailrace.mapping.commands import Redriven, Released
 from tailrace.mapping.outcomes import Failed, Written
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.version import NOTHING
 from tailrace.testing.simulation import Run
 from tailrace.testing.simulation_plan import plan
 from tailrace.testing.simulation_roles import Observer, Tenure
@@ -45,6 +46,8 @@ class Redriver:
         self._name = f"redriver-{run.random.randrange(1 << 30)}"
         self._work: list[tuple[bytes | None, Redriving]] = []
         self._held: list[tuple[Tenure, bytes]] = []
+        self._handled = NOTHING
+        """The last change that the handler accepted."""
 
     def begin(self) -> None:
         """Choose, and go on step by step."""
@@ -106,7 +109,8 @@ class Redriver:
     def _release(self) -> None:
         held, self._held = self._held, []
         for tenure, key in held:
-            tenure.worker.step(tenure, Released(key))
+            tenure.worker.step(tenure, Released(key, self._handled))
+        self._handled = NOTHING
 
     def _ended(self, key: bytes | None, ended: Ended) -> None:
         run = self._run
@@ -158,6 +162,7 @@ class Redriver:
         accepted, outcome = self._run.sink.judge([letter.record], self._run.time_ms)
         self._run.observer.put_back(letter.record, accepted=bool(accepted))
         if outcome == Written():
+            self._handled = letter.record.version
             return None
         self._run.counts["fault redrive-refused"] += 1
         failure = outcome.whole if isinstance(outcome, Failed) else None

@@ -78,3 +78,19 @@ def test_a_checkpoint_tells_how_far_an_item_with_a_dead_letter_has_come_since() 
     assert lost.passed == ((b"k", Version(1, 2)),), "or a redrive would put the first change over the second"
     settlement.not_saved()
     assert settlement.save(finished=False).passed == lost.passed
+
+
+def test_what_a_redrive_has_put_back_is_not_forgotten_by_what_is_given_up_later() -> None:
+    settlement = ledger(1, 2, 3)
+    settlement.give_up([too_old(record(1, "k")), too_old(record(2, "k"))])
+    settlement.save(finished=False)
+    settlement.saved()
+    settlement.note_redriven(b"k", Version(1, 2))
+    assert settlement.has_news(finished=False), "or a row that was on its way when it was put back would stay"
+    assert settlement.save(finished=False).passed == ((b"k", Version(1, 2)),)
+    settlement.saved()
+    settlement.note_redriven(b"k", Version(1, 1))
+    assert not settlement.has_news(finished=False)
+    settlement.give_up([too_old(record(3, "k"))])
+    assert settlement.save(finished=False).passed == (), "or the first change could be put over the second"
+    assert settlement.watched[b"k"] == Version(1, 2)

@@ -2,9 +2,12 @@
 
 import asyncio
 
+import pytest
+
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.entry import deadletter_fields, deadletter_key
+from tailrace.deadletters.redrive import Choice
 from tailrace.mapping.commands import Completion, GivenUp, Released
 from tailrace.ports import Batch, Failure, Outcome, StreamRef, Written
 from tailrace.rows.writes import Write
@@ -12,7 +15,7 @@ from tailrace.runtime.delivering import Place, letter_of
 from tailrace.runtime.redriver import Progress, Redriver, Request
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.record import ChangeRecord
-from tailrace.streams.version import Version
+from tailrace.streams.version import NOTHING, Version
 from tests.unit.sinks.batches import STREAM, record
 
 PLACE = Place("shop", "note", "orders", "label", "shardId-1")
@@ -75,10 +78,43 @@ def redriven(last: int) -> tuple[Progress, list[int], list[Completion]]:
 def test_a_change_is_not_put_over_a_later_one_that_was_handled_and_is_not_saved_yet() -> None:
     progress, seen, words = redriven(last=5)
     assert (progress.overtaken, progress.done, seen) == (1, 0, [])
-    assert words == [Released(record(4, "a").key)]
+    assert words == [Released(record(4, "a").key, Version(1, 5))]
 
 
 def test_a_change_that_nothing_has_overtaken_is_put_back_once() -> None:
     progress, seen, words = redriven(last=3)
     assert (progress.overtaken, progress.done, seen) == (0, 1, [4])
-    assert words == [Released(record(4, "a").key)]
+    assert words == [Released(record(4, "a").key, Version(1, 4))]
+
+
+def discarded(*sequences: int) -> MemoryStateStore:
+    """So many changes of one item were discarded."""
+    state = MemoryStateStore()
+    for sequence in sequences:
+        given_up = GivenUp(
+            record(sequence, "a"), "RetryAttemptsExhausted", 6, Failure(error=f"no {sequence}"), 1, 1
+        )
+        fields = deadletter_fields(letter_of(PLACE, given_up, ""))
+        key = deadletter_key("shop", "note", Version(1, sequence))
+        asyncio.run(state.transact([Write(key, fields)]))
+    return state
+
+
+@pytest.mark.parametrize(("drop", "then"), [(False, []), (True, [4])])
+def test_a_change_that_was_put_back_overtakes_an_older_one_of_its_item_and_one_that_was_dropped_does_not(
+    drop: bool, then: list[int]
+) -> None:
+    """Somebody puts the later one back first, by its error; the older one would be applied over it (simulation, seed 5734)."""
+    state, sink = discarded(4, 7), Sink()
+    redriver = Redriver("shop", state, ManualClock(), Live(NOTHING), {"note": sink})
+    first, second = Progress(), Progress()
+
+    async def main() -> None:
+        await redriver.carry_out(Request("r1", "note", Choice(error="no 7"), drop=drop), first)
+        seen = list(sink.seen)
+        await redriver.carry_out(Request("r2", "note"), second)
+        assert seen == ([] if drop else [7])
+        assert sink.seen == seen + then
+
+    asyncio.run(main())
+    assert (first.done, second.overtaken) == (1, not drop)

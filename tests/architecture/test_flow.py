@@ -117,7 +117,7 @@ def strangers(calls: list[tuple[str, str]]) -> set[str]:
 
 
 ENTERED = 28
-"""So many modules a change enters from the log to its checkpoint. It may only sink: 30 are the aim."""
+"""So many modules a change enters from the log to its checkpoint: at most 30 were the aim. It may only sink."""
 WRITERS = {"server/connection.py", "server/http.py"}
 """They end the writer's connection meanwhile, and see nothing of the change any more."""
 

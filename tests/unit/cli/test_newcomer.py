@@ -1,5 +1,6 @@
 """What a newcomer types wrong: each answer names the thing, the reason and the next command."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).write_text(text)
     open_engine(EngineOptions(directory=tmp_path / "empty")).close()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.path", [str(tmp_path)])
+    monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
     return tmp_path
 
 

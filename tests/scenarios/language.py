@@ -297,7 +297,7 @@ class World:
     def redrive(self, names: list[str], _options: dict[str, str]) -> None:
         key = names[0].encode()
         steps, answer = (
-            put_back_key(key, Claimant("redrive", "", lambda _: False), lambda: self.now.wall_ms),
+            put_back_key(APP, key, Claimant("redrive", "", lambda _: False), lambda: self.now.wall_ms),
             None,
         )
         while True:
@@ -310,7 +310,7 @@ class World:
         if ended.how == "done":
             self.say(f"unparked {names[0]}")
             if "untold" not in names:
-                self.queue.append(Redriven(key, ended.tail))
+                self.queue.append(Redriven(key, ended.tail, ended.passed))
 
     def delivered(self, letter: DeadLetter) -> Refusal | None:
         """What the script has the sink say to a change that is put back."""

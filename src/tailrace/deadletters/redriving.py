@@ -53,7 +53,7 @@ class ReadLetter:
 
 @dataclass(frozen=True, slots=True)
 class ReadPassed:
-    """Answer: the last change of the key that was handled since its dead letter, `NOTHING` for none."""
+    """Answer: the last change of the key that was handled since it has a discarded one, `NOTHING` for none; None: it has no discarded one."""
 
     key: bytes
 
@@ -85,12 +85,13 @@ Ending: TypeAlias = Literal["done", "failed", "busy", "gone", "overtaken", "stop
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How it ended: `count` changes were put back; after "done" the key is free up to `tail`."""
+    """How it ended: `count` changes were put back; after "done" the key is free up to `tail`, and the handler has handled it up to `passed`."""
 
     how: Ending
     count: int = 0
     tail: Version = NOTHING
     error: str = ""
+    passed: Version = NOTHING
 
 
 Redriving: TypeAlias = Generator[Step, Any, Ended]
@@ -114,11 +115,13 @@ class Claimant:
 
 
 def put_back_key(
-    key: bytes, by: Claimant, now_ms: Callable[[], int], wants: Callable[[DeadLetter], bool] = lambda _: True
-) -> Redriving:
+    app: str, key: bytes, by: Claimant, now_ms: Callable[[], int], wants: Callable[[DeadLetter], bool] = lambda _: True,
+    *, drops: bool = False,
+) -> Redriving:  # fmt: skip
     """Put everything back that waits for a parked key, oldest first, and unpark it.
 
     Shape:   a change that fails again ends it, and so does one that is not wanted.
+    Guarantee: each overtakes the older ones of its item that were discarded, as one that the machine handles does; one that is dropped (`drops`) does not.
     """
     head: Head | None = yield ReadHead(key)
     if head is None:
@@ -137,25 +140,35 @@ def put_back_key(
             )  # when it conflicts, the claim runs out by itself
             return Ended("stopped", count)
         refusal: Refusal | None = yield Deliver(letter)
-        after = yield from _note(taken, letter, refusal, by, now_ms)
+        beside = () if refusal is not None or drops else (yield from _overtaking(app, letter))
+        after = yield from _note(taken, letter, refusal, by, now_ms, beside)
         if isinstance(after, Ended):
             return Ended(after.how, count, error=after.error)
         count += 1
         if after is None:
-            return Ended("done", count, letter.record.version)
+            version = letter.record.version
+            return Ended("done", count, version, passed=NOTHING if drops else version)
         taken = after
 
 
+def _overtaking(app: str, letter: DeadLetter) -> Generator[Step, Any, tuple[Write, ...]]:
+    """That a change was handled, where its item has discarded ones: the older of them are overtaken now."""
+    key, version = letter.record.key, letter.record.version
+    passed: Version | None = yield ReadPassed(key)
+    return () if passed is None or passed >= version else (passed_write(app, letter.handler, key, version),)
+
+
 def _note(
-    head: Head, letter: DeadLetter, refusal: Refusal | None, by: Claimant, now_ms: Callable[[], int]
-) -> Generator[Step, Any, Head | Ended | None]:
+    head: Head, letter: DeadLetter, refusal: Refusal | None, by: Claimant, now_ms: Callable[[], int],
+    beside: tuple[Write, ...],
+) -> Generator[Step, Any, Head | Ended | None]:  # fmt: skip
     """Write down what came of one change, beside whatever the machine has appended meanwhile."""
     while True:
         if refusal is not None:
             after, rows = failed_again(head, tried_again(letter, refusal, now_ms()), by.request)
         else:
             after, rows = put_back(head, letter.record.version, now_ms())  # type: ignore[assignment]
-        if (yield WriteRows(tuple(rows))):
+        if (yield WriteRows((*rows, *beside))):
             return Ended("failed", error=refusal.error) if refusal is not None else after
         seen: Head | None = yield ReadHead(letter.record.key)
         if seen is None or seen.claimed_by != by.name:
@@ -175,7 +188,7 @@ def put_back_letter(
         return Ended("busy")
     if (yield ReadLetter(version)) is None:
         return Ended("gone")
-    last_passed: Version = yield ReadPassed(key)
+    last_passed: Version = (yield ReadPassed(key)) or NOTHING
     if judge(letter, last_passed, even_if_overtaken=even_if_overtaken) == "overtaken":
         return Ended("overtaken")
     refusal: Refusal | None = yield Deliver(letter)

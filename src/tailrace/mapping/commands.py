@@ -252,10 +252,11 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Redriven:
-    """The redriver has unparked this key: everything up to this version was handled or dropped."""
+    """The redriver has unparked this key: everything up to this version was handled or dropped, and `passed` is the last that was handled."""
 
     key: bytes
     version: Version
+    passed: Version = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -273,7 +273,7 @@ class Settlement:
         self.settle([entry.record for entry in given_up], "discarded")
 
     def note_redriven(self, key: bytes, version: Version) -> None:
-        """This discarded change was put back, and handled: it overtakes the older ones of its key, whatever is on its way to be saved."""
+        """This change was put back, and handled: it overtakes the older discarded ones of its key, whatever is on its way to be saved."""
         if version > self.watched.get(key, NOTHING):
             self.watched[key] = self._passed[key] = version
 

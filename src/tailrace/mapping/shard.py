@@ -275,7 +275,9 @@ class ShardMachine:
             case Resume():
                 self._paused = False
                 self._lift_suspension(now)
-            case Redriven(key, version):
+            case Redriven(key, version, passed):
+                if key in self._settlement.watched:
+                    self._settlement.note_redriven(key, passed)
                 self._lift_suspension(now)  # the handler has accepted something, or there is room again
                 self._free(self._parking.redriven(key, version))
             case Released(key, passed):

@@ -284,10 +284,11 @@ class Redriver:
     def _key_steps(self, request: Request, key: bytes) -> Redriving:
         claimant = self._claimant(request)
         if not request.drop or request.with_waiting:
-            return put_back_key(key, claimant, self._wall_ms)
+            return put_back_key(self._app, key, claimant, self._wall_ms, drops=request.drop)
         return put_back_key(
-            key, claimant, self._wall_ms, lambda each: not each.is_waiting and request.choice.takes(each)
-        )
+            self._app, key, claimant, self._wall_ms, lambda each: not each.is_waiting and request.choice.takes(each),
+            drops=True,
+        )  # fmt: skip
 
     def _claimant(self, request: Request) -> Claimant:
         owner = "" if self._live is None else self._live.owner
@@ -334,7 +335,7 @@ class Redriver:
             case "done" if key is not None:
                 progress.unparked_keys += 1
                 if self._live is not None:
-                    self._live.tell(handler, Redriven(key, ended.tail))
+                    self._live.tell(handler, Redriven(key, ended.tail, ended.passed))
 
     async def _answer(
         self, request: Request, step: Step, held: dict[bytes, Version], interval: float, progress: Progress
@@ -350,6 +351,8 @@ class Redriver:
                 return None if row is None else read_deadletter(row.fields)
             case ReadPassed(key):
                 row = await self._state.get(passed_key(self._app, request.handler, key))
+                if row is None and key not in held:
+                    return None
                 return max(read_passed(None if row is None else row.fields), held.get(key, NOTHING))
             case Deliver(letter):
                 waits = 0.0 if letter.record.key in held else interval  # it has waited before it was held

@@ -29,7 +29,7 @@ from tailrace.errors import StateConflict
 from tailrace.mapping.commands import Redriven, Released
 from tailrace.mapping.outcomes import Failed, Written
 from tailrace.streams.record import ChangeRecord
-from tailrace.streams.version import NOTHING
+from tailrace.streams.version import NOTHING, Version
 from tailrace.testing.simulation import Run
 from tailrace.testing.simulation_plan import plan
 from tailrace.testing.simulation_roles import Observer, Tenure
@@ -59,7 +59,7 @@ class Redriver:
             "simulated",
             lambda head: claims.is_taken(head, f"{self._name}/simulated", run.now.monotonic_ms),
         )
-        self._work = [(key, put_back_key(key, claimant, lambda: run.now.wall_ms)) for key in keys]
+        self._work = [(key, put_back_key(APP, key, claimant, lambda: run.now.wall_ms)) for key in keys]
         if run.random.random() < 0.5 and run.plan.settings.order != "lane":
             prefix = deadletter_prefix(APP, MAPPING)
             letters = [read_deadletter(row) for name, row in run.rows.items() if name.startswith(prefix)]
@@ -122,7 +122,7 @@ class Redriver:
             else:
                 delay = run.random.randrange(2_000) if fate < 0.6 else 0
                 run.counts["fault redriven-late" if delay else "fault redriven"] += 1
-                run.after(delay, lambda: self._tell(Redriven(key, ended.tail)))
+                run.after(delay, lambda: self._tell(Redriven(key, ended.tail, ended.passed)))
         run.counts["fault redrive-letter"] += key is None and ended.how == "done"
         run.counts[f"fault redrive-{ended.how}"] += 1
         run.after(1, self._next)
@@ -136,7 +136,9 @@ class Redriver:
         match step:
             case ReadPassed(key):
                 alive = [tenure.machine.last_passed(key) for tenure in run.tenures()]
-                return max([run.rows.put_back(step), *alive])
+                noted: Version | None = run.rows.put_back(step)
+                last = max([noted or NOTHING, *alive])
+                return None if noted is None and last == NOTHING else last
             case Deliver(letter):
                 return self._deliver(letter)
             case WriteRows():

@@ -91,7 +91,8 @@ class Rows(dict[str, dict[str, Any]]):
                 row = self.get(deadletter_key(APP, MAPPING, sequence))
                 return None if row is None else read_deadletter(row)
             case ReadPassed(key):
-                return read_passed(self.get(passed_key(APP, MAPPING, key)))
+                row = self.get(passed_key(APP, MAPPING, key))
+                return None if row is None else read_passed(row)
             case WriteRows(rows):
                 self.transact(rows)
                 return True

@@ -30,7 +30,7 @@ from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, 
 from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.shard import ShardMachine
 from tailrace.streams.record import ReadDone  # fmt: skip
-from tailrace.streams.version import Version
+from tailrace.streams.version import NOTHING, Version
 from tests.unit.mapping.records import now, record, records
 
 
@@ -173,6 +173,14 @@ def test_checkpoints_keep_their_interval_but_not_at_the_end() -> None:
 
 def test_redriven_changes_nothing_yet() -> None:
     assert begun(MappingSettings("m")).step(Redriven(b"a", Version(1, 1)), now()) == []
+
+
+def test_what_was_put_back_counts_as_handled_for_an_item_with_discarded_changes_and_for_no_other() -> None:
+    machine = begun(MappingSettings("m"))
+    machine._settlement.watched[b"a"] = NOTHING
+    for key in (b"a", b"b"):
+        machine.step(Redriven(key, Version(1, 2), Version(1, 1)), now())
+    assert (machine.last_passed(b"a"), machine.last_passed(b"b")) == (Version(1, 1), NOTHING)
 
 
 ENDS: list[tuple[str, Outcome, list[int]]] = [

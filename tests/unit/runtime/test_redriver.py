@@ -7,8 +7,10 @@ import pytest
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.entry import deadletter_fields, deadletter_key
+from tailrace.deadletters.head import parked
+from tailrace.deadletters.passed import passed_prefix, passed_write
 from tailrace.deadletters.redrive import Choice
-from tailrace.mapping.commands import Completion, GivenUp, Released
+from tailrace.mapping.commands import Completion, GivenUp, Redriven, Released
 from tailrace.ports import Batch, Failure, Outcome, StreamRef, Written
 from tailrace.rows.writes import Write
 from tailrace.runtime.delivering import Place, letter_of
@@ -118,3 +120,37 @@ def test_a_change_that_was_put_back_overtakes_an_older_one_of_its_item_and_one_t
 
     asyncio.run(main())
     assert (first.done, second.overtaken) == (1, not drop)
+
+
+@pytest.mark.parametrize(("drop", "then", "passed"), [(False, [], Version(1, 7)), (True, [4], NOTHING)])
+def test_a_parked_change_that_was_put_back_overtakes_older_discarded_ones_of_its_item(
+    drop: bool, then: list[int], passed: Version
+) -> None:
+    """The older one was too old and was discarded; the later one failed and was parked."""
+    state, sink, live = discarded(4), Sink(), Live(NOTHING)
+    given_up = GivenUp(record(7, "a"), "RetryAttemptsExhausted", 6, Failure(error="no 7"), 1, 1)
+    asyncio.run(state.transact(list(parked("shop", "note", None, [letter_of(PLACE, given_up, "")], 0))))
+    asyncio.run(state.transact([passed_write("shop", "note", record(4, "a").key, NOTHING)]))
+    redriver = Redriver("shop", state, ManualClock(), live, {"note": sink})
+    first, second = Progress(), Progress()
+
+    async def main() -> None:
+        await redriver.carry_out(Request("r1", "note", Choice(error="no 7"), drop=drop), first)
+        assert sink.seen == ([] if drop else [7])
+        sink.seen.clear()
+        await redriver.carry_out(Request("r2", "note"), second)
+        assert sink.seen == then
+
+    asyncio.run(main())
+    assert (first.done, first.unparked_keys, second.overtaken) == (1, 1, not drop)
+    assert live.words[0] == Redriven(record(7, "a").key, Version(1, 7), passed)
+
+
+def test_a_parked_change_of_an_item_without_discarded_ones_leaves_no_row_behind() -> None:
+    state, sink = MemoryStateStore(), Sink()
+    given_up = GivenUp(record(7, "a"), "RetryAttemptsExhausted", 6, Failure(error="no 7"), 1, 1)
+    asyncio.run(state.transact(list(parked("shop", "note", None, [letter_of(PLACE, given_up, "")], 0))))
+    redriver = Redriver("shop", state, ManualClock(), Live(NOTHING), {"note": sink})
+    asyncio.run(redriver.carry_out(Request("r1", "note"), Progress()))
+    assert sink.seen == [7]
+    assert asyncio.run(state.query(passed_prefix("shop", "note"))) == []

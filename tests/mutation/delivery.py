@@ -146,6 +146,12 @@ DELIVERY: Final = (
         ("unit/runtime/test_redriver.py", REDRIVING),
     ),
     Mutant(
+        "parked-change-overtakes-nothing", "deadletters/redriving.py",
+        "return () if passed is None or passed >= version else", "return () if passed is None or passed < version else",
+        "an older discarded change is put over a later one that was parked and put back",
+        ("unit/runtime/test_redriver.py",),
+    ),
+    Mutant(
         "not-wanted-change-is-dropped", "deadletters/redriving.py",
         "if letter is None or not wants(letter):", "if letter is None:",
         "`dlq drop` of one failure drops everything that waits behind it",

@@ -10,7 +10,6 @@ from tests.mutation.mutant import Mutant
 DELIVERING: Final = "unit/runtime/test_delivering.py"
 WORKER: Final = "unit/runtime/test_worker.py"
 REDRIVE: Final = "unit/deadletters/test_redriving.py"
-SHARED: Final = "contracts/test_shared_shards.py"
 REDRIVING: Final = "unit/testing/test_redriving.py"
 ONCE: Final = "unit/testing/test_once.py"
 KEPT: Final = "unit/runtime/test_evacuation.py"
@@ -88,45 +87,9 @@ DELIVERY: Final = (
     ),
     Mutant(
         "discarded-changes-beside-their-owner", "runtime/following.py",
-        "return {(mapping_id, *place) for place in places}", "return set()",
+        "return mapping_id in self.discovered and open_now.issubset(reading)", "return True",
         "a worker without the shard puts an older change back while a later one of its item is at the handler elsewhere",
-        (TWO, SHARED),
-    ),
-    Mutant(
-        "discarded-changes-beside-those-of-other-shards", "leases/lineage.py",
-        "            return {open_now[shard_id].place}\n", "            return {shard.place for shard in open_now.values()}\n",
-        "where two workers share the shards of a mapping nobody puts its discarded changes back",
-        (SHARED,),
-    ),
-    Mutant(
-        "discarded-change-without-its-fence", "deadletters/redriving.py",
-        "if not (yield WriteRows((*fences, claim))):", "if not (yield WriteRows((claim,))):",
-        "who lost a shard and does not know puts an older change back beside a later one at the new owner",
-        (REDRIVE, SHARED),
-    ),
-    Mutant(
-        "letters-that-failed-again-are-tried-for-ever", "runtime/redriver.py",
-        "if letter.tried != request.id and request.choice.takes(letter):", "if request.choice.takes(letter):",
-        "two workers that share shards call a handler that fails every second, and no request is ever done",
-        (SHARED,),
-    ),
-    Mutant(
-        "shard-finishes-while-its-key-is-kept", "mapping/shard.py",
-        "return is_settled and not self._owes_final and not self._kept", "return is_settled and not self._owes_final",
-        "a later change in the next shard is delivered beside an older one that is put back",
-        (SHARED, "simulation/test_simulation.py"),
-    ),
-    Mutant(
-        "key-is-kept-in-a-shard-that-has-finished", "mapping/shard.py",
-        "is_kept = not self.is_finished and self._flow.hold(key)", "is_kept = self._flow.hold(key)",
-        "a shard that was finished is not any more, and what continues it has begun",
-        ("simulation/test_simulation.py",),
-    ),
-    Mutant(
-        "change-behind-a-claim-before-what-is-claimed", "runtime/redriver.py",
-        "                continue  # what waits behind a discarded change that is put back goes with it\n", "                pass\n",
-        "after a crash a later change is put back before the older one of its item",
-        (SHARED,),
+        (TWO,),
     ),
     Mutant(
         "pause-is-read-once", "runtime/pausing.py",
@@ -172,7 +135,7 @@ DELIVERY: Final = (
     ),
     Mutant(
         "discarded-change-delivered-beside-its-key", "deadletters/redriving.py",
-        "    if fences is None:\n        return Ended(\"busy\")\n", "    fences = fences or ()\n",
+        "    if not (yield Hold(letter)):\n        return Ended(\"busy\")\n", "    yield Hold(letter)\n",
         "an older change is put back while a later one of its item is at the handler",
         (REDRIVE, REDRIVING),
     ),
@@ -202,7 +165,8 @@ DELIVERY: Final = (
     ),
     Mutant(
         "what-the-machine-handled-is-not-seen", "runtime/redriver.py",
-        "return max(last, held[key].passed) if key in held else last", "return last",
+        "return max(read_passed(None if row is None else row.fields), held.get(key, NOTHING))",
+        "return read_passed(None if row is None else row.fields)",
         "a redrive puts a change over a later one whose checkpoint is not saved yet",
         ("unit/runtime/test_redriver.py", REDRIVING),
     ),

@@ -62,7 +62,8 @@ MACHINE: Final = (
     ),
     Mutant(
         "finished-with-changes-open", "mapping/shard.py",
-        "is_settled = self._closed and self._settlement.watermark.is_complete", "is_settled = self._closed",
+        "return self._closed and self._settlement.watermark.is_complete and not self._owes_final",
+        "return self._closed and not self._owes_final",
         "the children of a shard begin before its last changes are handled: order is lost",
         (SHARD, SCENARIOS),
     ),
@@ -99,8 +100,8 @@ MACHINE: Final = (
     ),
     Mutant(
         "key-at-the-sink-is-held", "mapping/keys.py",
-        "return not is_at_sink and (key in self._parking.keys or self._held.hold_key(key))",
-        "return key in self._parking.keys or self._held.hold_key(key)",
+        "return not is_at_sink and key not in self._parking.keys and self._held.hold_key(key)",
+        "return key not in self._parking.keys and self._held.hold_key(key)",
         "a redrive delivers an older change of a key beside the one that is at the handler",
         (SHARD,),
     ),

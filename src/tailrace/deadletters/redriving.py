@@ -7,16 +7,16 @@ most the change that was at the handler. Source: architecture §5.3.
 """
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
-from tailrace.deadletters.head import Head, claimed, claimed_free, failed_again, freed, put_back, released
+from tailrace.deadletters.head import Head, claimed, failed_again, put_back, released
 from tailrace.deadletters.passed import passed_write
 from tailrace.deadletters.redrive import judge
-from tailrace.rows.writes import Check, Write
+from tailrace.rows.writes import ALWAYS, Write
 from tailrace.streams.version import NOTHING, Version
 
 
@@ -69,28 +69,23 @@ class Deliver:
 class WriteRows:
     """Write these rows in one transaction. Answer: whether their conditions held."""
 
-    rows: tuple[Write | Check, ...]
+    rows: tuple[Write, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Let no change of this item reach the handler until the steps have ended.
-
-    Answer: None when one is there now; else what holds as long as nobody else reads the shards where it is kept away.
-    """
+    """Let no change of this item reach the handler until the steps have ended. Answer: whether none is there now."""
 
     letter: DeadLetter
 
 
 Step: TypeAlias = ReadHead | ReadOldest | ReadLetter | ReadPassed | Deliver | WriteRows | Hold
-Ending: TypeAlias = Literal["done", "failed", "busy", "gone", "overtaken", "stopped", "taken"]
+Ending: TypeAlias = Literal["done", "failed", "busy", "gone", "overtaken", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How it ended: `count` changes were put back; after "done" the key is free up to `tail`. The handler has handled it up to `passed`. "taken": another
-    worker puts changes of the item back.
-    """
+    """How it ended: `count` changes were put back; after "done" the key is free up to `tail`, and the handler has handled it up to `passed`."""
 
     how: Ending
     count: int = 0
@@ -136,17 +131,9 @@ def put_back_key(
     taken, write = claimed(head, by.name, now_ms())
     if not (yield WriteRows((write,))):
         return Ended("busy")
-    return (yield from _put_back_parked(app, taken, by, now_ms, wants, drops=drops))
-
-
-def _put_back_parked(
-    app: str, taken: Head, by: Claimant, now_ms: Callable[[], int],
-    wants: Callable[[DeadLetter], bool] = lambda _: True, *, drops: bool = False,
-) -> Redriving:  # fmt: skip
-    """The same of a key that is claimed."""
     count = 0
     while True:
-        letter: DeadLetter | None = yield ReadOldest(taken.key)
+        letter: DeadLetter | None = yield ReadOldest(key)
         if letter is None or not wants(letter):
             yield WriteRows(
                 (released(taken, by.request)[1],)
@@ -190,88 +177,27 @@ def _note(
 
 
 def put_back_letter(
-    app: str,
-    letter: DeadLetter,
-    by: Claimant,
-    now_ms: Callable[[], int],
-    *,
-    even_if_overtaken: bool,
-    drops: bool = False,
+    app: str, letter: DeadLetter, now_ms: Callable[[], int], *, even_if_overtaken: bool, drops: bool = False
 ) -> Redriving:
-    """Put one discarded change back, unless a later change of its item was handled since, and what was parked behind it meanwhile.
+    """Put one discarded change back, unless a later change of its item was handled since.
 
-    Guarantee: the item is claimed while that lasts, by a head behind which nothing waits, and only while nobody else reads the shards where it is kept from the
-               handler: whoever reads them next begins with that head. It counts as handled itself: an older one of its item, still discarded, is
-               overtaken now. One that is dropped (`drops`) is not.
+    Guarantee: it counts as handled itself: an older one of its item, still discarded, is overtaken now. One that is dropped (`drops`) is not.
     """
-    key = letter.record.key
-    fences: tuple[Check, ...] | None = yield Hold(letter)
-    if fences is None:
-        return Ended("busy")
-    head: Head | None = yield ReadHead(key)
-    # What waits behind this very change has come while it was put back.
-    is_behind = head is not None and head.first == letter.record.version
-    if head is not None and (is_behind or not head.count) and by.is_taken(head):
-        return Ended("taken")
-    if drops:
-        ended, rows = yield from _deliver(app, letter, by, now_ms, even_if_overtaken=True, drops=True)
-        left_over = () if head is None or head.count else (freed(head),)
-        return ended if (yield WriteRows((*rows, *left_over))) else Ended("taken")
-    if head is not None and head.count and not is_behind:
-        return Ended("busy")  # it is parked: what waits comes first
-    taken, claim = (
-        claimed_free(letter, app, by.name, now_ms()) if head is None else claimed(head, by.name, now_ms())
-    )
-    if not (yield WriteRows((*fences, claim))):
-        return Ended("taken")
-    ended, rows = yield from _deliver(
-        app, letter, by, now_ms, even_if_overtaken=even_if_overtaken, drops=False
-    )
-    while True:
-        # Where changes were parked behind it the claim goes on: they wait for nothing else.
-        after, write = claimed(taken, by.name, now_ms()) if taken.count else (None, freed(taken))
-        if (yield WriteRows((*rows, write))):
-            break
-        seen: Head | None = yield ReadHead(key)
-        if seen is None or seen.claimed_by != by.name:
-            return Ended("taken")  # so long that another redriver has taken over
-        taken = seen
-    if after is None:
-        return ended
-    behind = yield from _put_back_parked(app, after, by, now_ms)
-    return replace(ended, passed=behind.passed)
-
-
-def _deliver(
-    app: str,
-    letter: DeadLetter,
-    by: Claimant,
-    now_ms: Callable[[], int],
-    *,
-    even_if_overtaken: bool,
-    drops: bool,
-) -> Generator[Step, Any, tuple[Ended, tuple[Write, ...]]]:
-    """Put a discarded change back whose item is claimed. Returns: what came of it, and the rows that say so."""
     key, version = letter.record.key, letter.record.version
-    row = deadletter_key(app, letter.handler, version)
-    there: DeadLetter | None = yield ReadLetter(version)
-    if there is None:
-        return Ended("gone"), ()
+    if not (yield Hold(letter)):
+        return Ended("busy")
+    if (yield ReadLetter(version)) is None:
+        return Ended("gone")
     last_passed: Version = (yield ReadPassed(key)) or NOTHING
     if judge(letter, last_passed, even_if_overtaken=even_if_overtaken) == "overtaken":
-        return Ended("overtaken"), (left(row, there, by.request),)
+        return Ended("overtaken")
     refusal: Refusal | None = yield Deliver(letter)
-    if refusal is not None:
-        again = left(row, tried_again(there, refusal, now_ms()), by.request)
-        return Ended("failed", error=refusal.error), (again,)
-    is_handled = not drops and version > last_passed
+    row = deadletter_key(app, letter.handler, version)
+    fields = None if refusal is None else deadletter_fields(tried_again(letter, refusal, now_ms()))
+    is_handled = refusal is None and not drops and version > last_passed
     passed = (passed_write(app, letter.handler, key, version),) if is_handled else ()
-    return Ended("done", 1, version), (Write(row, None), *passed)
-
-
-def left(row: str, letter: DeadLetter, request: str) -> Write:
-    """The row of a discarded change that a request leaves as it is: no other worker tries it again for that one."""
-    return Write(row, deadletter_fields(msgspec.structs.replace(letter, tried=request)))
+    yield WriteRows((Write(row, fields, ALWAYS), *passed))
+    return Ended("done", 1) if refusal is None else Ended("failed", error=refusal.error)
 
 
 def tried_again(letter: DeadLetter, refusal: Refusal, now_ms: int) -> DeadLetter:

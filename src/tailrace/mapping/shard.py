@@ -98,7 +98,6 @@ class ShardMachine:
         self._parks = Waiting()
         self._settlement = Settlement(Checkpoint())
         self._parking = Parking(settings, self._settlement)
-        self._kept: set[bytes] = set()
         self._suspension = Suspension(settings.max_keys)
         self._flow: Flow = self._make_flow()
 
@@ -177,9 +176,8 @@ class ShardMachine:
 
     @property
     def is_finished(self) -> bool:
-        """The shard is closed and every record of it is settled; while a key is kept for the redriver, no shard that continues it may begin."""
-        is_settled = self._closed and self._settlement.watermark.is_complete
-        return is_settled and not self._owes_final and not self._kept
+        """The shard is closed and every record of it is settled."""
+        return self._closed and self._settlement.watermark.is_complete and not self._owes_final
 
     @property
     def _owes_final(self) -> bool:
@@ -215,10 +213,7 @@ class ShardMachine:
 
     def hold(self, key: bytes) -> bool:
         """Keep a key from the sink for the redriver, until Released; False when a change of it is on its way."""
-        is_kept = not self.is_finished and self._flow.hold(key)  # what continues the shard may have begun
-        if is_kept:
-            self._kept.add(key)
-        return is_kept
+        return self._flow.hold(key)
 
     def last_passed(self, key: bytes) -> Version:
         """The last change of a key with dead letters that was handled; 0: none."""
@@ -287,7 +282,6 @@ class ShardMachine:
                 self._free(self._parking.redriven(key, version))
             case Released(key, passed):
                 self._settlement.note_redriven(key, passed)
-                self._kept.discard(key)
                 self._flow.release(key)
             case _:
                 assert_never(completion)
@@ -304,9 +298,7 @@ class ShardMachine:
         self._settlement = Settlement(self._begins_at(start.checkpoint), start.passed)
         if not self._settings.tumbling_window_ms:
             self._settlement.window = None  # it had windows once: what is left of the last one is forgotten
-        # Behind a claim of a discarded change nothing waits yet: only where keys can be parked does anything come to wait there.
-        heads = [head for head in start.parked if head.count or self._settings.order == "key"]
-        self._parking = Parking(self._settings, self._settlement, heads)
+        self._parking = Parking(self._settings, self._settlement, start.parked)
         self._suspension = Suspension(self._settings.max_keys, self._settlement.suspended)
         self._flow = self._make_flow()
         self._closed = start.checkpoint.finished

@@ -75,7 +75,7 @@ class Driver:
         self.machine = machine
         self._delivery = delivery
         self._damaged = 0
-        self.shard, self.fence = delivery.shard, delivery.settling.fence
+        self.shard = delivery.shard
         self.name = name or place.mapping_id
         self.table = place.table
         self.progress_ms = clock.now().monotonic_ms

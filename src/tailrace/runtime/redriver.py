@@ -10,9 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, Final, Protocol, TypeAlias
-
-import msgspec
+from typing import Any, Final, Protocol
 
 from tailrace.deadletters.entry import (
     DeadLetter,
@@ -37,28 +35,17 @@ from tailrace.deadletters.redriving import (
     Refusal,
     Step,
     WriteRows,
-    left,
     put_back_key,
     put_back_letter,
 )  # fmt: skip
 from tailrace.errors import PortError, StateConflict, StoreError
 from tailrace.mapping.commands import Completion, Redriven, Released
 from tailrace.mapping.retry import OUTAGES
-from tailrace.ports import (
-    Action,
-    Batch,
-    Clock,
-    Failed,
-    FailedFrom,
-    Failure,
-    Outcome,
-    Sink,
-    StateStore,
-    StreamRef,
-)
+from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, Outcome, Sink, StateStore, StreamRef
 from tailrace.rows.kinds import REDRIVE
-from tailrace.rows.writes import VERSION, Check, Equals, StateRow, Write, readable
+from tailrace.rows.writes import VERSION, StateRow, Write, readable
 from tailrace.runtime.attempting import attempt
+from tailrace.streams.record import ChangeRecord
 from tailrace.streams.version import NOTHING, Version
 
 EVERYTHING: Final = Choice()
@@ -75,8 +62,8 @@ PAGE: Final = 100
 class Live(Protocol):
     """The machines that run here, as the redriver needs them: the worker."""
 
-    def hold(self, mapping_id: str, letter: DeadLetter) -> "Holding | None":
-        """Keep a letter's item from its handler; None when a change of it is on its way, or read elsewhere."""
+    def hold(self, mapping_id: str, record: ChangeRecord) -> Version | None:
+        """Keep a key from its handler; its last change that was handled, None when one is on its way."""
 
     def tell(self, mapping_id: str, word: Completion) -> None:
         """Tell every machine of a mapping."""
@@ -87,23 +74,12 @@ class Live(Protocol):
     def code_version(self, mapping_id: str) -> str:
         """The version of its handler's code."""
 
-    def reads(self, mapping_id: str, letter: DeadLetter) -> bool:
-        """Whether every shard in which later changes of a letter's item may be at the handler is read here."""
+    def reads_all_of(self, mapping_id: str) -> bool:
+        """Whether every shard that it has begun and not finished is read here, and by no other worker."""
 
     @property
     def owner(self) -> str:
         """How this worker is called."""
-
-
-@dataclass(slots=True)
-class Holding:
-    """An item that is kept from its handler. Shape: the last change of it that was handled, and what holds as long as nobody else reads its shards."""
-
-    passed: Version
-    fences: tuple[Check, ...] = ()
-
-
-Held: TypeAlias = dict[bytes, Holding]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,20 +187,28 @@ class Redriver:
             ended = await self._carried_out(request, self._key_steps(request, key), {}, interval, progress)
             self._ended(request.handler, key, ended, progress)
             is_left = is_left or ended.how == "busy"
-        is_left = await self._letters(request, plan.letters, interval, progress) or is_left
+        if (
+            plan.letters
+            and not request.drop
+            and self._live is not None
+            and not self._live.reads_all_of(request.handler)
+        ):
+            # Only where all of its shards are read can an item be kept from its handler: another worker does this part.
+            progress.busy += len(plan.letters)
+            is_left = True
+        else:
+            await self._letters(request, plan.letters, interval, progress)
         if progress.stopped or not is_left:
             await self._state.transact([Write(REDRIVE.key(self._app, request.id), None)])
 
     async def _letters(
         self, request: Request, letters: Sequence[Version], interval: float, progress: Progress
-    ) -> bool:
-        """Discarded changes, those of one item one after the other while its key is held. Returns: whether any are left to other workers.
+    ) -> None:
+        """Discarded changes, those of one item one after the other while its key is held.
 
-        A change behind one that failed again is not tried: it would be applied before it. Only where the item's shards are read can it be kept from its
-        handler: another worker does the others.
+        A change behind one that failed again is not tried: it would be applied before it.
         """
-        is_left = False
-        held: Held = {}
+        held: dict[bytes, Version] = {}
         failed: set[bytes] = set()
         try:
             for version in letters:
@@ -239,52 +223,32 @@ class Redriver:
                     self._release(request.handler, held)
                 if key in failed and not request.even_if_overtaken:
                     progress.busy += 1
-                    write = left(row.key, letter, request.id)
-                    await self._written(
-                        [msgspec.structs.replace(write, condition=Equals("event_id", letter.event_id))]
-                    )
-                    continue
-                if (
-                    self._live is not None
-                    and not request.drop
-                    and not self._live.reads(request.handler, letter)
-                ):
-                    progress.busy += 1
-                    is_left = True
                     continue
                 steps = put_back_letter(
-                    self._app, letter, self._claimant(request), self._wall_ms,
+                    self._app, letter, self._wall_ms,
                     even_if_overtaken=request.even_if_overtaken or request.drop, drops=request.drop,
                 )  # fmt: skip
                 ended = await self._carried_out(request, steps, held, interval, progress)
                 self._ended(request.handler, None, ended, progress)
-                is_elsewhere = self._live is not None and not self._live.reads(request.handler, letter)
-                is_left = is_left or ended.how == "taken" or (ended.how == "busy" and is_elsewhere)
                 if ended.how == "failed":
                     failed.add(key)
-                if key in held:
-                    handled = version if ended.how == "done" else NOTHING
-                    held[key].passed = max(held[key].passed, handled, ended.passed)
+                if ended.how == "done" and key in held:
+                    held[key] = max(held[key], version)
         finally:
             self._release(request.handler, held)
-        return is_left
 
     async def plan(self, request: Request) -> "Plan":
         """What a request means now. Raises: StoreError."""
         plan = Plan()
         async for row in self._rows(head_prefix(self._app, request.handler)):
             head = read_head(self._app, request.handler, row.fields)
-            if head.claimed_by and await self._state.get(
-                deadletter_key(self._app, request.handler, head.first)
-            ):
-                continue  # what waits behind a discarded change that is put back goes with it
-            if head.tried != request.id and (count := await self._meant(request, head)) is not None:
+            if head.tried != request.id and (count := await self._meant(request, head.key)) is not None:
                 plan.keys.append(head.key)
                 plan.changes += count
         items: dict[bytes, list[Version]] = {}
         async for row in self._rows(deadletter_prefix(self._app, request.handler)):
             letter = read_deadletter(row.fields)
-            if letter.tried != request.id and request.choice.takes(letter):
+            if request.choice.takes(letter):
                 items.setdefault(letter.record.key, []).append(letter.record.version)
                 passed = await self._state.get(passed_key(self._app, request.handler, letter.record.key))
                 plan.overtaken += (
@@ -293,16 +257,15 @@ class Redriver:
         plan.letters = [version for versions in items.values() for version in versions]
         return plan
 
-    async def _meant(self, request: Request, head: Head) -> int | None:
+    async def _meant(self, request: Request, key: bytes) -> int | None:
         """How many changes of a parked key wait; None: it is not meant."""
-        # What was parked behind a discarded change that this request puts back waits for nothing else.
-        count, is_meant = 0, not request.drop and head.claimed_by.partition("/")[0] == request.id
-        async for row in self._rows(parked_prefix(self._app, request.handler, head.key)):
+        count, is_meant = 0, False
+        async for row in self._rows(parked_prefix(self._app, request.handler, key)):
             letter = read_deadletter(row.fields)
             if not letter.is_waiting:
                 is_meant = is_meant or request.choice.takes(letter)
             elif count == 0:
-                is_meant = is_meant or request.choice.takes_waiting(letter)
+                is_meant = request.choice.takes_waiting(letter)
             count += 1
         return count if is_meant else None
 
@@ -340,7 +303,7 @@ class Redriver:
         self,
         request: Request,
         steps: Redriving,
-        held: Held,
+        held: dict[bytes, Version],
         interval: float,
         progress: Progress,
     ) -> Ended:
@@ -353,11 +316,11 @@ class Redriver:
             ended: Ended = end.value
             return ended
 
-    def _release(self, handler: str, held: Held) -> None:
+    def _release(self, handler: str, held: dict[bytes, Version]) -> None:
         """Tell the machines that these keys are theirs again."""
-        for key, holding in held.items():
+        for each, passed in held.items():
             if self._live is not None:
-                self._live.tell(handler, Released(key, holding.passed))
+                self._live.tell(handler, Released(each, passed))
         held.clear()
 
     def _ended(self, handler: str, key: bytes | None, ended: Ended, progress: Progress) -> None:
@@ -367,7 +330,7 @@ class Redriver:
                 progress.errors = [*progress.errors, ended.error][-5:]
             case "overtaken":
                 progress.overtaken += 1
-            case "busy" | "taken":
+            case "busy":
                 progress.busy += 1
             case "done" if key is not None:
                 progress.unparked_keys += 1
@@ -375,7 +338,7 @@ class Redriver:
                     self._live.tell(handler, Redriven(key, ended.tail, ended.passed))
 
     async def _answer(
-        self, request: Request, step: Step, held: Held, interval: float, progress: Progress
+        self, request: Request, step: Step, held: dict[bytes, Version], interval: float, progress: Progress
     ) -> Any:
         match step:
             case ReadHead(key):
@@ -390,8 +353,7 @@ class Redriver:
                 row = await self._state.get(passed_key(self._app, request.handler, key))
                 if row is None and key not in held:
                     return None
-                last = read_passed(None if row is None else row.fields)
-                return max(last, held[key].passed) if key in held else last
+                return max(read_passed(None if row is None else row.fields), held.get(key, NOTHING))
             case Deliver(letter):
                 waits = 0.0 if letter.record.key in held else interval  # it has waited before it was held
                 refusal = None if request.drop else await self._deliver(request, letter, waits, progress)
@@ -404,7 +366,7 @@ class Redriver:
                     await self._keep_the_rate(interval)  # not with the item in hand
                 return await self._hold(request, letter, held)
 
-    async def _written(self, rows: Sequence[Action]) -> bool:
+    async def _written(self, rows: Sequence[Write]) -> bool:
         """Whether the guards held. Raises: StoreError after trying for a while: what the handler did is to be noted, not done again."""
         until_ms = self._clock.now().monotonic_ms + WRITE_MS
         while True:
@@ -420,20 +382,18 @@ class Redriver:
             else:
                 return True
 
-    async def _hold(self, request: Request, letter: DeadLetter, held: Held) -> tuple[Check, ...] | None:
-        """Keep an item from its handler, as soon as what is at the handler now is done; None when that takes too long."""
-        if self._live is None or request.drop:
-            return ()
-        if (before := held.get(letter.record.key)) is not None:
-            return before.fences
+    async def _hold(self, request: Request, letter: DeadLetter, held: dict[bytes, Version]) -> bool:
+        """Keep an item from its handler, as soon as what is at the handler now is done; False when that takes too long."""
+        if self._live is None or request.drop or letter.record.key in held:
+            return True
         until_ms = self._clock.now().monotonic_ms + HOLD_MS
-        while (holding := self._live.hold(request.handler, letter)) is None:
+        while (last := self._live.hold(request.handler, letter.record)) is None:
             now_ms = self._clock.now().monotonic_ms
-            if now_ms >= until_ms or not self._live.reads(request.handler, letter):
-                return None
+            if now_ms >= until_ms:
+                return False
             await self._clock.sleep_until(now_ms + HOLD_AGAIN_MS)
-        held[letter.record.key] = holding
-        return holding.fences
+        held[letter.record.key] = last
+        return True
 
     async def _head(self, handler: str, key: bytes) -> Head | None:
         row = await self._state.get(head_key(self._app, handler, key))

@@ -6,7 +6,7 @@ import pytest
 
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.clocks.manual import ManualClock
-from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
+from tailrace.deadletters.entry import deadletter_fields, deadletter_key
 from tailrace.deadletters.head import parked
 from tailrace.deadletters.passed import passed_prefix, passed_write
 from tailrace.deadletters.redrive import Choice
@@ -14,8 +14,9 @@ from tailrace.mapping.commands import Completion, GivenUp, Redriven, Released
 from tailrace.ports import Batch, Failure, Outcome, StreamRef, Written
 from tailrace.rows.writes import Write
 from tailrace.runtime.delivering import Place, letter_of
-from tailrace.runtime.redriver import Holding, Progress, Redriver, Request
+from tailrace.runtime.redriver import Progress, Redriver, Request
 from tailrace.stores.memory import MemoryStateStore
+from tailrace.streams.record import ChangeRecord
 from tailrace.streams.version import NOTHING, Version
 from tests.unit.sinks.batches import STREAM, record
 
@@ -31,8 +32,8 @@ class Live:
         self.owner = "pid-1"
         self.is_whole = True
 
-    def hold(self, mapping_id: str, letter: DeadLetter) -> Holding | None:
-        return Holding(self.last)
+    def hold(self, mapping_id: str, record: ChangeRecord) -> int | None:
+        return self.last
 
     def tell(self, mapping_id: str, word: Completion) -> None:
         self.words.append(word)
@@ -43,7 +44,7 @@ class Live:
     def code_version(self, mapping_id: str) -> str:
         return ""
 
-    def reads(self, mapping_id: str, letter: DeadLetter) -> bool:
+    def reads_all_of(self, mapping_id: str) -> bool:
         return self.is_whole
 
 

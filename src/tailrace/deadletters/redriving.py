@@ -140,7 +140,8 @@ def put_back_key(
             )  # when it conflicts, the claim runs out by itself
             return Ended("stopped", count)
         refusal: Refusal | None = yield Deliver(letter)
-        beside = () if refusal is not None or drops else (yield from _overtaking(app, letter))
+        is_handled = refusal is None and not drops
+        beside = _overtaking(app, letter, (yield ReadPassed(key))) if is_handled else ()
         after = yield from _note(taken, letter, refusal, by, now_ms, beside)
         if isinstance(after, Ended):
             return Ended(after.how, count, error=after.error)
@@ -151,10 +152,9 @@ def put_back_key(
         taken = after
 
 
-def _overtaking(app: str, letter: DeadLetter) -> Generator[Step, Any, tuple[Write, ...]]:
-    """That a change was handled, where its item has discarded ones: the older of them are overtaken now."""
+def _overtaking(app: str, letter: DeadLetter, passed: Version | None) -> tuple[Write, ...]:
+    """That a change was handled, where its item has discarded ones (`passed` as `ReadPassed` answers): the older of them are overtaken now."""
     key, version = letter.record.key, letter.record.version
-    passed: Version | None = yield ReadPassed(key)
     return () if passed is None or passed >= version else (passed_write(app, letter.handler, key, version),)
 
 
@@ -194,8 +194,7 @@ def put_back_letter(
     refusal: Refusal | None = yield Deliver(letter)
     row = deadletter_key(app, letter.handler, version)
     fields = None if refusal is None else deadletter_fields(tried_again(letter, refusal, now_ms()))
-    is_handled = refusal is None and not drops and version > last_passed
-    passed = (passed_write(app, letter.handler, key, version),) if is_handled else ()
+    passed = _overtaking(app, letter, last_passed) if refusal is None and not drops else ()
     yield WriteRows((Write(row, fields, ALWAYS), *passed))
     return Ended("done", 1) if refusal is None else Ended("failed", error=refusal.error)
 

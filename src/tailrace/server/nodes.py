@@ -23,14 +23,19 @@ SUFFIX: Final = ".json"
 
 def candidates() -> Iterator[Path]:
     """Where records may be: a node may have been started with another environment than the one that asks."""
-    # As `tempfile` does: that brings four compressors along, for every start of a node.
-    shared = [os.environ.get(name, "") for name in ("TMPDIR", "TEMP", "TMP")]
-    shared = [place for place in (*shared, "/tmp", "/var/tmp") if place and Path(place).is_dir()]
-    for place in dict.fromkeys(
-        (os.environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{os.getuid()}", *shared[:1])
-    ):
-        if place and Path(place).is_dir():
+    tried = {""}
+    for place in _places():
+        if place not in tried and Path(place).is_dir():
             yield Path(place) / f"tailrace-{os.getuid()}"
+        tried.add(place)
+
+
+def _places() -> Iterator[str]:
+    yield os.environ.get("XDG_RUNTIME_DIR", "")
+    yield f"/run/user/{os.getuid()}"
+    import tempfile  # only for who comes this far: it brings four compressors along
+
+    yield tempfile.gettempdir()
 
 
 def is_private(directory: Path) -> bool:

@@ -63,6 +63,24 @@ async def is_whole(delivery: Delivery, written: list[int], *processes: Process) 
         await process.kill()
 
 
+async def owner_and_other(delivery: Delivery) -> tuple[Process, Process]:
+    """The handler is away; the first process has the shard, and the other one has none."""
+    await away(delivery)
+    first = delivery.start("one")
+    await delivery.rest()
+    second = delivery.start("two")
+    await delivery.rest()
+    return first, second
+
+
+async def is_taken_over(delivery: Delivery, written: list[int], owner: Process, other: Process) -> None:
+    """The owner dies, the handler is back, and the other process hands over all that was written."""
+    await owner.kill()
+    delivery.noted.slowness = None
+    await delivery.rest(30)
+    await is_whole(delivery, written, other)
+
+
 def test_what_another_process_has_saved_is_read_where_the_stream_has_forgotten_it() -> None:
     async def story(delivery: Delivery) -> None:
         (shard,) = delivery.source.begin(1)
@@ -87,19 +105,12 @@ def test_what_another_process_has_saved_is_read_where_the_stream_has_forgotten_i
 def test_who_takes_a_shard_over_knows_what_the_owner_before_has_saved() -> None:
     async def story(delivery: Delivery) -> None:
         (shard,) = delivery.source.begin(1)
-        await away(delivery)
-        first = delivery.start("one")
-        await delivery.rest()
-        second = delivery.start("two")
-        await delivery.rest()
+        first, second = await owner_and_other(delivery)
         written = [delivery.source.write(f"o{number % 3}") for number in range(9)]
         await delivery.rest(ROUND_S)
         assert await saved(delivery) == len(written)
         delivery.source.trim(shard)
-        await first.kill()
-        delivery.noted.slowness = None
-        await delivery.rest(30)
-        await is_whole(delivery, written, second)
+        await is_taken_over(delivery, written, first, second)
 
     delivered(story, retention_ms=RETENTION_MS)
 
@@ -107,11 +118,7 @@ def test_who_takes_a_shard_over_knows_what_the_owner_before_has_saved() -> None:
 def test_a_child_waits_for_a_parent_that_only_another_process_has_saved() -> None:
     async def story(delivery: Delivery) -> None:
         (parent,) = delivery.source.begin(1)
-        await away(delivery)
-        first = delivery.start("one")
-        await delivery.rest()
-        second = delivery.start("two")
-        await delivery.rest()
+        first, second = await owner_and_other(delivery)
         written = [delivery.source.write(f"o{number % 3}") for number in range(9)]
         delivery.source.split(parent)
         written += [delivery.source.write(f"o{number % 3}") for number in range(9)]
@@ -119,10 +126,7 @@ def test_a_child_waits_for_a_parent_that_only_another_process_has_saved() -> Non
         rows = await delivery.state.query(EVACUATION.prefix("shop", "note"))
         assert any(row.fields["closed"] for row in rows)
         delivery.source.forget(parent)
-        await first.kill()
-        delivery.noted.slowness = None
-        await delivery.rest(30)
-        await is_whole(delivery, written, second)
+        await is_taken_over(delivery, written, first, second)
 
     delivered(story, retention_ms=RETENTION_MS)
 

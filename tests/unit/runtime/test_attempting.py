@@ -11,36 +11,16 @@ import pytest
 from tailrace.app.sinking import AlwaysOpen, OnlyWrites, whole
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import SettingsError, SinkError, Throttled, Unavailable
-from tailrace.ports import Batch, Clock, Failed, FailureKind, Outcome, Sink, StreamRef, Written
+from tailrace.ports import Batch, Failed, FailureKind, Outcome, Sink, StreamRef, Written
 from tailrace.runtime.attempting import Openings, TimedSink, attempt
+from tests.unit.sinks.noted import Noted
 
 BATCH = Batch([], "audit", StreamRef("arn", "orders", "label", "KEYS_ONLY"), "shardId-1")
 
 
-class File:
-    """Notes what is done to it; `fails` is what its next openings raise."""
-
-    def __init__(self, *fails: Exception) -> None:
-        self.done: list[str] = []
-        self.fails = list(fails)
-
-    async def open(self, clock: Clock) -> None:
-        await asyncio.sleep(0)
-        self.done.append("open")
-        if self.fails:
-            raise self.fails.pop(0)
-
-    async def write(self, batch: Batch) -> Outcome:
-        self.done.append("write")
-        return Written()
-
-    async def close(self) -> None:
-        self.done.append("close")
-
-
 def test_a_sink_is_opened_once_before_its_first_write_whoever_writes_first() -> None:
     async def write() -> list[str]:
-        file, openings = File(), Openings(ManualClock())
+        file, openings = Noted(), Openings(ManualClock())
         sinks = [openings.of(f"mapping {number}", file, file) for number in range(3)]
         assert file.done == []
         await asyncio.gather(*(sink.write(BATCH) for sink in sinks))
@@ -51,7 +31,7 @@ def test_a_sink_is_opened_once_before_its_first_write_whoever_writes_first() -> 
 
 def test_a_sink_is_closed_when_the_last_mapping_that_writes_to_it_is_withdrawn() -> None:
     async def withdraw() -> list[str]:
-        file, openings = File(), Openings(ManualClock())
+        file, openings = Noted(), Openings(ManualClock())
         first, second = (openings.of(name, file, file) for name in ("first", "second"))
         await first.write(BATCH)
         await second.write(BATCH)
@@ -67,7 +47,7 @@ def test_a_sink_is_closed_when_the_last_mapping_that_writes_to_it_is_withdrawn()
 
 def test_a_sink_that_was_closed_is_opened_again_before_it_is_written_to_and_closed_with_the_worker() -> None:
     async def redrive() -> list[str]:
-        file, openings = File(), Openings(ManualClock())
+        file, openings = Noted(), Openings(ManualClock())
         sink = openings.of("audit", file, file)
         await sink.write(BATCH)
         await sink.close()
@@ -81,7 +61,7 @@ def test_a_sink_that_was_closed_is_opened_again_before_it_is_written_to_and_clos
 
 def test_a_sink_that_nobody_wrote_to_is_neither_opened_nor_closed() -> None:
     async def end() -> list[str]:
-        file, openings = File(), Openings(ManualClock())
+        file, openings = Noted(), Openings(ManualClock())
         await openings.of("audit", file, file).close()
         await openings.close()
         return file.done
@@ -107,7 +87,7 @@ def test_what_opening_raises_is_an_outage_and_the_next_attempt_opens_again(
     raised: Exception, kind: FailureKind, words: str
 ) -> None:
     async def attempts() -> tuple[Outcome, Outcome, list[str]]:
-        file = File(raised)
+        file = Noted(raised)
         sink = TimedSink(file, ManualClock())
         return await attempt(sink, BATCH), await attempt(sink, BATCH), file.done
 
@@ -121,12 +101,12 @@ def test_what_opening_raises_is_an_outage_and_the_next_attempt_opens_again(
 
 
 def test_what_closing_raises_is_said_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    class Stuck(File):
+    class Stuck(Noted):
         async def close(self) -> None:
             raise OSError("the disk is gone")
 
     async def end() -> list[str]:
-        stuck, file, openings = Stuck(), File(), Openings(ManualClock())
+        stuck, file, openings = Stuck(), Noted(), Openings(ManualClock())
         await openings.of("stuck", stuck, stuck).write(BATCH)
         await openings.of("file", file, file).write(BATCH)
         await openings.close()
@@ -168,7 +148,7 @@ def test_a_whole_sink_is_itself() -> None:
         def close(self) -> Awaitable[None]:
             raise AssertionError
 
-    file, plain = File(), Plain()
+    file, plain = Noted(), Plain()
     assert whole(file) is file
     assert whole(plain) is plain
     assert isinstance(whole(HasNoOpen()), OnlyWrites)

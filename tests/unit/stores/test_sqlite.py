@@ -508,6 +508,17 @@ def test_a_commit_ends_the_reads_of_its_turn_and_what_it_wrote_is_read_after_it(
         assert not is_reading(store)
 
 
+@contextmanager
+def in_the_middle_of_a_turn(path: Path) -> Iterator[tuple[SqliteStore, list[Callable[[], None]]]]:
+    """A store with a group of items that has just been read from, and what ends the turn."""
+    turn: list[Callable[[], None]] = []
+    with closing(SqliteStore(path)) as store:
+        store.commit(group(0))
+        store.share_reads(turn.append)
+        assert store.get(TABLE, b"000001") is not None
+        yield store, turn
+
+
 def test_a_commit_goes_on_with_the_transaction_that_the_reads_of_its_turn_began(path: Path) -> None:
     turn: list[Callable[[], None]] = []
     statements: list[str] = []
@@ -530,11 +541,7 @@ def test_a_commit_goes_on_with_the_transaction_that_the_reads_of_its_turn_began(
 
 
 def test_a_commit_after_reads_that_another_process_has_outdated_begins_anew(path: Path) -> None:
-    turn: list[Callable[[], None]] = []
-    with closing(SqliteStore(path)) as store:
-        store.commit(group(0))
-        store.share_reads(turn.append)
-        assert store.get(TABLE, b"000001") is not None
+    with in_the_middle_of_a_turn(path) as (store, turn):
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("INSERT INTO meta VALUES('of another', 1)")
         store.commit(group(1))
@@ -546,11 +553,7 @@ def test_a_commit_after_reads_that_another_process_has_outdated_begins_anew(path
 
 
 def test_a_commit_on_reads_that_fails_leaves_nothing_and_the_next_one_stands(path: Path) -> None:
-    turn: list[Callable[[], None]] = []
-    with closing(SqliteStore(path)) as store:
-        store.commit(group(0))
-        store.share_reads(turn.append)
-        assert store.get(TABLE, b"000001") is not None
+    with in_the_middle_of_a_turn(path) as (store, _):
         with pytest.raises(StoreError, match="UNIQUE"):
             store.commit(group(0))
         assert not is_reading(store)

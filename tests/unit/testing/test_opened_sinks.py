@@ -5,30 +5,8 @@ Rules of this file: what is done to a sink is noted in order.
 
 from tailrace import App, Change
 from tailrace.errors import Unavailable
-from tailrace.ports import Batch, Clock, Outcome, Written
 from tailrace.testing import World
-
-
-class Noted:
-    """Notes what is done to it."""
-
-    def __init__(self, *fails: Exception) -> None:
-        self.done: list[str] = []
-        self.clocks: list[Clock] = []
-        self.fails = list(fails)
-
-    async def open(self, clock: Clock) -> None:
-        self.done.append("open")
-        self.clocks.append(clock)
-        if self.fails:
-            raise self.fails.pop(0)
-
-    async def write(self, batch: Batch) -> Outcome:
-        self.done.append("write")
-        return Written()
-
-    async def close(self) -> None:
-        self.done.append("close")
+from tests.unit.sinks.noted import Noted
 
 
 def test_a_sink_is_opened_with_the_clock_of_the_world_before_its_first_write_and_closed_with_it() -> None:

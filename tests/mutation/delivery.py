@@ -92,6 +92,12 @@ DELIVERY: Final = (
         (TWO,),
     ),
     Mutant(
+        "key-is-kept-in-a-shard-that-has-finished", "mapping/shard.py",
+        "!= \"new\" and not self.is_finished and self._flow.hold(key)", "!= \"new\" and self._flow.hold(key)",
+        "a shard that was finished is not any more, and what continues it has begun",
+        ("simulation/test_simulation.py",),
+    ),
+    Mutant(
         "pause-is-read-once", "runtime/pausing.py",
         "        if before == now:\n", "        if before == now or self._seen:\n",
         "a second pause, or the end of one, never reaches a worker of another process",

@@ -62,8 +62,7 @@ MACHINE: Final = (
     ),
     Mutant(
         "finished-with-changes-open", "mapping/shard.py",
-        "return self._closed and self._settlement.watermark.is_complete and not self._owes_final",
-        "return self._closed and not self._owes_final",
+        "is_settled = self._closed and self._settlement.watermark.is_complete", "is_settled = self._closed",
         "the children of a shard begin before its last changes are handled: order is lost",
         (SHARD, SCENARIOS),
     ),
@@ -104,6 +103,19 @@ MACHINE: Final = (
         "return key not in self._parking.keys and self._held.hold_key(key)",
         "a redrive delivers an older change of a key beside the one that is at the handler",
         (SHARD,),
+    ),
+    Mutant(
+        "key-is-kept-in-a-machine-that-is-to-start", "mapping/shard.py",
+        "self._phase != \"new\" and not self.is_finished and self._flow.hold(key)", "not self.is_finished and self._flow.hold(key)",
+        "the flow in which it was kept is replaced: a later change of the key starts, and the worker ends when that is answered",
+        ("unit/mapping/test_parking.py",),
+    ),
+    Mutant(
+        "released-where-it-was-not-kept", "mapping/shard.py",
+        "                    self._kept.remove(key)\n                    self._flow.release(key)\n",
+        "                    self._kept.remove(key)\n                self._flow.release(key)\n",
+        "a machine that did not keep a key lets go of what a batch of its own has: the worker ends when that is answered",
+        ("unit/mapping/test_parking.py",),
     ),
     Mutant(
         "new-change-before-a-parked-one", "mapping/keys.py",

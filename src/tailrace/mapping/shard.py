@@ -98,6 +98,7 @@ class ShardMachine:
         self._parks = Waiting()
         self._settlement = Settlement(Checkpoint())
         self._parking = Parking(settings, self._settlement)
+        self._kept: set[bytes] = set()
         self._suspension = Suspension(settings.max_keys)
         self._flow: Flow = self._make_flow()
 
@@ -176,8 +177,9 @@ class ShardMachine:
 
     @property
     def is_finished(self) -> bool:
-        """The shard is closed and every record of it is settled."""
-        return self._closed and self._settlement.watermark.is_complete and not self._owes_final
+        """The shard is closed and every record of it is settled; while a key is kept for the redriver, no shard that continues it may begin."""
+        is_settled = self._closed and self._settlement.watermark.is_complete
+        return is_settled and not self._owes_final and not self._kept
 
     @property
     def _owes_final(self) -> bool:
@@ -213,7 +215,11 @@ class ShardMachine:
 
     def hold(self, key: bytes) -> bool:
         """Keep a key from the sink for the redriver, until Released; False when a change of it is on its way."""
-        return self._flow.hold(key)
+        # A machine that is to start knows of nothing on its way; what continues a finished one may have begun.
+        is_kept = self._phase != "new" and not self.is_finished and self._flow.hold(key)
+        if is_kept:
+            self._kept.add(key)
+        return is_kept
 
     def last_passed(self, key: bytes) -> Version:
         """The last change of a key with dead letters that was handled; 0: none."""
@@ -282,7 +288,9 @@ class ShardMachine:
                 self._free(self._parking.redriven(key, version))
             case Released(key, passed):
                 self._settlement.note_redriven(key, passed)
-                self._flow.release(key)
+                if key in self._kept:  # every machine is told; where it was not kept a batch may have it
+                    self._kept.remove(key)
+                    self._flow.release(key)
             case _:
                 assert_never(completion)
 

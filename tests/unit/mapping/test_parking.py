@@ -10,6 +10,7 @@ from tailrace.mapping.commands import (
     Park,
     ParkDone,
     ParkedHead,
+    Released,
     SaveCheckpoint,
     Start,
     Stop,
@@ -140,6 +141,24 @@ def test_new_changes_of_a_parked_key_wait_behind_it() -> None:
     machine = begun(MappingSettings("m"), ParkedHead(b"k", Version(1, 1), Version(1, 1), 1))
     commands = machine.step(ReadDone([record(2, "k"), record(3, "j")], 3), now())
     assert (invoked(commands), parks(commands)) == ([[3]], [(b"k", [2])])
+
+
+def test_a_machine_that_is_to_start_keeps_no_key() -> None:
+    machine = ShardMachine(MappingSettings("m"))
+    assert machine.hold(b"k") is False, "what is on its way is not known yet"
+    machine.step(Start(Checkpoint()), now())
+    assert invoked(machine.step(ReadDone([record(1, "k")], 1), now())) == [[1]]
+    machine.step(Released(b"k"), now())
+    assert machine.step(InvokeDone(1, Written()), now()) is not None
+    assert machine.unsettled == 0
+
+
+def test_a_machine_that_is_told_of_a_key_which_it_did_not_keep_lets_no_batch_s_go() -> None:
+    machine = begun(MappingSettings("m", concurrency=2))
+    assert invoked(machine.step(ReadDone([record(1, "k")], 1), now())) == [[1]]
+    machine.step(Released(b"k"), now())
+    assert invoked(machine.step(ReadDone([record(2, "k")], 2), now())) == [], "the earlier one is at the sink"
+    assert invoked(machine.step(InvokeDone(1, Written()), now())) == [[2]]
 
 
 def test_a_machine_that_stops_waits_for_the_parks_that_are_on_their_way() -> None:

@@ -14,9 +14,9 @@ from email.utils import format_datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 from xml.etree.ElementTree import Element, ParseError, fromstring
-from zlib import crc32
 
 import orjson
+from isal.isal_zlib import crc32
 
 from tailrace.aws.errors import AwsError, Meaning, Verdict, verdict
 from tailrace.aws.operations import Operation, Shape

@@ -6,7 +6,8 @@ Rules of this file: same bytes in, same bytes out as over HTTP. Called by the te
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from zlib import crc32
+
+from isal.isal_zlib import crc32
 
 from tailrace.engine.slices import at_once
 from tailrace.errors import StoreError

@@ -9,9 +9,9 @@ from base64 import b32encode
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
-from zlib import crc32
 
 import orjson
+from isal.isal_zlib import crc32
 
 from tailrace.errors import CORAL, ApiError
 

@@ -10,7 +10,8 @@ docs/formats/store.md. Called by `stores.sqlite` and `stores.checking`.
 import sqlite3
 from collections.abc import Iterable
 from typing import Final, TypeAlias
-from zlib import crc32
+
+from isal.isal_zlib import crc32
 
 ROWS: Final = 0
 RECORDS: Final = 1

@@ -259,8 +259,8 @@ class Store(Protocol):
     def commit(self, commit: Commit) -> None:
         """All of it or nothing. Raises: StoreError (for a record that is there already, too); nothing was written then."""
 
-    def read_log(self, shard: int, after: int, limit: int) -> list[LogRow]:
-        """At most `limit` records of a shard with sequence > after, ascending."""
+    def read_log(self, shard: int, after: int, limit: int, *, reverse: bool = False) -> list[LogRow]:
+        """At most `limit` records of a shard with sequence > after, ascending; reversed those with sequence < after, descending."""
 
     def close(self) -> None:
         """Give everything back. Repeatable."""

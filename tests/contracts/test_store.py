@@ -127,14 +127,19 @@ class ReadsAreOld(MemoryStore):
 
 
 class OrdersNumbersAsText(MemoryStore):
-    def read_log(self, shard: int, after: int, limit: int) -> list[LogRow]:
-        found = super().read_log(shard, after, 1_000)
+    def read_log(self, shard: int, after: int, limit: int, *, reverse: bool = False) -> list[LogRow]:
+        found = super().read_log(shard, after, 1_000, reverse=reverse)
         return sorted(found, key=lambda row: str(row.sequence))[:limit]
 
 
+class TakesTheEndOfTheLog(MemoryStore):
+    def read_log(self, shard: int, after: int, limit: int, *, reverse: bool = False) -> list[LogRow]:
+        return super().read_log(shard, (1 << 63) if reverse else after, limit, reverse=reverse)
+
+
 class ForgetsEmptyImages(MemoryStore):
-    def read_log(self, shard: int, after: int, limit: int) -> list[LogRow]:
-        found = super().read_log(shard, after, limit)
+    def read_log(self, shard: int, after: int, limit: int, *, reverse: bool = False) -> list[LogRow]:
+        found = super().read_log(shard, after, limit, reverse=reverse)
         return [
             LogRow(row.shard, row.sequence, row.header, row.old or None, row.new or None) for row in found
         ]
@@ -182,6 +187,7 @@ CANARIES: list[tuple[Callable[[], Store], Callable[..., object]]] = [
     (CountsLimitBeforeReversing, store.ranges_are_exact),
     (ReadsAreOld, store.reads_are_never_old),
     (OrdersNumbersAsText, store.records_are_kept_in_order),
+    (TakesTheEndOfTheLog, store.records_are_kept_in_order),
     (ForgetsEmptyImages, store.records_are_kept_in_order),
     (TrimsOneTooFew, store.trims_are_exact),
     (WritesHalfOfIt, store.a_failed_commit_leaves_nothing),

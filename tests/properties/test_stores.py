@@ -97,11 +97,15 @@ class AnyStore(RuleBasedStateMachine):
         for store in self.stores:
             assert store.query(table, first, last, limit, reverse=reverse) == expected[:limit]
 
-    @rule(shard=SHARDS, after=SEQUENCES | st.just(0), limit=st.integers(1, 5))
-    def read_log(self, shard: int, after: int, limit: int) -> None:
-        expected = [self.log[place] for place in sorted(self.log) if place[0] == shard and place[1] > after]
+    @rule(shard=SHARDS, after=SEQUENCES | st.just(0), limit=st.integers(1, 5), reverse=st.booleans())
+    def read_log(self, shard: int, after: int, limit: int, reverse: bool) -> None:
+        mine = [self.log[place] for place in sorted(self.log) if place[0] == shard]
+        if reverse:
+            expected = [row for row in reversed(mine) if row.sequence < after]
+        else:
+            expected = [row for row in mine if row.sequence > after]
         for store in self.stores:
-            assert store.read_log(shard, after, limit) == expected[:limit]
+            assert store.read_log(shard, after, limit, reverse=reverse) == expected[:limit]
 
     @invariant()
     def everything_is_there(self) -> None:

@@ -19,6 +19,8 @@ Listener = Callable[[frozenset[int]], None]
 DURABLE: Final = "commit.done"
 HEAVY_BYTES: Final = 2 * 1024 * 1024
 """A group with more in large items takes some ten milliseconds to write."""
+LARGEST: Final = (1 << 63) - 1
+"""No sequence number is above it."""
 _log = logging.getLogger("tailrace.store")
 
 
@@ -154,6 +156,16 @@ class Committer:
                 after = error.sequence
                 if len(found) >= limit or not after:
                     return found
+
+    def last_readable(self, shard: int) -> LogRow | None:
+        """The last record of a shard's log that is not damaged. Raises: StoreError."""
+        before = LARGEST
+        while True:
+            try:
+                rows = self.store.read_log(shard, before, 1, reverse=True)
+                return rows[0] if rows else None
+            except DamagedData as error:
+                before = error.sequence
 
     def _named(self, error: DamagedData) -> DamagedData:
         """The same error with the names that people know."""

@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Final
 
 from tailrace.engine.catalog import Catalog
-from tailrace.engine.committer import Committer
+from tailrace.engine.committer import LARGEST, Committer
 from tailrace.engine.horizon import Horizon
 from tailrace.engine.sequences import Sequences
 from tailrace.engine.settings import EngineSettings
@@ -25,8 +25,6 @@ from tailrace.streams.shards import HashedShard, Shard
 READ_BYTES: Final = 8 * 1024 * 1024
 """Most that one read of a shard holds in memory, about."""
 FIRST_ROWS: Final = 100
-LARGEST: Final = (1 << 63) - 1
-"""No sequence number is above it."""
 
 
 class ShardReader:
@@ -196,35 +194,18 @@ class ShardReader:
     # ---- the newest --------------------------------------------------------------------------------------------
 
     def last(self, shard: HashedShard) -> int:
-        """The last record of a closed shard that is still in the store, 0 for none. About sixty small reads."""
-        row = self._newest(shard.number, shard.starting - 1, shard.ending or LARGEST)
+        """The last record of a closed shard that is still in the store, 0 for none."""
+        row = self._committer.last_readable(shard.number)
         return 0 if row is None else row.sequence
 
     def newest_created_ms(self) -> int:
         """When the newest record of any open shard was written, so that times never go back over a restart."""
-        newest = last = 0
-        for stream in self._catalog.streams.values():
-            for shard in stream.open_shards:
-                newest = max(newest, shard.created_ms)
-                # Numbers are the whole engine's, so most of a thousand shards have none above the last: they are asked once.
-                row = self._newest(shard.number, last, self._sequences.last)
-                if row is not None:
-                    last, newest = row.sequence, max(newest, created_ms(row))
-        return newest
-
-    def _newest(self, shard: int, after: int, high: int) -> LogRow | None:
-        """The newest record of a shard with a number above `after`; None has a number above `high`."""
-        # The store reads upwards only: bisect for the last number that has a record after it.
-        rows = self._committer.read_readable_log(shard, after, 1)
-        newest = rows[0] if rows else None
-        while newest is not None and newest.sequence < high:
-            middle = (newest.sequence + high) // 2
-            rows = self._committer.read_readable_log(shard, middle, 1)
-            if rows:
-                newest = rows[0]
-            else:
-                high = middle
-        return newest
+        shards = [shard for stream in self._catalog.streams.values() for shard in stream.open_shards]
+        rows = [self._committer.last_readable(shard.number) for shard in shards]
+        return max(
+            [shard.created_ms for shard in shards] + [created_ms(row) for row in rows if row is not None],
+            default=0,
+        )
 
 
 def created_ms(row: LogRow) -> int:

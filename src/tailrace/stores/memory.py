@@ -91,9 +91,12 @@ class MemoryStore:
                 insort(keys, key)
             rows[key] = value
 
-    def read_log(self, shard: int, after: int, limit: int) -> list[LogRow]:
-        """At most `limit` records of a shard with sequence > after."""
+    def read_log(self, shard: int, after: int, limit: int, *, reverse: bool = False) -> list[LogRow]:
+        """At most `limit` records of a shard with sequence > after, or < after and descending."""
         log = self._log.get(shard, [])
+        if reverse:
+            end = bisect_left(log, after, key=_sequence)
+            return log[max(0, end - limit) : end][::-1]
         start = bisect_right(log, after, key=_sequence)
         return log[start : start + limit]
 

@@ -15,7 +15,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
-from zlib import crc32
+
+from isal.isal_zlib import crc32
 
 from tailrace.errors import StoreError
 from tailrace.ports import Commit, LogRow
@@ -51,6 +52,9 @@ PUT_UNCHECKED: Final = (
 )
 DELETE: Final = "DELETE FROM items WHERE key=?1 AND sum_gone(?2, sum)"
 READ_LOG: Final = "SELECT key, header, old, new, sum FROM log WHERE key>? AND key<? ORDER BY key LIMIT ?"
+LOG_REVERSE: Final = (
+    "SELECT key, header, old, new, sum FROM log WHERE key>=? AND key<? ORDER BY key DESC LIMIT ?"
+)
 TRIM: Final = "DELETE FROM log WHERE key>=? AND key<=?"
 TRIMMED: Final = "SELECT count(sum), ifnull(sum(sum), 0) FROM log WHERE key>=? AND key<=?"
 
@@ -195,12 +199,15 @@ class SqliteStore:
                 raise damaged_row(self._path, table, key)
         return [(key, value) for key, value, _ in found]
 
-    def read_log(self, shard: int, after: int, limit: int) -> list[LogRow]:
-        """At most `limit` records of a shard with sequence > after, ascending. Raises: StoreError."""
+    def read_log(self, shard: int, after: int, limit: int, *, reverse: bool = False) -> list[LogRow]:
+        """At most `limit` records of a shard with sequence > after, ascending, or < after and descending. Raises: StoreError."""
+        place = _log_key(shard, after)
         try:
-            found = self._reader.execute(
-                READ_LOG, (_log_key(shard, after), _log_key(shard + 1, 0), limit)
-            ).fetchall()
+            if reverse:
+                rows = self._reader.execute(LOG_REVERSE, (_log_key(shard, 0), place, limit))
+            else:
+                rows = self._reader.execute(READ_LOG, (place, _log_key(shard + 1, 0), limit))
+            found = rows.fetchall()
         except sqlite3.Error as error:
             raise failed(self._path, error) from error
         number = int.from_bytes
@@ -210,15 +217,15 @@ class SqliteStore:
             ]
         try:
             # As `record_sum`, without its call: this is a tenth of what delivering a record costs.
-            rows = [
+            records = [
                 LogRow(shard, number(key[8:], "big"), header, old, new)
                 for key, header, old, new, checksum in found
                 if checksum
                 == crc32(b"".join((key, header, old or b"", new or b"")), 0 if old is None else len(old) + 1)
             ]
         except TypeError:  # the bits that say what kind of value it is have flipped
-            rows = []
-        return rows if len(rows) == len(found) else self._checked_records(shard, found)
+            records = []
+        return records if len(records) == len(found) else self._checked_records(shard, found)
 
     def _checked_records(self, shard: int, found: Sequence[tuple[Any, ...]]) -> list[LogRow]:
         """Records among which one is not what was written, or has no checksum, being of an older format. Raises: DamagedData."""

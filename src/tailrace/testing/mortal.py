@@ -46,7 +46,7 @@ class MortalStore(MemoryStore):
         self._check()
         super().commit(commit)
 
-    def read_log(self, shard: int, after: int, limit: int) -> list[LogRow]:
+    def read_log(self, shard: int, after: int, limit: int, *, reverse: bool = False) -> list[LogRow]:
         """At most `limit` records of a shard with sequence > after. Raises: StoreError after the end."""
         self._check()
-        return super().read_log(shard, after, limit)
+        return super().read_log(shard, after, limit, reverse=reverse)

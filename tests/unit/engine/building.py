@@ -45,8 +45,8 @@ class FailingStore:
         self.inner.commit(commit)
         self.commits.append(commit)
 
-    def read_log(self, shard: int, after: int, limit: int) -> list[LogRow]:
-        return self.inner.read_log(shard, after, limit)
+    def read_log(self, shard: int, after: int, limit: int, *, reverse: bool = False) -> list[LogRow]:
+        return self.inner.read_log(shard, after, limit, reverse=reverse)
 
     def close(self) -> None:
         """Keep the inner store for a next engine, as a file would be kept."""

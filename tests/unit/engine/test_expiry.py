@@ -50,9 +50,9 @@ class ReadingStore(FailingStore):
 
     reads = 0
 
-    def read_log(self, shard: int, after: int, limit: int) -> list[LogRow]:
+    def read_log(self, shard: int, after: int, limit: int, *, reverse: bool = False) -> list[LogRow]:
         self.reads += 1
-        return super().read_log(shard, after, limit)
+        return super().read_log(shard, after, limit, reverse=reverse)
 
 
 def test_a_round_reads_nothing_while_nothing_is_due_however_much_there_is() -> None:

@@ -148,7 +148,11 @@ def records_are_kept_in_order(store: Store) -> None:
             for limit in (1, 3, 99):
                 expected = [row for row in mine if row.sequence > after][:limit]
                 same(store.read_log(shard, after, limit), expected, f"read_log({shard}, {after}, {limit})")
+                before = [row for row in reversed(mine) if row.sequence < after][:limit]
+                where = f"read_log({shard}, {after}, {limit}, reverse=True)"
+                same(store.read_log(shard, after, limit, reverse=True), before, where)
     same(store.read_log(6, 0, 9), [], "a shard without records")
+    same(store.read_log(6, LAST_SEQUENCE, 9, reverse=True), [], "the same, reversed")
 
 
 def trims_are_exact(store: Store) -> None:
@@ -227,6 +231,9 @@ def damage_is_never_answered(store: Store, damage: Damage) -> None:
         for after in (1, 2):
             error = refused(DamagedData, partial(again.read_log, 1, after, 9), "a damaged record")
             same((error.shard, error.sequence), (1, after + 1), "the record that the error names")
+            last = partial(again.read_log, 1, after + 2, 1, reverse=True)
+            error = refused(DamagedData, last, "a damaged last record")
+            same((error.shard, error.sequence), (1, after + 1), "the last record that the error names")
         same([row.sequence for row in again.read_log(1, 0, 1)], [1], "the record before it")
     finally:
         again.close()

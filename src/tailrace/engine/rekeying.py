@@ -7,6 +7,7 @@ is, so that opening a new one writes nothing. Stands alone because it is of one 
 from typing import Final
 
 from tailrace.engine.committer import Committer
+from tailrace.engine.documents import STATE
 from tailrace.engine.state import StateRows
 from tailrace.rows.kinds import LAYOUT
 from tailrace.rows.rekeying import VERSIONED, rekeyed
@@ -17,7 +18,7 @@ SLICE: Final = 200
 
 def rekey(state: StateRows, committer: Committer) -> None:
     """Rewrite every row whose key has the form of before versions. Raises: StoreError."""
-    if state.get(LAYOUT.key()) is not None:
+    if state.get(LAYOUT.key()) is not None or not committer.query(STATE, b"", None, 1):
         return
     is_any = False
     for kind in VERSIONED:

@@ -227,14 +227,10 @@ class Worker:
         async with asyncio.TaskGroup() as tasks:
             self.redrives.begin(tasks)
             beside = [tasks.create_task(work, name=name) for name, work in self._beside()]
-            await self._load()
             while not self._is_stopping:
                 self._look.clear()
-                await self.look_at_pauses()
-                with suppress(
-                    PortError
-                ):  # what another worker has saved is to be known before anything begins behind it
-                    await self._evacuator.load()
+                await self._learn()
+                with suppress(PortError):
                     for table in self._tables:
                         await self._discover(table, tasks)
                 with suppress(PortError):  # what was asked meanwhile, of whichever process
@@ -264,19 +260,16 @@ class Worker:
         with self.sinks[windows.owner.mapping_id].threads.used():
             await windows.run()
 
-    async def _load(self) -> None:
-        """Learn what is paused, and what was saved from the trim, before anything begins."""
-        is_known = False
+    async def _learn(self) -> None:
+        """What is paused and allowed, and what was saved from the trim, before anything begins behind it; of a store that fails at the next look."""
         while not self._is_stopping:
-            with suppress(PortError):  # the store is failing: a handler that is paused must not begin
-                if not is_known:
-                    await self.guards.load()
-                    await self.pauses.look()
-                is_known = True
+            with suppress(PortError):
+                await self.guards.load()
+                await self.pauses.look()
                 await self._evacuator.load()
                 return
-            self._look.clear()
             await self._look.wait()
+            self._look.clear()
 
     def stop(self) -> None:
         """Drain: `run` returns when everything in flight has ended and is saved."""

@@ -101,7 +101,9 @@ def build_worker(
     runners = Runners(engine.clock, in_processes=options.in_processes)
     effects, windows = ground.effects, _windows_of(ground)
     places = ProjectionPlaces(app, parts.state, effects.state, engine)
-    builds = Builds(app.name, parts.state, engine.clock, places)
+    engine.workers.add(options.owner)
+    owner = Owner(options.owner, lambda name: name not in engine.workers)
+    builds = Builds(app.name, parts.state, engine.clock, places, owner)
     changes = {
         name: WindowChanges(each, parts.state, engine.clock, parts.tallies.of(name))
         for name, each in windows.items()
@@ -119,8 +121,6 @@ def build_worker(
         sink_of=lambda mapping: around.sink(mapping, maker.make(mapping)), code_version_of=code_version, last_sequence=lambda: engine.last_sequence,
         besides=maker.besides,
     )  # fmt: skip
-    engine.workers.add(options.owner)
-    owner = Owner(options.owner, lambda name: name not in engine.workers)
     habits = Habits(owner, options.discovery_ms, options.renewal_ms, engine.settings.retention_ms)
     return Worker(app, parts, doors, habits, crew)
 

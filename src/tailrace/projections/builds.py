@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tailrace.rows.kinds import PROJECTION, PROJECTION_BUILD
-from tailrace.rows.writes import VERSION, readable
+from tailrace.rows.writes import VERSION, Equals, readable
 
 MOST_FAILED: Final = 20
 """So many items that could not be filled in are named; the others are counted."""
@@ -22,7 +22,9 @@ class Build:
 
     Shape:   `name` is the version, with a number after a rebuild ("2", "2.1"); `into` says where its rows are, for people; `since` and `position`
              are the sequence numbers at which the first and the last of the table's items were read; `after` where the next one to be read follows; `failed` are
-             (key, error) of items that the function failed on; `code` is the fingerprint of the function that it is made by.
+             (key, error) of items that the function failed on; `code` is the fingerprint of the function that it is made by. `claimed_by` is the worker that
+             fills it, "" for nobody; `claim` is the number of the last claim, which no other claim of the projection has, 0 before the first; `beat`
+             rises with every write under a claim.
     """
 
     projection: str
@@ -37,6 +39,19 @@ class Build:
     begun_ms: int = 0
     since: int = 0
     code: str = ""
+    claimed_by: str = ""
+    claim: int = 0
+    beat: int = 0
+
+    @property
+    def stamp(self) -> str:
+        """What no two writes of its row have alike; "" in a row of before there were claims."""
+        return f"{self.claim}/{self.beat}" if self.claim else ""
+
+    @property
+    def unchanged(self) -> Equals:
+        """That its row is the one that was read; of a row of before claims, that it is there."""
+        return Equals("stamp", self.stamp) if self.claim else Equals("name", self.name)
 
     @property
     def version(self) -> int:
@@ -106,7 +121,7 @@ def build_fields(build: Build) -> dict[str, Any]:
         "v": VERSION, "projection": build.projection, "name": build.name, "into": build.into, "is_filled": build.is_filled,
         "position": build.position, "after": build.after, "filled": build.filled, "failures": build.failures,
         "failed": [list(each) for each in build.failed], "begun_ms": build.begun_ms,
-        "since": build.since, "code": build.code,
+        "since": build.since, "code": build.code, "claimed_by": build.claimed_by, "claim": build.claim, "beat": build.beat, "stamp": build.stamp,
     }  # fmt: skip
 
 
@@ -116,5 +131,5 @@ def read_build(fields: Mapping[str, Any]) -> Build:
     return Build(
         row["projection"], row["name"], row["into"], row["is_filled"], row["position"], row["after"], row["filled"],
         row["failures"], tuple((key, error) for key, error in row["failed"]), row["begun_ms"],
-        row["since"], row["code"],
+        row["since"], row["code"], row.get("claimed_by", ""), row.get("claim", 0), row.get("beat", 0),
     )  # fmt: skip

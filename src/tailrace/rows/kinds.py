@@ -169,6 +169,8 @@ SOURCES: Final = RowKind("sources", "app")
 """The numbers of a table's streams: the generations of its changes."""
 LEASE: Final = RowKind("lease", "shard", expires="with its shard")
 PROJECTION: Final = RowKind("projection", "projection")
+PROJECTION_BUILDS: Final = RowKind("projection-builds", "projection")
+"""The number of the last change of which builds a projection has: the condition of the next one."""
 PROJECTION_BUILD: Final = RowKind("projection-build", "projection")
 PROJECTION_ITEM: Final = RowKind("projection-item", "projection", format=2)
 PROJECTION_GROUP: Final = RowKind("projection-group", "projection")
@@ -187,7 +189,7 @@ KINDS: Final[dict[str, RowKind]] = {
     for kind in (
         CHECKPOINT, LEDGER, MARK, HEAD, PARKED, DEADLETTER, PASSED, LOST_WINDOW, OUTBOX, EVACUATED, EVACUATION, GAP, REDRIVE,
         WINDOW_ITEM, WINDOW_MEMBER, WINDOW_TOUCHED, WINDOW_TOLD, WINDOW_DAY, PAUSE, PAUSE_SEEN, RESUMED, GENERATIONS,
-        SOURCES, LEASE, PROJECTION, PROJECTION_BUILD, PROJECTION_ITEM, PROJECTION_GROUP,
+        SOURCES, LEASE, PROJECTION, PROJECTION_BUILDS, PROJECTION_BUILD, PROJECTION_ITEM, PROJECTION_GROUP,
         LAYOUT, AUDIT, CLOCK, EVENT_SOURCE_MAPPING, FUNCTION, MAPPING,
     )
 }  # fmt: skip

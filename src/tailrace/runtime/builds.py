@@ -1,58 +1,65 @@
-"""The builds of an app's projections: which there are, which are kept up to date, which is served.
+"""The builds of an app's projections: which there are, which are kept up to date, which is served, who fills one.
 
-Rules of this file: everything is a row, so that it holds after a restart; what is known here follows the rows, because one worker alone writes
-them. Called by sinks/projected.py for each batch, by projector.py and by the `projection` verbs.
+Theory of operation: before each batch one row is read, the one with the revision (projections/known.py). If it is the one that is known, so are the
+builds; if not, they are read anew. A build that another worker begins *after* that read is filled from items as they are later still, and
+these hold every change of the batch: so no build misses a change, and no worker has to be told.
+Rules of this file: everything is a row, so that it holds after a restart; whatever is changed is conditional, and one whose condition fails
+knows too little: it reads again. Called by sinks/projected.py for each batch, by projector.py and by the `projection` verbs.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Final, TypeAlias
 
 from tailrace.app.projection import Projection
 from tailrace.app.table import Table
+from tailrace.errors import PortError, StateConflict
+from tailrace.leases.lease import Owner
 from tailrace.ports import Clock, ProjectionStore, StateStore
-from tailrace.projections.builds import (
-    Build,
-    build_fields,
-    build_key,
-    builds_prefix,
-    next_name,
-    read_build,
-    read_served,
-    served_fields,
-    served_key,
+from tailrace.projections.builds import Build, builds_prefix, read_build, served_key
+from tailrace.projections.known import (
+    CLAIM_MS,
+    Claims,
+    Known,
+    begun,
+    claimed,
+    forgotten,
+    known_key,
+    read_known,
+    read_revision,
+    removed,
+    saved,
+    serving,
 )
 from tailrace.projections.rows import build_name
 from tailrace.rows.writes import Write
 
 StoreOf: TypeAlias = Callable[[Projection, str], ProjectionStore]
 """Makes the adapter of a build, by the build's full name."""
+STATE: Final = "state"
+"""Where rows are kept that cannot be written any more when their build is gone."""
 
 
-@dataclass(slots=True)
-class Known:
-    """The builds of one projection, the oldest first, and which one is served."""
-
-    builds: dict[str, Build] = field(default_factory=dict)
-    served: str | None = None
-
-    def of_version(self, version: int) -> list[Build]:
-        """The builds of one version of the function."""
-        return [each for each in self.builds.values() if each.version == version]
+class ClaimLost(Exception):
+    """Another worker has taken a filling over, or the build is gone."""
 
 
 class Builds:
-    """The builds of one app's projections."""
+    """The builds of one app's projections, as one worker knows them."""
 
-    def __init__(self, app: str, state: StateStore, clock: Clock, store_of: StoreOf) -> None:
+    def __init__(self, app: str, state: StateStore, clock: Clock, store_of: StoreOf, owner: Owner) -> None:
         self.app = app
         self._state = state
         self._clock = clock
         self._store_of = store_of
+        self._owner = owner
+        self._claims = Claims(owner)
         self._known: dict[str, Known] = {}
+        self._keys: dict[str, str] = {}
+        self._begun: set[str] = set()
         self._stores: dict[str, ProjectionStore] = {}
-        self._loading = asyncio.Lock()
+        self._beginning = asyncio.Lock()
         self._looked_for: dict[str, tuple[frozenset[str], Callable[[], None]]] = {}
 
     def look_out(self, mapping_id: str, keys: Iterable[str], applied: Callable[[], None]) -> None:
@@ -73,84 +80,176 @@ class Builds:
             self._stores[name] = self._store_of(projection, name)
         return self._stores[name]
 
+    # ---- what there is -----------------------------------------------------------------------------------------------
+
     async def known(self, projection: Projection) -> Known:
-        """The builds of a projection; of its version there is at least one. Raises: StoreError."""
-        found = self._known.get(projection.id)
-        if found is None or not found.of_version(projection.version):
-            async with self._loading:  # two shards ask at the same time
-                found = self._known.get(projection.id) or await self._load(projection)
-                if not found.of_version(projection.version):
+        """The builds of a projection as they are now; how far they are may be older. Raises: StoreError.
+
+        Of its version there is at least one, unless it was removed while this worker ran, by one that declares a higher version.
+        """
+        if (key := self._keys.get(projection.id)) is None:
+            key = self._keys[projection.id] = known_key(self.app, projection.id)
+        row = await self._state.get(key)
+        known = self._known.get(projection.id)
+        if known is None or known.revision != read_revision(row):
+            known = await self.look(projection)
+        if not known.of_version(projection.version) and self._may_begin(projection, known):
+            async with self._beginning:  # two shards ask at the same time
+                known = await self.look(projection)
+                if not known.of_version(projection.version):
                     await self.begin(projection)
-        return found
+                    known = self._known[projection.id]
+        self._begun.add(projection.mapping_id)
+        return known
 
     async def current(self, projection: Projection) -> list[tuple[Build, ProjectionStore]]:
         """The builds of its version, which changes are applied to. Raises: StoreError."""
         known = await self.known(projection)
         return [(build, self.store(projection, build.name)) for build in known.of_version(projection.version)]
 
-    async def begin(self, projection: Projection) -> Build:
-        """One more build of a projection; the first of all is served at once. Raises: StoreError."""
-        known = self._known[projection.id]
-        name = next_name(projection.version, list(known.builds.values()))
-        build = Build(
-            projection.id,
-            name,
-            place_words(projection),
-            begun_ms=self._clock.now().wall_ms,
-            code=projection.fingerprint,
+    async def look(self, projection: Projection) -> Known:
+        """The same with how far they are. Raises: StoreError."""
+        key = known_key(self.app, projection.id)
+        row = await self._state.get(key)
+        while True:
+            served = await self._state.get(served_key(self.app, projection.id))
+            rows = await self._state.query(builds_prefix(self.app, projection.id))
+            after = await self._state.get(key)
+            if read_revision(row) == read_revision(after):
+                break
+            row = after  # they were changed between two reads
+        known = self._known[projection.id] = read_known(self.app, projection.id, row, served, rows)
+        return known
+
+    def _may_begin(self, projection: Projection, known: Known) -> bool:
+        return projection.mapping_id not in self._begun or all(
+            build.version < projection.version for build in known.builds
         )
-        writes = [Write(build_key(self.app, projection.id, name), build_fields(build))]
-        if known.served is None:
-            writes.append(self._serving(projection, name))
-        await self._state.transact(writes)
-        known.builds[name] = build
-        if known.served is None:
-            known.served = name
-            await self.store(projection, name).serve()
-        return build
+
+    # ---- changes -----------------------------------------------------------------------------------------------------
+
+    async def begin(self, projection: Projection) -> Build:
+        """One more build of a projection, or the one that another worker begins at the same time; the first of all is served at once. Raises: StoreError."""
+        known = self._known[projection.id]
+        present = {build.name for build in known.of_version(projection.version)}
+        while True:
+            build = Build(
+                projection.id, known.next_name(projection.version), place_words(projection),
+                begun_ms=self._clock.now().wall_ms, code=projection.fingerprint,
+            )  # fmt: skip
+            if await self._changed(*begun(known, build, projection.table.name)):
+                await self.show(projection)
+                return build
+            known = await self.look(projection)
+            others = [each for each in known.of_version(projection.version) if each.name not in present]
+            if others:
+                return others[-1]
+
+    async def serve(self, projection: Projection, known: Known, name: str) -> bool:
+        """Let a build be what is asked, if the builds are those that are known. Returns: whether they were. Raises: StoreError, Unavailable."""
+        if not await self._changed(*serving(known, name, projection.table.name)):
+            return False
+        await self.show(projection)
+        return True
+
+    async def show(self, projection: Projection) -> None:
+        """Let the place itself show the build that is served; also where a worker died before it, or was late with another."""
+        shown: str | None = None
+        while (build := (known := await self.look(projection)).build(known.served)) is not None:
+            if build.name == shown or build.version != projection.version:
+                return
+            if build.into != place_words(projection):
+                return
+            shown = build.name
+            await self.store(projection, shown).serve()
+
+    async def forget(self, projection: Projection, known: Known, names: Sequence[str]) -> bool:
+        """There are no such builds any more, if the builds are those that are known; rows are still to be removed. Returns: whether they were. Raises: StoreError."""
+        return await self._changed(*forgotten(known, names, place_words(projection)))
+
+    async def removed(self, projection: Projection, names: Sequence[str]) -> None:
+        """The rows of these builds are gone, too. Raises: StoreError."""
+        known = await self.look(projection)
+        while any(name in known.removing for name in names):
+            if await self._changed(*removed(known, names)):
+                break
+            known = await self.look(projection)
+        for name in names:
+            self._stores.pop(build_name(projection.id, name), None)
+
+    async def _changed(self, after: Known, writes: Sequence[Write]) -> bool:
+        try:
+            await self._state.transact(list(writes))
+        except StateConflict:  # another worker was faster
+            return False
+        self._known[after.projection] = after
+        return True
+
+    # ---- filling -----------------------------------------------------------------------------------------------------
+
+    def is_taken(self, build: Build) -> bool:
+        """Whether another worker that is alive fills this build."""
+        return self._claims.is_taken(build, self._clock.now().monotonic_ms)
+
+    async def claim(self, known: Known, build: Build) -> "Claim | None":
+        """Take the filling of a build, which may be begun again; None: another worker has it, or the builds are others. Raises: StoreError."""
+        if self.is_taken(build):
+            return None
+        after, taken, writes = claimed(known, build, self._owner.name)
+        return Claim(self, taken) if await self._changed(after, writes) else None
+
+    async def write(self, before: Build, after: Build) -> Build:
+        """Save a build of which one has the claim. Raises: ClaimLost, StoreError."""
+        while True:
+            build, write = saved(self.app, before, after)
+            try:
+                await self._state.transact([write])
+            except StateConflict:
+                row = await self._state.get(write.key)
+                present = None if row is None else read_build(row.fields)
+                if present is None or present.claim != before.claim:
+                    raise ClaimLost(f"{build.projection} {build.name}") from None
+                before = present  # written by a try before this one, of which nobody knew
+            else:
+                known = self._known[build.projection]
+                self._known[build.projection] = known.with_build(build)
+                return build
+
+    @property
+    def clock(self) -> Clock:
+        """Time."""
+        return self._clock
+
+
+class Claim:
+    """The filling of one build, which is this worker's until it has to learn that it is not. Shape: `build` is how far it is, as its row says."""
+
+    def __init__(self, builds: Builds, build: Build) -> None:
+        self.build = build
+        self._builds = builds
+        self._writing = asyncio.Lock()
 
     async def save(self, build: Build) -> None:
-        """Keep how far a build is. Raises: StoreError."""
-        await self._state.transact(
-            [Write(build_key(self.app, build.projection, build.name), build_fields(build))]
-        )
-        self._known[build.projection].builds[build.name] = build
+        """Keep how far it is. Raises: ClaimLost, StoreError."""
+        async with self._writing:
+            self.build = await self._builds.write(self.build, build)
 
-    async def serve(self, projection: Projection, name: str) -> str | None:
-        """Let a build be what is asked. Returns: which was served before. Raises: StoreError."""
-        known = self._known[projection.id]
-        # The place itself first: a death in between leaves the row as it was, and this is done again.
-        await self.store(projection, name).serve()
-        await self._state.transact([self._serving(projection, name)])
-        before, known.served = known.served, name
-        return before
-
-    async def forget(self, build: Build) -> None:
-        """There is no such build any more; its rows are gone. Raises: StoreError."""
-        await self._state.transact([Write(build_key(self.app, build.projection, build.name), None)])
-        self._known[build.projection].builds.pop(build.name, None)
-        self._stores.pop(build_name(build.projection, build.name), None)
-
-    async def _load(self, projection: Projection) -> Known:
-        row = await self._state.get(served_key(self.app, projection.id))
-        served = read_served(None if row is None else row.fields)
-        rows = await self._state.query(builds_prefix(self.app, projection.id))
-        builds = sorted(
-            (read_build(each.fields) for each in rows), key=lambda each: (each.version, each.number)
-        )
-        found = self._known[projection.id] = Known({each.name: each for each in builds}, served)
-        return found
-
-    def _serving(self, projection: Projection, name: str) -> Write:
-        fields = served_fields(projection.id, projection.table.name, name)
-        return Write(served_key(self.app, projection.id), fields)
+    async def renew(self) -> None:
+        """Say that one is still at it, until cancelled: a page may take long."""
+        clock = self._builds.clock
+        while True:
+            await clock.sleep_until(clock.now().monotonic_ms + CLAIM_MS // 3)
+            with suppress(PortError, ClaimLost):  # saving the page says what there is to say
+                async with self._writing:
+                    if not self.build.is_filled:
+                        self.build = await self._builds.write(self.build, self.build)
 
 
 def place_words(projection: Projection) -> str:
     """Where a projection's rows are kept, for people and to compare."""
     match projection.into:
         case None:
-            return "state"
+            return STATE
         case Table(name=name):
             return f"table {name}"
         case place:

@@ -1,13 +1,16 @@
 """A projection's rows in a StateStore: where they are kept unless somebody says otherwise.
 
-Rules of this file: one state row a row; the conditions are the state store's. `serve` has nothing to do: who asks here is told by the
-projection's own row (runtime/builds.py). Made by compose.
+Rules of this file: one state row a row; the conditions are the state store's. What is written carries the condition that its build is still there,
+so that a worker which does not know yet leaves no rows behind. `serve` has nothing to do: who asks here is told by the projection's own row
+(runtime/builds.py). Made by compose.
 """
 
 import asyncio
 from collections.abc import Sequence
 
-from tailrace.ports import StateStore
+from tailrace.errors import StateConflict
+from tailrace.ports import Action, StateStore
+from tailrace.projections.known import BuildGone
 from tailrace.projections.rows import (
     AppliedItem,
     Group,
@@ -22,16 +25,19 @@ from tailrace.projections.rows import (
     read_group_row,
     read_item_row,
 )
-from tailrace.rows.writes import ALWAYS, Absent, Condition, Equals, Write
+from tailrace.rows.writes import ALWAYS, Absent, Check, Condition, Equals, Write
 
 
 class StateProjectionStore:
     """The ProjectionStore port over a StateStore."""
 
-    def __init__(self, state: StateStore, app: str, name: str, rows_at_once: int = 100) -> None:
+    def __init__(
+        self, state: StateStore, app: str, name: str, rows_at_once: int = 100, fence: Check | None = None
+    ) -> None:
         self._state = state
         self._app = app
         self._name = name
+        self._fence = fence
         self.rows_at_once = rows_at_once
 
     async def items(self, keys: Sequence[str]) -> list[AppliedItem]:
@@ -53,8 +59,17 @@ class StateProjectionStore:
         return [read_group_row(row.fields) for row in found if row is not None]
 
     async def commit(self, changes: Sequence[RowChange]) -> None:
-        """All of it or nothing."""
-        await self._state.transact([self._write(change) for change in changes])
+        """All of it or nothing. Raises: BuildGone."""
+        writes: list[Action] = [self._write(change) for change in changes]
+        if self._fence is None or all(change.after is None for change in changes):
+            await self._state.transact(writes)
+            return
+        try:
+            await self._state.transact([self._fence, *writes])
+        except StateConflict as error:
+            if error.index:
+                raise
+            raise BuildGone(f"build {self._name} has been removed") from error
 
     async def serve(self) -> None:
         """Nothing: the projection's own row says which build is served."""

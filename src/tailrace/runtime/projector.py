@@ -4,13 +4,15 @@ Theory of operation: an item that is read from the table while the last sequence
 is applied as a change with the number P; what is delivered is older and ignored, or newer and applied. So a build begins with all that the
 table has, however little the stream still holds, and reading and delivering need not know of each other. It has caught up when its mapping has
 settled everything up to the position of the last page. A build whose fill failed on items is filled again, which changes nothing of what is
-applied: after a while that grows, and as soon as a change of such an item was applied.
-Rules of this file: everything may be cut off anywhere and is done again at the next start. Made by compose, run by worker.py.
+applied: after a while that grows, and as soon as a change of such an item was applied. Several workers may run one each: one of them claims
+the filling, the others look now and then, and go on from where its row says when it falls silent.
+Rules of this file: everything may be cut off anywhere and is done again, here or by another worker; what is decided holds only if the builds are still
+those that it was decided from. Made by compose, run by worker.py.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import cycle
@@ -21,24 +23,24 @@ from tailrace.app.fingerprint import is_changed
 from tailrace.app.projection import Projection, mapping_id
 from tailrace.deadletters.gap import read_gap
 from tailrace.deadletters.head import head_prefix, read_head
-from tailrace.errors import PortError
+from tailrace.errors import PortError, StateConflict
 from tailrace.leases.checkpoint import ledgers_of
 from tailrace.leases.generation import read_generations, sources_key
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import Backoff
-from tailrace.ports import ProjectionStore
 from tailrace.projections.builds import Build
 from tailrace.projections.folding import Step
-from tailrace.projections.rows import BUCKETS, AppliedItem, Group, RowChange
+from tailrace.projections.known import Known
+from tailrace.projections.rows import BUCKETS
 from tailrace.rows.kinds import CHECKPOINT, GAP, LEDGER, MAPPING
-from tailrace.rows.writes import Write
+from tailrace.rows.writes import Equals, Write
 from tailrace.runtime.agreeing import Besides, adopt, nowhere
-from tailrace.runtime.builds import Builds, place_words
+from tailrace.runtime.builds import STATE, Builds, Claim, ClaimLost, place_words
 from tailrace.runtime.mapping_rows import forget_mapping
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.projecting import CONTENDED_MS, apply_steps
 from tailrace.runtime.threads import Threads
-from tailrace.runtime.tombstones import forget_tombstones
+from tailrace.runtime.unneeded import forget_tombstones, remove_rows
 from tailrace.streams.version import NOTHING, Version
 from tailrace.values.types import Item
 
@@ -56,7 +58,6 @@ FORGETTING_MS: Final = 86_400_000 // BUCKETS
 """One bucket after the other is looked through for tombstones, all of them in a day: every row has to be read for it."""
 SLICE: Final = 50
 """What delivery keeps under a mapping's id; its `mapping` row goes last."""
-
 _log = logging.getLogger("tailrace.projections")
 
 
@@ -78,10 +79,13 @@ class TableItems(Protocol):
 
 @dataclass(slots=True)
 class _Refill:
-    """How often a build's fill has failed on items, and when it is filled again. Units: due_ms monotonic."""
+    """How often a build's fill has failed on items, and when it is filled again. Shape: `noted` is the stamp of the last one. Units: due_ms and since_ms monotonic."""
 
     tries: int = 0
     due_ms: int = 0
+    noted: str = ""
+    since_ms: int | None = None
+    """When it was first seen that another worker fills it."""
 
 
 class Projector:
@@ -146,10 +150,17 @@ class Projector:
         self.bring_up(projection)
         return build
 
+    async def is_being_filled(self, projection: Projection) -> bool:
+        """Whether the newest build of its version is not filled yet, here or by another worker. Raises: StoreError."""
+        current = (await self.builds.look(projection)).of_version(projection.version)
+        return bool(current) and not current[-1].is_filled
+
     async def swap(self, projection: Projection, name: str) -> None:
-        """Serve a build, and remove those that nothing needs then. Raises: StoreError, Unavailable."""
-        await self.builds.serve(projection, name)
-        await self._remove_others(projection)
+        """Serve a build, unless it is gone, and remove those that nothing needs then. Raises: StoreError, Unavailable."""
+        while (known := await self.builds.look(projection)).build(name) is not None:
+            if await self.builds.serve(projection, known, name):
+                await self._remove_others(projection)
+                return
 
     # ---- bringing up -------------------------------------------------------------------------------------------------
 
@@ -200,29 +211,44 @@ class Projector:
 
     async def _go_on(self, projection: Projection, *, is_again: bool) -> bool:
         """As far as it goes now. Returns: whether there is nothing left to do."""
-        known = await self.builds.known(projection)
-        build = known.of_version(projection.version)[-1]
+        await self.builds.known(projection)
+        known = await self.builds.look(projection)
+        if not (current := known.of_version(projection.version)):
+            _log.warning(
+                "projection %s: another worker serves build %s and has removed those of version %s: this one applies nothing any more",
+                projection.id, known.served, projection.version,
+            )  # fmt: skip
+            return True
+        if not is_again:
+            await self.builds.show(projection)  # a death may have come before it
+        build = current[-1]
         if not is_again and build.is_filled and is_changed(build.code, projection.fingerprint):
             _log.warning(
                 "projection %s: its function is another than the one that build %s was made by, and its version is the same: raise the "
                 "version, or tailrace projection rebuild %s", projection.id, build.name, projection.id,
             )  # fmt: skip
-        if build.failures and (
-            not is_again or self._is_due(projection)
+        if is_again:
+            self._note_others(projection, build)
+        if (
+            build.failures and build.is_filled and (not is_again or self._is_due(projection))
         ):  # a start may have brought code that does not fail
             build = build.begun_again()
         if not build.is_filled:
+            self._busy.add(projection.mapping_id)
+            if (claim := await self.builds.claim(known, build)) is None:
+                return False  # another worker fills it
             began_ms = self._clock.now().monotonic_ms
-            build = await self._fill(projection, build)
+            try:
+                build = await self._fill(projection, claim)
+            except ClaimLost:
+                return False  # another worker goes on from the last page that was saved
             self._note_filled(projection, build, self._clock.now().monotonic_ms - began_ms)
+            known = await self.builds.look(projection)
         is_whole = not build.failures
         if not is_whole:
             self._busy.discard(projection.mapping_id)
             self._look_out(projection, [key for key, _ in build.failed])
         if known.served == build.name:
-            await self.builds.store(
-                projection, build.name
-            ).serve()  # a death may have come before it the first time
             await self._remove_others(projection)
             return is_whole
         if projection.swap == "manual" or not self.is_newest(projection) or not is_whole:
@@ -234,15 +260,26 @@ class Projector:
         if await self._is_behind(projection, build):
             self._busy.add(projection.mapping_id)
             return False
-        await self.swap(projection, build.name)
+        if not await self.builds.serve(projection, known, build.name):
+            return False  # the builds are others by now
+        await self._remove_others(projection)
         return True
 
     def _is_due(self, projection: Projection) -> bool:
         return self._clock.now().monotonic_ms >= self._refills[projection.mapping_id].due_ms
 
+    def _note_others(self, projection: Projection, build: Build) -> None:
+        """What another worker has filled counts as a try here, so that several do not fill more often than one."""
+        refill, now_ms = self._refills[projection.mapping_id], self._clock.now().monotonic_ms
+        if not build.is_filled:
+            refill.since_ms = now_ms if refill.since_ms is None else refill.since_ms
+        elif build.stamp != refill.noted:
+            self._note_filled(projection, build, 0 if refill.since_ms is None else now_ms - refill.since_ms)
+
     def _note_filled(self, projection: Projection, build: Build, took_ms: int) -> None:
         """Say what failed, and when it is tried again."""
         refill = self._refills[projection.mapping_id]
+        refill.noted, refill.since_ms = build.stamp, None
         if not build.failures:
             refill.tries = refill.due_ms = 0
             return
@@ -299,28 +336,34 @@ class Projector:
         oldest = await self.oldest(projection)
         return oldest is not None and oldest <= build.position
 
-    async def _fill(self, projection: Projection, build: Build) -> Build:
-        store = self.builds.store(projection, build.name)
-        while not build.is_filled:
-            self._busy.add(projection.mapping_id)
-            # Asked for first: what comes of a stream that begins after this is newer than the page, whatever its numbers are.
-            generation = await self._generation(projection)
-            page = await self.items.page(projection.table.name, build.after, PAGE)
-            now_ms = self._clock.now().wall_ms
-            steps = [
-                Step(key, Version(generation, page.position), image, now_ms)
-                for key, keys, image in page.items
-                if projection.is_of(keys)
-            ]
+    async def _fill(self, projection: Projection, claim: Claim) -> Build:
+        renewing = asyncio.ensure_future(claim.renew())
+        try:
+            while not claim.build.is_filled:
+                self._busy.add(projection.mapping_id)
+                await self._fill_page(projection, claim)
+                await asyncio.sleep(0)
+        finally:
+            renewing.cancel()
+        return claim.build
+
+    async def _fill_page(self, projection: Projection, claim: Claim) -> None:
+        store, build = self.builds.store(projection, claim.build.name), claim.build
+        # Asked for first: what comes of a stream that begins after this is newer than the page, whatever its numbers are.
+        generation = await self._generation(projection)
+        page = await self.items.page(projection.table.name, build.after, PAGE)
+        now_ms = self._clock.now().wall_ms
+        steps = [
+            Step(key, Version(generation, page.position), image, now_ms)
+            for key, keys, image in page.items
+            if projection.is_of(keys)
+        ]
+        applied = await apply_steps(store, projection, steps)
+        while applied.is_contended:  # delivery was faster each time; what is applied is ignored this time
+            await self._clock.sleep_until(self._clock.now().monotonic_ms + CONTENDED_MS)
             applied = await apply_steps(store, projection, steps)
-            while applied.is_contended:  # delivery was faster each time; what is applied is ignored this time
-                await self._clock.sleep_until(self._clock.now().monotonic_ms + CONTENDED_MS)
-                applied = await apply_steps(store, projection, steps)
-            failed = [(steps[index].key, _words(error)) for index, error in applied.failures.items()]
-            build = build.with_page(page.position, page.after, len(steps) - len(failed), failed)
-            await self.builds.save(build)
-            await asyncio.sleep(0)
-        return build
+        failed = [(steps[index].key, _words(error)) for index, error in applied.failures.items()]
+        await claim.save(build.with_page(page.position, page.after, len(steps) - len(failed), failed))
 
     async def _generation(self, projection: Projection) -> int:
         """The newest one of the table's changes; before they are numbered, of what is kept beside rows."""
@@ -332,30 +375,48 @@ class Projector:
     # ---- removing ----------------------------------------------------------------------------------------------------
 
     async def _remove_others(self, projection: Projection) -> None:
-        known = await self.builds.known(projection)
         declared = {each.version for each in self.projections if each.id == projection.id}
-        kept = {known.served}
-        for version in declared - {projection.version}:
-            kept.update(each.name for each in known.of_version(version)[-1:])
-        for build in [each for each in known.builds.values() if each.name not in kept]:
-            if build.into == place_words(
-                projection
-            ):  # rows in another place stay there: its owner knows what to do with them
-                await remove_rows(self.builds.store(projection, build.name))
-            await self.builds.forget(build)
+        known = await self.builds.look(projection)
+        while others := self._others(projection, known, declared - {projection.version}):
+            await self.builds.forget(projection, known, others)
+            known = await self.builds.look(projection)
+        await self._sweep(projection, is_last=place_words(projection) == STATE)
         current = {mapping_id(projection.id, version) for version in declared}
         for row in await self._state.query(MAPPING.key(self._app, f"{projection.id}@v")):
             if row.fields["id"] not in current:
                 await forget_mapping(self._state, self._app, str(row.fields["id"]))
 
+    def _others(self, projection: Projection, known: Known, also: Set[int]) -> list[str]:
+        """The builds that nothing needs: neither the one that is served, nor the newest ones of other versions that are declared, nor one that another worker fills."""
+        kept = {known.served}
+        for version in also:
+            kept.update(each.name for each in known.of_version(version)[-1:])
+        served = known.build(known.served)
+        if served is not None and served.version == projection.version:
+            # One that came after it was begun by another worker, and is not looked at here yet.
+            kept.update(each.name for each in known.of_version(served.version) if each.number > served.number)
+        return [
+            each.name for each in known.builds if each.name not in kept and not self.builds.is_taken(each)
+        ]
+
+    async def _sweep(self, projection: Projection, *, is_last: bool) -> None:
+        """Remove the rows of builds that are gone; `is_last`: nobody can write any more."""
+        removing, place = (await self.builds.look(projection)).removing, place_words(projection)
+        names = [name for name, into in removing.items() if into == place]
+        for name in names:
+            await remove_rows(self.builds.store(projection, name))
+        if is_last and names:
+            await self.builds.removed(projection, names)
+
     # ---- watching ----------------------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
-        """Rebuild what the stream has lost changes of, because nobody read them for a day."""
+        """Rebuild what the stream has lost changes of, because nobody read them for a day; and see to what other workers have left."""
         while True:
             await self._clock.sleep_until(self._clock.now().monotonic_ms + STUCK_LOOK_MS)
             for projection in self.projections:
                 with suppress(PortError):  # the next look tries again
+                    await self._look_after(projection)
                     if not self.is_bringing_up(projection) and await self._has_gap(projection):
                         build = await self.rebuild(projection)
                         await self._acknowledge(projection)
@@ -364,9 +425,27 @@ class Projector:
                             "items, as build %s", projection.id, build.name,
                         )  # fmt: skip
 
+    async def _look_after(self, projection: Projection) -> None:
+        """Go on with what another worker has begun, and perhaps died with."""
+        known = await self.builds.look(projection)
+        if known.removing:
+            await self._sweep(projection, is_last=True)
+        current = known.of_version(projection.version)
+        if not current or projection.mapping_id in self._running:
+            return
+        is_served = known.served == current[-1].name
+        if not current[-1].is_filled or (
+            not is_served and projection.swap == "auto" and self.is_newest(projection)
+        ):
+            self.bring_up(projection)
+        elif is_served and len(known.builds) > 1:
+            await self._remove_others(projection)
+
     async def _has_gap(self, projection: Projection) -> bool:
-        known = await self.builds.known(projection)
-        since = known.of_version(projection.version)[-1].since
+        current = (await self.builds.look(projection)).of_version(projection.version)
+        if not current or not current[-1].is_filled:
+            return False  # what is read from now on has everything
+        since = current[-1].since
         checkpoints = await self._state.query(CHECKPOINT.prefix(self._app, projection.mapping_id))
         olders = await self._state.query(LEDGER.prefix(self._app, projection.mapping_id))
         ledgers = ledgers_of(checkpoints, olders).values()
@@ -382,7 +461,8 @@ class Projector:
         now_ms = self._clock.now().wall_ms
         for row in rows:
             fields = read_gap(row.fields).acknowledged(now_ms).fields()
-            await self._state.transact([Write(row.key, fields)])
+            with suppress(StateConflict):  # more was lost meanwhile: that is told again
+                await self._state.transact([Write(row.key, fields, Equals("last", row.fields["last"]))])
 
     async def _forget(self) -> None:
         for number in cycle(range(BUCKETS)):
@@ -402,18 +482,3 @@ class Projector:
 
 def _words(error: BaseException) -> str:
     return told(error)[:500]
-
-
-async def remove_rows(store: ProjectionStore) -> int:
-    """Remove every row of a build that nobody writes any more. Returns: how many. Raises: StoreError, StateConflict."""
-    removed = 0
-    for number in range(BUCKETS):
-        removed += await _remove(store, await store.bucket(number))
-    return removed + await _remove(store, await store.groups())
-
-
-async def _remove(store: ProjectionStore, rows: Sequence[AppliedItem] | Sequence[Group]) -> int:
-    for start in range(0, len(rows), store.rows_at_once):
-        await store.commit([RowChange(row, None) for row in rows[start : start + store.rows_at_once]])
-        await asyncio.sleep(0)
-    return len(rows)

@@ -14,6 +14,7 @@ from tailrace.deadletters.head import head_prefix
 from tailrace.errors import TailraceError
 from tailrace.ports import ProjectionStore, StateStore
 from tailrace.projections.builds import Build, builds_prefix, served_key
+from tailrace.projections.known import known_key
 from tailrace.projections.rows import Group, build_name
 from tailrace.rows.kinds import MAPPING, PROJECTION_GROUP, PROJECTION_ITEM
 from tailrace.runtime.projector import Projector
@@ -182,7 +183,7 @@ async def projection_rebuild(subject: Subject, arguments: Arguments) -> object:
         "projection": found.id, "served": found.rows.served, "swap": projection.swap, "dry_run": bool(arguments.get("dry_run")),
         "items": subject.engine.describe_table(projection.table.name).get("ItemCount", 0),
     }  # fmt: skip
-    if projector.is_bringing_up(projection):
+    if projector.is_bringing_up(projection) or await projector.is_being_filled(projection):
         raise TailraceError(
             f"{found.id!r} is being built already.", hint="tailrace projection ls says how far it is"
         )
@@ -235,7 +236,8 @@ async def projection_drop(subject: Subject, arguments: Arguments) -> object:
 async def own_keys(state: StateStore, projected: Projected) -> AsyncIterator[str]:
     """The rows of a projection in the state: items and groups, mappings, and last what names it, so that a drop can be repeated."""
     app, projection = projected.app, projected.id
-    for name in [build_name(projection, build.name) for build in projected.builds]:
+    names = [*(build.name for build in projected.builds), *projected.removing]
+    for name in [build_name(projection, name) for name in names]:
         for prefix in (PROJECTION_ITEM.prefix(app, name), PROJECTION_GROUP.prefix(app, name)):
             async for row in rows(state, prefix):
                 yield row.key
@@ -244,4 +246,6 @@ async def own_keys(state: StateStore, projected: Projected) -> AsyncIterator[str
             yield row.key
     async for row in rows(state, builds_prefix(app, projection)):
         yield row.key
+    if await state.get(known_key(app, projection)) is not None:
+        yield known_key(app, projection)
     yield served_key(app, projection)

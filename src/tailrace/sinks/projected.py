@@ -1,20 +1,33 @@
 """The sink of a projection: every change of a batch is applied to the builds of its version.
 
 Theory of operation: usually there is one build; while it is rebuilt there are two, and both are kept up to date, so that what is served does not
-stand still. Each change counts once in each of them, because a build knows of every item what it applied last.
+stand still. Each change counts once in each of them, because a build knows of every item what it applied last. Which builds there are is
+asked for each batch, after its changes were read: one that begins later is filled with them.
 Rules of this file: failures are told by the record that they come from. Declared by `@app.projection`, made by sinks/making.py.
 """
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from tailrace.app.projection import Projection
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.errors import SettingsError
-from tailrace.ports import Batch, Clock, Failed, Failure, FailureKind, Outcome, Written
+from tailrace.ports import (
+    Batch,
+    Clock,
+    Failed,
+    Failure,
+    FailureKind,
+    Outcome,
+    ProjectionStore,
+    Written,
+)
 from tailrace.projections.folding import Step
+from tailrace.projections.known import BuildGone
 from tailrace.runtime.attempts import Tally
 from tailrace.runtime.builds import Builds
-from tailrace.runtime.projecting import CONTENDED_MS, Contended, apply_steps
+from tailrace.runtime.projecting import CONTENDED_MS, Applied, Contended, apply_steps
 from tailrace.sinks.calling import failure_of
 from tailrace.streams.record import ChangeRecord, image
 from tailrace.telemetry import PointReached, pass_by
@@ -41,21 +54,26 @@ class ProjectionSink(AlwaysOpen):
         steps = [step_of(record, now_ms) for record in batch.records]
         failures: dict[int, Failure] = {}
         for _, store in await self._builds.current(self._projection):
-            applied = await apply_steps(store, self._projection, steps)
-            self._tally.suppressed += applied.ignored
-            for _ in range(CONTENDED_ROUNDS if applied.is_contended else 0):
-                await self._clock.sleep_until(self._clock.now().monotonic_ms + CONTENDED_MS)
-                applied = await apply_steps(store, self._projection, steps)
-                if not applied.is_contended:
-                    break
-            for index, error in applied.failures.items():
-                failures.setdefault(index, _failure(error))
+            with suppress(BuildGone):  # another worker has removed it meanwhile: nobody asks it any more
+                applied = await self._applied(store, steps)
+                for index, error in applied.failures.items():
+                    failures.setdefault(index, _failure(error))
         failed = {steps[index].key for index in failures}
         self._builds.delivered(
             self._projection.mapping_id, [step.key for step in steps if step.key not in failed]
         )
         self._reached("invoke.done")
         return Failed(dict(sorted(failures.items()))) if failures else Written()
+
+    async def _applied(self, store: ProjectionStore, steps: Sequence[Step]) -> Applied:
+        applied = await apply_steps(store, self._projection, steps)
+        self._tally.suppressed += applied.ignored
+        for _ in range(CONTENDED_ROUNDS if applied.is_contended else 0):
+            await self._clock.sleep_until(self._clock.now().monotonic_ms + CONTENDED_MS)
+            applied = await apply_steps(store, self._projection, steps)
+            if not applied.is_contended:
+                break
+        return applied
 
 
 def _failure(error: BaseException) -> Failure:

@@ -10,6 +10,8 @@ from tailrace.app.projection import Projection
 from tailrace.app.table import Table
 from tailrace.engine.engine import Engine
 from tailrace.ports import ProjectionStore, StateStore, Versioned
+from tailrace.projections.known import is_there
+from tailrace.projections.rows import build_name
 from tailrace.runtime.projected_state import StateProjectionStore
 from tailrace.sinks.projected_table import EngineRows, RemoteRows, Rows, TableProjectionStore, TableSources
 
@@ -30,7 +32,9 @@ class ProjectionPlaces:
         """The rows of the build of that full name."""
         match projection.into:
             case None:
-                return StateProjectionStore(self.state, self.app.name, name, ROWS_AT_ONCE)
+                build = name.removeprefix(build_name(projection.id, ""))
+                fence = is_there(self.app.name, projection.id, build)
+                return StateProjectionStore(self.state, self.app.name, name, ROWS_AT_ONCE, fence)
             case Table() as table:
                 return TableProjectionStore(table, projection.id, name, self.effects, self._rows())
             case place:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tailrace.ports import StateStore
-from tailrace.projections.builds import Build, builds_prefix, read_build, read_served, served_key
+from tailrace.projections.builds import Build, builds_prefix, served_key
+from tailrace.projections.known import known_key, read_known
 from tailrace.projections.rows import Group, build_name, group_key, groups_prefix, read_group_row
 from tailrace.rows.kinds import PROJECTION, words_of
 from tailrace.views.pages import rows
@@ -15,13 +16,14 @@ from tailrace.views.pages import rows
 
 @dataclass(frozen=True, slots=True)
 class Projected:
-    """One projection of one app. Shape: `builds` by version and number; `served` is the name of one of them."""
+    """One projection of one app. Shape: `builds` by version and number; `served` is the name of one of them; `removing` are builds of which only rows are left."""
 
     app: str
     id: str
     table: str
     served: str | None
     builds: tuple[Build, ...]
+    removing: tuple[str, ...] = ()
 
 
 async def projections(state: StateStore) -> list[Projected]:
@@ -29,9 +31,11 @@ async def projections(state: StateStore) -> list[Projected]:
     found: list[Projected] = []
     async for row in rows(state, PROJECTION.prefix()):
         _, app, name = words_of(row.key)
-        builds = [read_build(build.fields) async for build in rows(state, builds_prefix(app, name))]
-        builds.sort(key=lambda build: (build.version, build.number))
-        found.append(Projected(app, name, str(row.fields["table"]), read_served(row.fields), tuple(builds)))
+        builds = [build async for build in rows(state, builds_prefix(app, name))]
+        known = read_known(app, name, await state.get(known_key(app, name)), row, builds)
+        found.append(
+            Projected(app, name, str(row.fields["table"]), known.served, known.builds, tuple(known.removing))
+        )
     return found
 
 

@@ -22,6 +22,7 @@ from tailrace.leases.checkpoint import CheckpointRow, Ledger, checkpoint_key, le
 from tailrace.leases.generation import Generations
 from tailrace.leases.lease import lease_key, take
 from tailrace.projections.builds import Build, build_fields, build_key, served_fields, served_key
+from tailrace.projections.known import Known, known_fields, known_key
 from tailrace.projections.rows import (
     AppliedItem,
     Group,
@@ -158,6 +159,9 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
     "sources": lambda app, mapping: written(Generations(app, "orders").with_labels([LABEL]).write()),
     "lease": lambda app, mapping: written(take(lease_key(app, LABEL, SHARD), None, "pid-1")[1]),
     "projection": lambda app, mapping: (served_key(app, "sales"), served_fields("sales", "orders", "1")),
+    "projection-builds": lambda app, mapping: (
+        known_key(app, "sales"), known_fields(Known(app, "sales", revision=3))
+    ),
     "projection-build": _build,
     "projection-item": lambda app, mapping: (
         projection_item_key(app, "sales@v1", "6f31"), item_fields(AppliedItem("6f31", RECORD.version))

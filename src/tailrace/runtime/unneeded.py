@@ -1,20 +1,26 @@
-"""Lets tombstones of projections expire, and groups without items: what can never be delivered again needs no memory.
+"""Removes rows of projections that nobody needs: tombstones and groups without items that have expired, and all rows of a build that is gone.
 
+What can never be delivered again needs no memory.
 Rules of this file: a tombstone goes when its item was removed two days ago, twice as long as a stream keeps the change that could bring it
 back, and the item has neither parked changes nor dead letters; and only if it is still the one that was looked at. Called by projector.py, now
 and then.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TypeAlias
 
 from tailrace.deadletters.entry import deadletter_prefix, read_deadletter
 from tailrace.deadletters.head import head_prefix
 from tailrace.errors import StateConflict
 from tailrace.leases.checkpoint import MARK_AGE_MS
 from tailrace.ports import ProjectionStore, StateStore
-from tailrace.projections.rows import RowChange
+from tailrace.projections.rows import BUCKETS, AppliedItem, Group, RowChange
 
 SLICE = 50
+Rows: TypeAlias = Sequence[AppliedItem] | Sequence[Group]
 
 
 async def forget_tombstones(
@@ -51,3 +57,26 @@ async def _remove(store: ProjectionStore, changes: Sequence[RowChange]) -> int:
     except StateConflict:
         return sum([await _remove(store, [each]) for each in changes]) if len(changes) > 1 else 0
     return len(changes)
+
+
+# ---- of builds that are gone ------------------------------------------------------------------------------------------
+
+
+async def remove_rows(store: ProjectionStore) -> int:
+    """Remove every row of a build that is gone. Returns: how many. Raises: StoreError."""
+    removed = 0
+    for number in range(BUCKETS):
+        removed += await _emptied(store, partial(store.bucket, number))
+    return removed + await _emptied(store, store.groups)
+
+
+async def _emptied(store: ProjectionStore, read: Callable[[], Awaitable[Rows]]) -> int:
+    removed = 0
+    while rows := await read():
+        for start in range(0, len(rows), store.rows_at_once):
+            some = rows[start : start + store.rows_at_once]
+            with suppress(StateConflict):  # another worker removes them as well: what is left is read again
+                await store.commit([RowChange(row, None) for row in some])
+                removed += len(some)
+            await asyncio.sleep(0)
+    return removed

@@ -226,6 +226,18 @@ DELIVERY: Final = (
         (KEPT, EVACUATION),
     ),
     Mutant(
+        "saved-behind-what-was-not-known-when-the-source-was-asked", "runtime/evacuation.py",
+        "saved or _nothing(unfinished, after), after, old", "kept.evacuation or _nothing(unfinished, after), after, old",
+        "what another worker saves while the source is asked is told as a gap",
+        (KEPT,),
+    ),
+    Mutant(
+        "young-changes-never-asked-about-again", "runtime/evacuation.py",
+        "known_after <= after and created_ms >= horizon_ms", "known_after <= after and created_ms >= 0",
+        "a shard whose next change was once too young to be saved is never asked again",
+        (KEPT,),
+    ),
+    Mutant(
         "last-change-that-was-saved-is-skipped", "runtime/kept.py",
         "position < saved.through or saved.closed)", "position < saved.through - 1 or saved.closed)",
         "the last change that was saved from the trim is read from the stream, which has forgotten it",

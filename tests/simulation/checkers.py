@@ -241,7 +241,14 @@ class Checkers:
             or sequence in self.dropped
             or covers(seen.start, sequence)
             or self._is_gone(tenure.shard.shard_id, sequence)
+            or self._is_done_with(tenure, sequence)
         )
+
+    def _is_done_with(self, tenure: Tenure, sequence: int) -> bool:
+        """Whether somebody who has the shard by now has saved that it is handled: then what was kept of it is removed, whoever else reads on."""
+        shard_id = tenure.shard.shard_id
+        is_lost = tenure.lease.epoch < self.newest_epoch.get(shard_id, 0)
+        return is_lost and sequence in self.saved_ever and sequence in self.durable_cover[shard_id]
 
     def _is_gone(self, shard_id: str, sequence: int) -> bool:
         """Whether nobody can read it any more."""
@@ -345,15 +352,13 @@ class Checkers:
 
     def _window_has(self, tenure: Tenure, seen: Seen, save: SaveCheckpoint) -> None:
         """What a checkpoint covers is in its window, or in one that was closed; and its window has nothing else."""
-        assert self.run is not None
-        rows, shard_id = self.run.rows, tenure.shard.shard_id
+        shard_id = tenure.shard.shard_id
         seen.note_closed(save)
         given_up = {entry.record.sequence for entry in save.given_up}
         handled = {
             sequence
             for sequence in seen.cover - given_up
-            if not self._is_gone(shard_id, sequence)
-            and deadletter_key(APP, MAPPING, Version(1, sequence)) not in rows
+            if not self._is_gone(shard_id, sequence) and not self._is_dead(sequence)
         }
         for text in wrong_in_window(save, handled - seen.closed - self.closed, seen.cover):
             self.wrong("a window has what its checkpoint covers", text)
@@ -427,8 +432,8 @@ class Checkers:
     def clock_steps(self, now: Now) -> None:
         self.latest_wall_ms = max(self.latest_wall_ms, now.wall_ms)
 
-    def evacuated(self, shard_id: str, records: list[ChangeRecord]) -> None:
-        self.saved_ever.update(record.sequence for record in records)
+    def evacuated(self, shard_id: str, record: ChangeRecord) -> None:
+        self.saved_ever.add(record.sequence)
 
     def trimmed(self, shard_id: str, through: int) -> None:
         before, self.horizon[shard_id] = self.horizon.get(shard_id, 0), through
@@ -471,11 +476,7 @@ class Checkers:
             self.wrong("what is trimmed unread is named", text)
         for shard_id, records in self.records.items():
             gaps = [gap for gap in every_gap if gap.shard_id == shard_id]
-            dead = {
-                sequence
-                for sequence in records
-                if deadletter_key(APP, MAPPING, Version(1, sequence)) in run.rows
-            }
+            dead = {sequence for sequence in records if self._is_dead(sequence)}
             before_it = self.before_it.get(shard_id, set())
             for sequence, record in records.items():
                 is_there = sequence in self.accepted or sequence in dead or not self.is_wanted(record)

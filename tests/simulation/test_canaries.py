@@ -22,8 +22,7 @@ from tailrace.mapping.settings import INFINITE, MappingSettings
 from tailrace.mapping.settlement import Settlement, Watermark
 from tailrace.mapping.shard import ShardMachine
 from tailrace.mapping.window import TumblingWindow
-from tailrace.runtime import delivering, starting
-from tailrace.runtime.evacuation import Evacuator
+from tailrace.runtime import delivering, evacuation, starting
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ReadDone
 from tailrace.testing.simulation_plan import plan
@@ -186,10 +185,7 @@ def a_batch_goes_over_the_end_of_its_window(patch: pytest.MonkeyPatch) -> None:
 def nothing_is_saved_from_the_trim(patch: pytest.MonkeyPatch) -> None:
     """What there was before: the stream forgot what waited for more than a day."""
 
-    async def copies_nothing(*_: Any) -> list[Any]:
-        return []
-
-    patch.setattr(Evacuator, "copy", copies_nothing)
+    patch.setattr(evacuation, "_leading", lambda _records, _before_ms: [])
 
 
 CANARIES: dict[str, Plant] = {

@@ -15,7 +15,7 @@ from tailrace.leases.lease import take as taken
 from tailrace.mapping.commands import Completion, LeaseLost
 from tailrace.mapping.shard import ShardMachine
 from tailrace.rows.writes import ALWAYS, Check
-from tailrace.runtime import delivering, leasing, starting
+from tailrace.runtime import delivering, evacuation, leasing, starting
 from tailrace.runtime.evacuation import Evacuator
 from tailrace.runtime.kept import Kept
 from tailrace.runtime.steps import Steps
@@ -78,10 +78,10 @@ def nobody_learns_what_others_have_saved(patch: pytest.MonkeyPatch) -> None:
     def looks_away(_self: Kept, _place: Any) -> Steps[None]:
         yield from ()
 
-    async def loads_once(self: Evacuator) -> None:
+    def loads_once(self: Evacuator) -> Steps[None]:
         if self not in has_loaded:
             has_loaded.add(self)
-            await right(self)
+            yield from right(self)
 
     patch.setattr(Kept, "look", looks_away)
     patch.setattr(Evacuator, "load", loads_once)
@@ -89,6 +89,17 @@ def nobody_learns_what_others_have_saved(patch: pytest.MonkeyPatch) -> None:
 
 def a_mapping_begins_behind_what_was_saved(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(starting, "horizon", lambda gone, _saved: gone)
+
+
+def nothing_fences_what_is_saved_from_the_trim(patch: pytest.MonkeyPatch) -> None:
+    """Of two workers that save at once, the one that knows less has the last word."""
+    right = evacuation.copied
+
+    def wrong(*arguments: Any, **named: Any) -> Any:
+        saved, (row, *copies) = right(*arguments, **named)
+        return saved, [structs.replace(row, condition=ALWAYS), *copies]
+
+    patch.setattr(evacuation, "copied", wrong)
 
 
 CANARIES: dict[Plant, str] = {
@@ -104,6 +115,7 @@ CANARIES: dict[Plant, str] = {
 CANARIES_OF_SAVING: dict[Plant, str] = {
     nobody_learns_what_others_have_saved: "nothing is lost",
     a_mapping_begins_behind_what_was_saved: "nothing is lost",
+    nothing_fences_what_is_saved_from_the_trim: "nothing is lost",
 }
 
 

@@ -36,7 +36,18 @@ from tailrace.runtime.delivering import Asked, Delivery
 from tailrace.runtime.failures import FailureLog
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.reading import SharedReads
-from tailrace.runtime.steps import AskTime, Call, Get, Horizon, Query, ReadShard, Steps, Transact, WriteBatch
+from tailrace.runtime.steps import (
+    AskTime,
+    Call,
+    Get,
+    Horizon,
+    Peek,
+    Query,
+    ReadShard,
+    Steps,
+    Transact,
+    WriteBatch,
+)
 from tailrace.streams.record import ReadDone  # fmt: skip
 from tailrace.telemetry import PointReached, pass_by
 
@@ -217,7 +228,9 @@ class Delivers(Protocol):
 
 
 class Performer:
-    """Performs steps over a state store and a clock; with `delivers` also those that read a shard and write to a sink, with `horizon` those that begin there."""
+    """Performs steps over a state store and a clock; with `delivers` also those that read a shard and write to a sink, with `horizon` those that begin there,
+    with `peek` those that look beside all of them.
+    """
 
     def __init__(
         self,
@@ -226,12 +239,14 @@ class Performer:
         reached: PointReached = pass_by,
         delivers: Delivers | None = None,
         horizon: Callable[[Shard], Awaitable[int]] | None = None,
+        peek: Callable[[Peek], Awaitable[ReadDone | None]] | None = None,
     ) -> None:
         self._state = state
         self._clock = clock
         self._reached = reached
         self._delivers = delivers
         self._horizon = horizon
+        self._peek = peek
 
     async def perform(self, steps: Steps[T]) -> T:
         """Carry steps out to their end. Raises: what they raise."""
@@ -274,7 +289,9 @@ class Performer:
                 return self._clock.now()
             case Horizon(shard) if self._horizon is not None:
                 return await self._horizon(shard)
-            case WriteBatch() | ReadShard() | Horizon():
+            case Peek() if self._peek is not None:
+                return await self._peek(call)
+            case WriteBatch() | ReadShard() | Peek() | Horizon():
                 raise InternalError(f"nothing is there for {call}")
             case _:
                 assert_never(call)

@@ -62,6 +62,16 @@ class ReadShard:
 
 
 @dataclass(frozen=True, slots=True)
+class Peek:
+    """Answer: a ReadDone with what a shard has after a position, whoever else reads it; None when the source has said nothing in so long."""
+
+    shard: Shard
+    after: int
+    limit: int
+    patience_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Horizon:
     """Answer: the last record of a shard that is gone, 0 for none. It never waits for a record."""
 
@@ -80,6 +90,6 @@ class AskTime:
     """Answer: Now."""
 
 
-Call: TypeAlias = Get | Query | Transact | ReadShard | Horizon | WriteBatch | AskTime
+Call: TypeAlias = Get | Query | Transact | ReadShard | Peek | Horizon | WriteBatch | AskTime
 Steps: TypeAlias = Generator[Call, Any, T]
 """A generator that yields calls, is sent their answers, and returns a T."""

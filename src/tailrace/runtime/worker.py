@@ -31,7 +31,7 @@ from tailrace.runtime.crew import Crew
 from tailrace.runtime.declared import check_declared
 from tailrace.runtime.delivering import Delivery, Settling
 from tailrace.runtime.driver import Driver, Performer, Status
-from tailrace.runtime.evacuation import Evacuator, Followed, Unfinished
+from tailrace.runtime.evacuation import Followed, Unfinished
 from tailrace.runtime.following import Begun, FollowedTable
 from tailrace.runtime.forgetting import forget_shards
 from tailrace.runtime.leasing import Held, Leasing
@@ -41,6 +41,7 @@ from tailrace.runtime.pausing import Pauses
 from tailrace.runtime.recursion import Guards
 from tailrace.runtime.redriver import Progress, Request
 from tailrace.runtime.redrives import Redrives
+from tailrace.runtime.rounds import Rounds, Waiting
 from tailrace.runtime.starting import enter, line_before, load_start, outdated_reason
 from tailrace.runtime.threads import MOST, Threads
 from tailrace.runtime.windowing import Windows
@@ -114,7 +115,8 @@ class Worker:
         )
         """Which mappings are not to run, as far as this worker knows."""
         self._has_begun = asyncio.Event()
-        self._evacuator = Evacuator(app.name, self._state, self._clock, habits.retention_ms)
+        self._rounds = Rounds(app.name, self._state, self._clock, habits.retention_ms)
+        self._evacuator = self._rounds.evacuator
         self._crew = crew(self)
         self.courier, self.projector, self.windows = (
             self._crew.courier,
@@ -252,7 +254,7 @@ class Worker:
         yield from ((name, service.run()) for name, service in self._crew.services)
         yield from (("windows", self._tell_windows(windows)) for windows in self.windows)
         yield "leases", self.leases.renew()
-        yield "evacuator", self._evacuator.run(self._unfinished)
+        yield "evacuator", self._rounds.run(self._unfinished)
         yield "forgetting", self._forget()
         yield "looking", self._look_now_and_then()
 
@@ -266,7 +268,7 @@ class Worker:
             with suppress(PortError):
                 await self.guards.load()
                 await self.pauses.look()
-                await self._evacuator.load()
+                await self._rounds.load()
                 return
             await self._look.wait()
             self._look.clear()
@@ -377,9 +379,9 @@ class Worker:
             except PortError:
                 table.miss(place)  # the state store failed, or another worker has the lease: look again
 
-    async def _unfinished(self) -> list[Unfinished]:
+    async def _unfinished(self) -> list[Waiting]:
         """Every shard that a mapping in another order than Lambda's is not done with. What cannot be listed now is, at the next round."""
-        found: list[Unfinished] = []
+        found: list[Waiting] = []
         for table in self._tables:
             with suppress(PortError):
                 followed = await table.followed()
@@ -390,9 +392,7 @@ class Worker:
                         )
         return found
 
-    def _unfinished_of(
-        self, table: FollowedTable, handler: Handler, followed: Followed
-    ) -> Iterator[Unfinished]:
+    def _unfinished_of(self, table: FollowedTable, handler: Handler, followed: Followed) -> Iterator[Waiting]:
         for stream, shards in followed:
             for shard in shards if table.follows(handler, stream, shards) else ():
                 there = (handler.id, *shard.place)
@@ -400,7 +400,7 @@ class Worker:
                 is_finished = there not in self._drivers and there in table.finished
                 if not is_finished or kept.evacuation is not None:
                     place = table.place(self.app.name, handler, stream, shard)
-                    yield Unfinished(place, stream, shard, table.source)
+                    yield Unfinished(place, stream, shard), table.source
 
     def _look_again(self, table: FollowedTable, begun: Begun, epoch: int | None = None) -> None:
         """A lease is lost: its shard goes on here when the other worker has left it or does not live any more."""

@@ -56,6 +56,7 @@ class Run:
         self.performing = Performing(self)
         self.time_ms = 0
         self.wall_step_ms = 0
+        self._now = Now(0, 0)
         self.steps = 0
         self.redrivers = 0
         """How many redrives are at work."""
@@ -70,7 +71,10 @@ class Run:
     @property
     def now(self) -> Now:
         """The present."""
-        return Now(WALL_MS + self.time_ms + self.wall_step_ms, self.time_ms)
+        wall_ms = WALL_MS + self.time_ms + self.wall_step_ms
+        if self._now.wall_ms != wall_ms or self._now.monotonic_ms != self.time_ms:
+            self._now = Now(wall_ms, self.time_ms)
+        return self._now
 
     def after(self, delay_ms: int, what: Callable[[], None]) -> None:
         """Do this later."""
@@ -114,10 +118,15 @@ class Run:
         is_read = len(self.finished) == len(self.plan.shards) and not self.tenures()
         return is_read and not self.redrivers and not self.rows.heads()
 
+    @property
+    def new_yields_kill(self) -> bool:
+        """Whether a worker may die where nobody has been before in this run."""
+        return self.time_ms < self.plan.heal_ms and self.plan.new_yield_crashes > 0
+
     def dies_at_a_new_yield(self) -> bool:
         """Draw whether a worker dies where nobody has been before in this run: so that rare yields, which come late, are crash points too."""
         rate = self.plan.new_yield_crashes * (2 if len(self.performing.names) > COMMON else 1)
-        return self.time_ms < self.plan.heal_ms and self.random.random() < rate
+        return self.new_yields_kill and self.random.random() < rate
 
     def is_raced(self, tenure: Tenure, command: Command | None) -> bool:
         """Draw whether another worker takes the shard while this one writes: parking, more likely, for it is rare."""

@@ -16,7 +16,19 @@ from typing import TYPE_CHECKING, Any, Final
 from tailrace.errors import PortError, SourceError, StateConflict, StoreError
 from tailrace.mapping.commands import Invoke, Park, SaveCheckpoint
 from tailrace.runtime.delivering import Asked
-from tailrace.runtime.steps import AskTime, Call, Get, Horizon, Query, ReadShard, Steps, Transact, WriteBatch
+from tailrace.runtime.steps import (
+    AskTime,
+    Call,
+    Get,
+    Horizon,
+    Peek,
+    Query,
+    ReadShard,
+    Steps,
+    Transact,
+    WriteBatch,
+)
+from tailrace.streams.moment import Now
 from tailrace.testing.simulation_roles import Tenure
 from tailrace.testing.simulation_sink import HANG_MS
 
@@ -44,14 +56,15 @@ class Act:
     command: Asked | None = None
     call: Any = None
     """A read that waits."""
+    now: Callable[[], Now] | None = None
+    """A clock of its own."""
 
 
 class Performing:
-    """Carries acts out. Shape: `passed` and `crashed` count yields, which have `names` for people."""
+    """Carries acts out. Shape: `crashed` counts yields; `names` has those, for people, at which somebody could have died."""
 
     def __init__(self, run: "Run") -> None:
         self._run = run
-        self.passed: Counter[Yield] = Counter()
         self.crashed: Counter[Yield] = Counter()
         self.names: dict[Yield, str] = {}
 
@@ -69,7 +82,7 @@ class Performing:
             while isinstance(call, AskTime):
                 if self._dies_here(act):
                     return
-                call = act.steps.send(self._run.now)
+                call = act.steps.send(self._run.now if act.now is None else act.now())
         except StopIteration as end:
             act.then(end.value)
         except PortError as raised:
@@ -79,6 +92,8 @@ class Performing:
 
     def _dies_here(self, act: Act, call: Call | None = None) -> bool:
         """Note the yield; a worker whose time has come dies, perhaps after the effect of the call."""
+        if not act.worker.can_die_at_a_yield:
+            return False
         inner: Any = act.steps
         while (deeper := inner.gi_yieldfrom) is not None:
             inner = deeper
@@ -87,7 +102,6 @@ class Performing:
         is_new = place not in self.names
         if is_new:
             self.names[place] = f"{qualified(code)} +{line - code.co_firstlineno}"
-        self.passed[place] += 1
         if not act.worker.is_doomed(act.what, is_new=is_new):
             return False
         self.crashed[place] += 1
@@ -117,8 +131,7 @@ class Performing:
             case Get() | Query():
                 error = self._failure(act)
                 run.counts["fault evacuated-read"] += act.what == "read"
-                answer = None if error is not None else run.rows.answer(call, run.now)
-                run.after(run.latency() // 4, lambda: self._resume(act, answer, error))
+                self._answer(act, None if error is not None else run.rows.answer(call, run.now), error)
             case Transact():
                 self._transact(act, call)
             case WriteBatch():
@@ -127,11 +140,21 @@ class Performing:
                 assert act.tenure is not None
                 act.tenure.reading, act.call = act, call
                 run.after(run.latency() // 4, lambda: run.source.look(act))
+            case Peek():
+                fails = SourceError("the source failed") if run.port_fails("peek-failure") else None
+                self._answer(act, run.source.peek(call), fails)
             case Horizon(shard):
-                gone = run.source.trimmed[shard.shard_id]
-                run.after(run.latency() // 4, lambda: self._resume(act, gone, None))
+                self._answer(act, run.source.trimmed[shard.shard_id])
             case AskTime():
                 raise AssertionError("time is told at once")
+
+    def _answer(self, act: Act, answer: Any, error: PortError | None = None) -> None:
+        """What was read is heard a little later; at once only where no machine could be stepped within its own step."""
+        delay_ms = self._run.latency() // 4
+        if delay_ms or act.tenure is not None:
+            self._run.after(delay_ms, lambda: self._resume(act, answer, error))
+        else:
+            self._resume(act, answer, error)
 
     def _failure(self, act: Act) -> PortError | None:
         run = self._run
@@ -148,6 +171,7 @@ class Performing:
         if error is not None:
             if not act.worker.is_cut_off and run.random.random() < LOST_ANSWERS:
                 run.counts["fault state-answer-lost"] += 1
+                run.counts["fault evacuation-answer-lost"] += act.what == "evacuation"
                 error = self._written(act, call) or error
             run.after(run.latency(), lambda: self._resume(act, None, error))
         elif act.tenure is not None and run.is_raced(act.tenure, act.command):
@@ -169,7 +193,10 @@ class Performing:
         try:
             run.rows.transact(call.writes)
         except StateConflict as conflict:
+            run.counts["fault evacuation-conflict"] += act.what == "evacuation"
             return conflict
+        if act.what == "evacuation":
+            run.retention.note_saved(call.writes)
         if tenure is not None:
             match act.command:
                 case SaveCheckpoint() as save:

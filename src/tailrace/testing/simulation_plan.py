@@ -23,7 +23,7 @@ FAULTS: Final = (
 """Faults that have a moment; those of ports, records and latencies are drawn while the run goes on."""
 FLEET_FAULTS: Final = ("cut-off", "worker-stop", "theft", "crash")
 """Faults of several workers: one does not reach its state store for a while, one leaves in order."""
-ACTS: Final = ("start", "read", "invoke", "park", "save", "renew", "release")
+ACTS: Final = ("start", "read", "invoke", "park", "save", "renew", "release", "evacuation-look", "evacuation")
 """What a worker is doing: each is steps of the runtime's. A crash strikes at a yield of one of them."""
 DRAWN_FAULTS: Final = (
     "read-failure", "poison", "flaky", "time-out", "slow", "filtered", "shard-closed", "child-shard",
@@ -31,12 +31,14 @@ DRAWN_FAULTS: Final = (
     "redriven", "redriven-lost", "redriven-late", "redrive-refused", "redrive-crash", "redrive-rival", "redrive-conflict",
     "redrive-overtaken", "redrive-letter", "redrive-busy", "refused-for-good",
     "duplicate", "answer-lost", "hanging", "hanging-after-effect", "repeated-records", "iterator-expiry", "trim-overtakes",
-    "retention", "evacuated", "evacuation-failure", "evacuation-look-failure", "evacuation-answer-lost", "evacuated-read", "broken", "suspended",
+    "retention", "evacuated", "evacuation-failure", "evacuation-look-failure", "evacuation-answer-lost", "evacuation-conflict", "peek-failure", "evacuated-read", "broken", "suspended",
     "close-in-flight", "clock-forward", "clock-back", "rollover", "reshard", "merge", "parked-at-reshard",
     "window-final", "window-early", "window-lost", "window-final-refused", "window-no-state",
     "upgraded", "earlier-stream", "started-late", "stolen", "raced", "raced-parking", "expired", "died-for-good", "state-answer-lost", "came-back",
     *(f"{act}-failure" for act in ("start", "save", "renew", "release")), *(f"crash-{act}" for act in ("now", *ACTS)),
 )  # fmt: skip
+RETENTIONS: Final = 5
+"""At most so many times as long as a stream keeps a record, records are written: what waits, waits for longer."""
 WALL_MS: Final = 1_700_000_000_000
 FILTERS: Final = read_filter_criteria({
     "Filters": [
@@ -137,7 +139,8 @@ def plan(seed: int) -> Plan:
         _split(random, shards)
     if made.settings.order == "lane" and random.random() < 0.3:
         _with_windows(random, made)
-    made.retention_ms = random.choice((0, 0, random.choice((4_000, 12_000, 60_000))))
+    retention_ms = random.choice((0, 0, random.choice((4_000, 12_000, 60_000))))
+    made.retention_ms = max(retention_ms, span_ms // RETENTIONS) if retention_ms else 0
     if made.settings.order == "key" and random.random() < 0.15:
         _broken(random, made)
     elif not made.settings.tumbling_window_ms and random.random() < 0.2:

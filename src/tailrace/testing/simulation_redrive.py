@@ -76,7 +76,7 @@ class Redriver:
 
     def _go_on(self, key: bytes | None, steps: Redriving, answer: Any) -> None:
         run = self._run
-        if run.time_ms < run.plan.heal_ms and run.random.random() < 0.01:
+        if run.time_ms < run.plan.heal_ms and run.random.random() < 0.03:
             self._crash()
             return
         try:

@@ -80,8 +80,8 @@ class Observer(Protocol):
     def trimmed(self, shard_id: str, through: int) -> None:
         """Records up to a number are gone."""
 
-    def evacuated(self, shard_id: str, records: list[ChangeRecord]) -> None:
-        """These were saved from the trim."""
+    def evacuated(self, shard_id: str, record: ChangeRecord) -> None:
+        """It was saved from the trim."""
 
     def ended(self, tenure: Tenure, how: str) -> None:
         """A worker has finished with a shard, stopped, crashed, or lost its lease."""

@@ -4,7 +4,9 @@ Rules of this file: all or nothing, conditions included, as `StateStore.transact
 matter. `perform` is the interpreter of steps for ports that answer in one moment. Called by simulation.py, simulation_redrive.py and whoever judges.
 """
 
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice, takewhile
 from typing import Any, Final, TypeVar
 
 from tailrace.deadletters.entry import deadletter_key, parked_prefix, read_deadletter
@@ -29,6 +31,17 @@ T = TypeVar("T")
 class Rows(dict[str, dict[str, Any]]):
     """Rows by their keys."""
 
+    def __init__(self, rows: Mapping[str, dict[str, Any]] | None = None) -> None:
+        super().__init__(rows or {})
+        self._order: list[str] = []
+
+    def starting_with(self, prefix: str, after: str = "") -> Iterator[str]:
+        """The keys that begin with a prefix and come after another key, in order."""
+        if len(self._order) != len(self):
+            self._order = sorted(self)
+        first = bisect_right(self._order, after) if after > prefix else bisect_left(self._order, prefix)
+        return takewhile(lambda key: key.startswith(prefix), islice(self._order, first, None))
+
     def transact(self, writes: Sequence[Any]) -> None:
         """All or nothing. Raises: StateConflict."""
         for index, write in enumerate(writes):
@@ -37,14 +50,17 @@ class Rows(dict[str, dict[str, Any]]):
         for write in writes:
             if isinstance(write, Write):
                 if write.fields is None:
-                    self.pop(write.key, None)
+                    if self.pop(write.key, None) is not None:
+                        self._order = []
                 else:
+                    if write.key not in self:
+                        self._order = []
                     self[write.key] = dict(write.fields)
 
     def heads(self) -> list[Head]:
         """Every key that is parked now."""
         prefix = head_prefix(APP, MAPPING)
-        return [read_head(APP, MAPPING, row) for key, row in self.items() if key.startswith(prefix)]
+        return [read_head(APP, MAPPING, self[key]) for key in self.starting_with(prefix)]
 
     def as_an_older_version_left(self, shard_id: str) -> None:
         """A checkpoint before the first record as format 1 had it, with its ledger beside it."""
@@ -85,8 +101,8 @@ class Rows(dict[str, dict[str, Any]]):
                 row = self.get(head_key(APP, MAPPING, key))
                 return None if row is None else read_head(APP, MAPPING, row)
             case ReadOldest(key):
-                waiting = sorted(name for name in self if name.startswith(parked_prefix(APP, MAPPING, key)))
-                return read_deadletter(self[waiting[0]]) if waiting else None
+                first = next(self.starting_with(parked_prefix(APP, MAPPING, key)), None)
+                return None if first is None else read_deadletter(self[first])
             case ReadLetter(sequence):
                 row = self.get(deadletter_key(APP, MAPPING, sequence))
                 return None if row is None else read_deadletter(row)
@@ -122,8 +138,8 @@ class Rows(dict[str, dict[str, Any]]):
                 fields = self.get(key)
                 return None if fields is None else StateRow(key, fields)
             case Query(prefix, after, limit):
-                keys = sorted(key for key in self if key.startswith(prefix) and key > after)
-                return [StateRow(key, self[key]) for key in keys[:limit]]
+                keys = islice(self.starting_with(prefix, after), limit)
+                return [StateRow(key, self[key]) for key in keys]
             case Transact(writes):
                 return self.transact(writes)
             case AskTime():

@@ -4,10 +4,11 @@ Rules of this file: a read is answered as soon as there is something, sometimes 
 an old iterator is refused once. Called by simulation.py and simulation_performing.py.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from tailrace.runtime.steps import ReadShard
+from tailrace.runtime.steps import Peek, ReadShard
 from tailrace.streams.record import ChangeRecord, ReadDone
 from tailrace.streams.shards import Shard
 from tailrace.testing.simulation_performing import Act
@@ -31,6 +32,7 @@ class SimulatedSource:
         self._run = run
         self.log: dict[str, list[ChangeRecord]] = {shard.shard_id: [] for shard in run.plan.shards}
         self.trimmed = dict.fromkeys(self.log, 0)
+        self._shards = {shard.shard_id: shard for shard in run.plan.shards}
 
     def known(self, shard: ShardPlan) -> Shard:
         """A shard as a source tells of it."""
@@ -74,22 +76,33 @@ class SimulatedSource:
             tenure.iterator_ms = run.time_ms
             run.performing.answer_read(act, done)
 
-    def _page(self, tenure: Tenure, read: ReadShard) -> ReadDone | None:
-        run, shard = self._run, tenure.shard
+    def peek(self, call: Peek) -> ReadDone | None:
+        """What a look beside the machines finds. It is not waited for: a shard that has nothing says nothing."""
+        return self._after(self._shards[call.shard.shard_id], call.after, call.limit)
+
+    def _after(self, shard: ShardPlan, after: int, limit: int) -> ReadDone | None:
+        """At most so many records after a position, or what else there is to tell."""
         log, horizon = self.log[shard.shard_id], self.trimmed[shard.shard_id]
-        first = bisect_right(log, max(read.after, horizon), key=_sequence)
-        page = log[first : first + min(read.limit, run.random.choice((1, 10, 1_000)))]
+        first = bisect_right(log, max(after, horizon), key=_sequence)
+        page = log[first : first + limit]
         closed = self.is_closed(shard) and first + len(page) == len(log)
-        is_trimmed = read.after < horizon and bisect_right(log, read.after, key=_sequence) < first
+        is_trimmed = after < horizon and bisect_right(log, after, key=_sequence) < first
         if not (page or closed or is_trimmed):
             return None
-        next_after = page[-1].sequence if page else max(read.after, horizon)
-        run.counts["fault trim-overtakes"] += is_trimmed
-        run.counts["fault close-in-flight"] += closed and bool(tenure.at_sink)
-        if page and first and not is_trimmed and run.random.random() < REPEATED_RATE:
-            run.counts["fault repeated-records"] += 1
-            page = log[max(0, first - 3) : first] + page
-        return ReadDone(page, next_after, closed, is_trimmed)
+        return ReadDone(page, page[-1].sequence if page else max(after, horizon), closed, is_trimmed)
+
+    def _page(self, tenure: Tenure, read: ReadShard) -> ReadDone | None:
+        run, log = self._run, self.log[tenure.shard.shard_id]
+        done = self._after(tenure.shard, read.after, min(read.limit, run.random.choice((1, 10, 1_000))))
+        if done is None:
+            return None
+        run.counts["fault trim-overtakes"] += done.trimmed
+        run.counts["fault close-in-flight"] += done.closed and bool(tenure.at_sink)
+        if done.records and not done.trimmed and run.random.random() < REPEATED_RATE:
+            first = bisect_left(log, done.records[0].sequence, key=_sequence)
+            run.counts["fault repeated-records"] += first > 0
+            return replace(done, records=[*log[max(0, first - 3) : first], *done.records])
+        return done
 
     def _has_expired(self, tenure: Tenure) -> bool:
         """Whether an iterator is too old; the next read takes another one."""

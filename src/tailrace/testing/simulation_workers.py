@@ -33,6 +33,7 @@ from tailrace.mapping.commands import (
 from tailrace.mapping.shard import ShardMachine
 from tailrace.rows.writes import StateRow
 from tailrace.runtime.delivering import Asked, Delivery, Place, Settling
+from tailrace.runtime.kept import Kept
 from tailrace.runtime.leasing import give_lease_back, renew_lease
 from tailrace.runtime.starting import enter, load_start, take_lease
 from tailrace.runtime.steps import Get, Steps
@@ -76,7 +77,7 @@ class Worker:
         self.tenures: dict[str, Tenure] = {}
         self.finished: set[str] = set()
         self.steals: set[str] = set()
-        self.saving = run.retention.saving()
+        self.evacuator = run.retention.evacuator()
         """What it saves from the trim, and knows to be saved."""
         self._beginning: set[str] = set()
         self._lost: set[str] = set()
@@ -99,6 +100,11 @@ class Worker:
     def doom(self, what: str, yields: int) -> None:
         """Let it die at that yield of such an act, counted from 0; "": of any."""
         self._doom = (what, yields)
+
+    @property
+    def can_die_at_a_yield(self) -> bool:
+        """Whether it is worth to ask where it stands."""
+        return self._doom is not None or self._run.new_yields_kill
 
     def is_doomed(self, what: str, *, is_new: bool) -> bool:
         """Whether it dies now, at a yield of such an act. `is_new`: nobody was there before in this run."""
@@ -140,19 +146,42 @@ class Worker:
     def begin(self) -> None:
         """Look now, and then again and again."""
         if self.is_alive and not self._is_stopping:
-            self._run.retention.look(self)
-            for shard in self._run.plan.shards:
-                self.look_at(shard)
+            self.look_at(*self._run.plan.shards)
             least, most = LOOK_MS
             longest = min(most, least + self._run.plan.heal_ms // 4)
             self._run.after(self._run.random.randrange(least, longest), self.begin)
 
-    def look_at(self, shard: ShardPlan) -> None:
-        """Begin a shard when that is possible: its parents are finished, and its lease is to be had."""
+    def look_at(self, *shards: ShardPlan) -> None:
+        """Begin shards where that is possible. What others have saved of them is learnt first: nothing begins behind it."""
+        if not self._run.retention.saves:
+            self._looked(shards, None)
+        elif any(self._may_begin(shard) for shard in shards):
+            self._run.retention.look(self, partial(self._looked, shards))
+
+    def _looked(self, shards: Sequence[ShardPlan], error: PortError | None) -> None:
+        for shard in shards if error is None else ():
+            if self._may_begin(shard):
+                self._take_up(shard)
+
+    def _may_begin(self, shard: ShardPlan) -> bool:
+        """Whether its parents are finished, and this worker is not at it already."""
         shard_id = shard.shard_id
         is_busy = shard_id in self.tenures or shard_id in self._beginning or shard_id in self.finished
-        if is_busy or self._is_stopping or not self.is_alive or not self.finished.issuperset(shard.parents):
-            return
+        return not (is_busy or self._is_stopping or not self.is_alive) and self.finished.issuperset(
+            shard.parents
+        )
+
+    def may_save(self, shard: ShardPlan) -> bool:
+        """Whether something of a shard may have to be saved: as runtime/worker.py, not when it is finished and nothing is kept."""
+        shard_id = shard.shard_id
+        is_finished = shard_id in self.finished and shard_id not in self.tenures
+        return not is_finished or self._kept(shard).evacuation is not None
+
+    def _kept(self, shard: ShardPlan) -> Kept:
+        return self.evacuator.of(MAPPING, STREAM.label, shard.shard_id)
+
+    def _take_up(self, shard: ShardPlan) -> None:
+        shard_id = shard.shard_id
         self._beginning.add(shard_id)
         self._run.performing.begin(Act("start", self, self._begin(shard), partial(self._begun, shard)))
 
@@ -203,9 +232,7 @@ class Worker:
     def _finish(self, shard: ShardPlan) -> None:
         self.finished.add(shard.shard_id)
         self._run.finished.add(shard.shard_id)
-        for child in self._run.plan.shards:
-            if shard.shard_id in child.parents:
-                self.look_at(child)
+        self.look_at(*(child for child in self._run.plan.shards if shard.shard_id in child.parents))
 
     def _occupy(self, shard: ShardPlan, begun: Begun) -> None:
         run = self._run
@@ -216,7 +243,7 @@ class Worker:
         delivery = Delivery(
             run.source.known(shard),
             STREAM,
-            self.saving.of(MAPPING, STREAM.label, shard.shard_id),
+            self._kept(shard),
             begun.settling,
         )
         tenure = Tenure(

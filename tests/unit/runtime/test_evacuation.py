@@ -17,7 +17,8 @@ from tailrace.ports import Batch, Outcome, ReadDone, Shard, StreamRef
 from tailrace.rows.writes import StateRow, Write
 from tailrace.runtime.delivering import Delivery, Place, Settling
 from tailrace.runtime.driver import Performer
-from tailrace.runtime.evacuation import Evacuator, Unfinished
+from tailrace.runtime.evacuation import Unfinished
+from tailrace.runtime.rounds import Rounds, Waiting
 from tailrace.stores.memory import MemoryStateStore
 from tests.unit.sinks.batches import STREAM, record
 
@@ -52,8 +53,8 @@ class Ground:
     def __init__(self, old: int) -> None:
         self.state, self.stream = MemoryStateStore(), Stream()
         self.clock = ManualClock(RECORDS[0].created_ms + old + RETENTION_MS - LEAD_MS)
-        self.evacuator = Evacuator("shop", self.state, self.clock, RETENTION_MS)
-        kept = self.evacuator.of("note", STREAM.label, SHARD.shard_id)
+        self.rounds = Rounds("shop", self.state, self.clock, RETENTION_MS)
+        kept = self.rounds.evacuator.of("note", STREAM.label, SHARD.shard_id)
         settling = Settling(PLACE, CheckpointRow(1))
         self.delivery = Delivery(SHARD, STREAM, kept, settling)
 
@@ -67,7 +68,7 @@ class Ground:
         raise AssertionError(batch)
 
     async def save(self) -> int:
-        return await self.evacuator.save(Unfinished(PLACE, STREAM, SHARD, self.stream))
+        return await self.rounds.save(Unfinished(PLACE, STREAM, SHARD), self.stream)
 
     async def read_all(self, after: int = 0) -> list[int]:
         """The numbers of every change, read one at a time as a slow mapping would."""
@@ -146,6 +147,16 @@ class Slow(Stream):
         return await super().read(shard, after, limit)
 
 
+class Counted(Stream):
+    """It tells how often it was asked."""
+
+    reads = 0
+
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
+        self.reads += 1
+        return await super().read(shard, after, limit)
+
+
 async def a_while() -> None:
     """Let everything that waits for no clock come to its end."""
     for _ in range(100):
@@ -173,14 +184,14 @@ def test_a_shard_that_does_not_answer_keeps_no_other_one_waiting() -> None:
         silent = [Shard(f"shardId-silent-{number}", 1, before=0) for number in range(3)]
         sources = [*((shard, Slow(ground.clock, None)) for shard in silent), (SHARD, ground.stream)]
         unfinished = [
-            Unfinished(replace(PLACE, shard_id=shard.shard_id), STREAM, shard, source)
+            (Unfinished(replace(PLACE, shard_id=shard.shard_id), STREAM, shard), source)
             for shard, source in sources
         ]
 
-        async def all_of_them() -> list[Unfinished]:
+        async def all_of_them() -> list[Waiting]:
             return unfinished
 
-        running = asyncio.ensure_future(ground.evacuator.run(all_of_them))
+        running = asyncio.ensure_future(ground.rounds.run(all_of_them))
         await a_while()
         running.cancel()
         assert len(await ground.state.query("evacuated/")) == 2
@@ -190,12 +201,12 @@ def test_a_shard_that_does_not_answer_keeps_no_other_one_waiting() -> None:
 
 def test_a_shard_that_is_younger_than_what_is_about_to_be_trimmed_is_not_read() -> None:
     async def main() -> None:
-        ground = Ground(old=2)
-        horizon_ms = ground.clock.now().wall_ms - RETENTION_MS + LEAD_MS
+        horizon_ms = Ground(old=2).clock.now().wall_ms - RETENTION_MS + LEAD_MS
         for created_ms, is_read in ((horizon_ms, False), (horizon_ms - 1, True), (0, True)):
             shard = structs.replace(SHARD, created_ms=created_ms)
-            after = await ground.evacuator.position(Unfinished(PLACE, STREAM, shard, ground.stream))
-            assert (after is not None) is is_read
+            ground, stream = Ground(old=2), Counted()
+            await ground.rounds.save(Unfinished(PLACE, STREAM, shard), stream)
+            assert bool(stream.reads) is is_read
 
     asyncio.run(main())
 
@@ -203,15 +214,15 @@ def test_a_shard_that_is_younger_than_what_is_about_to_be_trimmed_is_not_read() 
 def test_what_another_worker_has_saved_or_done_with_is_known_after_a_look() -> None:
     async def main() -> None:
         ground, other = Ground(old=2), Ground(old=2)
-        other.evacuator = Evacuator("shop", ground.state, ground.clock, RETENTION_MS)
-        kept = other.evacuator.of("note", STREAM.label, SHARD.shard_id)
+        other.rounds = Rounds("shop", ground.state, ground.clock, RETENTION_MS)
+        kept = other.rounds.evacuator.of("note", STREAM.label, SHARD.shard_id)
         await ground.save()
-        await other.evacuator.load()
+        await other.rounds.load()
         assert kept.evacuation is not None
         assert kept.evacuation.through == 2
         await ground.state.transact([Write(PLACE.checkpoint_key, CheckpointRow(1, 2, 2).fields())])
         await ground.save()
-        await other.evacuator.load()
+        await other.rounds.load()
         assert kept.evacuation is None
 
     asyncio.run(main())
@@ -229,8 +240,59 @@ def test_what_is_saved_here_while_the_rows_are_read_is_not_forgotten() -> None:
             return rows
 
         ground.state.query = slowly  # type: ignore[method-assign]
-        await ground.evacuator.load()
-        kept = ground.evacuator.of("note", STREAM.label, SHARD.shard_id)
+        await ground.rounds.load()
+        kept = ground.rounds.evacuator.of("note", STREAM.label, SHARD.shard_id)
         assert kept.evacuation is not None
+
+    asyncio.run(main())
+
+
+def test_what_is_not_due_yet_is_not_asked_of_the_source_again() -> None:
+    async def main() -> None:
+        ground, stream = Ground(old=0), Counted()
+        ground.stream = stream
+        for _ in range(3):
+            assert await ground.save() == 0
+        assert stream.reads == 1
+        ground.clock.advance(1)
+        assert await ground.save() == 1
+
+    asyncio.run(main())
+
+
+def test_a_checkpoint_that_was_set_back_is_asked_about_again() -> None:
+    async def main() -> None:
+        ground, stream = Ground(old=1), Counted()
+        ground.stream = stream
+        await ground.state.transact([Write(PLACE.checkpoint_key, CheckpointRow(1, 1, 1).fields())])
+        assert await ground.save() == 0
+        await ground.state.transact([Write(PLACE.checkpoint_key, CheckpointRow(1, 2, 0).fields())])
+        assert await ground.save() == 1
+
+    asyncio.run(main())
+
+
+def test_what_another_worker_saves_while_the_source_is_asked_is_no_gap() -> None:
+    """The other one is faster, all of it is trimmed, and this one hears of that before its own page has come."""
+
+    async def main() -> None:
+        ground, other = Ground(old=3), Ground(old=2)
+        other.rounds = Rounds("shop", ground.state, other.clock, RETENTION_MS)
+        await ground.state.transact([Write(PLACE.checkpoint_key, CheckpointRow(1, 1, 1).fields())])
+
+        class Overtaken(Stream):
+            async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
+                if not self.trimmed:
+                    await other.save()
+                    self.trimmed = 2
+                    await ground.rounds.load()
+                return await super().read(shard, after, limit)
+
+        ground.stream = Overtaken()
+        await ground.save()
+        kept = ground.rounds.evacuator.of("note", STREAM.label, SHARD.shard_id)
+        assert kept.evacuation is not None
+        assert kept.evacuation.lost == ()
+        assert await ground.read_all(after=1) == [2, 3]
 
     asyncio.run(main())

@@ -1,12 +1,16 @@
 """However much is saved from the trim, memory holds a page of it and what the handler's buffer takes."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
 from tailrace import Unavailable
 from tailrace.app.app import App
 from tailrace.app.change import Change
+from tailrace.deadletters.evacuated import Evacuation
 from tailrace.runtime import evacuation
-from tailrace.runtime.evacuation import PAGE, Evacuator
+from tailrace.runtime.evacuation import PAGE
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing.world import World
 
@@ -17,16 +21,13 @@ def test_memory_stays_flat_and_order_is_kept_whatever_is_saved(monkeypatch: pyte
     app, away, handled = App("shop"), [True], list[tuple[str, int]]()
     orders = app.table("orders", pk="id")
     pages: list[int] = []
-    right = Evacuator.copy
+    right = evacuation.copied
 
-    async def counted(
-        self: Evacuator, unfinished: evacuation.Unfinished, *rest: object
-    ) -> list[ChangeRecord]:
-        copies = await right(self, unfinished, *rest)  # type: ignore[arg-type]
-        pages.append(len(copies))
-        return copies
+    def counted(before: Evacuation, after: int, records: Sequence[ChangeRecord], **rest: Any) -> object:
+        pages.append(len(records))
+        return right(before, after, records, **rest)
 
-    monkeypatch.setattr(Evacuator, "copy", counted)
+    monkeypatch.setattr(evacuation, "copied", counted)
 
     @app.on(orders, id="note")
     def note(change: Change) -> None:

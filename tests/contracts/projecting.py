@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
+from unittest import mock
 
 import orjson
 
@@ -22,6 +23,7 @@ from tailrace.projections.builds import builds_prefix, read_served, served_key
 from tailrace.projections.known import Known, is_there, known_key, read_known
 from tailrace.projections.rows import Group, build_name, read_group_row, read_item_row
 from tailrace.rows.kinds import PROJECTION_GROUP, PROJECTION_ITEM, words_of
+from tailrace.runtime import projector
 from tailrace.runtime.builds import Builds
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.projected_state import StateProjectionStore
@@ -33,6 +35,8 @@ from tailrace.testing.loop import SeededLoop
 from tests.unit.sinks.batches import STREAM
 
 APP = "shop"
+PAGE = 2
+ITEMS = 7
 Fields = Mapping[str, Any]
 
 
@@ -45,18 +49,14 @@ class Elsewhere:
         self.rows = MemoryStateStore()
         self.shown = ""
 
-    def projection_store(self, projection: Projection, name: str) -> ProjectionStore:
-        """The rows of a build."""
-        return _RowsElsewhere(self, name)
-
 
 class _RowsElsewhere(StateProjectionStore):
-    def __init__(self, place: Elsewhere, name: str) -> None:
-        super().__init__(place.rows, APP, name)
-        self._place, self._build = place, name
+    def __init__(self, place: Elsewhere, view: "View", name: str) -> None:
+        super().__init__(view, APP, name)
+        self._place, self._view, self._build = place, view, name
 
     async def serve(self) -> None:
-        await asyncio.sleep(0)
+        await self._view.pass_by()
         self._place.shown = self._build
 
 
@@ -85,12 +85,15 @@ def projected(into: Any = None, version: int = 1) -> Projection:
 class Orders:
     """The table: its items, the number of its last change, and the changes that nobody has applied yet, by shard."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: ManualClock) -> None:
+        self.clock = clock
         self.items: dict[str, dict[str, Any]] = {}
         self.last = 0
         self.unsettled: dict[int, list[ChangeRecord]] = {0: [], 1: []}
         self.in_flight: set[int] = set()
         self.read_after: list[str] = []
+        self.page_ms = 0
+        """How long reading a page takes."""
 
     def write(self, key: str, country: str | None, total: int = 1) -> None:
         """A change of an item; without a country it is removed."""
@@ -111,6 +114,7 @@ class Orders:
 
     async def page(self, table: str, after: Mapping[str, Any] | None, limit: int) -> ItemsPage:
         """The next items."""
+        await self.clock.sleep_until(self.clock.now().monotonic_ms + self.page_ms)
         await asyncio.sleep(0)
         first = "" if after is None else str(after["id"]["S"])
         self.read_after.append(first)
@@ -135,10 +139,11 @@ class Orders:
 
 
 class View:
-    """The state store as one worker sees it. Shape: before call `at` the worker does what `then` says; `calls` counts them."""
+    """A store as one worker sees it. Shape: before call `at` the worker does what `then` says; `calls` counts them, those `of` another view with it."""
 
-    def __init__(self, state: StateStore) -> None:
+    def __init__(self, state: StateStore, of: "View | None" = None) -> None:
         self._state = state
+        self._of = of
         self.calls = 0
         self.at: int | None = None
         self.then: Callable[[], None] = lambda: None
@@ -146,7 +151,11 @@ class View:
         self.is_going = asyncio.Event()
         self.is_going.set()
 
-    async def _pass(self) -> None:
+    async def pass_by(self) -> None:
+        """One call."""
+        if self._of is not None:
+            await self._of.pass_by()
+            return
         self.calls += 1
         if self.calls == self.at:
             self.then()
@@ -156,15 +165,15 @@ class View:
             raise StoreError("cut off")
 
     async def get(self, key: str) -> StateRow | None:
-        await self._pass()
+        await self.pass_by()
         return await self._state.get(key)
 
     async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
-        await self._pass()
+        await self.pass_by()
         return await self._state.query(prefix, after=after, limit=limit)
 
     async def transact(self, writes: Sequence[Action]) -> None:
-        await self._pass()
+        await self.pass_by()
         await self._state.transact(writes)
 
 
@@ -185,8 +194,7 @@ class Builder:
 
     def _store(self, projection: Projection, name: str) -> ProjectionStore:
         if projection.into is not None:
-            made: ProjectionStore = projection.into.projection_store(projection, name)
-            return made
+            return _RowsElsewhere(projection.into, View(projection.into.rows, self.view), name)
         return StateProjectionStore(
             self.view, APP, name, fence=is_there(APP, projection.id, name.partition("@v")[2])
         )
@@ -229,7 +237,8 @@ class Builder:
         try:
             outcome = await self.sink.write(Batch(records, self.projection.mapping_id, STREAM, str(shard)))
             if isinstance(outcome, Written):
-                del orders.unsettled[shard][: len(records)]
+                left = orders.unsettled[shard]
+                orders.unsettled[shard] = [record for record in left if record not in records]
         except PortError:
             pass  # delivered again, here or to another worker
 
@@ -240,8 +249,10 @@ class Workshop:
     def __init__(self, loop: SeededLoop, clock: ManualClock, state: StateStore | None = None) -> None:
         self.loop, self.clock = loop, clock
         self.state: StateStore = state or MemoryStateStore()
-        self.orders = Orders()
+        self.orders = Orders(clock)
         self.builders: list[Builder] = []
+        self.is_begun = False
+        """For stories in which one of several workers does something."""
 
     def worker(self, projection: Projection) -> Builder:
         """One more."""
@@ -325,10 +336,16 @@ class Workshop:
         assert not known.removing
 
 
+def filled_table(workshop: Workshop) -> None:
+    """Some items in two countries."""
+    for number in range(ITEMS):
+        workshop.orders.write(f"o{number}", "NL" if number % 2 else "BE", number)
+
+
 def told(
     story: Callable[[Workshop], Awaitable[None]], seed: int = 0, state: StateStore | None = None
 ) -> None:
-    """Run a story under an order that the seed chooses."""
+    """Run a story under an order that the seed chooses; pages are small."""
     clock = ManualClock()
     loop = SeededLoop(seed, clock)
 
@@ -343,6 +360,7 @@ def told(
             await loop.idle()
 
     try:
-        loop.run_until_complete(tell())
+        with mock.patch.object(projector, "PAGE", PAGE):
+            loop.run_until_complete(tell())
     finally:
         loop.close()

@@ -3,39 +3,23 @@
 Rules of this file: one worker is stopped, stalled or killed before each of its calls in turn, and by chance; what is judged are the rows (projecting.py).
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
-from random import Random
 
 import pytest
 
 from tailrace.engine.state import EngineStateStore
-from tailrace.errors import PortError, StoreError
+from tailrace.errors import StoreError
 from tailrace.ports import StateStore
 from tailrace.projections.known import CLAIM_MS
-from tailrace.runtime import projector
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.stores.sqlite import SqliteStore
-from tests.contracts.projecting import Builder, Elsewhere, Workshop, projected, told
+from tests.contracts.projecting import PAGE, Builder, Elsewhere, Workshop, filled_table, projected, told
 from tests.unit.engine.building import opened
 
-PAGE = 2
-ITEMS = 7
 CALLS = range(1, 60)
 """More than a worker makes for what these stories ask of it; where it makes fewer, nothing befalls it."""
 CLAIM_S = CLAIM_MS // 1_000
-
-
-@pytest.fixture(autouse=True)
-def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(projector, "PAGE", PAGE)
-
-
-def filled_table(workshop: Workshop) -> None:
-    for number in range(ITEMS):
-        workshop.orders.write(f"o{number}", "NL" if number % 2 else "BE", number)
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -67,6 +51,7 @@ def at_every_call(
     *,
     first: Callable[[Builder], Awaitable[object]] | None = None,
     prepared: bool,
+    place: Elsewhere | None = None,
 ) -> None:
     """One worker stalls before each of its calls in turn while the other does all that it does; then the one goes on.
 
@@ -77,7 +62,7 @@ def at_every_call(
 
         async def story(workshop: Workshop, at: int = at) -> None:
             filled_table(workshop)
-            projection = projected()
+            projection = projected(place)
             if prepared:
                 before = workshop.worker(projection)
                 before.run()
@@ -168,9 +153,12 @@ def test_a_claim_of_what_was_saved_since_it_was_looked_at_fails() -> None:
     told(story)
 
 
-def test_one_that_serves_and_one_that_rebuilds_leave_a_build_that_is_there() -> None:
+@pytest.mark.parametrize("into", ["state", "elsewhere"])
+def test_two_that_rebuild_and_serve_leave_what_is_there_served_and_shown(into: str) -> None:
+    place = None if into == "state" else Elsewhere()
+
     async def swap(worker: Builder) -> None:
-        await worker.projector.builds.known(worker.projection)
+        await worker.builds.known(worker.projection)
         build = await worker.builds.begin(worker.projection)
         await worker.projector.swap(worker.projection, build.name)
 
@@ -179,9 +167,29 @@ def test_one_that_serves_and_one_that_rebuilds_leave_a_build_that_is_there() -> 
         assert known.build(known.served) is not None, (
             f"{known.served} is served, and there are {known.builds}"
         )
-        assert known.revision > 4
+        assert place is None or place.shown == f"sales@v{known.served}"
 
-    at_every_call(swap, swap, check, prepared=True)
+    at_every_call(swap, swap, check, prepared=True, place=place)
+
+
+def test_one_that_serves_leaves_what_another_begins() -> None:
+    async def know(worker: Builder) -> None:
+        await worker.builds.known(worker.projection)
+        if not worker.workshop.is_begun:
+            await worker.builds.begin(worker.projection)
+            worker.workshop.is_begun = True
+
+    async def swap(worker: Builder) -> None:
+        await worker.projector.swap(worker.projection, "1.1")
+
+    async def begin(worker: Builder) -> None:
+        await worker.builds.known(worker.projection)
+        await worker.builds.begin(worker.projection)
+
+    async def check(workshop: Workshop, *workers: Builder) -> None:
+        assert (await workshop.names(), await workshop.served()) == (["1.1", "1.2"], "1.1")
+
+    at_every_call(swap, begin, check, first=know, prepared=True)
 
 
 def test_a_batch_that_was_begun_before_a_rebuild_is_in_the_build_however_slow_it_is() -> None:
@@ -213,6 +221,41 @@ def test_a_batch_that_was_begun_before_a_rebuild_is_in_the_build_however_slow_it
 
         told(story)
     assert stalled > 5
+
+
+@pytest.mark.parametrize("into", ["state", "elsewhere"])
+def test_a_worker_that_is_late_leaves_no_rows_of_a_build_that_is_gone(into: str) -> None:
+    """Its shard was given to another worker, its changes were applied, and the build that it writes to was replaced."""
+    late = 0
+    for at in range(1, 30):
+
+        async def story(workshop: Workshop, at: int = at) -> None:
+            nonlocal late
+            place = None if into == "state" else Elsewhere()
+            filled_table(workshop)
+            projection = projected(place)
+            one, other = workshop.worker(projection), workshop.worker(projection)
+            other.run()
+            await workshop.settle(other)
+            await one.builds.known(projection)
+            for number, country in enumerate(("FR", None, "DE")):
+                workshop.orders.write(f"o{number * 2}", country, 100)
+            one.view.at, one.view.then = one.view.calls + at, one.stall
+            one.deliver(0)
+            await workshop.loop.idle()
+            workshop.orders.in_flight.clear()
+            other.deliver(0)
+            await workshop.loop.idle()
+            await other.projector.rebuild(projection)
+            await workshop.rest(5)
+            assert await workshop.names() == ["1.1"]
+            late += not one.view.is_going.is_set()
+            one.go_on()
+            await workshop.settle(other)
+            await workshop.check(None if place is None else place.rows)
+
+        told(story)
+    assert late > 4
 
 
 def test_a_change_that_comes_behind_the_page_is_applied_by_a_worker_that_was_never_told() -> None:
@@ -343,149 +386,3 @@ def test_a_save_of_which_nobody_knows_whether_it_was_written_is_no_lost_claim() 
         assert (build.after, build.beat, build.claim) == ({"id": {"S": "b"}}, 2, claim.build.claim)
 
     told(story)
-
-
-def test_what_another_worker_fills_is_not_removed_by_one_of_another_version() -> None:
-    was_filling = 0
-    for at in CALLS:
-
-        async def story(workshop: Workshop, at: int = at) -> None:
-            nonlocal was_filling
-            filled_table(workshop)
-            old, new = projected(version=1), projected(version=2)
-            first = workshop.worker(old)
-            first.run()
-            await workshop.settle(first)
-            first.kill()
-            filling = workshop.worker(new)
-            filling.view.at, filling.view.then = at, filling.stall
-            filling.run()
-            await workshop.loop.idle()
-            is_filling = [build.claimed_by for build in (await workshop.known()).builds] == ["", "worker-1"]
-            workshop.worker(old).run()
-            await workshop.rest()
-            if is_filling:
-                was_filling += 1
-                assert await workshop.names() == ["1", "2"]
-            filling.go_on()
-            await workshop.settle(filling)
-            if is_filling:
-                assert await workshop.served() == "2"
-                await workshop.check()
-
-        told(story)
-    assert was_filling > 5
-
-
-def test_a_version_that_a_newer_one_has_replaced_is_not_begun_again_by_those_who_still_run() -> None:
-    async def story(workshop: Workshop) -> None:
-        filled_table(workshop)
-        old, new = workshop.worker(projected(version=1)), workshop.worker(projected(version=2))
-        old.run()
-        await workshop.settle(old)
-        new.run()
-        await workshop.settle(new)
-        workshop.orders.write("o1", "FR", 3)
-        old.deliver(1)
-        await workshop.rest(100)
-        assert (await workshop.names(), await workshop.served()) == (["2"], "2")
-        assert workshop.orders.unsettled[1] == []
-
-    told(story)
-
-
-def test_several_workers_fill_what_fails_no_more_often_than_one_would() -> None:
-    async def fills(count: int) -> int:
-        found = 0
-
-        async def story(workshop: Workshop) -> None:
-            nonlocal found
-            filled_table(workshop)
-            workshop.orders.write("bad", "NL", -1)
-            projection = projected()
-            for _ in range(count):
-                worker = workshop.worker(projection)
-                worker.run()
-                await workshop.rest(3)
-            begun = workshop.orders.read_after.count("")
-            await workshop.rest(1_000)
-            found = workshop.orders.read_after.count("") - begun
-
-        told(story)
-        return found
-
-    counts = []
-    for count in (1, 3):
-        run = fills(count)
-        with pytest.raises(StopIteration) as ended:
-            run.send(None)
-        counts.append(ended.value.value)
-    assert counts[1] <= counts[0] + 3, counts
-    assert counts[0] > 3
-
-
-async def by_chance(workshop: Workshop, seed: int, place: Elsewhere | None) -> None:
-    """Workers start, die, stall and are cut off; changes come; builds are asked for. Then faults stop."""
-    chance = Random(seed)
-    projection = projected(place)
-    filled_table(workshop)
-
-    def alive() -> list[Builder]:
-        return [each for each in workshop.builders if not each.is_dead]
-
-    def start() -> None:
-        worker = workshop.worker(projection)
-        worker.run()
-
-    start()
-    start()
-    for _ in range(60):
-        if not alive():
-            start()
-        worker = chance.choice(alive())
-        match chance.randrange(12):
-            case 0 if len(alive()) < 4:
-                start()
-            case 1 if len(alive()) > 1:
-                worker.view.at, worker.view.then = worker.view.calls + chance.randrange(1, 30), worker.kill
-            case 2:
-                worker.view.at, worker.view.then = worker.view.calls + chance.randrange(1, 30), worker.stall
-            case 3:
-                worker.view.is_going.set()
-            case 4:
-                worker.view.is_cut = not worker.view.is_cut
-            case 5 if worker.view.is_going.is_set() and not worker.view.is_cut:
-                worker.begin(_rebuild(worker))
-            case 6:
-                await workshop.rest(chance.choice((1, 12, 40)))
-            case _:
-                for _ in range(chance.randrange(1, 4)):
-                    key = f"o{chance.randrange(ITEMS)}"
-                    workshop.orders.write(key, chance.choice(("NL", "BE", "FR", None)), chance.randrange(9))
-                worker.deliver(chance.randrange(2))
-        for _ in range(chance.randrange(40)):
-            await asyncio.sleep(0)
-    if not alive():
-        start()
-    for worker in workshop.builders:
-        worker.view.is_cut = False
-        worker.go_on()
-    await workshop.settle(alive()[0])
-
-
-async def _rebuild(worker: Builder) -> None:
-    with suppress(PortError):
-        if not await worker.projector.is_being_filled(worker.projection):
-            await worker.projector.rebuild(worker.projection)
-
-
-@pytest.mark.parametrize("seed", range(40))
-@pytest.mark.parametrize("into", ["state", "elsewhere"])
-def test_whatever_happens_to_them_one_build_is_left_that_is_what_the_table_says(seed: int, into: str) -> None:
-    async def story(workshop: Workshop) -> None:
-        place = None if into == "state" else Elsewhere()
-        await by_chance(workshop, seed, place)
-        await workshop.check(None if place is None else place.rows)
-        assert place is None or place.shown == f"sales@v{await workshop.served()}"
-
-    told(story, seed)

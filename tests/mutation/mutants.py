@@ -6,10 +6,11 @@ tell from the original is no mutant. Where a new one survives, the test is writt
 
 from typing import Final
 
+from tests.mutation.builds import BUILDS
 from tests.mutation.data import DATA
 from tests.mutation.delivery import DELIVERY
 from tests.mutation.machine import MACHINE
 from tests.mutation.mutant import Mutant
 from tests.mutation.survivors import SURVIVORS
 
-MUTANTS: Final[tuple[Mutant, ...]] = (*SURVIVORS, *MACHINE, *DELIVERY, *DATA)
+MUTANTS: Final[tuple[Mutant, ...]] = (*SURVIVORS, *MACHINE, *DELIVERY, *BUILDS, *DATA)

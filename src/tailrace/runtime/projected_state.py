@@ -25,7 +25,7 @@ from tailrace.projections.rows import (
     read_group_row,
     read_item_row,
 )
-from tailrace.rows.writes import ALWAYS, Absent, Check, Condition, Equals, Write
+from tailrace.rows.writes import ALWAYS, Absent, Check, Condition, Equals, StateRow, Write
 
 
 class StateProjectionStore:
@@ -42,7 +42,7 @@ class StateProjectionStore:
 
     async def items(self, keys: Sequence[str]) -> list[AppliedItem]:
         """The rows of these items."""
-        found = await asyncio.gather(*(self._state.get(self._item_key(key)) for key in keys))
+        found = await self._rows([self._item_key(key) for key in keys])
         return [read_item_row(row.fields) for row in found if row is not None]
 
     async def bucket(self, number: int) -> list[AppliedItem]:
@@ -55,7 +55,7 @@ class StateProjectionStore:
         if keys is None:
             rows = await self._state.query(groups_prefix(self._app, self._name))
             return [read_group_row(row.fields) for row in rows]
-        found = await asyncio.gather(*(self._state.get(self._group_key(key)) for key in keys))
+        found = await self._rows([self._group_key(key) for key in keys])
         return [read_group_row(row.fields) for row in found if row is not None]
 
     async def commit(self, changes: Sequence[RowChange]) -> None:
@@ -73,6 +73,13 @@ class StateProjectionStore:
 
     async def serve(self) -> None:
         """Nothing: the projection's own row says which build is served."""
+
+    async def _rows(self, keys: Sequence[str]) -> Sequence[StateRow | None]:
+        if (
+            len(keys) == 1
+        ):  # as for most changes that are delivered alone: a task for it costs more than the row
+            return [await self._state.get(keys[0])]
+        return await asyncio.gather(*(self._state.get(key) for key in keys))
 
     def _item_key(self, key: str) -> str:
         return item_key(self._app, self._name, key)

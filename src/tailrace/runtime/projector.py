@@ -143,10 +143,14 @@ class Projector:
         """Whether its newest build is on its way, and nothing stands in it."""
         return projection.mapping_id in self._busy
 
-    async def rebuild(self, projection: Projection) -> Build:
-        """Begin another build of the version beside the one there is. Raises: StoreError."""
-        await self.builds.known(projection)
-        build = await self.builds.begin(projection)
+    async def rebuild(self, projection: Projection, newest: str | None = None) -> Build:
+        """Begin another build of the version beside the one there is, unless there is one newer than `newest`: then that. Raises: StoreError."""
+        known = await self.builds.known(projection)
+        current = known.of_version(projection.version)
+        if newest is None or not current or current[-1].name == newest:
+            build = await self.builds.begin(projection)
+        else:
+            build = current[-1]
         self.bring_up(projection)
         return build
 
@@ -417,8 +421,11 @@ class Projector:
             for projection in self.projections:
                 with suppress(PortError):  # the next look tries again
                     await self._look_after(projection)
-                    if not self.is_bringing_up(projection) and await self._has_gap(projection):
-                        build = await self.rebuild(projection)
+                    if (
+                        not self.is_bringing_up(projection)
+                        and (lacking := await self._with_gap(projection)) is not None
+                    ):
+                        build = await self.rebuild(projection, lacking)
                         await self._acknowledge(projection)
                         _log.warning(
                             "projection %s: changes were trimmed before they were applied: it is built anew from the table's "
@@ -441,10 +448,11 @@ class Projector:
         elif is_served and len(known.builds) > 1:
             await self._remove_others(projection)
 
-    async def _has_gap(self, projection: Projection) -> bool:
+    async def _with_gap(self, projection: Projection) -> str | None:
+        """The newest build of its version, if it lacks what the stream has lost."""
         current = (await self.builds.look(projection)).of_version(projection.version)
         if not current or not current[-1].is_filled:
-            return False  # what is read from now on has everything
+            return None  # what is read from now on has everything
         since = current[-1].since
         checkpoints = await self._state.query(CHECKPOINT.prefix(self._app, projection.mapping_id))
         olders = await self._state.query(LEDGER.prefix(self._app, projection.mapping_id))
@@ -453,7 +461,7 @@ class Projector:
         gaps = await self._state.query(GAP.prefix(self._app, projection.mapping_id))
         lost = [read_gap(row.fields).last for row in gaps]
         lost += [last for each in ledgers for _, last, _, outcome in each.ranges if outcome == "trimmed"]
-        return any(last > since for last in lost)
+        return current[-1].name if any(last > since for last in lost) else None
 
     async def _acknowledge(self, projection: Projection) -> None:
         """What was lost is read from the table's items: nobody needs to look after these gaps."""

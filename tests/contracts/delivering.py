@@ -12,11 +12,12 @@ from tailrace.app.sinking import AlwaysOpen
 from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.entry import DeadLetter, parked_prefix, read_deadletter
 from tailrace.deadletters.gap import Gap, read_gap
+from tailrace.errors import StoreError
 from tailrace.leases.lease import Owner
 from tailrace.mapping.batch import RETENTION_MS
-from tailrace.ports import Batch, Failed, Failure, Outcome, StateStore, Written
-from tailrace.rows.kinds import CHECKPOINT, GAP, HEAD, REDRIVE, words_of
-from tailrace.rows.writes import Write
+from tailrace.ports import Action, Batch, Failed, Failure, Outcome, StateStore, Written
+from tailrace.rows.kinds import CHECKPOINT, DEADLETTER, GAP, HEAD, LEASE, REDRIVE, words_of
+from tailrace.rows.writes import StateRow, Write
 from tailrace.runtime.crew import Crew
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.redriver import Redriver, Request
@@ -65,6 +66,34 @@ class Noted(AlwaysOpen):
     def of(self, key: str) -> list[int]:
         """The numbers of a key's changes, in the order in which they came."""
         return [sequence for seen, sequence in self.seen if seen == key]
+
+
+class Without:
+    """A state store as a worker sees it that never gets the leases of these shards."""
+
+    def __init__(self, state: StateStore, *shards: str) -> None:
+        self._state = state
+        self.shards = set(shards)
+        self.is_cut = False
+
+    def _check(self) -> None:
+        if self.is_cut:
+            raise StoreError("cut off")
+
+    async def get(self, key: str) -> StateRow | None:
+        self._check()
+        return await self._state.get(key)
+
+    async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
+        self._check()
+        return await self._state.query(prefix, after=after, limit=limit)
+
+    async def transact(self, writes: Sequence[Action]) -> None:
+        self._check()
+        for write in writes:
+            if write.key.startswith(LEASE.prefix()) and words_of(write.key)[-1] in self.shards:
+                raise StoreError("this shard is another worker's")
+        await self._state.transact(writes)
 
 
 class Process:
@@ -131,6 +160,11 @@ class Delivery:
     async def parked(self) -> list[DeadLetter]:
         """Every change that is parked, in the order of its rows."""
         rows = await self.state.query(parked_prefix("shop", "note"))
+        return [read_deadletter(row.fields) for row in rows]
+
+    async def discarded(self) -> list[DeadLetter]:
+        """Every change that was discarded, in the order of its rows."""
+        rows = await self.state.query(DEADLETTER.prefix("shop", "note"))
         return [read_deadletter(row.fields) for row in rows]
 
     async def heads(self) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from tests.mutation.mutant import Mutant
 DELIVERING: Final = "unit/runtime/test_delivering.py"
 WORKER: Final = "unit/runtime/test_worker.py"
 REDRIVE: Final = "unit/deadletters/test_redriving.py"
+SHARED: Final = "contracts/test_shared_shards.py"
 REDRIVING: Final = "unit/testing/test_redriving.py"
 ONCE: Final = "unit/testing/test_once.py"
 KEPT: Final = "unit/runtime/test_evacuation.py"
@@ -87,15 +88,87 @@ DELIVERY: Final = (
     ),
     Mutant(
         "discarded-changes-beside-their-owner", "runtime/following.py",
-        "return mapping_id in self.discovered and open_now.issubset(reading)", "return True",
+        "return {(mapping_id, *place) for place in places}", "return set()",
         "a worker without the shard puts an older change back while a later one of its item is at the handler elsewhere",
-        (TWO,),
+        (TWO, SHARED),
+    ),
+    Mutant(
+        "discarded-changes-beside-those-of-other-shards", "leases/lineage.py",
+        "            return {open_now[shard_id].place}\n", "            return {shard.place for shard in open_now.values()}\n",
+        "where two workers share the shards of a mapping nobody puts its discarded changes back",
+        (SHARED,),
+    ),
+    Mutant(
+        "discarded-change-without-its-fence", "deadletters/redriving.py",
+        "if not (yield WriteRows((*fences, claim))):", "if not (yield WriteRows((claim,))):",
+        "who lost a shard and does not know puts an older change back beside a later one at the new owner",
+        (REDRIVE, SHARED),
+    ),
+    Mutant(
+        "letters-that-failed-again-are-tried-for-ever", "runtime/redriver.py",
+        "key, is_tried = letter.record.key, letter.tried == request.id", "key, is_tried = letter.record.key, False",
+        "two workers that share shards call a handler that fails every second, and no request is ever done",
+        (SHARED,),
+    ),
+    Mutant(
+        "shard-finishes-while-its-key-is-kept", "mapping/shard.py",
+        "return is_settled and not self._owes_final and not self._kept", "return is_settled and not self._owes_final",
+        "a later change in the next shard is delivered beside an older one that is put back",
+        (SHARED, "simulation/test_simulation.py"),
     ),
     Mutant(
         "key-is-kept-in-a-shard-that-has-finished", "mapping/shard.py",
         "!= \"new\" and not self.is_finished and self._flow.hold(key)", "!= \"new\" and self._flow.hold(key)",
         "a shard that was finished is not any more, and what continues it has begun",
         ("simulation/test_simulation.py",),
+    ),
+    Mutant(
+        "change-behind-a-claim-before-what-is-claimed", "runtime/redriver.py",
+        "                continue  # what waits behind a discarded change that is put back goes with it\n", "                pass\n",
+        "after a crash a later change is put back before the older one of its item",
+        (SHARED,),
+    ),
+    Mutant(
+        "later-discarded-change-after-what-was-parked-behind-the-first", "deadletters/redriving.py",
+        "following = yield from _next_of(letter, later)", "pass",
+        "after a crash a discarded change is overtaken by what came while the one before it was put back",
+        (SHARED,),
+    ),
+    Mutant(
+        "next-discarded-change-is-forgotten-in-a-crash", "deadletters/redriving.py",
+        "first = taken.first if following is None else following.record.version", "first = taken.first",
+        "after a second crash what was parked is put back before a discarded change that came first",
+        (REDRIVE,),
+    ),
+    Mutant(
+        "behind-a-change-that-failed-for-the-request", "runtime/redriver.py",
+        "failed.add(key)  # what comes after it would be applied before it", "pass",
+        "whoever goes on with a redrive puts a change back before an older one that had failed again",
+        ("unit/runtime/test_redriver.py",),
+    ),
+    Mutant(
+        "overtaken-in-no-row", "deadletters/redriving.py",
+        "(_left(row, there, by.request), beside)", "(_left(row, there, by.request),)",
+        "a change that was overtaken keeps the later ones of its item from being put back",
+        ("unit/runtime/test_redriver.py", REDRIVE),
+    ),
+    Mutant(
+        "stopped-redrive-forgets-the-claims-of-others", "runtime/redriver.py",
+        "is_left = await self._is_claimed_elsewhere(request)", "is_left = False",
+        "nobody goes on with what a worker had claimed that died after another one had stopped",
+        ("unit/runtime/test_redriver.py",),
+    ),
+    Mutant(
+        "claim-of-a-forgotten-request", "runtime/redriver.py",
+        "        holding.fences += (asked,)", "        asked",
+        "a claim that nobody would go on with holds an item up",
+        ("unit/runtime/test_redriver.py",),
+    ),
+    Mutant(
+        "rate-is-kept-for-the-first-change-of-an-item", "runtime/redriver.py",
+        "                    holding.has_waited = False\n", "                    holding.has_waited = True\n",
+        "what was parked behind a change that is put back comes to a handler faster than it was asked for",
+        ("unit/runtime/test_redriver.py",),
     ),
     Mutant(
         "pause-is-read-once", "runtime/pausing.py",
@@ -141,7 +214,7 @@ DELIVERY: Final = (
     ),
     Mutant(
         "discarded-change-delivered-beside-its-key", "deadletters/redriving.py",
-        "    if not (yield Hold(letter)):\n        return Ended(\"busy\")\n", "    yield Hold(letter)\n",
+        "    if fences is None:\n        return Ended(\"busy\")\n", "    fences = fences or ()\n",
         "an older change is put back while a later one of its item is at the handler",
         (REDRIVE, REDRIVING),
     ),
@@ -171,8 +244,7 @@ DELIVERY: Final = (
     ),
     Mutant(
         "what-the-machine-handled-is-not-seen", "runtime/redriver.py",
-        "return max(read_passed(None if row is None else row.fields), held.get(key, NOTHING))",
-        "return read_passed(None if row is None else row.fields)",
+        "return max(last, held[key].passed) if key in held else last", "return last",
         "a redrive puts a change over a later one whose checkpoint is not saved yet",
         ("unit/runtime/test_redriver.py", REDRIVING),
     ),

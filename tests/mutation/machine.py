@@ -99,8 +99,7 @@ MACHINE: Final = (
     ),
     Mutant(
         "key-at-the-sink-is-held", "mapping/keys.py",
-        "return not is_at_sink and key not in self._parking.keys and self._held.hold_key(key)",
-        "return key not in self._parking.keys and self._held.hold_key(key)",
+        "return not is_at_sink and self._held.hold_key(key)", "return self._held.hold_key(key)",
         "a redrive delivers an older change of a key beside the one that is at the handler",
         (SHARD,),
     ),
@@ -115,6 +114,13 @@ MACHINE: Final = (
         "                    self._kept.remove(key)\n                    self._flow.release(key)\n",
         "                    self._kept.remove(key)\n                self._flow.release(key)\n",
         "a machine that did not keep a key lets go of what a batch of its own has: the worker ends when that is answered",
+        ("unit/mapping/test_parking.py",),
+    ),
+    Mutant(
+        "parked-key-is-kept-by-nobody", "mapping/keys.py",
+        "return not is_at_sink and self._held.hold_key(key)",
+        "return not is_at_sink and (key in self._parking.keys or self._held.hold_key(key))",
+        "who lets a key go that was parked lets a batch's go: the worker ends when that is answered",
         ("unit/mapping/test_parking.py",),
     ),
     Mutant(

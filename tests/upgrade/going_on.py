@@ -159,7 +159,10 @@ class Shop:
         self.ask("resume", handler="late")
         self.world.settle()
         self.world.advance("3h")  # the redrive that was asked for before the crash takes its time
-        if any(letter["last_failure_ms"] < self.at_ms for letter in self.letters("mail")):
+        tried = {letter["key"] for letter in self.letters("mail") if letter["last_failure_ms"] >= self.at_ms}
+        if any(
+            letter["key"] not in tried for letter in self.letters("mail")
+        ):  # nothing behind what failed again
             self.early.append("mail: a redrive that was under way did not go on")
         self.ask("dlq.redrive", handler="mail", even_if_overtaken=True)
         self.world.settle()

@@ -29,7 +29,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
     Shape:   `condition` is Lambda's word (`RetryAttemptsExhausted`, `RecordAgeExceeded`), or `KeyParked` for a later change
              that waits behind a parked one of its key; `attempts` really made; `table` the change's, "" in rows of
-             versions before 0.2.
+             versions before 0.2; `tried` is the last request that has left it as it is.
     Units:   *_ms since the epoch; 0 when the sink was never tried.
     """
 
@@ -46,6 +46,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     code_version: str = ""
     trace: str = ""
     table: str = ""
+    tried: str = ""
 
     @property
     def is_waiting(self) -> bool:
@@ -96,6 +97,7 @@ def deadletter_fields(letter: DeadLetter) -> dict[str, Any]:
         "error": kept_text(letter.error), "traceback": kept_text(letter.traceback),
         "first_failure_ms": letter.first_failure_ms, "last_failure_ms": letter.last_failure_ms,
         "code_version": letter.code_version, "trace": letter.trace, "table": letter.table,
+        **({"tried": letter.tried} if letter.tried else {}),
     }  # fmt: skip
 
 
@@ -108,6 +110,7 @@ def read_deadletter(fields: Mapping[str, Any]) -> DeadLetter:
         condition=fields["condition"], attempts=fields["attempts"], error=fields["error"], traceback=fields["traceback"],
         first_failure_ms=fields["first_failure_ms"], last_failure_ms=fields["last_failure_ms"],
         code_version=fields["code_version"], trace=fields["trace"], table=fields.get("table", ""),
+        tried=fields.get("tried", ""),
     )  # fmt: skip
 
 

@@ -25,7 +25,8 @@ CLAIM_MS: Final = 30_000
 class Head:
     """A parked key.
 
-    Shape:   the changes from `first` to `tail` were parked, `count` of them still wait; `claimed_by` is the redriver that
+    Shape:   the changes from `first` to `tail` were parked, `count` of them still wait; with 0 nothing was parked: it is the claim of who puts a discarded
+             change of the key back, `first`; `claimed_by` is the redriver that
              puts them back, "" for nobody; `seen` is the stamp in its row, "" in one of a version that wrote no stamps; `stream` (its label) and
              `shard_id` are where it was parked, "" in rows of versions that did not say; `tried` is the last request that has left it as it is. Units: claimed_ms and
              parked_ms since the epoch.
@@ -149,6 +150,24 @@ def parked(
 def claimed(head: Head, by: str, now_ms: int) -> tuple[Head, Write]:
     """Take a parked key to put it back; also to renew that. The caller has looked at `is_claimed`."""
     return _changed(head, claimed_by=by, claimed_ms=now_ms)
+
+
+def claimed_free(letter: DeadLetter, app: str, by: str, now_ms: int) -> tuple[Head, Write]:
+    """Take a key that is not parked, to put a discarded change of it back: a head behind which nothing waits.
+
+    Guarantee: whoever begins a shard that continues the letter's from now on knows of it, and parks what comes of the key.
+    """
+    record = letter.record
+    head = Head(
+        app, letter.handler, record.key, record.partition, 1, record.version, record.version, 0, now_ms,
+        claimed_by=by, claimed_ms=now_ms, shard_id=letter.shard_id,
+    )  # fmt: skip
+    return replace(head, seen=head.stamp), Write(head.row_key, _fields(head), Absent())
+
+
+def freed(head: Head) -> Write:
+    """Nothing waits behind this head, and nobody puts anything back any more: the key is free."""
+    return Write(head.row_key, None, _unchanged(head))
 
 
 def released(head: Head, tried: str = "") -> tuple[Head, Write]:

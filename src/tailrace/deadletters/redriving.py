@@ -6,17 +6,17 @@ handler accepted it; what conflicts with the machine's append is read again. Rep
 most the change that was at the handler. Source: architecture §5.3.
 """
 
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
-from tailrace.deadletters.head import Head, claimed, failed_again, put_back, released
+from tailrace.deadletters.head import Head, claimed, claimed_free, failed_again, freed, put_back, released
 from tailrace.deadletters.passed import passed_write
 from tailrace.deadletters.redrive import judge
-from tailrace.rows.writes import ALWAYS, Write
+from tailrace.rows.writes import Check, Write
 from tailrace.streams.version import NOTHING, Version
 
 
@@ -69,23 +69,28 @@ class Deliver:
 class WriteRows:
     """Write these rows in one transaction. Answer: whether their conditions held."""
 
-    rows: tuple[Write, ...]
+    rows: tuple[Write | Check, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Let no change of this item reach the handler until the steps have ended. Answer: whether none is there now."""
+    """Let no change of this item reach the handler until the steps have ended.
+
+    Answer: None when one is there now; else what holds as long as nobody else reads the shards where it is kept away.
+    """
 
     letter: DeadLetter
 
 
 Step: TypeAlias = ReadHead | ReadOldest | ReadLetter | ReadPassed | Deliver | WriteRows | Hold
-Ending: TypeAlias = Literal["done", "failed", "busy", "gone", "overtaken", "stopped"]
+Ending: TypeAlias = Literal["done", "failed", "busy", "gone", "overtaken", "stopped", "taken"]
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How it ended: `count` changes were put back; after "done" the key is free up to `tail`, and the handler has handled it up to `passed`."""
+    """How it ended: `count` changes were put back; after "done" the key is free up to `tail`. The handler has handled it up to `passed`. "taken": another
+    worker puts changes of the item back.
+    """
 
     how: Ending
     count: int = 0
@@ -131,9 +136,17 @@ def put_back_key(
     taken, write = claimed(head, by.name, now_ms())
     if not (yield WriteRows((write,))):
         return Ended("busy")
+    return (yield from _put_back_parked(app, taken, by, now_ms, wants, drops=drops))
+
+
+def _put_back_parked(
+    app: str, taken: Head, by: Claimant, now_ms: Callable[[], int],
+    wants: Callable[[DeadLetter], bool] = lambda _: True, *, drops: bool = False,
+) -> Redriving:  # fmt: skip
+    """The same of a key that is claimed."""
     count = 0
     while True:
-        letter: DeadLetter | None = yield ReadOldest(key)
+        letter: DeadLetter | None = yield ReadOldest(taken.key)
         if letter is None or not wants(letter):
             yield WriteRows(
                 (released(taken, by.request)[1],)
@@ -141,7 +154,7 @@ def put_back_key(
             return Ended("stopped", count)
         refusal: Refusal | None = yield Deliver(letter)
         is_handled = refusal is None and not drops
-        beside = _overtaking(app, letter, (yield ReadPassed(key))) if is_handled else ()
+        beside = _overtaking(app, letter, (yield ReadPassed(taken.key))) if is_handled else ()
         after = yield from _note(taken, letter, refusal, by, now_ms, beside)
         if isinstance(after, Ended):
             return Ended(after.how, count, error=after.error)
@@ -177,26 +190,122 @@ def _note(
 
 
 def put_back_letter(
-    app: str, letter: DeadLetter, now_ms: Callable[[], int], *, even_if_overtaken: bool, drops: bool = False
-) -> Redriving:
-    """Put one discarded change back, unless a later change of its item was handled since.
+    app: str, letter: DeadLetter, by: Claimant, now_ms: Callable[[], int], later: Sequence[Version] = (),
+    *, even_if_overtaken: bool, drops: bool = False,
+) -> Redriving:  # fmt: skip
+    """Put one discarded change back, unless a later change of its item was handled since, and what was parked behind it meanwhile.
 
-    Guarantee: it counts as handled itself: an older one of its item, still discarded, is overtaken now. One that is dropped (`drops`) is not.
+    Shape:   `later` are the other discarded changes of the item that are meant; they are put back, too, when anything was parked behind this one.
+    Guarantee: the item is claimed while that lasts, by a head behind which nothing waits, and only while nobody else reads the shards where it is kept from the
+               handler: whoever reads them next begins with that head. It counts as handled itself: an older one of its item, still discarded, is
+               overtaken now. One that is dropped (`drops`) is not.
     """
-    key, version = letter.record.key, letter.record.version
-    if not (yield Hold(letter)):
+    key = letter.record.key
+    head: Head | None = yield ReadHead(key)
+    # What waits behind this very change has come while it was put back.
+    is_behind = head is not None and head.first == letter.record.version
+    if head is not None and (is_behind or not head.count) and by.is_taken(head):
+        return Ended("taken")
+    if drops:
+        ended, rows = yield from _deliver(app, letter, by, now_ms, even_if_overtaken=True, drops=True)
+        left_over = () if head is None or head.count else (freed(head),)
+        return ended if (yield WriteRows((*rows, *left_over))) else Ended("taken")
+    if head is not None and head.count and not is_behind:
+        return Ended("busy")  # it is parked: what waits comes first
+    fences: tuple[Check, ...] | None = yield Hold(letter)
+    if fences is None:
         return Ended("busy")
-    if (yield ReadLetter(version)) is None:
-        return Ended("gone")
+    taken, claim = (
+        claimed_free(letter, app, by.name, now_ms()) if head is None else claimed(head, by.name, now_ms())
+    )
+    if not (yield WriteRows((*fences, claim))):
+        return Ended("taken")
+    return (
+        yield from _put_back_claimed(
+            app, taken, letter, by, now_ms, later, even_if_overtaken=even_if_overtaken
+        )
+    )
+
+
+def _put_back_claimed(
+    app: str, taken: Head, letter: DeadLetter, by: Claimant, now_ms: Callable[[], int], later: Sequence[Version],
+    *, even_if_overtaken: bool,
+) -> Redriving:  # fmt: skip
+    """The same of a change whose item is claimed, and of the `later` ones before what was parked behind it."""
+    passed, failed = NOTHING, None
+    while True:
+        ended, rows = yield from _deliver(
+            app, letter, by, now_ms, even_if_overtaken=even_if_overtaken, drops=False
+        )
+        passed = max(passed, ended.passed)
+        failed = failed or (ended if ended.how == "failed" else None)
+        while True:
+            following: DeadLetter | None = None
+            if not taken.count:
+                after, write = None, freed(taken)
+            else:  # it waits for nothing else: the claim goes on
+                if failed is None or even_if_overtaken:
+                    following = yield from _next_of(letter, later)
+                first = taken.first if following is None else following.record.version
+                after, write = claimed(replace(taken, first=first), by.name, now_ms())
+            if (yield WriteRows((*rows, write))):
+                break
+            seen: Head | None = yield ReadHead(letter.record.key)
+            if seen is None or seen.claimed_by != by.name:
+                return Ended("taken")  # so long that another redriver has taken over
+            taken = seen
+        if after is None or following is None:
+            break
+        taken, letter = after, following
+    if after is not None:
+        passed = max(passed, (yield from _put_back_parked(app, after, by, now_ms)).passed)
+    return replace(failed or ended, passed=passed)
+
+
+def _next_of(letter: DeadLetter, later: Sequence[Version]) -> Generator[Step, Any, DeadLetter | None]:
+    """The next of an item's discarded changes that is still there."""
+    for version in later:
+        if version > letter.record.version and (there := (yield ReadLetter(version))) is not None:
+            found: DeadLetter = there
+            return found
+    return None
+
+
+def _deliver(
+    app: str,
+    letter: DeadLetter,
+    by: Claimant,
+    now_ms: Callable[[], int],
+    *,
+    even_if_overtaken: bool,
+    drops: bool,
+) -> Generator[Step, Any, tuple[Ended, tuple[Write, ...]]]:
+    """Put a discarded change back whose item is claimed. Returns: what came of it, and the rows that say so."""
+    key, version = letter.record.key, letter.record.version
+    row = deadletter_key(app, letter.handler, version)
+    there: DeadLetter | None = yield ReadLetter(version)
+    if there is None:
+        return Ended("gone"), ()
     last_passed: Version = (yield ReadPassed(key)) or NOTHING
     if judge(letter, last_passed, even_if_overtaken=even_if_overtaken) == "overtaken":
-        return Ended("overtaken")
+        # It is said as durably as that it was left: who goes on with the request tries what comes after this change.
+        beside = passed_write(app, letter.handler, key, last_passed)
+        return Ended("overtaken"), (_left(row, there, by.request), beside)
     refusal: Refusal | None = yield Deliver(letter)
-    row = deadletter_key(app, letter.handler, version)
-    fields = None if refusal is None else deadletter_fields(tried_again(letter, refusal, now_ms()))
-    passed = _overtaking(app, letter, last_passed) if refusal is None and not drops else ()
-    yield WriteRows((Write(row, fields, ALWAYS), *passed))
-    return Ended("done", 1) if refusal is None else Ended("failed", error=refusal.error)
+    if refusal is not None:
+        again = _left(row, tried_again(there, refusal, now_ms()), by.request)
+        return Ended("failed", error=refusal.error), (again,)
+    if drops:
+        return Ended("done", 1, version), (Write(row, None),)
+    return Ended("done", 1, version, passed=version), (
+        Write(row, None),
+        *_overtaking(app, letter, last_passed),
+    )
+
+
+def _left(row: str, letter: DeadLetter, request: str) -> Write:
+    """The row of a discarded change that a request leaves as it is: no other worker tries it again for that one."""
+    return Write(row, deadletter_fields(msgspec.structs.replace(letter, tried=request)))
 
 
 def tried_again(letter: DeadLetter, refusal: Refusal, now_ms: int) -> DeadLetter:

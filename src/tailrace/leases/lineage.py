@@ -111,6 +111,33 @@ def named_ancestors(line: Line, known: Known, parked_in: Iterable[str]) -> tuple
     return tuple(sorted(shard_id for shard_id in set(parked_in) if line.may_have(shard_id, known)))
 
 
+def readers(
+    streams: Iterable[Iterable[Shard]], finished: Collection[tuple[str, str]], shard_id: str, partition: int
+) -> set[tuple[str, str]]:
+    """The shards in which a mapping may be at later changes of an item that had one in the shard `shard_id`, by their places; of the others none has begun.
+
+    Shape:   the shards of every stream that can be read, the oldest first; those that the mapping has `finished`. A shard that begins only after one
+             of these is none of them.
+
+    >>> shards = [Shard("a", 1), Shard("b", 5, ("a",)), Shard("c", 5, ("a",)), Shard("d", 1)]
+    >>> sorted(readers([shards], set(), "a", 0)), sorted(readers([shards], {("", "a")}, "a", 0))
+    ([('', 'a')], [('', 'b'), ('', 'c')])
+    """
+    for shards in streams:
+        known = Known.of(shards)
+        open_now = {name: shard for name, shard in known.listed.items() if shard.place not in finished}
+        if shard_id in open_now:
+            return {open_now[shard_id].place}
+        lines = {
+            name: line_of(shard, known, {}) for name, shard in open_now.items() if shard.may_have(partition)
+        }
+        if shard_id in known.listed:
+            lines = {name: line for name, line in lines.items() if line.may_have(shard_id, known)}
+        if lines:
+            return {open_now[name].place for name, line in lines.items() if not line.ancestors & lines.keys()}
+    return set()
+
+
 def latest(shard_ids: Collection[str], rows: Rows, known: Known) -> set[str]:
     """Those of some shards that no other of them is known to descend from."""
     older: set[str] = set()

@@ -121,9 +121,9 @@ class KeyFlow:
         self._park(waiting)
 
     def hold(self, key: bytes) -> bool:
-        """Let no change of this key start until release(); False when one is at the sink, stands aside or is parked."""
+        """Let no change of this key start until release(); False when one is at the sink or stands aside."""
         is_at_sink = any(record.key == key for work, _ in self._at_sink.values() for record in work.records)
-        return not is_at_sink and key not in self._parking.keys and self._held.hold_key(key)
+        return not is_at_sink and self._held.hold_key(key)
 
     def is_held(self, key: bytes) -> bool:
         """Whether changes of this key are in a batch."""

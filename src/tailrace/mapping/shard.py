@@ -306,7 +306,9 @@ class ShardMachine:
         self._settlement = Settlement(self._begins_at(start.checkpoint), start.passed)
         if not self._settings.tumbling_window_ms:
             self._settlement.window = None  # it had windows once: what is left of the last one is forgotten
-        self._parking = Parking(self._settings, self._settlement, start.parked)
+        # Behind a claim of a discarded change nothing waits yet: only where keys can be parked does anything come to wait there.
+        heads = [head for head in start.parked if head.count or self._settings.order == "key"]
+        self._parking = Parking(self._settings, self._settlement, heads)
         self._suspension = Suspension(self._settings.max_keys, self._settlement.suspended)
         self._flow = self._make_flow()
         self._closed = start.checkpoint.finished

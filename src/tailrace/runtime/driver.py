@@ -86,7 +86,7 @@ class Driver:
         self.machine = machine
         self._delivery = delivery
         self._damaged = 0
-        self.shard = delivery.shard
+        self.shard, self.fence = delivery.shard, delivery.settling.fence
         self.name = name or place.mapping_id
         self.table = place.table
         self.progress_ms = clock.now().monotonic_ms

@@ -3,7 +3,7 @@
 Rules of this file: it asks the source and remembers; what is begun, and when, is the worker's. Made and used by runtime/worker.py.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self, TypeAlias
@@ -12,7 +12,7 @@ from tailrace.app.app import App
 from tailrace.app.app import Mapping as Handler
 from tailrace.errors import SourceError
 from tailrace.leases.checkpoint import EVERY_HASH, behind, checkpoint_key
-from tailrace.leases.lineage import Known
+from tailrace.leases.lineage import Known, readers
 from tailrace.mapping.reader import Budget
 from tailrace.ports import Shard, Source, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT
@@ -37,10 +37,10 @@ class FollowedTable:
     handlers: list[Handler]
     begun: set[Begun] = field(default_factory=set)
     finished: set[Begun] = field(default_factory=set)
-    missed: set[Begun] = field(default_factory=set)
-    """What a mapping should read and does not: another worker has it, or the state store failed."""
-    discovered: set[str] = field(default_factory=set)
-    """The mappings whose shards are known."""
+    there: dict[str, Followed] = field(default_factory=dict)
+    """What each mapping reads, as it was listed last."""
+    fresh: set[str] = field(default_factory=set)
+    """The mappings that have finished no shard since then: what continues one is listed."""
     known: dict[tuple[str, str], bool] = field(default_factory=dict)
     """Whether a mapping had read of the stream with this label before its table was deleted."""
 
@@ -76,20 +76,21 @@ class FollowedTable:
         parents = [(handler.id, shard.stream, parent) for parent in shard.parents]
         return {parent for parent in parents if known.get(parent[2]) is not None or parent in self.begun}
 
-    def miss(self, begun: Begun) -> None:
-        """It could not be begun, or is another worker's by now: it is tried again."""
-        self.begun.discard(begun)
-        self.missed.add(begun)
-
     def finish(self, begun: Begun) -> None:
         """A mapping is done with a shard."""
         self.finished.add(begun)
-        self.missed.discard(begun)
+        self.fresh.discard(begun[0])
 
-    def reads_all(self, mapping_id: str, reading: Collection[Begun]) -> bool:
-        """Whether a mapping is `reading` here every shard that it is to read now."""
-        open_now = {begun for begun in self.begun - self.finished | self.missed if begun[0] == mapping_id}
-        return mapping_id in self.discovered and open_now.issubset(reading)
+    def readers(self, mapping_id: str, shard_id: str, partition: int) -> set[Begun] | None:
+        """Where a mapping may be at later changes of an item that had one in this shard; None: that is not known now."""
+        if mapping_id not in self.fresh or mapping_id not in self.there:
+            return None
+        streams = [shards for _, shards in self.there[mapping_id]]
+        listed = {shard.place for shards in streams for shard in shards}
+        finished = {begun[1:] for begun in self.finished if begun[0] == mapping_id}
+        vanished = {begun[1:] for begun in self.begun if begun[0] == mapping_id} - finished - listed
+        places = readers(streams, finished, shard_id, partition) | vanished
+        return {(mapping_id, *place) for place in places}
 
     @property
     def ids(self) -> list[str]:
@@ -154,5 +155,4 @@ class FollowedTable:
         present = {shard.place for _, shards in followed for shard in shards}
         gone = {begun for begun in self.finished if begun[1:] not in present}
         self.begun -= gone
-        self.missed = {begun for begun in self.missed if begun[1:] in present}
         self.finished -= gone

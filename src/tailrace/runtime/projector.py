@@ -331,7 +331,7 @@ class Projector:
         """The items with parked changes that the build has not: what is parked may have been in the table when its items were read."""
         rows = await self._state.query(head_prefix(self._app, projection.mapping_id))
         heads = [read_head(self._app, projection.mapping_id, row.fields) for row in rows]
-        tails = {head.key.hex(): head.tail for head in heads}
+        tails = {head.key.hex(): head.tail for head in heads if head.count}
         store = self.builds.store(projection, build.name)
         applied = {row.key: row.version for row in await store.items(list(tails))}
         return [key for key, tail in tails.items() if applied.get(key, NOTHING) < tail]

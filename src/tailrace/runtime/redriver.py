@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from tailrace.deadletters.entry import (
     DeadLetter,
@@ -43,10 +43,9 @@ from tailrace.mapping.commands import Completion, Redriven, Released
 from tailrace.mapping.retry import OUTAGES
 from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, Outcome, Sink, StateStore, StreamRef
 from tailrace.rows.kinds import REDRIVE
-from tailrace.rows.writes import VERSION, StateRow, Write, readable
+from tailrace.rows.writes import VERSION, Check, Equals, StateRow, Write, readable
 from tailrace.runtime.attempting import attempt
-from tailrace.streams.record import ChangeRecord
-from tailrace.streams.version import NOTHING, Version
+from tailrace.streams.version import Version
 
 EVERYTHING: Final = Choice()
 HOLD_MS: Final = 10_000
@@ -62,8 +61,8 @@ PAGE: Final = 100
 class Live(Protocol):
     """The machines that run here, as the redriver needs them: the worker."""
 
-    def hold(self, mapping_id: str, record: ChangeRecord) -> Version | None:
-        """Keep a key from its handler; its last change that was handled, None when one is on its way."""
+    def hold(self, mapping_id: str, letter: DeadLetter) -> "Holding | None":
+        """Keep a letter's item from its handler; None when a change of it is on its way, or read elsewhere."""
 
     def tell(self, mapping_id: str, word: Completion) -> None:
         """Tell every machine of a mapping."""
@@ -74,12 +73,26 @@ class Live(Protocol):
     def code_version(self, mapping_id: str) -> str:
         """The version of its handler's code."""
 
-    def reads_all_of(self, mapping_id: str) -> bool:
-        """Whether every shard that it has begun and not finished is read here, and by no other worker."""
+    def reads(self, mapping_id: str, letter: DeadLetter) -> bool:
+        """Whether every shard in which later changes of a letter's item may be at the handler is read here."""
 
     @property
     def owner(self) -> str:
         """How this worker is called."""
+
+
+@dataclass(slots=True)
+class Holding:
+    """An item that is kept from its handler. Shape: the last change of it that was handled, and what holds as long as nobody else reads its shards;
+    `has_waited`: the rate was kept for the next change of it, before it was held.
+    """
+
+    passed: Version
+    fences: tuple[Check, ...] = ()
+    has_waited: bool = True
+
+
+Held: TypeAlias = dict[bytes, Holding]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +137,19 @@ def read_request(fields: Mapping[str, Any]) -> Request:
 class Plan:
     """What is to be put back.
 
-    Shape:   parked keys, which hold `changes` changes; discarded changes by their versions, item by item, `overtaken` ones
+    Shape:   parked keys, which hold `changes` changes; discarded changes of `items` by their versions, `overtaken` ones
              among them.
     """
 
     keys: list[bytes] = field(default_factory=list)
     changes: int = 0
-    letters: list[Version] = field(default_factory=list)
+    items: dict[bytes, list[Version]] = field(default_factory=dict)
     overtaken: int = 0
+
+    @property
+    def letters(self) -> list[Version]:
+        """Every discarded change, item by item."""
+        return [version for versions in self.items.values() for version in versions]
 
 
 @dataclass(slots=True)
@@ -187,85 +205,102 @@ class Redriver:
             ended = await self._carried_out(request, self._key_steps(request, key), {}, interval, progress)
             self._ended(request.handler, key, ended, progress)
             is_left = is_left or ended.how == "busy"
-        if (
-            plan.letters
-            and not request.drop
-            and self._live is not None
-            and not self._live.reads_all_of(request.handler)
-        ):
-            # Only where all of its shards are read can an item be kept from its handler: another worker does this part.
-            progress.busy += len(plan.letters)
-            is_left = True
-        else:
-            await self._letters(request, plan.letters, interval, progress)
-        if progress.stopped or not is_left:
+        is_left = await self._letters(request, plan, interval, progress) or is_left
+        if progress.stopped:
+            is_left = await self._is_claimed_elsewhere(request)
+        if not is_left:
             await self._state.transact([Write(REDRIVE.key(self._app, request.id), None)])
 
-    async def _letters(
-        self, request: Request, letters: Sequence[Version], interval: float, progress: Progress
-    ) -> None:
-        """Discarded changes, those of one item one after the other while its key is held.
+    async def _is_claimed_elsewhere(self, request: Request) -> bool:
+        """Whether other workers put something back for a request: one of them may die, and then somebody has to go on with what it has claimed."""
+        names = [
+            read_head(self._app, request.handler, row.fields).claimed_by
+            async for row in self._rows(head_prefix(self._app, request.handler))
+        ]
+        return any(
+            name.startswith(f"{request.id}/") and name != self._claimant(request).name for name in names
+        )
 
-        A change behind one that failed again is not tried: it would be applied before it.
+    async def _letters(self, request: Request, plan: "Plan", interval: float, progress: Progress) -> bool:
+        """Discarded changes, those of one item one after the other while its key is held. Returns: whether any are left to other workers.
+
+        A change behind one that failed again is not tried: it would be applied before it. Only where the item's shards are read can it be kept from its
+        handler: another worker does the others.
         """
-        held: dict[bytes, Version] = {}
+        is_left = False
+        held: Held = {}
         failed: set[bytes] = set()
         try:
-            for version in letters:
+            for version in plan.letters:
                 row = await self._state.get(deadletter_key(self._app, request.handler, version))
                 if progress.stopped:
                     break
-                if row is None:
-                    continue  # somebody else has put it back
-                letter = read_deadletter(row.fields)
+                letter = None if row is None else read_deadletter(row.fields)
+                if letter is None or letter.tried == request.id:
+                    continue  # somebody else has put it back, or it went with another one of its item
                 key = letter.record.key
                 if key not in held:
                     self._release(request.handler, held)
                 if key in failed and not request.even_if_overtaken:
                     progress.busy += 1
                     continue
+                if not request.drop and not self._reads(request.handler, letter):
+                    progress.busy += 1
+                    is_left = True
+                    continue
                 steps = put_back_letter(
-                    self._app, letter, self._wall_ms,
+                    self._app, letter, self._claimant(request), self._wall_ms, plan.items[key],
                     even_if_overtaken=request.even_if_overtaken or request.drop, drops=request.drop,
                 )  # fmt: skip
                 ended = await self._carried_out(request, steps, held, interval, progress)
                 self._ended(request.handler, None, ended, progress)
+                is_elsewhere = ended.how == "busy" and not self._reads(request.handler, letter)
+                is_left = is_left or is_elsewhere or ended.how == "taken"
                 if ended.how == "failed":
                     failed.add(key)
-                if ended.how == "done" and key in held:
-                    held[key] = max(held[key], version)
+                if key in held:
+                    held[key].passed = max(held[key].passed, ended.passed)
         finally:
             self._release(request.handler, held)
+        return is_left
+
+    def _reads(self, handler: str, letter: DeadLetter) -> bool:
+        return self._live is None or self._live.reads(handler, letter)
 
     async def plan(self, request: Request) -> "Plan":
         """What a request means now. Raises: StoreError."""
-        plan = Plan()
-        async for row in self._rows(head_prefix(self._app, request.handler)):
-            head = read_head(self._app, request.handler, row.fields)
-            if head.tried != request.id and (count := await self._meant(request, head.key)) is not None:
-                plan.keys.append(head.key)
-                plan.changes += count
-        items: dict[bytes, list[Version]] = {}
+        plan, failed = Plan(), set[bytes]()
         async for row in self._rows(deadletter_prefix(self._app, request.handler)):
             letter = read_deadletter(row.fields)
-            if request.choice.takes(letter):
-                items.setdefault(letter.record.key, []).append(letter.record.version)
-                passed = await self._state.get(passed_key(self._app, request.handler, letter.record.key))
-                plan.overtaken += (
-                    read_passed(None if passed is None else passed.fields) > letter.record.version
-                )
-        plan.letters = [version for versions in items.values() for version in versions]
+            key, is_tried = letter.record.key, letter.tried == request.id
+            if not is_tried and (key in failed or not request.choice.takes(letter)):
+                continue
+            passed = await self._state.get(passed_key(self._app, request.handler, key))
+            is_overtaken = read_passed(None if passed is None else passed.fields) > letter.record.version
+            if not is_tried:
+                plan.items.setdefault(key, []).append(letter.record.version)
+                plan.overtaken += is_overtaken
+            elif not (is_overtaken or request.even_if_overtaken):
+                failed.add(key)  # what comes after it would be applied before it
+        async for row in self._rows(head_prefix(self._app, request.handler)):
+            head = read_head(self._app, request.handler, row.fields)
+            if not request.drop and head.first in plan.items.get(head.key, ()):
+                continue  # what waits behind a discarded change that is put back goes with it
+            if head.tried != request.id and (count := await self._meant(request, head)) is not None:
+                plan.keys.append(head.key)
+                plan.changes += count
         return plan
 
-    async def _meant(self, request: Request, key: bytes) -> int | None:
+    async def _meant(self, request: Request, head: Head) -> int | None:
         """How many changes of a parked key wait; None: it is not meant."""
-        count, is_meant = 0, False
-        async for row in self._rows(parked_prefix(self._app, request.handler, key)):
+        # What was parked behind a discarded change that this request puts back waits for nothing else.
+        count, is_meant = 0, not request.drop and head.claimed_by.partition("/")[0] == request.id
+        async for row in self._rows(parked_prefix(self._app, request.handler, head.key)):
             letter = read_deadletter(row.fields)
             if not letter.is_waiting:
                 is_meant = is_meant or request.choice.takes(letter)
             elif count == 0:
-                is_meant = request.choice.takes_waiting(letter)
+                is_meant = is_meant or request.choice.takes_waiting(letter)
             count += 1
         return count if is_meant else None
 
@@ -300,12 +335,7 @@ class Redriver:
     # ---- carrying out ------------------------------------------------------------------------------------------------
 
     async def _carried_out(
-        self,
-        request: Request,
-        steps: Redriving,
-        held: dict[bytes, Version],
-        interval: float,
-        progress: Progress,
+        self, request: Request, steps: Redriving, held: Held, interval: float, progress: Progress
     ) -> Ended:
         answer: Any = None
         try:
@@ -316,11 +346,11 @@ class Redriver:
             ended: Ended = end.value
             return ended
 
-    def _release(self, handler: str, held: dict[bytes, Version]) -> None:
+    def _release(self, handler: str, held: Held) -> None:
         """Tell the machines that these keys are theirs again."""
-        for each, passed in held.items():
+        for key, holding in held.items():
             if self._live is not None:
-                self._live.tell(handler, Released(each, passed))
+                self._live.tell(handler, Released(key, holding.passed))
         held.clear()
 
     def _ended(self, handler: str, key: bytes | None, ended: Ended, progress: Progress) -> None:
@@ -330,7 +360,7 @@ class Redriver:
                 progress.errors = [*progress.errors, ended.error][-5:]
             case "overtaken":
                 progress.overtaken += 1
-            case "busy":
+            case "busy" | "taken":
                 progress.busy += 1
             case "done" if key is not None:
                 progress.unparked_keys += 1
@@ -338,7 +368,7 @@ class Redriver:
                     self._live.tell(handler, Redriven(key, ended.tail, ended.passed))
 
     async def _answer(
-        self, request: Request, step: Step, held: dict[bytes, Version], interval: float, progress: Progress
+        self, request: Request, step: Step, held: Held, interval: float, progress: Progress
     ) -> Any:
         match step:
             case ReadHead(key):
@@ -353,20 +383,23 @@ class Redriver:
                 row = await self._state.get(passed_key(self._app, request.handler, key))
                 if row is None and key not in held:
                     return None
-                return max(read_passed(None if row is None else row.fields), held.get(key, NOTHING))
+                last = read_passed(None if row is None else row.fields)
+                return max(last, held[key].passed) if key in held else last
             case Deliver(letter):
-                waits = 0.0 if letter.record.key in held else interval  # it has waited before it was held
+                holding = held.get(letter.record.key)
+                waits = 0.0 if holding is not None and holding.has_waited else interval
+                if holding is not None:
+                    holding.has_waited = False
                 refusal = None if request.drop else await self._deliver(request, letter, waits, progress)
                 progress.done += refusal is None
                 return refusal
             case WriteRows(rows):
                 return await self._written(rows)
             case Hold(letter):
-                if not request.drop:
-                    await self._keep_the_rate(interval)  # not with the item in hand
+                await self._keep_the_rate(interval)  # not with the item in hand
                 return await self._hold(request, letter, held)
 
-    async def _written(self, rows: Sequence[Write]) -> bool:
+    async def _written(self, rows: Sequence[Write | Check]) -> bool:
         """Whether the guards held. Raises: StoreError after trying for a while: what the handler did is to be noted, not done again."""
         until_ms = self._clock.now().monotonic_ms + WRITE_MS
         while True:
@@ -382,18 +415,22 @@ class Redriver:
             else:
                 return True
 
-    async def _hold(self, request: Request, letter: DeadLetter, held: dict[bytes, Version]) -> bool:
-        """Keep an item from its handler, as soon as what is at the handler now is done; False when that takes too long."""
-        if self._live is None or request.drop or letter.record.key in held:
-            return True
+    async def _hold(self, request: Request, letter: DeadLetter, held: Held) -> tuple[Check, ...] | None:
+        """Keep an item from its handler, as soon as what is at the handler now is done; None when that takes too long."""
+        assert self._live is not None
+        if (before := held.get(letter.record.key)) is not None:
+            before.has_waited = True
+            return before.fences
         until_ms = self._clock.now().monotonic_ms + HOLD_MS
-        while (last := self._live.hold(request.handler, letter.record)) is None:
+        while (holding := self._live.hold(request.handler, letter)) is None:
             now_ms = self._clock.now().monotonic_ms
-            if now_ms >= until_ms:
-                return False
+            if now_ms >= until_ms or not self._live.reads(request.handler, letter):
+                return None
             await self._clock.sleep_until(now_ms + HOLD_AGAIN_MS)
-        held[letter.record.key] = last
-        return True
+        asked = Check(REDRIVE.key(self._app, request.id), Equals("id", request.id))
+        holding.fences += (asked,)  # nobody would go on with a claim that nobody asks for any more
+        held[letter.record.key] = holding
+        return holding.fences
 
     async def _head(self, handler: str, key: bytes) -> Head | None:
         row = await self._state.get(head_key(self._app, handler, key))

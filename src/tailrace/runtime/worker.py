@@ -14,6 +14,7 @@ from tailrace import errors
 from tailrace.app.app import App
 from tailrace.app.app import Mapping as Handler
 from tailrace.app.table import Table
+from tailrace.deadletters.entry import DeadLetter
 from tailrace.errors import PortError, SourceError
 from tailrace.leases.checkpoint import read_checkpoint
 from tailrace.leases.lease import Owner
@@ -39,14 +40,13 @@ from tailrace.runtime.marks import forget_marks
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.pausing import Pauses
 from tailrace.runtime.recursion import Guards
-from tailrace.runtime.redriver import Progress, Request
+from tailrace.runtime.redriver import Holding, Progress, Request
 from tailrace.runtime.redrives import Redrives
 from tailrace.runtime.rounds import Rounds, Waiting
 from tailrace.runtime.starting import enter, line_before, load_start, outdated_reason
 from tailrace.runtime.threads import MOST, Threads
 from tailrace.runtime.windowing import Windows
-from tailrace.streams.record import ChangeRecord
-from tailrace.streams.version import NOTHING, Version
+from tailrace.streams.version import NOTHING
 
 FORGETTING_MS: Final = 3_600_000
 READ_BUDGET_BYTES: Final = 64 * 1024 * 1024
@@ -144,24 +144,27 @@ class Worker:
     def _drivers_of(self, mapping_id: str) -> list[Driver]:
         return [driver for (handler, *_), (driver, _) in self._drivers.items() if handler == mapping_id]
 
-    def hold(self, mapping_id: str, record: ChangeRecord) -> Version | None:
-        """Keep a key from its handler until it is told Released; its last change that was handled, None when one is on its way."""
-        if not self.reads_all_of(mapping_id):
-            return None  # a shard is between two owners: nobody knows what is on its way
-        here = [each for each in self._drivers_of(mapping_id) if each.shard.may_have(record.partition)]
-        held = [each for each in here if each.machine.hold(record.key)]
-        if len(held) < len(here):
+    def hold(self, mapping_id: str, letter: DeadLetter) -> Holding | None:
+        """Keep a letter's item from its handler until it is told Released; None when a change of it is on its way, or read elsewhere."""
+        here, key = self._readers(mapping_id, letter), letter.record.key
+        held = [each for each in here or () if each.machine.hold(key)]
+        if here is None or len(held) < len(here):
             for each in held:
-                each.tell(Released(record.key))
+                each.tell(Released(key))
             return None
-        self._held.setdefault(mapping_id, set()).add(record.key)
-        return max((each.machine.last_passed(record.key) for each in here), default=NOTHING)
+        self._held.setdefault(mapping_id, set()).add(key)
+        passed = [each.machine.last_passed(key) for each in here]
+        return Holding(max(passed, default=NOTHING), tuple(each.fence for each in here))
 
-    def reads_all_of(self, mapping_id: str) -> bool:
-        """Whether every shard that a mapping has to read now is read here, and by no other worker."""
-        return all(
-            table.reads_all(mapping_id, self._drivers) for table in self._tables if mapping_id in table.ids
-        )
+    def reads(self, mapping_id: str, letter: DeadLetter) -> bool:
+        """Whether every shard in which later changes of a letter's item may be at the handler is read here."""
+        return self._readers(mapping_id, letter) is not None
+
+    def _readers(self, mapping_id: str, letter: DeadLetter) -> list[Driver] | None:
+        where = mapping_id, letter.shard_id, letter.record.partition
+        places = next((table.readers(*where) for table in self._tables if mapping_id in table.ids), None)
+        is_here = places is not None and self._drivers.keys() >= places
+        return [self._drivers[place][0] for place in places or ()] if is_here else None
 
     def tell(self, mapping_id: str, word: Completion) -> None:
         """Tell every machine of a mapping."""
@@ -178,7 +181,7 @@ class Worker:
     async def stream_of(self, mapping_id: str, shard_id: str) -> StreamRef:
         """The stream that a shard of a mapping's table is of; when it is gone, the newest that there is. Raises: SourceError, also for a mapping that was withdrawn."""
         for table in self._tables:
-            if any(handler.id == mapping_id for handler in table.handlers):
+            if mapping_id in table.ids:
                 return await table.stream_of(shard_id)
         raise SourceError(f"{mapping_id!r} runs no more")
 
@@ -338,21 +341,23 @@ class Worker:
     async def _discover(self, table: FollowedTable, tasks: asyncio.TaskGroup) -> None:
         """Begin what can be begun: a stream after the one before it is done with, a shard after its parent."""
         try:
+            table.fresh = set(table.ids)
             followed = await table.followed()
             await table.recall(self._state, self.app.name, followed)
         except PortError:
+            table.fresh.clear()
             return  # the source or the state is failing: the next look may find it well
         listed = {stream.label: shards for stream, shards in followed}
         for handler in table.handlers:
             is_waiting = False
             there = self._evacuator.added([handler.id], followed)
+            table.there[handler.id] = [each for each in there if table.follows(handler, *each)]
             labels = {stream.label for stream, _ in there}
             for stream, shards in there:
                 if not is_waiting and table.follows(handler, stream, shards):
                     known = Known.of(listed.get(stream.label, ()), shards, labels)
                     await self._discover_stream(table, handler, stream, shards, known, tasks)
                     is_waiting = any((handler.id, *shard.place) not in table.finished for shard in shards)
-            table.discovered.add(handler.id)
         table.forget(self._evacuator.added(table.ids, followed))
 
     async def _discover_stream(
@@ -377,7 +382,7 @@ class Worker:
             except errors.LeaseLost:
                 self._look_again(table, place)
             except PortError:
-                table.miss(place)  # the state store failed, or another worker has the lease: look again
+                table.begun.discard(place)  # the store failed, or another worker has the lease: look again
 
     async def _unfinished(self) -> list[Waiting]:
         """Every shard that a mapping in another order than Lambda's is not done with. What cannot be listed now is, at the next round."""
@@ -405,17 +410,12 @@ class Worker:
     def _look_again(self, table: FollowedTable, begun: Begun, epoch: int | None = None) -> None:
         """A lease is lost: its shard goes on here when the other worker has left it or does not live any more."""
         self.leases.lose(begun[1:], epoch)
-        table.miss(begun)
+        table.begun.discard(begun)
 
     async def _begin(
-        self,
-        table: FollowedTable,
-        handler: Handler,
-        stream: StreamRef,
-        shard: Shard,
-        known: Known,
+        self, table: FollowedTable, handler: Handler, stream: StreamRef, shard: Shard, known: Known,
         tasks: asyncio.TaskGroup,
-    ) -> None:
+    ) -> None:  # fmt: skip
         place, there = table.place(self.app.name, handler, stream, shard), (handler.id, *shard.place)
         kept = self._evacuator.of(handler.id, stream.label, shard.shard_id)
         performer = Performer(self._state, self._clock, self._parts.reached, horizon=table.horizon)
@@ -488,6 +488,5 @@ class Worker:
                     await self.leases.forget(present)
 
     def _lost(self, lost: Held) -> None:
-        for (_, *place), (driver, _table) in self._drivers.items():
-            if tuple(place) == lost:
-                driver.tell(LeaseLost())
+        for driver in (one for (_, *place), (one, _) in self._drivers.items() if tuple(place) == lost):
+            driver.tell(LeaseLost())

@@ -28,6 +28,7 @@ from tailrace.deadletters.redriving import (
 from tailrace.errors import StateConflict
 from tailrace.mapping.commands import Redriven, Released
 from tailrace.mapping.outcomes import Failed, Written
+from tailrace.rows.writes import Check
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.version import NOTHING, Version
 from tailrace.testing.simulation import Run
@@ -52,7 +53,7 @@ class Redriver:
     def begin(self) -> None:
         """Choose, and go on step by step."""
         run = self._run
-        keys = [head.key for head in run.rows.heads()]
+        keys = [head.key for head in run.rows.heads() if head.count]
         claims = run.claims
         claimant = Claimant(
             self._name,
@@ -64,7 +65,10 @@ class Redriver:
             prefix = deadletter_prefix(APP, MAPPING)
             letters = [read_deadletter(row) for name, row in run.rows.items() if name.startswith(prefix)]
             for letter in letters:
-                again = put_back_letter(APP, letter, lambda: run.now.wall_ms, even_if_overtaken=False)
+                later = [each.record.version for each in letters if each.record.key == letter.record.key]
+                again = put_back_letter(
+                    APP, letter, claimant, lambda: run.now.wall_ms, later, even_if_overtaken=False
+                )
                 self._work.append((None, again))
         self._next()
 
@@ -152,13 +156,13 @@ class Redriver:
             case _:
                 return run.rows.put_back(step)
 
-    def _hold(self, record: ChangeRecord) -> bool:
+    def _hold(self, record: ChangeRecord) -> tuple[Check, ...] | None:
         """Only beside one living machine, as the runtime does: the key's shard is read here and nowhere else."""
         alive = [tenure for tenure in self._run.tenures() if tenure.shard.has(record.partition)]
         if len(alive) != 1 or not alive[0].machine.hold(record.key):
-            return False
+            return None
         self._held.append((alive[0], record.key))
-        return True
+        return (alive[0].delivery.settling.fence,)
 
     def _deliver(self, letter: DeadLetter) -> Refusal | None:
         accepted, outcome = self._run.sink.judge([letter.record], self._run.time_ms)

@@ -49,8 +49,9 @@ async def kept(state: StateStore, app: str, handler: str) -> Kept:
 
 
 async def heads(state: StateStore, app: str, handler: str) -> list[Head]:
-    """Every parked key of a handler."""
-    return [read_head(app, handler, row.fields) async for row in rows(state, head_prefix(app, handler))]
+    """Every parked key of a handler; one is not whose discarded changes are being put back, with nothing behind them."""
+    known = [read_head(app, handler, row.fields) async for row in rows(state, head_prefix(app, handler))]
+    return [head for head in known if head.count]
 
 
 async def letter_pages(

@@ -10,6 +10,7 @@ from tailrace.mapping.commands import (
     Park,
     ParkDone,
     ParkedHead,
+    Redriven,
     Released,
     SaveCheckpoint,
     Start,
@@ -141,6 +142,18 @@ def test_new_changes_of_a_parked_key_wait_behind_it() -> None:
     machine = begun(MappingSettings("m"), ParkedHead(b"k", Version(1, 1), Version(1, 1), 1))
     commands = machine.step(ReadDone([record(2, "k"), record(3, "j")], 3), now())
     assert (invoked(commands), parks(commands)) == ([[3]], [(b"k", [2])])
+
+
+def test_a_parked_key_that_is_kept_for_the_redriver_is_no_batch_s_before_it_is_released() -> None:
+    machine = begun(MappingSettings("m"), ParkedHead(b"k", Version(1, 1), Version(1, 1), 0))
+    assert machine.hold(b"k") is True
+    assert machine.hold(b"k") is False, "somebody has it"
+    machine.step(Redriven(b"k", Version(1, 1)), now())
+    commands = machine.step(ReadDone([record(2, "k"), record(3, "j")], 3), now())
+    assert invoked(commands) == [[3]]
+    machine.step(InvokeDone(1, Written()), now())
+    assert machine.unsettled == 1
+    assert invoked(machine.step(Released(b"k"), now())) == [[2]]
 
 
 def test_a_machine_that_is_to_start_keeps_no_key() -> None:

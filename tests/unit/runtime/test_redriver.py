@@ -6,17 +6,22 @@ import pytest
 
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.clocks.manual import ManualClock
-from tailrace.deadletters.entry import deadletter_fields, deadletter_key
-from tailrace.deadletters.head import parked
+from tailrace.deadletters.entry import (
+    DeadLetter,
+    deadletter_fields,
+    deadletter_key,
+    deadletter_prefix,
+    read_deadletter,
+)
+from tailrace.deadletters.head import claimed_free, head_prefix, parked
 from tailrace.deadletters.passed import passed_prefix, passed_write
 from tailrace.deadletters.redrive import Choice
 from tailrace.mapping.commands import Completion, GivenUp, Redriven, Released
-from tailrace.ports import Batch, Failure, Outcome, StreamRef, Written
+from tailrace.ports import Batch, Failed, Failure, FailureKind, Outcome, StreamRef, Written
 from tailrace.rows.writes import Write
 from tailrace.runtime.delivering import Place, letter_of
-from tailrace.runtime.redriver import Progress, Redriver, Request
+from tailrace.runtime.redriver import Holding, Progress, Redriver, Request
 from tailrace.stores.memory import MemoryStateStore
-from tailrace.streams.record import ChangeRecord
 from tailrace.streams.version import NOTHING, Version
 from tests.unit.sinks.batches import STREAM, record
 
@@ -32,8 +37,8 @@ class Live:
         self.owner = "pid-1"
         self.is_whole = True
 
-    def hold(self, mapping_id: str, record: ChangeRecord) -> int | None:
-        return self.last
+    def hold(self, mapping_id: str, letter: DeadLetter) -> Holding | None:
+        return Holding(self.last)
 
     def tell(self, mapping_id: str, word: Completion) -> None:
         self.words.append(word)
@@ -44,19 +49,26 @@ class Live:
     def code_version(self, mapping_id: str) -> str:
         return ""
 
-    def reads_all_of(self, mapping_id: str) -> bool:
+    def reads(self, mapping_id: str, letter: DeadLetter) -> bool:
         return self.is_whole
 
 
 class Sink(AlwaysOpen):
-    """Accepts everything."""
+    """Accepts everything, but what it is to refuse."""
 
-    def __init__(self) -> None:
+    def __init__(self, refusal: Failure | None = None) -> None:
         self.seen: list[int] = []
+        self.refusal = refusal
 
     async def write(self, batch: Batch) -> Outcome:
         self.seen.extend(each.sequence for each in batch.records)
-        return Written()
+        return Written() if self.refusal is None else Failed(whole=self.refusal)
+
+
+async def carried_out(redriver: Redriver, request: Request, progress: Progress) -> None:
+    """Ask for it, and do it."""
+    await redriver.note(request)
+    await redriver.carry_out(request, progress)
 
 
 def redriven(last: int) -> tuple[Progress, list[int], list[Completion]]:
@@ -69,8 +81,7 @@ def redriven(last: int) -> tuple[Progress, list[int], list[Completion]]:
         await state.transact([Write(deadletter_key("shop", "note", Version(1, 4)), fields)])
         redriver = Redriver("shop", state, ManualClock(), live, {"note": sink})
         request = Request("r1", "note")
-        await redriver.note(request)
-        await redriver.carry_out(request, progress)
+        await carried_out(redriver, request, progress)
         assert await redriver.pending() == []
         return progress, sink.seen, live.words
 
@@ -112,9 +123,9 @@ def test_a_change_that_was_put_back_overtakes_an_older_one_of_its_item_and_one_t
     first, second = Progress(), Progress()
 
     async def main() -> None:
-        await redriver.carry_out(Request("r1", "note", Choice(error="no 7"), drop=drop), first)
+        await carried_out(redriver, Request("r1", "note", Choice(error="no 7"), drop=drop), first)
         seen = list(sink.seen)
-        await redriver.carry_out(Request("r2", "note"), second)
+        await carried_out(redriver, Request("r2", "note"), second)
         assert seen == ([] if drop else [7])
         assert sink.seen == seen + then
 
@@ -135,10 +146,10 @@ def test_a_parked_change_that_was_put_back_overtakes_older_discarded_ones_of_its
     first, second = Progress(), Progress()
 
     async def main() -> None:
-        await redriver.carry_out(Request("r1", "note", Choice(error="no 7"), drop=drop), first)
+        await carried_out(redriver, Request("r1", "note", Choice(error="no 7"), drop=drop), first)
         assert sink.seen == ([] if drop else [7])
         sink.seen.clear()
-        await redriver.carry_out(Request("r2", "note"), second)
+        await carried_out(redriver, Request("r2", "note"), second)
         assert sink.seen == then
 
     asyncio.run(main())
@@ -151,6 +162,97 @@ def test_a_parked_change_of_an_item_without_discarded_ones_leaves_no_row_behind(
     given_up = GivenUp(record(7, "a"), "RetryAttemptsExhausted", 6, Failure(error="no 7"), 1, 1)
     asyncio.run(state.transact(list(parked("shop", "note", None, [letter_of(PLACE, given_up, "")], 0))))
     redriver = Redriver("shop", state, ManualClock(), Live(NOTHING), {"note": sink})
-    asyncio.run(redriver.carry_out(Request("r1", "note"), Progress()))
+    asyncio.run(carried_out(redriver, Request("r1", "note"), Progress()))
     assert sink.seen == [7]
     assert asyncio.run(state.query(passed_prefix("shop", "note"))) == []
+
+
+def redriver_of(state: MemoryStateStore, sink: Sink, owner: str, last: Version = NOTHING) -> Redriver:
+    """That of a worker which reads every shard."""
+    live = Live(last)
+    live.owner = owner
+    return Redriver("shop", state, ManualClock(), live, {"note": sink})
+
+
+@pytest.mark.parametrize(("even_if_overtaken", "then"), [(False, []), (True, [7])])
+def test_who_goes_on_with_a_request_tries_nothing_behind_a_change_that_failed_for_it(
+    even_if_overtaken: bool, then: list[int]
+) -> None:
+    state, sink = discarded(4, 7), Sink(Failure(error="no 4"))
+    request = Request("r1", "note", even_if_overtaken=even_if_overtaken)
+
+    async def main() -> None:
+        first, second = redriver_of(state, sink, "one"), redriver_of(state, sink, "two")
+        only_the_first = Request("r1", "note", Choice(error="no 4"))
+        await carried_out(first, only_the_first, Progress())
+        sink.seen, sink.refusal = [], None
+        await carried_out(second, request, Progress())
+        assert sink.seen == then
+        assert await second.pending() == []
+
+    asyncio.run(main())
+
+
+def test_a_change_that_was_overtaken_keeps_no_later_one_of_its_item_back() -> None:
+    """The first worker has left the older one; the machine knew of what had overtaken it, and no row did."""
+    state, sink = discarded(4, 7), Sink()
+
+    async def main() -> None:
+        first, second = redriver_of(state, sink, "one", Version(1, 5)), redriver_of(state, sink, "two")
+        only_the_first = Request("r1", "note", Choice(error="no 4"))
+        await carried_out(first, only_the_first, Progress())
+        await carried_out(second, Request("r1", "note"), Progress())
+        assert sink.seen == [7]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("claimant", "is_left"), [("r1/two", True), ("r1/one", False), ("r2/two", False)])
+def test_a_redrive_that_stops_is_forgotten_unless_another_worker_is_at_a_change_for_it(
+    claimant: str, is_left: bool
+) -> None:
+    state = discarded(4, 7)
+    sink = Sink(Failure(FailureKind.UNAVAILABLE, "nobody is there"))
+
+    async def main() -> None:
+        redriver = redriver_of(state, sink, "one")
+        given_up = GivenUp(record(9, "b"), "RetryAttemptsExhausted", 6, Failure(error="no"), 1, 1)
+        elsewhere = letter_of(PLACE, given_up, "")
+        await state.transact([claimed_free(elsewhere, "shop", claimant, 0)[1]])
+        progress = Progress()
+        await carried_out(redriver, Request("r1", "note"), progress)
+        assert progress.stopped
+        assert bool(await redriver.pending()) is is_left
+
+    asyncio.run(main())
+
+
+def test_nothing_is_claimed_for_a_request_that_is_there_no_more() -> None:
+    state, sink = discarded(4), Sink()
+    redriver = redriver_of(state, sink, "one")
+    progress = Progress()
+    asyncio.run(redriver.carry_out(Request("r1", "note"), progress))
+    assert (progress.busy, sink.seen) == (1, [])
+    assert asyncio.run(state.query(head_prefix("shop", "note"))) == []
+
+
+def test_what_was_parked_behind_a_change_that_is_put_back_comes_at_the_rate_too() -> None:
+    state, sink, clock = discarded(4), Sink(), ManualClock()
+    redriver = Redriver("shop", state, clock, Live(NOTHING), {"note": sink})
+
+    async def main() -> None:
+        rows = await state.query(deadletter_prefix("shop", "note"))
+        head, claim = claimed_free(read_deadletter(rows[0].fields), "shop", "", 0)
+        await state.transact([claim])
+        waiting = letter_of(PLACE, GivenUp(record(7, "a"), "KeyParked", 0, None, 0, 0), "")
+        await state.transact(list(parked("shop", "note", head, [waiting], 0)))
+        request = Request("r1", "note", rate="1/m")
+        redriving = asyncio.ensure_future(carried_out(redriver, request, Progress()))
+        for seen in ([4], [4], [4, 7]):
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert sink.seen == seen
+            clock.advance(30_000)
+        await redriving
+
+    asyncio.run(main())

@@ -105,8 +105,8 @@ DELIVERY: Final = (
         (REDRIVE, SHARED),
     ),
     Mutant(
-        "letters-that-failed-again-are-tried-for-ever", "runtime/redriver.py",
-        "key, is_tried = letter.record.key, letter.tried == request.id", "key, is_tried = letter.record.key, False",
+        "letters-that-failed-again-are-tried-for-ever", "deadletters/redriving.py",
+        "deadletter_fields(msgspec.structs.replace(letter, tried=request))", "deadletter_fields(letter)",
         "two workers that share shards call a handler that fails every second, and no request is ever done",
         (SHARED,),
     ),
@@ -120,7 +120,7 @@ DELIVERY: Final = (
         "key-is-kept-in-a-shard-that-has-finished", "mapping/shard.py",
         "!= \"new\" and not self.is_finished and self._flow.hold(key)", "!= \"new\" and self._flow.hold(key)",
         "a shard that was finished is not any more, and what continues it has begun",
-        ("simulation/test_simulation.py",),
+        ("unit/mapping/test_parking.py",),
     ),
     Mutant(
         "change-behind-a-claim-before-what-is-claimed", "runtime/redriver.py",

@@ -166,6 +166,18 @@ def test_a_machine_that_is_to_start_keeps_no_key() -> None:
     assert machine.unsettled == 0
 
 
+def test_a_machine_that_has_finished_its_shard_keeps_no_key_and_one_that_keeps_one_does_not_finish() -> None:
+    machine = begun(MappingSettings("m"))
+    assert machine.hold(b"k") is True
+    machine.step(ReadDone([record(1, "j")], 1, closed=True), now())
+    machine.step(InvokeDone(1, Written()), now())
+    machine.step(CheckpointDone(), now())
+    assert machine.is_finished is False
+    commands = machine.step(Released(b"k"), now())
+    assert [each.checkpoint.finished for each in commands if isinstance(each, SaveCheckpoint)] == [True]
+    assert machine.hold(b"k") is False, "what continues the shard may begin"
+
+
 def test_a_machine_that_is_told_of_a_key_which_it_did_not_keep_lets_no_batch_s_go() -> None:
     machine = begun(MappingSettings("m", concurrency=2))
     assert invoked(machine.step(ReadDone([record(1, "k")], 1), now())) == [[1]]

@@ -103,6 +103,12 @@ BUILDS: Final = (
         (CHANCE,),
     ),
     Mutant(
+        "served-and-not-shown", "runtime/projector.py",
+        "        await self.builds.show(projection)\n        await self._remove_others", "        await self._remove_others",
+        "a view shows a build that is gone, because the worker that let another be served died between the two",
+        (CHANCE,),
+    ),
+    Mutant(
         "gap-that-each-worker-answers", "runtime/projector.py",
         "if not current or not current[-1].is_filled:", "if not current:",
         "each worker builds anew what was lost, one after the other",

@@ -253,7 +253,7 @@ class Projector:
             self._busy.discard(projection.mapping_id)
             self._look_out(projection, [key for key, _ in build.failed])
         if known.served == build.name:
-            await self._remove_others(projection)
+            await self._keep_served(projection)
             return is_whole
         if projection.swap == "manual" or not self.is_newest(projection) or not is_whole:
             return is_whole
@@ -378,6 +378,11 @@ class Projector:
 
     # ---- removing ----------------------------------------------------------------------------------------------------
 
+    async def _keep_served(self, projection: Projection) -> None:
+        """What is served is shown, and alone; whoever let it be served may have died before that."""
+        await self.builds.show(projection)
+        await self._remove_others(projection)
+
     async def _remove_others(self, projection: Projection) -> None:
         declared = {each.version for each in self.projections if each.id == projection.id}
         known = await self.builds.look(projection)
@@ -446,7 +451,7 @@ class Projector:
         ):
             self.bring_up(projection)
         elif is_served and len(known.builds) > 1:
-            await self._remove_others(projection)
+            await self._keep_served(projection)
 
     async def _with_gap(self, projection: Projection) -> str | None:
         """The newest build of its version, if it lacks what the stream has lost."""

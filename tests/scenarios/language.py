@@ -68,7 +68,8 @@ from tailrace.streams.record import (
     ReadDone,  # fmt: skip
 )
 from tailrace.streams.version import Version
-from tailrace.testing.simulation_rows import APP, MAPPING, STREAM, Rows
+from tailrace.testing.simulation_plan import MAPPING
+from tailrace.testing.simulation_rows import APP, STREAM, Rows
 from tests.scenarios import windows, worlds
 from tests.scenarios.scripted_sink import FAULTS, Fault, describe
 
@@ -306,7 +307,11 @@ class World:
             except StopIteration as end:
                 ended: Ended = end.value
                 break
-            answer = self.delivered(step.letter) if isinstance(step, Deliver) else self.rows.put_back(step)
+            answer = (
+                self.delivered(step.letter)
+                if isinstance(step, Deliver)
+                else self.rows.put_back(MAPPING, step)
+            )
         if ended.how == "done":
             self.say(f"unparked {names[0]}")
             if "untold" not in names:

@@ -9,12 +9,12 @@ from tailrace.deadletters.gap import Gap, read_gap
 from tailrace.leases.checkpoint import Ledger
 from tailrace.rows.kinds import GAP
 from tailrace.testing.simulation import Run
-from tailrace.testing.simulation_rows import APP, MAPPING
+from tailrace.testing.simulation_rows import APP
 
 
-def all_gaps(run: Run) -> list[Gap]:
+def all_gaps(run: Run, mapping_id: str) -> list[Gap]:
     """What was trimmed unread. Its rows stay; a ledger names it as well, as long as there is room."""
-    prefix = GAP.prefix(APP, MAPPING)
+    prefix = GAP.prefix(APP, mapping_id)
     return [read_gap(row) for key, row in run.rows.items() if key.startswith(prefix)]
 
 

@@ -22,7 +22,7 @@ import tailrace.testing
 from tailrace.errors import InternalError
 from tailrace.mapping.commands import Command, Completion
 from tailrace.testing.simulation import Run
-from tailrace.testing.simulation_plan import BRANCHES, DRAWN_FAULTS, FAULTS, plan
+from tailrace.testing.simulation_plan import BRANCHES, DRAWN_FAULTS, FAULTS, MAPPING, plan
 from tailrace.testing.simulation_redrive import begin_redrive
 from tailrace.testing.simulation_yields import all_yields
 from tests.simulation.checkers import Checkers
@@ -34,6 +34,7 @@ EXPECTED = (
     *(f"fault {name}" for name in (*FAULTS, *DRAWN_FAULTS)),
     *(f"style {name}" for name in ("vector", "whole", "partial")),
     *(f"setting workers{name}" for name in ("=1", "=2 or 3", ">3")),
+    *(f"setting mappings{name}" for name in ("=1", "=2", " of two orders")),
 )
 """What a report must have a number above zero for."""
 YIELDS = tuple(f"died at {place}" for place in all_yields())
@@ -77,13 +78,15 @@ class Report:
 def run_seed(seed: int) -> tuple[Run, list[tuple[str, str]]]:
     """One seed and what was wrong with it."""
     made = plan(seed)
-    checkers = Checkers(made)
-    checkers.run = run = Run(made, checkers, begin_redrive)
+    checkers = {mapping.id: Checkers(made, mapping) for mapping in made.mappings}
+    run = Run(made, lambda mapping: checkers[mapping.id], begin_redrive)
+    for each in checkers.values():
+        each.run = run
     try:
         run.run()
     except InternalError as error:
-        checkers.wrong("no internal error", str(error))
-    return run, checkers.violations
+        checkers[MAPPING].wrong("no internal error", str(error))
+    return run, [violation for each in checkers.values() for violation in each.violations]
 
 
 def campaign(

@@ -16,12 +16,13 @@ from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.version import Version
 from tailrace.testing.simulation import Run
-from tailrace.testing.simulation_plan import Plan, is_wanted
+from tailrace.testing.simulation_plan import MappingPlan, Plan
 from tailrace.testing.simulation_roles import Tenure
-from tailrace.testing.simulation_rows import APP, MAPPING
+from tailrace.testing.simulation_rows import APP
 from tailrace.testing.simulation_windows import records_of
+from tailrace.testing.simulation_workers import Worker
 from tests.simulation.accounts import all_gaps, wrong_in_gaps, wrong_in_ledger
-from tests.simulation.seen import Seen, counted_twice, covers, failures_of, wrong_in_window
+from tests.simulation.seen import Seen, counted_twice, covered, covers, failures_of, wrong_in_window
 
 CHECKERS = (
     "nothing is lost",
@@ -52,11 +53,12 @@ CHECKERS = (
 
 
 class Checkers:
-    """All checkers of one run."""
+    """All checkers of one mapping in one run."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, mapping: MappingPlan) -> None:
         self.plan = plan
-        self.settings = plan.settings
+        self.mapping = mapping
+        self.settings = mapping.settings
         self.limit = self.settings.maximum_retry_attempts
         self.policy = "discard" if self.settings.order == "lane" else self.settings.on_failure
         if self.policy == "block":
@@ -87,7 +89,7 @@ class Checkers:
         self.durable_cover: dict[str, set[int]] = defaultdict(set)
         self.closed: set[int] = set()
         """What was in the windows that a durable checkpoint has closed."""
-        self.epochs: dict[tuple[str, int], int] = {}
+        self.epochs: dict[tuple[str, int], Worker] = {}
         self.newest_epoch: dict[str, int] = {}
         """The highest epoch under which anybody has begun with a shard."""
         self.before_it: dict[str, set[int]] = {}
@@ -104,12 +106,16 @@ class Checkers:
 
     def is_wanted(self, record: ChangeRecord) -> bool:
         """Whether the mapping's filter lets it through."""
-        return is_wanted(self.settings, record)
+        return self.mapping.is_wanted(record)
 
     # ---- what happened ---------------------------------------------------------------------------------------------
 
     def started(self, tenure: Tenure, checkpoint: Checkpoint) -> None:
-        heads = {} if self.run is None else {head.key: head.first.sequence for head in self.run.rows.heads()}
+        heads = (
+            {}
+            if self.run is None
+            else {head.key: head.first.sequence for head in self.run.rows.heads(self.mapping.id)}
+        )
         self.seen[tenure.name] = Seen(checkpoint, heads=heads)
         shard_id, epoch = tenure.shard.shard_id, tenure.lease.epoch
         self.newest_epoch[shard_id] = max(epoch, self.newest_epoch.get(shard_id, 0))
@@ -184,7 +190,7 @@ class Checkers:
         """Whether it failed often enough to be left out; that its letter is saved is seen when a checkpoint passes it."""
         if self.policy == "block":
             return False
-        if self.plan.troubles_are_final:
+        if self.mapping.are_final:
             return seen.failures[sequence] > 0
         return self.limit != INFINITE and seen.failures[sequence] > self.limit
 
@@ -227,7 +233,7 @@ class Checkers:
         assert self.run is not None
         lease = self.run.rows.get(tenure.lease.key, {})
         for record in invoke.records:
-            head = self.run.rows.get(head_key(APP, MAPPING, record.key))
+            head = self.run.rows.get(head_key(APP, self.mapping.id, record.key))
             if head is not None and lease.get("epoch") == tenure.lease.epoch:
                 self.wrong(
                     "a parked key waits for the redriver", f"record {record.sequence} behind {head['first']}"
@@ -257,11 +263,11 @@ class Checkers:
     def answered(
         self, tenure: Tenure, invoke: Invoke, accepted: list[ChangeRecord], outcome: Outcome
     ) -> None:
-        seen = self.seen[tenure.name]
+        seen, numbers = self.seen[tenure.name], [record.sequence for record in accepted]
         seen.at_sink.pop(invoke.id, None)
-        self.accepted.update(record.sequence for record in accepted)
+        self.accepted.update(numbers)
         if tenure.is_alive:
-            seen.accepted.update(record.sequence for record in accepted)
+            seen.accepted.update(numbers)
             if invoke.window is not None and invoke.window.is_final and isinstance(outcome, Written):
                 seen.closed.update(records_of(invoke.window.state))
         for kind, refused in failures_of(invoke, outcome):
@@ -279,7 +285,7 @@ class Checkers:
             self.parked_ever.add(entry.record.sequence)
             if entry.condition != "KeyParked":
                 self._by_the_policy(seen, entry, is_parked=True)
-        heads = [head for head in self.run.rows.heads() if tenure.shard.has(head.partition)]
+        heads = [head for head in self.run.rows.heads(self.mapping.id) if tenure.shard.has(head.partition)]
         most = max((head.count for head in heads), default=0)
         merged = max(
             1, len(tenure.shard.parents)
@@ -317,7 +323,7 @@ class Checkers:
     def _is_dead(self, sequence: int) -> bool:
         """Whether it waits among the discarded ones."""
         assert self.run is not None
-        return deadletter_key(APP, MAPPING, Version(1, sequence)) in self.run.rows
+        return deadletter_key(APP, self.mapping.id, Version(1, sequence)) in self.run.rows
 
     def saving(self, tenure: Tenure, save: SaveCheckpoint, now: Now) -> None:
         seen = self.seen[tenure.name]
@@ -335,7 +341,7 @@ class Checkers:
             )
         if self.settings.order == "shard" and save.checkpoint.ranges:
             self.wrong("a whole shard's checkpoint has no ranges", str(save.checkpoint))
-        seen.cover = self._covered(tenure.shard.shard_id, save.checkpoint)
+        seen.cover = covered(self.sequences[tenure.shard.shard_id], save.checkpoint)
         for sequence in seen.cover - seen.accepted - seen.proven:
             record = self.records[tenure.shard.shard_id][sequence]
             is_before_parked = sequence in self.accepted and self._is_before_parked(record)
@@ -366,8 +372,8 @@ class Checkers:
     def _is_before_parked(self, record: ChangeRecord) -> bool:
         """Whether a later change of its key is parked: then a restart need not deliver it again."""
         assert self.run is not None
-        head = self.run.rows.get(head_key(APP, MAPPING, record.key))
-        return head is not None and read_head(APP, MAPPING, head).first > record.version
+        head = self.run.rows.get(head_key(APP, self.mapping.id, record.key))
+        return head is not None and read_head(APP, self.mapping.id, head).first > record.version
 
     def _note_dropped(self, tenure: Tenure, seen: Seen, save: SaveCheckpoint) -> None:
         sequences = self.sequences[tenure.shard.shard_id]
@@ -390,7 +396,7 @@ class Checkers:
         else:
             is_exhausted = self.limit != INFINITE and entry.attempts == self.limit + 1
             is_right = (
-                (is_exhausted or (self.plan.troubles_are_final and self.policy != "block"))
+                (is_exhausted or (self.mapping.are_final and self.policy != "block"))
                 and seen.failures[sequence] >= entry.attempts
                 and entry.failure is not None
             )
@@ -406,7 +412,7 @@ class Checkers:
 
     def saved(self, tenure: Tenure, save: SaveCheckpoint) -> None:
         shard_id, epoch = tenure.shard.shard_id, tenure.lease.epoch
-        if self.epochs.setdefault((shard_id, epoch), tenure.name) != tenure.name:
+        if self.epochs.setdefault((shard_id, epoch), tenure.worker) is not tenure.worker:
             self.wrong("one worker saves under one epoch", f"epoch {epoch} of {shard_id}")
         self._still_has_it(tenure, "a checkpoint")
         before = self.durable.get(shard_id, Checkpoint())
@@ -448,7 +454,7 @@ class Checkers:
                 or sequence in self.durable_cover[shard_id]
                 or any(sequence in seen.given_up for seen in self.seen.values())
             )
-            if not is_safe and self.run.retention.could_save(shard_id, record.created_ms):
+            if not is_safe and self.run.retention.could_save(self.mapping.id, shard_id, record.created_ms):
                 self.wrong("a gap only where nobody could save", f"record {sequence} of {shard_id}")
 
     def ended(self, tenure: Tenure, how: str) -> None:
@@ -465,13 +471,14 @@ class Checkers:
 
     def over(self, run: Run) -> None:
         if not run.is_over:
-            self.wrong("progress once the faults stop", f"finished: {sorted(run.finished)}")
+            mapped = run.mapping(self.mapping.id)
+            self.wrong("progress once the faults stop", f"{mapped.id} finished {sorted(mapped.finished)}")
             for shard in run.plan.shards:
-                is_left = shard.shard_id not in run.finished and not run.working_on(shard)
-                if is_left and run.finished.issuperset(shard.parents):
+                is_left = shard.shard_id not in mapped.finished and not run.working_on(mapped, shard)
+                if is_left and mapped.finished.issuperset(shard.parents):
                     self.wrong("nothing is stranded once the faults stop", f"nobody reads {shard.shard_id}")
             return
-        every_gap = all_gaps(run)
+        every_gap = all_gaps(run, self.mapping.id)
         for text in wrong_in_gaps(every_gap):
             self.wrong("what is trimmed unread is named", text)
         for shard_id, records in self.records.items():
@@ -480,8 +487,7 @@ class Checkers:
             before_it = self.before_it.get(shard_id, set())
             for sequence, record in records.items():
                 is_there = sequence in self.accepted or sequence in dead or not self.is_wanted(record)
-                is_there = is_there or sequence in before_it
-                is_there = is_there or sequence in self.dropped
+                is_there = is_there or sequence in before_it or sequence in self.dropped
                 if not is_there and (sequence > run.source.trimmed[shard_id] or sequence in self.saved_ever):
                     self.wrong("nothing is lost", f"record {sequence}")
                 elif not is_there and not any(gap.first <= sequence <= gap.last for gap in gaps):
@@ -489,12 +495,7 @@ class Checkers:
             counted = {sequence: self.is_wanted(records[sequence]) for sequence in records.keys() - before_it}
             # A redriver that dies between a delivery and the removal of its letter leaves the letter where it was.
             back = (self.letters_back & records.keys()) - dead
-            for text in wrong_in_ledger(run.rows.ledger(shard_id), counted, gaps, len(dead), len(back)):
+            for text in wrong_in_ledger(
+                run.rows.ledger(self.mapping.id, shard_id), counted, gaps, len(dead), len(back)
+            ):
                 self.wrong("the ledger balances", text)
-
-    def _covered(self, shard_id: str, checkpoint: Checkpoint) -> set[int]:
-        sequences = self.sequences[shard_id]
-        cover = set(sequences[: bisect_right(sequences, checkpoint.watermark)])
-        for first, last in checkpoint.ranges:
-            cover.update(sequences[bisect_left(sequences, first) : bisect_right(sequences, last)])
-        return cover

@@ -3,6 +3,7 @@
 Rules of this file: notes of what was observed; nothing judges here. Called by checkers.py.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -74,6 +75,14 @@ def covers(checkpoint: Checkpoint, sequence: int) -> bool:
     return sequence <= checkpoint.watermark or any(
         first <= sequence <= last for first, last in checkpoint.ranges
     )
+
+
+def covered(sequences: list[int], checkpoint: Checkpoint) -> set[int]:
+    """Which of these records, in order, were settled when this checkpoint was saved."""
+    cover = set(sequences[: bisect_right(sequences, checkpoint.watermark)])
+    for first, last in checkpoint.ranges:
+        cover.update(sequences[bisect_left(sequences, first) : bisect_right(sequences, last)])
+    return cover
 
 
 def failures_of(invoke: Invoke, outcome: Outcome) -> Iterator[tuple[FailureKind, list[ChangeRecord]]]:

@@ -18,9 +18,9 @@ from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing.simulation_faults import happen, steal
 from tailrace.testing.simulation_performing import Performing
-from tailrace.testing.simulation_plan import WALL_MS, Plan, ShardPlan
+from tailrace.testing.simulation_plan import WALL_MS, MappingPlan, Plan, ShardPlan
 from tailrace.testing.simulation_retention import Retention
-from tailrace.testing.simulation_roles import Observer, Tenure
+from tailrace.testing.simulation_roles import Mapped, Observer, Tenure
 from tailrace.testing.simulation_rows import Rows
 from tailrace.testing.simulation_sink import SimulatedSink
 from tailrace.testing.simulation_source import SimulatedSource
@@ -33,6 +33,8 @@ RESTART_MS = 2_000
 """So long at most it takes until a worker that has ended runs again."""
 RARE_WRITES = 5
 """So many times likelier than a checkpoint a parking is raced with."""
+SLOW = 0.01
+SLOWEST_MS = 20_000
 COMMON = 15
 """So many yields are passed by nearly every run."""
 
@@ -40,18 +42,29 @@ COMMON = 15
 class Run:
     """One simulated run."""
 
-    def __init__(self, made: Plan, observer: Observer, begin_redrive: "Callable[[Run], None]") -> None:
+    def __init__(
+        self,
+        made: Plan,
+        observer_of: Callable[[MappingPlan], Observer],
+        begin_redrive: "Callable[[Run], None]",
+    ) -> None:
         self.begin_redrive = begin_redrive
         self.plan = made
         self.counts = made.counts
         self.passed: Counter[type] = Counter()
         self.random = Random(made.seed ^ 0x5EED)
-        self.observer = observer
         self.rows = Rows()
         self.claims = Claims()
         """What redrivers have seen of one another."""
-        self.sink = SimulatedSink(made, self.random)
-        self.function = WindowFunction(made, self.random)
+        self.mappings = [
+            Mapped(
+                each,
+                SimulatedSink(made, each, self.random),
+                WindowFunction(made, each, self.random),
+                observer_of(each),
+            )
+            for each in made.mappings
+        ]
         self.source = SimulatedSource(self)
         self.performing = Performing(self)
         self.time_ms = 0
@@ -62,7 +75,6 @@ class Run:
         """How many redrives are at work."""
         self.workers: list[Worker] = []
         """Those that run, and those that have ended."""
-        self.finished: set[str] = set()
         self._coming = 0
         self._numbers = self._names = self._serial = 0
         self.retention = Retention(self)
@@ -87,12 +99,12 @@ class Run:
             for at_ms, record in shard.writes:
                 self.after(at_ms, lambda shard=shard, record=record: self.source.write(shard, record))  # type: ignore[misc]
             self.after(shard.closed_ms, lambda shard=shard: self.source.wake(shard))  # type: ignore[misc]
-        if self.plan.is_upgraded:
-            for shard in self.plan.shards:
+        for mapped in self.mappings:
+            for shard in self.plan.shards if self.plan.is_upgraded else ():
                 if not shard.parents:
-                    self.rows.as_an_older_version_left(shard.shard_id)
-        if self.plan.has_earlier_stream:
-            self.rows.as_an_earlier_stream_left()
+                    self.rows.as_an_older_version_left(mapped.id, shard.shard_id)
+            if self.plan.has_earlier_stream:
+                self.rows.as_an_earlier_stream_left(mapped.id)
         for fault in self.plan.faults:
             self.after(fault.at_ms, lambda fault=fault: happen(self, fault))  # type: ignore[misc]
         for _ in range(self.plan.workers):
@@ -109,14 +121,22 @@ class Run:
         for kind, times in self.passed.items():
             word = "command" if issubclass(kind, get_args(Command)) else "completion"
             self.counts[f"{word} {kind.__name__}"] += times
-        self.observer.over(self)
+        for mapped in self.mappings:
+            mapped.observer.over(self)
         return self
+
+    def mapping(self, mapping_id: str) -> Mapped:
+        """One of the mappings."""
+        return next(mapped for mapped in self.mappings if mapped.id == mapping_id)
 
     @property
     def is_over(self) -> bool:
-        """Every shard is finished and nobody works on one any more."""
-        is_read = len(self.finished) == len(self.plan.shards) and not self.tenures()
-        return is_read and not self.redrivers and not self.rows.heads()
+        """Every mapping has finished every shard, nobody works on one any more, and nothing is parked."""
+        shards = len(self.plan.shards)
+        is_read = all(len(mapped.finished) == shards for mapped in self.mappings) and not self.tenures()
+        return (
+            is_read and not self.redrivers and not any(self.rows.heads(mapped.id) for mapped in self.mappings)
+        )
 
     @property
     def new_yields_kill(self) -> bool:
@@ -147,7 +167,10 @@ class Run:
 
     def latency(self) -> int:
         """How long a port takes."""
-        return self.sink.latency(self.time_ms)
+        if self.time_ms < self.plan.heal_ms and self.random.random() < SLOW:
+            self.counts["fault slow"] += 1
+            return self.random.randrange(1, SLOWEST_MS)
+        return 1 + int(self.random.random() * self.plan.latency_ms)
 
     # ---- workers ---------------------------------------------------------------------------------------------------
 
@@ -155,10 +178,9 @@ class Run:
         """Every machine that runs now."""
         return [tenure for worker in self.workers if worker.is_alive for tenure in worker.tenures.values()]
 
-    def working_on(self, shard: ShardPlan) -> list[Tenure]:
-        """Who reads this shard, in the order in which they began."""
-        found = [each.tenures.get(shard.shard_id) for each in self.workers if each.is_alive]
-        return sorted((each for each in found if each is not None), key=lambda tenure: tenure.name)
+    def working_on(self, mapped: Mapped, shard: ShardPlan) -> list[Tenure]:
+        """Who reads this shard for a mapping."""
+        return [each for each in self.tenures() if each.mapped is mapped and each.shard is shard]
 
     def _next_number(self) -> int:
         self._numbers += 1
@@ -203,29 +225,28 @@ class Run:
             and start.checkpoint.watermark < tenure.shard.begins
         ):
             self.counts["fault parked-at-reshard"] += len(start.parked)
-        self.observer.started(tenure, start.checkpoint)
+        tenure.mapped.observer.started(tenure, start.checkpoint)
 
     # ---- the sink --------------------------------------------------------------------------------------------------
 
     def answer(self, tenure: Tenure, invoke: Invoke, *, hangs: bool) -> Outcome:
         """The sink has worked on a batch."""
         batch = list(invoke.records)
-        accepted, outcome = (
-            self.sink.killed(batch, self.time_ms) if hangs else self.sink.answer(batch, self.time_ms)
-        )
+        sink = tenure.mapped.sink
+        accepted, outcome = sink.killed(batch, self.time_ms) if hangs else sink.answer(batch, self.time_ms)
         return self._told(tenure, invoke, accepted, outcome)
 
     def judge(self, tenure: Tenure, invoke: Invoke) -> Outcome:
         """It has worked on a batch of a worker that is no more: nobody hears the answer."""
-        return self._told(tenure, invoke, *self.sink.judge(list(invoke.records), self.time_ms))
+        return self._told(tenure, invoke, *tenure.mapped.sink.judge(list(invoke.records), self.time_ms))
 
     def _told(
         self, tenure: Tenure, invoke: Invoke, accepted: list[ChangeRecord], outcome: Outcome
     ) -> Outcome:
         if invoke.window is not None:
-            accepted, outcome = self.function.answer(invoke.window, accepted, outcome, self.time_ms)
+            accepted, outcome = tenure.mapped.function.answer(invoke.window, accepted, outcome, self.time_ms)
         tenure.at_sink.pop(invoke.id, None)
-        self.observer.answered(tenure, invoke, accepted, outcome)
+        tenure.mapped.observer.answered(tenure, invoke, accepted, outcome)
         return outcome
 
     # ---- after the faults --------------------------------------------------------------------------------------------
@@ -233,11 +254,11 @@ class Run:
     def redrive_what_is_left(self) -> None:
         """After the faults, until nothing is parked any more."""
         if not self.is_over:
-            heads = {head.key for head in self.rows.heads()}
+            heads = {(mapped.id, head.key) for mapped in self.mappings for head in self.rows.heads(mapped.id)}
             if heads:
                 self.begin_redrive(self)
             for tenure in self.tenures():
                 for key, tail in tenure.machine.parked_tails.items():
-                    if key not in heads:
+                    if (tenure.mapped.id, key) not in heads:
                         tenure.worker.step(tenure, Redriven(key, tail))
             self.after(5_000, self.redrive_what_is_left)

@@ -23,11 +23,16 @@ def happen(run: "Run", fault: Fault) -> None:
     run.counts["fault " + fault.kind] += 1
     match fault.kind:
         case "outage":
-            run.sink.begin_outage(FailureKind.UNAVAILABLE, run.time_ms + fault.length_ms)
+            run.random.choice(run.mappings).sink.begin_outage(
+                FailureKind.UNAVAILABLE, run.time_ms + fault.length_ms
+            )
         case "throttle":
-            run.sink.begin_outage(FailureKind.THROTTLED, run.time_ms + fault.length_ms)
+            run.random.choice(run.mappings).sink.begin_outage(
+                FailureKind.THROTTLED, run.time_ms + fault.length_ms
+            )
         case "clock-step":
-            run.observer.clock_steps(run.now)
+            for mapped in run.mappings:
+                mapped.observer.clock_steps(run.now)
             step_ms = run.random.choice((-90_000, -1_000, 1_000, 90_000))
             run.counts["fault clock-forward" if step_ms > 0 else "fault clock-back"] += 1
             run.wall_step_ms += step_ms

@@ -116,7 +116,7 @@ class Performing:
             case Transact():
                 self._written(act, call)
             case WriteBatch() if act.tenure is not None and isinstance(act.command, Invoke):
-                self._run.observer.begun(act.tenure, act.command, self._run.now)
+                act.tenure.mapped.observer.begun(act.tenure, act.command, self._run.now)
                 self._run.answer(act.tenure, act.command, hangs=False)
             case _:
                 pass
@@ -189,7 +189,11 @@ class Performing:
     def _written(self, act: Act, call: Transact) -> PortError | None:
         """Write, and let the observer see what became durable. Returns: the conflict."""
         run, tenure = self._run, act.tenure
-        behind = isinstance(act.command, Park) and run.rows.is_parked(act.command.key)
+        behind = (
+            tenure is not None
+            and isinstance(act.command, Park)
+            and run.rows.is_parked(tenure.mapped.id, act.command.key)
+        )
         try:
             run.rows.transact(call.writes)
         except StateConflict as conflict:
@@ -202,10 +206,10 @@ class Performing:
                 case SaveCheckpoint() as save:
                     run.counts["fault suspended"] += save.checkpoint.suspended is not None
                     run.counts["fault window-lost"] += len(save.windows)
-                    run.observer.saved(tenure, save)
+                    tenure.mapped.observer.saved(tenure, save)
                 case Park() as park:
                     run.counts["fault parked-behind"] += behind
-                    run.observer.parked(tenure, park)
+                    tenure.mapped.observer.parked(tenure, park)
                 case _:
                     pass
         return None
@@ -215,8 +219,8 @@ class Performing:
         assert tenure is not None
         assert isinstance(command, Invoke)
         tenure.at_sink[command.id] = command
-        run.observer.begun(tenure, command, run.now)
-        hangs = run.sink.hangs(run.time_ms)
+        tenure.mapped.observer.begun(tenure, command, run.now)
+        hangs = tenure.mapped.sink.hangs(run.time_ms)
 
         def answer() -> None:
             if act.worker.is_alive:

@@ -34,11 +34,17 @@ DRAWN_FAULTS: Final = (
     "retention", "evacuated", "evacuation-failure", "evacuation-look-failure", "evacuation-answer-lost", "evacuation-conflict", "peek-failure", "evacuated-read", "broken", "suspended",
     "close-in-flight", "clock-forward", "clock-back", "rollover", "reshard", "merge", "parked-at-reshard",
     "window-final", "window-early", "window-lost", "window-final-refused", "window-no-state",
-    "upgraded", "earlier-stream", "started-late", "stolen", "raced", "raced-parking", "expired", "died-for-good", "state-answer-lost", "came-back",
+    "upgraded", "earlier-stream", "started-late", "stolen", "raced", "raced-parking", "expired", "died-for-good", "state-answer-lost", "came-back", "beside-another",
     *(f"{act}-failure" for act in ("start", "save", "renew", "release")), *(f"crash-{act}" for act in ("now", *ACTS)),
 )  # fmt: skip
 RETENTIONS: Final = 5
 """At most so many times as long as a stream keeps a record, records are written: what waits, waits for longer."""
+MAPPING: Final = "simulated"
+BESIDE_IT: Final = "beside"
+BESIDE: Final = 1 / 3
+"""So many runs have a second mapping."""
+STYLES: Final[tuple[Style, ...]] = ("vector", "whole", "partial")
+TROUBLES: Final = (FailureKind.RECORD, FailureKind.RECORD, FailureKind.TIMEOUT)
 WALL_MS: Final = 1_700_000_000_000
 FILTERS: Final = read_filter_criteria({
     "Filters": [
@@ -79,25 +85,40 @@ class ShardPlan:
 
 
 @dataclass(slots=True)
-class Plan:
-    """Everything that a seed decides.
+class MappingPlan:
+    """What a seed decides of one mapping, and of the handler behind it.
 
-    Shape:   `troubles` counts how often a record will still be refused (−1: until the faults stop); `trouble_kind` how.
-             From `heal_ms` on no fault happens any more.
+    Shape:   `troubles` counts how often a record will still be refused (−1: until the faults stop); `trouble_kind` how, and `are_final` whether the
+             handler says that it always will.
     """
 
-    seed: int
     settings: MappingSettings
-    shards: list[ShardPlan]
     style: Style
-    faults: list[Fault]
-    heal_ms: int
     troubles: dict[int, int]
     trouble_kind: FailureKind
+    are_final: bool = False
+
+    @property
+    def id(self) -> str:
+        """How it is called."""
+        return self.settings.id
+
+    def is_wanted(self, record: ChangeRecord) -> bool:
+        """Whether its filters let a record through, asked without the patterns that the machine asks."""
+        return not self.settings.filters or record.size_bytes < 700 or int(record.key) > 2
+
+
+@dataclass(slots=True)
+class Plan:
+    """Everything that a seed decides. Shape: one or two `mappings` read the same shards; from `heal_ms` on no fault happens any more."""
+
+    seed: int
+    mappings: list[MappingPlan]
+    shards: list[ShardPlan]
+    faults: list[Fault]
+    heal_ms: int
     latency_ms: int
     port_failures: float
-    troubles_are_final: bool = False
-    """Whether the sink says of what it refuses that it always will."""
     workers: int = 1
     is_upgraded: bool = False
     """Whether an older version has begun before, which kept the ledger in a row of its own."""
@@ -116,9 +137,9 @@ def plan(seed: int) -> Plan:
     """The plan of a seed: the same for ever, on every machine."""
     random = Random(seed)
     span_ms = random.choice((3_000, 30_000, 120_000))
-    settings = _settings(random).reading("arn:simulated", "NEW_AND_OLD_IMAGES", "us-east-1")
+    settings = _settings(random, MAPPING)
     shards, troubles = _shards(random, span_ms)
-    style: Style = random.choice(("vector", "whole", "partial"))
+    style: Style = random.choice(STYLES)
     faults = [
         Fault(
             random.randrange(span_ms),
@@ -129,30 +150,37 @@ def plan(seed: int) -> Plan:
     ]
     if random.random() < 0.05:
         faults.append(Fault(random.randrange(span_ms), "trim"))
+    mapping = MappingPlan(settings, style, troubles, random.choice(TROUBLES))
     made = Plan(
-        seed, settings, shards, style, sorted(faults, key=lambda fault: fault.at_ms), heal_ms=3 * span_ms, troubles=troubles,
-        trouble_kind=random.choice((FailureKind.RECORD, FailureKind.RECORD, FailureKind.TIMEOUT)),
+        seed, [mapping], shards, sorted(faults, key=lambda fault: fault.at_ms), heal_ms=3 * span_ms,
         latency_ms=random.choice((1, 20, 400)), port_failures=random.choice((0.0, 0.0, 0.05, 0.2)),
     )  # fmt: skip
-    made.settings = replace(made.settings, **_later_settings(random))
     if len(shards) > 1 and random.random() < 0.5:
         _split(random, shards)
-    if made.settings.order == "lane" and random.random() < 0.3:
-        _with_windows(random, made)
     retention_ms = random.choice((0, 0, random.choice((4_000, 12_000, 60_000))))
     made.retention_ms = max(retention_ms, span_ms // RETENTIONS) if retention_ms else 0
-    if made.settings.order == "key" and random.random() < 0.15:
-        _broken(random, made)
-    elif not made.settings.tumbling_window_ms and random.random() < 0.2:
-        _whole_shard(random, made)
+    if random.random() < BESIDE:
+        troubles = _troubles(random, [record for shard in shards for _, record in shard.writes])
+        made.mappings.append(
+            MappingPlan(
+                _settings(random, BESIDE_IT), random.choice(STYLES), troubles, random.choice(TROUBLES)
+            )
+        )
+    for mapping in made.mappings:
+        _shape(random, made, mapping)
     _with_a_fleet(random, made, span_ms)
     _count(made)
     return made
 
 
-def _later_settings(random: Random) -> dict[str, Any]:
-    """What was added after seeds had become known by name: drawn last, so that each seed keeps the rest of its plan."""
-    return {"buffer_bytes": random.choice((1, 2_000, *5 * (1 << 27,)))}
+def _shape(random: Random, made: Plan, mapping: MappingPlan) -> None:
+    """Some mappings have windows, a broken handler, or the order of the whole shard."""
+    if mapping.settings.order == "lane" and random.random() < 0.3:
+        _with_windows(random, mapping)
+    if mapping.settings.order == "key" and random.random() < 0.15:
+        _broken(random, made, mapping)
+    elif not mapping.settings.tumbling_window_ms and random.random() < 0.2:
+        _whole_shard(random, mapping)
 
 
 def _split(random: Random, shards: list[ShardPlan]) -> None:
@@ -200,38 +228,42 @@ def _several_roots(random: Random, shards: list[ShardPlan]) -> None:
     shards[:0] = roots
 
 
-def _broken(random: Random, made: Plan) -> None:
+def _broken(random: Random, made: Plan, mapping: MappingPlan) -> None:
     """A handler with a bug: every record fails until the faults stop, and few keys may be parked."""
-    made.troubles = {record.sequence: -1 for shard in made.shards for _, record in shard.writes}
-    made.trouble_kind = FailureKind.RECORD
-    made.settings = replace(
-        made.settings, on_failure="park", max_keys=random.choice((2, 4)), maximum_retry_attempts=random.choice((0, 1)),
+    mapping.troubles = {record.sequence: -1 for shard in made.shards for _, record in shard.writes}
+    mapping.trouble_kind = FailureKind.RECORD
+    mapping.settings = replace(
+        mapping.settings, on_failure="park", max_keys=random.choice((2, 4)), maximum_retry_attempts=random.choice((0, 1)),
     )  # fmt: skip
     made.counts["fault broken"] += 1
 
 
-def _whole_shard(random: Random, made: Plan) -> None:
+def _whole_shard(random: Random, mapping: MappingPlan) -> None:
     """The order of the whole shard: for sinks, which leave a refused record out, or for archives, which stop at it."""
     stops = random.random() < 0.3
-    made.settings = replace(
-        made.settings, order="shard", on_failure="block" if stops else "discard", concurrency=1, parallelization_factor=1,
+    mapping.settings = replace(
+        mapping.settings, order="shard", on_failure="block" if stops else "discard", concurrency=1, parallelization_factor=1,
         maximum_record_age_ms=INFINITE, bisect_batch_on_function_error=True, report_batch_item_failures=False,
-        filters=() if stops else made.settings.filters, accepts=None if stops else made.settings.accepts,
+        filters=() if stops else mapping.settings.filters, accepts=None if stops else mapping.settings.accepts,
     )  # fmt: skip
-    made.troubles_are_final = random.random() < 0.3
+    mapping.are_final = random.random() < 0.3
 
 
-def _with_windows(random: Random, made: Plan) -> None:
+def _with_windows(random: Random, mapping: MappingPlan) -> None:
     """Tumbling windows: one lane, no filters, and a function that says from where on it failed."""
-    made.settings = replace(
-        made.settings, tumbling_window_ms=random.choice((1_000, 5_000, 60_000)), tumbling_idle_ms=random.choice((0, 2_000)),
+    mapping.settings = replace(
+        mapping.settings, tumbling_window_ms=random.choice((1_000, 5_000, 60_000)), tumbling_idle_ms=random.choice((0, 2_000)),
         parallelization_factor=1, filters=(), accepts=None,
     )  # fmt: skip
-    if made.style == "vector":
-        made.style = "partial"
+    if mapping.style == "vector":
+        mapping.style = "partial"
 
 
-def _settings(random: Random) -> MappingSettings:
+def _settings(random: Random, mapping_id: str) -> MappingSettings:
+    return _drawn(random, mapping_id).reading("arn:simulated", "NEW_AND_OLD_IMAGES", "us-east-1")
+
+
+def _drawn(random: Random, mapping_id: str) -> MappingSettings:
     base = random.choice((0, 10, 500))
     common: dict[str, Any] = {
         "batch_size": random.choice((1, 2, 5, 10, 100)),
@@ -241,6 +273,7 @@ def _settings(random: Random) -> MappingSettings:
         "bisect_batch_on_function_error": random.random() < 0.6,
         "batch_bytes": random.choice((6_000_000, 3_000)),
         "buffer_records": random.choice((1, 10, 50, 2_000)),
+        "buffer_bytes": random.choice((1, 2_000, *5 * (1 << 27,))),
         "checkpoint_interval_ms": random.choice((0, 0, 100, 1_000)),
         "backoff": Backoff(base, random.choice((1.0, 2.0)), random.choice((1_000, 5_000))),
         "breaker": random.choice((None, BreakerSettings(Backoff(200, 2.0, 2_000)), BreakerSettings())),
@@ -249,24 +282,17 @@ def _settings(random: Random) -> MappingSettings:
     }  # fmt: skip
     if random.random() < 0.5:
         return MappingSettings(
-            "simulated", order="lane", parallelization_factor=random.choice((1, 2, 3, 10)),
+            mapping_id, order="lane", parallelization_factor=random.choice((1, 2, 3, 10)),
             report_batch_item_failures=True, **common,
         )  # fmt: skip
     return MappingSettings(
-        "simulated", order="key", on_failure=random.choice(("park", "park", "park", "discard", "block", "drop")), concurrency=random.choice((1, 1, 2, 5)), max_keys=random.choice((1, 2, 4, 1_024)),
+        mapping_id, order="key", on_failure=random.choice(("park", "park", "park", "discard", "block", "drop")), concurrency=random.choice((1, 1, 2, 5)), max_keys=random.choice((1, 2, 4, 1_024)),
         max_per_key=random.choice((1, 3, 1_024)), **common,
     )  # fmt: skip
 
 
-def is_wanted(settings: MappingSettings, record: ChangeRecord) -> bool:
-    """Whether the filters let a record through, asked without the patterns that the machine asks."""
-    return not settings.filters or record.size_bytes < 700 or int(record.key) > 2
-
-
 def _shards(random: Random, span_ms: int) -> tuple[list[ShardPlan], dict[int, int]]:
     keys = random.choice((1, 3, 8, 30))
-    poison, flaky = random.choice((0.0, 0.0, 0.03, 0.2)), random.choice((0.0, 0.05, 0.3))
-    troubles: dict[int, int] = {}
     shards = []
     sequence = 0
     for number in range(random.choice((1, 1, 2))):
@@ -282,26 +308,38 @@ def _shards(random: Random, span_ms: int) -> tuple[list[ShardPlan], dict[int, in
                 new=b"x" * random.choice((10, 900)),
             )  # fmt: skip
             writes.append((at_ms, record))
-            drawn = random.random()
-            if drawn < poison:
-                troubles[sequence] = -1
-            elif drawn < poison + flaky:
-                troubles[sequence] = random.choice((1, 2, 3))
         parents = (f"shard-{number - 1}",) if number else ()
         shards.append(ShardPlan(f"shard-{number}", writes, span_ms + number * 10, parents, begins=begins))
-    return shards, troubles
+    return shards, _troubles(random, [record for shard in shards for _, record in shard.writes])
+
+
+def _troubles(random: Random, records: list[ChangeRecord]) -> dict[int, int]:
+    poison, flaky = random.choice((0.0, 0.0, 0.03, 0.2)), random.choice((0.0, 0.05, 0.3))
+    troubles: dict[int, int] = {}
+    for record in records:
+        drawn = random.random()
+        if drawn < poison:
+            troubles[record.sequence] = -1
+        elif drawn < poison + flaky:
+            troubles[record.sequence] = random.choice((1, 2, 3))
+    return troubles
 
 
 def _count(made: Plan) -> None:
-    counts, settings = made.counts, made.settings
-    for name in BRANCHES:
-        counts[f"setting {name}"] += BRANCHES[name](settings)
-    counts[f"style {made.style}"] += 1
-    counts["fault poison"] += sum(times < 0 for times in made.troubles.values())
-    counts["fault flaky"] += sum(times > 0 for times in made.troubles.values())
-    counts["fault filtered"] += sum(
-        not is_wanted(settings, record) for shard in made.shards for _, record in shard.writes
-    )
+    counts = made.counts
+    for mapping in made.mappings:
+        for name in BRANCHES:
+            counts[f"setting {name}"] += BRANCHES[name](mapping.settings)
+        counts[f"style {mapping.style}"] += 1
+        counts["fault poison"] += sum(times < 0 for times in mapping.troubles.values())
+        counts["fault flaky"] += sum(times > 0 for times in mapping.troubles.values())
+        counts["fault filtered"] += sum(
+            not mapping.is_wanted(record) for shard in made.shards for _, record in shard.writes
+        )
+    counts["setting mappings=1"] += len(made.mappings) == 1
+    counts["setting mappings=2"] += len(made.mappings) == 2
+    orders = {mapping.settings.order for mapping in made.mappings}
+    counts["setting mappings of two orders"] += len(orders) == 2
     counts["fault shard-closed"] += len(made.shards)
     children = [shard for shard in made.shards if shard.parents]
     counts["fault child-shard"] += len(children)

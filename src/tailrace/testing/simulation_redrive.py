@@ -33,17 +33,18 @@ from tailrace.streams.record import ChangeRecord
 from tailrace.streams.version import NOTHING, Version
 from tailrace.testing.simulation import Run
 from tailrace.testing.simulation_plan import plan
-from tailrace.testing.simulation_roles import Observer, Tenure
-from tailrace.testing.simulation_rows import APP, MAPPING
+from tailrace.testing.simulation_roles import Mapped, Observer, Tenure
+from tailrace.testing.simulation_rows import APP
 
 
 class Redriver:
     """One redrive of everything: the parked keys, then the discarded changes, one after the other."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, mapped: Mapped) -> None:
         self._run = run
+        self._mapped = mapped
         run.redrivers += 1
-        run.counts["fault redrive-rival"] += run.redrivers > 1
+        run.counts["fault redrive-rival"] += run.redrivers > len(run.mappings)
         self._name = f"redriver-{run.random.randrange(1 << 30)}"
         self._work: list[tuple[bytes | None, Redriving]] = []
         self._held: list[tuple[Tenure, bytes]] = []
@@ -53,16 +54,16 @@ class Redriver:
     def begin(self) -> None:
         """Choose, and go on step by step."""
         run = self._run
-        keys = [head.key for head in run.rows.heads() if head.count]
+        keys = [head.key for head in run.rows.heads(self._mapped.id) if head.count]
         claims = run.claims
         claimant = Claimant(
             self._name,
-            "simulated",
-            lambda head: claims.is_taken(head, f"{self._name}/simulated", run.now.monotonic_ms),
+            self._mapped.id,
+            lambda head: claims.is_taken(head, f"{self._name}/{self._mapped.id}", run.now.monotonic_ms),
         )
         self._work = [(key, put_back_key(APP, key, claimant, lambda: run.now.wall_ms)) for key in keys]
-        if run.random.random() < 0.5 and run.plan.settings.order != "lane":
-            prefix = deadletter_prefix(APP, MAPPING)
+        if run.random.random() < 0.5 and self._mapped.plan.settings.order != "lane":
+            prefix = deadletter_prefix(APP, self._mapped.id)
             letters = [read_deadletter(row) for name, row in run.rows.items() if name.startswith(prefix)]
             for letter in letters:
                 later = [each.record.version for each in letters if each.record.key == letter.record.key]
@@ -132,41 +133,47 @@ class Redriver:
         run.after(1, self._next)
 
     def _tell(self, word: Redriven) -> None:
-        for tenure in self._run.tenures():
+        for tenure in self._tenures():
             tenure.worker.step(tenure, word)
+
+    def _tenures(self) -> list[Tenure]:
+        return [tenure for tenure in self._run.tenures() if tenure.mapped is self._mapped]
 
     def _answer(self, step: Step) -> Any:
         run = self._run
         match step:
             case ReadPassed(key):
-                alive = [tenure.machine.last_passed(key) for tenure in run.tenures()]
-                noted: Version | None = run.rows.put_back(step)
+                alive = [tenure.machine.last_passed(key) for tenure in self._tenures()]
+                noted: Version | None = run.rows.put_back(self._mapped.id, step)
                 last = max([noted or NOTHING, *alive])
                 return None if noted is None and last == NOTHING else last
             case Deliver(letter):
                 return self._deliver(letter)
             case WriteRows():
                 try:
-                    return run.rows.put_back(step)
+                    return run.rows.put_back(self._mapped.id, step)
                 except StateConflict:
                     run.counts["fault redrive-conflict"] += 1
                     return False
             case Hold(letter):
                 return self._hold(letter.record)
             case _:
-                return run.rows.put_back(step)
+                return run.rows.put_back(self._mapped.id, step)
 
     def _hold(self, record: ChangeRecord) -> tuple[Check, ...] | None:
-        """Only beside one living machine, as the runtime does: the key's shard is read here and nowhere else."""
-        alive = [tenure for tenure in self._run.tenures() if tenure.shard.has(record.partition)]
+        """Only beside one living machine, as the runtime does: the key's shard is read here and nowhere else; or where all is read."""
+        shards = {shard.shard_id for shard in self._run.plan.shards if shard.has(record.partition)}
+        alive = [tenure for tenure in self._tenures() if tenure.shard.has(record.partition)]
+        if not alive and self._mapped.finished.issuperset(shards):
+            return ()
         if len(alive) != 1 or not alive[0].machine.hold(record.key):
             return None
         self._held.append((alive[0], record.key))
         return (alive[0].delivery.settling.fence,)
 
     def _deliver(self, letter: DeadLetter) -> Refusal | None:
-        accepted, outcome = self._run.sink.judge([letter.record], self._run.time_ms)
-        self._run.observer.put_back(letter.record, accepted=bool(accepted))
+        accepted, outcome = self._mapped.sink.judge([letter.record], self._run.time_ms)
+        self._mapped.observer.put_back(letter.record, accepted=bool(accepted))
         if outcome == Written():
             self._handled = letter.record.version
             return None
@@ -176,8 +183,8 @@ class Redriver:
 
 
 def simulate(seed: int, observer: Observer) -> Run:
-    """Run one seed. The same seed gives the same run, whatever happened before."""
-    return Run(plan(seed), observer, begin_redrive).run()
+    """Run one seed; one observer is told of every mapping. The same seed gives the same run, whatever happened before."""
+    return Run(plan(seed), lambda _: observer, begin_redrive).run()
 
 
 def counted(run: Run) -> Counter[str]:
@@ -187,4 +194,5 @@ def counted(run: Run) -> Counter[str]:
 
 def begin_redrive(run: Run) -> None:
     """Somebody redrives everything that is parked and discarded, while all goes on."""
-    Redriver(run).begin()
+    for mapped in run.mappings:
+        Redriver(run, mapped).begin()

@@ -14,12 +14,12 @@ from tailrace.errors import PortError
 from tailrace.ports import Action
 from tailrace.rows.kinds import EVACUATED, words_of
 from tailrace.rows.writes import Write
-from tailrace.runtime.delivering import Place
 from tailrace.runtime.evacuation import Evacuator, Unfinished
 from tailrace.streams.moment import Now
 from tailrace.testing.simulation_performing import Act
-from tailrace.testing.simulation_plan import WALL_MS, ShardPlan
-from tailrace.testing.simulation_rows import APP, MAPPING, STREAM
+from tailrace.testing.simulation_plan import WALL_MS
+from tailrace.testing.simulation_roles import Mapped
+from tailrace.testing.simulation_rows import APP, STREAM
 
 if TYPE_CHECKING:
     from tailrace.testing.simulation import Run
@@ -32,14 +32,14 @@ ROUNDS: Final = 3
 
 
 class Retention:
-    """The horizon of one run. Shape: `looked` is when the last round began at which a shard was saved to its end."""
+    """The horizon of one run. Shape: `looked` is when the last round began at which a shard was saved to its end for a mapping."""
 
     def __init__(self, run: "Run") -> None:
         self._run = run
         self._retention_ms = run.plan.retention_ms
         self._lead_ms = self._retention_ms // LEAD
         self._round_ms = max(self._lead_ms // ROUNDS, 1)
-        self.looked: dict[str, int] = {shard.shard_id: 0 for shard in run.plan.shards}
+        self.looked: dict[tuple[str, str], int] = {}
 
     def begin(self) -> None:
         """Forget for as long as the run lasts, when its plan has a retention."""
@@ -58,8 +58,13 @@ class Retention:
 
     @property
     def saves(self) -> bool:
-        """Whether anything is saved: lanes expire, as Lambda has it."""
-        return bool(self._retention_ms) and self._run.plan.settings.order != "lane"
+        """Whether anything is saved."""
+        return bool(self._retention_ms) and any(map(self._is_saved, self._run.mappings))
+
+    @staticmethod
+    def _is_saved(mapped: Mapped) -> bool:
+        """Lanes expire, as Lambda has it."""
+        return mapped.plan.settings.order != "lane"
 
     def evacuator(self) -> Evacuator:
         """What a worker that begins saves with: it knows nothing yet."""
@@ -82,21 +87,26 @@ class Retention:
     def _save(self, worker: "Worker") -> None:
         """Every shard that it is not done with, all at once; the next round comes after the slowest."""
         run, begun_ms = self._run, self._run.time_ms
-        unfinished = [shard for shard in run.plan.shards if worker.may_save(shard)]
+        unfinished = [
+            (mapped, shard)
+            for mapped in filter(self._is_saved, run.mappings)
+            for shard in run.plan.shards
+            if worker.may_save(mapped, shard)
+        ]
         left = len(unfinished)
 
-        def saved(shard: ShardPlan, copies: int | PortError) -> None:
+        def saved(there: tuple[str, str], copies: int | PortError) -> None:
             nonlocal left
             left -= 1
             if not isinstance(copies, PortError):
-                self.looked[shard.shard_id] = max(self.looked[shard.shard_id], begun_ms)
+                self.looked[there] = max(self.looked.get(there, 0), begun_ms)
             if not left:
                 run.after(self._round_ms, lambda: self._round(worker))
 
-        for shard in unfinished:
-            place = Place(APP, MAPPING, STREAM.table, STREAM.label, shard.shard_id, (shard.first, shard.last))
-            steps = worker.evacuator.save(Unfinished(place, STREAM, run.source.known(shard)))
-            run.performing.begin(Act("evacuation", worker, steps, partial(saved, shard), now=self.now))
+        for mapped, shard in unfinished:
+            steps = worker.evacuator.save(Unfinished(mapped.place(shard), STREAM, run.source.known(shard)))
+            then = partial(saved, (mapped.id, shard.shard_id))
+            run.performing.begin(Act("evacuation", worker, steps, then, now=self.now))
         if not unfinished:
             run.after(self._round_ms, lambda: self._round(worker))
 
@@ -104,13 +114,13 @@ class Retention:
         """Let the observer see what became durable of a save."""
         prefix = EVACUATED.prefix(APP)
         copies = [
-            (words_of(each.key)[4], read_evacuated(each.fields))
+            (words_of(each.key), read_evacuated(each.fields))
             for each in writes
             if isinstance(each, Write) and each.fields is not None and each.key.startswith(prefix)
         ]
         self._run.counts["fault evacuated"] += len(copies)
-        for shard_id, record in copies:
-            self._run.observer.evacuated(shard_id, record)
+        for (_, _, mapping_id, _, shard_id, *_), record in copies:
+            self._run.mapping(mapping_id).observer.evacuated(shard_id, record)
 
     def _trim(self) -> None:
         run, oldest_ms = self._run, self.now().wall_ms - self._retention_ms
@@ -119,7 +129,7 @@ class Retention:
             if gone:
                 run.source.trim(shard_id, log[gone - 1].sequence)
 
-    def could_save(self, shard_id: str, created_ms: int) -> bool:
+    def could_save(self, mapping_id: str, shard_id: str, created_ms: int) -> bool:
         """Whether a round that came to its end began after a record was due; it is asked at its trim."""
         due_ms = created_ms - WALL_MS + self._retention_ms - self._lead_ms
-        return self.looked[shard_id] > due_ms
+        return self.looked.get((mapping_id, shard_id), 0) > due_ms

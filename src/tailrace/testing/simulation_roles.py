@@ -11,10 +11,13 @@ from tailrace.leases.lease import Lease
 from tailrace.mapping.commands import Checkpoint, Invoke, Park, SaveCheckpoint
 from tailrace.mapping.outcomes import Outcome
 from tailrace.mapping.shard import ShardMachine
-from tailrace.runtime.delivering import Delivery
+from tailrace.runtime.delivering import Delivery, Place
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
-from tailrace.testing.simulation_plan import ShardPlan
+from tailrace.testing.simulation_plan import MappingPlan, ShardPlan
+from tailrace.testing.simulation_rows import APP, STREAM
+from tailrace.testing.simulation_sink import SimulatedSink
+from tailrace.testing.simulation_windows import WindowFunction
 
 if TYPE_CHECKING:
     from tailrace.testing.simulation import Run
@@ -23,14 +26,35 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, eq=False)
+class Mapped:
+    """One mapping of a run, with its handler and whoever judges it. Shape: `finished` are the shards that all of is settled of."""
+
+    plan: MappingPlan
+    sink: SimulatedSink
+    function: WindowFunction
+    observer: "Observer"
+    finished: set[str] = field(default_factory=set)
+
+    @property
+    def id(self) -> str:
+        """How the mapping is called."""
+        return self.plan.id
+
+    def place(self, shard: ShardPlan) -> Place:
+        """Where its rows in a shard are."""
+        return Place(APP, self.id, STREAM.table, STREAM.label, shard.shard_id, (shard.first, shard.last))
+
+
+@dataclass(slots=True, eq=False)
 class Tenure:
-    """One life of one machine in one worker: from taking the lease to its end.
+    """One life of one machine in one worker, for one mapping in one shard.
 
     Shape:   `reading` is the read that waits for records; `at_sink` the batches whose answer is not heard.
     """
 
     name: int
     worker: "Worker"
+    mapped: Mapped
     shard: ShardPlan
     lease: Lease
     machine: ShardMachine
@@ -49,7 +73,7 @@ class Tenure:
 
 
 class Observer(Protocol):
-    """Who judges a run. Every method is told what anybody outside the machine could have seen."""
+    """Who judges one mapping of a run. Every method is told what anybody outside the machine could have seen."""
 
     def started(self, tenure: Tenure, checkpoint: Checkpoint) -> None:
         """A worker begins with a shard at a checkpoint."""

@@ -22,7 +22,6 @@ from tailrace.streams.moment import Now
 from tailrace.testing.simulation_plan import WALL_MS
 
 APP: Final = "app"
-MAPPING: Final = "simulated"
 STREAM: Final = StreamRef("arn:simulated", "table", "label", "NEW_AND_OLD_IMAGES")
 
 T = TypeVar("T")
@@ -57,25 +56,25 @@ class Rows(dict[str, dict[str, Any]]):
                         self._order = []
                     self[write.key] = dict(write.fields)
 
-    def heads(self) -> list[Head]:
-        """Every key that is parked now."""
-        prefix = head_prefix(APP, MAPPING)
-        return [read_head(APP, MAPPING, self[key]) for key in self.starting_with(prefix)]
+    def heads(self, mapping_id: str) -> list[Head]:
+        """Every key of a mapping that is parked now."""
+        prefix = head_prefix(APP, mapping_id)
+        return [read_head(APP, mapping_id, self[key]) for key in self.starting_with(prefix)]
 
-    def as_an_older_version_left(self, shard_id: str) -> None:
+    def as_an_older_version_left(self, mapping_id: str, shard_id: str) -> None:
         """A checkpoint before the first record as format 1 had it, with its ledger beside it."""
-        key = checkpoint_key(APP, MAPPING, STREAM.label, shard_id)
+        key = checkpoint_key(APP, mapping_id, STREAM.label, shard_id)
         self[key] = {"v": 1, "epoch": 3, "watermark": 0, "ranges": [], "finished": False}
-        self[ledger_key(APP, MAPPING, STREAM.label, shard_id)] = {
+        self[ledger_key(APP, mapping_id, STREAM.label, shard_id)] = {
             "v": 1,
             "totals": {},
             "ranges": [],
             "detail_from": 0,
         }
 
-    def as_an_earlier_stream_left(self) -> None:
+    def as_an_earlier_stream_left(self, mapping_id: str) -> None:
         """A checkpoint in a stream that vanished before the mapping was done with it, of a worker whose clock was ahead."""
-        key = checkpoint_key(APP, MAPPING, "earlier", "shard-of-before")
+        key = checkpoint_key(APP, mapping_id, "earlier", "shard-of-before")
         ahead_ms = WALL_MS + 5_000
         self[key] = {
             "v": 1,
@@ -86,28 +85,28 @@ class Rows(dict[str, dict[str, Any]]):
             "created_ms": ahead_ms,
         }
 
-    def is_parked(self, key: bytes) -> bool:
-        """Whether a key is parked now."""
-        return head_key(APP, MAPPING, key) in self
+    def is_parked(self, mapping_id: str, key: bytes) -> bool:
+        """Whether a key of a mapping is parked now."""
+        return head_key(APP, mapping_id, key) in self
 
-    def ledger(self, shard_id: str) -> Ledger:
-        """What the ledger says of a shard."""
-        return ledger_of(self.get(checkpoint_key(APP, MAPPING, STREAM.label, shard_id)))
+    def ledger(self, mapping_id: str, shard_id: str) -> Ledger:
+        """What a mapping's ledger says of a shard."""
+        return ledger_of(self.get(checkpoint_key(APP, mapping_id, STREAM.label, shard_id)))
 
-    def put_back(self, step: Step) -> Any:
-        """What the rows say to one step of a redrive. Raises: StateConflict."""
+    def put_back(self, mapping_id: str, step: Step) -> Any:
+        """What the rows of a mapping say to one step of a redrive. Raises: StateConflict."""
         match step:
             case ReadHead(key):
-                row = self.get(head_key(APP, MAPPING, key))
-                return None if row is None else read_head(APP, MAPPING, row)
+                row = self.get(head_key(APP, mapping_id, key))
+                return None if row is None else read_head(APP, mapping_id, row)
             case ReadOldest(key):
-                first = next(self.starting_with(parked_prefix(APP, MAPPING, key)), None)
+                first = next(self.starting_with(parked_prefix(APP, mapping_id, key)), None)
                 return None if first is None else read_deadletter(self[first])
             case ReadLetter(sequence):
-                row = self.get(deadletter_key(APP, MAPPING, sequence))
+                row = self.get(deadletter_key(APP, mapping_id, sequence))
                 return None if row is None else read_deadletter(row)
             case ReadPassed(key):
-                row = self.get(passed_key(APP, MAPPING, key))
+                row = self.get(passed_key(APP, mapping_id, key))
                 return None if row is None else read_passed(row)
             case WriteRows(rows):
                 self.transact(rows)

@@ -10,7 +10,7 @@ from typing import Final
 
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
 from tailrace.streams.record import ChangeRecord
-from tailrace.testing.simulation_plan import Plan
+from tailrace.testing.simulation_plan import MappingPlan, Plan
 
 HANG_MS: Final = 15_000
 """After so long a handler that hangs is killed: the time-out of a function in a process."""
@@ -19,25 +19,19 @@ LOST_ANSWER_RATE: Final = 0.004
 
 
 class SimulatedSink:
-    """One sink for all workers."""
+    """The sink of one mapping, for all workers."""
 
-    def __init__(self, made: Plan, random: Random) -> None:
+    def __init__(self, made: Plan, mapping: MappingPlan, random: Random) -> None:
         self._plan = made
+        self._mapping = mapping
         self._random = random
         self._outage_ms: dict[FailureKind, int] = {}
-        self._left = dict(made.troubles)
+        self._left = dict(mapping.troubles)
         self._accepted: set[int] = set()
 
     def begin_outage(self, kind: FailureKind, until_ms: int) -> None:
         """Every batch is refused until then."""
         self._outage_ms[kind] = until_ms
-
-    def latency(self, time_ms: int) -> int:
-        """How long a port takes."""
-        if time_ms < self._plan.heal_ms and self._random.random() < 0.01:
-            self._plan.counts["fault slow"] += 1
-            return self._random.randrange(1, 20_000)
-        return 1 + int(self._random.random() * self._plan.latency_ms)
 
     def hangs(self, time_ms: int) -> bool:
         """Whether a batch hangs until it is killed at its time-out."""
@@ -56,7 +50,7 @@ class SimulatedSink:
         accepted, outcome = self.judge(batch, time_ms)
         if accepted and time_ms < self._plan.heal_ms and self._random.random() < LOST_ANSWER_RATE:
             self._plan.counts["fault answer-lost"] += 1
-            return [], Failed(whole=Failure(self._plan.trouble_kind, "the answer was lost"))
+            return [], Failed(whole=Failure(self._mapping.trouble_kind, "the answer was lost"))
         return accepted, outcome
 
     def judge(self, batch: list[ChangeRecord], time_ms: int) -> tuple[list[ChangeRecord], Outcome]:
@@ -71,13 +65,13 @@ class SimulatedSink:
         return accepted, outcome
 
     def _verdict(self, batch: list[ChangeRecord], refused: set[int]) -> tuple[list[ChangeRecord], Outcome]:
-        is_final = self._plan.troubles_are_final and self._plan.trouble_kind is FailureKind.RECORD
-        failure = Failure(self._plan.trouble_kind, "refused", final=is_final)
+        is_final = self._mapping.are_final and self._mapping.trouble_kind is FailureKind.RECORD
+        failure = Failure(self._mapping.trouble_kind, "refused", final=is_final)
         self._plan.counts["fault refused-for-good"] += is_final
         self._plan.counts["fault time-out"] += failure.kind is FailureKind.TIMEOUT
-        if self._plan.style == "whole":
+        if self._mapping.style == "whole":
             return [], Failed(whole=failure)
-        if self._plan.style == "partial":
+        if self._mapping.style == "partial":
             return batch[: min(refused)], FailedFrom(min(refused), failure)
         stuck = {batch[index].key: index for index in sorted(refused, reverse=True)}
         accepted = [record for index, record in enumerate(batch) if index < stuck.get(record.key, len(batch))]

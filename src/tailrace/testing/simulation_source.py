@@ -49,15 +49,16 @@ class SimulatedSource:
     def wake(self, shard: ShardPlan) -> None:
         """Whoever waits for this shard looks again."""
         for worker in self._run.workers:
-            tenure = worker.tenures.get(shard.shard_id)
-            if tenure is not None and tenure.reading is not None and worker.is_alive:
-                self.look(tenure.reading)
+            for tenure in worker.tenures_of(shard.shard_id):
+                if tenure.reading is not None and worker.is_alive:
+                    self.look(tenure.reading)
 
     def trim(self, shard_id: str, through: int) -> None:
         """Records up to a number are gone."""
         if through > self.trimmed[shard_id]:
             self.trimmed[shard_id] = through
-            self._run.observer.trimmed(shard_id, through)
+            for mapped in self._run.mappings:
+                mapped.observer.trimmed(shard_id, through)
 
     def is_closed(self, shard: ShardPlan) -> bool:
         """Whether no record will ever follow."""

@@ -13,7 +13,7 @@ from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Outcome, Writ
 from tailrace.mapping.window import STATE_BYTES
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.windows import WindowInvoke
-from tailrace.testing.simulation_plan import Plan
+from tailrace.testing.simulation_plan import MappingPlan, Plan
 
 REFUSED_FINALS: Final = 0.2
 NO_STATES: Final = 0.01
@@ -22,10 +22,11 @@ PADDING: Final = "x" * STATE_BYTES
 
 
 class WindowFunction:
-    """One function for all workers."""
+    """The function of one mapping, for all workers."""
 
-    def __init__(self, made: Plan, random: Random) -> None:
+    def __init__(self, made: Plan, mapping: MappingPlan, random: Random) -> None:
         self._plan = made
+        self._trouble_kind = mapping.trouble_kind
         self._random = random
 
     def answer(
@@ -51,7 +52,7 @@ class WindowFunction:
     def _final(self, window: WindowInvoke, *, is_faulty: bool) -> Outcome:
         if is_faulty and self._random.random() < REFUSED_FINALS:
             self._plan.counts["fault window-final-refused"] += 1
-            return Failed(whole=Failure(self._plan.trouble_kind, "refused"))
+            return Failed(whole=Failure(self._trouble_kind, "refused"))
         self._plan.counts["fault window-early" if window.is_early else "fault window-final"] += 1
         return Written(state=b"{}")
 

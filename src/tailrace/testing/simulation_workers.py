@@ -6,13 +6,14 @@ A loser may come back.
 Rules of this file: nothing is known of a shard but what rows say, and what this worker has finished itself. Called by simulation.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from tailrace.errors import LeaseLost as LeaseIsLost
 from tailrace.errors import PortError
-from tailrace.leases.checkpoint import read_checkpoint
+from tailrace.leases.checkpoint import CheckpointRow, read_checkpoint
 from tailrace.leases.lease import Lease, Sighting, is_free, lease_key, sight
 from tailrace.leases.lineage import Known
 from tailrace.mapping.commands import (
@@ -32,16 +33,15 @@ from tailrace.mapping.commands import (
 )  # fmt: skip
 from tailrace.mapping.shard import ShardMachine
 from tailrace.rows.writes import StateRow
-from tailrace.runtime.delivering import Asked, Delivery, Place, Settling
+from tailrace.runtime.delivering import Asked, Delivery, Settling
 from tailrace.runtime.kept import Kept
 from tailrace.runtime.leasing import give_lease_back, renew_lease
 from tailrace.runtime.starting import enter, load_start, take_lease
 from tailrace.runtime.steps import Get, Steps
-from tailrace.streams.moment import Now
 from tailrace.testing.simulation_performing import Act
 from tailrace.testing.simulation_plan import ShardPlan
-from tailrace.testing.simulation_roles import Tenure
-from tailrace.testing.simulation_rows import APP, MAPPING, STREAM
+from tailrace.testing.simulation_roles import Mapped, Tenure
+from tailrace.testing.simulation_rows import APP, STREAM
 
 if TYPE_CHECKING:
     from tailrace.testing.simulation import Run
@@ -54,7 +54,7 @@ ACT_OF: Final = {Read: "read", Invoke: "invoke", Park: "park", SaveCheckpoint: "
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A shard whose lease was taken."""
+    """What a machine begins with, under a lease."""
 
     lease: Lease
     settling: Settling
@@ -66,20 +66,28 @@ class Finished:
     """There is nothing to take: all of the shard is settled."""
 
 
+There: TypeAlias = tuple[str, str]
+"""A mapping's id, and a shard's."""
+
+
 class Worker:
-    """One process. Shape: `number` is its owner's name on leases, which it has again after a restart; `tenures` by shard."""
+    """One process. Shape: `number` is its owner's name on leases, which it has again after a restart; `leases` by shard, one for all mappings."""
 
     def __init__(self, run: "Run", number: int) -> None:
         self._run = run
         self.number = number
         self.owner = f"worker-{number}"
         self.is_alive = True
-        self.tenures: dict[str, Tenure] = {}
-        self.finished: set[str] = set()
+        self.tenures: dict[There, Tenure] = {}
+        self.leases: dict[str, Lease] = {}
+        self.finished: set[There] = set()
         self.steals: set[str] = set()
         self.evacuator = run.retention.evacuator()
         """What it saves from the trim, and knows to be saved."""
         self._beginning: set[str] = set()
+        self._stamped: dict[str, CheckpointRow] = {}
+        """What was stamped when a lease was taken, by the keys of checkpoints."""
+        self._releasing = 0
         self._lost: set[str] = set()
         self._seen: dict[str, Sighting] = {}
         self._doom: tuple[str, int] | None = None
@@ -126,7 +134,7 @@ class Worker:
                 if run.random.random() < 0.5:
                     run.judge(tenure, invoke)
             tenure.at_sink.clear()
-            run.observer.ended(tenure, "crashed")
+            tenure.mapped.observer.ended(tenure, "crashed")
         run.left(self)
 
     def stop(self) -> None:
@@ -137,9 +145,16 @@ class Worker:
         self._leave_when_drained()
 
     def _leave_when_drained(self) -> None:
-        if self._is_stopping and self.is_alive and not self.tenures and not self._beginning:
+        for shard in self._run.plan.shards if self._is_drained else ():
+            self._give_back(shard)
+        if self._is_drained and not self._releasing:
             self.is_alive = False
             self._run.left(self)
+
+    @property
+    def _is_drained(self) -> bool:
+        """Whether it is to leave, and has nothing at work."""
+        return self._is_stopping and self.is_alive and not self.tenures and not self._beginning
 
     # ---- taking shards ---------------------------------------------------------------------------------------------
 
@@ -155,64 +170,72 @@ class Worker:
         """Begin shards where that is possible. What others have saved of them is learnt first: nothing begins behind it."""
         if not self._run.retention.saves:
             self._looked(shards, None)
-        elif any(self._may_begin(shard) for shard in shards):
+        elif any(self._may_begin(mapped, shard) for shard in shards for mapped in self._run.mappings):
             self._run.retention.look(self, partial(self._looked, shards))
 
     def _looked(self, shards: Sequence[ShardPlan], error: PortError | None) -> None:
         for shard in shards if error is None else ():
-            if self._may_begin(shard):
-                self._take_up(shard)
+            self._take_up(shard, self._run.mappings)
 
-    def _may_begin(self, shard: ShardPlan) -> bool:
-        """Whether its parents are finished, and this worker is not at it already."""
-        shard_id = shard.shard_id
-        is_busy = shard_id in self.tenures or shard_id in self._beginning or shard_id in self.finished
-        return not (is_busy or self._is_stopping or not self.is_alive) and self.finished.issuperset(
-            shard.parents
-        )
+    def tenures_of(self, shard_id: str) -> list[Tenure]:
+        """Its machines in a shard."""
+        there = [self.tenures.get((mapped.id, shard_id)) for mapped in self._run.mappings]
+        return [tenure for tenure in there if tenure is not None]
 
-    def may_save(self, shard: ShardPlan) -> bool:
+    def _may_begin(self, mapped: Mapped, shard: ShardPlan) -> bool:
+        """Whether a mapping has finished the parents, and nobody here is at the shard already."""
+        there = (mapped.id, shard.shard_id)
+        is_busy = there in self.tenures or shard.shard_id in self._beginning or there in self.finished
+        if is_busy or self._is_stopping or not self.is_alive:
+            return False
+        return all((mapped.id, parent) in self.finished for parent in shard.parents)
+
+    def may_save(self, mapped: Mapped, shard: ShardPlan) -> bool:
         """Whether something of a shard may have to be saved: as runtime/worker.py, not when it is finished and nothing is kept."""
-        shard_id = shard.shard_id
-        is_finished = shard_id in self.finished and shard_id not in self.tenures
-        return not is_finished or self._kept(shard).evacuation is not None
+        there = (mapped.id, shard.shard_id)
+        is_finished = there in self.finished and there not in self.tenures
+        return not is_finished or self._kept(mapped, shard).evacuation is not None
 
-    def _kept(self, shard: ShardPlan) -> Kept:
-        return self.evacuator.of(MAPPING, STREAM.label, shard.shard_id)
+    def _kept(self, mapped: Mapped, shard: ShardPlan) -> Kept:
+        return self.evacuator.of(mapped.id, STREAM.label, shard.shard_id)
 
-    def _take_up(self, shard: ShardPlan) -> None:
-        shard_id = shard.shard_id
-        self._beginning.add(shard_id)
-        self._run.performing.begin(Act("start", self, self._begin(shard), partial(self._begun, shard)))
+    def _take_up(self, shard: ShardPlan, left: Sequence[Mapped]) -> None:
+        """Begin a shard for these mappings, one after the other: the first one takes the lease."""
+        for number, mapped in enumerate(left, 1):
+            if self._may_begin(mapped, shard):
+                self._beginning.add(shard.shard_id)
+                then = partial(self._begun, mapped, shard, left[number:])
+                self._run.performing.begin(Act("start", self, self._begin(mapped, shard), then))
+                return
 
-    def _begin(self, shard: ShardPlan) -> Steps[Begun | Finished | None]:
-        """As runtime/worker.py begins a shard, but for whose leases it takes."""
-        known = self._run.source.known(shard)
-        place = Place(APP, MAPPING, STREAM.table, STREAM.label, shard.shard_id, (shard.first, shard.last))
+    def _begin(self, mapped: Mapped, shard: ShardPlan) -> Steps[Begun | Finished]:
+        """As runtime/worker.py begins a shard for a mapping, but for whose leases it takes."""
+        run, known, place = self._run, self._run.source.known(shard), mapped.place(shard)
         saved: StateRow | None = yield Get(place.checkpoint_key)
         if saved is not None and read_checkpoint(saved.fields)[2]:
             return Finished()
-        key = lease_key(APP, STREAM.label, shard.shard_id)
-        row: StateRow | None = yield Get(key)
-        if row is not None and not self._may_take(shard, row, self._run.now):
-            return None
-        lease, stamped = yield from take_lease(key, self.owner, [place])
-        listed = Known.of([self._run.source.known(each) for each in self._run.plan.shards])
-        begun = yield from enter(
-            place, known, listed, lease.epoch, self._run.plan.retention_ms, stamped.get(place.checkpoint_key)
-        )
-        place = replace(place, run=f"{known.digest}-{lease.epoch:x}")
+        lease = self.leases.get(shard.shard_id)
+        if lease is None:
+            key = lease_key(APP, STREAM.label, shard.shard_id)
+            waiting = [each for each in run.mappings if (each.id, shard.shard_id) not in self.finished]
+            places = [each.place(shard) for each in waiting]
+            lease, stamped = yield from take_lease(key, self.owner, places, partial(self._may_take, shard))
+            self._hold(shard, lease, stamped)
+        listed = Known.of([run.source.known(each) for each in run.plan.shards])
+        row = self._stamped.pop(place.checkpoint_key, None)
+        stamped_now = row if row is not None and row.epoch == lease.epoch else None
+        begun = yield from enter(place, known, listed, lease.epoch, run.plan.retention_ms, stamped_now)
+        place = replace(place, run=f"{known.digest}-{lease.epoch:x}-{run.time_ms:x}")
         return Begun(lease, Settling(place, begun), (yield from load_start(place, known, begun)))
 
-    def _may_take(self, shard: ShardPlan, row: StateRow, now: Now) -> bool:
+    def _may_take(self, shard: ShardPlan, row: Mapping[str, Any]) -> bool:
         """Whether a lease is free, its own from before, expired, or to be stolen."""
-        if is_free(row.fields) or row.fields["owner"] == self.owner:
+        if is_free(row) or row["owner"] == self.owner:
             return True
-        self._seen[shard.shard_id] = seen = sight(
-            self._seen.get(shard.shard_id), row.fields, now.monotonic_ms
-        )
+        now_ms = self._run.time_ms
+        self._seen[shard.shard_id] = seen = sight(self._seen.get(shard.shard_id), row, now_ms)
         counts = self._run.counts
-        if seen.has_expired(now.monotonic_ms):
+        if seen.has_expired(now_ms):
             counts["fault expired"] += 1
             return True
         if shard.shard_id in self.steals:
@@ -221,57 +244,82 @@ class Worker:
             return True
         return False
 
-    def _begun(self, shard: ShardPlan, begun: Begun | Finished | PortError | None) -> None:
+    def _hold(self, shard: ShardPlan, lease: Lease, stamped: Mapping[str, CheckpointRow]) -> None:
+        self.leases[shard.shard_id] = lease
+        self._stamped.update(stamped)
+        self._run.after(RENEWAL_MS, lambda: self._renew(shard, lease.epoch))
+
+    def _begun(
+        self, mapped: Mapped, shard: ShardPlan, left: Sequence[Mapped], begun: Begun | Finished | PortError
+    ) -> None:
         self._beginning.discard(shard.shard_id)
-        if isinstance(begun, Finished):
-            self._finish(shard)
-        elif isinstance(begun, Begun):
-            self._occupy(shard, begun)
+        match begun:
+            case Finished():
+                self._finish(mapped, shard)
+            case Begun():
+                self._occupy(mapped, shard, begun)
+            case LeaseIsLost():
+                self.lose(shard)
+            case _:
+                pass
+        self._take_up(shard, left)
         self._leave_when_drained()
 
-    def _finish(self, shard: ShardPlan) -> None:
-        self.finished.add(shard.shard_id)
-        self._run.finished.add(shard.shard_id)
+    def _finish(self, mapped: Mapped, shard: ShardPlan) -> None:
+        self.finished.add((mapped.id, shard.shard_id))
+        mapped.finished.add(shard.shard_id)
+        if all((each.id, shard.shard_id) in self.finished for each in self._run.mappings):
+            self._give_back(shard)
         self.look_at(*(child for child in self._run.plan.shards if shard.shard_id in child.parents))
 
-    def _occupy(self, shard: ShardPlan, begun: Begun) -> None:
+    def _occupy(self, mapped: Mapped, shard: ShardPlan, begun: Begun) -> None:
         run = self._run
         if self._is_stopping:
-            self._give_back(begun.lease)
             return
         run.counts["fault came-back"] += shard.shard_id in self._lost
-        delivery = Delivery(
-            run.source.known(shard),
-            STREAM,
-            self._kept(shard),
-            begun.settling,
-        )
+        run.counts["fault beside-another"] += bool(self.tenures_of(shard.shard_id))
+        delivery = Delivery(run.source.known(shard), STREAM, self._kept(mapped, shard), begun.settling)
         tenure = Tenure(
-            run.next_name(), self, shard, begun.lease, ShardMachine(run.plan.settings), delivery,
+            run.next_name(), self, mapped, shard, begun.lease, ShardMachine(mapped.plan.settings), delivery,
             iterator_ms=run.time_ms,
         )  # fmt: skip
-        self.tenures[shard.shard_id] = tenure
+        self.tenures[mapped.id, shard.shard_id] = tenure
         run.note_tenure(tenure, begun.start)
-        run.after(RENEWAL_MS, lambda: self._renew(tenure))
         self.step(tenure, begun.start)
 
-    def _renew(self, tenure: Tenure) -> None:
-        if tenure.is_alive:
-            self._run.performing.begin(
-                Act("renew", self, renew_lease(tenure.lease), partial(self._renewed, tenure))
-            )
+    def _renew(self, shard: ShardPlan, epoch: int) -> None:
+        lease = self.leases.get(shard.shard_id)
+        if self.is_alive and lease is not None and lease.epoch == epoch:
+            then = partial(self._renewed, shard, epoch)
+            self._run.performing.begin(Act("renew", self, renew_lease(lease), then))
 
-    def _renewed(self, tenure: Tenure, lease: Lease | PortError | None) -> None:
+    def _renewed(self, shard: ShardPlan, epoch: int, lease: Lease | PortError | None) -> None:
+        held = self.leases.get(shard.shard_id)
+        if held is None or held.epoch != epoch:
+            return  # given back or lost meanwhile
         if lease is None:
-            self.step(tenure, LeaseLost())
+            self.lose(shard)
             return
         if isinstance(lease, Lease):
-            tenure.lease = lease
-        self._run.after(RENEWAL_MS, lambda: self._renew(tenure))
+            self.leases[shard.shard_id] = lease
+        self._run.after(RENEWAL_MS, lambda: self._renew(shard, epoch))
 
-    def _give_back(self, lease: Lease) -> None:
+    def lose(self, shard: ShardPlan) -> None:
+        """A lease is another's by now: every machine of the shard is told."""
+        self.leases.pop(shard.shard_id, None)
+        for tenure in self.tenures_of(shard.shard_id):
+            self.step(tenure, LeaseLost())
+
+    def _give_back(self, shard: ShardPlan) -> None:
         """As much as is possible: who has it by now, or whose store fails, has nothing to give."""
-        self._run.performing.begin(Act("release", self, give_lease_back(lease), lambda _: None))
+        lease = self.leases.pop(shard.shard_id, None)
+        if lease is not None and self.is_alive:
+            self._releasing += 1
+            self._run.performing.begin(Act("release", self, give_lease_back(lease), self._gave_back))
+
+    def _gave_back(self, _: PortError | None) -> None:
+        self._releasing -= 1
+        self._leave_when_drained()
 
     # ---- machines ----------------------------------------------------------------------------------------------------
 
@@ -307,7 +355,7 @@ class Worker:
                 self._stopped(tenure, finished=finished)
             case _:
                 if isinstance(command, SaveCheckpoint):
-                    run.observer.saving(tenure, command, run.now)
+                    tenure.mapped.observer.saving(tenure, command, run.now)
                 run.performing.begin(
                     Act(
                         ACT_OF[type(command)], self, tenure.delivery.steps(command), partial(self._heard, tenure, command),
@@ -331,14 +379,19 @@ class Worker:
             self.step(tenure, Woken())
 
     def _stopped(self, tenure: Tenure, *, finished: bool) -> None:
+        """As runtime/worker.py: who loses the lease loses it for every mapping; it is given back when nobody here needs it any more."""
+        shard = tenure.shard
         tenure.has_ended = True
-        del self.tenures[tenure.shard.shard_id]
+        del self.tenures[tenure.mapped.id, shard.shard_id]
         self._cancel_read(tenure)
-        self._run.observer.ended(tenure, "finished" if finished else "stopped")
-        if tenure.is_lost:
-            self._lost.add(tenure.shard.shard_id)
-        else:
-            self._give_back(tenure.lease)
+        tenure.mapped.observer.ended(tenure, "finished" if finished else "stopped")
         if finished:
-            self._finish(tenure.shard)
+            self._finish(tenure.mapped, shard)
+        elif tenure.is_lost:
+            self._lost.add(shard.shard_id)
+            held = self.leases.get(shard.shard_id)
+            if held is not None and held.epoch == tenure.lease.epoch:
+                self.lose(shard)
+        elif not self.tenures_of(shard.shard_id) and shard.shard_id not in self._beginning:
+            self._give_back(shard)
         self._leave_when_drained()

@@ -99,6 +99,18 @@ DELIVERY: Final = (
         (SHARED,),
     ),
     Mutant(
+        "item-is-read-where-an-old-listing-says", "runtime/following.py",
+        "        self.fresh.discard(begun[0])\n", "",
+        "a discarded change is put back while a later one of its item is at the handler in a shard that is not listed yet",
+        ("unit/runtime/test_following.py",),
+    ),
+    Mutant(
+        "item-is-read-only-where-it-is-listed", "runtime/following.py",
+        "finished, shard_id, partition) | vanished", "finished, shard_id, partition)",
+        "a discarded change is put back beside a later one in a shard that is still read and listed no more",
+        ("unit/runtime/test_following.py",),
+    ),
+    Mutant(
         "discarded-change-without-its-fence", "deadletters/redriving.py",
         "if not (yield WriteRows((*fences, claim))):", "if not (yield WriteRows((claim,))):",
         "who lost a shard and does not know puts an older change back beside a later one at the new owner",

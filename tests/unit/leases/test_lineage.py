@@ -2,7 +2,16 @@
 
 import pytest
 
-from tailrace.leases.lineage import Known, Line, Named, latest, line_of, named_ancestors, waits_for
+from tailrace.leases.lineage import (
+    Known,
+    Line,
+    Named,
+    latest,
+    line_of,
+    named_ancestors,
+    readers,
+    waits_for,
+)
 from tailrace.streams.shards import Shard
 
 ROOT = Shard("root", 1, (), 9)
@@ -67,3 +76,44 @@ def test_a_parked_key_concerns_its_shard_its_descendants_and_all_of_later_stream
 def test_the_latest_of_some_shards_are_those_that_none_of_them_continues() -> None:
     assert latest(["root", "low", "high"], {}, Known.of(ALL)) == {"low", "high"}
     assert latest(["root", "low"], {"low": Named(("root",))}, Known.of([])) == {"low"}
+
+
+EARLIER = [Shard("root", 1, (), 9, (0, 9), stream="before")]
+NOW = [
+    Shard("root", 1, (), 9, (0, 9), stream="now"),
+    Shard("low", 10, ("root",), None, (0, 4), stream="now"),
+    Shard("high", 10, ("root",), None, (5, 9), stream="now"),
+    Shard("higher", 20, ("high",), None, (5, 9), stream="now"),
+]
+BEFORE_ROOT, ROOT_NOW, LOW_NOW, HIGH_NOW = (
+    ("before", "root"),
+    ("now", "root"),
+    ("now", "low"),
+    ("now", "high"),
+)
+
+
+@pytest.mark.parametrize(
+    ("shard_id", "partition", "finished", "read_in"),
+    [
+        ("root", 7, [], {BEFORE_ROOT}),
+        ("root", 7, [BEFORE_ROOT], {ROOT_NOW}),
+        ("root", 7, [BEFORE_ROOT, ROOT_NOW], {HIGH_NOW}),
+        ("high", 7, [BEFORE_ROOT, ROOT_NOW], {HIGH_NOW}),
+        ("root", 7, [BEFORE_ROOT, ROOT_NOW, HIGH_NOW], {("now", "higher")}),
+        ("trimmed", 2, [BEFORE_ROOT, ROOT_NOW], {LOW_NOW}),
+        ("low", 2, [BEFORE_ROOT, ROOT_NOW, LOW_NOW], set()),
+        ("trimmed", 7, [], {BEFORE_ROOT}),
+    ],
+)
+def test_an_item_is_read_in_its_shard_until_that_is_finished_then_in_what_first_continues_it(
+    shard_id: str, partition: int, finished: list[tuple[str, str]], read_in: set[tuple[str, str]]
+) -> None:
+    assert readers([EARLIER, NOW], finished, shard_id, partition) == read_in
+
+
+def test_without_hashes_an_item_may_be_read_in_every_shard_that_continues_its_own() -> None:
+    shards = [ROOT, LOW, HIGH, MERGED, Shard("other", 1)]
+    assert readers([shards], {("", "root")}, "root", 0) == {("", "low"), ("", "high")}
+    assert readers([shards], {("", "root"), ("", "low")}, "low", 0) == {("", "merged")}
+    assert readers([shards], set(), "trimmed", 0) == {("", "root"), ("", "other")}

@@ -171,6 +171,19 @@ DELIVERY: Final = (
         ("unit/runtime/test_redriver.py",),
     ),
     Mutant(
+        "claims-of-all-handlers-in-one", "deadletters/head.py",
+        "place = head.mapping_id, head.key", "place = \"\", head.key",
+        "two dead claims of one key in two handlers hold each other up for ever",
+        ("unit/deadletters/test_head.py",),
+    ),
+    Mutant(
+        "claim-that-runs-out-while-the-rate-is-kept", "runtime/redriver.py",
+        "        renewing = asyncio.ensure_future(self._renew(request, letter.record.key))\n        try:\n            await self._keep_the_rate(interval)\n",
+        "        await self._keep_the_rate(interval)\n        renewing = asyncio.ensure_future(self._renew(request, letter.record.key))\n        try:\n",
+        "two workers that redrive slowly take each other's keys, and changes come twice and beside each other",
+        ("unit/runtime/test_redriver.py",),
+    ),
+    Mutant(
         "claim-of-a-forgotten-request", "runtime/redriver.py",
         "        holding.fences += (asked,)", "        asked",
         "a claim that nobody would go on with holds an item up",

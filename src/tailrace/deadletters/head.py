@@ -65,16 +65,17 @@ class Claims:
     __slots__ = ("_seen",)
 
     def __init__(self) -> None:
-        self._seen: dict[bytes, tuple[str, int]] = {}
+        self._seen: dict[tuple[str, bytes], tuple[str, int]] = {}
 
     def is_taken(self, head: Head, by: str, monotonic_ms: int) -> bool:
         """Whether another redriver has this key and is alive."""
+        place = head.mapping_id, head.key
         if head.claimed_by in ("", by, by.partition("/")[0]):  # the last is what versions before owners wrote
-            self._seen.pop(head.key, None)
+            self._seen.pop(place, None)
             return False
-        stamp, since_ms = self._seen.get(head.key, ("", 0))
+        stamp, since_ms = self._seen.get(place, ("", 0))
         if stamp != head.stamp:
-            self._seen[head.key] = (head.stamp, monotonic_ms)
+            self._seen[place] = (head.stamp, monotonic_ms)
             return True
         return monotonic_ms - since_ms < CLAIM_MS
 

@@ -440,7 +440,6 @@ class Redriver:
         self, request: Request, letter: DeadLetter, interval: float, progress: Progress
     ) -> Refusal | None:
         assert self._live is not None
-        await self._keep_the_rate(interval)
         sink = self._sinks[request.handler]
         if request.even_if_overtaken and self._again_sink is not None:
             # A mark of a later change would suppress its recorded writes: they are applied under a run of their own.
@@ -452,6 +451,7 @@ class Redriver:
         # A change that descends from a parked one may be parked behind it, and come here: it is counted in its line as any other.
         renewing = asyncio.ensure_future(self._renew(request, letter.record.key))
         try:
+            await self._keep_the_rate(interval)
             failure = first_failure(await attempt(self._guarded(request.handler, sink), batch))
         finally:
             renewing.cancel()
@@ -463,7 +463,7 @@ class Redriver:
         return Refusal(failure.error, failure.traceback, failure.kind in OUTAGES, code)
 
     async def _renew(self, request: Request, key: bytes) -> None:
-        """Keep the claim of a parked key while its handler takes its time; until cancelled."""
+        """Keep a claim while the rate is kept and the handler takes its time; until cancelled."""
         name = self._claimant(request).name
         while True:
             await self._clock.sleep_until(self._clock.now().monotonic_ms + CLAIM_MS // 3)

@@ -1,5 +1,6 @@
 """The head of a parked key: append, claim, put back, unpark, each under the version that was read."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -101,6 +102,17 @@ def test_a_claim_that_is_renewed_does_not_run_out() -> None:
     for round_ in range(5):
         assert claims.is_taken(taken, "r1/two", round_ * CLAIM_MS)
         taken, _ = claimed(taken, "r1/one", 1)
+
+
+def test_claims_of_one_key_in_two_handlers_run_out_each_by_itself() -> None:
+    taken, _ = claimed(first(5)[0], "r1/one", 1)
+    other = replace(taken, mapping_id="another", parked_ms=9)
+    other = replace(other, seen=other.stamp)
+    claims = Claims()
+    for head in (taken, other):
+        assert claims.is_taken(head, "r1/two", 0)
+    for head in (taken, other):
+        assert not claims.is_taken(head, "r1/two", CLAIM_MS)
 
 
 @pytest.mark.parametrize("claimed_by", ["r1/one", "r1"])

@@ -256,3 +256,36 @@ def test_what_was_parked_behind_a_change_that_is_put_back_comes_at_the_rate_too(
         await redriving
 
     asyncio.run(main())
+
+
+def test_a_claim_does_not_run_out_while_the_rate_of_its_redrive_is_kept() -> None:
+    state, sink, clock = MemoryStateStore(), Sink(), ManualClock()
+    letters = [
+        letter_of(PLACE, GivenUp(record(each, "a"), "KeyParked", 0, None, 0, 0), "") for each in (4, 7)
+    ]
+    request = Request("r1", "note", rate="1/m")
+
+    async def rested() -> None:
+        for _ in range(100):
+            await asyncio.sleep(0)
+
+    async def main() -> None:
+        await state.transact(list(parked("shop", "note", None, letters, 0)))
+        one, two = (
+            Redriver("shop", state, clock, live, {"note": sink}) for live in (Live(NOTHING), Live(NOTHING))
+        )
+        two._live.owner = "pid-2"  # type: ignore[union-attr]
+        redriving = asyncio.ensure_future(carried_out(one, request, Progress()))
+        for _ in range(5):
+            await rested()
+            progress = Progress()
+            await two.carry_out(request, progress)
+            assert (progress.busy, sink.seen) == (1, [4])
+            for _ in range(10):
+                clock.advance(1_000)
+                await rested()
+        clock.advance(10_000)
+        await redriving
+        assert sink.seen == [4, 7]
+
+    asyncio.run(main())

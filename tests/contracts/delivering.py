@@ -20,7 +20,8 @@ from tailrace.rows.kinds import CHECKPOINT, DEADLETTER, GAP, HEAD, LEASE, REDRIV
 from tailrace.rows.writes import StateRow, Write
 from tailrace.runtime.crew import Crew
 from tailrace.runtime.parts import Parts
-from tailrace.runtime.redriver import Redriver, Request
+from tailrace.runtime.redrive_requests import Request
+from tailrace.runtime.redriver import Redriver
 from tailrace.runtime.worker import Doors, Habits, Worker
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.testing import ScriptedSource

@@ -12,7 +12,7 @@ from tailrace.deadletters.head import CLAIM_MS
 from tailrace.ports import Action
 from tailrace.rows.kinds import CHECKPOINT, DEADLETTER, HEAD, PASSED, REDRIVE, kind_of
 from tailrace.rows.writes import StateRow, Write
-from tailrace.runtime.redriver import Progress, Request
+from tailrace.runtime.redrive_requests import Progress, Request
 from tests.contracts.delivering import Delivery, Without, delivered
 
 

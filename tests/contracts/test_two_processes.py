@@ -13,7 +13,7 @@ from tailrace.rows.kinds import GENERATIONS, PAUSE, PAUSE_SEEN, REDRIVE, RESUMED
 from tailrace.rows.writes import Write
 from tailrace.runtime.pausing import resumed_row
 from tailrace.runtime.recursion import pause_row, resuming
-from tailrace.runtime.redriver import Progress, Request
+from tailrace.runtime.redrive_requests import Progress, Request
 from tests.contracts.delivering import Delivery, Process, delivered
 
 

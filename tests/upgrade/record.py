@@ -23,7 +23,7 @@ import tailrace.sinks.destinations
 from tailrace.app.function_settings import NamedFunction
 from tailrace.engine import state as engine_state
 from tailrace.ports import Commit, Row
-from tailrace.runtime.redriver import Progress, Request
+from tailrace.runtime.redrive_requests import Progress, Request
 from tailrace.server.lambda_mappings import EventSourceMapping
 from tailrace.server.lambda_service import LambdaService
 from tailrace.server.lambda_settings import read_settings

@@ -29,7 +29,7 @@ from tailrace.mapping.commands import (
 )
 from tailrace.mapping.commands import LeaseLost as LeaseLostInput
 from tailrace.mapping.shard import ShardMachine
-from tailrace.ports import Batch, Clock, Outcome, Shard, Sink, StateStore, Written
+from tailrace.ports import Batch, Clock, Outcome, Shard, Sink, StateStore, StreamRef, Written
 from tailrace.runtime.attempting import attempt
 from tailrace.runtime.attempts import Attempts
 from tailrace.runtime.delivering import Asked, Delivery
@@ -38,16 +38,19 @@ from tailrace.runtime.parts import Parts
 from tailrace.runtime.reading import SharedReads
 from tailrace.runtime.steps import (
     AskTime,
+    Beside,
     Call,
     Get,
     Horizon,
     Peek,
     Query,
     ReadShard,
+    Sleep,
     Steps,
+    StreamOf,
     Transact,
     WriteBatch,
-)
+)  # fmt: skip
 from tailrace.streams.record import ReadDone  # fmt: skip
 from tailrace.telemetry import PointReached, pass_by
 
@@ -229,7 +232,7 @@ class Delivers(Protocol):
 
 class Performer:
     """Performs steps over a state store and a clock; with `delivers` also those that read a shard and write to a sink, with `horizon` those that begin there,
-    with `peek` those that look beside all of them.
+    with `peek` those that look beside all of them, with `stream_of` those that put changes back.
     """
 
     def __init__(
@@ -240,6 +243,7 @@ class Performer:
         delivers: Delivers | None = None,
         horizon: Callable[[Shard], Awaitable[int]] | None = None,
         peek: Callable[[Peek], Awaitable[ReadDone | None]] | None = None,
+        stream_of: Callable[[str], Awaitable[StreamRef]] | None = None,
     ) -> None:
         self._state = state
         self._clock = clock
@@ -247,6 +251,7 @@ class Performer:
         self._delivers = delivers
         self._horizon = horizon
         self._peek = peek
+        self._stream_of = stream_of
 
     async def perform(self, steps: Steps[T]) -> T:
         """Carry steps out to their end. Raises: what they raise."""
@@ -291,7 +296,18 @@ class Performer:
                 return await self._horizon(shard)
             case Peek() if self._peek is not None:
                 return await self._peek(call)
-            case WriteBatch() | ReadShard() | Peek() | Horizon():
+            case StreamOf(shard_id) if self._stream_of is not None:
+                return await self._stream_of(shard_id)
+            case Sleep(until_ms):
+                await asyncio.sleep(0)
+                return await self._clock.sleep_until(until_ms)
+            case Beside(steps, beside):
+                doing = asyncio.ensure_future(self.perform(beside))
+                try:
+                    return await self.perform(steps)
+                finally:
+                    doing.cancel()
+            case WriteBatch() | ReadShard() | Peek() | Horizon() | StreamOf():
                 raise InternalError(f"nothing is there for {call}")
             case _:
                 assert_never(call)

@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager
 
 from tailrace.errors import PortError
 from tailrace.leases.checkpoint import Reason
-from tailrace.runtime.redriver import Progress, Redriver, Request, for_another_version
+from tailrace.runtime.redrive_requests import Progress, Request, for_another_version
+from tailrace.runtime.redriver import Redriver
 
 
 class Redrives:

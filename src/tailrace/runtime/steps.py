@@ -86,10 +86,34 @@ class WriteBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamOf:
+    """Answer: the StreamRef that a shard is of."""
+
+    shard_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class AskTime:
     """Answer: Now."""
 
 
-Call: TypeAlias = Get | Query | Transact | ReadShard | Peek | Horizon | WriteBatch | AskTime
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Answer: None, at this time or soon after, and never before others have had a turn. Units: until_ms monotonic."""
+
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Answer: what `steps` return; until then `beside` are carried out as well, and then left where they are."""
+
+    steps: "Steps[Any]"
+    beside: "Steps[None]"
+
+
+Call: TypeAlias = (
+    Get | Query | Transact | ReadShard | Peek | Horizon | WriteBatch | StreamOf | AskTime | Sleep | Beside
+)
 Steps: TypeAlias = Generator[Call, Any, T]
 """A generator that yields calls, is sent their answers, and returns a T."""

@@ -39,14 +39,14 @@ from tailrace.runtime.leasing import Held, Leasing
 from tailrace.runtime.marks import forget_marks
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.pausing import Pauses
+from tailrace.runtime.putting_back import Holding, keep
 from tailrace.runtime.recursion import Guards
-from tailrace.runtime.redriver import Holding, Progress, Request
+from tailrace.runtime.redrive_requests import Progress, Request
 from tailrace.runtime.redrives import Redrives
 from tailrace.runtime.rounds import Rounds, Waiting
 from tailrace.runtime.starting import enter, line_before, load_start, outdated_reason
 from tailrace.runtime.threads import MOST, Threads
 from tailrace.runtime.windowing import Windows
-from tailrace.streams.version import NOTHING
 
 FORGETTING_MS: Final = 3_600_000
 READ_BUDGET_BYTES: Final = 64 * 1024 * 1024
@@ -147,14 +147,10 @@ class Worker:
     def hold(self, mapping_id: str, letter: DeadLetter) -> Holding | None:
         """Keep a letter's item from its handler until it is told Released; None when a change of it is on its way, or read elsewhere."""
         here, key = self._readers(mapping_id, letter), letter.record.key
-        held = [each for each in here or () if each.machine.hold(key)]
-        if here is None or len(held) < len(here):
-            for each in held:
-                each.tell(Released(key))
-            return None
-        self._held.setdefault(mapping_id, set()).add(key)
-        passed = [each.machine.last_passed(key) for each in here]
-        return Holding(max(passed, default=NOTHING), tuple(each.fence for each in here))
+        holding = None if here is None else keep(key, here)
+        if holding is not None:
+            self._held.setdefault(mapping_id, set()).add(key)
+        return holding
 
     def reads(self, mapping_id: str, letter: DeadLetter) -> bool:
         """Whether every shard in which later changes of a letter's item may be at the handler is read here."""

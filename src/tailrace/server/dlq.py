@@ -14,7 +14,8 @@ from tailrace.deadletters.redrive import Choice, Groups, fingerprint, interval_m
 from tailrace.errors import ApiError, TailraceError
 from tailrace.ports import StateStore
 from tailrace.rows.kinds import AUDIT
-from tailrace.runtime.redriver import Progress, Redriver, Request
+from tailrace.runtime.redrive_requests import Progress, Request
+from tailrace.runtime.redriver import Redriver
 from tailrace.runtime.watermark import MappingName
 from tailrace.server.control import Arguments, Subject, verb, verb_of_values
 from tailrace.server.handlers import named

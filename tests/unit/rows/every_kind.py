@@ -35,7 +35,7 @@ from tailrace.rows.kinds import AUDIT, CLOCK, LAYOUT, LEDGER, MAPPING, PAUSE, PA
 from tailrace.rows.writes import Write
 from tailrace.runtime.pausing import resumed_row
 from tailrace.runtime.recursion import ancestor_name, generations_key, pause_row
-from tailrace.runtime.redriver import Request
+from tailrace.runtime.redrive_requests import Request
 from tailrace.server.lambda_functions import Configured
 from tailrace.server.lambda_mappings import EventSourceMapping
 from tailrace.streams.record import ChangeRecord

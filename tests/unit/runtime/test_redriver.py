@@ -20,7 +20,9 @@ from tailrace.mapping.commands import Completion, GivenUp, Redriven, Released
 from tailrace.ports import Batch, Failed, Failure, FailureKind, Outcome, StreamRef, Written
 from tailrace.rows.writes import Write
 from tailrace.runtime.delivering import Place, letter_of
-from tailrace.runtime.redriver import Holding, Progress, Redriver, Request
+from tailrace.runtime.putting_back import Holding
+from tailrace.runtime.redrive_requests import Progress, Request
+from tailrace.runtime.redriver import Redriver
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.version import NOTHING, Version
 from tests.unit.sinks.batches import STREAM, record

@@ -6,7 +6,7 @@ import pytest
 
 from tailrace import App, Change, Discard, Drop, Park, Retry
 from tailrace.errors import SettingsError, TailraceError, Throttled
-from tailrace.runtime import redriver
+from tailrace.runtime import putting_back
 from tailrace.testing import World
 
 
@@ -220,7 +220,7 @@ def test_a_discarded_change_that_was_not_overtaken_is_put_back() -> None:
 def test_a_redrive_of_more_than_a_page_is_whole_and_in_order(
     policy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redriver, "PAGE", 2)
+    monkeypatch.setattr(putting_back, "PAGE", 2)
     ground = Ground(on_failure=policy)
     with ground.world:
         for n in range(1, 4):

@@ -183,6 +183,12 @@ DELIVERY: Final = (
         ("unit/runtime/test_redriver.py",),
     ),
     Mutant(
+        "rate-of-all-redrives-in-one", "runtime/putting_back.py",
+        "self._next_ms.get(request.id, 0.0)", "max(self._next_ms.values(), default=0.0)",
+        "a redrive of one change an hour holds up every other one",
+        ("unit/runtime/test_redriver.py",),
+    ),
+    Mutant(
         "claim-of-a-forgotten-request", "runtime/putting_back.py",
         "        holding.fences += (asked,)", "        asked",
         "a claim that nobody would go on with holds an item up",

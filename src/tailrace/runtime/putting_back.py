@@ -144,7 +144,7 @@ class PuttingBack:
         self._app = app
         self._live = live
         self._page = page or PAGE
-        self._next_ms = 0.0
+        self._next_ms: dict[str, float] = {}
         self._claims = Claims()
 
     # ---- requests --------------------------------------------------------------------------------------------------
@@ -174,6 +174,7 @@ class PuttingBack:
         if progress.stopped:
             is_left = yield from self._is_claimed_elsewhere(request)
         if not is_left:
+            self._next_ms.pop(request.id, None)
             yield Transact((Write(REDRIVE.key(self._app, request.id), None),))
 
     def _is_claimed_elsewhere(self, request: Request) -> Steps[bool]:
@@ -378,7 +379,7 @@ class PuttingBack:
             case WriteRows(rows_to_write):
                 return (yield from self._written(rows_to_write))
             case Hold(letter):
-                yield from self._keep_the_rate(course.interval)  # not with the item in hand
+                yield from self._keep_the_rate(course.request, course.interval)  # not with the item in hand
                 return (yield from self._hold(course, letter))
 
     def _written(self, rows: Sequence[Write | Check]) -> Steps[bool]:
@@ -429,7 +430,7 @@ class PuttingBack:
         )  # fmt: skip
 
         def in_time() -> Steps[Outcome]:
-            yield from self._keep_the_rate(interval)
+            yield from self._keep_the_rate(course.request, interval)
             outcome: Outcome = yield WriteBatch(batch)
             return outcome
 
@@ -456,12 +457,15 @@ class PuttingBack:
             except PortError:
                 continue  # what else has moved the head is as good
 
-    def _keep_the_rate(self, interval: float) -> Steps[None]:
+    def _keep_the_rate(self, request: Request, interval: float) -> Steps[None]:
+        if not interval:
+            return
+        next_ms = self._next_ms.get(request.id, 0.0)
         now: Now = yield AskTime()
-        if interval and now.monotonic_ms < self._next_ms:
-            yield Sleep(round(self._next_ms))
+        if now.monotonic_ms < next_ms:
+            yield Sleep(round(next_ms))
             now = yield AskTime()
-        self._next_ms = max(float(now.monotonic_ms), self._next_ms) + interval
+        self._next_ms[request.id] = max(float(now.monotonic_ms), next_ms) + interval
 
 
 def first_failure(outcome: Outcome) -> Failure | None:

@@ -291,3 +291,34 @@ def test_a_claim_does_not_run_out_while_the_rate_of_its_redrive_is_kept() -> Non
         assert sink.seen == [4, 7]
 
     asyncio.run(main())
+
+
+def test_a_slow_redrive_does_not_hold_up_another_one() -> None:
+    state, sink, clock = discarded(4, 7), Sink(), ManualClock()
+    redriver = Redriver("shop", state, clock, Live(NOTHING), {"note": sink})
+    elsewhere = letter_of(PLACE, GivenUp(record(9, "b"), "RecordAgeExceeded", 0, None, 0, 0), "")
+
+    async def rested() -> None:
+        for _ in range(100):
+            await asyncio.sleep(0)
+
+    async def main() -> None:
+        await state.transact(
+            [Write(deadletter_key("shop", "note", Version(1, 9)), deadletter_fields(elsewhere))]
+        )
+        slow = Request("r1", "note", Choice(error="no *"), rate="1/h")
+        slowly = asyncio.ensure_future(carried_out(redriver, slow, Progress()))
+        await rested()
+        assert sink.seen == [4]
+        chosen = Choice(event_id=elsewhere.event_id)
+        other = asyncio.ensure_future(
+            carried_out(redriver, Request("r2", "note", chosen, rate="10/s"), Progress())
+        )
+        await rested()
+        assert sink.seen == [4, 9]
+        await other
+        clock.advance(3_600_000)
+        await slowly
+        assert sink.seen == [4, 9, 7]
+
+    asyncio.run(main())

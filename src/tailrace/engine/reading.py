@@ -19,7 +19,7 @@ from tailrace.engine.sequences import Sequences
 from tailrace.engine.settings import EngineSettings
 from tailrace.errors import DamagedData
 from tailrace.ports import Clock, LogRow, ReadDone
-from tailrace.streams.record import MILLISECOND, ChangeRecord, read_log_row
+from tailrace.streams.record import MILLISECOND, ChangeRecord, read_log_row, read_log_rows
 from tailrace.streams.shards import HashedShard, Shard
 
 READ_BYTES: Final = 8 * 1024 * 1024
@@ -119,7 +119,7 @@ class ShardReader:
         self, shard: int, after: int, limit: int, most_bytes: int
     ) -> tuple[list[ChangeRecord], bool]:
         rows, is_end = self._rows(shard, after, limit, most_bytes)
-        return [read_log_row(row) for row in rows], is_end
+        return read_log_rows(rows), is_end
 
     def _rows(self, shard: int, after: int, limit: int, most_bytes: int) -> tuple[list[LogRow], bool]:
         """Rows up to both limits, and whether the log ends with them."""

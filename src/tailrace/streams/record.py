@@ -187,6 +187,28 @@ def read_log_row(row: LogRow) -> ChangeRecord:
     )  # fmt: skip
 
 
+def read_log_rows(rows: Sequence[LogRow]) -> list[ChangeRecord]:
+    """The records of a page of log rows, as `read_log_row` gives them. Raises: StoreError."""
+    records: list[ChangeRecord] = []
+    add, unpack, start, names = records.append, HEADER.unpack_from, HEADER.size, EVENT_NAMES
+    try:
+        # As `read_log_row`, without a call for each: the page is an eighth of what delivering its records costs.
+        for row in rows:
+            header = row.header
+            known, name, flags, created_ms, size, keys_size, new_size, partition, length = unpack(header)
+            if known != FORMAT:
+                add(read_log_row(row))
+                continue
+            end = start + length
+            add(ChangeRecord(
+                row.sequence, row.shard, names[name], created_ms * MILLISECOND, size, partition, header[start:end], header[end:],
+                row.old, row.new, flags & BY_TTL != 0, keys_size, new_size,
+            ))  # fmt: skip
+    except (struct.error, IndexError):
+        return [read_log_row(row) for row in rows]  # says which one is damaged
+    return records
+
+
 def _split_ancestry(row: LogRow) -> tuple[str, bytes]:
     """The ancestry of a header that has one, and the header without it. Raises: StoreError for another format."""
     header = row.header

@@ -8,7 +8,7 @@ from hypothesis import strategies as some
 
 from tailrace.errors import StoreError
 from tailrace.streams.ancestry import ancestry_of, descended, merged, times, trace_id
-from tailrace.streams.record import ChangeRecord, LogRow, log_row, read_log_row
+from tailrace.streams.record import ChangeRecord, LogRow, log_row, read_log_row, read_log_rows
 
 NAMES = some.text(min_size=1, max_size=12)
 REQUEST = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
@@ -77,6 +77,7 @@ def test_a_log_row_keeps_an_ancestry(names: list[str]) -> None:
     row = log_row(record)
     assert row.header[0] == 2
     assert read_log_row(row) == record
+    assert read_log_rows([row, log_row(PLAIN), row]) == [record, PLAIN, record]
 
 
 def test_a_record_without_one_is_written_as_before() -> None:

@@ -1,9 +1,11 @@
 """The change record: what happened, its images, and the row in which the log keeps it."""
 
+from collections.abc import Callable
+
 import pytest
 
 from tailrace.errors import StoreError
-from tailrace.streams.record import ChangeRecord, LogRow, image, log_row, read_log_row
+from tailrace.streams.record import ChangeRecord, LogRow, image, log_row, read_log_row, read_log_rows
 from tailrace.values.size import size_bytes
 from tests.unit.streams.records import ALL, CREATED_MS, EXPIRY, INSERT, KEYS, LARGE, MODIFY, REMOVE
 
@@ -28,9 +30,20 @@ def test_a_record_tells_its_sequence_number_in_the_wires_form() -> None:
 # ---- the log ----------------------------------------------------------------------------------------------------------
 
 
+def read_page(row: LogRow) -> ChangeRecord:
+    """Of a page of three, the one in the middle."""
+    first, record, last = read_log_rows([log_row(INSERT), row, log_row(MODIFY)])
+    assert (first, last) == (INSERT, MODIFY)
+    return record
+
+
+READERS = pytest.mark.parametrize("read", [read_log_row, read_page])
+
+
+@READERS
 @pytest.mark.parametrize("record", ALL)
-def test_a_record_survives_the_log(record: ChangeRecord) -> None:
-    assert read_log_row(log_row(record)) == record
+def test_a_record_survives_the_log(record: ChangeRecord, read: Callable[[LogRow], ChangeRecord]) -> None:
+    assert read(log_row(record)) == record
 
 
 def test_the_log_keeps_both_images_apart_from_the_header() -> None:
@@ -51,15 +64,17 @@ def test_the_header_is_as_documented() -> None:
     assert header[34:] == EXPIRY.key + EXPIRY.keys
 
 
+@READERS
 @pytest.mark.parametrize("header", [b"\3" + log_row(INSERT).header[1:], b"\3", b"\0", b""])
-def test_another_format_is_refused(header: bytes) -> None:
+def test_another_format_is_refused(header: bytes, read: Callable[[LogRow], ChangeRecord]) -> None:
     with pytest.raises(StoreError, match="reads formats 1 and 2") as caught:
-        read_log_row(LogRow(7, 9, header, None, b"{}"))
+        read(LogRow(7, 9, header, None, b"{}"))
     assert caught.value.hint
 
 
+@READERS
 @pytest.mark.parametrize("header", [b"\1", log_row(INSERT).header[:20], b"\1\7" + log_row(INSERT).header[2:]])
-def test_a_damaged_row_is_refused(header: bytes) -> None:
+def test_a_damaged_row_is_refused(header: bytes, read: Callable[[LogRow], ChangeRecord]) -> None:
     with pytest.raises(StoreError, match="record 9 of shard 7 is damaged") as caught:
-        read_log_row(LogRow(7, 9, header, None, b"{}"))
+        read(LogRow(7, 9, header, None, b"{}"))
     assert caught.value.hint

@@ -9,8 +9,9 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import replace
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine

@@ -6,10 +6,10 @@ public contract check in `tailrace.testing`.
 """
 
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
+from msgspec import Struct, field
 
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
 from tailrace.projections.rows import AppliedItem, Group, RowChange
@@ -66,8 +66,7 @@ class Clock(Protocol):
 # ---- streams ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class StreamRef:
+class StreamRef(Struct, frozen=True):
     """The stream that records come from, as envelopes name it. Shape: `is_of_deleted` means that its table is gone, whatever has its name now; `generation`
     is its number among the table's sources (leases/generation.py).
     """
@@ -124,8 +123,7 @@ class LogReader(Protocol):
         """When the oldest record was written that is not durable yet. Units: ms since the epoch; None: all of them are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """Records for a sink: one shard, in order.
 
     Shape:   `values` is what a handler returned for each of them, for the sink of a handler (`app.sink(audit, …)`); None when the
@@ -181,8 +179,7 @@ class Versioned(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Struct, frozen=True):
     """How far a target has a shard: everything through `watermark`, written under the lease with this epoch. Shape: `stream` is the stream's label."""
 
     stream: str
@@ -224,16 +221,14 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     value: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Trim:
+class Trim(Struct, frozen=True):
     """Remove the rows of a shard up to and including this sequence number."""
 
     shard: int
     through: int
 
 
-@dataclass(slots=True)
-class Commit:
+class Commit(Struct):
     """One transaction: rows in order, records, trims. `sync` asks for a full sync whatever the setting."""
 
     rows: list[Row] = field(default_factory=list)
@@ -269,8 +264,7 @@ class Store(Protocol):
 # ---- state: leases, checkpoints, marks, dead letters, ledger ------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ItemWrite:
+class ItemWrite(Struct, frozen=True):
     """A write to a user's table beside the state: one action of TransactWriteItems, in AWS's own shape.
 
     Shape:   `ancestry` the handlers that it descends from; all writes of one transaction have the same. An adapter to another engine may forget it.
@@ -323,8 +317,7 @@ class ProjectionStore(Protocol):
         """From now on these rows are what readers of the place itself find under the projection's name. Repeatable."""
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
+class Blob(Struct, frozen=True):
     """What an archive holds under a name, or a part of it.
 
     Shape:   `size` of the whole blob, `tag` to replace exactly this content by (None for a part): equal bytes may have equal tags.

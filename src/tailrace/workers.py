@@ -6,9 +6,11 @@ Called by `compose` and by the test world.
 
 from collections import ChainMap
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, cast
+
+from msgspec import Struct, field, structs
 
 from tailrace.app.app import App
 from tailrace.app.code_version import code_version
@@ -47,8 +49,7 @@ DISCOVERY_MS: Final = 1_000
 RENEWAL_MS: Final = LEASE_DURATION_MS // 3
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerOptions:
+class WorkerOptions(Struct, frozen=True):
     """How a worker runs.
 
     Shape:   `overrides` stand for providers of Depends, those of the app without any; `in_processes` gives functions processes of their own; `tallies` go on
@@ -66,8 +67,7 @@ class WorkerOptions:
     changes: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
+class Ground(Struct, frozen=True):
     """What an app's worker stands on. Shape: `remote` is the DynamoDB of `app.transactions`; marks and effects are kept there, all else in `parts.state`."""
 
     app: App
@@ -82,7 +82,9 @@ class Ground:
     def effects(self) -> Parts:
         """The parts of what writes effects."""
         return (
-            self.parts if self.remote is None else replace(self.parts, state=DynamoDbStateStore(*self.remote))
+            self.parts
+            if self.remote is None
+            else structs.replace(self.parts, state=DynamoDbStateStore(*self.remote))
         )
 
 

@@ -123,6 +123,7 @@ def test_the_edge_may_ask_for_time(path: str) -> None:
         ("runtime/worker.py", "self.redrives.group = tasks\n"),
         ("runtime/worker.py", "self.windows.late += 1\n"),
         ("runtime/worker.py", "@dataclass(frozen=True)\nclass Place:\n    run: str\nplace.run = ''\n"),
+        ("runtime/worker.py", "class Place(Struct, frozen=True):\n    run: str\nplace.run = ''\n"),
     ],
 )
 def test_every_way_to_set_something_on_an_object_of_another_is_found(path: str, text: str) -> None:
@@ -136,6 +137,7 @@ def test_every_way_to_set_something_on_an_object_of_another_is_found(path: str, 
             "runtime/redriver.py",
             "@dataclass(slots=True)\nclass Progress:\n    done: int = 0\nprogress.done += 1\n",
         ),
+        ("runtime/redriver.py", "class Progress(Struct):\n    done: int = 0\nprogress.done += 1\n"),
         ("runtime/traces.py", "error.__traceback__ = None\n"),
         ("engine/engine.py", "table.due_ms = 1\n"),
         ("compose.py", "self._worker = worker\n"),

@@ -83,7 +83,7 @@ def constructor_sizes(sources: Sources) -> Iterator[str]:
 def outside_assignments(sources: Sources) -> Iterator[str]:
     """What an object needs it is given when it is made: nothing is set on it afterwards by somebody else.
 
-    Where workers are joined nothing is set on anything. In the runtime a mutable dataclass is a value that whoever has it may change.
+    Where workers are joined nothing is set on anything. In the runtime a mutable struct or dataclass is a value that whoever has it may change.
     """
     values = {
         name
@@ -122,11 +122,15 @@ def _assigned(node: ast.AST) -> Iterator[ast.Attribute]:
 
 
 def _mutable_fields(text: str) -> Iterator[str]:
-    """The fields of dataclasses that are not frozen."""
+    """The fields of structs and dataclasses that are not frozen."""
     for made in ast.walk(ast.parse(text)):
         if isinstance(made, ast.ClassDef):
-            marks = [ast.unparse(mark) for mark in made.decorator_list]
-            if any(mark.startswith("dataclass") and "frozen" not in mark for mark in marks):
+            marks = [
+                mark for each in made.decorator_list if (mark := ast.unparse(each)).startswith("dataclass")
+            ]
+            if any(ast.unparse(base).endswith("Struct") for base in made.bases):
+                marks.append(" ".join(ast.unparse(keyword) for keyword in made.keywords))
+            if any("frozen" not in mark for mark in marks):
                 yield from (
                     field.target.id for field in made.body
                     if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)

@@ -5,10 +5,10 @@ Rules of this file: as in test_several_builders.py.
 
 import asyncio
 from contextlib import suppress
-from dataclasses import replace
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from tailrace.deadletters.gap import Gap, read_gap
 from tailrace.errors import PortError

@@ -5,10 +5,10 @@ Rules of this file: one canary a rule at least; a canary changes one thing about
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import pytest
 from msgspec import structs
+from msgspec.structs import replace
 
 from tailrace.errors import LeaseLost, SettingsError
 from tailrace.ports import Batch, Outcome, Position, Sink, Transactional, Versioned, Written

@@ -5,10 +5,10 @@ Rules of this file: one canary a rule. The far side of the package's own sinks i
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tailrace.app.app import App
 from tailrace.app.change import Batch as ChangeBatch

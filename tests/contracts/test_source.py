@@ -4,11 +4,11 @@ Rules of this file: one canary a rule.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import ClassVar
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine, EngineSettings

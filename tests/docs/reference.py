@@ -5,7 +5,6 @@ words that the code does not have are in `meanings`. `test_reference` compares.
 """
 
 import ast
-import dataclasses
 import importlib
 import inspect
 import pkgutil
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+import msgspec
 import pytest
 
 import tailrace
@@ -85,10 +85,10 @@ def settings() -> str:
     )
 
 
-def _fields(settings_class: type, texts: Mapping[str, str]) -> str:
+def _fields(settings_class: type[msgspec.Struct], texts: Mapping[str, str]) -> str:
     rows = []
-    for field in dataclasses.fields(settings_class):
-        has_default = field.default is not dataclasses.MISSING
+    for field in msgspec.structs.fields(settings_class):
+        has_default = field.default is not msgspec.NODEFAULT
         default = f"`{_short(field.default)}`" if has_default else "required"
         rows.append((f"`{field.name}`", default, texts.get(field.name, "")))
     return table(("setting", "default", "meaning"), rows)

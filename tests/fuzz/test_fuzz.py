@@ -1,12 +1,12 @@
 """A few thousand mutated requests of every operation, and proof that a planted bug is found. The long run is `make fuzz`."""
 
-import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tailrace.server.inprocess import InProcess
 from tests.fuzz import campaign
@@ -106,7 +106,7 @@ def planted(server: InProcess, name: str, **changes: Any) -> None:
     known = server._dispatcher._operations
     for target, one in list(known.items()):
         if one.name == name:
-            known[target] = dataclasses.replace(one, **changes)
+            known[target] = structs.replace(one, **changes)
 
 
 def test_an_operation_that_does_not_check_its_members_is_found() -> None:

@@ -7,10 +7,9 @@ Here: what a source says when it fails is never final. The machine asks again wi
 moved.
 """
 
-from dataclasses import replace
-
 import pytest
 from botocore.exceptions import ClientError
+from msgspec.structs import replace
 
 from tailrace.errors import SourceError
 from tailrace.ports import ReadDone, Shard

@@ -5,8 +5,9 @@ Used by language.py.
 """
 
 import json
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from tailrace.mapping.outcomes import FailedFrom, Outcome, Written
 from tailrace.mapping.window import STATE_BYTES, WindowState

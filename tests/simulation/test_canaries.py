@@ -36,7 +36,7 @@ def a_read_skips_its_last_record(patch: pytest.MonkeyPatch) -> None:
     right = ShardMachine._read_done
 
     def wrong(self: ShardMachine, done: ReadDone, now: Now) -> None:
-        right(self, replace(done, records=done.records[:-1]) if len(done.records) > 1 else done, now)
+        right(self, structs.replace(done, records=done.records[:-1]) if len(done.records) > 1 else done, now)
 
     patch.setattr(ShardMachine, "_read_done", wrong)
 
@@ -73,7 +73,7 @@ def a_batch_takes_keys_that_are_held(patch: pytest.MonkeyPatch) -> None:
 def one_attempt_too_many(patch: pytest.MonkeyPatch) -> None:
     def wrong(settings: MappingSettings, *arguments: Any, **named: Any) -> Decision:
         limit = settings.maximum_retry_attempts
-        more = replace(settings, maximum_retry_attempts=limit if limit == INFINITE else limit + 1)
+        more = structs.replace(settings, maximum_retry_attempts=limit if limit == INFINITE else limit + 1)
         return after_failure(more, *arguments, **named)
 
     patch.setattr(batch, "after_failure", wrong)
@@ -93,7 +93,7 @@ def taking_a_lease_keeps_its_epoch(patch: pytest.MonkeyPatch) -> None:
     def wrong(key: str, fields: Any, owner: str, above: int = 0) -> Any:
         taken, write = right(key, fields, owner, above)
         epoch = 1 if fields is None else fields["epoch"]
-        return replace(taken, epoch=epoch), structs.replace(
+        return structs.replace(taken, epoch=epoch), structs.replace(
             write, fields={**(write.fields or {}), "epoch": epoch}
         )
 
@@ -121,7 +121,7 @@ def a_start_forgets_the_parked_keys(patch: pytest.MonkeyPatch) -> None:
     right = ShardMachine._start
 
     def wrong(self: ShardMachine, start: Start, now: Any) -> None:
-        right(self, replace(start, parked=()), now)
+        right(self, structs.replace(start, parked=()), now)
 
     patch.setattr(ShardMachine, "_start", wrong)
 
@@ -146,7 +146,7 @@ def a_gap_is_passed_over_in_silence(patch: pytest.MonkeyPatch) -> None:
     right = ShardMachine._read_done
 
     def wrong(self: ShardMachine, done: ReadDone, now: Now) -> None:
-        right(self, replace(done, trimmed=False), now)
+        right(self, structs.replace(done, trimmed=False), now)
 
     patch.setattr(ShardMachine, "_read_done", wrong)
 

@@ -3,10 +3,10 @@
 Rules of this file: as in test_canaries.py, the production code is patched. That each fault occurs is the report's matter (campaign.EXPECTED).
 """
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tailrace.mapping import batch, keys, lane
 from tailrace.mapping.commands import Command, Completion, ReadFailed

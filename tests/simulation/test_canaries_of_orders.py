@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tailrace.mapping import batch
 from tailrace.mapping.commands import Checkpoint, Command, GivenUp, Invoke, Stopped
@@ -95,7 +96,7 @@ def the_letter_of_a_refused_record_comes_a_commit_later(patch: pytest.MonkeyPatc
     def wrong(self: Settlement, *, finished: bool) -> Any:
         save = right(self, finished=finished)
         before, late[id(self)] = late.get(id(self), []), list(save.given_up)
-        return replace(save, given_up=tuple(before))
+        return structs.replace(save, given_up=tuple(before))
 
     patch.setattr(Settlement, "save", wrong)
 

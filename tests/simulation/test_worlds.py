@@ -9,11 +9,12 @@ import json
 import sys
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tailrace import App, Batch, Change, Discard, Retry
 from tailrace.deadletters.notice import Notice

@@ -9,9 +9,10 @@ exceptions.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
+
+from msgspec import Struct
 
 from tailrace.errors import ApiError, PortError, Refused, SinkError, StoreError, Throttled, Unavailable
 from tailrace.mapping.outcomes import FailureKind
@@ -117,8 +118,7 @@ OUTAGES: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What a code means. Shape: `hint` is what somebody may do about it."""
 
     meaning: Meaning

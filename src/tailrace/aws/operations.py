@@ -6,8 +6,9 @@ when it is compiled, by name. Called by places.py, read by protocols.py.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from tailrace.errors import InternalError
 
@@ -16,8 +17,7 @@ DEEPEST: Final = 12
 PROTOCOLS: Final = ("json", "query", "rest-json", "rest-xml")
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """A value on the wire.
 
     Shape:   `kind` is botocore's name ("structure", "list", "map", "string", "blob", …); `name` is the wire's, "" for none of its own; `place` is where a
@@ -36,8 +36,7 @@ class Shape:
 NOTHING: Final = Shape("structure")
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(Struct, frozen=True):
     """One operation.
 
     Shape:   `call` is how errors name it ("sqs.send_message"); `path` has "{Name}" and "{Name+}"; `query` are arguments that it always has; `payload` is

@@ -11,10 +11,13 @@ import asyncio
 import os
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tailrace.aws.errors import AwsError, Meaning, Verdict, read_answer, verdict, verdict_here
 from tailrace.aws.operations import Operation, compiled
@@ -44,8 +47,7 @@ class Access:
     profile: str | None = None
 
 
-@dataclass(slots=True)
-class Place:
+class Place(Struct):
     """A service, or a bucket, as it is called.
 
     Shape:   `url` is scheme and host; `prefix` stands before every path, "" mostly; `trust` and `proxy` None where there is none; `stand_ins` are asked before

@@ -9,7 +9,6 @@ restXml); botocore.serialize and botocore.parsers, the oracles of the tests.
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from email.utils import format_datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -17,6 +16,7 @@ from xml.etree.ElementTree import Element, ParseError, fromstring
 
 import orjson
 from isal.isal_zlib import crc32
+from msgspec import Struct
 
 from tailrace.aws.errors import AwsError, Meaning, Verdict, verdict
 from tailrace.aws.operations import Operation, Shape
@@ -28,8 +28,7 @@ WORDS: Final = 200
 EPOCH: Final = "timestamp"
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
+class Wire(Struct, frozen=True):
     """A request before it is signed. Shape: `path` and `query` escaped for the wire; names of `headers` in lower case."""
 
     method: str

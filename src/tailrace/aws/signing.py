@@ -15,6 +15,8 @@ from posixpath import normpath
 from typing import Final
 from urllib.parse import quote
 
+from msgspec import Struct
+
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 """In place of the hash of a body that TLS alone protects; only S3 takes it."""
@@ -39,8 +41,7 @@ class Credentials:
     token: str | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """What a signature is good for. Shape: `service` is the signing name ("dynamodb", also for its streams); in S3 paths stand as they are."""
 
     region: str

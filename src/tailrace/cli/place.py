@@ -4,7 +4,6 @@ Rules of this file: what was typed, made a place; nothing is opened or asked. `-
 environment says, and `--url` before `--data` there. Used by the options of every command that asks.
 """
 
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeAlias
@@ -12,13 +11,13 @@ from urllib.parse import urlsplit
 
 import click
 from click.core import ParameterSource
+from msgspec import Struct
 
 URL = "tailrace.url"
 """Where the context keeps what --url said until --data is read."""
 
 
-@dataclass(frozen=True, slots=True)
-class NodeAt:
+class NodeAt(Struct, frozen=True):
     """The node that serves this URL, on this machine."""
 
     url: str

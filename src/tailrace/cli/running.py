@@ -9,11 +9,11 @@ import gc
 import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
+from msgspec import Struct
 
 from tailrace.cli.ending import Ending
 from tailrace.cli.failures import CommandFailure
@@ -29,8 +29,7 @@ QUESTION_S: Final = 5.0
 """How long a question may hold a directory that a server wants."""
 
 
-@dataclass(frozen=True, slots=True)
-class Serving:
+class Serving(Struct, frozen=True):
     """What was chosen on the command line of `serve` or `dev`. Units: clock_start in ms since the epoch, drain in ms."""
 
     port: int

@@ -5,9 +5,9 @@ runtime/courier.py. Source: semantics §2.8.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import orjson
+from msgspec import Struct
 
 from tailrace.streams.arns import label_of
 from tailrace.streams.record import ChangeRecord
@@ -15,8 +15,7 @@ from tailrace.streams.sequence import SequenceNumber
 from tailrace.streams.windows import WindowInvoke
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     """What a document says. Shape: `is_unhandled`: the function raised, rather than naming failed records. Units: at_ms since the epoch."""
 
     request_id: str

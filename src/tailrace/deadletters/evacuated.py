@@ -9,8 +9,10 @@ same whoever writes it. Called by runtime/evacuation.py and by the views. Source
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tailrace.rows.kinds import EVACUATED, EVACUATION
 from tailrace.rows.writes import Absent, Equals, Write, readable
@@ -27,16 +29,14 @@ SLOWEST: Final = 2
 """Where copying is slow, it begins so many times earlier than it would just be done."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(Struct, frozen=True):
     """Changes that were trimmed before they could be copied. Shape: sequence numbers, inclusive."""
 
     first: int
     last: int
 
 
-@dataclass(frozen=True, slots=True)
-class Evacuation:
+class Evacuation(Struct, frozen=True):
     """How far the changes of one mapping in one shard are saved.
 
     Shape:   what was not handled behind `begin` and up to `through` is in rows; `closed`: and that is all of the shard. `lost` was trimmed before. Table, stream and shard

@@ -5,8 +5,10 @@ Called by runtime/delivering.py and by `gaps`. Source: growth §2.10.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Final, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tailrace.rows.kinds import GAP
 from tailrace.rows.writes import readable
@@ -16,8 +18,7 @@ FORMAT: Final = 2
 """1 had no shard and no generation in its key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Struct, frozen=True):
     """Changes that a handler never saw.
 
     Shape:   sequence numbers of one generation, inclusive; how many there were nobody can count.

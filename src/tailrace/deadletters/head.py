@@ -7,8 +7,10 @@ runtime/redriver.py and the simulation. Source: architecture §5.3.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, parked_key
 from tailrace.rows.kinds import HEAD
@@ -21,8 +23,7 @@ CLAIM_MS: Final = 30_000
 """How long a redriver that says nothing keeps a key: each change that it puts back renews its claim."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """A parked key.
 
     Shape:   the changes from `first` to `tail` were parked, `count` of them still wait; with 0 nothing was parked: it is the claim of who puts a discarded

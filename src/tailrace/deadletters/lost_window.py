@@ -5,16 +5,16 @@ state is all that is left of the window. Written in the transaction of the check
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
+
+from msgspec import Struct, structs
 
 from tailrace.deadletters.entry import kept_text
 from tailrace.rows.kinds import LOST_WINDOW
 from tailrace.rows.writes import VERSION, readable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LostWindow:
+class LostWindow(Struct, frozen=True, kw_only=True):
     """One window. Shape: `state` is JSON text, `condition` Lambda's word. Units: *_ms since the epoch."""
 
     shard_id: str
@@ -34,7 +34,7 @@ class LostWindow:
     def fields(self) -> dict[str, Any]:
         """Its row."""
         texts = {"error": kept_text(self.error), "traceback": kept_text(self.traceback)}
-        return {"v": VERSION, **asdict(self), **texts}
+        return {"v": VERSION, **structs.asdict(self), **texts}
 
 
 def lost_window_key(app: str, window: LostWindow) -> str:

@@ -5,8 +5,9 @@ the transaction of the checkpoint that passes them. Called by runtime/courier.py
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from tailrace.rows.kinds import OUTBOX
 from tailrace.rows.writes import readable
@@ -17,8 +18,7 @@ FORMAT: Final = 3
 """1 and 2, which is of a batch in a tumbling window, have sequence numbers instead of versions."""
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """One batch given up.
 
     Shape:   `versions` ascending; `attempts` really made. The final invoke of a window has no records: `is_unhandled` (as in

@@ -6,9 +6,10 @@ Rules of this file: pure decisions over letters; the doing is runtime/redriver.p
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final, Literal, TypeAlias
+
+from msgspec import Struct
 
 from tailrace import errors
 from tailrace.deadletters.entry import DeadLetter
@@ -21,8 +22,7 @@ PER_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000}
 Judgement: TypeAlias = Literal["redrive", "overtaken"]
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """Which dead letters are meant. Shape: None chooses all; `key` as `item_words` writes it. Units: ms since the epoch."""
 
     error: str | None = None
@@ -50,7 +50,7 @@ class Choice:
 
     def fields(self) -> dict[str, Any]:
         """The choice as JSON, for requests and the audit."""
-        named = {name: getattr(self, name) for name in self.__slots__}
+        named = {name: getattr(self, name) for name in self.__struct_fields__}
         return {name: value for name, value in named.items() if value is not None}
 
 
@@ -58,9 +58,9 @@ def read_choice(fields: Mapping[str, Any]) -> Choice:
     """The choice behind JSON. Raises: SettingsError for a name or a type that it does not know."""
     for name, value in fields.items():
         kind = int if name.endswith("_ms") else str
-        if name not in Choice.__slots__ or not isinstance(value, kind):
+        if name not in Choice.__struct_fields__ or not isinstance(value, kind):
             raise SettingsError(
-                f"where: {name}={value!r} is not known; there are {', '.join(Choice.__slots__)}"
+                f"where: {name}={value!r} is not known; there are {', '.join(Choice.__struct_fields__)}"
             )
     return Choice(**fields)
 
@@ -80,8 +80,7 @@ def fingerprint(letter: DeadLetter) -> str:
     return errors.fingerprint(letter.error, letter.traceback)
 
 
-@dataclass(slots=True)
-class Group:
+class Group(Struct):
     """Failures that look alike. Shape: `error` as the first of them says it. Units: ms since the epoch."""
 
     error: str

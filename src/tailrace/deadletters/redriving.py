@@ -7,10 +7,11 @@ most the change that was at the handler. Source: architecture §5.3.
 """
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
 from tailrace.deadletters.head import Head, claimed, claimed_free, failed_again, freed, put_back, released
@@ -20,8 +21,7 @@ from tailrace.rows.writes import Check, Write
 from tailrace.streams.version import NOTHING, Version
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """The handler refused a change again; `is_outage`: it was not there, so no attempt is used up."""
 
     error: str
@@ -30,50 +30,43 @@ class Refusal:
     code_version: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadHead:
+class ReadHead(Struct, frozen=True):
     """Answer: the key's Head, or None."""
 
     key: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ReadOldest:
+class ReadOldest(Struct, frozen=True):
     """Answer: the oldest parked DeadLetter of the key, or None."""
 
     key: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ReadLetter:
+class ReadLetter(Struct, frozen=True):
     """Answer: the discarded change's DeadLetter, or None when it is gone."""
 
     version: Version
 
 
-@dataclass(frozen=True, slots=True)
-class ReadPassed:
+class ReadPassed(Struct, frozen=True):
     """Answer: the last change of the key that was handled since it has a discarded one, `NOTHING` for none; None: it has no discarded one."""
 
     key: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Deliver:
+class Deliver(Struct, frozen=True):
     """Give the change to the handler, or drop it when it was asked for. Answer: None, or the Refusal."""
 
     letter: DeadLetter
 
 
-@dataclass(frozen=True, slots=True)
-class WriteRows:
+class WriteRows(Struct, frozen=True):
     """Write these rows in one transaction. Answer: whether their conditions held."""
 
     rows: tuple[Write | Check, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(Struct, frozen=True):
     """Let no change of this item reach the handler until the steps have ended.
 
     Answer: None when one is there now; else what holds as long as nobody else reads the shards where it is kept away.
@@ -86,8 +79,7 @@ Step: TypeAlias = ReadHead | ReadOldest | ReadLetter | ReadPassed | Deliver | Wr
 Ending: TypeAlias = Literal["done", "failed", "busy", "gone", "overtaken", "stopped", "taken"]
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """How it ended: `count` changes were put back; after "done" the key is free up to `tail`. The handler has handled it up to `passed`. "taken": another
     worker puts changes of the item back.
     """
@@ -102,8 +94,7 @@ class Ended:
 Redriving: TypeAlias = Generator[Step, Any, Ended]
 
 
-@dataclass(frozen=True, slots=True)
-class Claimant:
+class Claimant(Struct, frozen=True):
     """Who puts a key back, for which request: one that carries the same request out elsewhere is another one.
 
     Shape:   `is_taken` judges whether another one has a key, and is alive.

@@ -6,7 +6,8 @@ done again. Called by `engine.engine.housekeeping`.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tailrace.engine.catalog import Catalog, Stream
 from tailrace.engine.committer import Committer
@@ -23,8 +24,7 @@ from tailrace.ports import Clock, Trim
 from tailrace.streams.shards import HashedShard
 
 
-@dataclass(frozen=True, slots=True)
-class Housekeeping:
+class Housekeeping(Struct, frozen=True):
     """One round over everything."""
 
     _committer: Committer

@@ -7,11 +7,11 @@ table do. Called by `engine.lifecycle` and `engine.expiry`. Source: semantics §
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
 import orjson
+from msgspec.structs import replace
 
 from tailrace.engine.catalog import Catalog, Table
 from tailrace.engine.committer import Committer

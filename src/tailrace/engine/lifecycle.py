@@ -7,11 +7,11 @@ Called by `engine.engine`. Source: semantics §1.2, §6.8, §6.11.
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from tailrace.engine import table_settings
 from tailrace.engine.catalog import Catalog, Table

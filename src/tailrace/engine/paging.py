@@ -7,11 +7,11 @@ Source: semantics §6.6.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 import orjson
+from msgspec import Struct
 
 from tailrace.engine.committer import Committer
 from tailrace.engine.slices import BYTES_READ, SLICE_WORK, Slices, at_once
@@ -51,8 +51,7 @@ class QueryRequest(msgspec.Struct, frozen=True):
     """Whether whole items are fetched for the entries of a local index."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScanRequest:
+class ScanRequest(Struct, frozen=True):
     """One page of a Scan, in the order of the partition keys' hashes.
 
     Shape:   `segment` is (Segment, TotalSegments) of a parallel scan; `index` and `fetches` as for a Query.

@@ -5,11 +5,11 @@ docs/formats/catalog.md. Called by `engine.engine` for what is read, and by `tai
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 import orjson
+from msgspec import Struct
 
 from tailrace.engine.documents import CATALOG, STATE, TOKENS, IndexDocument, StreamDocument, TableDocument
 from tailrace.errors import DamagedData
@@ -24,8 +24,7 @@ OWN: Final = {CATALOG: "catalog", STATE: "state", TOKENS: "requests"}
 """Tables of ours, whose keys are mostly text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where something is kept. Shape: `table` for a program, `key` as JSON or text, `words` name both for people."""
 
     table: str

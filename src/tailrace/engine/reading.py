@@ -8,9 +8,10 @@ engine but the committer. Called by `engine.engine`, `engine.streams`, `engine.l
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import accumulate
 from typing import Final
+
+from msgspec.structs import replace
 
 from tailrace.engine.catalog import Catalog
 from tailrace.engine.committer import LARGEST, Committer

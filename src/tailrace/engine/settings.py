@@ -4,14 +4,13 @@ Rules of this file: values only; a wrong one is refused at once, in a text that 
 by `compose` and the test world.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tailrace.errors import SettingsError
 from tailrace.tables.limits import SHARDS_PER_STREAM
 
 
-@dataclass(frozen=True, slots=True)
-class EngineSettings:
+class EngineSettings(Struct, frozen=True):
     """Settings of one engine.
 
     Shape:   `shards` a new stream begins with; `aws_delays` imitates AWS's waiting for tables; `slice_rows` bounds one

@@ -4,10 +4,10 @@ Rules of this file: documents in, documents out; what is wrong is refused before
 Source: semantics §6.11.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from tailrace.engine.documents import TableDocument
 from tailrace.errors import validation_error

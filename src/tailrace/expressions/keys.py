@@ -7,10 +7,10 @@ knows the schema. Called by the Query operation. Source: semantics §6.6.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Never
 
 import msgspec
+from msgspec import Struct
 
 from tailrace.errors import ApiError, validation_error
 from tailrace.expressions.condition import bind
@@ -59,8 +59,7 @@ class KeyCondition(msgspec.Struct, frozen=True, gc=False):
     leading: tuple[AttributeValue, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class One:
+class One(Struct, frozen=True):
     """A condition of one attribute, with the names of its values."""
 
     operator: str
@@ -68,8 +67,7 @@ class One:
     high: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class KeyPlan:
+class KeyPlan(Struct, frozen=True):
     """A key condition without its values: what a text means for one key, worked out once."""
 
     partition: str

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from msgspec import Struct
+
 Part: TypeAlias = str | int
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(Struct, frozen=True):
     """A document path. Shape: names and indexes, e.g. ("a", 0, "b")."""
 
     parts: tuple[Part, ...]
@@ -22,8 +23,7 @@ class Path:
         return f"[{', '.join(pieces)}]"
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """A placeholder of a value, `:x`."""
 
     name: str
@@ -37,8 +37,7 @@ class Function:
     operands: tuple["Operand", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Arithmetic:
+class Arithmetic(Struct, frozen=True):
     """left + right, or left - right."""
 
     operator: str
@@ -49,8 +48,7 @@ class Arithmetic:
 Operand: TypeAlias = Path | Value | Function | Arithmetic
 
 
-@dataclass(frozen=True, slots=True)
-class Compare:
+class Compare(Struct, frozen=True):
     """left = right, and its five sisters."""
 
     operator: str
@@ -58,8 +56,7 @@ class Compare:
     right: Operand
 
 
-@dataclass(frozen=True, slots=True)
-class Between:
+class Between(Struct, frozen=True):
     """operand BETWEEN low AND high."""
 
     operand: Operand
@@ -67,30 +64,26 @@ class Between:
     high: Operand
 
 
-@dataclass(frozen=True, slots=True)
-class In:
+class In(Struct, frozen=True):
     """operand IN (options)."""
 
     operand: Operand
     options: tuple[Operand, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Not:
+class Not(Struct, frozen=True):
     """NOT condition."""
 
     condition: "Node"
 
 
-@dataclass(frozen=True, slots=True)
-class And:
+class And(Struct, frozen=True):
     """All of them; none of them is itself an And."""
 
     conditions: tuple["Node", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Or:
+class Or(Struct, frozen=True):
     """Any of them; none of them is itself an Or."""
 
     conditions: tuple["Node", ...]
@@ -100,8 +93,7 @@ Leaf: TypeAlias = Compare | Between | In | Function
 Node: TypeAlias = Leaf | Not | And | Or
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(Struct, frozen=True):
     """One action of an update expression. Shape: section is SET, REMOVE, ADD or DELETE; REMOVE has no operand."""
 
     section: str
@@ -109,8 +101,7 @@ class Action:
     operand: Operand | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedCondition:
+class ParsedCondition(Struct, frozen=True):
     """A condition's node, its leaves in the order of the text, the placeholders that it uses, and the names that its paths
     begin with; `nested_names` are those of paths that go into something.
     """
@@ -123,8 +114,7 @@ class ParsedCondition:
     nested_names: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedUpdate:
+class ParsedUpdate(Struct, frozen=True):
     """An update's actions in the order of the text, the placeholders that it uses, and what is wrong with a function."""
 
     actions: tuple[Action, ...]
@@ -133,8 +123,7 @@ class ParsedUpdate:
     misuse: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedProjection:
+class ParsedProjection(Struct, frozen=True):
     """A projection's paths, and the names that it uses."""
 
     paths: tuple[Path, ...]

@@ -3,8 +3,9 @@
 Rules of this file: paths only; what is absent is left out. Called by the reading operations. Source: semantics §6.4.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from tailrace.expressions.checks import undefined_name
 from tailrace.expressions.kept import kept
@@ -17,8 +18,7 @@ from tailrace.values.types import Item
 KIND: Final = "ProjectionExpression"
 
 
-@dataclass(frozen=True, slots=True)
-class Projection:
+class Projection(Struct, frozen=True):
     """Paths with real names."""
 
     paths: tuple[Path, ...]

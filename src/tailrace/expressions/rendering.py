@@ -5,8 +5,9 @@ in one request; a text parses to the node that it was made of. Nothing is judged
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final, assert_never
+
+from msgspec.structs import replace
 
 from tailrace.expressions.nodes import (
     Action,

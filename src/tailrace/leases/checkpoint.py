@@ -9,8 +9,10 @@ shard: its `epoch` is that of the lease under which it was written, and whoever 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tailrace.leases.lineage import Named
 from tailrace.rows.kinds import CHECKPOINT, LEDGER, MARK, words_of
@@ -34,8 +36,7 @@ IN_CHECKPOINT: Final = "ledger"
 """The member of a checkpoint's row that is its ledger."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ledger:
+class Ledger(Struct, frozen=True):
     """What came of a shard's records.
 
     Shape:   `totals` by outcome since ever; `ranges` of what was not handled, ascending; below `detail_from` ranges were dropped to
@@ -91,8 +92,7 @@ class Ledger:
 NOTHING: Final = Ledger()
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointRow:
+class CheckpointRow(Struct, frozen=True):
     """What a checkpoint's row says.
 
     Shape:   `epoch` is that of the lease under which it was written, `writes` counts the writes under it. `hashes` are the shard's, so that its

@@ -10,8 +10,10 @@ looks a change up. Source: growth §2.2.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tailrace.errors import SettingsError, SourceError
 from tailrace.rows.kinds import SOURCES
@@ -22,8 +24,7 @@ BEFORE: Final = ""
 """The source of rows that were written before there were numbers: they are of the first generation."""
 
 
-@dataclass(frozen=True, slots=True)
-class Generations:
+class Generations(Struct, frozen=True):
     """The numbers of a table's sources. Shape: by stream label; `revision` rises with every write, 0: there is no row."""
 
     app: str

@@ -6,8 +6,9 @@ counter last moved, never by comparing the clocks of two machines. Called by run
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from tailrace.rows.kinds import LEASE
 from tailrace.rows.writes import VERSION, Absent, Equals, Write, readable
@@ -16,8 +17,7 @@ LEASE_DURATION_MS: Final = 10_000
 """The KCL's failover time: so long a counter may stand still. Owners renew three times as often."""
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(Struct, frozen=True):
     """Who takes leases: one incarnation of a worker, whose name no other has.
 
     Shape:   `is_gone` knows of names whose owners surely live no more, such as those of a process that had the data directory before; of all
@@ -28,8 +28,7 @@ class Owner:
     is_gone: Callable[[str], bool] = lambda name: False
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(Struct, frozen=True):
     """A lease that this worker holds."""
 
     key: str
@@ -38,8 +37,7 @@ class Lease:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(Struct, frozen=True):
     """A counter, and since when this observer has seen it stand still. Units: its own monotonic milliseconds."""
 
     counter: int

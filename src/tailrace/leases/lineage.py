@@ -10,14 +10,14 @@ runtime/starting.py, runtime/forgetting.py and runtime/worker.py. Source: growth
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from tailrace.streams.shards import Shard
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(Struct, frozen=True):
     """What a checkpoint row says of its shard: its parents, and those of its ancestors that had parked keys when it began."""
 
     parents: tuple[str, ...] = ()
@@ -35,8 +35,7 @@ Rows: TypeAlias = Mapping[str, Named | None]
 """What a mapping's checkpoint rows in a stream say, by the ids of their shards; None for a row from before they said it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """What is known of a stream's shards. Shape: `listed` by the source; `saved` from the trim, and no longer listed; `streams` are the labels of all streams of
     the table that can still be read.
     """
@@ -58,8 +57,7 @@ class Known:
         return self.listed.get(shard_id) or self.saved.get(shard_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """What came before a shard in its stream. Shape: ids; `is_lost`: there may be more, of which nothing is known."""
 
     ancestors: frozenset[str]

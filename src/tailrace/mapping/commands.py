@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from msgspec import Struct
+
 from tailrace.mapping.outcomes import Failure, Outcome
 from tailrace.mapping.suspension import Suspended
 from tailrace.mapping.window import WindowState
@@ -41,8 +43,7 @@ class Checkpoint:
     suspended: Suspended | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """A run of records, in reading order, that came to the same end since the last checkpoint.
 
     Units:   from_ms, until_ms since the epoch, of what was trimmed: all of it was written between them; 0: not known.
@@ -56,8 +57,7 @@ class Settled:
     until_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class GivenUp:
+class GivenUp(Struct, frozen=True):
     """A record that will not be tried again, whole, and why.
 
     Shape:   `request` is that of its last batch; 0: it was never in one. `window`: what that was told. Units: *_ms since the epoch.
@@ -73,8 +73,7 @@ class GivenUp:
     window: WindowInvoke | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class GivenUpWindow:
+class GivenUpWindow(Struct, frozen=True):
     """A final invoke that will not be tried again, with the state it would have delivered. It has no record. Units: as GivenUp."""
 
     window: WindowInvoke
@@ -86,8 +85,7 @@ class GivenUpWindow:
     request: int
 
 
-@dataclass(frozen=True, slots=True)
-class ParkedHead:
+class ParkedHead(Struct, frozen=True):
     """A key that is parked already. Shape: its records from `first` to `tail`, `count` of them, are durably parked."""
 
     key: bytes
@@ -99,16 +97,14 @@ class ParkedHead:
 # ---- commands ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(Struct, frozen=True):
     """Read records after this sequence number. The source may wait until there is one; Stop cancels it."""
 
     after: int
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class Invoke:
+class Invoke(Struct, frozen=True):
     """Hand these records to the sink, in this order. `request` stays the same when an unchanged batch is retried.
 
     Shape:   `window`: with tumbling windows, what the function is told of its one; only its final invoke has no records.
@@ -122,8 +118,7 @@ class Invoke:
     window: WindowInvoke | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Park:
+class Park(Struct, frozen=True):
     """Set these records of one key aside durably, in order, only under this worker's epoch. Repeatable.
 
     Shape:   the first one failed, or is a later change of a key that is parked already. When that key was unparked
@@ -135,8 +130,7 @@ class Park:
     entries: tuple[GivenUp, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SaveCheckpoint:
+class SaveCheckpoint(Struct, frozen=True):
     """Save, in one transaction and only under this worker's epoch: dead letters, ledger and checkpoint together.
 
     Shape:   `passed` names the last record handled of each key that has dead letters (`NOTHING`: none): what is older is overtaken.
@@ -149,15 +143,13 @@ class SaveCheckpoint:
     windows: tuple[GivenUpWindow, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Wake:
+class Wake(Struct, frozen=True):
     """Answer Woken at this monotonic time; a newer Wake replaces an older one."""
 
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Stopped:
+class Stopped(Struct, frozen=True):
     """The machine is done: nothing is outstanding and no further command will come. `finished`: the shard is."""
 
     finished: bool
@@ -169,56 +161,48 @@ Command: TypeAlias = Read | Invoke | Park | SaveCheckpoint | Wake | Stopped
 # ---- completions, and the inputs that nobody asked for -------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ReadFailed:
+class ReadFailed(Struct, frozen=True):
     """The source failed; the machine decides when to try again."""
 
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
-class InvokeDone:
+class InvokeDone(Struct, frozen=True):
     """The sink answered."""
 
     id: int
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class ParkDone:
+class ParkDone(Struct, frozen=True):
     """The records are durably parked; `is_free`: nothing was written, because their key is not parked any more."""
 
     id: int
     is_free: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ParkFailed:
+class ParkFailed(Struct, frozen=True):
     """The state store failed; nothing of the command was written. The machine decides when to try again."""
 
     id: int
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointDone:
+class CheckpointDone(Struct, frozen=True):
     """The checkpoint is durable."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointFailed:
+class CheckpointFailed(Struct, frozen=True):
     """The state store failed; nothing of the command was saved. The machine decides when to try again."""
 
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
-class Woken:
+class Woken(Struct, frozen=True):
     """The time of the outstanding Wake has come."""
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True):
     """Begin at this checkpoint (the machine asks for nothing before it).
 
     Shape:   `parked` are the keys of this shard, or of the one that it came from, that are parked now; `passed` names the
@@ -230,28 +214,23 @@ class Start:
     passed: tuple[tuple[bytes, Version], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Struct, frozen=True):
     """Drain: start nothing new, let what runs finish, save a last checkpoint, then Stopped."""
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseLost:
+class LeaseLost(Struct, frozen=True):
     """Another worker has the shard: save nothing more, then Stopped when nothing is in flight."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(Struct, frozen=True):
     """Start no further Invoke until Resume."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resume:
+class Resume(Struct, frozen=True):
     """Go on after Pause."""
 
 
-@dataclass(frozen=True, slots=True)
-class Redriven:
+class Redriven(Struct, frozen=True):
     """The redriver has unparked this key: everything up to this version was handled or dropped, and `passed` is the last that was handled."""
 
     key: bytes
@@ -259,8 +238,7 @@ class Redriven:
     passed: Version = NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(Struct, frozen=True):
     """The redriver is done with a key that `machine.hold` kept for it. Shape: `passed` is the last change of it that was handled, by the machine or by the redriver."""
 
     key: bytes

@@ -10,9 +10,10 @@ and contiguous.py.
 
 from bisect import insort
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final
+
+from msgspec import Struct, field
 
 from tailrace.mapping.batch import fitting, payload_bytes
 from tailrace.mapping.settings import MappingSettings
@@ -22,8 +23,7 @@ by_sequence: Final = attrgetter("sequence")
 """Reading order."""
 
 
-@dataclass(slots=True)
-class Held:
+class Held(Struct):
     """One held key: how many records of it are in batches, and those that wait behind them, in reading order."""
 
     count: int = 0

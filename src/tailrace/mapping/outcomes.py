@@ -1,9 +1,10 @@
 """What a sink says about a batch. Expected outcomes are values; raising means that the whole batch failed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 
 class FailureKind(Enum):
@@ -15,8 +16,7 @@ class FailureKind(Enum):
     UNAVAILABLE = "UNAVAILABLE"
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """One failure: its kind, the least time to wait, and words for people.
 
     Shape:   `final` says of a record that it will be refused whenever it comes: it is given up at once, with attempts to spare.
@@ -29,15 +29,13 @@ class Failure:
     final: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """Every record of the batch was accepted. Shape: `state` is the JSON object that a function returned for its tumbling window."""
 
     state: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """Some records failed, by their index in the batch; `whole` when the sink cannot tell them apart.
 
     Guarantee: after a failed record, later records *of the same key* in the batch were not attempted; a sink that
@@ -48,8 +46,7 @@ class Failed:
     whole: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FailedFrom:
+class FailedFrom(Struct, frozen=True):
     """Everything before `index` was accepted, everything from it on is to be sent again (Lambda's lowest number).
 
     Shape:   `state` as in Written: of the records that were accepted.

@@ -6,7 +6,8 @@ was unparked meanwhile. Called by keys.py and shard.py. Source: architecture §5
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from tailrace.mapping.commands import GivenUp, Park, ParkedHead
 from tailrace.mapping.settings import MappingSettings
@@ -15,8 +16,7 @@ from tailrace.streams.record import ChangeRecord
 from tailrace.streams.version import NOTHING, Version
 
 
-@dataclass(slots=True)
-class ParkedKey:
+class ParkedKey(Struct):
     """One parked key. Shape: `first` to `tail` are durable, `count` of them; `queue` is not yet, `going` of it is asked for."""
 
     first: Version

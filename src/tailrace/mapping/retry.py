@@ -3,8 +3,9 @@
 Rules of this file: numbers in, a decision out; nobody else compares attempts with limits. Called by the flows.
 """
 
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 from tailrace.mapping.outcomes import Failure, FailureKind
 from tailrace.mapping.settings import INFINITE, Backoff, MappingSettings
@@ -13,23 +14,20 @@ OUTAGES: Final = (FailureKind.THROTTLED, FailureKind.UNAVAILABLE)
 MOST_DOUBLINGS: Final = 200  # keeps factor**n inside a float; every back-off has reached its cap long before
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Struct, frozen=True):
     """Send the same records again after this time. `counts`: the failed attempt was used up."""
 
     delay_ms: int
     counts: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(Struct, frozen=True):
     """Send the first `size` records and then the rest, each as a new batch with all of its attempts."""
 
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(Struct, frozen=True):
     """Do not try again. It is never waited for: the last failure decides at once, or one that cannot get better."""
 
 

@@ -6,8 +6,10 @@ text that names the setting, the value and the bound.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Literal, Self, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tailrace.errors import SettingsError
 from tailrace.mapping.filters import RecordFilter, read_filter_criteria
@@ -34,8 +36,7 @@ def _within(name: str, value: object, lowest: float, highest: float, also: str =
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
+class Backoff(Struct, frozen=True):
     """Exponential waiting: base, base×factor, … up to cap. Units: milliseconds. All zero: retry at once."""
 
     base_ms: int = 1_000
@@ -48,15 +49,13 @@ class Backoff:
         _within("backoff.cap_ms", self.cap_ms, 0, LARGEST)
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerSettings:
+class BreakerSettings(Struct, frozen=True):
     """How a sink that is out (it throttles, or is not there) is probed. A code error is never an outage."""
 
     probe: Backoff = Backoff(1_000, 2.0, 60_000)
 
 
-@dataclass(frozen=True, slots=True)
-class MappingSettings:
+class MappingSettings(Struct, frozen=True):
     """Everything the machine needs to know. Units: in the names; −1 means without end, as on AWS.
 
     Shape:   `max_keys` failing keys may stand aside, and as many be parked, each with `max_per_key` later changes; `max_ranges` bounds the settled
@@ -166,7 +165,7 @@ class MappingSettings:
         Raises:  SettingsError.
         Source:  semantics §2.1.
         """
-        known = {field.name for field in fields(cls)}
+        known = set(cls.__struct_fields__)
         values: dict[str, Any] = {
             "order": "lane", "maximum_retry_attempts": INFINITE, "bisect_batch_on_function_error": False, "breaker": None,
             "on_failure": "discard",

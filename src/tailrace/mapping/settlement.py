@@ -9,8 +9,10 @@ by the flows.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias, get_args
+
+from msgspec import Struct
 
 from tailrace.errors import InternalError
 from tailrace.mapping.commands import (
@@ -193,8 +195,7 @@ Report: TypeAlias = tuple[int, int, int, int, SettledAs]
 """A span of ordinals (half open), the first and last sequence number in it, the outcome."""
 
 
-@dataclass(slots=True)
-class _Saving:
+class _Saving(Struct):
     """What an outstanding SaveCheckpoint carries."""
 
     checkpoint: Checkpoint

@@ -7,8 +7,9 @@ the code (runtime/delivering.py). Called by shard.py and keys.py. Source: growth
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from tailrace.errors import fingerprint
 from tailrace.mapping.outcomes import Failure
@@ -24,8 +25,7 @@ MOST_SAMPLED: Final = 1_024
 """So many sampled keys are remembered; then sampling begins anew with the first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Suspended:
+class Suspended(Struct, frozen=True):
     """Why a mapping has paused in one shard. Units: since_ms since the epoch."""
 
     fingerprint: str

@@ -9,8 +9,10 @@ Rules of this file: the window's time is the records' own; only idleness asks th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Outcome, Written
 from tailrace.streams.moment import Now
@@ -24,8 +26,7 @@ NO_STATE: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class WindowState:
+class WindowState(Struct, frozen=True):
     """The window that a shard is in, as a checkpoint keeps it.
 
     Shape:   `state` is a JSON object; None: the window was closed and no record has come since.

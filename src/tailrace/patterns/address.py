@@ -5,9 +5,10 @@ that is no address never matches. Called by operators.py and matching.py. Source
 """
 
 import re
-from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final
+
+from msgspec import Struct
 
 from tailrace.errors import PatternError
 
@@ -17,8 +18,7 @@ MASK: Final = re.compile(r"[+-]?[0-9]{1,9}", re.ASCII)
 BYTE: Final = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+class Network(Struct, frozen=True):
     """All addresses of one family whose first bits are these. Shape: `size` 4 or 16 bytes."""
 
     size: int

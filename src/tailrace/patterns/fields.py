@@ -8,8 +8,9 @@ Rules of this file: nothing raises on any JSON; keys with dots are found under e
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
 
 from tailrace.patterns.matching import Test, compiled
 from tailrace.patterns.nodes import Exists, Rule
@@ -24,8 +25,7 @@ MISSING: Final = object()
 Match: TypeAlias = Callable[[dict[str, Any]], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """One field of a rule. Shape: `test` None: no leaf matches; `may_be_absent`: no leaf at all does."""
 
     name: str

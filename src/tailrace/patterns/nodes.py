@@ -5,8 +5,9 @@ Names are whole paths joined by dots: to AWS's engine `{"a.b": …}` and `{"a": 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from tailrace.patterns.number import Number
 
@@ -14,15 +15,13 @@ Affix: TypeAlias = Literal["prefix", "suffix"]
 Negated: TypeAlias = Literal["prefix", "suffix", "equals-ignore-case", "wildcard"]
 
 
-@dataclass(frozen=True, slots=True)
-class Exact:
+class Exact(Struct, frozen=True):
     """A string, number, truth or null."""
 
     value: str | Number | bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """A string that begins or ends so, in any case or not."""
 
     kind: Affix
@@ -30,45 +29,39 @@ class Text:
     any_case: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AnyCase:
+class AnyCase(Struct, frozen=True):
     """A string, in any case."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Wildcard:
+class Wildcard(Struct, frozen=True):
     """A string of these pieces with anything between them; there is one piece more than there are asterisks."""
 
     pieces: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AnythingBut:
+class AnythingBut(Struct, frozen=True):
     """Anything that is there and is none of these: all strings, or all numbers."""
 
     values: tuple[str, ...] | tuple[Number, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AnythingButLike:
+class AnythingButLike(Struct, frozen=True):
     """Anything that is there and is like none of these."""
 
     like: tuple["Text | AnyCase | Wildcard", ...]
     kind: Negated
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(Struct, frozen=True):
     """One end of a range of numbers."""
 
     number: Number
     is_open: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Numeric:
+class Numeric(Struct, frozen=True):
     """A number between two ends; None: no end on that side. Both the same and closed: equal to it."""
 
     bottom: Bound | None
@@ -80,15 +73,13 @@ class Numeric:
         return self.bottom is not None and self.bottom == self.top
 
 
-@dataclass(frozen=True, slots=True)
-class Cidr:
+class Cidr(Struct, frozen=True):
     """An address of a network."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Exists:
+class Exists(Struct, frozen=True):
     """A leaf of this name is there, or is not."""
 
     there: bool

@@ -4,13 +4,13 @@ Rules of this file: a number is comparable when its double says exactly the same
 Called by operators.py and matching.py. Source: semantics §2.11; event-ruler, `ComparableNumber`.
 """
 
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from math import isfinite
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Number:
+
+class Number(Struct, frozen=True):
     """A number as a pattern writes it.
 
     >>> Number("3.0e2").comparable, Number("9007199254740993").comparable

@@ -6,8 +6,10 @@ Rules of this file: layouts only, format 1, docs/formats/projections.md. Called 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tailrace.rows.kinds import PROJECTION, PROJECTION_BUILD
 from tailrace.rows.writes import VERSION, Equals, readable
@@ -16,8 +18,7 @@ MOST_FAILED: Final = 20
 """So many items that could not be filled in are named; the others are counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Build:
+class Build(Struct, frozen=True):
     """One build.
 
     Shape:   `name` is the version, with a number after a rebuild ("2", "2.1"); `into` says where its rows are, for people; `since` and `position`

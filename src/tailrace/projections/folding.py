@@ -7,8 +7,9 @@ Rules of this file: pure but for the user's function, whose exceptions leave the
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from tailrace.projections.rows import NOWHERE, AppliedItem, Group, RowChange
 from tailrace.streams.version import Version
@@ -25,8 +26,7 @@ class Fold(Protocol):
         """The state (None: the initial one) after these images, each with its sign. Raises: what the user's code raises."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One item as it is after a change. Shape: `key` hex; `image` None: it is gone. Units: at_ms since the epoch."""
 
     key: str
@@ -36,8 +36,7 @@ class Step:
     group: str = NOWHERE
 
 
-@dataclass(slots=True)
-class Working:
+class Working(Struct):
     """The rows of some items and groups, as they were read and as they will be."""
 
     fold: Fold

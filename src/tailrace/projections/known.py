@@ -8,8 +8,10 @@ Rules of this file: pure; format 1, docs/formats/projections.md. Carried out by 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tailrace.errors import PortError
 from tailrace.leases.lease import Owner
@@ -34,8 +36,7 @@ class BuildGone(PortError):
     """A row was to be written of a build that has been removed: nothing was."""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """The builds of one projection, the oldest first, and which one is served.
 
     Shape:   `revision` is 0 before the first change that raised it; `removing` are builds that are gone but for their rows, each with where they are.

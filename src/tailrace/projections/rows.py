@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 from zlib import crc32
 
+from msgspec import Struct
+
 from tailrace.rows.kinds import PROJECTION_GROUP, PROJECTION_ITEM
 from tailrace.rows.writes import VERSION, readable
 from tailrace.streams.version import NOTHING, Version, row_version
@@ -53,8 +55,7 @@ class AppliedItem:
         return "sequence" if self.is_of_before else "version"
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """The state of one group.
 
     Shape:   `key` is the JSON text of its key as an attribute value, `version` moves with every write, `count` is how many items are in it.
@@ -86,8 +87,7 @@ class Group:
 ProjectedRow: TypeAlias = AppliedItem | Group
 
 
-@dataclass(frozen=True, slots=True)
-class RowChange:
+class RowChange(Struct, frozen=True):
     """One row before and after. It is written only if the present row is `before` (None: there is none); `after` None deletes it."""
 
     before: ProjectedRow | None

@@ -6,9 +6,10 @@ Rules of this file: a key is made by `RowKind.key` or `RowKind.prefix` and nowhe
 here, a section of docs/formats and a row in tests/unit/rows/test_every_kind.py. Source: growth §2.1.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct
 
 Owner: TypeAlias = Literal["mapping", "app", "shard", "projection", "directory"]
 """Whose a row is. "shard": the readers' of a shard, for all mappings of the app; "directory": of everybody here."""
@@ -46,8 +47,7 @@ def words_of(key: str) -> list[str]:
     return [word.replace("%2F", "/").replace("%25", "%") for word in key.split("/")]
 
 
-@dataclass(frozen=True, slots=True)
-class RowKind:
+class RowKind(Struct, frozen=True):
     """One kind of row.
 
     Shape:   `format` is the newest that this version writes. A mapping's row has app and mapping id as the first words of its key; with `joint`

@@ -5,14 +5,14 @@ runtime/mapping_rows.py, over a state store.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from tailrace.rows.kinds import KINDS, RowKind
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a mapping's rows of one kind lie. Shape: `alone` is one key (None: no), rows `below` begin so; `takes` tells which of them are its own."""
 
     kind: RowKind

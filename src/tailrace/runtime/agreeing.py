@@ -9,7 +9,8 @@ Rules of this file: it decides nothing about numbers (leases/generation.py does)
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tailrace.errors import PortError, SettingsError, StateConflict, Unavailable
 from tailrace.leases.generation import BEFORE, Generations, check_kept, read_generations, sources_key
@@ -18,8 +19,7 @@ from tailrace.rows.kinds import MARK
 from tailrace.streams.version import FIRST_GENERATION
 
 
-@dataclass(frozen=True, slots=True)
-class Beside:
+class Beside(Struct, frozen=True):
     """A place with rows of a table's changes. Shape: `name` says to people what it is; it is ready within `opened`."""
 
     name: str

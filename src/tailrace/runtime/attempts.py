@@ -8,8 +8,10 @@ Tallies are kept by `compose.Node` over changes of the worker, and read by serve
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tailrace.mapping.commands import Settled
 from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, FailureKind, Outcome
@@ -20,8 +22,7 @@ MOST: Final = 1_000
 """Changes whose last failure is remembered."""
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(Struct):
     """One handler's numbers.
 
     Shape:   an invocation is one call with a batch, a retry included; an event is one record, as often as it happened to it. `dropped` are
@@ -123,8 +124,7 @@ class Tallies:
 # ---- now -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Failing:
+class Failing(Struct, frozen=True):
     """A change that failed and is tried again. Units: since_ms and last_ms since the epoch. Shape: `attempts` that failed, also those of an outage."""
 
     record: ChangeRecord
@@ -134,8 +134,7 @@ class Failing:
     attempts: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(Struct, frozen=True):
     """What fails now, all together: the change that failed last, and since when something does. Units: since_ms since the epoch."""
 
     last: Failing
@@ -143,8 +142,7 @@ class Trouble:
     changes: int
 
 
-@dataclass(frozen=True, slots=True)
-class AtWork:
+class AtWork(Struct, frozen=True):
     """What the handler has now. Units: since_ms since the epoch."""
 
     batch: Batch

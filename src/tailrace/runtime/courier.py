@@ -8,9 +8,10 @@ metrics would: there the notice would be lost. Made by compose, run by runtime/w
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from hashlib import blake2b
 from typing import Final, Protocol
+
+from msgspec.structs import replace
 
 from tailrace.app.fence import FENCE, told
 from tailrace.deadletters.document import Told, object_body, object_name, queue_body

@@ -4,8 +4,9 @@ Stands alone because the worker and whoever joins it name the same. Rules of thi
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from tailrace.runtime.courier import Courier
 from tailrace.runtime.projector import Projector
@@ -28,8 +29,7 @@ async def _never(_: str = "") -> None:
     """There is nobody to be told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Crew:
+class Crew(Struct, frozen=True):
     """Those who are there; a worker does without the others.
 
     Shape:   `declared` is told when the app declares something else, `withdrawn` of each mapping that has ended because it is no longer declared, `ended`

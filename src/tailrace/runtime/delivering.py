@@ -10,8 +10,9 @@ by whatever plays a driver. Source: growth §2.4, architecture §5.3.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias, assert_never
+
+from msgspec import Struct
 
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
 from tailrace.deadletters.gap import Gap
@@ -62,8 +63,7 @@ MOST_WORDS: Final = 500
 """How much of a failure's words a checkpoint repeats."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Which mapping, in which shard of which stream."""
 
     app: str

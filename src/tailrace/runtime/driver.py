@@ -9,8 +9,9 @@ port raises goes to the steps, what cancels goes through. Made by runtime/worker
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, assert_never
+
+from msgspec import Struct
 
 from tailrace.errors import DamagedData, InternalError, PortError
 from tailrace.mapping.commands import (
@@ -58,8 +59,7 @@ T = TypeVar("T")
 _log = logging.getLogger("tailrace.handlers")
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     """One mapping in one shard at this moment. Units: last_progress_ms monotonic."""
 
     app: str

@@ -7,8 +7,10 @@ commit. A commit that the store refuses is to be tried again without the handler
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tailrace.app.change import Change
 from tailrace.app.table import Table
@@ -71,8 +73,7 @@ def _name(change: Change[Any]) -> tuple[bytes, int]:
     return change.record.key, change.record.sequence
 
 
-@dataclass(frozen=True, slots=True)
-class Marking:
+class Marking(Struct, frozen=True):
     """How the marks of one mapping are kept. Shape: under this name, of this run; of all changes (`once=True`) or of those with recorded writes."""
 
     name: str

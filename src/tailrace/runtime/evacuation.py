@@ -9,8 +9,9 @@ runtime/rounds.py. Source: growth §2.10.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 from tailrace.deadletters.evacuated import (
     LEAD_MS,
@@ -49,8 +50,7 @@ Followed: TypeAlias = Sequence[tuple[StreamRef, Sequence[Shard]]]
 """Streams, the oldest first, with their shards, parents first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unfinished:
+class Unfinished(Struct, frozen=True):
     """A shard that a mapping is not done with."""
 
     place: Place

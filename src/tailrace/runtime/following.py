@@ -5,8 +5,9 @@ Rules of this file: it asks the source and remembers; what is begun, and when, i
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Self, TypeAlias
+
+from msgspec import Struct, field
 
 from tailrace.app.app import App
 from tailrace.app.app import Mapping as Handler
@@ -26,8 +27,7 @@ Begun: TypeAlias = tuple[str, str, str]
 """A mapping's id, and the shard that it has begun: the label of the stream, for ids may repeat, and the id."""
 
 
-@dataclass(slots=True)
-class FollowedTable:
+class FollowedTable(Struct):
     """A table's source (or one stream's of it), and which of its shards each mapping has begun or finished."""
 
     name: str

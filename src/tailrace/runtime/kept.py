@@ -7,8 +7,9 @@ starting.py. Source: growth §2.10.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from tailrace.deadletters.evacuated import Evacuation, Lost, read_evacuated, read_evacuation
 from tailrace.rows.kinds import EVACUATION

@@ -3,15 +3,14 @@
 Stands alone because the worker and everything under it take it. Rules of this file: values only.
 """
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from tailrace.ports import Clock, StateStore
 from tailrace.runtime.attempts import Tallies
 from tailrace.telemetry import PointReached, pass_by
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """Shape: `reached` is told of crash points; `tallies` go on being counted when a worker follows another."""
 
     state: StateStore

@@ -8,9 +8,11 @@ retry of a failed attempt: a lost condition has changed nothing, and waiting wou
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, TypeAlias
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tailrace.app.fence import FENCE
 from tailrace.errors import ApiError, StateConflict
@@ -31,8 +33,7 @@ class Contended(Exception):
     """Other changes of the same groups were faster every time: it is tried again later."""
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(Struct, frozen=True):
     """What came of some steps. Shape: `failures` by index; `ignored` were applied before, or overtaken."""
 
     failures: Failures
@@ -59,8 +60,7 @@ async def apply_steps(store: ProjectionStore, fold: Fold, steps: Sequence[Step])
     return Applied(applying.failures, applying.applied, applying.ignored)
 
 
-@dataclass(slots=True)
-class _Applying:
+class _Applying(Struct):
     """The steps of one batch on their way."""
 
     store: ProjectionStore
@@ -132,8 +132,7 @@ class _Applying:
         self.failed.add(step.key)
 
 
-@dataclass(slots=True)
-class Folded:
+class Folded(Struct):
     """What came of folding one run."""
 
     new: int = 0

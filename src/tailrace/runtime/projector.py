@@ -14,9 +14,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import cycle
 from typing import Any, Final, Protocol
+
+from msgspec import Struct
 
 from tailrace.app.fence import told
 from tailrace.app.fingerprint import is_changed
@@ -61,8 +62,7 @@ SLICE: Final = 50
 _log = logging.getLogger("tailrace.projections")
 
 
-@dataclass(frozen=True, slots=True)
-class ItemsPage:
+class ItemsPage(Struct, frozen=True):
     """Items as they were when `position` was the last sequence number. Shape: (key in hex, key, image); `after` None at the end."""
 
     items: Sequence[tuple[str, Item, Item]]
@@ -77,8 +77,7 @@ class TableItems(Protocol):
         """The next items, durable. Raises: StoreError, SourceError."""
 
 
-@dataclass(slots=True)
-class _Refill:
+class _Refill(Struct):
     """How often a build's fill has failed on items, and when it is filled again. Shape: `noted` is the stamp of the last one. Units: due_ms and since_ms monotonic."""
 
     tries: int = 0

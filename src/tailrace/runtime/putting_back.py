@@ -6,8 +6,9 @@ Rules of this file: steps; what is known of machines is asked at once of `Live`,
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeAlias
+
+from msgspec import Struct, field
 
 from tailrace.deadletters.entry import (
     DeadLetter,
@@ -77,8 +78,7 @@ class Live(Protocol):
         """How this worker is called."""
 
 
-@dataclass(slots=True)
-class Holding:
+class Holding(Struct):
     """An item that is kept from its handler. Shape: the last change of it that was handled, and what holds as long as nobody else reads its shards;
     `has_waited`: the rate was kept for the next change of it, before it was held.
     """
@@ -117,8 +117,7 @@ def keep(key: bytes, here: Sequence[Keeper]) -> Holding | None:
     return Holding(max(passed, default=NOTHING), tuple(each.fence for each in here))
 
 
-@dataclass(slots=True)
-class Course:
+class Course(Struct):
     """One request on its way. Shape: `now` is when its last step was answered; `held` the items that are kept from the handler."""
 
     request: Request

@@ -10,10 +10,10 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Final
 
 from msgspec import structs
+from msgspec.structs import replace
 
 from tailrace.app.app import App
 from tailrace.errors import PortError, SourceError, StateConflict

@@ -11,10 +11,10 @@ runtime/worker.py. Source: issue 4; Lambda Developer Guide, "recursive loop dete
 
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import orjson
+from msgspec import Struct
 
 from tailrace.app.app import Mapping as Handler
 from tailrace.ports import Batch, Clock, Failed, Failure, FailureKind, Outcome, Sink, StateStore
@@ -33,8 +33,7 @@ WIDTH: Final = 64
 """So many deep changes for each of `max_generations`, and half of `WIDTH` for each change from elsewhere, are no loop yet."""
 
 
-@dataclass(slots=True)
-class Lines:
+class Lines(Struct):
     """The lines of descent of one handler. Shape: changes that come from outside of any loop, and deep ones of its own, each counted once: up to `newest`."""
 
     outside: int = 0

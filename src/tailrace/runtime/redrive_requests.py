@@ -4,9 +4,10 @@ Rules of this file: values and their rows. Called by redriver.py, putting_back.p
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from tailrace.deadletters.redrive import Choice, read_choice
 from tailrace.rows.writes import VERSION, readable
@@ -15,8 +16,7 @@ from tailrace.streams.version import Version
 EVERYTHING: Final = Choice()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """What somebody asked for. Shape: `rate` as in "10/s"; `drop` forgets the letters instead of delivering them."""
 
     id: str
@@ -53,8 +53,7 @@ def read_request(fields: Mapping[str, Any]) -> Request:
     )  # fmt: skip
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(Struct):
     """What is to be put back.
 
     Shape:   parked keys, which hold `changes` changes; discarded changes of `items` by their versions, `overtaken` ones
@@ -72,8 +71,7 @@ class Plan:
         return [version for versions in self.items.values() for version in versions]
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(Struct):
     """How far a redrive is: changes by what came of them. `total` is what was chosen when it began."""
 
     total: int = 0

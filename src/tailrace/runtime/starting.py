@@ -10,9 +10,11 @@ stamps all of them again. A mapping that comes to a lease that is held already i
 Rules of this file: pure; steps. Called by runtime/leasing.py and runtime/worker.py. Source: growth §2.4.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from tailrace.deadletters.gap import Gap
 from tailrace.deadletters.head import Head, head_prefix, read_head
@@ -155,7 +157,7 @@ def load_start(place: Place, shard: Shard, begun: CheckpointRow, code_version: s
     checkpoint = checkpoint_of(begun)
     is_outdated = outdated_reason(begun, code_version) is not None
     if is_outdated or (yield from _is_resumed(place, checkpoint.suspended)):
-        checkpoint = replace(checkpoint, suspended=None)
+        checkpoint = dataclasses.replace(checkpoint, suspended=None)
     return Start(
         checkpoint,
         tuple(parked),

@@ -19,23 +19,22 @@ condition did not hold); nobody but a generator retries. Source: growth §2.6.
 """
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
+
+from msgspec import Struct
 
 from tailrace.ports import Action, Batch, Shard
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Get:
+class Get(Struct, frozen=True):
     """Answer: the StateRow with this key, or None."""
 
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(Struct, frozen=True):
     """Answer: the StateRows whose keys begin with the prefix and come after `after`, in key order; at most `limit` of them."""
 
     prefix: str
@@ -43,8 +42,7 @@ class Query:
     limit: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Transact:
+class Transact(Struct, frozen=True):
     """Write all of it, durably, or nothing. Answer: None. Shape: `begun` and `done` are the names of the points before and after it."""
 
     writes: tuple[Action, ...]
@@ -52,8 +50,7 @@ class Transact:
     done: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadShard:
+class ReadShard(Struct, frozen=True):
     """Answer: a ReadDone with records after a position, as soon as there is one or the shard is closed. Cancellable."""
 
     shard: Shard
@@ -61,8 +58,7 @@ class ReadShard:
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class Peek:
+class Peek(Struct, frozen=True):
     """Answer: a ReadDone with what a shard has after a position, whoever else reads it; None when the source has said nothing in so long."""
 
     shard: Shard
@@ -71,41 +67,35 @@ class Peek:
     patience_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Horizon:
+class Horizon(Struct, frozen=True):
     """Answer: the last record of a shard that is gone, 0 for none. It never waits for a record."""
 
     shard: Shard
 
 
-@dataclass(frozen=True, slots=True)
-class WriteBatch:
+class WriteBatch(Struct, frozen=True):
     """Hand a batch to the sink. Answer: its Outcome; what a sink raises is one, too."""
 
     batch: Batch
 
 
-@dataclass(frozen=True, slots=True)
-class StreamOf:
+class StreamOf(Struct, frozen=True):
     """Answer: the StreamRef that a shard is of."""
 
     shard_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class AskTime:
+class AskTime(Struct, frozen=True):
     """Answer: Now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sleep:
+class Sleep(Struct, frozen=True):
     """Answer: None, at this time or soon after, and never before others have had a turn. Units: until_ms monotonic."""
 
     until_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Beside:
+class Beside(Struct, frozen=True):
     """Answer: what `steps` return; until then `beside` are carried out as well, and then left where they are."""
 
     steps: "Steps[Any]"

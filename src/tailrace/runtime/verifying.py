@@ -8,10 +8,10 @@ Rules of this file: it only reads. Called by the verb `projection.verify`.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import orjson
+from msgspec import Struct, field
 
 from tailrace.app.fence import FENCE, told
 from tailrace.app.projection import Projection
@@ -31,8 +31,7 @@ MOST_NAMED: Final = 100
 """So many differences are named; the others are counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """One thing that is not as it should be. Shape: `expected` from the table, `found` in the rows, both DynamoDB JSON; None: nothing."""
 
     kind: Literal["item", "group"]
@@ -42,8 +41,7 @@ class Difference:
     reason: str = ""
 
 
-@dataclass(slots=True)
-class Verdict:
+class Verdict(Struct):
     """What a comparison came to. Shape: `in_flight` are items and groups that kept moving and could not be judged."""
 
     items: int = 0
@@ -59,8 +57,7 @@ class Verdict:
             self.differences.append(difference)
 
 
-@dataclass(frozen=True, slots=True)
-class _Suspect:
+class _Suspect(Struct, frozen=True):
     """An item whose row is not as the table has it. Shape: `version` is the row's, None without one."""
 
     keys: Item
@@ -200,8 +197,7 @@ def _is_same(projection: Projection, one: AttributeValue | None, other: Attribut
     )
 
 
-@dataclass(slots=True)
-class _Folded:
+class _Folded(Struct):
     """A group folded anew."""
 
     state: AttributeValue | None = None

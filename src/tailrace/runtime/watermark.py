@@ -6,8 +6,9 @@ beside a worker and without one. A shard that a handler has not begun counts fro
 """
 
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from tailrace.deadletters.evacuated import Evacuation, read_evacuated, read_evacuation
 from tailrace.leases.checkpoint import Range, checkpoint_key, read_checkpoint
@@ -21,8 +22,7 @@ LAMBDA_APP: Final = "lambda"
 """The app that holds the event source mappings of Lambda's API: the id of each is its UUID."""
 
 
-@dataclass(frozen=True, slots=True)
-class MappingName:
+class MappingName(Struct, frozen=True):
     """One handler of one app on one table."""
 
     app: str
@@ -30,8 +30,7 @@ class MappingName:
     table: str
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Struct, frozen=True):
     """Where a handler stands in one shard of the stream of that label. `oldest` is its first change that is not settled, None at the end."""
 
     mapping: MappingName

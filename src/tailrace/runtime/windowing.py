@@ -13,11 +13,13 @@ compose, run by worker.py.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from heapq import heappop, heappush
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tailrace.app.window import WindowPlan
 from tailrace.deadletters.entry import WINDOW_SHARD
@@ -47,8 +49,7 @@ LOOK_MS: Final = 1_000
 EMPTY: Final = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Closing:
+class Closing(Struct, frozen=True):
     """One revision of one window, to be told. Shape: `before` is the digest of what its last revision came to."""
 
     group: str
@@ -58,8 +59,7 @@ class Closing:
     before: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What came of telling: the digest of the handler's value, or why it failed."""
 
     value: str = EMPTY
@@ -72,8 +72,7 @@ Touch = tuple[int, str]
 """A pane and a group."""
 
 
-@dataclass(slots=True)
-class _Retry:
+class _Retry(Struct):
     """A window whose handler fails. Shape: `touches` are the panes that wait for it; `tries` counts those in an outage too. Units: due_ms monotonic, the others since the epoch."""
 
     touches: set[Touch] = field(default_factory=set)

@@ -7,8 +7,10 @@ item stay in order. One lease an app and shard, taken with a new epoch at each s
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tailrace import errors
 from tailrace.app.app import App
@@ -53,8 +55,7 @@ READ_BUDGET_BYTES: Final = 64 * 1024 * 1024
 """What a worker keeps of the shards it has read for mappings that come to it later; who needs more reads again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Doors:
+class Doors(Struct, frozen=True):
     """How a worker gets at what it runs. Shape: by table, by handler; `last_sequence` is the newest number given so far; `besides` are places with rows."""
 
     source_of: Callable[[Table], Source]
@@ -64,8 +65,7 @@ class Doors:
     besides: Besides = nowhere
 
 
-@dataclass(frozen=True, slots=True)
-class Habits:
+class Habits(Struct, frozen=True):
     """Who a worker is, and how often it does what. Units: milliseconds; retention_ms is how long a stream keeps a record."""
 
     owner: Owner

@@ -6,10 +6,10 @@ an index cost is told apart, and only where it cost something. Source: semantics
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import orjson
+from msgspec import Struct, field
 
 from tailrace.server.wire import Payload
 from tailrace.tables.indexes import Index
@@ -21,8 +21,7 @@ READ_BYTES: Final = 4_096
 WRITE_BYTES: Final = 1_024
 
 
-@dataclass(slots=True)
-class Cost:
+class Cost(Struct):
     """What requests cost one table and each of its indexes. Units: read or write units."""
 
     table: float = 0.0

@@ -11,12 +11,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import orjson
+from msgspec import Struct, field
 
 from tailrace.engine.state import EngineStateStore
 from tailrace.errors import TailraceError
@@ -57,8 +57,7 @@ class Running(Live, Protocol):
         """Carry out a redrive."""
 
 
-@dataclass(slots=True)
-class Subject:
+class Subject(Struct):
     """What verbs act on; what they wrote is durable when `flushed` returns. Offline there is neither a worker nor anything to stop, and nothing new comes."""
 
     engine: "Engine"
@@ -102,8 +101,7 @@ Answers: TypeAlias = Callable[[Subject, Arguments], AsyncGenerator[object, None]
 """One that answers value by value."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verb:
+class Verb(Struct, frozen=True):
     """One word of the API.
 
     Shape:   `run` gives its values, one or many; `changes`: it is audited, and refused offline unless it works there too; `streams`: it ends when the

@@ -6,8 +6,9 @@ waits there for the next start of the app, because it needs the handler. Every a
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import asdict
 from typing import Any
+
+from msgspec import structs
 
 from tailrace.deadletters.entry import DeadLetter
 from tailrace.deadletters.redrive import Choice, Groups, fingerprint, interval_ms, item_words, read_choice
@@ -74,7 +75,7 @@ async def dlq_ls(subject: Subject, arguments: Arguments) -> AsyncGenerator[objec
     for mapping in mappings:
         found = await _grouped(state, mapping, choice)
         groups += [
-            {"handler": mapping.handler, "fingerprint": words, **asdict(group)}
+            {"handler": mapping.handler, "fingerprint": words, **structs.asdict(group)}
             for words, group in found.largest_first()
         ]
         count += found.letters
@@ -95,7 +96,7 @@ async def dlq_ls(subject: Subject, arguments: Arguments) -> AsyncGenerator[objec
                 yield {"letters": values}
     for mapping in windowed:
         async for window in lost_windows(state, mapping.app, mapping.handler):
-            yield {"windows": [asdict(window)]}
+            yield {"windows": [structs.asdict(window)]}
 
 
 async def _asked(subject: Subject, arguments: Arguments) -> list[MappingName]:
@@ -227,7 +228,7 @@ async def _carry_out(subject: Subject, arguments: Arguments, *, drop: bool) -> A
         if drop:
             progress = Progress()
             await redriver.carry_out(request, progress)
-            yield {**plan, **asdict(progress), "state": "finished"}
+            yield {**plan, **structs.asdict(progress), "state": "finished"}
             return
         await redriver.note(request)
         yield {**plan, "state": "requested"}
@@ -244,8 +245,8 @@ async def _watch(subject: Subject, request: Request) -> AsyncGenerator[dict[str,
     task = subject.worker.redrive(request, progress)
     while not task.done():
         await asyncio.wait({task}, timeout=TELL_S)
-        yield {**asdict(progress), "state": "running"}
-    yield {**asdict(progress), "state": "finished"}
+        yield {**structs.asdict(progress), "state": "running"}
+    yield {**structs.asdict(progress), "state": "finished"}
 
 
 def is_running(subject: Subject, mapping: MappingName) -> bool:

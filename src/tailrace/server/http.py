@@ -6,8 +6,9 @@ the Host header, and sends no CORS header unless an origin is configured. Made b
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from msgspec import Struct
 
 from tailrace.errors import CORAL, ApiError
 from tailrace.server.collecting import Collecting
@@ -31,8 +32,7 @@ MOST_HOSTS: Final = 256
 """Host headers remembered as good; each is checked anew beyond that."""
 
 
-@dataclass(frozen=True, slots=True)
-class HttpSettings:
+class HttpSettings(Struct, frozen=True):
     """Settings of one server.
 
     Shape:   port 0 means any free one; `hosts` are further names that clients may use for it ("*": any); `cors` is the
@@ -70,6 +70,9 @@ class HttpSettings:
         return max(0.005, min(1.0, shortest / 4))
 
 
+DEFAULTS: Final = HttpSettings()
+
+
 class HttpServer:
     """Serves an engine over HTTP.
 
@@ -85,7 +88,7 @@ class HttpServer:
     def __init__(
         self,
         engine: "Engine",
-        settings: HttpSettings = HttpSettings(),
+        settings: HttpSettings = DEFAULTS,
         routes: Mapping[str, Route] | None = None,
         reached: PointReached = pass_by,
     ) -> None:

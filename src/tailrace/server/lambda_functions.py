@@ -6,8 +6,10 @@ comes over the wire. Rules of this file: one runner a function, made again when 
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
+
+from msgspec import Struct, field
 
 from tailrace.app.function_settings import NAMES, CodePlace, FunctionSettings, NamedFunction
 from tailrace.ports import StateStore
@@ -37,8 +39,7 @@ class ProcessLike(Runner, Protocol):
         """End every process."""
 
 
-@dataclass(frozen=True, slots=True)
-class Configured:
+class Configured(Struct, frozen=True):
     """What is kept of one function. Shape: `settings` by AWS's names; not `created`: nobody has called CreateFunction."""
 
     name: str

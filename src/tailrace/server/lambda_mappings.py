@@ -5,8 +5,10 @@ in docs/formats/state.md. Called by lambda_service.py and the operations.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tailrace.rows.kinds import EVENT_SOURCE_MAPPING, words_of
 from tailrace.rows.writes import VERSION, readable
@@ -26,8 +28,7 @@ PROBLEM_WITH: Final = "PROBLEM: "
 PROBLEM: Final = f"{PROBLEM_WITH}Function call failed"
 
 
-@dataclass(frozen=True, slots=True)
-class EventSourceMapping:
+class EventSourceMapping(Struct, frozen=True):
     """One mapping. Shape: `settings` by AWS's names, all of them. Units: modified_ms since the epoch."""
 
     uuid: str

@@ -6,12 +6,12 @@ Reference (the paths of 2015-03-31), "Common errors".
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
 import orjson
+from msgspec import Struct, field
 
 from tailrace.errors import ApiError
 from tailrace.server.wire import Headers
@@ -48,8 +48,7 @@ def is_deeper(value: object, levels: int) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """One request. Shape: `names` are the parts of the path, `parameters` what follows the `?`."""
 
     names: Mapping[str, str]
@@ -86,8 +85,7 @@ class Ask:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     """One answer. Shape: `headers` beside the usual ones."""
 
     status: int

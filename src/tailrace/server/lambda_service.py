@@ -8,10 +8,10 @@ Rules of this file: rows are durable before an answer leaves; hand-overs follow 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 import orjson
+from msgspec.structs import replace
 
 from tailrace.app.app import App
 from tailrace.app.function_settings import CodePlace, FunctionSettings, NamedFunction

@@ -4,8 +4,9 @@ Rules of this file: it finds what an ARN names and keeps its tags in its row. Ca
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from tailrace.errors import ApiError
 from tailrace.server.lambda_constraints import Violations, invalid

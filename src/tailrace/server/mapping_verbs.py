@@ -7,8 +7,9 @@ last, so that a drop that was cut off can be repeated. Registered by `verbs`; `t
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from tailrace.deadletters.redrive import item_words
 from tailrace.errors import TailraceError
@@ -29,8 +30,7 @@ NAMED: Final = 20
 """So many letters that go are named; the others are counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(Struct, frozen=True):
     """What of a mapping was never handled. Shape: `rows` by what they hold, in the plural. Units: since_ms since the epoch, None: no change waits."""
 
     rows: dict[str, int]

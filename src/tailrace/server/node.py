@@ -9,8 +9,9 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from tailrace import __version__
 from tailrace.engine.engine import Engine
@@ -39,8 +40,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("tailrace.server")
 
 
-@dataclass(frozen=True, slots=True)
-class Beginning:
+class Beginning(Struct, frozen=True):
     """A worker that is to begin. Shape: what it saves is durable when `flushed` returns; the app `changes` when it will be told to declare something else."""
 
     app: "App"
@@ -51,8 +51,7 @@ class Beginning:
     changes: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Choices:
+class Choices(Struct, frozen=True):
     """What a node runs. Shape: `runner` gives what runs a function of Lambda's API."""
 
     open_engine: Callable[[EngineOptions, PointReached], OpenEngine]

@@ -5,10 +5,10 @@ Rules of this file: both are views of one `Observed` snapshot; the decision of r
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import orjson
+from msgspec import Struct, field
 
 from tailrace.runtime.attempts import Tally
 from tailrace.telemetry import AWS_METRICS, METRICS, AwsMetric, Metric
@@ -25,16 +25,14 @@ STUCK_AGE_MS: Final = 60_000
 STUCK_STILLNESS_MS: Final = 60_000
 
 
-@dataclass(frozen=True, slots=True)
-class Durations:
+class Durations(Struct, frozen=True):
     """How long calls took. Shape: cumulative counts by upper bound in seconds, the last bound "+Inf"."""
 
     buckets: Sequence[tuple[str, float]] = (("+Inf", 0.0),)
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class ShardProgress:
+class ShardProgress(Struct, frozen=True):
     """How one handler stands in one shard.
 
     Units: oldest_unsettled_ms is an age by the wall clock, None when all is settled; still_ms is the time since its
@@ -48,8 +46,7 @@ class ShardProgress:
     still_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class HandlerTotals:
+class HandlerTotals(Struct, frozen=True):
     """What one handler has come to in all shards, since the data directory exists."""
 
     handler: str
@@ -68,8 +65,7 @@ class HandlerTotals:
     tally: Tally = field(default_factory=Tally)
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(Struct, frozen=True):
     """A node at one moment. `commit_error`: why the last commit failed, None when it did not; `functions`: those that were invoked directly."""
 
     version: str
@@ -86,15 +82,17 @@ class Observed:
 # ---- readiness ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """When a handler counts as stuck: both must be exceeded. Units: milliseconds."""
 
     age_ms: int = STUCK_AGE_MS
     still_ms: int = STUCK_STILLNESS_MS
 
 
-def reasons_against(observed: Observed, limits: Limits = Limits()) -> list[dict[str, object]]:
+LIMITS: Final = Limits()
+
+
+def reasons_against(observed: Observed, limits: Limits = LIMITS) -> list[dict[str, object]]:
     """Why the node is not ready; nothing when it is.
 
     A handler that waits for nothing is fine however long ago it moved, and so is one that is far behind and moves:
@@ -128,7 +126,7 @@ def reasons_against(observed: Observed, limits: Limits = Limits()) -> list[dict[
     return reasons
 
 
-def ready(observed: Observed, limits: Limits = Limits()) -> "Response":
+def ready(observed: Observed, limits: Limits = LIMITS) -> "Response":
     """The answer of `/ready`: 200, or 503 with the reasons."""
     reasons = reasons_against(observed, limits)
     body = orjson.dumps({"ready": not reasons, "reasons": reasons})

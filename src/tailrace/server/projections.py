@@ -5,8 +5,9 @@ needs the function, or changes something, needs the running app. Registered by `
 """
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from tailrace.app.fingerprint import is_changed
 from tailrace.app.projection import Projection
@@ -30,8 +31,7 @@ STATE = "state"
 """Where rows are kept that can be read without the app."""
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(Struct, frozen=True):
     """One projection of one app: what its rows say, and the running app that declares it."""
 
     subject: Subject

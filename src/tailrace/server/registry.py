@@ -6,9 +6,10 @@ operations of AWS that Tailrace does not have yet answer so.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from msgspec import Struct
 
 from tailrace.errors import CORAL, ApiError
 from tailrace.server.shapes import Input, structure
@@ -60,8 +61,7 @@ NOT_YET: Final = {
 """What AWS has and Tailrace has not. Source: semantics §6.2, and what botocore's model has added since."""
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(Struct, frozen=True):
     """One operation: `check` reads and validates its members, `run` does it."""
 
     service: str

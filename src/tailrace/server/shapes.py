@@ -5,14 +5,14 @@ the service model; paths in messages come from the names. Used by `server.parame
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct, field
 
 NAME_PATTERN: Final = "[a-zA-Z0-9_.-]+"
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """A string. Units: characters."""
 
     minimum: int = 0
@@ -23,8 +23,7 @@ class Text:
     """Whether a table's ARN may stand for its name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
+class Whole(Struct, frozen=True):
     """An integer; `kind` is how AWS's messages call it."""
 
     minimum: int | None = None
@@ -32,18 +31,15 @@ class Whole:
     kind: Literal["Integer", "Long"] = "Integer"
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """A point in time: seconds since the epoch, perhaps with a fraction."""
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(Struct, frozen=True):
     """A boolean."""
 
 
-@dataclass(frozen=True, slots=True)
-class Many:
+class Many(Struct, frozen=True):
     """A list."""
 
     of: "Shape"
@@ -51,8 +47,7 @@ class Many:
     maximum: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Mapped:
+class Mapped(Struct, frozen=True):
     """A map from strings."""
 
     of: "Shape"
@@ -61,8 +56,7 @@ class Mapped:
     key: Text = Text()
 
 
-@dataclass(frozen=True, slots=True)
-class Structure:
+class Structure(Struct, frozen=True):
     """Named members; the required ones may not be absent or null."""
 
     members: Mapping[str, "Shape"]
@@ -70,26 +64,22 @@ class Structure:
     name: str = "Structure"
 
 
-@dataclass(frozen=True, slots=True)
-class Values:
+class Values(Struct, frozen=True):
     """A map from attribute names to attribute values: `values.wire` reads and checks it."""
 
 
-@dataclass(frozen=True, slots=True)
-class AnyValue:
+class AnyValue(Struct, frozen=True):
     """One attribute value: `values.wire` reads and checks it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Anything:
+class Anything(Struct, frozen=True):
     """A member that is accepted and not looked into."""
 
 
 Shape: TypeAlias = Text | Whole | Moment | Flag | Many | Mapped | Structure | Values | AnyValue | Anything
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(Struct, frozen=True):
     """What one operation takes.
 
     Shape:   `structure` checks; `refused` names members that Tailrace does not emulate yet, with the values of them that

@@ -6,8 +6,9 @@ Rules of this file: text and schemas in, values out; it reads nothing. Called by
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 from tailrace.errors import ApiError, TailraceError
 from tailrace.tables.schema import TableSchema
@@ -22,15 +23,13 @@ class TargetError(TailraceError):
     """The text does not name a change."""
 
 
-@dataclass(frozen=True, slots=True)
-class EventTarget:
+class EventTarget(Struct, frozen=True):
     """One change, by its id."""
 
     event_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class KeyTarget:
+class KeyTarget(Struct, frozen=True):
     """An item, by its key in DynamoDB JSON."""
 
     table: str

@@ -9,9 +9,10 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar, Token, copy_context
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from tailrace.app.app import is_async
 from tailrace.app.fence import END_FENCE, Escaped, escape

@@ -7,12 +7,14 @@ Rules of this file: the answer is read as an event source mapping reads it. What
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, Final, NoReturn, Protocol
 
 import orjson
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tailrace.app.app import Mapping
 from tailrace.app.function_settings import FunctionSettings
@@ -71,8 +73,7 @@ class LambdaContext:
         sys.stdout.write(str(message))
 
 
-@dataclass(slots=True)
-class Captured:
+class Captured(Struct):
     """What one invocation leaves beside its answer. Units: the last 4 KB of what it printed; megabytes at most used, 0 when nobody knows."""
 
     printed: bytes = b""

@@ -6,8 +6,10 @@ Rules of this file: it only puts parts together. Called by `compose` for a worke
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Names
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
+
+from msgspec import Struct, field
 
 from tailrace.app.app import App, Mapping
 from tailrace.errors import InternalError
@@ -31,8 +33,7 @@ from tailrace.sinks.streamed import StreamedSink
 from tailrace.sinks.windowed import WindowSink
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(Struct, frozen=True):
     """What an app declares, with what this worker lays around it.
 
     Shape:   every sink is opened and closed through `openings`. By mapping: `destinations` of what is given up, `functions` by their names; both as they
@@ -74,8 +75,7 @@ class Declared:
         return self.openings.of(mapping.id, mapping.sink, self.around.output(mapping.id, mapping.sink))
 
 
-@dataclass(frozen=True, slots=True)
-class SinkMaker:
+class SinkMaker(Struct, frozen=True):
     """Everything that sinks share. Shape: the parts' state keeps marks, `state` all else; `runner_of` gives what runs a function; `changes` are those of windows."""
 
     app: App

@@ -6,8 +6,9 @@ id, so that a repeated message can be told by whoever gets it. Used by every sin
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from tailrace.errors import SinkError
 from tailrace.ports import Batch, Failed, Failure, Outcome, Written
@@ -18,8 +19,7 @@ from tailrace.streams.record import ChangeRecord
 WRITTEN: Final = Written()
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """One message. Shape: `place` is the record's index in the batch; `id` differs for each message of a record."""
 
     place: int

@@ -6,8 +6,9 @@ handler had, and is handled again. None is no output. Called by function.py.
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from tailrace.app.sinking import Writes, whole
 from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, Outcome, Written

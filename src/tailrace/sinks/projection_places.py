@@ -3,7 +3,7 @@
 Rules of this file: it only chooses. What is neither the app's state nor a table brings its own adapter (`sinks.DuckDB`). Made by compose.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tailrace.app.app import App
 from tailrace.app.projection import Projection
@@ -19,8 +19,7 @@ ROWS_AT_ONCE = 300
 """One batch of 100 changes, each with an item and two groups, is one transaction."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectionPlaces:
+class ProjectionPlaces(Struct, frozen=True):
     """Makes the adapter of a build. Shape: `effects` is where `change.transaction` is committed."""
 
     app: App

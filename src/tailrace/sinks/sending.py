@@ -6,14 +6,14 @@ answered as by a service that accepts everything. Rules of this file: it keeps n
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
 
 from tailrace.errors import Unavailable
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One call. Shape: `service` and `operation` as boto3 names them ("sqs", "send_message_batch"), or "webhook" and "post"."""
 
     service: str

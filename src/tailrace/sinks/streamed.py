@@ -6,8 +6,9 @@ Rules of this file: failures are told by the record that they come from. Declare
 """
 
 from collections.abc import Awaitable, Sequence
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from tailrace.app.app import Mapping
 from tailrace.app.sinking import whole

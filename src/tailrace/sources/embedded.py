@@ -5,7 +5,8 @@ Rules of this file: a read waits for the commit that brings a record, it never p
 """
 
 import asyncio
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError, SourceError

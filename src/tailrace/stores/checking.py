@@ -11,9 +11,10 @@ import sqlite3
 import struct
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
+
+from msgspec import Struct, field
 
 from tailrace.errors import StoreError
 from tailrace.stores.checksums import (
@@ -46,8 +47,7 @@ class _Text(bytes):
     """What is a text to SQLite. We write none, so a bit that says what a value is has flipped."""
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(Struct, frozen=True):
     """One thing that is not what was written.
 
     Shape:   of a `row`: table `number` and `key`; of a `record`: shard `number` and `sequence`; `rows` of a table or `records` of a shard whose
@@ -62,8 +62,7 @@ class Damage:
     missing: int = 0
 
 
-@dataclass(slots=True)
-class Report:
+class Report(Struct):
     """What was read and what of it is damaged. Shape: `catalog` are the catalog's rows, whole ones only, by their keys."""
 
     format: int = 0

@@ -4,9 +4,10 @@ Rules of this file: what is opened is given back, also when a later part fails t
 """
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.ports import Clock
@@ -17,8 +18,7 @@ from tailrace.telemetry import PointReached
 DEFAULTS: Final = EngineSettings()
 
 
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
+class EngineOptions(Struct, frozen=True):
     """How an engine is opened. Shape: no directory means in memory; no choice of `checksums`: as the last node had them. Units: clock_start_ms since the epoch."""
 
     directory: Path | None = None

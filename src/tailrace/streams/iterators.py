@@ -6,11 +6,11 @@ version and a checksum, so that garbage is told from age. Layout: docs/formats/t
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, Literal, Self, TypeAlias
 
 import msgspec
+from msgspec import Struct
 
 from tailrace.errors import ApiError, validation_error
 from tailrace.streams.dates import spoken
@@ -24,8 +24,7 @@ StartKind: TypeAlias = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True):
     """Where in a shard a client wants to begin.
 
     Shape:   `sequence_number`, as it stands on the wire, with AT_ and AFTER_SEQUENCE_NUMBER and only with them;

@@ -6,11 +6,11 @@ what an envelope shows. Images are bytes until somebody needs a value; `image` d
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 import msgspec
 import orjson
+from msgspec import Struct
 
 from tailrace.errors import StoreError
 from tailrace.streams.sequence import SequenceNumber
@@ -80,8 +80,7 @@ class ChangeRecord(msgspec.Struct, frozen=True, gc=False):
         return SequenceNumber(self.sequence)
 
 
-@dataclass(frozen=True, slots=True)
-class ReadDone:
+class ReadDone(Struct, frozen=True):
     """What a source answers: records after the position of the Read. `next_after` is where to go on, also when there are none.
 
     `closed`: nothing will ever follow. `trimmed`: records between the position and these are gone for good.

@@ -3,18 +3,17 @@
 Rules of this file: values and bytes, no decision; mapping/window.py decides. The state is spliced as the JSON text it is. Source: semantics §2.9.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 import orjson
+from msgspec import Struct
 
 from tailrace.streams.dates import label
 
 EMPTY_STATE: Final = b"{}"
 
 
-@dataclass(frozen=True, slots=True)
-class WindowInvoke:
+class WindowInvoke(Struct, frozen=True):
     """One invocation's window.
 
     Shape:   `state` is a JSON object. The final invoke has no records; it comes early when the state has outgrown its limit.

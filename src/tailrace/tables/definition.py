@@ -5,8 +5,9 @@ AWS's words. Indexes are read by `tables.index_rules`. Called by `server.operati
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, cast
+
+from msgspec import Struct
 
 from tailrace.errors import validation_error
 from tailrace.streams.record import ViewType
@@ -36,8 +37,7 @@ SAME_THROUGHPUT: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TableDefinition:
+class TableDefinition(Struct, frozen=True):
     """A table as CreateTable declares it.
 
     Shape:   attribute types by name for exactly the key attributes; `stream` is the view type, None without a stream;
@@ -80,8 +80,7 @@ class TableDefinition:
         return [{"AttributeName": name, "AttributeType": kind} for name, kind in self.types().items()]
 
 
-@dataclass(frozen=True, slots=True)
-class TableChange:
+class TableChange(Struct, frozen=True):
     """What UpdateTable asks for; None leaves a setting as it is. `stream_enabled` False has no view type."""
 
     stream_enabled: bool | None = None

@@ -7,8 +7,10 @@ asks for is checked in two steps: alone (`read_index_updates`) and against the t
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tailrace.errors import ApiError, validation_error
 from tailrace.tables.indexes import IndexDefinition, IndexKind, KeyAttribute
@@ -212,8 +214,7 @@ def _define(
 # ---- UpdateTable -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class IndexUpdates:
+class IndexUpdates(Struct, frozen=True):
     """What UpdateTable asks of a table's global indexes.
 
     Shape:   `create` are the members of at most one new index, `types` the AttributeDefinitions that came with it;

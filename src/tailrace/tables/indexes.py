@@ -7,11 +7,11 @@ entry. Called by `engine.indexing` and `engine.index_query`. Source: semantics Â
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
+from msgspec import Struct
 
 from tailrace.tables.limits import PARTITION_KEY_BYTES, SORT_KEY_BYTES
 from tailrace.tables.mutate import Mutation
@@ -33,8 +33,7 @@ class KeyAttribute(NamedTuple):
     type: KeyType
 
 
-@dataclass(frozen=True, slots=True)
-class IndexDefinition:
+class IndexDefinition(Struct, frozen=True):
     """An index as CreateTable or UpdateTable declares it.
 
     Shape:   one to four hash attributes, none to four range attributes (a local index has the table's one and one);

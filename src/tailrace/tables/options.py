@@ -5,8 +5,10 @@ Rules of this file: pure; members are read, checked and described; nothing of it
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tailrace.errors import validation_error
 from tailrace.tables.schema import INVALID
@@ -21,8 +23,7 @@ Limits: TypeAlias = tuple[int | None, int | None]
 """(reads, writes) on demand; None: no limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class TableOptions:
+class TableOptions(Struct, frozen=True):
     """Options of a table.
 
     Shape:   `kms_key` names the key of encryption by KMS, "" for AWS's managed one, None for encryption by default;
@@ -38,8 +39,7 @@ class TableOptions:
 PLAIN_OPTIONS: Final = TableOptions()
 
 
-@dataclass(frozen=True, slots=True)
-class OptionsChange:
+class OptionsChange(Struct, frozen=True):
     """What a request says of them, as it says it; None: nothing."""
 
     encryption: Mapping[str, Any] | None = None

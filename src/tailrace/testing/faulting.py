@@ -5,9 +5,11 @@ port could not tell it. Laid by `world` around every worker that it starts.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from tailrace.app.app import App, Mapping, is_async
 from tailrace.app.fence import Death

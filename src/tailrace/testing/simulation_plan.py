@@ -5,10 +5,12 @@ Called by simulation.py.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
 from typing import Any, Final, Literal, TypeAlias
+
+from msgspec.structs import replace
 
 from tailrace.mapping.filters import read_filter_criteria
 from tailrace.mapping.outcomes import FailureKind

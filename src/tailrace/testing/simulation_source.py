@@ -5,8 +5,9 @@ an old iterator is refused once. Called by simulation.py and simulation_performi
 """
 
 from bisect import bisect_left, bisect_right
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from tailrace.runtime.steps import Peek, ReadShard
 from tailrace.streams.record import ChangeRecord, ReadDone

@@ -7,9 +7,11 @@ Rules of this file: nothing is known of a shard but what rows say, and what this
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from msgspec.structs import replace
 
 from tailrace.errors import LeaseLost as LeaseIsLost
 from tailrace.errors import PortError

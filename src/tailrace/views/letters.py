@@ -5,8 +5,9 @@ Rules of this file: it only reads. A parked key's changes are told oldest first,
 """
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from tailrace.deadletters.entry import (
     DeadLetter,
@@ -27,8 +28,7 @@ PAGE: Final = 100
 """Letters in memory at once: each may hold two images of 400 KB."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """How many are kept of one handler. Shape: `parked` changes of `parked_keys`, `oldest_parked_ms` since the epoch."""
 
     discarded: int

@@ -4,7 +4,8 @@ Rules of this file: it only reads, so that it answers without the app; rows of a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tailrace.ports import StateStore
 from tailrace.projections.builds import Build, builds_prefix, served_key
@@ -14,8 +15,7 @@ from tailrace.rows.kinds import PROJECTION, words_of
 from tailrace.views.pages import rows
 
 
-@dataclass(frozen=True, slots=True)
-class Projected:
+class Projected(Struct, frozen=True):
     """One projection of one app. Shape: `builds` by version and number; `served` is the name of one of them; `removing` are builds of which only rows are left."""
 
     app: str

@@ -5,8 +5,9 @@ it, and where there is none a view says None for what only a worker knows. Made 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from tailrace.ports import Clock, LogReader, StateStore
 from tailrace.runtime.watermark import MappingName
@@ -15,8 +16,7 @@ from tailrace.views.live import Live
 DAY_MS: Final = 86_400_000
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """What a view is given. Units: retention_ms is how long a stream keeps a change."""
 
     state: StateStore

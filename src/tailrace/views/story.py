@@ -8,10 +8,9 @@ Called by the `why` and `explain` verbs.
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any, Final
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from tailrace.deadletters.entry import DeadLetter, read_deadletter
 from tailrace.deadletters.evacuated import Evacuation, read_evacuated, read_evacuation
@@ -45,8 +44,7 @@ MOST_COUNTED: Final = 1_000
 """How many changes before a waiting one are counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """A change, and where it was written."""
 
     record: ChangeRecord

@@ -7,7 +7,7 @@ a note away only if it still has the stamp that was read.
 Rules of this file: pure; conditions are guards of the rows. Called by runtime/windowing.py.
 """
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from tailrace.rows.writes import VERSION, Absent, Equals, Write
 from tailrace.windows.rows import (
@@ -23,8 +23,7 @@ from tailrace.windows.rows import (
 from tailrace.windows.shapes import Shape, pane_of
 
 
-@dataclass(slots=True)
-class Folded:
+class Folded(Struct):
     """What a change comes to. Shape: `touched` are (pane, group); no writes: it was applied before, or overtaken."""
 
     writes: list[Write] = field(default_factory=list)

@@ -5,9 +5,12 @@ them. Called by folding.py and runtime/windowing.py.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from zlib import crc32
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tailrace.rows.kinds import KINDS, joined
 from tailrace.rows.writes import VERSION, readable
@@ -25,8 +28,7 @@ SLICES: Final = 256
 """Parts of a day that are forgotten one after the other."""
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(Struct, frozen=True):
     """Whose rows they are."""
 
     app: str
@@ -62,8 +64,7 @@ class Attempt(NamedTuple):
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     """What was told of one window last: the digest of what was in it, how often it was told, and the digest of what came of it.
 
     Shape:   `attempt` is the revision after it, from before its first attempt until it is known how that ended. `value` is empty, too, when it

@@ -7,8 +7,9 @@ when `gap` has passed without an event: an event exactly one gap after the last 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
+
+from msgspec import Struct
 
 
 class Span(NamedTuple):
@@ -18,8 +19,7 @@ class Span(NamedTuple):
     end_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Fixed:
+class Fixed(Struct, frozen=True):
     """Windows of one length, one every so often: tumbling when the two are the same, else sliding.
 
     Units:   ms; `length_ms` is a multiple of `every_ms`.
@@ -57,8 +57,7 @@ class Fixed:
         return self.length_ms
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """Windows that begin with an event and end when there was none for a gap. Units: ms."""
 
     gap_ms: int

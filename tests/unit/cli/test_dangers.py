@@ -1,8 +1,7 @@
 """Warnings about AWS's defaults."""
 
-import dataclasses
-
 import pytest
+from msgspec import structs
 
 from tailrace.cli.dangers import dangers
 from tailrace.mapping.settings import MappingSettings
@@ -32,7 +31,7 @@ LANE = MappingSettings(
     ],
 )
 def test_each_dangerous_setting_is_named_once(changes: dict[str, object], words: list[str]) -> None:
-    said = list(dangers(dataclasses.replace(LANE, **changes)))  # type: ignore[arg-type]
+    said = list(dangers(structs.replace(LANE, **changes)))  # type: ignore[arg-type]
     assert len(said) == len(words)
     for sentence, word in zip(said, words, strict=True):
         assert word in sentence

@@ -4,8 +4,10 @@ Rules of this file: the bytes are written out, nothing of them is made by the co
 tests/unit/sinks/test_destinations.py.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec.structs import replace
 
 from tailrace.deadletters.document import Told, object_body, object_name, queue_body
 from tailrace.streams.record import ChangeRecord, change_record

@@ -1,10 +1,10 @@
 """The head of a parked key: append, claim, put back, unpark, each under the version that was read."""
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from tailrace.deadletters.entry import DeadLetter
 from tailrace.deadletters.head import (

@@ -1,11 +1,11 @@
 """Putting a discarded change back, step by step: what must be known before it is delivered."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from tailrace.deadletters.entry import DeadLetter, read_deadletter
 from tailrace.deadletters.head import Head, claimed_free, freed

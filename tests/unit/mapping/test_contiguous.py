@@ -1,9 +1,9 @@
 """Order of the whole shard: one batch in flight, in sequence, a prefix without holes, and what a refused record comes to."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tailrace.mapping.commands import (
     Checkpoint,

@@ -1,8 +1,9 @@
 """The courier: a notice is delivered, and then forgotten."""
 
 import asyncio
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.notice import Notice, outbox_key, outbox_prefix

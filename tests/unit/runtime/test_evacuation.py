@@ -4,10 +4,10 @@ Rules of this file: a stream in memory; the clock stands where only its first ch
 """
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 from msgspec import structs
+from msgspec.structs import replace
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.evacuated import LEAD_MS

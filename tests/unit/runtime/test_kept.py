@@ -1,8 +1,7 @@
 """What was saved from the trim is read as the beginning of its shard: every gap in it is told, and where reading begins at all."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from tailrace.deadletters.evacuated import Evacuation, Lost, copied
 from tailrace.leases.checkpoint import CheckpointRow

@@ -69,7 +69,7 @@ def test_a_new_mapping_begins_with_what_any_worker_has_saved_of_the_records_that
 def test_one_that_followed_the_parent_insists_on_everything() -> None:
     state = MemoryStateStore()
     child = Shard("shardId-2", 50, ("shardId-1",), hash_range=(0, 1), before=0)
-    place = replace(PLACE, shard_id="shardId-2")
+    place = structs.replace(PLACE, shard_id="shardId-2")
     finished = CheckpointRow(1, 0, 9, finished=True)
     asyncio.run(state.transact([Write(PLACE.checkpoint_key, finished.fields())]))
     assert begun_in(state, place, child, gone=70).watermark == 49
@@ -80,7 +80,7 @@ def test_one_that_followed_an_older_ancestor_insists_on_what_came_after_it() -> 
     later = Shard("shardId-9", 50, ("shardId-8",), hash_range=(0, 1), before=30)
     row = CheckpointRow(1, 0, 9, created_ms=77)
     asyncio.run(state.transact([Write(PLACE.checkpoint_key, row.fields())]))
-    begun = begun_in(state, replace(PLACE, shard_id="shardId-9"), later, gone=70)
+    begun = begun_in(state, structs.replace(PLACE, shard_id="shardId-9"), later, gone=70)
     assert (begun.watermark, begun.created_ms) == (9, 77)
 
 
@@ -152,7 +152,7 @@ def test_a_later_epoch_means_that_the_lease_is_lost() -> None:
 
 
 def test_taking_a_lease_stamps_every_mapping_that_was_here() -> None:
-    other, new = replace(PLACE, mapping_id="other"), replace(PLACE, mapping_id="new")
+    other, new = structs.replace(PLACE, mapping_id="other"), structs.replace(PLACE, mapping_id="new")
 
     async def main() -> None:
         state = MemoryStateStore()
@@ -168,7 +168,7 @@ def test_taking_a_lease_stamps_every_mapping_that_was_here() -> None:
 
 
 def test_who_dies_half_stamped_leaves_a_lease_that_the_next_one_stamps_whole() -> None:
-    other = replace(PLACE, mapping_id="other")
+    other = structs.replace(PLACE, mapping_id="other")
 
     class Dies(MemoryStateStore):
         async def transact(self, writes: Sequence[Action]) -> None:
@@ -326,7 +326,7 @@ def test_there_are_orders_in_which_the_owner_before_is_faster_and_in_which_it_is
 def loads_before_it_stamps(owner: str) -> Steps[Start]:
     early = yield from load_start(PLACE, SHARD, FIRST)
     _, stamped = yield from take_lease(LEASE, owner, [PLACE])
-    return replace(early, checkpoint=checkpoint_of(stamped[PLACE.checkpoint_key]))
+    return structs.replace(early, checkpoint=checkpoint_of(stamped[PLACE.checkpoint_key]))
 
 
 def begins_at_what_it_read_before_the_stamp(owner: str) -> Steps[Start]:

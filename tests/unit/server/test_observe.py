@@ -1,10 +1,10 @@
 """Metrics and readiness: views of one snapshot."""
 
 import asyncio
-import dataclasses
 
 import orjson
 import pytest
+from msgspec import structs
 from prometheus_client.parser import text_string_to_metric_families
 
 from tailrace.server.observe import (
@@ -117,20 +117,20 @@ def test_readiness_fails_only_when_an_old_change_waits_and_nothing_moves(
 
 def test_one_stuck_shard_is_enough_and_is_named() -> None:
     stuck = ShardProgress("mail", "shop", "shardId-9", 70_000, 70_000)
-    observed = dataclasses.replace(BUSY, progress=(*BUSY.progress, stuck))
+    observed = structs.replace(BUSY, progress=(*BUSY.progress, stuck))
     reasons = orjson.loads(ready(observed, LIMITS)[2])["reasons"]
     assert [(reason["shard"], reason["hint"]) for reason in reasons] == [("shardId-9", "tailrace status")]
     assert "70 s" in reasons[0]["message"]
 
 
 def test_a_failed_commit_ends_readiness() -> None:
-    status, _, body = ready(dataclasses.replace(QUIET, commit_error="disk is full"))
+    status, _, body = ready(structs.replace(QUIET, commit_error="disk is full"))
     assert (status, orjson.loads(body)["reasons"][0]["reason"]) == (503, "commit")
     assert b"disk is full" in body
 
 
 def test_routes_take_a_new_snapshot_for_every_request() -> None:
-    snapshots = iter([dataclasses.replace(QUIET, commit_error="gone"), QUIET, BUSY])
+    snapshots = iter([structs.replace(QUIET, commit_error="gone"), QUIET, BUSY])
 
     async def look() -> Observed:
         return next(snapshots)

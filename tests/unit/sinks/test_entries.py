@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from tailrace.errors import Refused, SinkError, Throttled, Unavailable
 from tailrace.ports import Batch, Failed, Failure, FailureKind, Outcome, Written

@@ -1,11 +1,11 @@
 """Lambda functions as sinks: the event, the context, and every row of what an answer means."""
 
 import asyncio
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tailrace import App
 from tailrace.app.app import Mapping

@@ -4,10 +4,10 @@ Rules of this file: only versions are compared, for what a row holds beside its 
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from typing import Any, Final, NamedTuple, Protocol
 
 from msgspec import structs
+from msgspec.structs import replace
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import SettingsError

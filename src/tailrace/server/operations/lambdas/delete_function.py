@@ -6,7 +6,7 @@ Not emulated:  versions: there is $LATEST, which cannot be deleted alone.
 Source:        AWS API Reference, DeleteFunction; semantics §2.1.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from tailrace.server.lambda_constraints import invalid
 from tailrace.server.lambda_names import registered

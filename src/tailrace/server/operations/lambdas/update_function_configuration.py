@@ -7,9 +7,8 @@ Not emulated:  what CreateFunction does not emulate; the status InProgress.
 Source:        AWS API Reference, UpdateFunctionConfiguration.
 """
 
-from dataclasses import replace
-
 import orjson
+from msgspec.structs import replace
 
 from tailrace.server.lambda_configuration import check_revision, read_configuration
 from tailrace.server.lambda_names import configuration, registered

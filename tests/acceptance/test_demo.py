@@ -11,6 +11,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -96,24 +98,31 @@ def test_a_directory_with_something_in_it_is_not_used(tmp_path: Path) -> None:
     assert "is not empty" in run.stderr
 
 
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A directory in which a socket's path fits, however many runs pytest has counted in its own."""
+    with tempfile.TemporaryDirectory() as directory:
+        yield Path(directory)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_demo_that_is_ended_leaves_neither_node_nor_data(number: signal.Signals, tmp_path: Path) -> None:
+def test_a_demo_that_is_ended_leaves_neither_node_nor_data(number: signal.Signals, short_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "tailrace", "demo"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TMPDIR": str(short_path)},
     )  # fmt: skip
     assert process.stdout is not None
     with process.stdout:
         while "writes/s" not in process.stdout.readline():
             assert process.poll() is None
-        (node,) = nodes(tmp_path)
+        (node,) = nodes(short_path)
         process.send_signal(number)
         assert process.wait(PATIENCE_S) == 128 + number
     assert not Path(f"/proc/{node}").exists()
     kept = (
-        tmp_path / f"tailrace-{os.getuid()}"
+        short_path / f"tailrace-{os.getuid()}"
     )  # of every node of this user: it stays, what this one wrote there does not
-    assert [file for file in tmp_path.iterdir() if file != kept] == []
+    assert [file for file in short_path.iterdir() if file != kept] == []
     assert not kept.exists() or list(kept.iterdir()) == []
 
 

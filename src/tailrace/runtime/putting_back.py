@@ -19,7 +19,7 @@ from tailrace.deadletters.entry import (
 )
 from tailrace.deadletters.head import CLAIM_MS, Claims, Head, claimed, head_key, head_prefix, read_head
 from tailrace.deadletters.passed import passed_key, read_passed
-from tailrace.deadletters.redrive import interval_ms
+from tailrace.deadletters.redrive import interval_ms, judge
 from tailrace.deadletters.redriving import (
     Claimant,
     Deliver,
@@ -205,6 +205,9 @@ class PuttingBack:
                 if key in failed and not request.even_if_overtaken:
                     progress.busy += 1
                     continue
+                if (yield from self._is_overtaken(request, letter)):
+                    progress.overtaken += 1
+                    continue
                 if not request.drop and not self._reads(course.handler, letter):
                     progress.busy += 1
                     is_left = True
@@ -224,6 +227,20 @@ class PuttingBack:
         finally:
             self._release(course)
         return is_left
+
+    def _is_overtaken(self, request: Request, letter: DeadLetter) -> Steps[bool]:
+        """Whether a later change of the item was handled for good, and nothing waits behind this one: so nobody need claim the item to see that.
+
+        Two requests would else take it from each other for ever, each to note that it has tried.
+        """
+        if request.drop or request.even_if_overtaken:
+            return False
+        row: StateRow | None = yield Get(passed_key(self._app, request.handler, letter.record.key))
+        last = read_passed(None if row is None else row.fields)
+        if judge(letter, last, even_if_overtaken=False) != "overtaken":
+            return False
+        head = yield from self._head(request.handler, letter.record.key)
+        return head is None or head.first != letter.record.version
 
     def _reads(self, handler: str, letter: DeadLetter) -> bool:
         return self._live is None or self._live.reads(handler, letter)
@@ -428,19 +445,21 @@ class PuttingBack:
             (letter.record,), course.handler, stream, letter.shard_id, letter.attempts + 1, f"redrive-{letter.record.sequence:x}",
         )  # fmt: skip
 
-        def in_time() -> Steps[Outcome]:
-            yield from self._keep_the_rate(course.request, interval)
-            outcome: Outcome = yield WriteBatch(batch)
-            return outcome
-
         # A change that descends from a parked one may be parked behind it, and come here: it is counted in its line as any other.
-        failure = first_failure((yield Beside(in_time(), self._renew(course, letter.record.key))))
+        failure = first_failure(
+            (yield Beside(self._write(course, batch, interval), self._renew(course, letter.record.key)))
+        )
         if failure is None:
             return None
         if failure.kind in OUTAGES:
             course.progress.stopped = f"{course.handler} cannot be reached: {failure.error}"
         code = self._live.code_version(course.handler)
         return Refusal(failure.error, failure.traceback, failure.kind in OUTAGES, code)
+
+    def _write(self, course: Course, batch: Batch, interval: float) -> Steps[Outcome]:
+        yield from self._keep_the_rate(course.request, interval)
+        outcome: Outcome = yield WriteBatch(batch)
+        return outcome
 
     def _renew(self, course: Course, key: bytes) -> Steps[None]:
         """Keep a claim while the rate is kept and the handler takes its time; without an end."""

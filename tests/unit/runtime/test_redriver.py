@@ -322,3 +322,20 @@ def test_a_slow_redrive_does_not_hold_up_another_one() -> None:
         assert sink.seen == [4, 9, 7]
 
     asyncio.run(main())
+
+
+def test_a_change_that_was_overtaken_for_good_is_passed_over_wherever_its_shard_is_read() -> None:
+    """No claim is needed to see it: two requests took the item from each other for ever, each to note that it had tried (simulation, seed 3781)."""
+    state, live, progress = discarded(4), Live(NOTHING), Progress()
+    live.is_whole = False
+    key = record(4, "a").key
+    redriver = Redriver("shop", state, ManualClock(), live, {"note": Sink()})
+
+    async def main() -> None:
+        await state.transact([passed_write("shop", "note", key, Version(1, 5))])
+        before = await state.query("")
+        await carried_out(redriver, Request("r1", "note"), progress)
+        assert await state.query("") == before
+
+    asyncio.run(main())
+    assert (progress.overtaken, progress.busy) == (1, 0)

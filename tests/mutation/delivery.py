@@ -178,7 +178,7 @@ DELIVERY: Final = (
     ),
     Mutant(
         "claim-that-runs-out-while-the-rate-is-kept", "runtime/putting_back.py",
-        "        failure = first_failure((yield Beside(", "        yield from self._keep_the_rate(interval)\n        failure = first_failure((yield Beside(",
+        "        failure = first_failure(\n            (yield Beside(", "        yield from self._keep_the_rate(course.request, interval)\n        failure = first_failure(\n            (yield Beside(",
         "two workers that redrive slowly take each other's keys, and changes come twice and beside each other",
         ("unit/runtime/test_redriver.py",),
     ),

@@ -23,7 +23,6 @@ from tailrace.errors import InternalError
 from tailrace.mapping.commands import Command, Completion
 from tailrace.testing.simulation import Run
 from tailrace.testing.simulation_plan import BRANCHES, DRAWN_FAULTS, FAULTS, MAPPING, plan
-from tailrace.testing.simulation_redrive import begin_redrive
 from tailrace.testing.simulation_yields import all_yields
 from tests.simulation.checkers import Checkers
 
@@ -79,7 +78,7 @@ def run_seed(seed: int) -> tuple[Run, list[tuple[str, str]]]:
     """One seed and what was wrong with it."""
     made = plan(seed)
     checkers = {mapping.id: Checkers(made, mapping) for mapping in made.mappings}
-    run = Run(made, lambda mapping: checkers[mapping.id], begin_redrive)
+    run = Run(made, lambda mapping: checkers[mapping.id])
     for each in checkers.values():
         each.run = run
     try:

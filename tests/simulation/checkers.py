@@ -66,6 +66,8 @@ class Checkers:
         self.run: Run | None = None
         self.parked_ever: set[int] = set()
         self.dropped: set[int] = set()
+        self.claimed: set[bytes] = set()
+        """The keys of which a discarded change was claimed when somebody began: what comes of them is parked, whether there is room or not."""
         self.letters_back: set[int] = set()
         self.lines: dict[bytes, list[int]] = defaultdict(list)
         self.violations: list[tuple[str, str]] = []
@@ -117,6 +119,8 @@ class Checkers:
             else {head.key: head.first.sequence for head in self.run.rows.heads(self.mapping.id)}
         )
         self.seen[tenure.name] = Seen(checkpoint, heads=heads)
+        claims = [] if self.run is None else self.run.rows.heads(self.mapping.id)
+        self.claimed |= {head.key for head in claims if not head.count}
         shard_id, epoch = tenure.shard.shard_id, tenure.lease.epoch
         self.newest_epoch[shard_id] = max(epoch, self.newest_epoch.get(shard_id, 0))
         if shard_id not in self.before_it:
@@ -234,7 +238,9 @@ class Checkers:
         lease = self.run.rows.get(tenure.lease.key, {})
         for record in invoke.records:
             head = self.run.rows.get(head_key(APP, self.mapping.id, record.key))
-            if head is not None and lease.get("epoch") == tenure.lease.epoch:
+            # Behind a head of which nothing waits a discarded change was put back: whoever kept the item away may have let it go.
+            is_parked = head is not None and head["count"] > 0
+            if head is not None and is_parked and lease.get("epoch") == tenure.lease.epoch:
                 self.wrong(
                     "a parked key waits for the redriver", f"record {record.sequence} behind {head['first']}"
                 )
@@ -285,7 +291,11 @@ class Checkers:
             self.parked_ever.add(entry.record.sequence)
             if entry.condition != "KeyParked":
                 self._by_the_policy(seen, entry, is_parked=True)
-        heads = [head for head in self.run.rows.heads(self.mapping.id) if tenure.shard.has(head.partition)]
+        heads = [
+            head
+            for head in self.run.rows.heads(self.mapping.id)
+            if tenure.shard.has(head.partition) and head.count and head.key not in self.claimed
+        ]
         most = max((head.count for head in heads), default=0)
         merged = max(
             1, len(tenure.shard.parents)
@@ -439,7 +449,8 @@ class Checkers:
         self.latest_wall_ms = max(self.latest_wall_ms, now.wall_ms)
 
     def evacuated(self, shard_id: str, record: ChangeRecord) -> None:
-        self.saved_ever.add(record.sequence)
+        if record.sequence > self.horizon.get(shard_id, 0):  # or it may have been told as a gap already
+            self.saved_ever.add(record.sequence)
 
     def trimmed(self, shard_id: str, through: int) -> None:
         before, self.horizon[shard_id] = self.horizon.get(shard_id, 0), through

@@ -4,6 +4,7 @@ A checker that nobody has seen fail is no checker.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from tailrace.mapping.settings import INFINITE, MappingSettings
 from tailrace.mapping.settlement import Settlement, Watermark
 from tailrace.mapping.shard import ShardMachine
 from tailrace.mapping.window import TumblingWindow
-from tailrace.runtime import delivering, evacuation, starting
+from tailrace.runtime import delivering, evacuation, putting_back, starting
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ReadDone
 from tailrace.testing.simulation_plan import plan
@@ -127,7 +128,8 @@ def a_start_forgets_the_parked_keys(patch: pytest.MonkeyPatch) -> None:
 
 
 def nothing_is_ever_overtaken(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(redriving, "judge", lambda *_, **__: "redrive")
+    for module in (redriving, putting_back):
+        patch.setattr(module, "judge", lambda *_, **__: "redrive")
 
 
 def there_is_always_room_to_park(patch: pytest.MonkeyPatch) -> None:
@@ -233,7 +235,9 @@ def notices(checker: str, order: str = "") -> None:
     for seed in SEEDS:
         if order and order not in {mapping.settings.order for mapping in plan(seed).mappings}:
             continue
-        _, violations = run_seed(seed)
+        violations: list[tuple[str, str]] = []
+        with suppress(LookupError):  # a planted bug may break the machine in another run before
+            _, violations = run_seed(seed)
         if checker in (name for name, _ in violations):
             return
     pytest.fail(f"{len(SEEDS)} seeds, and nobody noticed")

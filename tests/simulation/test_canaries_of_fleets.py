@@ -9,6 +9,8 @@ from weakref import WeakSet
 import pytest
 from msgspec import structs
 
+from tailrace.deadletters import head
+from tailrace.deadletters.head import Claims
 from tailrace.leases.lease import Lease, Sighting
 from tailrace.leases.lease import renew as renewed
 from tailrace.leases.lease import take as taken
@@ -18,7 +20,10 @@ from tailrace.rows.writes import ALWAYS, Check
 from tailrace.runtime import delivering, evacuation, leasing, starting
 from tailrace.runtime.evacuation import Evacuator
 from tailrace.runtime.kept import Kept
+from tailrace.runtime.putting_back import Holding
 from tailrace.runtime.steps import Steps
+from tailrace.streams.version import NOTHING
+from tailrace.testing import simulation_redrive
 from tests.simulation.test_canaries import Plant, notices
 
 
@@ -102,6 +107,29 @@ def nothing_fences_what_is_saved_from_the_trim(patch: pytest.MonkeyPatch) -> Non
     patch.setattr(evacuation, "copied", wrong)
 
 
+def two_workers_put_one_key_back_at_once(patch: pytest.MonkeyPatch) -> None:
+    """Nobody looks whether another one has a key, and nobody notices that he was overtaken."""
+    patch.setattr(Claims, "is_taken", lambda *_: False)
+    patch.setattr(head, "_unchanged", lambda _head: ALWAYS)
+
+
+def a_claim_is_never_taken_over(patch: pytest.MonkeyPatch) -> None:
+    """What a worker has claimed that died waits for ever."""
+    patch.setattr(Claims, "is_taken", lambda _self, head, by, _now: head.claimed_by not in ("", by))
+
+
+def a_discarded_change_goes_beside_its_item(patch: pytest.MonkeyPatch) -> None:
+    """Nobody keeps the item from its handler, and whoever has lost its shard puts the change back as well."""
+    patch.setattr(simulation_redrive, "keep", lambda _key, _here: Holding(NOTHING))
+
+
+CANARIES_OF_REDRIVES: dict[Plant, str] = {
+    two_workers_put_one_key_back_at_once: "a parked key waits for the redriver",
+    a_claim_is_never_taken_over: "progress once the faults stop",
+    a_discarded_change_goes_beside_its_item: "what is put back comes in its order",
+}
+
+
 CANARIES: dict[Plant, str] = {
     nothing_fences_a_save: "who has lost a shard saves nothing",
     nothing_fences_a_parking: "who has lost a shard saves nothing",
@@ -125,6 +153,16 @@ def test_the_planted_bug_of_workers_that_save_is_noticed(
 ) -> None:
     plant(monkeypatch)
     notices(CANARIES_OF_SAVING[plant])
+
+
+@pytest.mark.parametrize(
+    "plant", CANARIES_OF_REDRIVES, ids=[plant.__name__ for plant in CANARIES_OF_REDRIVES]
+)
+def test_the_planted_bug_of_workers_that_redrive_is_noticed(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    notices(CANARIES_OF_REDRIVES[plant])
 
 
 @pytest.mark.parametrize("plant", CANARIES, ids=[plant.__name__ for plant in CANARIES])

@@ -14,7 +14,7 @@ from tests.simulation.campaign import EXPECTED, YIELDS, Report, campaign, run_se
 ROOT = Path(__file__).parents[2]
 
 
-def test_six_hundred_seeds_hold_and_try_everything() -> None:
+def test_a_thousand_seeds_hold_and_try_everything() -> None:
     report = campaign(0, ENOUGH)
     assert report.violations == []
     assert report.zeros == []

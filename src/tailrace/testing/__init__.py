@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tailrace.testing.loop import SeededLoop
     from tailrace.testing.scripted import ScriptedSource
     from tailrace.testing.sealing import NetworkRefused
-    from tailrace.testing.simulation_redrive import simulate
+    from tailrace.testing.simulation import simulate
     from tailrace.testing.waiting import BlockingCall
     from tailrace.testing.world import Unsettled, World
 
@@ -56,7 +56,7 @@ __all__ = [
 
 _PLACES = {
     "BlockingCall": "waiting", "BrokenOrder": "exploring", "Exploration": "exploring",
-    "NetworkRefused": "sealing", "NotLookedAt": "looking", "ScriptedSource": "scripted", "SeededLoop": "loop", "Sent": "keeping", "Unsettled": "world", "World": "world", "simulate": "simulation_redrive",
+    "NetworkRefused": "sealing", "NotLookedAt": "looking", "ScriptedSource": "scripted", "SeededLoop": "loop", "Sent": "keeping", "Unsettled": "world", "World": "world", "simulate": "simulation",
     "ContractBroken": "contracts", "check_clock": "contracts", "check_projection_store": "contracts", "check_sink": "contracts", "check_source": "contracts",
     "check_log_reader": "contracts",
     "check_archive_store": "contracts", "check_state_store": "contracts", "check_store": "contracts",

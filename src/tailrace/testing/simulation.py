@@ -11,14 +11,14 @@ from heapq import heappop, heappush
 from random import Random
 from typing import get_args
 
-from tailrace.deadletters.head import Claims
 from tailrace.mapping.commands import Command, Invoke, Park, Redriven, Start
 from tailrace.mapping.outcomes import Outcome
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing.simulation_faults import happen, steal
 from tailrace.testing.simulation_performing import Performing
-from tailrace.testing.simulation_plan import WALL_MS, MappingPlan, Plan, ShardPlan
+from tailrace.testing.simulation_plan import WALL_MS, MappingPlan, Plan, ShardPlan, plan
+from tailrace.testing.simulation_redrive import ask, begin_redrive, redrive_the_rest
 from tailrace.testing.simulation_retention import Retention
 from tailrace.testing.simulation_roles import Mapped, Observer, Tenure
 from tailrace.testing.simulation_rows import Rows
@@ -34,6 +34,8 @@ RESTART_MS = 2_000
 RARE_WRITES = 5
 """So many times likelier than a checkpoint a parking is raced with."""
 SLOW = 0.01
+ASKS = 0.5
+ASKED_MS = 3_000
 SLOWEST_MS = 20_000
 COMMON = 15
 """So many yields are passed by nearly every run."""
@@ -42,20 +44,12 @@ COMMON = 15
 class Run:
     """One simulated run."""
 
-    def __init__(
-        self,
-        made: Plan,
-        observer_of: Callable[[MappingPlan], Observer],
-        begin_redrive: "Callable[[Run], None]",
-    ) -> None:
-        self.begin_redrive = begin_redrive
+    def __init__(self, made: Plan, observer_of: Callable[[MappingPlan], Observer]) -> None:
         self.plan = made
         self.counts = made.counts
         self.passed: Counter[type] = Counter()
         self.random = Random(made.seed ^ 0x5EED)
         self.rows = Rows()
-        self.claims = Claims()
-        """What redrivers have seen of one another."""
         self.mappings = [
             Mapped(
                 each,
@@ -71,8 +65,7 @@ class Run:
         self.wall_step_ms = 0
         self._now = Now(0, 0)
         self.steps = 0
-        self.redrivers = 0
-        """How many redrives are at work."""
+        self.are_redrives_asked_for = False
         self.workers: list[Worker] = []
         """Those that run, and those that have ended."""
         self._coming = 0
@@ -111,7 +104,7 @@ class Run:
             is_late = self.plan.workers > 1 and self.random.random() < 0.3
             self.counts["fault started-late"] += is_late
             self._restart(self._next_number(), self.random.randrange(1, self.plan.heal_ms) if is_late else 0)
-        self.after(self.plan.heal_ms, lambda: self.begin_redrive(self))
+        self.after(self.plan.heal_ms, lambda: begin_redrive(self))
         self.after(self.plan.heal_ms, self.redrive_what_is_left)
         self.retention.begin()
         end_ms = self.plan.heal_ms + PATIENCE_MS
@@ -134,9 +127,9 @@ class Run:
         """Every mapping has finished every shard, nobody works on one any more, and nothing is parked."""
         shards = len(self.plan.shards)
         is_read = all(len(mapped.finished) == shards for mapped in self.mappings) and not self.tenures()
-        return (
-            is_read and not self.redrivers and not any(self.rows.heads(mapped.id) for mapped in self.mappings)
-        )
+        if not is_read or any(worker.redrives.under_way for worker in self.workers if worker.is_alive):
+            return False
+        return not any(self.rows.heads(mapped.id) for mapped in self.mappings)
 
     @property
     def new_yields_kill(self) -> bool:
@@ -147,6 +140,12 @@ class Run:
         """Draw whether a worker dies where nobody has been before in this run: so that rare yields, which come late, are crash points too."""
         rate = self.plan.new_yield_crashes * (2 if len(self.performing.names) > COMMON else 1)
         return self.new_yields_kill and self.random.random() < rate
+
+    def something_failed(self, mapped: Mapped) -> None:
+        """Something is parked or discarded: a person who sees it may ask for a redrive, soon."""
+        can_ask = self.time_ms < self.plan.heal_ms and mapped.plan.settings.order != "lane"
+        if can_ask and self.random.random() < ASKS:
+            self.after(self.random.randrange(ASKED_MS), lambda: ask(self, mapped))
 
     def is_raced(self, tenure: Tenure, command: Command | None) -> bool:
         """Draw whether another worker takes the shard while this one writes: parking, more likely, for it is rare."""
@@ -255,10 +254,21 @@ class Run:
         """After the faults, until nothing is parked any more."""
         if not self.is_over:
             heads = {(mapped.id, head.key) for mapped in self.mappings for head in self.rows.heads(mapped.id)}
-            if heads:
-                self.begin_redrive(self)
+            for mapped in self.mappings:
+                if any(mapping_id == mapped.id for mapping_id, _ in heads):
+                    redrive_the_rest(self, mapped)
             for tenure in self.tenures():
                 for key, tail in tenure.machine.parked_tails.items():
                     if (tenure.mapped.id, key) not in heads:
                         tenure.worker.step(tenure, Redriven(key, tail))
             self.after(5_000, self.redrive_what_is_left)
+
+
+def simulate(seed: int, observer: Observer) -> Run:
+    """Run one seed; one observer is told of every mapping. The same seed gives the same run, whatever happened before."""
+    return Run(plan(seed), lambda _: observer).run()
+
+
+def counted(run: Run) -> Counter[str]:
+    """How often each command, completion, setting and fault occurred."""
+    return run.counts

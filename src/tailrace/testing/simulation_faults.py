@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 from tailrace.mapping.commands import Pause, Resume, Stop
 from tailrace.mapping.outcomes import FailureKind
 from tailrace.testing.simulation_plan import ACTS, Fault
+from tailrace.testing.simulation_redrive import begin_redrive
 from tailrace.testing.simulation_roles import Tenure
 from tailrace.testing.simulation_workers import Worker
 
 if TYPE_CHECKING:
     from tailrace.testing.simulation import Run
 
+ASKS = 4
+"""So many times somebody who sees an outage may ask for a redrive while it lasts."""
 LATEST_YIELD = 6
 """A crash strikes at one of the next yields of the act it waits for."""
 
@@ -22,14 +25,12 @@ def happen(run: "Run", fault: Fault) -> None:
     """One fault of the plan."""
     run.counts["fault " + fault.kind] += 1
     match fault.kind:
-        case "outage":
-            run.random.choice(run.mappings).sink.begin_outage(
-                FailureKind.UNAVAILABLE, run.time_ms + fault.length_ms
-            )
-        case "throttle":
-            run.random.choice(run.mappings).sink.begin_outage(
-                FailureKind.THROTTLED, run.time_ms + fault.length_ms
-            )
+        case "outage" | "throttle":
+            kind = FailureKind.UNAVAILABLE if fault.kind == "outage" else FailureKind.THROTTLED
+            mapped = run.random.choice(run.mappings)
+            mapped.sink.begin_outage(kind, run.time_ms + fault.length_ms)
+            for _ in range(ASKS):
+                run.after(run.random.randrange(fault.length_ms), lambda: run.something_failed(mapped))
         case "clock-step":
             for mapped in run.mappings:
                 mapped.observer.clock_steps(run.now)
@@ -41,7 +42,7 @@ def happen(run: "Run", fault: Fault) -> None:
                 if log:
                     run.source.trim(shard_id, log[len(log) // 2].sequence)
         case "redrive":
-            run.begin_redrive(run)
+            begin_redrive(run)
         case "crash" | "cut-off" | "worker-stop":
             _strike_worker(run, fault)
         case _:

@@ -11,25 +11,30 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import CodeType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from tailrace.errors import PortError, SourceError, StateConflict, StoreError
 from tailrace.mapping.commands import Invoke, Park, SaveCheckpoint
+from tailrace.ports import Batch, Outcome
 from tailrace.runtime.delivering import Asked
 from tailrace.runtime.steps import (
     AskTime,
+    Beside,
     Call,
     Get,
     Horizon,
     Peek,
     Query,
     ReadShard,
+    Sleep,
     Steps,
+    StreamOf,
     Transact,
     WriteBatch,
-)
+)  # fmt: skip
 from tailrace.streams.moment import Now
 from tailrace.testing.simulation_roles import Tenure
+from tailrace.testing.simulation_rows import STREAM
 from tailrace.testing.simulation_sink import HANG_MS
 
 if TYPE_CHECKING:
@@ -38,6 +43,9 @@ if TYPE_CHECKING:
 
 LOST_ANSWERS: Final = 0.3
 """So many of a state store's failures are answers that were lost: it was written all the same."""
+LONG: Final = 0.1
+LONG_MS: Final = 8_000, 40_000
+"""So often a change that is put back takes the handler so long that its claim must be renewed meanwhile."""
 LATE_MS: Final = 50
 """How much later a write comes to the store that another worker races with."""
 Yield = tuple[str, int]
@@ -58,6 +66,12 @@ class Act:
     """A read that waits."""
     now: Callable[[], Now] | None = None
     """A clock of its own."""
+    handler: Callable[[Batch], Outcome] | None = None
+    """Who gets the batches of steps that belong to no machine."""
+
+    def is_left(self) -> bool:
+        """Whether nobody is there any more who would go on with it."""
+        return not self.worker.is_alive
 
 
 class Performing:
@@ -74,7 +88,7 @@ class Performing:
 
     def _resume(self, act: Act, answer: Any, error: PortError | None) -> None:
         """An answer has come, when anybody is there to hear it; on to the next call that takes time."""
-        if not act.worker.is_alive:
+        if act.is_left():
             act.steps.close()
             return
         try:
@@ -83,6 +97,9 @@ class Performing:
                 if self._dies_here(act):
                     return
                 call = act.steps.send(self._run.now if act.now is None else act.now())
+            if act.is_left():  # its worker has died of what the steps told a machine
+                act.steps.close()
+                return
         except StopIteration as end:
             act.then(end.value)
         except PortError as raised:
@@ -118,6 +135,8 @@ class Performing:
             case WriteBatch() if act.tenure is not None and isinstance(act.command, Invoke):
                 act.tenure.mapped.observer.begun(act.tenure, act.command, self._run.now)
                 self._run.answer(act.tenure, act.command, hangs=False)
+            case WriteBatch(batch) if act.handler is not None:
+                act.handler(batch)
             case _:
                 pass
 
@@ -134,6 +153,8 @@ class Performing:
                 self._answer(act, None if error is not None else run.rows.answer(call, run.now), error)
             case Transact():
                 self._transact(act, call)
+            case WriteBatch(batch) if act.handler is not None:
+                self._write_alone(act, act.handler, batch)
             case WriteBatch():
                 self._write(act)
             case ReadShard():
@@ -145,13 +166,33 @@ class Performing:
                 self._answer(act, run.source.peek(call), fails)
             case Horizon(shard):
                 self._answer(act, run.source.trimmed[shard.shard_id])
+            case StreamOf():
+                self._answer(act, STREAM)
+            case Sleep(until_ms):
+                run.after(max(until_ms - run.time_ms, 0), lambda: self._resume(act, None, None))
+            case Beside(steps, beside):
+                self._both(act, steps, beside)
             case AskTime():
                 raise AssertionError("time is told at once")
+            case _:
+                assert_never(call)
+
+    def _both(self, act: Act, steps: Steps[Any], beside: Steps[None]) -> None:
+        """Carry steps out, and others as long as that lasts."""
+        other = Act(act.what, act.worker, beside, lambda _: None, now=act.now)
+
+        def done(result: Any) -> None:
+            other.steps.close()
+            self._resume(act, *((None, result) if isinstance(result, PortError) else (result, None)))
+
+        self.begin(other)
+        if act.worker.is_alive:
+            self.begin(Act(act.what, act.worker, steps, done, now=act.now, handler=act.handler))
 
     def _answer(self, act: Act, answer: Any, error: PortError | None = None) -> None:
-        """What was read is heard a little later; at once only where no machine could be stepped within its own step."""
+        """What was read is heard a little later; at once only where steps are few and tell no machine anything."""
         delay_ms = self._run.latency() // 4
-        if delay_ms or act.tenure is not None:
+        if delay_ms or act.tenure is not None or act.what == "redrive":
             self._run.after(delay_ms, lambda: self._resume(act, answer, error))
         else:
             self._resume(act, answer, error)
@@ -198,6 +239,7 @@ class Performing:
             run.rows.transact(call.writes)
         except StateConflict as conflict:
             run.counts["fault evacuation-conflict"] += act.what == "evacuation"
+            run.counts["fault redrive-conflict"] += act.what == "redrive"
             return conflict
         if act.what == "evacuation":
             run.retention.note_saved(call.writes)
@@ -207,12 +249,28 @@ class Performing:
                     run.counts["fault suspended"] += save.checkpoint.suspended is not None
                     run.counts["fault window-lost"] += len(save.windows)
                     tenure.mapped.observer.saved(tenure, save)
+                    if save.given_up:
+                        run.something_failed(tenure.mapped)
                 case Park() as park:
                     run.counts["fault parked-behind"] += behind
                     tenure.mapped.observer.parked(tenure, park)
+                    run.something_failed(tenure.mapped)
                 case _:
                     pass
         return None
+
+    def _write_alone(self, act: Act, handler: Callable[[Batch], Outcome], batch: Batch) -> None:
+        """A change that is put back; its effect comes first, or with the answer."""
+        run = self._run
+        outcome = handler(batch) if run.random.random() < 0.5 else None
+
+        def answer() -> None:
+            if act.worker.is_alive:
+                self._resume(act, handler(batch) if outcome is None else outcome, None)
+
+        is_long = run.time_ms < run.plan.heal_ms and run.random.random() < LONG
+        run.counts["fault redrive-long"] += is_long
+        run.after(run.random.randrange(*LONG_MS) if is_long else 4 * run.latency(), answer)
 
     def _write(self, act: Act) -> None:
         run, tenure, command = self._run, act.tenure, act.command

@@ -25,12 +25,23 @@ FAULTS: Final = (
 """Faults that have a moment; those of ports, records and latencies are drawn while the run goes on."""
 FLEET_FAULTS: Final = ("cut-off", "worker-stop", "theft", "crash")
 """Faults of several workers: one does not reach its state store for a while, one leaves in order."""
-ACTS: Final = ("start", "read", "invoke", "park", "save", "renew", "release", "evacuation-look", "evacuation")
+ACTS: Final = (
+    "start",
+    "read",
+    "invoke",
+    "park",
+    "save",
+    "renew",
+    "release",
+    "evacuation-look",
+    "evacuation",
+    "redrive",
+)
 """What a worker is doing: each is steps of the runtime's. A crash strikes at a yield of one of them."""
 DRAWN_FAULTS: Final = (
     "read-failure", "poison", "flaky", "time-out", "slow", "filtered", "shard-closed", "child-shard",
     "lease-lost", "in-flight-at-crash", "park-failure", "parked-at-start", "parked-behind", "free-meanwhile",
-    "redriven", "redriven-lost", "redriven-late", "redrive-refused", "redrive-crash", "redrive-rival", "redrive-conflict",
+    "redriven", "redriven-elsewhere", "redriven-late", "redrive-refused", "redrive-stopped", "redrive-slow", "redrive-long", "redrive-rival", "redrive-conflict", "redrive-failure",
     "redrive-overtaken", "redrive-letter", "redrive-busy", "refused-for-good",
     "duplicate", "answer-lost", "hanging", "hanging-after-effect", "repeated-records", "iterator-expiry", "trim-overtakes",
     "retention", "evacuated", "evacuation-failure", "evacuation-look-failure", "evacuation-answer-lost", "evacuation-conflict", "peek-failure", "evacuated-read", "broken", "suspended",

@@ -1,198 +1,192 @@
-"""A redriver in the simulated world: the production steps (deadletters/redriving.py), carried out with latency, crashes and rivals.
+"""Redrives in a simulated world: somebody asks, and every worker that reads the mapping carries it out, with the production steps (runtime/putting_back.py).
 
-Rules of this file: it decides nothing about changes; what it does between two steps is what the world does to everybody. Called by
-simulation.py.
+Rules of this file: it decides nothing about changes. What a person does is drawn here; what a worker does between two yields is what the world does to
+everybody. Called by simulation.py and simulation_workers.py.
 """
 
-from collections import Counter
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
-from tailrace.deadletters.entry import (
-    DeadLetter,
-    deadletter_prefix,
-    read_deadletter,
-)
-from tailrace.deadletters.redriving import (
-    Claimant,
-    Deliver,
-    Ended,
-    Hold,
-    ReadPassed,
-    Redriving,
-    Refusal,
-    Step,
-    WriteRows,
-    put_back_key,
-    put_back_letter,
-)  # fmt: skip
-from tailrace.errors import StateConflict
-from tailrace.mapping.commands import Redriven, Released
-from tailrace.mapping.outcomes import Failed, Written
-from tailrace.rows.writes import Check
-from tailrace.streams.record import ChangeRecord
-from tailrace.streams.version import NOTHING, Version
-from tailrace.testing.simulation import Run
-from tailrace.testing.simulation_plan import plan
-from tailrace.testing.simulation_roles import Mapped, Observer, Tenure
-from tailrace.testing.simulation_rows import APP
+from tailrace.deadletters.entry import DeadLetter, deadletter_key
+from tailrace.deadletters.redrive import Choice
+from tailrace.errors import PortError
+from tailrace.leases.lineage import readers
+from tailrace.mapping.commands import Completion, Redriven, Released
+from tailrace.ports import Batch, Outcome, Written
+from tailrace.rows.kinds import REDRIVE
+from tailrace.rows.writes import Write
+from tailrace.runtime.putting_back import Holding, PuttingBack, keep
+from tailrace.runtime.redrive_requests import Progress, Request
+from tailrace.testing.simulation_performing import Act
+from tailrace.testing.simulation_roles import Mapped
+from tailrace.testing.simulation_rows import APP, STREAM
+
+if TYPE_CHECKING:
+    from tailrace.testing.simulation import Run
+    from tailrace.testing.simulation_workers import Worker
+
+PAGE: Final = 3
+"""So many rows a worker reads at once here: a hundred would be all that there are."""
+SLOW, FEW = "5/m", 25
+"""So slow that claims must be renewed: asked for only where there are as few changes, or it would last longer than the run."""
+LATE, LATE_MS = 0.4, 4_000
+"""So often a machine hears late that a key is free: the word waits in its queue."""
+MOST_ASKED: Final = 2
+"""So many requests wait at most until nobody asks for more."""
 
 
-class Redriver:
-    """One redrive of everything: the parked keys, then the discarded changes, one after the other."""
+class Redrives:
+    """The redrives of one worker. Shape: `under_way` are the requests that it carries out; `held` the keys that it keeps from each mapping."""
 
-    def __init__(self, run: Run, mapped: Mapped) -> None:
+    def __init__(self, run: "Run", worker: "Worker") -> None:
         self._run = run
-        self._mapped = mapped
-        run.redrivers += 1
-        run.counts["fault redrive-rival"] += run.redrivers > len(run.mappings)
-        self._name = f"redriver-{run.random.randrange(1 << 30)}"
-        self._work: list[tuple[bytes | None, Redriving]] = []
-        self._held: list[tuple[Tenure, bytes]] = []
-        self._handled = NOTHING
-        """The last change that the handler accepted."""
+        self._worker = worker
+        self._steps = PuttingBack(APP, self, PAGE)
+        self.under_way: dict[str, Progress] = {}
+        self.held: dict[str, set[bytes]] = {mapped.id: set() for mapped in run.mappings}
 
-    def begin(self) -> None:
-        """Choose, and go on step by step."""
+    def ask(self, request: Request) -> None:
+        """Somebody asks this worker: a row first."""
         run = self._run
-        keys = [head.key for head in run.rows.heads(self._mapped.id) if head.count]
-        claims = run.claims
-        claimant = Claimant(
-            self._name,
-            self._mapped.id,
-            lambda head: claims.is_taken(head, f"{self._name}/{self._mapped.id}", run.now.monotonic_ms),
+        run.performing.begin(
+            Act("redrive", self._worker, self._steps.note(request), partial(self._noted, request))
         )
-        self._work = [(key, put_back_key(APP, key, claimant, lambda: run.now.wall_ms)) for key in keys]
-        if run.random.random() < 0.5 and self._mapped.plan.settings.order != "lane":
-            prefix = deadletter_prefix(APP, self._mapped.id)
-            letters = [read_deadletter(row) for name, row in run.rows.items() if name.startswith(prefix)]
-            for letter in letters:
-                later = [each.record.version for each in letters if each.record.key == letter.record.key]
-                again = put_back_letter(
-                    APP, letter, claimant, lambda: run.now.wall_ms, later, even_if_overtaken=False
-                )
-                self._work.append((None, again))
-        self._next()
 
-    def _next(self) -> None:
-        if not self._work:
-            self._run.redrivers -= 1
-            return
-        self._go_on(*self._work.pop(0), None)
+    def _noted(self, request: Request, answer: PortError | None) -> None:
+        if answer is None:
+            self._carry_out(request)
 
-    def _go_on(self, key: bytes | None, steps: Redriving, answer: Any) -> None:
+    def go_on(self) -> None:
+        """Carry out what was asked of whichever worker, as at every look."""
+        if self._run.are_redrives_asked_for:
+            self._run.performing.begin(Act("redrive", self._worker, self._steps.pending(), self._go_on))
+
+    def _go_on(self, pending: list[Request] | PortError) -> None:
+        for request in pending if isinstance(pending, list) else ():
+            if request.id not in self.under_way and self._worker.is_alive:
+                self._carry_out(request)
+
+    def _carry_out(self, request: Request) -> None:
+        run, progress = self._run, Progress()
+        others = (each.redrives.under_way for each in run.workers if each.is_alive)
+        run.counts["fault redrive-rival"] += any(request.id in under_way for under_way in others)
+        self.under_way[request.id] = progress
+        mapped = run.mapping(request.handler)
+        run.performing.begin(
+            Act(
+                "redrive", self._worker, self._steps.carry_out(request, progress), partial(self._ended, request, progress),
+                handler=partial(self._handle, mapped),
+            )
+        )  # fmt: skip
+
+    def _ended(self, request: Request, progress: Progress, _: PortError | None) -> None:
+        counts = self._run.counts
+        counts["fault redrive-overtaken"] += progress.overtaken
+        counts["fault redrive-busy"] += progress.busy
+        counts["fault redrive-stopped"] += bool(progress.stopped)
+        self.under_way.pop(request.id, None)
+
+    def _handle(self, mapped: Mapped, batch: Batch) -> Outcome:
+        """What the handler says to a change that is put back."""
+        (record,) = batch.records
         run = self._run
-        if run.time_ms < run.plan.heal_ms and run.random.random() < 0.03:
-            self._crash()
-            return
-        try:
-            step = steps.send(answer)
-        except StopIteration as end:
-            self._ended(key, end.value)
-            return
-        delay = (
-            4 * run.latency()
-            if isinstance(step, Deliver)
-            else run.latency()
-            if isinstance(step, WriteRows)
-            else 0
-        )
-        run.after(delay, lambda: self._carry_out(key, steps, step))
+        run.counts["fault redrive-letter"] += deadletter_key(APP, mapped.id, record.version) in run.rows
+        accepted, outcome = mapped.sink.judge([record], run.time_ms)
+        run.counts["fault redrive-refused"] += outcome != Written()
+        mapped.observer.put_back(record, accepted=outcome == Written() and bool(accepted))
+        return outcome
 
-    def _carry_out(self, key: bytes | None, steps: Redriving, step: Step) -> None:
-        if not all(tenure.is_alive for tenure, _ in self._held):
-            # It is part of the worker that held the key, and ends with it. That one which only lost its lease goes on as long
-            # as its call takes, as any batch at the sink does, is not played: nothing but marks would stop it.
-            self._crash()
-            return
-        self._go_on(key, steps, self._answer(step))
+    # ---- the machines that run here, as the steps need them ----------------------------------------------------------
 
-    def _crash(self) -> None:
-        self._run.counts["fault redrive-crash"] += 1
-        self._run.redrivers -= 1
-        self._release()
+    @property
+    def owner(self) -> str:
+        """How the worker is called."""
+        return self._worker.owner
 
-    def _release(self) -> None:
-        held, self._held = self._held, []
-        for tenure, key in held:
-            tenure.worker.step(tenure, Released(key, self._handled))
-        self._handled = NOTHING
+    def code_version(self, mapping_id: str) -> str:
+        """Nobody changes the handler here."""
+        del mapping_id
+        return ""
 
-    def _ended(self, key: bytes | None, ended: Ended) -> None:
-        run = self._run
-        self._release()
-        if key is not None and ended.how == "done":
-            fate = run.random.random()
-            if fate < 0.3:
-                run.counts["fault redriven-lost"] += 1
-            else:
-                delay = run.random.randrange(2_000) if fate < 0.6 else 0
-                run.counts["fault redriven-late" if delay else "fault redriven"] += 1
-                run.after(delay, lambda: self._tell(Redriven(key, ended.tail, ended.passed)))
-        run.counts["fault redrive-letter"] += key is None and ended.how == "done"
-        run.counts[f"fault redrive-{ended.how}"] += 1
-        run.after(1, self._next)
+    def hold(self, mapping_id: str, letter: DeadLetter) -> Holding | None:
+        """Keep a letter's item from its handler."""
+        places, tenures = self._places(mapping_id, letter), self._worker.tenures
+        holding = None
+        if tenures.keys() >= places:
+            holding = keep(letter.record.key, [tenures[place] for place in sorted(places)])
+        if holding is not None:
+            self.held[mapping_id].add(letter.record.key)
+        return holding
 
-    def _tell(self, word: Redriven) -> None:
-        for tenure in self._tenures():
-            tenure.worker.step(tenure, word)
+    def reads(self, mapping_id: str, letter: DeadLetter) -> bool:
+        """Whether every shard in which later changes of a letter's item may be at the handler is read here."""
+        return self._worker.tenures.keys() >= self._places(mapping_id, letter)
 
-    def _tenures(self) -> list[Tenure]:
-        return [tenure for tenure in self._run.tenures() if tenure.mapped is self._mapped]
+    def _places(self, mapping_id: str, letter: DeadLetter) -> set[tuple[str, str]]:
+        listed = [self._run.source.known(shard) for shard in self._run.plan.shards]
+        finished = {(STREAM.label, shard) for mapped, shard in self._worker.finished if mapped == mapping_id}
+        there = readers([listed], finished, letter.shard_id, letter.record.partition)
+        return {(mapping_id, shard_id) for _, shard_id in there}
 
-    def _answer(self, step: Step) -> Any:
-        run = self._run
-        match step:
-            case ReadPassed(key):
-                alive = [tenure.machine.last_passed(key) for tenure in self._tenures()]
-                noted: Version | None = run.rows.put_back(self._mapped.id, step)
-                last = max([noted or NOTHING, *alive])
-                return None if noted is None and last == NOTHING else last
-            case Deliver(letter):
-                return self._deliver(letter)
-            case WriteRows():
-                try:
-                    return run.rows.put_back(self._mapped.id, step)
-                except StateConflict:
-                    run.counts["fault redrive-conflict"] += 1
-                    return False
-            case Hold(letter):
-                return self._hold(letter.record)
-            case _:
-                return run.rows.put_back(self._mapped.id, step)
-
-    def _hold(self, record: ChangeRecord) -> tuple[Check, ...] | None:
-        """Only beside one living machine, as the runtime does: the key's shard is read here and nowhere else; or where all is read."""
-        shards = {shard.shard_id for shard in self._run.plan.shards if shard.has(record.partition)}
-        alive = [tenure for tenure in self._tenures() if tenure.shard.has(record.partition)]
-        if not alive and self._mapped.finished.issuperset(shards):
-            return ()
-        if len(alive) != 1 or not alive[0].machine.hold(record.key):
-            return None
-        self._held.append((alive[0], record.key))
-        return (alive[0].delivery.settling.fence,)
-
-    def _deliver(self, letter: DeadLetter) -> Refusal | None:
-        accepted, outcome = self._mapped.sink.judge([letter.record], self._run.time_ms)
-        self._mapped.observer.put_back(letter.record, accepted=bool(accepted))
-        if outcome == Written():
-            self._handled = letter.record.version
-            return None
-        self._run.counts["fault redrive-refused"] += 1
-        failure = outcome.whole if isinstance(outcome, Failed) else None
-        return Refusal(failure.error if failure else "refused")
+    def tell(self, mapping_id: str, word: Completion) -> None:
+        """Tell every machine of a mapping in this worker."""
+        run, worker = self._run, self._worker
+        if isinstance(word, Redriven):
+            elsewhere = [tenure for tenure in run.tenures() if tenure.worker is not worker]
+            run.counts["fault redriven"] += 1
+            run.counts["fault redriven-elsewhere"] += any(
+                tenure.mapped.id == mapping_id and word.key in tenure.machine.parked_tails
+                for tenure in elsewhere
+            )
+        is_late = isinstance(word, Redriven) and run.random.random() < LATE
+        run.counts["fault redriven-late"] += is_late
+        for tenure in list(worker.tenures.values()):
+            if tenure.mapped.id == mapping_id and is_late:
+                run.after(run.random.randrange(LATE_MS), partial(tenure.tell, word))
+            elif tenure.mapped.id == mapping_id:
+                tenure.tell(word)
+        if isinstance(word, Released):
+            self.held[mapping_id].discard(word.key)
 
 
-def simulate(seed: int, observer: Observer) -> Run:
-    """Run one seed; one observer is told of every mapping. The same seed gives the same run, whatever happened before."""
-    return Run(plan(seed), lambda _: observer, begin_redrive).run()
-
-
-def counted(run: Run) -> Counter[str]:
-    """How often each command, completion, setting and fault occurred."""
-    return run.counts
-
-
-def begin_redrive(run: Run) -> None:
-    """Somebody redrives everything that is parked and discarded, while all goes on."""
+def begin_redrive(run: "Run") -> None:
+    """Somebody asks for a redrive of each mapping, while all goes on: of a worker, or in the rows when none is there."""
     for mapped in run.mappings:
-        Redriver(run, mapped).begin()
+        if mapped.plan.settings.order != "lane":
+            ask(run, mapped)
+
+
+def redrive_the_rest(run: "Run", mapped: Mapped) -> None:
+    """Somebody asks for everything that is left of a mapping, when nothing is asked for already."""
+    is_at_work = any(worker.redrives.under_way for worker in run.workers if worker.is_alive)
+    if not is_at_work and next(run.rows.starting_with(REDRIVE.prefix(APP)), None) is None:
+        _note(run, Request(_name(run), mapped.id))
+
+
+def ask(run: "Run", mapped: Mapped) -> None:
+    """Somebody asks for a redrive of a mapping: of all of it, or of what is chosen; at once, or at a rate."""
+    if len(list(run.rows.starting_with(REDRIVE.prefix(APP)))) >= MOST_ASKED:
+        return
+    chosen, rate = Choice(), None
+    if run.random.random() < 0.5:
+        chosen = run.random.choice((
+            Choice(error="refused"), Choice(key=str(run.random.randrange(3))), Choice(until_ms=run.now.wall_ms - 1_000),
+        ))  # fmt: skip
+    if run.time_ms < run.plan.heal_ms:
+        changes = sum(len(shard.writes) for shard in run.plan.shards)
+        rate = run.random.choice((None, None, "10/s", SLOW if changes <= FEW else None))
+        run.counts["fault redrive-slow"] += rate == SLOW
+    _note(run, Request(_name(run), mapped.id, chosen, rate))
+
+
+def _name(run: "Run") -> str:
+    return f"redrive-{run.next_name()}"
+
+
+def _note(run: "Run", request: Request) -> None:
+    run.are_redrives_asked_for = True
+    alive = [worker for worker in run.workers if worker.is_alive]
+    if alive:
+        run.random.choice(alive).redrives.ask(request)
+    else:
+        run.rows.transact([Write(REDRIVE.key(APP, request.id), request.fields())])

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from tailrace.leases.lease import Lease
-from tailrace.mapping.commands import Checkpoint, Invoke, Park, SaveCheckpoint
+from tailrace.mapping.commands import Checkpoint, Completion, Invoke, Park, SaveCheckpoint
 from tailrace.mapping.outcomes import Outcome
 from tailrace.mapping.shard import ShardMachine
+from tailrace.rows.writes import Check
 from tailrace.runtime.delivering import Delivery, Place
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
@@ -65,6 +66,15 @@ class Tenure:
     wake_ms: int = -1
     iterator_ms: int = 0
     at_sink: dict[int, Invoke] = field(default_factory=dict)
+
+    @property
+    def fence(self) -> Check:
+        """What holds as long as nobody else reads its shard."""
+        return self.delivery.settling.fence
+
+    def tell(self, completion: Completion) -> None:
+        """Give the machine an input that nobody asked for."""
+        self.worker.step(self, completion)
 
     @property
     def is_alive(self) -> bool:

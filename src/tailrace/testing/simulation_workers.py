@@ -42,6 +42,7 @@ from tailrace.runtime.starting import enter, load_start, take_lease
 from tailrace.runtime.steps import Get, Steps
 from tailrace.testing.simulation_performing import Act
 from tailrace.testing.simulation_plan import ShardPlan
+from tailrace.testing.simulation_redrive import Redrives
 from tailrace.testing.simulation_roles import Mapped, Tenure
 from tailrace.testing.simulation_rows import APP, STREAM
 
@@ -86,6 +87,7 @@ class Worker:
         self.steals: set[str] = set()
         self.evacuator = run.retention.evacuator()
         """What it saves from the trim, and knows to be saved."""
+        self.redrives = Redrives(run, self)
         self._beginning: set[str] = set()
         self._stamped: dict[str, CheckpointRow] = {}
         """What was stamped when a lease was taken, by the keys of checkpoints."""
@@ -164,6 +166,7 @@ class Worker:
         """Look now, and then again and again."""
         if self.is_alive and not self._is_stopping:
             self.look_at(*self._run.plan.shards)
+            self.redrives.go_on()
             least, most = LOOK_MS
             longest = min(most, least + self._run.plan.heal_ms // 4)
             self._run.after(self._run.random.randrange(least, longest), self.begin)
@@ -188,7 +191,7 @@ class Worker:
         """Whether a mapping has finished the parents, and nobody here is at the shard already."""
         there = (mapped.id, shard.shard_id)
         is_busy = there in self.tenures or shard.shard_id in self._beginning or there in self.finished
-        if is_busy or self._is_stopping or not self.is_alive:
+        if is_busy or self._is_stopping or not self.is_alive or self.redrives.held[mapped.id]:
             return False
         return all((mapped.id, parent) in self.finished for parent in shard.parents)
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Final
 
-from tailrace.runtime import delivering, evacuation, kept, leasing, starting
+from tailrace.runtime import delivering, evacuation, kept, leasing, putting_back, starting
 
-STEPS: Final[tuple[ModuleType, ...]] = (delivering, evacuation, kept, leasing, starting)
+STEPS: Final[tuple[ModuleType, ...]] = (delivering, evacuation, kept, leasing, putting_back, starting)
 """The modules whose steps a simulated worker performs."""
 
 

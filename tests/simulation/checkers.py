@@ -327,7 +327,7 @@ class Checkers:
                 self.wrong("what is put back comes in its order", f"{record.sequence} after {later[0]}")
         if accepted:
             self.accepted.add(record.sequence)
-            if record.sequence not in self.parked_ever:
+            if self._is_dead(record.sequence):
                 self.letters_back.add(record.sequence)
 
     def _is_dead(self, sequence: int) -> bool:

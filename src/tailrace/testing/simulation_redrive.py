@@ -12,13 +12,14 @@ from tailrace.deadletters.redrive import Choice
 from tailrace.errors import PortError
 from tailrace.leases.lineage import readers
 from tailrace.mapping.commands import Completion, Redriven, Released
-from tailrace.ports import Batch, Outcome, Written
+from tailrace.ports import Batch, Failed, Failure, FailureKind, Outcome, Written
 from tailrace.rows.kinds import REDRIVE
 from tailrace.rows.writes import Write
 from tailrace.runtime.putting_back import Holding, PuttingBack, keep
 from tailrace.runtime.redrive_requests import Progress, Request
+from tailrace.streams.record import ChangeRecord
 from tailrace.testing.simulation_performing import Act
-from tailrace.testing.simulation_roles import Mapped
+from tailrace.testing.simulation_roles import Mapped, Tenure
 from tailrace.testing.simulation_rows import APP, STREAM
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Redrives:
         self._worker = worker
         self._steps = PuttingBack(APP, self, PAGE)
         self.under_way: dict[str, Progress] = {}
+        self._kept_at: dict[bytes, list[Tenure]] = {}
         self.held: dict[str, set[bytes]] = {mapped.id: set() for mapped in run.mappings}
 
     def ask(self, request: Request) -> None:
@@ -90,11 +92,21 @@ class Redrives:
         """What the handler says to a change that is put back."""
         (record,) = batch.records
         run = self._run
+        if mapped.plan.settings.order == "shard" and not self._has(record):
+            # It parks nothing, so the new owner of the shard waits for no claim: what comes of it is not promised (decision 41), and not played.
+            return Failed(whole=Failure(FailureKind.RECORD, "its shard is another worker's"))
         run.counts["fault redrive-letter"] += deadletter_key(APP, mapped.id, record.version) in run.rows
         accepted, outcome = mapped.sink.judge([record], run.time_ms)
         run.counts["fault redrive-refused"] += outcome != Written()
         mapped.observer.put_back(record, accepted=outcome == Written() and bool(accepted))
         return outcome
+
+    def _has(self, record: ChangeRecord) -> bool:
+        """Whether the machines from whose handler an item is kept still have their shards, whatever this worker knows."""
+        return all(
+            not tenure.has_ended and self._run.rows[tenure.lease.key]["epoch"] == tenure.lease.epoch
+            for tenure in self._kept_at.get(record.key, ())
+        )
 
     # ---- the machines that run here, as the steps need them ----------------------------------------------------------
 
@@ -116,6 +128,7 @@ class Redrives:
             holding = keep(letter.record.key, [tenures[place] for place in sorted(places)])
         if holding is not None:
             self.held[mapping_id].add(letter.record.key)
+            self._kept_at[letter.record.key] = [tenures[place] for place in places]
         return holding
 
     def reads(self, mapping_id: str, letter: DeadLetter) -> bool:

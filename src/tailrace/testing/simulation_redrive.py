@@ -48,8 +48,9 @@ class Redrives:
         self.held: dict[str, set[bytes]] = {mapped.id: set() for mapped in run.mappings}
 
     def ask(self, request: Request) -> None:
-        """Somebody asks this worker: a row first."""
+        """Somebody asks this worker: a row first. From now on it is under way here, as for `runtime.redrives`: a look that finds the row begins it no second time."""
         run = self._run
+        self.under_way[request.id] = Progress()
         run.performing.begin(
             Act("redrive", self._worker, self._steps.note(request), partial(self._noted, request))
         )
@@ -57,6 +58,8 @@ class Redrives:
     def _noted(self, request: Request, answer: PortError | None) -> None:
         if answer is None:
             self._carry_out(request)
+        else:
+            del self.under_way[request.id]
 
     def go_on(self) -> None:
         """Carry out what was asked of whichever worker, as at every look."""
@@ -70,7 +73,9 @@ class Redrives:
 
     def _carry_out(self, request: Request) -> None:
         run, progress = self._run, Progress()
-        others = (each.redrives.under_way for each in run.workers if each.is_alive)
+        others = (
+            each.redrives.under_way for each in run.workers if each.is_alive and each is not self._worker
+        )
         run.counts["fault redrive-rival"] += any(request.id in under_way for under_way in others)
         self.under_way[request.id] = progress
         mapped = run.mapping(request.handler)

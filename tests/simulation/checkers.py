@@ -7,7 +7,7 @@ so that its canary can ask whether *it* noticed. Called by tests/simulation.
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 
-from tailrace.deadletters.entry import deadletter_key
+from tailrace.deadletters.entry import deadletter_key, parked_key
 from tailrace.deadletters.head import head_key, read_head
 from tailrace.mapping.commands import Checkpoint, GivenUp, Invoke, Park, SaveCheckpoint
 from tailrace.mapping.outcomes import FailureKind, Outcome, Written
@@ -317,11 +317,15 @@ class Checkers:
                 self.wrong("what is put back comes in its order", f"{record.sequence} before {sequence}")
         if record.sequence not in self.parked_ever:
             covered: set[int] = set().union(*self.durable_cover.values())
-            # One that was accepted just before a crash, and then given up, is a dead letter itself: nobody knows that it was handled.
+            # One that was accepted just before a crash, and then given up, parked behind a claim, or trimmed before it was read again: nobody knows that it was handled.
             later = [
                 each
                 for each in self.lines[record.key]
-                if each > record.sequence and each in self.accepted & covered and not self._is_dead(each)
+                if each > record.sequence
+                and each in self.accepted & covered
+                and not self._is_dead(each)
+                and not self._waits(record.key, each)
+                and not self._is_in_a_gap(record, each)
             ]
             if later:
                 self.wrong("what is put back comes in its order", f"{record.sequence} after {later[0]}")
@@ -334,6 +338,18 @@ class Checkers:
         """Whether it waits among the discarded ones."""
         assert self.run is not None
         return deadletter_key(APP, self.mapping.id, Version(1, sequence)) in self.run.rows
+
+    def _waits(self, key: bytes, sequence: int) -> bool:
+        """Whether it is parked now."""
+        assert self.run is not None
+        return parked_key(APP, self.mapping.id, key, Version(1, sequence)) in self.run.rows
+
+    def _is_in_a_gap(self, record: ChangeRecord, sequence: int) -> bool:
+        """Whether a later change of its item was told to be lost."""
+        assert self.run is not None
+        shards = {shard.shard_id for shard in self.run.plan.shards if shard.has(record.partition)}
+        gaps = all_gaps(self.run, self.mapping.id)
+        return any(gap.shard_id in shards and gap.first <= sequence <= gap.last for gap in gaps)
 
     def saving(self, tenure: Tenure, save: SaveCheckpoint, now: Now) -> None:
         seen = self.seen[tenure.name]

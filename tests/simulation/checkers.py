@@ -304,8 +304,19 @@ class Checkers:
             self.wrong("parking is bounded", f"{len(heads)} keys, {most} changes of one")
 
     def put_back(self, record: ChangeRecord, *, accepted: bool) -> None:
-        """Every earlier change of the item was accepted, or is gone for good."""
+        """Every earlier change of the item was accepted, or is gone for good, and none of it is at the handler where its shard is read."""
         assert self.run is not None
+        for tenure in self.run.tenures():
+            seen = self.seen.get(tenure.name)
+            if (
+                seen is not None
+                and tenure.mapped.id == self.mapping.id
+                and self.run.rows[tenure.lease.key]["epoch"] == tenure.lease.epoch
+                and any(record.key in keys for keys in seen.at_sink.values())
+            ):
+                self.wrong(
+                    "one batch at a time for a lane or key", f"{record.sequence} is put back beside it"
+                )
         for sequence in self.lines[record.key]:
             if sequence >= record.sequence:
                 break

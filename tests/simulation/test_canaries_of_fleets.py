@@ -126,7 +126,7 @@ def a_discarded_change_goes_beside_its_item(patch: pytest.MonkeyPatch) -> None:
 CANARIES_OF_REDRIVES: dict[Plant, str] = {
     two_workers_put_one_key_back_at_once: "a parked key waits for the redriver",
     a_claim_is_never_taken_over: "progress once the faults stop",
-    a_discarded_change_goes_beside_its_item: "what is put back comes in its order",
+    a_discarded_change_goes_beside_its_item: "one batch at a time for a lane or key",
 }
 
 

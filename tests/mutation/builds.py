@@ -32,7 +32,7 @@ BUILDS: Final = (
     ),
     Mutant(
         "claims-of-builds-that-never-run-out", "projections/known.py",
-        "return monotonic_ms - since_ms < CLAIM_MS", "return monotonic_ms >= since_ms",
+        "return not seen.has_expired(monotonic_ms, CLAIM_MS)", "return True",
         "a build whose worker died is never filled",
         (KNOWN, SEVERAL),
     ),

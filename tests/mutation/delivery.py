@@ -76,7 +76,7 @@ DELIVERY: Final = (
     ),
     Mutant(
         "claims-that-never-run-out", "deadletters/head.py",
-        "return monotonic_ms - since_ms < CLAIM_MS", "return monotonic_ms >= since_ms",
+        "return not seen.has_expired(monotonic_ms, CLAIM_MS)", "return True",
         "the key that a redriver died with stays parked for ever",
         ("unit/deadletters/test_head.py", TWO),
     ),

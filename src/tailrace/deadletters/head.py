@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tailrace.deadletters.entry import DeadLetter, deadletter_fields, parked_key
+from tailrace.leases.lease import Sighting, sighted
 from tailrace.rows.kinds import HEAD
 from tailrace.rows.writes import Absent, Condition, Equals, Write, readable
 from tailrace.streams.version import FIRST_GENERATION, Version
@@ -66,7 +67,7 @@ class Claims:
     __slots__ = ("_seen",)
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[str, bytes], tuple[str, int]] = {}
+        self._seen: dict[tuple[str, bytes], Sighting] = {}
 
     def is_taken(self, head: Head, by: str, monotonic_ms: int) -> bool:
         """Whether another redriver has this key and is alive."""
@@ -74,11 +75,8 @@ class Claims:
         if head.claimed_by in ("", by, by.partition("/")[0]):  # the last is what versions before owners wrote
             self._seen.pop(place, None)
             return False
-        stamp, since_ms = self._seen.get(place, ("", 0))
-        if stamp != head.stamp:
-            self._seen[place] = (head.stamp, monotonic_ms)
-            return True
-        return monotonic_ms - since_ms < CLAIM_MS
+        seen = self._seen[place] = sighted(self._seen.get(place), head.stamp, monotonic_ms)
+        return not seen.has_expired(monotonic_ms, CLAIM_MS)
 
 
 def head_key(app: str, mapping_id: str, key: bytes) -> str:

@@ -38,9 +38,9 @@ class Lease(Struct, frozen=True):
 
 
 class Sighting(Struct, frozen=True):
-    """A counter, and since when this observer has seen it stand still. Units: its own monotonic milliseconds."""
+    """A counter, or another mark that its owner moves, and since when this observer has seen it stand still. Units: its own monotonic milliseconds."""
 
-    counter: int
+    counter: int | str
     since_ms: int
 
     def has_expired(self, monotonic_ms: int, duration_ms: int = LEASE_DURATION_MS) -> bool:
@@ -93,7 +93,11 @@ def is_free(fields: Mapping[str, Any] | None) -> bool:
 
 def sight(before: Sighting | None, fields: Mapping[str, Any], monotonic_ms: int) -> Sighting:
     """Look at somebody else's lease: the time starts anew whenever the counter has moved."""
-    counter = readable(fields, "lease")["counter"]
+    return sighted(before, readable(fields, "lease")["counter"], monotonic_ms)
+
+
+def sighted(before: Sighting | None, counter: int | str, monotonic_ms: int) -> Sighting:
+    """Look at anything that its owner keeps alive by moving it."""
     if before is not None and before.counter == counter:
         return before
     return Sighting(counter, monotonic_ms)

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from tailrace.errors import PortError
-from tailrace.leases.lease import Owner
+from tailrace.leases.lease import Owner, Sighting, sighted
 from tailrace.projections.builds import (
     Build,
     build_fields,
@@ -173,7 +173,7 @@ class Claims:
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
-        self._seen: dict[str, tuple[str, int]] = {}
+        self._seen: dict[str, Sighting] = {}
 
     def is_taken(self, build: Build, monotonic_ms: int) -> bool:
         """Whether another worker fills this build, and is alive."""
@@ -181,8 +181,5 @@ class Claims:
         if build.claimed_by in ("", self._owner.name) or self._owner.is_gone(build.claimed_by):
             self._seen.pop(place, None)
             return False
-        stamp, since_ms = self._seen.get(place, ("", 0))
-        if stamp != build.stamp:
-            self._seen[place] = (build.stamp, monotonic_ms)
-            return True
-        return monotonic_ms - since_ms < CLAIM_MS
+        seen = self._seen[place] = sighted(self._seen.get(place), build.stamp, monotonic_ms)
+        return not seen.has_expired(monotonic_ms, CLAIM_MS)

@@ -70,7 +70,7 @@ class Noted(AlwaysOpen):
 
 
 class Without:
-    """A state store as a worker sees it that never gets the leases of these shards."""
+    """A state store as one worker sees it: it can be cut off, and never gets the leases of these shards."""
 
     def __init__(self, state: StateStore, *shards: str) -> None:
         self._state = state

@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 
-from tailrace.errors import StoreError
 from tailrace.leases import lease
 from tailrace.leases.lease import Lease
-from tailrace.ports import Action, StateRow, StateStore
+from tailrace.ports import Action, StateStore
 from tailrace.rows.kinds import CHECKPOINT, LEASE
 from tailrace.rows.writes import Write
 from tailrace.runtime import leasing, starting
-from tests.contracts.delivering import Delivery, Process, delivered
+from tests.contracts.delivering import Delivery, Process, Without, delivered
 
 SEEDS = range(12)
 
@@ -53,30 +52,16 @@ class Saves:
             last[key] = (epoch, watermark)
 
 
-class View:
+class View(Without):
     """The state store as one worker sees it."""
 
     def __init__(self, state: StateStore, owner: str, saves: Saves) -> None:
-        self._state = state
+        super().__init__(state)
         self._owner = owner
         self._saves = saves
-        self.is_cut = False
-
-    def _check(self) -> None:
-        if self.is_cut:
-            raise StoreError("cut off")
-
-    async def get(self, key: str) -> StateRow | None:
-        self._check()
-        return await self._state.get(key)
-
-    async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
-        self._check()
-        return await self._state.query(prefix, after=after, limit=limit)
 
     async def transact(self, writes: Sequence[Action]) -> None:
-        self._check()
-        await self._state.transact(writes)
+        await super().transact(writes)
         self._saves.note(self._owner, writes)
 
 

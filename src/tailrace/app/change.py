@@ -43,6 +43,8 @@ class Change(Generic[T]):
 
     tables: "Mapping[str, Table]" = NO_TABLES
     """What the app declares, so that `transaction` knows their keys by name. Set by whoever delivers the change."""
+    recorded: Transaction | None = None
+    """What `transaction` made, once somebody has asked for it: looked at for every change, so without a call."""
 
     def __init__(
         self, record: ChangeRecord, table: str, entity: "Entity[Any] | None" = None, region: str = ""
@@ -144,15 +146,17 @@ class Change(Generic[T]):
             for name in differing
         }
 
-    @cached_property
+    @property
     def transaction(self) -> Transaction:
         """Writes to commit once, together, after the handler has returned."""
-        return Transaction(self.tables)
+        if self.recorded is None:
+            self.recorded = Transaction(self.tables)
+        return self.recorded
 
     @property
     def has_transaction(self) -> bool:
         """Whether anything was recorded."""
-        return "transaction" in self.__dict__ and bool(self.transaction.writes)
+        return self.recorded is not None and bool(self.recorded.writes)
 
 
 class Batch(Sequence[Change[T]]):

@@ -112,6 +112,7 @@ class NumberedSource:
         self._app = app
         self._known = Generations(app.name, table)
         self._numbers: Mapping[str, int] = {}
+        self._numbering = asyncio.Lock()
 
     async def stream(self) -> StreamRef:
         """The table's present stream. Raises: SourceError, StoreError."""
@@ -141,7 +142,9 @@ class NumberedSource:
 
     async def _numbered(self, streams: Sequence[StreamRef]) -> list[StreamRef]:
         if self._known.lacks(stream.label for stream in streams):
-            await self._number(streams)
+            async with self._numbering:  # whoever asks meanwhile waits for this answer
+                if self._known.lacks(stream.label for stream in streams):
+                    await self._number(streams)
         return [self._with_number(stream) for stream in streams]
 
     def _with_number(self, stream: StreamRef) -> StreamRef:

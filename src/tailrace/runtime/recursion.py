@@ -192,9 +192,9 @@ class GuardedSink:
 
     def write(self, batch: Batch) -> Coroutine[Any, Any, Outcome]:
         """What the sink says; UNAVAILABLE, which uses up no attempt, when the mapping was stopped. Raises: PortError."""
-        if self._guards.has_never_answered(self._handler) and not any(
-            record.ancestry for record in batch.records
-        ):
+        if self._guards.has_never_answered(self._handler) and not [
+            record for record in batch.records if record.ancestry
+        ]:
             return self._sink.write(batch)  # as nearly always, and then there is nothing to be judged
         return self._write(batch)
 

@@ -284,7 +284,11 @@ class BatchSink(Prepared):
                 raise
             return Failed(whole=failure_of(error))
         self._reached("invoke.done")
-        recorded = [(place, change) for place, change in enumerate(every) if change.has_transaction]
+        recorded = [
+            (place, change)
+            for place, change in enumerate(every)
+            if change.recorded is not None and change.has_transaction
+        ]
         if not recorded:
             return WRITTEN
         failures = await self._committed(recorded)

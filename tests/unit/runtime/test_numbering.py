@@ -14,7 +14,7 @@ from tailrace.errors import SourceError
 from tailrace.leases.checkpoint import CheckpointRow, checkpoint_key
 from tailrace.leases.generation import sources_key
 from tailrace.mapping.reader import Budget
-from tailrace.ports import Action, StateStore, StreamRef
+from tailrace.ports import Action, StateRow, StateStore, StreamRef
 from tailrace.rows.writes import Write
 from tailrace.runtime.following import FollowedTable
 from tailrace.runtime.reading import NumberedSource, SharedReads
@@ -92,6 +92,31 @@ def test_the_newer_stream_that_is_seen_first_is_numbered_behind_the_older_one() 
         return (await numbered(source, MemoryStateStore()).stream()).generation
 
     assert asyncio.run(generation()) == 2
+
+
+class Counted(MemoryStateStore):
+    """Whoever reads or writes waits a turn, so that others ask meanwhile; attempts to write are counted."""
+
+    written = 0
+
+    async def get(self, key: str) -> StateRow | None:
+        await asyncio.sleep(0)
+        return await super().get(key)
+
+    async def transact(self, writes: Sequence[Write]) -> None:
+        self.written += 1
+        await asyncio.sleep(0)
+        await super().transact(writes)
+
+
+def test_the_looks_of_one_worker_that_come_at_once_number_a_stream_once() -> None:
+    async def run() -> tuple[list[int], int]:
+        state = Counted()
+        source = numbered(Source(), state)
+        found = await asyncio.gather(*[source.stream() for _ in range(3)])
+        return [stream.generation for stream in found], state.written
+
+    assert asyncio.run(run()) == ([1, 1, 1], 1)
 
 
 class Switched(Source):

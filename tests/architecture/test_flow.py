@@ -25,8 +25,8 @@ PACKAGE = str(Path(tailrace.__file__).parent) + "/"
 
 STEPS = [
     ("server/connection.py", "data_received"),
-    ("server/wire.py", None),
-    ("server/operations/dynamodb/put_item.py", None),
+    ("api/wire.py", None),
+    ("api/dynamodb/put_item.py", None),
     ("engine/engine.py", "put"),
     ("tables/mutate.py", None),
     ("streams/record.py", None),
@@ -48,11 +48,11 @@ STEPS = [
 PATH = {file for file, _ in STEPS}
 BESIDE = {
     "server/http.py": "owns the connections; asked for its limits and the Host",
-    "server/dispatch.py": "finds the operation behind a target",
+    "api/dispatch.py": "finds the operation behind a target",
     "server/turns.py": "ends the turn of the loop with one commit, and lets a checkpoint join it",
-    "server/parameters.py": "members that several operations share",
-    "server/validation.py": "checks members, in AWS's words",
-    "server/shapes.py": "what members an operation takes",
+    "api/dynamodb/parameters.py": "members that several operations share",
+    "api/validation.py": "checks members, in AWS's words",
+    "api/shapes.py": "what members an operation takes",
     "server/hosts.py": "whether the Host header names this server",
     "values/": "items at the border",
     "expressions/": "conditions",

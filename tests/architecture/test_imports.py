@@ -16,7 +16,7 @@ LINT = Path(sys.executable).with_name("lint-imports")
 
 PURE = (
     "errors.py", "telemetry.py", "values", "expressions", "streams", "tables", "rows", "mapping", "leases", "deadletters",
-    "server/wire.py", "aws/errors.py", "aws/operations.py", "aws/protocols.py", "aws/signing.py",
+    "api/wire.py", "aws/errors.py", "aws/operations.py", "aws/protocols.py", "aws/signing.py",
 )  # fmt: skip
 WORLD = {
     "asyncio", "threading", "time", "datetime", "random", "secrets", "uuid", "socket", "ssl", "os", "pathlib",

@@ -32,7 +32,10 @@ CANARIES = {
     "times_in_numbers": ("engine/engine.py", "made_ms = record.sequence >> 20\n"),
     "prints": ("engine/engine.py", "print('here')\n"),
     "broad_excepts": ("engine/engine.py", "try:\n    pass\nexcept (ValueError, Exception):\n    pass\n"),
-    "operation_headers": ("server/operations/dynamodb/put_item.py", '"""PutItem.\n\nBehaviour: puts.\n"""\n'),
+    "operation_headers": (
+        "api/dynamodb/put_item.py",
+        '"""PutItem.\n\nBehaviour: puts.\n"""\n@operation(DYNAMODB, "PutItem", INPUT)\ndef put(): ...\n',
+    ),
     "module_docstrings": ("engine/engine.py", "x = 1\n"),
     "state_keys": ("engine/engine.py", "def key(app: str) -> str:\n    return f'checkpoint/{app}'\n"),
     "engine_state_reads": ("server/verbs.py", "rows = subject.engine.state.query(PREFIX)\n"),

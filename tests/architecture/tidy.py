@@ -258,7 +258,7 @@ def dead_modules(sources: Sources, also_named: str = "") -> Iterator[str]:
         named |= _imported(path, text)
     for path in sources:
         module = "tailrace." + path.removesuffix(".py").replace("/", ".")
-        is_for_others = path.startswith(("server/operations/", "testing/"))
+        is_for_others = path.startswith(("api/", "testing/"))
         if (
             path not in ENTRY_MODULES
             and not path.endswith("__init__.py")
@@ -286,11 +286,7 @@ def _imported(path: str, text: str) -> set[str]:
 def operation_headers(sources: Sources) -> Iterator[str]:
     """An operation says what it does, its limits, what it leaves out, and who says so."""
     for path, text in sources.items():
-        if (
-            path.startswith("server/operations/")
-            and path.count("/") == 3
-            and not path.endswith("__init__.py")
-        ):
+        if path.startswith("api/") and re.search(r"^@(lambda_)?operation\(", text, re.MULTILINE):
             header = ast.get_docstring(ast.parse(text)) or ""
             for word in OPERATION_HEADER:
                 if not re.search(rf"^\s*{word}\b", header, re.MULTILINE):

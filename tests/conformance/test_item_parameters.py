@@ -6,8 +6,8 @@ import botocore.session
 import pytest
 from botocore.model import Shape as Model
 
-from tailrace.server.registry import find_operations
-from tailrace.server.shapes import (
+from tailrace.api.registry import find_operations
+from tailrace.api.shapes import (
     Anything,
     AnyValue,
     Flag,

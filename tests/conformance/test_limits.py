@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tailrace.server.registry import DYNAMODB, NOT_YET
+from tailrace.api.registry import DYNAMODB, NOT_YET
 from tests.conformance.bounds import (
     AGGREGATE,
     CREATE,

@@ -3,8 +3,8 @@
 import botocore.session
 import pytest
 
-from tailrace.server.coverage import coverage
-from tailrace.server.registry import NOT_YET
+from tailrace.api.coverage import coverage
+from tailrace.api.registry import NOT_YET
 from tests.conformance.client import Conformance
 
 TEXT = "Tailrace does not emulate {} yet. `tailrace coverage` lists what it does."
@@ -32,7 +32,7 @@ def test_every_operation_of_the_service_model_is_covered(service: str) -> None:
 @pytest.mark.parametrize("service", ["dynamodb", "dynamodbstreams"])
 def test_every_parameter_of_what_is_there_is_known(service: str) -> None:
     """A parameter is either done or named under `not_emulated`; none is silently ignored."""
-    from tailrace.server.registry import find_operations
+    from tailrace.api.registry import find_operations
 
     model = botocore.session.get_session().get_service_model(service)
     for entry in find_operations().values():

@@ -9,7 +9,7 @@ from typing import Any
 import botocore.session
 import pytest
 
-from tailrace.server.registry import find_operations
+from tailrace.api.registry import find_operations
 from tests.conformance.client import Conformance
 
 UNITS = {"ReadCapacityUnits": 7, "WriteCapacityUnits": 8}

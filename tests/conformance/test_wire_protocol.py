@@ -11,7 +11,7 @@ from zlib import crc32
 
 import pytest
 
-from tailrace.server.wire import Answer
+from tailrace.api.wire import Answer
 from tests.conformance.client import SIGNED, Conformance, key
 
 AMZ = "application/x-amz-json-1.0"

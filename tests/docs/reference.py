@@ -135,13 +135,13 @@ def metrics() -> str:
 
 def operations() -> str:
     """Every operation of the API, from its file's header."""
-    import tailrace.server.operations as package
+    import tailrace.api as package
 
     parts = [
         "# Operations\n\nWhat the engine answers, for any client. `tailrace coverage` prints the same in short.\n"
     ]
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-        if module.ispkg or module.name.count(".") != 4:
+        if module.ispkg or module.name.count(".") != 3:
             continue
         header = ast.get_docstring(ast.parse(inspect.getsource(importlib.import_module(module.name)))) or ""
         title, _, rest = header.partition("\n")

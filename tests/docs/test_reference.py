@@ -53,7 +53,7 @@ def test_every_error_metric_and_name_has_a_docstring() -> None:
 
 
 def test_every_operation_of_the_registry_is_on_its_page() -> None:
-    from tailrace.server.registry import find_operations
+    from tailrace.api.registry import find_operations
 
     emulated = [operation.name for operation in find_operations().values() if operation.emulated]
     page = reference.page("operations.md")

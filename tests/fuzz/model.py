@@ -11,8 +11,8 @@ from urllib.parse import quote, urlencode
 
 import botocore.session
 
-from tailrace.server.lambda_routes import lambda_operations
-from tailrace.server.registry import find_operations
+from tailrace.api.lambdas.routes import lambda_operations
+from tailrace.api.registry import find_operations
 from tests.fuzz.words import ARNS, INDEXES, NAMES, TABLES, expression, placeholders
 
 DEEPEST = 5

@@ -9,7 +9,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from tailrace.server.taking import LARGE
+from tailrace.api.taking import LARGE
 from tests.fuzz.model import TARGETS, completed, members_of, operations, rest, service_model
 from tests.fuzz.mutations import SIGNED, Request, mutate, mutate_bytes, mutate_wire
 from tests.fuzz.words import ARNS, expression

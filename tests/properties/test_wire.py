@@ -14,11 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tailrace.api.registry import Operation, find_operations
+from tailrace.api.shapes import AnyValue, Flag, Many, Mapped, Shape, Structure, Text, Values, Whole
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
 from tailrace.server.inprocess import InProcess
-from tailrace.server.registry import Operation, find_operations
-from tailrace.server.shapes import AnyValue, Flag, Many, Mapped, Shape, Structure, Text, Values, Whole
 from tailrace.stores.memory import MemoryStore
 from tests.conformance.client import SIGNED, Conformance
 from tests.serving import HEAD, START_MS, Served, chunked, request, serving

@@ -16,10 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from tailrace.api.lambdas.service import LambdaService
 from tailrace.app.function_settings import NamedFunction
 from tailrace.engine.state import EngineStateStore
 from tailrace.ports import Commit
-from tailrace.server.lambda_service import LambdaService
 from tailrace.stores.memory import MemoryStore
 from tailrace.stores.sqlite import SqliteStore
 from tailrace.testing import World

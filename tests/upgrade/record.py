@@ -20,13 +20,13 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import orjson
 
 import tailrace.sinks.destinations
+from tailrace.api.lambdas.mappings import EventSourceMapping
+from tailrace.api.lambdas.service import LambdaService
+from tailrace.api.lambdas.settings import read_settings
 from tailrace.app.function_settings import NamedFunction
 from tailrace.engine import state as engine_state
 from tailrace.ports import Commit, Row
 from tailrace.runtime.redrive_requests import Progress, Request
-from tailrace.server.lambda_mappings import EventSourceMapping
-from tailrace.server.lambda_service import LambdaService
-from tailrace.server.lambda_settings import read_settings
 from tailrace.server.remembered import remember_time
 from tailrace.stores.directory import DataDirectory
 from tailrace.stores.memory import MemoryStore

@@ -13,7 +13,7 @@ import click
 from tailrace.cli import options
 
 if TYPE_CHECKING:
-    from tailrace.server.coverage import Covered
+    from tailrace.api.coverage import Covered
 
 
 @click.command()
@@ -27,7 +27,7 @@ def coverage(as_json: bool) -> None:
     Example: tailrace coverage
     Next:    tailrace serve
     """
-    from tailrace.server.coverage import coverage as covered
+    from tailrace.api.coverage import coverage as covered
 
     report = covered()
     if as_json:

@@ -3,7 +3,7 @@
 Rules of this file: synchronous, one owner, never asyncio. A write goes straight down: read the old item, decide
 (`tables.mutate`, pure), record (`streams.record`, pure), add both to the group (`engine.committer`). What takes more
 than a few lines lives in the module named after it, and no part's method is repeated here that takes no more than the part
-knows. Called by `server.operations`, `sources.embedded`, `runtime`.
+knows. Called by `api`, `sources.embedded`, `runtime`.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

@@ -1,6 +1,6 @@
 """What hangs on a table and changes nothing of it: tags, resource policies, the description of continuous backups.
 
-Rules of this file: kept with the catalog, told as it was put, never enforced. Called by the files under `server.operations`.
+Rules of this file: kept with the catalog, told as it was put, never enforced. Called by the files of `api.dynamodb`.
 Source: semantics §6.3; AWS API Reference. Texts that no source shows are marked [U].
 """
 

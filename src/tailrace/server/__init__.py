@@ -1,1 +1,1 @@
-"""The HTTP wire protocol of DynamoDB and DynamoDB Streams."""
+"""A node: HTTP, group commit, the control socket and its verbs, metrics."""

@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import httptools
 
-from tailrace.engine.slices import Slices
-from tailrace.errors import ApiError, InternalError
-from tailrace.server.dispatch import Reply
-from tailrace.server.encoding import (
+from tailrace.api.dispatch import Reply
+from tailrace.api.encoding import (
     BYTES_WRITTEN,
     TooLargeInside,
     chosen,
@@ -24,9 +22,8 @@ from tailrace.server.encoding import (
     encoded,
     encoding,
 )
-from tailrace.server.others import INTERNAL_ERROR, not_found, other_answer, refusal, route_of, routed_answer
-from tailrace.server.taking import LARGE
-from tailrace.server.wire import (
+from tailrace.api.taking import LARGE
+from tailrace.api.wire import (
     CONTENT_TYPES,
     JSON_1_0,
     JSON_PLAIN,
@@ -36,6 +33,9 @@ from tailrace.server.wire import (
     error_body,
     success_bytes,
 )
+from tailrace.engine.slices import Slices
+from tailrace.errors import ApiError, InternalError
+from tailrace.server.others import INTERNAL_ERROR, not_found, other_answer, refusal, route_of, routed_answer
 
 if TYPE_CHECKING:
     from tailrace.server.http import HttpServer, Route

@@ -7,8 +7,8 @@ import struct
 from collections.abc import Sequence
 from typing import BinaryIO, Final
 
-from tailrace.server.taking import TOLD, Taken
-from tailrace.server.wire import Headers
+from tailrace.api.taking import TOLD, Taken
+from tailrace.api.wire import Headers
 
 LENGTH: Final = struct.Struct(">I")
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from tailrace.api.registry import Operation, find_operations
 from tailrace.app.app import App
 from tailrace.app.client import AsyncClient, Client, Door, Members
 from tailrace.app.typed import entity_among
@@ -20,7 +21,6 @@ from tailrace.engine.engine import Engine
 from tailrace.engine.slices import at_once
 from tailrace.errors import StoreError, Unavailable
 from tailrace.runtime.causing import CAUSE
-from tailrace.server.registry import Operation, find_operations
 
 TARGET: Final = "DynamoDB_20120810."
 

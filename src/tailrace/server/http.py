@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
+from tailrace.api.dispatch import Dispatcher
+from tailrace.api.wire import BODY_LIMIT, RequestIds, answer_bytes, error_body
 from tailrace.errors import CORAL, ApiError
 from tailrace.server.collecting import Collecting
 from tailrace.server.connection import Connection
-from tailrace.server.dispatch import Dispatcher
 from tailrace.server.hosts import ANY, host_name, is_allowed
 from tailrace.server.slicing import Slicing
 from tailrace.server.takers import Takers
 from tailrace.server.turns import Turns
-from tailrace.server.wire import BODY_LIMIT, RequestIds, answer_bytes, error_body
 from tailrace.telemetry import PointReached, pass_by
 
 if TYPE_CHECKING:
+    from tailrace.api.lambdas.routes import Told
     from tailrace.engine.engine import Engine
-    from tailrace.server.lambda_routes import Told
 
 Route: TypeAlias = Callable[[], Awaitable[tuple[int, str, bytes]]]
 Rest: TypeAlias = Callable[[bytes, bytes, Mapping[bytes, bytes], bytes], Awaitable["Told"]]

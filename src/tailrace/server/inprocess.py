@@ -9,11 +9,8 @@ from typing import TYPE_CHECKING
 
 from isal.isal_zlib import crc32
 
-from tailrace.engine.slices import at_once
-from tailrace.errors import StoreError
-from tailrace.runtime.causing import CAUSE, NO_REQUEST
-from tailrace.server.dispatch import Dispatcher, Reply
-from tailrace.server.wire import (
+from tailrace.api.dispatch import Dispatcher, Reply
+from tailrace.api.wire import (
     BODY_LIMIT,
     JSON_PLAIN,
     NOT_FOUND_BODY,
@@ -24,6 +21,9 @@ from tailrace.server.wire import (
     error_body,
     internal_server_error,
 )  # fmt: skip
+from tailrace.engine.slices import at_once
+from tailrace.errors import StoreError
+from tailrace.runtime.causing import CAUSE, NO_REQUEST
 from tailrace.streams.ancestry import TRACE_HEADER, trace_id
 from tailrace.telemetry import PointReached, pass_by
 

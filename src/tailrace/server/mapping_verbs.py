@@ -16,10 +16,10 @@ from tailrace.errors import TailraceError
 from tailrace.ports import StateStore
 from tailrace.rows.kinds import EVENT_SOURCE_MAPPING, LEASE, MAPPING
 from tailrace.rows.writes import Write
+from tailrace.runtime.mapping_rows import moves, rows_of
 from tailrace.runtime.watermark import MappingName, positions
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.handlers import named
-from tailrace.server.mapping_rows import moves, rows_of
 from tailrace.views.letters import letters
 from tailrace.views.pages import rows
 from tailrace.views.projections import is_projection

@@ -30,11 +30,11 @@ from tailrace.stores.opened import EngineOptions, OpenEngine
 from tailrace.telemetry import PointReached
 
 if TYPE_CHECKING:
+    from tailrace.api.lambdas.service import LambdaService
     from tailrace.app.app import App
     from tailrace.app.function_settings import NamedFunction
     from tailrace.runtime.attempts import Tallies
     from tailrace.runtime.worker import Worker
-    from tailrace.server.lambda_service import LambdaService
     from tailrace.server.observe import Observed
 
 _log = logging.getLogger("tailrace.server")
@@ -132,7 +132,7 @@ class Node:
             await self._start_lambdas(self._functions)
 
     async def _start_lambdas(self, functions: "Mapping[str, NamedFunction]") -> None:
-        from tailrace.server.lambda_service import LambdaService
+        from tailrace.api.lambdas.service import LambdaService
 
         self._lambdas = LambdaService(
             self.engine,

@@ -6,7 +6,7 @@ Rules of this file: it makes bytes, it sends none. Called by `server.connection`
 import logging
 from typing import TYPE_CHECKING, Final
 
-from tailrace.server.wire import (
+from tailrace.api.wire import (
     BUSY,
     JSON_1_0,
     NOT_FOUND_BODY,

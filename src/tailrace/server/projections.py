@@ -18,10 +18,10 @@ from tailrace.projections.builds import Build, builds_prefix, served_key
 from tailrace.projections.known import known_key
 from tailrace.projections.rows import Group, build_name
 from tailrace.rows.kinds import MAPPING, PROJECTION_GROUP, PROJECTION_ITEM
+from tailrace.runtime.mapping_rows import rows_of
 from tailrace.runtime.projector import Projector
 from tailrace.runtime.verifying import verify
 from tailrace.server.control import Arguments, Subject, verb
-from tailrace.server.mapping_rows import rows_of
 from tailrace.server.mapping_verbs import remove
 from tailrace.views.letters import heads
 from tailrace.views.pages import rows

@@ -12,10 +12,10 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from typing import Final
 
+from tailrace.api.taking import Taken
+from tailrace.api.wire import Request
 from tailrace.errors import InternalError
 from tailrace.server.frames import LENGTH, asked, framed, lengths_of, taken_of
-from tailrace.server.taking import Taken
-from tailrace.server.wire import Request
 
 _log = logging.getLogger("tailrace.server")
 

@@ -9,9 +9,9 @@ import os
 import sys
 from typing import BinaryIO, Final
 
+from tailrace.api.registry import find_operations
+from tailrace.api.taking import take
 from tailrace.server.frames import asked_of, read_frame, told, write_frame
-from tailrace.server.registry import find_operations
-from tailrace.server.taking import take
 
 NICER: Final = 5
 """Whoever sends little goes first, where both share a processor."""

@@ -113,7 +113,7 @@ def clock_value(subject: Subject, moved_ms: int) -> dict[str, object]:
 @verb("coverage")
 async def coverage(subject: Subject, arguments: Arguments) -> object:
     """What of the API is there."""
-    from tailrace.server.coverage import coverage as covered
+    from tailrace.api.coverage import coverage as covered
 
     return covered()
 

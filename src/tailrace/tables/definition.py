@@ -1,7 +1,7 @@
 """What a table is declared to be: CreateTable and UpdateTable read, checked and described.
 
 Rules of this file: pure; takes members whose JSON types and constraints the server has already checked; says no in
-AWS's words. Indexes are read by `tables.index_rules`. Called by `server.operations` and `engine`.
+AWS's words. Indexes are read by `tables.index_rules`. Called by `api` and `engine`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -6,6 +6,8 @@ Rules of this file: one entry a kind of the registry; `test_every_kind` fails fo
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
+from tailrace.api.lambdas.functions import Configured
+from tailrace.api.lambdas.mappings import EventSourceMapping
 from tailrace.deadletters.entry import (
     DeadLetter,
     deadletter_fields,
@@ -36,8 +38,6 @@ from tailrace.rows.writes import Write
 from tailrace.runtime.pausing import resumed_row
 from tailrace.runtime.recursion import ancestor_name, generations_key, pause_row
 from tailrace.runtime.redrive_requests import Request
-from tailrace.server.lambda_functions import Configured
-from tailrace.server.lambda_mappings import EventSourceMapping
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import HASHES, Shard
 from tailrace.windows.rows import (

@@ -3,13 +3,13 @@
 Rules of this file: an engine in memory; what a worker would have saved is written by hand.
 """
 
+from tailrace.api.lambdas.mappings import EventSourceMapping
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.engine.state import state_of
 from tailrace.ports import StreamRef
 from tailrace.rows.writes import Write
 from tailrace.runtime import watermark
 from tailrace.runtime.watermark import LAMBDA_APP, MappingName
-from tailrace.server.lambda_mappings import EventSourceMapping
 from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.tables.definition import TableDefinition
 from tailrace.tables.mutate import Put

@@ -9,11 +9,11 @@ from itertools import pairwise
 
 import pytest
 
+from tailrace.api.dispatch import Dispatcher, Reply
+from tailrace.api.encoding import BYTES_WRITTEN
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
 from tailrace.engine.slices import Slices, at_once
-from tailrace.server.dispatch import Dispatcher, Reply
-from tailrace.server.encoding import BYTES_WRITTEN
 from tailrace.server.slicing import Slicing
 from tailrace.stores.memory import MemoryStore
 from tests.serving import START_MS, Client, Served, request, serving

@@ -1,0 +1,62 @@
+"""What of DynamoDB's and Lambda's APIs is there: every operation and, for those that are, the parameters that are not.
+
+Rules of this file: a view of the registry and of the headers of the operation files; nothing is listed by hand. Called
+by `cli.coverage`.
+"""
+
+import inspect
+import re
+import sys
+from typing import Final, Literal, TypedDict
+
+from tailrace.api.lambdas.routes import LambdaOperation, lambda_operations
+from tailrace.api.registry import Operation, find_operations
+
+LAMBDA: Final = "Lambda"
+State = Literal["yes", "partly", "no"]
+
+
+class Covered(TypedDict):
+    """One operation. `not_emulated` are parameters (with the value that is harmless, if one is)."""
+
+    service: str
+    operation: str
+    state: State
+    not_emulated: list[str]
+    note: str
+
+
+def coverage() -> list[Covered]:
+    """Every operation of DynamoDB and DynamoDB Streams, and those of Lambda that are there; those that are there first."""
+    entries = [_covered(entry) for entry in find_operations().values()]
+    entries += [_covered_lambda(entry) for entry in lambda_operations()]
+    return sorted(entries, key=lambda one: (one["state"] == "no", one["service"], one["operation"]))
+
+
+def _covered(entry: Operation) -> Covered:
+    missing = [
+        name if harmless is None else f"{name} other than {harmless}"
+        for name, harmless in sorted({**entry.input.refused, **entry.input.limited}.items())
+    ]
+    state: State = "no" if not entry.emulated else "partly" if missing else "yes"
+    return {
+        "service": entry.service,
+        "operation": entry.name,
+        "state": state,
+        "not_emulated": missing,
+        "note": _note(entry) if entry.emulated else "",
+    }
+
+
+def _covered_lambda(entry: LambdaOperation) -> Covered:
+    """An operation of Lambda's API: what of it is not there stands in its header only."""
+    note = _note(entry)
+    state: State = "yes" if note == "nothing." else "partly"
+    return {"service": LAMBDA, "operation": entry.name, "state": state, "not_emulated": [], "note": note}
+
+
+def _note(entry: Operation | LambdaOperation) -> str:
+    """The `Not emulated` paragraph of the operation's own file."""
+    header = inspect.getdoc(sys.modules[entry.run.__module__]) or ""
+    found = re.search(r"^Not emulated:\s*(.*?)(?=^\S|\Z)", header, re.MULTILINE | re.DOTALL)
+    return " ".join(found[1].split()) if found else ""

@@ -1,0 +1,162 @@
+"""One request, from bytes to bytes: read, check, do, and put every failure into AWS's words.
+
+Rules of this file: no I/O of its own and no commit: whoever calls it flushes the engine's group before an answer leaves.
+What is not an `ApiError` is logged here, once, and answered 500. Called by `server.connection` and `server.inprocess`.
+"""
+
+import logging
+from collections.abc import Generator
+from types import GeneratorType
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import orjson
+
+from tailrace.api.registry import Answer, Operation, find_operations
+from tailrace.api.taking import Taken, unpacked
+from tailrace.api.wire import Headers, Payload, error_body, internal_server_error, read_call
+from tailrace.engine.slices import Slices
+from tailrace.errors import CORAL, ApiError, StoreError
+from tailrace.streams.ancestry import TRACE_HEADER, ancestry_of
+from tailrace.telemetry import PointReached, pass_by
+
+if TYPE_CHECKING:
+    from tailrace.engine.engine import Engine
+
+_log = logging.getLogger("tailrace.server")
+
+
+OK: Final = 200
+
+
+class Reply(NamedTuple):
+    """Status and body of an answer."""
+
+    status: int
+    body: bytes
+
+
+class Dispatcher:
+    """Executes requests against one engine.
+
+    Shape:   `requests` counts answers by (operation, status); what could not be told apart is under "-".
+    """
+
+    def __init__(self, engine: "Engine", reached: PointReached = pass_by) -> None:
+        self.requests: dict[tuple[str, str], int] = {}
+        self._engine = engine
+        self._reached = reached
+        self._operations = find_operations()
+
+    def execute(self, headers: Headers, query: bytes, body: bytes) -> Reply | Slices[Reply]:
+        """Do what a POST asks for. Never raises; what it wrote is in the engine's pending group.
+
+        Returns: the answer, or the work to it when its first slice was not all. What a slice wrote is in the group, too.
+        """
+        name = "-"
+        try:
+            operation, payload = read_call(headers, query, body, self._operations)
+            name = operation.name
+            self._reached("write.received")
+            trace = headers.get(TRACE_HEADER)
+            try:
+                if trace is None:
+                    result = operation.run(self._engine, operation.check(payload))
+                else:
+                    with self._engine.caused_by(ancestry_of(trace)):
+                        result = operation.run(self._engine, operation.check(payload))
+            except ApiError as error:
+                if error.code == "ValidationException":
+                    operation.check_types(payload)  # a wrong type anywhere is said before any wrong value
+                raise
+            if type(result) is bytes:  # asked first: it is the usual answer, and the other question is dear
+                answer = result
+            elif isinstance(result, GeneratorType):
+                return _begun(self._slices(operation, payload, trace, result))
+            else:
+                answer = orjson.dumps(result)
+        except Exception as error:  # a fault in one operation must not take the connection of others with it
+            return self._refused(name, error)
+        self.count(name, "200")
+        return Reply(200, answer)
+
+    def execute_taken(self, headers: Headers, taken: Taken) -> Reply | Slices[Reply]:
+        """The same for a request that was taken apart elsewhere."""
+        operation = self._operations.get(taken.target)
+        if operation is None or taken.status != OK:
+            self.count("-" if operation is None else operation.name, str(taken.status))
+            return Reply(taken.status, taken.beside)
+        trace = headers.get(TRACE_HEADER)
+        return _begun(self._slices(operation, None, trace, self._run_taken(operation, taken)))
+
+    def _run_taken(self, operation: Operation, taken: Taken) -> Slices[Answer]:
+        payload = yield from unpacked(operation, taken)
+        self._reached("write.received")
+        result = operation.run(self._engine, payload)
+        del payload  # what it holds may be given back before the end
+        if isinstance(result, Generator):
+            result = yield from result
+        return result
+
+    def _slices(
+        self, operation: Operation, payload: Payload | None, trace: bytes | None, work: Slices[Answer]
+    ) -> Slices[Reply]:
+        """The rest of an operation. Never raises. A commit that failed took with it what earlier slices wrote."""
+        name, committer = operation.name, self._engine.committer
+        failures = committer.failures
+        ancestry = "" if trace is None else ancestry_of(trace)
+        try:
+            while committer.failures == failures:
+                try:
+                    if trace is None:
+                        next(work)
+                    else:
+                        with self._engine.caused_by(ancestry):
+                            next(work)
+                except StopIteration as end:
+                    answer = end.value if type(end.value) is bytes else orjson.dumps(end.value)
+                    self.count(name, "200")
+                    return Reply(200, answer)
+                except ApiError as error:
+                    if error.code == "ValidationException" and payload is not None:
+                        operation.check_types(payload)
+                    raise
+                yield
+        except Exception as error:  # as in `execute`
+            return self._refused(name, error)
+        finally:
+            work.close()
+        self.count(name, "500")
+        return Reply(500, error_body(internal_server_error()))
+
+    def _refused(self, name: str, error: Exception) -> Reply:
+        """An error in AWS's words; what is no error of AWS is logged."""
+        match error:
+            case ApiError():
+                told = error
+            case RecursionError():
+                # Only input can nest this deep: the walks over it are the only recursion there is.
+                told = ApiError("SerializationException", None, prefix=CORAL)
+            case StoreError():
+                # A fault of the disk, told in one line: our own trace would say nothing about it.
+                _log.error("%s failed: %s", name, error.args[0], extra={"hint": error.hint})
+                told = internal_server_error()
+            case _:
+                _log.error("%s failed", name, exc_info=error)
+                told = internal_server_error()
+        self.count(name, str(told.status))
+        return Reply(told.status, error_body(told))
+
+    def count(self, name: str, status: str) -> None:
+        """One more answer."""
+        key = (name, status)
+        self.requests[key] = self.requests.get(key, 0) + 1
+
+
+def _begun(work: Slices[Reply]) -> Reply | Slices[Reply]:
+    """The first slice is done at once: mostly it is all."""
+    try:
+        next(work)
+    except StopIteration as end:
+        reply: Reply = end.value
+        return reply
+    return work

@@ -1,0 +1,69 @@
+"""CreateTable: a table and, if asked for, its stream.
+
+Behaviour:     answers CREATING; the next DescribeTable says ACTIVE (with --aws-delays after AWS's time).
+Limits:        names 3–255 of `[a-zA-Z0-9_.-]`; one or two key attributes; 20 global indexes with up to four HASH and four
+               RANGE attributes, 5 local ones, 100 projected non-key attributes.
+Not emulated:  VectorIndexes, GlobalTableSourceArn, GlobalTableSettingsReplicationMode. Encryption, warm throughput and limits
+               on demand are kept and told, and change nothing; a policy is never enforced.
+Source:        AWS API Reference, CreateTable; semantics §1.2, §6.11.
+"""
+
+from typing import Final
+
+from tailrace.api.registry import DYNAMODB, Result, operation
+from tailrace.api.shapes import (
+    ATTRIBUTE_DEFINITIONS,
+    BILLING_MODE,
+    GLOBAL_INDEX,
+    KEY_SCHEMA,
+    LOCAL_INDEX,
+    NEW_TABLE_NAME,
+    ON_DEMAND_THROUGHPUT,
+    SSE,
+    STREAM,
+    TABLE_CLASS,
+    TAG_LIST,
+    THROUGHPUT,
+    WARM_THROUGHPUT,
+    Anything,
+    Flag,
+    Input,
+    Many,
+    Text,
+    structure,
+)  # fmt: skip
+from tailrace.api.wire import Payload
+from tailrace.engine.engine import Engine
+from tailrace.engine.resources import check_policy
+from tailrace.tables.definition import read_definition
+
+INPUT: Final = Input(
+    structure(
+        "CreateTableInput", "TableName", "AttributeDefinitions", "KeySchema",
+        AttributeDefinitions=ATTRIBUTE_DEFINITIONS, TableName=NEW_TABLE_NAME, KeySchema=KEY_SCHEMA,
+        LocalSecondaryIndexes=Many(LOCAL_INDEX), GlobalSecondaryIndexes=Many(GLOBAL_INDEX), BillingMode=BILLING_MODE,
+        ProvisionedThroughput=THROUGHPUT, StreamSpecification=STREAM,
+        SSESpecification=SSE, Tags=TAG_LIST,
+        TableClass=TABLE_CLASS, DeletionProtectionEnabled=Flag(),
+        WarmThroughput=WARM_THROUGHPUT, OnDemandThroughput=ON_DEMAND_THROUGHPUT,
+        ResourcePolicy=Text(), GlobalTableSourceArn=Text(1, 1024), GlobalTableSettingsReplicationMode=Text(),
+        VectorIndexes=Many(Anything()),
+    ),
+    {
+        "GlobalTableSourceArn": None, "GlobalTableSettingsReplicationMode": None,
+        "VectorIndexes": [],
+    },
+)  # fmt: skip
+
+
+@operation(DYNAMODB, "CreateTable", INPUT)
+def create_table(engine: Engine, payload: Payload) -> Result:
+    """Create a table. Raises: ApiError."""
+    definition, policy = read_definition(payload), payload.get("ResourcePolicy")
+    if policy is not None:
+        check_policy(policy)
+    tags = {tag["Key"]: tag["Value"] for tag in payload.get("Tags", ())}
+    description = engine.create_table(definition, tags)
+    if policy is not None:
+        engine.resources.put_policy(description["TableArn"], policy)
+    return {"TableDescription": description}

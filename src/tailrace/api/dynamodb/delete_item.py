@@ -1,0 +1,47 @@
+"""DeleteItem: remove an item.
+
+Behaviour:     deleting an absent item succeeds and leaves no record; a condition is judged on the stored item.
+Limits:        ReturnValues NONE or ALL_OLD.
+Not emulated:  nothing.
+Source:        AWS API Reference, DeleteItem; semantics §6.5, §6.8.
+"""
+
+from typing import Final
+
+from tailrace.api.dynamodb.parameters import (  # fmt: skip
+    WRITE_MEMBERS,
+    old_or_nothing,
+    read_condition,
+    read_placeholders,
+    wants_old_on_failure,
+    write_slowly,
+    written,
+)
+from tailrace.api.registry import DYNAMODB, Answer, Result, operation
+from tailrace.api.shapes import Input, Structure, Values
+from tailrace.api.wire import Payload
+from tailrace.engine.engine import Engine
+from tailrace.tables.mutate import Delete, Mutation
+from tailrace.values.wire import read_item
+
+INPUT: Final = Input(
+    Structure({**WRITE_MEMBERS, "Key": Values()}, frozenset(("TableName", "Key")), "DeleteItemInput"),
+)
+
+
+@operation(DYNAMODB, "DeleteItem", INPUT)
+def delete_item(engine: Engine, payload: Payload) -> Result:
+    """Delete one item. Raises: ApiError."""
+    placeholders = read_placeholders(payload, "ConditionExpression")
+    key = read_item(payload["Key"])
+    returns_old = old_or_nothing(payload)
+    condition = read_condition(payload, placeholders)
+    placeholders.check_all_used()
+    operation = Delete(payload["TableName"], key, condition, wants_old_on_failure(payload))
+
+    def answer(mutation: Mutation) -> Answer:
+        return written(engine, payload, mutation, mutation.old if returns_old else None)
+
+    if condition is not None and engine.takes_long(operation):
+        return write_slowly(engine, operation, answer)
+    return answer(engine.delete(operation))

@@ -1,0 +1,23 @@
+"""DeleteTable: a table with all its items.
+
+Behaviour:     answers DELETING; the table is gone for the next request, its rows go in slices later. Its stream stays
+               readable until the records are 24 hours old.
+Limits:        none.
+Not emulated:  nothing.
+Source:        AWS API Reference, DeleteTable; semantics §1.2, §6.11.
+"""
+
+from typing import Final
+
+from tailrace.api.registry import DYNAMODB, Result, operation
+from tailrace.api.shapes import TABLE_NAME, Input, structure
+from tailrace.api.wire import Payload
+from tailrace.engine.engine import Engine
+
+INPUT: Final = Input(structure("DeleteTableInput", "TableName", TableName=TABLE_NAME))
+
+
+@operation(DYNAMODB, "DeleteTable", INPUT)
+def delete_table(engine: Engine, payload: Payload) -> Result:
+    """Delete a table. Raises: ApiError."""
+    return {"TableDescription": engine.delete_table(payload["TableName"])}

@@ -1,0 +1,23 @@
+"""GetResourcePolicy: the policy of a table or a stream, as it was put.
+
+Behaviour:     the text byte for byte, and its revision.
+Limits:        none.
+Not emulated:  nothing.
+Source:        AWS API Reference, GetResourcePolicy.
+"""
+
+from typing import Final
+
+from tailrace.api.registry import DYNAMODB, Result, operation
+from tailrace.api.shapes import RESOURCE_ARN, Input, structure
+from tailrace.api.wire import Payload
+from tailrace.engine.engine import Engine
+
+INPUT: Final = Input(structure("GetResourcePolicyInput", "ResourceArn", ResourceArn=RESOURCE_ARN))
+
+
+@operation(DYNAMODB, "GetResourcePolicy", INPUT)
+def get_resource_policy(engine: Engine, payload: Payload) -> Result:
+    """Tell a policy. Raises: ApiError."""
+    found = engine.resources.policy(payload["ResourceArn"])
+    return {"Policy": found.policy, "RevisionId": found.revision}

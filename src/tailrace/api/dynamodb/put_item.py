@@ -1,0 +1,54 @@
+"""PutItem: replace an item, or create it.
+
+Behaviour:     the whole item is replaced; a condition is judged on the stored item; an equal item leaves no record.
+Limits:        item 400 KB, nesting 32, key sizes; ReturnValues NONE or ALL_OLD.
+Not emulated:  nothing.
+Source:        AWS API Reference, PutItem; semantics §6.5, §6.8.
+"""
+
+from typing import Final
+
+from tailrace.api.dynamodb.parameters import (  # fmt: skip
+    WRITE_MEMBERS,
+    old_or_nothing,
+    read_condition,
+    read_placeholders,
+    wants_old_on_failure,
+    write_slowly,
+    written,
+)
+from tailrace.api.registry import DYNAMODB, Answer, Result, operation
+from tailrace.api.shapes import Input, Structure, Values
+from tailrace.api.wire import Payload
+from tailrace.engine.engine import Engine
+from tailrace.errors import ApiError
+from tailrace.tables.mutate import Mutation, Put, require_room
+from tailrace.values.wire import read_item
+
+INPUT: Final = Input(
+    Structure({**WRITE_MEMBERS, "Item": Values()}, frozenset(("TableName", "Item")), "PutItemInput"),
+)
+
+
+@operation(DYNAMODB, "PutItem", INPUT)
+def put_item(engine: Engine, payload: Payload) -> Result:
+    """Put one item. Raises: ApiError."""
+    placeholders = read_placeholders(payload, "ConditionExpression")
+    item = read_item(payload["Item"])
+    returns_old = old_or_nothing(payload)
+
+    def answer(mutation: Mutation) -> Answer:
+        return written(engine, payload, mutation, mutation.old if returns_old else None)
+
+    try:
+        condition = read_condition(payload, placeholders)
+        placeholders.check_all_used()
+        operation = Put(payload["TableName"], item, condition, wants_old_on_failure(payload))
+        if condition is not None and engine.takes_long(operation):
+            require_room(item)
+            return write_slowly(engine, operation, answer)
+        mutation = engine.put(operation)
+    except ApiError:
+        require_room(item)  # said before what is wrong with the condition, the table or the key
+        raise
+    return answer(mutation)

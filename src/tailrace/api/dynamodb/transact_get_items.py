@@ -1,0 +1,104 @@
+"""TransactGetItems: read up to a hundred items as of one moment.
+
+Behaviour:     one answer a key, in order, `{}` for an absent item; a key that does not fit its table cancels with reasons.
+Limits:        100 items, 4 MB of items, one action an item.
+Not emulated:  TransactionConflict: requests run one after the other, so no other transaction is ever under way.
+Source:        AWS API Reference, TransactGetItems; semantics §6.7, §6.9.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from tailrace.api.dynamodb.capacity import (
+    TRANSACTION,
+    Cost,
+    consumed_by_transaction,
+    data_bytes,
+    is_wanted,
+    read_units,
+)
+from tailrace.api.dynamodb.parameters import EXPRESSION, read_placeholders, read_projection
+from tailrace.api.registry import DYNAMODB, operation
+from tailrace.api.shapes import (
+    NAMES,
+    RETURN_CAPACITY,
+    TABLE_NAME,
+    Input,
+    Many,
+    Values,
+    structure,
+)  # fmt: skip
+from tailrace.api.wire import Payload
+from tailrace.engine.engine import Engine
+from tailrace.engine.slices import Effort, Slices
+from tailrace.engine.transact import weighed
+from tailrace.expressions.projection import Projection
+from tailrace.tables.limits import TRANSACTION_ACTIONS
+from tailrace.values.types import Item
+from tailrace.values.wire import dump_item, read_item
+
+CONSISTENT: Final = {"ConsistentRead": True}
+INPUT: Final = Input(
+    structure(
+        "TransactGetItemsInput", "TransactItems",
+        TransactItems=Many(
+            structure(
+                "TransactGetItem", "Get",
+                Get=structure(
+                    "Get", "Key", "TableName",
+                    Key=Values(), TableName=TABLE_NAME, ProjectionExpression=EXPRESSION,
+                    ExpressionAttributeNames=NAMES,
+                ),
+            ),
+            1,
+            TRANSACTION_ACTIONS,
+        ),
+        ReturnConsumedCapacity=RETURN_CAPACITY,
+    ),
+)  # fmt: skip
+
+
+@operation(DYNAMODB, "TransactGetItems", INPUT)
+def transact_get_items(engine: Engine, payload: Payload) -> Slices[bytes]:
+    """Read several items at once. Raises: ApiError."""
+    gets = [each["Get"] for each in payload["TransactItems"]]
+    wanted = [_read_get(get) for get in gets]
+    found = engine.transact_get([(get["TableName"], key) for get, (key, _) in zip(gets, wanted, strict=True)])
+    yield from weighed(found)
+    effort = Effort()
+    answers: list[bytes] = []
+    for data, (_, projection) in zip(found, wanted, strict=True):
+        answers.append(_answer(data, projection))
+        if data is not None and effort.takes(len(data)):
+            yield
+    told = b""
+    if is_wanted(payload):
+        costs = _costs(gets, found)
+        told = b',"ConsumedCapacity":' + orjson.dumps(
+            consumed_by_transaction(payload, costs, "ReadCapacityUnits")
+        )
+    return b'{"Responses":[%b]%b}' % (b",".join(answers), told)
+
+
+def _read_get(get: Payload) -> tuple[Item, Projection | None]:
+    placeholders = read_placeholders(get, "ProjectionExpression")
+    key = read_item(get["Key"])
+    projection = read_projection(get, placeholders)
+    placeholders.check_all_used()
+    return key, projection
+
+
+def _answer(data: bytes | None, projection: Projection | None) -> bytes:
+    if data is None:
+        return b"{}"
+    return b'{"Item":%b}' % (data if projection is None else dump_item(projection.apply(orjson.loads(data))))
+
+
+def _costs(gets: list[dict[str, Any]], found: list[bytes | None]) -> Mapping[str, Cost]:
+    costs: dict[str, Cost] = {}
+    for get, data in zip(gets, found, strict=True):
+        table = get["TableName"]
+        costs.setdefault(table, Cost()).table += TRANSACTION * read_units(data_bytes(data), CONSISTENT)
+    return costs

@@ -1,0 +1,185 @@
+"""TransactWriteItems: up to a hundred conditional writes and checks, all of them or none.
+
+Behaviour:     all conditions are judged on the items before the transaction, and all that fail are told; every changed
+               item leaves its own record. A ClientRequestToken stands for its request for ten minutes, also over a
+               restart: the same request again, compared by meaning, answers what reading the items would cost and writes
+               nothing; another one is IdempotentParameterMismatchException. A cancelled request may be tried again.
+Limits:        100 actions, 4 MB of items, one action an item; token 1–36 characters; expression 4 KB.
+Not emulated:  TransactionConflict and TransactionConflictException of other writes: what they changed while a large one was
+               decided is judged again. TransactionInProgressException: the second request of a token waits for the first.
+Source:        AWS API Reference, TransactWriteItems; semantics §1.8, §6.7, §6.9.
+"""
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import Any, Final
+
+import orjson
+
+from tailrace.api.dynamodb.capacity import (
+    TRANSACTION,
+    Cost,
+    consumed_by_transaction,
+    is_wanted,
+    read_units,
+)
+from tailrace.api.dynamodb.collections import metrics_by_table, wants_metrics
+from tailrace.api.dynamodb.parameters import EXPRESSION, EXPRESSION_VALUES, read_placeholders
+from tailrace.api.registry import DYNAMODB, Answer, operation
+from tailrace.api.shapes import (
+    NAMES,
+    RETURN_CAPACITY,
+    RETURN_METRICS,
+    RETURN_ON_FAILURE,
+    TABLE_NAME,
+    Input,
+    Many,
+    Shape,
+    Structure,
+    Text,
+    Values,
+    structure,
+)  # fmt: skip
+from tailrace.api.wire import Payload
+from tailrace.engine.engine import Engine
+from tailrace.engine.slices import LARGE_BYTES, Slices, given_back
+from tailrace.engine.transact import CANCELED
+from tailrace.errors import ApiError, validation_error
+from tailrace.tables.actions import read_action
+from tailrace.tables.limits import TRANSACTION_ACTIONS
+from tailrace.tables.mutate import Mutation, Operation
+from tailrace.values.size import size_bytes
+
+ONE_OF: Final = "TransactItems can only contain one of Check, Put, Update or Delete"
+ACTIONS: Final = ("ConditionCheck", "Put", "Delete", "Update")
+DIGEST_BYTES: Final = 32
+
+
+def _action(name: str, *required: str, **members: Shape) -> Structure:
+    return structure(
+        name, "TableName", *required, **members,
+        TableName=TABLE_NAME, ConditionExpression=EXPRESSION, ExpressionAttributeNames=NAMES,
+        ExpressionAttributeValues=EXPRESSION_VALUES, ReturnValuesOnConditionCheckFailure=RETURN_ON_FAILURE,
+    )  # fmt: skip
+
+
+INPUT: Final = Input(
+    structure(
+        "TransactWriteItemsInput", "TransactItems",
+        TransactItems=Many(
+            structure(
+                "TransactWriteItem",
+                ConditionCheck=_action("ConditionCheck", "Key", "ConditionExpression", Key=Values()),
+                Put=_action("Put", "Item", Item=Values()),
+                Delete=_action("Delete", "Key", Key=Values()),
+                Update=_action("Update", "Key", "UpdateExpression", Key=Values(), UpdateExpression=EXPRESSION),
+            ),
+            1,
+            TRANSACTION_ACTIONS,
+        ),
+        ReturnConsumedCapacity=RETURN_CAPACITY, ReturnItemCollectionMetrics=RETURN_METRICS,
+        ClientRequestToken=Text(1, 36),
+    ),
+)  # fmt: skip
+
+
+@operation(DYNAMODB, "TransactWriteItems", INPUT)
+def transact_write_items(engine: Engine, payload: Payload) -> Slices[Answer]:
+    """Write several items, all or none, and once for a token. Raises: ApiError."""
+    operations = [_read_one(each) for each in payload["TransactItems"]]
+    token = payload.get("ClientRequestToken")
+    if token is None:
+        mutations = yield from engine.transact_slices(operations)
+        return (yield from _answered(engine, payload, operations, mutations))
+    while token in engine.requests.under_way:  # the same request again, while this one rests
+        yield
+    engine.requests.under_way.add(token)
+    try:
+        return (yield from _done_once(engine, payload, operations, token))
+    finally:
+        engine.requests.under_way.discard(token)
+
+
+def _answered(
+    engine: Engine, payload: Payload, operations: list[Operation], mutations: list[Mutation]
+) -> Slices[Answer]:
+    """The answer, once nothing large is left of the request."""
+    answer = _answer(engine, payload, operations, mutations)
+    if sum(mutation.size for mutation in mutations) > LARGE_BYTES:
+        yield from given_back(payload["TransactItems"], operations, mutations)
+    return answer
+
+
+def _done_once(engine: Engine, payload: Payload, operations: list[Operation], token: str) -> Slices[Answer]:
+    digest = request_digest(payload)
+    done = engine.requests.done(token, digest)
+    if done is not None:
+        costs = {table: Cost(units) for table, units in done.items()}
+        told = consumed_by_transaction(payload, costs, "ReadCapacityUnits") if is_wanted(payload) else None
+        return {} if told is None else {"ConsumedCapacity": told}
+    try:
+        mutations = yield from engine.transact_slices(operations)
+    except ApiError as error:
+        if error.code == CANCELED:
+            engine.requests.keep(token, digest, None)
+        raise
+    engine.requests.keep(token, digest, _read_units(operations, mutations))
+    return (yield from _answered(engine, payload, operations, mutations))
+
+
+def _read_one(each: Payload) -> Operation:
+    names = [name for name in ACTIONS if name in each]
+    if len(names) != 1:
+        raise validation_error(ONE_OF)
+    name = names[0]
+    action = each[name]
+    expressions = (*(("UpdateExpression",) if name == "Update" else ()), "ConditionExpression")
+    placeholders = read_placeholders(action, *expressions)
+    if placeholders.values:
+        action["ExpressionAttributeValues"] = placeholders.values  # canonical, for the digest
+    return read_action(name, action, placeholders)
+
+
+def request_digest(payload: Payload) -> str:
+    """What a request says, in canonical form: equal for requests that differ in the order of a map's members, in how a
+    number is written, or in a NONE that may as well be left out. The order of the actions counts.
+
+    >>> request_digest({"TransactItems": [{"Put": {"Item": {"a": {"S": ""}, "b": {"S": ""}}}}]}) == request_digest(
+    ...     {"TransactItems": [{"Put": {"Item": {"b": {"S": ""}, "a": {"S": ""}}}}], "ReturnConsumedCapacity": "NONE"})
+    True
+    """
+    said = {
+        name: value for name, value in payload.items() if value != "NONE" and name != "ClientRequestToken"
+    }
+    said["TransactItems"] = [
+        {name: {member: one for member, one in action.items() if one != "NONE"}}
+        for each in payload["TransactItems"]
+        for name, action in each.items()
+    ]
+    return blake2b(orjson.dumps(said, option=orjson.OPT_SORT_KEYS), digest_size=DIGEST_BYTES).hexdigest()
+
+
+def _answer(
+    engine: Engine, payload: Payload, operations: Sequence[Operation], mutations: Sequence[Mutation]
+) -> Answer:
+    answer: dict[str, Any] = {}
+    done = [(one.table, mutation) for one, mutation in zip(operations, mutations, strict=True)]
+    if is_wanted(payload):
+        costs: dict[str, Cost] = {}
+        for table, mutation in done:
+            costs.setdefault(table, Cost()).add_write(engine.indexes(table), mutation, TRANSACTION)
+        answer["ConsumedCapacity"] = consumed_by_transaction(payload, costs, "WriteCapacityUnits")
+    if wants_metrics(payload):
+        written = ((table, mutation.keys) for table, mutation in done)
+        answer["ItemCollectionMetrics"] = metrics_by_table(engine, payload, written)
+    return answer
+
+
+def _read_units(operations: Sequence[Operation], mutations: Sequence[Mutation]) -> Mapping[str, float]:
+    """What the same request costs when it is repeated: reading the larger of each item before and after."""
+    consistent: Any = {"ConsistentRead": True}
+    units: dict[str, float] = {}
+    for one, mutation in zip(operations, mutations, strict=True):
+        size = max(0 if item is None else size_bytes(item) for item in (mutation.old, mutation.new))
+        units[one.table] = units.get(one.table, 0.0) + TRANSACTION * read_units(size, consistent)
+    return units

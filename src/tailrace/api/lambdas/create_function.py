@@ -1,0 +1,40 @@
+"""CreateFunction: take over a function that the server was started with, with a configuration.
+
+Behaviour:     answers 201; a name that was created before is a conflict, one that `--function` does not name is refused with that hint. The code is not
+               run: what runs is what `--function NAME=module:attribute` names; the size and the hash of a ZipFile are told as AWS tells them.
+Limits:        Timeout 1 to 900 s, MemorySize 128 to 10,240 MB, an environment of 4 KB, names of 140 characters.
+Not emulated:  images, layers, VPCs, file systems, DeadLetterConfig, versions (Publish), signing; the state Pending.
+Source:        AWS API Reference, CreateFunction.
+"""
+
+import orjson
+
+from tailrace.api.lambdas.configuration import check_function_name, code_of, document, read_configuration
+from tailrace.api.lambdas.constraints import invalid, tags
+from tailrace.api.lambdas.functions import DEFAULTS, Configured
+from tailrace.api.lambdas.names import function_name
+from tailrace.api.lambdas.routes import Ask, Told, lambda_operation
+from tailrace.api.lambdas.service import LambdaService
+from tailrace.errors import ApiError
+
+
+@lambda_operation("CreateFunction", "POST", "functions")
+async def create_function(service: LambdaService, ask: Ask) -> Told:
+    """Make a function. Raises: ApiError."""
+    payload = ask.payload()
+    name = function_name(check_function_name(payload.get("FunctionName")))
+    code = code_of(payload)
+    settings = read_configuration(payload, DEFAULTS, ("FunctionName", "Code", "Tags"))
+    if name not in service.functions.registered:
+        known = ", ".join(service.functions.registered)
+        raise invalid(
+            f"Tailrace runs no code that comes over the wire: start the server with --function {name}=module:attribute to make {name} "
+            f"a function that can be created. It was started with: {known}."
+        )
+    if name in service.functions and service.functions[name].configured.created:
+        raise ApiError("ResourceConflictException", f"Function already exist: {name}", status=409)
+    now_ms = service.engine.clock.now().wall_ms
+    made = Configured(name, {**settings, **code}, now_ms, created=True, tags=tags(payload.get("Tags") or {}))
+    await service.configure(made)
+    found = document(service.functions[name], service.engine.settings.region, service.engine.settings.account)
+    return Told(201, orjson.dumps(found))

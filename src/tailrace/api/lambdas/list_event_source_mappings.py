@@ -1,0 +1,34 @@
+"""ListEventSourceMappings: every mapping, or those of a stream or a function.
+
+Behaviour:     by their UUIDs; NextMarker while there are more.
+Limits:        MaxItems from 1 to 10,000, and 100 a page whatever it says.
+Not emulated:  nothing.
+Source:        AWS API Reference, ListEventSourceMappings.
+"""
+
+from typing import Any
+
+import orjson
+
+from tailrace.api.lambdas.names import function_name, page_size
+from tailrace.api.lambdas.routes import Ask, Told, lambda_operation
+from tailrace.api.lambdas.service import LambdaService
+
+
+@lambda_operation("ListEventSourceMappings", "GET", "event-source-mappings")
+async def list_event_source_mappings(service: LambdaService, ask: Ask) -> Told:
+    """List mappings. Raises: ApiError."""
+    query = ask.query
+    arn, name, after = query.get("EventSourceArn"), query.get("FunctionName"), query.get("Marker", "")
+    found = [
+        each
+        for each in await service.mappings()
+        if each.uuid > after
+        and (arn is None or each.stream_arn == arn)
+        and (name is None or each.function == function_name(name))
+    ]
+    size = page_size(query, 100)
+    answer: dict[str, Any] = {"EventSourceMappings": [await service.document(each) for each in found[:size]]}
+    if len(found) > size:
+        answer["NextMarker"] = found[size - 1].uuid
+    return Told(200, orjson.dumps(answer))

@@ -1,0 +1,285 @@
+"""Lambda's API of a server: the functions it was started with, the mappings people make, and the worker that runs them.
+
+Theory of operation: a mapping is a row; whoever changes one lets the worker drain it and begin it again at its checkpoint, and the others go on untouched. Until
+that has happened the mapping's state says so (Creating, Updating, Disabling, …). A change that a crash interrupts is carried out by the next start.
+Rules of this file: rows are durable before an answer leaves; hand-overs follow one another. Made by `compose.Node`, called by `server.connection`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Final, TypeAlias
+
+import orjson
+from msgspec.structs import replace
+
+from tailrace.api.lambdas import routes
+from tailrace.api.lambdas.functions import Configured, Functions, ProcessLike, read_configured
+from tailrace.api.lambdas.mappings import (
+    NOT_FOUND,
+    NOTHING_YET,
+    OK,
+    PREFIX,
+    PROBLEM,
+    PROBLEM_WITH,
+    EventSourceMapping,
+    document,
+    read_mapping,
+)
+from tailrace.api.lambdas.settings import filter_criteria_error, for_machine
+from tailrace.api.wire import Headers, check_authentication, internal_server_error
+from tailrace.app.app import App
+from tailrace.app.function_settings import CodePlace, FunctionSettings, NamedFunction
+from tailrace.app.table import Table
+from tailrace.engine.engine import Engine
+from tailrace.errors import ApiError, TailraceError
+from tailrace.leases.checkpoint import behind, checkpoint_key
+from tailrace.ports import Failed, Shard, StateStore, StreamRef
+from tailrace.rows.kinds import EVENT_SOURCE_MAPPING, MAPPING
+from tailrace.rows.writes import VERSION, Write
+from tailrace.runtime.attempts import Tallies
+from tailrace.runtime.mapping_rows import rows_of
+from tailrace.runtime.watermark import LAMBDA_APP, MappingName
+from tailrace.runtime.worker import Worker
+from tailrace.sinks.lambda_function import request_id
+from tailrace.views.pages import rows
+from tailrace.views.progress import totals
+
+APP: Final = LAMBDA_APP
+Work: TypeAlias = Coroutine[Any, Any, None]
+LOG: Final = logging.getLogger("tailrace.server")
+
+
+class LambdaService:
+    """Shape: `use` hands over to a worker of this app, `worker` is the one that runs now."""
+
+    def __init__(
+        self, engine: Engine, state: StateStore, functions: Mapping[str, NamedFunction],
+        runner: Callable[[str, CodePlace, FunctionSettings], ProcessLike],
+        use: Callable[[App], Awaitable[None]], worker: Callable[[], Worker | None],
+    ) -> None:  # fmt: skip
+        self.engine = engine
+        self.functions = Functions(functions, runner)
+        self.invoked = Tallies()
+        """What direct invocations came to, by function."""
+        self.state = state
+        self._use = use
+        self._app = App(APP)
+        self._declared: dict[str, bytes] = {}
+        """What of a mapping its worker must know, as it was declared."""
+        self._worker = worker
+        self._operations = routes.lambda_operations()
+        self._under_way: dict[str, str] = {}
+        self._handing_over: set[asyncio.Task[None]] = set()
+        self._invoking: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()
+        self._count = 0
+
+    async def answer(self, method: bytes, url: bytes, headers: Headers, body: bytes) -> routes.Told:
+        """Do what a request asks for. Never raises."""
+        try:
+            check_authentication(headers, url.partition(b"?")[2])
+            operation, ask = routes.find(self._operations, method, url, headers, body)
+            return await operation.run(self, ask)
+        except ApiError as error:
+            return routes.refusal(error)
+        except Exception:  # a fault in one operation must not take the connection of others with it
+            LOG.exception("%s %s failed", method.decode("latin-1"), url.decode("latin-1"))
+            return routes.refusal(internal_server_error())
+
+    # ---- mappings --------------------------------------------------------------------------------------------------
+
+    async def mappings(self) -> list[EventSourceMapping]:
+        """Every mapping. Raises: StoreError."""
+        return [read_mapping(row.key, row.fields) async for row in rows(self.state, PREFIX)]
+
+    async def mapping(self, uuid: str) -> EventSourceMapping:
+        """One of them. Raises: ApiError, StoreError."""
+        row = await self.state.get(EVENT_SOURCE_MAPPING.key(uuid))
+        if row is None:
+            raise ApiError("ResourceNotFoundException", NOT_FOUND, status=404)
+        return read_mapping(row.key, row.fields)
+
+    async def document(self, mapping: EventSourceMapping) -> dict[str, Any]:
+        """Its configuration and state."""
+        state = self._under_way.get(mapping.uuid) or ("Enabled" if mapping.enabled else "Disabled")
+        settings = self.engine.settings
+        return document(mapping, state, await self._result(mapping), settings.region, settings.account)
+
+    async def _result(self, mapping: EventSourceMapping) -> str:
+        """What came of its last batch, of this run or those before it; of a stream that has ended, that. Source: semantics §2.1 (LastProcessingResult)."""
+        try:
+            is_on = self.engine.describe_stream(mapping.stream_arn, 1)["StreamStatus"] in (
+                "ENABLED",
+                "ENABLING",
+            )
+        except ApiError:
+            return f"{PROBLEM_WITH}Stream not found: {mapping.stream_arn}"
+        worker = self._worker()
+        sink = None if worker is None else worker.sinks.get(mapping.uuid)
+        if sink is not None and isinstance(sink.tally.last, Failed):
+            return PROBLEM
+        if not is_on:
+            return f"{PROBLEM_WITH}Stream is disabled: {mapping.stream_arn}"
+        if sink is not None and sink.tally.last is not None:
+            return OK
+        settled = await totals(self.state, MappingName(APP, mapping.uuid, mapping.table))
+        return OK if settled["handled"] else NOTHING_YET
+
+    async def check_unmapped(self, stream_arn: str, function: str) -> None:
+        """Raises: ApiError when there is a mapping of this stream to this function."""
+        for each in await self.mappings():
+            if (each.stream_arn, each.function) == (stream_arn, function):
+                raise ApiError(
+                    "ResourceConflictException",
+                    f'The event source arn (" {stream_arn} ") and function (" {function} ") provided mapping already exists. '
+                    f"Please update or delete the existing mapping with UUID {each.uuid}",
+                    status=409,
+                )
+
+    def new_uuid(self, what: str) -> str:
+        """An identity that no mapping has."""
+        self._count += 1
+        return request_id(f"{what}/{self.engine.clock.now().wall_ms}/{self._count}")
+
+    async def save(self, mapping: EventSourceMapping, state: str, *more: Write) -> dict[str, Any]:
+        """Keep a change and begin to carry it out. Returns: the configuration, with the state on the way."""
+        before = self._under_way.get(mapping.uuid)
+        self._under_way[mapping.uuid] = state
+        try:
+            await self.state.transact([Write(mapping.key, mapping.fields()), *more])
+        except TailraceError:  # nothing of it holds: what was under way before is
+            self._under_way.pop(mapping.uuid)
+            if before is not None:
+                self._under_way[mapping.uuid] = before
+            raise
+        said = await self.document(mapping)
+        self._start_task(self._carry_out(), self._handing_over)
+        return said
+
+    async def configure(self, configured: Configured) -> None:
+        """Keep a function's configuration; its mappings go on with it."""
+        await self.keep(configured)
+        self._start_task(self._carry_out(), self._handing_over)
+
+    async def keep(self, found: EventSourceMapping | Configured) -> None:
+        """Make durable what is kept of a function or a mapping; a mapping goes on untouched. Raises: StoreError."""
+        if isinstance(found, Configured):
+            self.functions.put(found)
+        await self.state.transact([Write(found.key, found.fields())])
+
+    def beginning(self, mapping: EventSourceMapping, stream: StreamRef) -> list[Write]:
+        """Checkpoints behind what a new mapping does not read: with LATEST, what its stream holds. Source: semantics §2.3."""
+        if mapping.position != "LATEST":
+            return []
+        return [self._behind(mapping, stream, shard) for shard in self.engine.shards_of(stream.arn)]
+
+    def _behind(self, mapping: EventSourceMapping, stream: StreamRef, shard: Shard) -> Write:
+        key = checkpoint_key(APP, mapping.uuid, stream.label, shard.shard_id)
+        return behind(key, shard, self.engine.last_sequence)
+
+    # ---- the worker ------------------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Read what is kept of the functions: before it there is none. Raises: StoreError."""
+        for name in self.functions.registered:
+            self.functions.put(await read_configured(self.state, name))
+
+    async def start(self) -> None:
+        """Finish what a crash interrupted and run what is enabled. Raises: StoreError."""
+        await self._carry_out()
+
+    def begin(self, work: Work) -> None:
+        """Run a function beside the answer; `close` does not wait for it."""
+        self._start_task(work, self._invoking)
+
+    def _start_task(self, work: Work, tasks: set[asyncio.Task[None]]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    async def close(self) -> None:
+        """Wait for hand-overs, end invocations that nobody waits for, end the processes of direct invocations."""
+        for task in tuple(self._invoking):
+            task.cancel()
+        # A hand-over is never cut off: the old worker would lose its drain.
+        await asyncio.gather(*self._handing_over, *self._invoking, return_exceptions=True)
+        await self.functions.close()
+
+    async def _carry_out(self) -> None:
+        async with self._turn:
+            told = dict(self._under_way)
+            mappings = await self.mappings()
+            try:
+                self._declare([each for each in mappings if not each.deleting])
+                await self._use(self._app)
+            except TailraceError:
+                LOG.exception("the event source mappings could not be started")
+            gone = [write for each in mappings if each.deleting for write in await self._rows_of(each)]
+            if gone:
+                await self.state.transact(gone)
+            for uuid, state in told.items():
+                if self._under_way.get(uuid) == state:
+                    del self._under_way[uuid]
+
+    async def _rows_of(self, mapping: EventSourceMapping) -> list[Write]:
+        """Removing a mapping: its row and its rows; its dead letters are for people to redrive or drop, who find it by a row that names it."""
+        owned = [
+            (place.kind.outlives, row.key) async for place, row in rows_of(self.state, APP, mapping.uuid)
+        ]
+        gone = [key for outlives, key in owned if not outlives]
+        writes = [Write(key, None) for key in (mapping.key, *gone)]
+        if len(gone) < len(owned):
+            named = {"v": VERSION, "id": mapping.uuid, "table": mapping.table}
+            writes.append(Write(MAPPING.key(APP, mapping.uuid), named))
+        return writes
+
+    def _declare(self, mappings: list[EventSourceMapping]) -> None:
+        """Let the app declare what is enabled; a mapping of which nothing has changed stays the same object, and goes on untouched."""
+        wanted: dict[str, tuple[EventSourceMapping, bytes]] = {}
+        for each in mappings:
+            known = self._known(each)
+            if known is not None:
+                wanted[each.uuid] = (each, known)
+        for uuid in [
+            uuid for uuid, known in self._declared.items() if uuid not in wanted or wanted[uuid][1] != known
+        ]:
+            self._app.withdraw(uuid)
+            del self._declared[uuid]
+        for uuid, (each, known) in wanted.items():
+            if uuid not in self._declared:
+                function = self.functions[each.function]
+                self._app.function(
+                    function.code, self._table(each), id=uuid, name=each.function, **for_machine(each.settings),
+                    **function.configured.given, DestinationConfig=each.settings["DestinationConfig"],
+                )  # fmt: skip
+                self._declared[uuid] = known
+
+    def _known(self, mapping: EventSourceMapping) -> bytes | None:
+        """Everything that decides how a mapping runs; None when it does not: it is off, its function is gone, or its stream is."""
+        function = self.functions.get(mapping.function)
+        if not mapping.enabled or function is None or filter_criteria_error(mapping.settings):
+            return None
+        try:
+            self.engine.stream_named(mapping.stream_arn)
+        except ApiError:
+            return None
+        return orjson.dumps([mapping.function, function.configured.given, dict(mapping.settings)])
+
+    def _table(self, mapping: EventSourceMapping) -> Table:
+        """The table as the mapping's stream knows it: it may be gone, or another one of that name may be there."""
+        stream = self.engine.describe_stream(mapping.stream_arn, 1)
+        names: dict[str, str] = {each["KeyType"]: each["AttributeName"] for each in stream["KeySchema"]}
+        table = Table(
+            stream["TableName"], names["HASH"], names.get("RANGE"), stream=stream["StreamViewType"],
+            only_stream=mapping.stream_arn,
+        )  # fmt: skip
+        self._app.tables[table.name] = (
+            table  # the others of that name are declared by now, and go on with theirs
+        )
+        return table
+
+
+def deleted(mapping: EventSourceMapping) -> EventSourceMapping:
+    """The mapping on its way out."""
+    return replace(mapping, deleting=True)

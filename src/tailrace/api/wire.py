@@ -1,0 +1,244 @@
+"""DynamoDB's wire protocol: bytes of a request → an operation and its payload, and answers → bytes.
+
+Rules of this file: pure: no sockets, no clock, no randomness; every refusal is an `ApiError` in AWS's words, in AWS's
+order of checks (semantics §6.1). What an operation is, the caller's table says. Called by `api.dispatch`, which
+`server.connection` and `server.inprocess` share.
+"""
+
+from base64 import b32encode
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+
+import orjson
+from isal.isal_zlib import crc32
+
+from tailrace.errors import CORAL, ApiError
+
+Payload: TypeAlias = dict[str, Any]
+Headers: TypeAlias = Mapping[bytes, bytes]
+"""Names in lower case; values without the blanks around them."""
+OperationT = TypeVar("OperationT")
+
+BODY_LIMIT: Final = 16 * 1024 * 1024
+"""The largest request. Source: semantics §6.1."""
+JSON_1_0: Final = b"application/x-amz-json-1.0"
+JSON_PLAIN: Final = b"application/json"
+CONTENT_TYPES: Final = frozenset((JSON_1_0, JSON_PLAIN))
+NOT_FOUND_BODY: Final = b"<UnknownOperationException/>\n"
+TOO_LARGE: Final = ApiError(
+    "RequestEntityTooLargeException", "Request body is too large.", status=413, prefix=CORAL
+)
+BUSY: Final = ApiError(
+    "ServiceUnavailable",
+    "Service is unavailable: too many large requests at once. Please retry.",
+    status=503,
+    prefix=CORAL,
+)
+CAPITAL_MESSAGE: Final = frozenset(("SerializationException", "TransactionCanceledException"))
+REASONS: Final = {
+    200: b"OK", 201: b"Created", 202: b"Accepted", 204: b"No Content", 400: b"Bad Request", 403: b"Forbidden", 404: b"Not Found", 409: b"Conflict",
+    412: b"Precondition Failed", 413: b"Payload Too Large", 431: b"Request Header Fields Too Large", 500: b"Internal Server Error",
+    503: b"Service Unavailable",
+}  # fmt: skip
+
+
+class Request(NamedTuple):
+    """One request, whole."""
+
+    method: bytes
+    url: bytes
+    headers: dict[bytes, bytes]
+    body: bytes
+    keep: bool
+
+
+class Answer(NamedTuple):
+    """One answer as a client sees it."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+# ---- requests ----------------------------------------------------------------------------------------------------
+
+
+def read_call(
+    headers: Headers, query: bytes, body: bytes, operations: Mapping[bytes, OperationT]
+) -> tuple[OperationT, Payload]:
+    """What a POST asks for.
+
+    Shape:   `operations` by the raw `X-Amz-Target`; `query` is what stands behind the `?`.
+    Raises:  ApiError, the first that AWS would find: JSON, target, authentication. Parameters are not looked at.
+    Source:  semantics §6.1.
+    """
+    try:
+        payload = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        if body:
+            raise ApiError("SerializationException", None, prefix=CORAL) from None
+        payload = None  # nothing at all is missed last
+    if type(payload) is not dict and body:
+        raise ApiError("SerializationException", None, prefix=CORAL)
+    operation = operations.get(headers.get(b"x-amz-target", b""))
+    if operation is None:
+        raise ApiError("UnknownOperationException", None, prefix=CORAL)
+    authorization = headers.get(b"authorization")
+    if (
+        authorization is None
+        or query
+        or b"Credential=" not in authorization
+        or b"Signature=" not in authorization
+        or b"SignedHeaders=" not in authorization
+        or (b"x-amz-date" not in headers and b"date" not in headers)
+    ):
+        check_authentication(headers, query)
+    if payload is None:
+        raise ApiError("SerializationException", None, prefix=CORAL)
+    return operation, payload
+
+
+def check_authentication(headers: Headers, query: bytes) -> None:
+    """Require the form of a signed request; any credentials will do. Raises: ApiError. Source: semantics §6.1."""
+    authorization = headers.get(b"authorization")
+    members = _query_members(query)
+    if b"X-Amz-Algorithm" in members:
+        if authorization is not None:
+            raise ApiError(
+                "InvalidSignatureException",
+                "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header.",
+                prefix=CORAL,
+            )
+        _check_query(members)
+        return
+    if authorization is None or not authorization.startswith(b"AWS4-"):
+        raise ApiError(
+            "MissingAuthenticationTokenException", "Request is missing Authentication Token", prefix=CORAL
+        )
+    given = _named(authorization.replace(b",", b" ").split()[1:])
+    missing = [
+        f"Authorization header requires '{name}' parameter. "
+        for name in ("Credential", "Signature", "SignedHeaders")
+        if not given.get(name.encode())
+    ]
+    if b"x-amz-date" not in headers and b"date" not in headers:
+        missing.append(
+            "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. "
+        )
+    if missing:
+        text = authorization.decode("latin-1")
+        raise ApiError(
+            "IncompleteSignatureException", f"{''.join(missing)}Authorization={text}", prefix=CORAL
+        )
+
+
+def _query_members(query: bytes) -> dict[bytes, bytes]:
+    return _named(query.split(b"&")) if query else {}
+
+
+def _named(parts: Iterable[bytes]) -> dict[bytes, bytes]:
+    """`name=value` by name; what has no value has an empty one, and counts as missing."""
+    return {name: value for name, _, value in (part.partition(b"=") for part in parts)}
+
+
+def _check_query(members: Mapping[bytes, bytes]) -> None:
+    names = ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date")
+    missing = [
+        f"AWS query-string parameters must include '{name}'. "
+        for name in names
+        if not members.get(name.encode())
+    ]
+    if missing:
+        raise ApiError(
+            "IncompleteSignatureException",
+            f"{''.join(missing)}Re-examine the query-string parameters.",
+            prefix=CORAL,
+        )
+
+
+def content_type(headers: Headers) -> bytes | None:
+    """The content type of a request without its parameters, if it is one that AWS's endpoint reads."""
+    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    return kind if kind in CONTENT_TYPES else None
+
+
+# ---- answers -----------------------------------------------------------------------------------------------------
+
+
+def error_body(error: ApiError) -> bytes:
+    """The body of an error. Source: semantics §6.1 (which errors say `Message`)."""
+    members: dict[str, object] = {"__type": error.prefix + error.code}
+    if error.message is not None:
+        members["Message" if error.code in CAPITAL_MESSAGE else "message"] = error.message
+    members.update(error.extra)
+    return orjson.dumps(members)
+
+
+def internal_server_error() -> ApiError:
+    """What a client learns of a fault of the server."""
+    return ApiError("InternalServerError", "Internal server error", status=500)
+
+
+_ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_SUFFIXES: Final = tuple(bytes((high, low)) for high in _ALPHABET for low in _ALPHABET)
+
+
+class RequestIds:
+    """Request identities: 52 upper-case letters and digits, never the same twice for one seed.
+
+    A block of 1,024 shares fifty characters of a hash; two more count inside it.
+    """
+
+    def __init__(self, seed: bytes = b"") -> None:
+        self._key = blake2b(seed, digest_size=32).digest()
+        self._number = 0
+        self._prefix = b""
+
+    def next(self) -> bytes:
+        """The next identity."""
+        number = self._number
+        self._number = number + 1
+        if not number & 1023:
+            block = blake2b((number >> 10).to_bytes(8), key=self._key, digest_size=32).digest()
+            self._prefix = b32encode(block)[:50]
+        return self._prefix + _SUFFIXES[number & 1023]
+
+
+_SUCCESS: Final = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.0\r\n"
+    b"x-amzn-RequestId: %b\r\nx-amz-crc32: %d\r\nContent-Length: %d\r\n\r\n%b"
+)
+
+
+def success_bytes(request_id: bytes, body: bytes) -> bytes:
+    """The usual answer, whole: status 200, the usual content type, the connection stays open."""
+    return _SUCCESS % (request_id, crc32(body), len(body), body)
+
+
+def answer_bytes(
+    status: int,
+    body: bytes,
+    *,
+    request_id: bytes = b"",
+    kind: bytes = JSON_1_0,
+    extra: bytes = b"",
+    closing: bool = False,
+    without_body: bool = False,
+) -> bytes:
+    """Any answer, whole.
+
+    Shape:   `extra` are further header lines, each with its CRLF; without a request identity there is no checksum
+             either; `without_body` answers a HEAD.
+    """
+    lines = [b"HTTP/1.1 %d %b\r\n" % (status, REASONS[status])]
+    if kind:
+        lines.append(b"Content-Type: %b\r\n" % kind)
+    if request_id:
+        lines.append(b"x-amzn-RequestId: %b\r\nx-amz-crc32: %d\r\n" % (request_id, crc32(body)))
+    if closing:
+        lines.append(b"Connection: close\r\n")
+    lines.append(b"%bContent-Length: %d\r\n\r\n" % (extra, len(body)))
+    if not without_body:
+        lines.append(body)
+    return b"".join(lines)

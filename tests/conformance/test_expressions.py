@@ -1,7 +1,7 @@
 """Expressions at the wire: every text of semantics §6.4 and every reserved word; the limits are in test_limits.py.
 
-Each case says where its text comes from: SPEC is semantics.md, MEMORY is AWS's words as we remember them (dynalite, Alternator's
-tests, the field), for what semantics.md leaves open.
+Each case says where its text comes from: SPEC is semantics.md, TODAY is what AWS answers since 2026 (aws-texts, faults §3), MEMORY is
+AWS's words as we remember them (dynalite, Alternator's tests, the field), for what the others leave open.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ import pytest
 from tailrace.expressions.reserved import RESERVED
 from tests.conformance.client import Conformance, key
 
-SPEC, MEMORY = "spec", "memory"
+SPEC, TODAY, MEMORY = "spec", "today", "memory"
 VALUES: dict[str, Any] = {
     ":s": {"S": "a"}, ":n": {"N": "1"}, ":m": {"N": "2"}, ":b": {"B": "AAE="}, ":t": {"BOOL": True}, ":null": {"NULL": True},
     ":l": {"L": []}, ":map": {"M": {}}, ":ss": {"SS": ["a"]}, ":ns": {"NS": ["1"]}, ":bs": {"BS": ["AA=="]}, ":x": {"S": "x"},
@@ -73,6 +73,7 @@ DISTINCT = (
     "first operand: [{}]"
 )
 MISUSED = "The function is not allowed to be used this way in an expression; function: {}"
+INDEX = "List index is not within the allowable range; index: [{}]"
 RESERVED_WORD = "Attribute name is a reserved keyword; reserved keyword: {}"
 NAME = "An expression attribute name used in the document path is not defined; attribute name: {}"
 VALUE = "An expression attribute value used in expression is not defined; attribute value: {}"
@@ -105,7 +106,13 @@ CONDITIONS = [
     (MEMORY, "contains(:n, a)", WRONG.format("contains", "N")),
     (SPEC, "attribute_exists(:s)", PATH.format("attribute_exists")),
     (SPEC, "attribute_not_exists(:s)", PATH.format("attribute_not_exists")),
-    (SPEC, "attribute_type(:s, :x)", PATH.format("attribute_type")),
+    (TODAY, "attribute_type(:s, :x)", "Invalid attribute type name found; type: x, valid types: {B,NULL,SS,BOOL,L,BS,N,NS,S,M}"),
+    (MEMORY, "attribute_type(size(a), :s)", PATH.format("attribute_type")),
+    (TODAY, "a[99999999999999] = :n", INDEX.format(99999999999999)),
+    (TODAY, f"a[{2**31}] = :n", INDEX.format(2**31)),
+    (TODAY, "a = !!", 'Syntax error; token: "!", near: "= !!"'),
+    (TODAY, "a" * 4_109, "Expression size has exceeded the maximum allowed size; expression size: 4109"),
+    (TODAY, "é" * 2_049, "Expression size has exceeded the maximum allowed size; expression size: 4098"),
     (SPEC, "attribute_type(a, :x)", "Invalid attribute type name found; type: x, valid types: {B,NULL,SS,BOOL,L,BS,N,NS,S,M}"),
     (SPEC, "attribute_exists(a) = :n", MISUSED.format("attribute_exists")),
     (SPEC, "size(a)", MISUSED.format("size")),
@@ -149,6 +156,12 @@ UPDATES = [
     (SPEC, "SET a = list_append(a)", COUNT.format("list_append", 1)),
     (SPEC, "SET a = if_not_exists(:n, :n)", PATH.format("if_not_exists")),
     (SPEC, "SET a = list_append(:s, a)", WRONG.format("list_append", "S")),
+    (TODAY, "SET a = list_append(list_append(:l, :l), :l)", MISUSED.format("list_append")),
+    (TODAY, "SET a = list_append(:l, list_append(a, :l))", MISUSED.format("list_append")),
+    (TODAY, "SET a = if_not_exists(b, list_append(:l, list_append(a, :l)))", MISUSED.format("list_append")),
+    (TODAY, "SET a[99999999999999] = :n", INDEX.format(99999999999999)),
+    (TODAY, "REMOVE a[99999999999999]", INDEX.format(99999999999999)),
+    (TODAY, "a" * 4_109, "Expression size has exceeded the maximum allowed size;"),
     (SPEC, "SET a = :s + :n", WRONG.format("+", "S")),
     (SPEC, "SET a = a - :ss", WRONG.format("-", "SS")),
     *((SPEC, f"ADD a {name}", f"Incorrect operand type for operator or function; operator: ADD, operand type: {kind}")
@@ -184,6 +197,8 @@ PROJECTIONS = [
     (SPEC, "a, b, a", OVERLAP.format("[a]", "[a]")),
     (SPEC, "a.b.c, a.b", OVERLAP.format("[a, b, c]", "[a, b]")),
     (SPEC, "a.b, a[1]", CONFLICT.format("[a, b]", "[a, [1]]")),
+    (TODAY, "!!!", 'Syntax error; token: "!", near: "!!"'),
+    (TODAY, "a[99999999999999]", INDEX.format(99999999999999)),
     (MEMORY, "size(a)", 'Syntax error; token: "(", near: "size(a"'),
 ]
 
@@ -201,3 +216,62 @@ def test_every_reserved_word_is_refused_in_any_case(table: Conformance) -> None:
         for written in (word, word.lower(), word.title()):
             if written.upper() not in ("AND", "OR", "NOT", "IN", "BETWEEN"):
                 assert condition(table, f"{written} = :n") == RESERVED_WORD.format(written)
+
+
+# ---- what is accepted ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["REMOVE x.y", "REMOVE x[0]", "REMOVE x.y, z"])
+def test_removing_inside_an_attribute_of_an_absent_item_is_accepted_and_makes_no_item(
+    table: Conformance, text: str
+) -> None:
+    table.dynamodb.update_item(TableName="things", Key=key("absent"), UpdateExpression=text)
+    assert table.get("absent") is None
+
+
+def test_beside_another_section_a_path_must_lead_somewhere_on_an_absent_item_too(table: Conformance) -> None:
+    request: dict[str, Any] = {
+        "TableName": "things",
+        "Key": key("absent"),
+        "UpdateExpression": "SET a = :n REMOVE x.y",
+    }
+    message = table.invalid("UpdateItem", **request, ExpressionAttributeValues={":n": {"N": "1"}})
+    assert message == "The document path provided in the update expression is invalid for update"
+
+
+@pytest.mark.parametrize(("kind", "holds"), [("N", True), ("S", False)])
+def test_the_type_of_a_value_of_the_request_may_be_asked_for(
+    table: Conformance, kind: str, holds: bool
+) -> None:
+    found = table.dynamodb.scan(
+        TableName="things",
+        FilterExpression="attribute_type(:n, :kind)",
+        ExpressionAttributeValues={":n": {"N": "1"}, ":kind": {"S": kind}},
+    )
+    assert found["Count"] == int(holds)
+
+
+def test_list_append_takes_if_not_exists_and_is_taken_by_it(table: Conformance) -> None:
+    values = {":l": {"L": [{"S": "x"}]}}
+    for text in (
+        "SET a = list_append(if_not_exists(a, :l), :l)",
+        "SET b = if_not_exists(b, list_append(:l, :l))",
+    ):
+        table.dynamodb.update_item(
+            TableName="things", Key=key("p"), UpdateExpression=text, ExpressionAttributeValues=values
+        )
+    item = table.get("p")
+    assert item is not None
+    assert item["a"] == item["b"] == {"L": [{"S": "x"}] * 2}
+
+
+def test_the_largest_index_is_accepted_and_appends_without_padding(table: Conformance) -> None:
+    table.dynamodb.update_item(
+        TableName="things",
+        Key=key("p"),
+        UpdateExpression=f"SET l[{2**31 - 1}] = :n",
+        ExpressionAttributeValues={":n": {"N": "1"}},
+    )
+    item = table.get("p")
+    assert item is not None
+    assert item["l"] == {"L": [{"N": "0"}, {"N": "1"}]}

@@ -101,7 +101,7 @@ ITEMS = [
 ]  # fmt: skip
 EXPRESSIONS = [
     *(Limit("expression string", member, 4_096, 4_097, padded(member),
-            f"Invalid {member}: Expression size has exceeded the maximum allowed size; expression size: 4097") for member in TEXTS),
+            f"Invalid {member}: Expression size has exceeded the maximum allowed size;" + ("" if member == "UpdateExpression" else " expression size: 4097")) for member in TEXTS),
     Limit("expression string", "placeholder #", 255, 256, placeholder("#"), 'ExpressionAttributeNames contains invalid key: Syntax error; key: "#' + "x" * 255 + '"'),
     Limit("expression string", "placeholder :", 255, 256, placeholder(":"), 'ExpressionAttributeValues contains invalid key: Syntax error; key: ":' + "x" * 255 + '"'),
     Limit("expression string", "all names and values", 2 * MEGABYTE, 2 * MEGABYTE + 1, asking("DeleteItem", placeholders),

@@ -31,6 +31,20 @@ def test_a_projection_belongs_to_its_key(things: Conformance) -> None:
     assert answer["Responses"] == [{"Item": {"n": {"N": "1"}}}]
 
 
+def test_an_item_whose_projection_shows_nothing_has_no_item_member(things: Conformance) -> None:
+    things.put("a", n={"N": "1"})
+    get = {"Get": {"TableName": "things", "Key": key("a"), "ProjectionExpression": "absent"}}
+    assert things.dynamodb.transact_get_items(TransactItems=[get])["Responses"] == [{}]
+
+
+def test_gets_are_judged_one_at_a_time_and_the_first_problem_wins(things: Conformance) -> None:
+    wrong = {"Get": {"TableName": "missing", "Key": key("a"), "ProjectionExpression": "!!!"}}
+    other = {"Get": {"TableName": "things", "Key": {"pk": {"S": "a"}, "": {"S": "a"}}}}
+    refused = 'Invalid ProjectionExpression: Syntax error; token: "!", near: "!!"'
+    assert things.invalid("TransactGetItems", TransactItems=[wrong, other]) == refused
+    assert things.invalid("TransactGetItems", TransactItems=[other, wrong]) == "Empty attribute name"
+
+
 def test_every_read_costs_twice_and_an_absent_item_the_least(things: Conformance) -> None:
     things.put("large", a={"S": "x" * 5_000})
     answer = read(things, get("large"), get("missing"), ReturnConsumedCapacity="TOTAL")

@@ -14,7 +14,13 @@ FAILED = {"Code": "ConditionalCheckFailed", "Message": "The conditional request 
 NONE = {"Code": "None"}
 TEN_MINUTES_MS = 600_000
 MISMATCH = "IdempotentParameterMismatchException"
+EMPTY_KEY = (
+    "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty {} value. "
+    "Key: pk"
+)
 KILOBYTE = "x" * 1_024
+UNFIT = "The provided key element does not match the schema"
+WRONG_KEY = {"TableName": "things", "Key": {"pk": {"N": "1"}, "sk": {"S": "a"}}}
 
 
 def item(pk: str, **attributes: Any) -> dict[str, Any]:
@@ -169,7 +175,13 @@ def test_the_wire_says_message_with_a_capital(things: Conformance) -> None:
             put_of({"pk": {"N": "1"}, "sk": {"S": "a"}}),
             "One or more parameter values were invalid: Type mismatch for key pk expected: S actual: N",
         ),
-        (put_of(item("a", large={"S": "x" * 409_600})), "Item size has exceeded the maximum allowed size"),
+        (
+            update("a", "SET huge = :one", ExpressionAttributeValues={":one": {"S": "x" * 409_600}}),
+            "Item size to update has exceeded the maximum allowed size",
+        ),
+        ({"Update": {**WRONG_KEY, "UpdateExpression": "REMOVE a"}}, UNFIT),
+        ({"Delete": WRONG_KEY}, UNFIT),
+        ({"ConditionCheck": {**WRONG_KEY, "ConditionExpression": "attribute_exists(a)"}}, UNFIT),
         (
             {"Delete": {"TableName": "things", "Key": {"pk": {"S": "a"}}}},
             "The provided key element does not match the schema",
@@ -214,6 +226,21 @@ def test_of_several_validation_errors_the_first_is_told(things: Conformance) -> 
             put_of(item("")),
             "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an "
             "empty string value. Key: pk",
+        ),
+        (
+            delete(""),
+            EMPTY_KEY.format("string"),
+        ),
+        (put_of(item("a", large={"S": "x" * 409_600})), "Item size has exceeded the maximum allowed size"),
+        (put_of(item("a", **{"": {"S": "x"}})), "Empty attribute name"),
+        (put_of(item("a", map={"M": {"": {"S": "x"}}})), "Empty attribute name"),
+        (
+            {"Update": {"TableName": "things", "Key": key("a"), "UpdateExpression": "a" * 4_109}},
+            "Invalid UpdateExpression: Expression size has exceeded the maximum allowed size;",
+        ),
+        (
+            delete("a", ConditionExpression="a" * 4_109),
+            "Invalid ConditionExpression: Expression size has exceeded the maximum allowed size; expression size: 4109",
         ),
         (
             update("", "SET a = :one"),
@@ -284,6 +311,113 @@ def test_an_unknown_table_refuses_the_request(things: Conformance) -> None:
     assert refused == ("ResourceNotFoundException", "Requested resource not found")
 
 
+# ---- which mistake is told first -----------------------------------------------------------------------------------
+
+EMPTY_NAME = "Empty attribute name"
+SYNTAX = 'Invalid ConditionExpression: Syntax error; token: "<EOF>", near: "="'
+DEEP = "Nesting Levels have exceeded supported limits"
+
+
+def nested(levels: int, name: str = "a") -> dict[str, Any]:
+    """A string in this many maps."""
+    value: dict[str, Any] = {"S": "x"}
+    for _ in range(levels):
+        value = {"M": {name: value}}
+    return value
+
+
+BROKEN: dict[str, tuple[dict[str, Any], str]] = {
+    "syntax": (put("a", ConditionExpression="a ="), SYNTAX),
+    "an unused value": (
+        put(
+            "a", ConditionExpression="attribute_exists(a)", ExpressionAttributeValues={":unused": {"N": "1"}}
+        ),
+        "Value provided in ExpressionAttributeValues unused in expressions: keys: {:unused}",
+    ),
+    "an empty name": (put_of(item("a", **{"": {"S": "x"}})), EMPTY_NAME),
+    "depth": (put_of(item("a", deep=nested(40))), DEEP),
+    "size": (
+        put_of(item("a", large={"S": "x" * 409_600})),
+        "Item size has exceeded the maximum allowed size",
+    ),
+}
+
+
+@pytest.mark.parametrize("second", BROKEN)
+@pytest.mark.parametrize("first", BROKEN)
+def test_actions_are_judged_one_at_a_time_and_the_first_problem_wins(
+    things: Conformance, first: str, second: str
+) -> None:
+    (action, message), (other, _) = BROKEN[first], BROKEN[second]
+    assert invalid(things, action, other).startswith(message)
+
+
+@pytest.mark.parametrize("problem", BROKEN)
+def test_what_is_wrong_with_an_action_is_told_before_an_unknown_table_and_duplicates(
+    things: Conformance, problem: str
+) -> None:
+    action, message = BROKEN[problem]
+    missing = {"Put": {"TableName": "missing", "Item": item("a")}}
+    assert invalid(things, missing, put("b"), put("b"), action).startswith(message)
+
+
+def test_an_empty_top_level_name_is_told_before_depth_and_depth_before_an_empty_name_inside(
+    things: Conformance,
+) -> None:
+    both = put_of(item("a", **{"": {"S": "x"}}, deep=nested(40)))
+    assert invalid(things, both) == EMPTY_NAME
+    assert invalid(things, put_of(item("a", deep=nested(40, "")))).startswith(DEEP)
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (delete("a", ConditionExpression="a ="), SYNTAX),
+        (
+            update("a", "a" * 4_109),
+            "Invalid UpdateExpression: Expression size has exceeded the maximum allowed size;",
+        ),
+        (check("a", "a ="), SYNTAX),
+    ],
+)
+def test_an_expression_is_judged_before_the_depth_of_the_key(
+    things: Conformance, action: dict[str, Any], message: str
+) -> None:
+    (name, members), *_ = action.items()
+    members = {**members, "Key": {**key("a"), "pk": nested(40)}}
+    assert invalid(things, {name: members}) == message
+
+
+def test_enums_are_told_before_an_unknown_table_and_duplicates(things: Conformance) -> None:
+    missing = {"Put": {"TableName": "missing", "Item": item("a")}}
+    told = invalid(
+        things, missing, put("b"), put("b"), ReturnConsumedCapacity="X", ReturnItemCollectionMetrics="Y"
+    )
+    assert told == (
+        "2 validation errors detected: Value 'X' at 'returnConsumedCapacity' failed to satisfy constraint: Member must "
+        "satisfy enum value set: [INDEXES, TOTAL, NONE]; Value 'Y' at 'returnItemCollectionMetrics' failed to satisfy "
+        "constraint: Member must satisfy enum value set: [SIZE, NONE]"
+    )
+
+
+def test_no_action_at_all_is_too_few(things: Conformance) -> None:
+    assert invalid(things) == (
+        "1 validation error detected: Value '[]' at 'transactItems' failed to satisfy constraint: "
+        "Member must have length greater than or equal to 1"
+    )
+
+
+def test_an_empty_binary_key_refuses_the_request_whole(api: Conformance) -> None:
+    api.dynamodb.create_table(
+        TableName="binary",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "B"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+    )
+    empty = {"Put": {"TableName": "binary", "Item": {"pk": {"B": ""}}}}
+    assert invalid(api, empty) == EMPTY_KEY.format("binary")
+
+
 # ---- capacity ------------------------------------------------------------------------------------------------------
 
 
@@ -293,6 +427,19 @@ def test_writes_and_checks_cost_twice(things: Conformance) -> None:
     assert answer["ConsumedCapacity"] == [
         {"TableName": "things", "CapacityUnits": 10.0, "WriteCapacityUnits": 10.0}
     ]
+
+
+def test_a_check_alone_costs_two_write_units_and_a_cancelled_transaction_tells_none(
+    things: Conformance,
+) -> None:
+    absent = check("nowhere", "attribute_not_exists(pk)")
+    answer = write(things, absent, ReturnConsumedCapacity="TOTAL")
+    assert answer["ConsumedCapacity"] == [
+        {"TableName": "things", "CapacityUnits": 2.0, "WriteCapacityUnits": 2.0}
+    ]
+    asked = {"TransactItems": [check("nowhere")], "ReturnConsumedCapacity": "TOTAL"}
+    _, refused = things.raw("TransactWriteItems", asked)
+    assert set(refused) == {"__type", "Message", "CancellationReasons"}
 
 
 def test_indexes_tell_the_table_apart(things: Conformance) -> None:

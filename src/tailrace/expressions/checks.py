@@ -161,9 +161,10 @@ def _operator_of(leaf: Leaf) -> str:
 
 
 def _check_attribute_function(function: Function, values: Values | None, kind: str) -> None:
-    if not isinstance(function.operands[0], Path):
+    of_type = function.name == "attribute_type"
+    if not isinstance(function.operands[0], Path | Value if of_type else Path):
         needs_path(kind, function)
-    if function.name != "attribute_type":
+    if not of_type:
         return
     operand = function.operands[1]
     if isinstance(operand, Path):

@@ -59,6 +59,10 @@ def _is_safe(action: Action) -> bool:
             return False
 
 
+def _only_removes(actions: Sequence[Action]) -> bool:
+    return all(action.section == "REMOVE" for action in actions)
+
+
 class _Composing:
     """One composition. Shape: `_first` sees the item before, whatever is added sees it after."""
 
@@ -76,12 +80,28 @@ class _Composing:
                 added.append(self._seen(action))
             else:
                 replaced[before.path] = self._joined(before, action)
+        self._require_one_view_of_absence(second)
         one = [replaced.get(action.path, action) for action in self._first] + added
         if any(each.section in CREATING for each in (*self._first, *second)) and not any(
             each.section in CREATING for each in one
         ):
             raise NotExact("what the first sets the second removes, and an item without either would stay")
         return one
+
+    def _require_one_view_of_absence(self, second: Sequence[Action]) -> None:
+        """REMOVE alone finds nothing amiss with an item that is not there, even inside an attribute; beside another section it
+        does. Raises: NotExact.
+        """
+        both = (*self._first, *second)
+        creates = any(action.section in CREATING for action in self._first)
+        if (
+            not creates
+            and _only_removes(self._first) != _only_removes(second)
+            and any(action.section == "REMOVE" and len(action.path.parts) > 1 for action in both)
+        ):
+            raise NotExact(
+                "one removes inside an attribute, which alone it may do to an item that is not there"
+            )
 
     def _before(self, path: Path) -> Action | None:
         """The first update's action at a path. Raises: NotExact when one lies above, below or beside it in a list."""

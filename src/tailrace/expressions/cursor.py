@@ -15,13 +15,16 @@ OPERATORS: Final = 300
 """Source: AWS Developer Guide, "Service quotas": operators and functions in one expression."""
 PATH_PARTS: Final = 32
 """A document has no more levels. Source: semantics §6.3."""
+LARGEST_INDEX: Final = 2**31 - 1
 CALLS: Final = 32
 """Functions inside functions: more have no meaning, and the reader must end."""
 TESTS: Final = frozenset(
     {"attribute_exists", "attribute_not_exists", "attribute_type", "begins_with", "contains"}
 )
 CONDITION_FUNCTIONS: Final = TESTS | {"size"}
-UPDATE_FUNCTIONS: Final = frozenset({"if_not_exists", "list_append"})
+APPENDING: Final = "list_append"
+"""Appends to what is in the item or in the request, never to what another one of it makes."""
+UPDATE_FUNCTIONS: Final = frozenset({"if_not_exists", APPENDING})
 T = TypeVar("T")
 
 
@@ -159,6 +162,10 @@ class Cursor:
         if name in CONDITION_FUNCTIONS:
             for operand in operands:
                 self.check_operand(operand)
+        elif name == APPENDING and any(
+            isinstance(operand, Function) and operand.name == APPENDING for operand in operands
+        ):
+            self.misuse(APPENDING)
         return Function(name, operands)
 
     def _check_function(self, name: str) -> None:
@@ -195,7 +202,7 @@ class Cursor:
             if self.skip("."):
                 parts.append(self._name())
             elif self.skip("["):
-                parts.append(int(self.take("number")))
+                parts.append(self._index())
                 self.need("]")
             else:
                 break
@@ -205,6 +212,12 @@ class Cursor:
                 f"The document path has too many nesting elements; nesting levels: {len(parts)}",
             )
         return Path(tuple(parts))
+
+    def _index(self) -> int:
+        index = int(self.take("number"))
+        if index > LARGEST_INDEX:
+            self.note("limit", f"List index is not within the allowable range; index: [{index}]")
+        return index
 
     def _name(self) -> str:
         token = self.tokens[self.place]

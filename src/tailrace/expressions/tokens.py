@@ -13,6 +13,8 @@ TOKEN: Final = re.compile(
     r"\s*(?:(?P<name>[A-Za-z][A-Za-z0-9_]*)|(?P<names>#[A-Za-z0-9_]+)|(?P<value>:[A-Za-z0-9_]+)|(?P<number>[0-9]+)"
     r"|(?P<sign><>|<=|>=|[=<>()\[\],.+-]))"
 )
+UNKNOWN: Final = re.compile(r"\s*\S")
+"""A character that begins no token: shown after a wrong token as what comes next."""
 REST: Final = re.compile(r"\s*\Z")
 EXPRESSION_BYTES: Final = 4_096
 """Source: AWS Developer Guide, "Expression parameters": 4 KB."""
@@ -40,7 +42,8 @@ def tokenize(text: str, kind: str) -> list[Token]:
     ['#a', '[', '1', ']', '<>', ':b', '<EOF>']
     """
     if (size := len(text.encode())) > EXPRESSION_BYTES:
-        raise invalid(kind, f"Expression size has exceeded the maximum allowed size; expression size: {size}")
+        told = "" if kind == "UpdateExpression" else f" expression size: {size}"
+        raise invalid(kind, f"Expression size has exceeded the maximum allowed size;{told}")
     tokens: list[Token] = []
     place = 0
     while (found := TOKEN.match(text, place)) is not None:
@@ -63,6 +66,6 @@ def syntax_error(text: str, kind: str, tokens: list[Token], index: int) -> NoRet
     start = tokens[index - 1].start if index else token.start
     end = tokens[index - 1].end if index else token.end
     if token.kind != "end":
-        following = TOKEN.match(text, token.end)
+        following = TOKEN.match(text, token.end) or UNKNOWN.match(text, token.end)
         end = following.end() if following else token.end
     raise invalid(kind, f'Syntax error; token: "{token.text}", near: "{text[start:end]}"')

@@ -85,6 +85,11 @@ class Update(msgspec.Struct, frozen=True, gc=False):
         return after
 
     @property
+    def only_removes(self) -> bool:
+        """Whether it takes away and puts nothing: an item that is not there has nothing for it to miss."""
+        return all(action.section == "REMOVE" for action in self.prepared.parsed.actions)
+
+    @property
     def repeats(self) -> bool:
         """Whether it may put one large value at many places, so that what comes of it is weighed with care."""
         return len(self.prepared.decisions) > FEW

@@ -1,6 +1,7 @@
 """One action in the shape of TransactWriteItems becomes an operation.
 
-Rules of this file: it reads members, it decides nothing; every name and value placeholder of an action must be used by it.
+Rules of this file: it reads members, it decides nothing; every name and value placeholder of an action must be used by it. The order of the reads is
+that of AWS's errors: the first problem is told, whatever it is.
 Called by the operation TransactWriteItems, by `engine.actions` for the recorded writes of `change.transaction`, and by
 tables/merging.py. Source: semantics §6.4, §6.9.
 """
@@ -13,8 +14,7 @@ from tailrace.expressions.condition import Condition, parse_condition
 from tailrace.expressions.placeholders import Placeholders
 from tailrace.expressions.update import parse_update
 from tailrace.tables.mutate import Check, Delete, Operation, Put, Update
-from tailrace.values.types import Item
-from tailrace.values.wire import read_item, read_value
+from tailrace.values.wire import check_names, read_item, read_value
 
 
 def read_parameters(action: str, parameters: Mapping[str, Any]) -> Operation:
@@ -29,11 +29,16 @@ def read_parameters(action: str, parameters: Mapping[str, Any]) -> Operation:
 
 def read_action(action: str, parameters: Mapping[str, Any], placeholders: Placeholders) -> Operation:
     """One action; `parameters` hold canonical values afterwards. Raises: ApiError."""
-    item: Item = read_item(parameters["Item" if action == "Put" else "Key"])
     update = None
-    if action == "Update" and parameters.get("UpdateExpression") is not None:
-        update = parse_update(parameters["UpdateExpression"], placeholders)
-    condition = _condition(parameters, placeholders)
+    if action == "Put":
+        check_names(parameters["Item"])  # an empty name is told before what is too deep
+        item = read_item(parameters["Item"])
+        condition = _condition(parameters, placeholders)
+    else:  # what is wrong with an expression is told before what is wrong with the key
+        if action == "Update" and parameters.get("UpdateExpression") is not None:
+            update = parse_update(parameters["UpdateExpression"], placeholders)
+        condition = _condition(parameters, placeholders)
+        item = read_item(parameters["Key"])
     placeholders.check_all_used()
     table: str = parameters["TableName"]
     return_old = parameters.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"

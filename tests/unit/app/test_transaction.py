@@ -180,11 +180,13 @@ def test_items_that_differ_stand_side_by_side() -> None:
         ("SET a = b + :1", "SET c = a", "the second reads a, which the first computes"),
         ("REMOVE a", "SET b = a", "the second reads a, which the first has removed"),
         ("SET a = :1", "REMOVE a", "an item without either would stay"),
+        ("REMOVE a.b", "SET c = :1", "alone it may do to an item that is not there"),
+        ("DELETE t :t", "REMOVE a.b", "alone it may do to an item that is not there"),
         ("SET a = :s", "ADD a :1", "the second would fail at a: the types differ"),
     ],
 )
 def test_what_cannot_be_one_write_is_refused_at_the_second_call(first: str, second: str, reason: str) -> None:
-    every = {":1": 1, ":s": "text"}
+    every = {":1": 1, ":s": "text", ":t": {"text"}}
     transaction = Transaction()
     with pytest.raises(SettingsError, match=reason) as refused:
         for text in (first, second):

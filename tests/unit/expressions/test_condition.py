@@ -143,7 +143,7 @@ BOUNDS = "The BETWEEN operator requires "
         ("attribute_type(a, :n)", f"{TYPE}attribute_type, operand type: N"),
         ("attribute_exists(:s)", "Operator or function requires a document path; operator or function: attribute_exists"),
         ("attribute_not_exists(size(a))", "Operator or function requires a document path; operator or function: attribute_not_exists"),
-        ("attribute_type(:s, :type)", "Operator or function requires a document path; operator or function: attribute_type"),
+        ("attribute_type(size(a), :type)", "Operator or function requires a document path; operator or function: attribute_type"),
         ("attribute_type(a, :s)", "Invalid attribute type name found; type: a, valid types: {B,NULL,SS,BOOL,L,BS,N,NS,S,M}"),
         ("((a = :s))", "The expression has redundant parentheses;"), ("((a)) = :s", "The expression has redundant parentheses;"), ("n = :n AND ((a = :s))", "The expression has redundant parentheses;"),
         ("a = a", "The first operand must be distinct from the remaining operands for this operator or function; operator: =, first operand: [a]"),

@@ -67,6 +67,7 @@ def test_an_expression_has_at_most_4096_bytes() -> None:
     assert tokenize("a" * 4_096, KIND)[0].text == "a" * 4_096
     assert tokenize("a" + " " * 4_095, KIND)[0].text == "a"
     for text in ("a" * 4_097, "é" * 2_048 + "a"):
-        assert refusal(lambda text=text: tokenize(text, KIND)) == (
-            "Invalid UpdateExpression: Expression size has exceeded the maximum allowed size; expression size: 4097"
-        )
+        reason = "Expression size has exceeded the maximum allowed size;"
+        assert refusal(lambda text=text: tokenize(text, KIND)) == f"Invalid UpdateExpression: {reason}"
+        told = refusal(lambda text=text: tokenize(text, "FilterExpression"))
+        assert told == f"Invalid FilterExpression: {reason} expression size: 4097"

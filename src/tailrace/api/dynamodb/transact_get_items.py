@@ -1,6 +1,7 @@
 """TransactGetItems: read up to a hundred items as of one moment.
 
-Behaviour:     one answer a key, in order, `{}` for an absent item; a key that does not fit its table cancels with reasons.
+Behaviour:     one answer a key, in order, `{}` for an absent item and for one of which the projection
+               shows nothing; a key that does not fit its table cancels with reasons.
 Limits:        100 items, 4 MB of items, one action an item.
 Not emulated:  TransactionConflict: requests run one after the other, so no other transaction is ever under way.
 Source:        AWS API Reference, TransactGetItems; semantics §6.7, §6.9.
@@ -93,7 +94,12 @@ def _read_get(get: Payload) -> tuple[Item, Projection | None]:
 def _answer(data: bytes | None, projection: Projection | None) -> bytes:
     if data is None:
         return b"{}"
-    return b'{"Item":%b}' % (data if projection is None else dump_item(projection.apply(orjson.loads(data))))
+    if projection is not None:
+        shown = projection.apply(orjson.loads(data))
+        if not shown:
+            return b"{}"
+        data = dump_item(shown)
+    return b'{"Item":%b}' % data
 
 
 def _costs(gets: list[dict[str, Any]], found: list[bytes | None]) -> Mapping[str, Cost]:

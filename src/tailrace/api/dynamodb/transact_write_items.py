@@ -47,7 +47,7 @@ from tailrace.engine.transact import CANCELED
 from tailrace.errors import ApiError, validation_error
 from tailrace.tables.actions import read_action
 from tailrace.tables.limits import TRANSACTION_ACTIONS
-from tailrace.tables.mutate import Mutation, Operation
+from tailrace.tables.mutate import Mutation, Operation, Put, require_room
 from tailrace.values.size import size_bytes
 
 ONE_OF: Final = "TransactItems can only contain one of Check, Put, Update or Delete"
@@ -137,7 +137,10 @@ def _read_one(each: Payload) -> Operation:
     placeholders = read_placeholders(action, *expressions)
     if placeholders.values:
         action["ExpressionAttributeValues"] = placeholders.values  # canonical, for the digest
-    return read_action(name, action, placeholders)
+    operation = read_action(name, action, placeholders)
+    if isinstance(operation, Put):
+        require_room(operation.item)  # of the request itself: an update that makes too large an item cancels
+    return operation
 
 
 def request_digest(payload: Payload) -> str:

@@ -1,7 +1,7 @@
 """The composition root: the only place that picks implementations and joins the parts.
 
 Rules of this file: no behaviour of its own. `open_engine` for whoever only reads, `Node` for everything that `tailrace serve` and `dev` run in one process;
-an app's worker is joined in workers.py.
+an app's worker is joined in compose_worker.py.
 """
 
 import asyncio
@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Final
 from tailrace.clocks.manual import ManualClock
 from tailrace.clocks.system import SystemClock
 from tailrace.engine.engine import Engine
-from tailrace.runtime.ending import DRAIN_S
 from tailrace.server import node
 from tailrace.server.http import HttpSettings
 from tailrace.server.turns import Joined, Turns
 from tailrace.stores.opened import EngineOptions as EngineOptions
 from tailrace.stores.opened import OpenEngine
 from tailrace.telemetry import PointReached, pass_by
+from tailrace.worker.ending import DRAIN_S
 
 if TYPE_CHECKING:
     from tailrace.app.app import App
     from tailrace.app.function_settings import NamedFunction
     from tailrace.functions.pool import ProcessRunner
     from tailrace.ports import Clock
-    from tailrace.runtime.worker import Worker
+    from tailrace.worker.worker import Worker
 
 
 def open_engine(options: EngineOptions, reached: PointReached = pass_by) -> OpenEngine:
@@ -73,7 +73,7 @@ class Node(node.Node):
 
 
 def _worker(beginning: node.Beginning) -> "Worker":
-    from tailrace.workers import WorkerOptions, build_worker
+    from tailrace.compose_worker import WorkerOptions, build_worker
 
     options = WorkerOptions(
         owner=incarnation(),
@@ -98,7 +98,7 @@ CHOICES: Final = node.Choices(open_engine, create_tables, _worker, _runner)
 @asynccontextmanager
 async def running_worker(app: "App", options: EngineOptions) -> AsyncIterator[Engine]:
     """An engine and the app's worker without a server, for benchmarks and tools; drained at the end of the block."""
-    from tailrace.workers import WorkerOptions, build_worker
+    from tailrace.compose_worker import WorkerOptions, build_worker
 
     engine = open_engine(options)
     loop = asyncio.get_running_loop()

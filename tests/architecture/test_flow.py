@@ -63,6 +63,7 @@ BESIDE = {
     "rows/": "how keys of state are made",
     "leases/": "layouts of leases, checkpoints and the ledger",
     "runtime/": "effects and rows beside driver",
+    "worker/": "a lease that is renewed beside",
     "sinks/": "how a function is called, beside what one is given",
     "stores/": "the rows of a store",
     "clocks/": "what time it is",

@@ -9,6 +9,7 @@ import pytest
 
 import tailrace
 from tests.architecture.repetition import LINES, Sources, lines_of, repetitions
+from tests.architecture.tidy import RUNS
 
 ROOT = Path(tailrace.__file__).parents[2]
 ALLOWED: frozenset[tuple[str, str]] = frozenset()
@@ -24,7 +25,7 @@ def sources(*patterns: str) -> Sources:
     }
 
 
-RUNTIME = sources("src/tailrace/runtime/**/*.py")
+RUNTIME = sources(*(f"src/tailrace/{run}**/*.py" for run in RUNS))
 SIMULATION = sources("src/tailrace/testing/simulation*.py", "src/tailrace/testing/simulation*/**/*.py")
 SCENARIOS = sources("tests/scenarios/**/*.py")
 PAIRS = {

@@ -119,14 +119,14 @@ def test_the_edge_may_ask_for_time(path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("workers.py", "self.subject.worker = worker\n"),
+        ("compose_worker.py", "self.subject.worker = worker\n"),
         ("compose.py", "self._joined = self.subject.flushed = joined\n"),
         ("compose.py", "worker.declared, self.x = declared, 1\n"),
         ("compose.py", "setattr(worker, 'declared', declared)\n"),
-        ("runtime/worker.py", "self.redrives.group = tasks\n"),
-        ("runtime/worker.py", "self.windows.late += 1\n"),
-        ("runtime/worker.py", "@dataclass(frozen=True)\nclass Place:\n    run: str\nplace.run = ''\n"),
-        ("runtime/worker.py", "class Place(Struct, frozen=True):\n    run: str\nplace.run = ''\n"),
+        ("worker/worker.py", "self.redrives.group = tasks\n"),
+        ("worker/worker.py", "self.windows.late += 1\n"),
+        ("worker/worker.py", "@dataclass(frozen=True)\nclass Place:\n    run: str\nplace.run = ''\n"),
+        ("worker/worker.py", "class Place(Struct, frozen=True):\n    run: str\nplace.run = ''\n"),
     ],
 )
 def test_every_way_to_set_something_on_an_object_of_another_is_found(path: str, text: str) -> None:

@@ -20,7 +20,9 @@ LONG_FUNCTIONS: Final[frozenset[str]] = frozenset()
 MOST_ARGUMENTS: Final = 7
 MANY_ARGUMENTS: Final[frozenset[str]] = frozenset({"testing/world.py:World"})
 """Classes that users make: a test's world has its options by name. This list may only shrink."""
-JOIN_PARTS: Final = {"compose.py", "workers.py"}
+RUNS: Final = ("runtime/", "worker/", "deadletters/run/", "projections/run/", "windows/run/")
+"""Where the runtime is: delivery, the worker, and what feature rooms run."""
+JOIN_PARTS: Final = {"compose.py", "compose_worker.py"}
 TRACES: Final = {"__traceback__", "__cause__", "__context__"}
 """Of an exception that is passed on: Python has no other way."""
 VAGUE_NAMES: Final = {"utils", "helpers", "common", "base", "manager"}
@@ -86,13 +88,10 @@ def outside_assignments(sources: Sources) -> Iterator[str]:
     Where workers are joined nothing is set on anything. In the runtime a mutable struct or dataclass is a value that whoever has it may change.
     """
     values = {
-        name
-        for path, text in sources.items()
-        if path.startswith("runtime/")
-        for name in _mutable_fields(text)
+        name for path, text in sources.items() if path.startswith(RUNS) for name in _mutable_fields(text)
     }
     for path, text in sources.items():
-        if path not in JOIN_PARTS and not path.startswith("runtime/"):
+        if path not in JOIN_PARTS and not path.startswith(RUNS):
             continue
         allowed = set(TRACES) if path in JOIN_PARTS else values | TRACES
         for node in ast.walk(ast.parse(text)):

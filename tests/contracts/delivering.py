@@ -18,13 +18,13 @@ from tailrace.mapping.batch import RETENTION_MS
 from tailrace.ports import Action, Batch, Failed, Failure, Outcome, StateStore, Written
 from tailrace.rows.kinds import CHECKPOINT, DEADLETTER, GAP, HEAD, LEASE, REDRIVE, words_of
 from tailrace.rows.writes import StateRow, Write
-from tailrace.runtime.crew import Crew
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.redrive_requests import Request
 from tailrace.runtime.redriver import Redriver
-from tailrace.runtime.worker import Doors, Habits, Worker
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.testing import ScriptedSource
+from tailrace.worker.crew import Crew
+from tailrace.worker.worker import Doors, Habits, Worker
 from tests.patience import PATIENCE_S
 
 DISCOVERY_MS = 1_000

@@ -17,6 +17,7 @@ from tailrace import App, Change, sinks
 from tailrace.aws.errors import AwsError, sink_error
 from tailrace.aws.tables import GivenTables
 from tailrace.compose import create_tables
+from tailrace.compose_worker import WorkerOptions, build_worker
 from tailrace.engine.engine import Engine
 from tailrace.engine.state import EngineStateStore
 from tailrace.errors import ApiError, SinkError
@@ -25,14 +26,13 @@ from tailrace.ports import Source
 from tailrace.runtime import reading
 from tailrace.runtime.agreeing import Beside
 from tailrace.runtime.around import Around
-from tailrace.runtime.worker import Worker
 from tailrace.server.inprocess import InProcess
 from tailrace.sinks.aws import AwsAccess
 from tailrace.stores.memory import MemoryStore
 from tailrace.tables.definition import TableDefinition
 from tailrace.testing import ScriptedSource
 from tailrace.testing.client import client
-from tailrace.workers import WorkerOptions, build_worker
+from tailrace.worker.worker import Worker
 from tests.patience import PATIENCE_S
 from tests.unit.engine.building import opened
 

@@ -10,7 +10,7 @@ from typing import Any
 from tailrace.errors import StoreError
 from tailrace.ports import StateStore
 from tailrace.rows.kinds import EVACUATED, EVACUATION
-from tailrace.runtime.rounds import ROUND_MS
+from tailrace.worker.rounds import ROUND_MS
 from tests.contracts.delivering import Delivery, Process, delivered, is_in_order
 
 RETENTION_MS = 3_600_000

@@ -15,7 +15,8 @@ from tailrace.leases.lease import Lease
 from tailrace.ports import Action, StateStore
 from tailrace.rows.kinds import CHECKPOINT, LEASE
 from tailrace.rows.writes import Write
-from tailrace.runtime import leasing, starting
+from tailrace.runtime import starting
+from tailrace.worker import leasing
 from tests.contracts.delivering import Delivery, Process, Without, delivered
 
 SEEDS = range(12)

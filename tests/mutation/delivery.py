@@ -8,7 +8,7 @@ from typing import Final
 from tests.mutation.mutant import Mutant
 
 DELIVERING: Final = "unit/runtime/test_delivering.py"
-WORKER: Final = "unit/runtime/test_worker.py"
+WORKER: Final = "unit/worker/test_worker.py"
 REDRIVE: Final = "unit/deadletters/test_redriving.py"
 SHARED: Final = "contracts/test_shared_shards.py"
 REDRIVING: Final = "unit/testing/test_redriving.py"
@@ -87,7 +87,7 @@ DELIVERY: Final = (
         (TWO,),
     ),
     Mutant(
-        "discarded-changes-beside-their-owner", "runtime/following.py",
+        "discarded-changes-beside-their-owner", "worker/following.py",
         "return {(mapping_id, *place) for place in places}", "return set()",
         "a worker without the shard puts an older change back while a later one of its item is at the handler elsewhere",
         (TWO, SHARED),
@@ -99,16 +99,16 @@ DELIVERY: Final = (
         (SHARED,),
     ),
     Mutant(
-        "item-is-read-where-an-old-listing-says", "runtime/following.py",
+        "item-is-read-where-an-old-listing-says", "worker/following.py",
         "        self.fresh.discard(begun[0])\n", "",
         "a discarded change is put back while a later one of its item is at the handler in a shard that is not listed yet",
-        ("unit/runtime/test_following.py",),
+        ("unit/worker/test_following.py",),
     ),
     Mutant(
-        "item-is-read-only-where-it-is-listed", "runtime/following.py",
+        "item-is-read-only-where-it-is-listed", "worker/following.py",
         "finished, shard_id, partition) | vanished", "finished, shard_id, partition)",
         "a discarded change is put back beside a later one in a shard that is still read and listed no more",
-        ("unit/runtime/test_following.py",),
+        ("unit/worker/test_following.py",),
     ),
     Mutant(
         "discarded-change-without-its-fence", "deadletters/redriving.py",
@@ -237,7 +237,7 @@ DELIVERY: Final = (
         ("unit/runtime/test_driver.py", REDRIVING),
     ),
     Mutant(
-        "children-before-their-parent", "runtime/worker.py",
+        "children-before-their-parent", "worker/worker.py",
         "is_waiting = not table.finished.issuperset(table.before(handler, shard, known))", "is_waiting = False",
         "changes of a key after a split are delivered before those from before it",
         (WORKER,),
@@ -304,7 +304,7 @@ DELIVERY: Final = (
         ("unit/leases/test_lease.py",),
     ),
     Mutant(
-        "mark-of-a-parked-change-is-forgotten", "runtime/marks.py",
+        "mark-of-a-parked-change-is-forgotten", "worker/forgetting.py",
         ' and row.key.rsplit("/", 1)[1] not in kept', "",
         "a redrive after two days applies a transaction again",
         (ONCE,),

@@ -28,12 +28,12 @@ SURVIVORS: Final = (
         ("unit/runtime/test_courier.py",),
     ),
     Mutant(
-        "heads-loaded-before-the-lease", "runtime/worker.py",
+        "heads-loaded-before-the-lease", "worker/worker.py",
         "        lease = await self.leases.of(stream, shard, table.places(self.app.name, stream, shard))\n",
         "        start = await performer.perform(load_start(place, shard, CheckpointRow(1), \"\"))\n"
         "        lease = await self.leases.of(stream, shard, table.places(self.app.name, stream, shard))\n",
         "what the last owner parks meanwhile is not known: later changes of that key overtake it",
-        ("unit/runtime/test_worker.py",),
+        ("unit/worker/test_worker.py",),
         moved=("        start = await performer.perform(load_start(place, shard, begun, code))\n", ""),
     ),
     Mutant(

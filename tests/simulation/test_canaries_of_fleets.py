@@ -17,13 +17,14 @@ from tailrace.leases.lease import take as taken
 from tailrace.mapping.commands import Completion, LeaseLost
 from tailrace.mapping.shard import ShardMachine
 from tailrace.rows.writes import ALWAYS, Check
-from tailrace.runtime import delivering, evacuation, leasing, starting
+from tailrace.runtime import delivering, evacuation, starting
 from tailrace.runtime.evacuation import Evacuator
 from tailrace.runtime.kept import Kept
 from tailrace.runtime.putting_back import Holding
 from tailrace.runtime.steps import Steps
 from tailrace.streams.version import NOTHING
 from tailrace.testing import simulation_redrive
+from tailrace.worker import leasing
 from tests.simulation.test_canaries import Plant, notices
 
 

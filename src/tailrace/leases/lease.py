@@ -2,7 +2,7 @@
 
 Rules of this file: pure transitions over one row. The *counter* says that the owner lives, the *epoch* is the fencing token: it
 rises only when the lease is taken. Whether a lease has expired is judged by the observer's own monotonic clock since the
-counter last moved, never by comparing the clocks of two machines. Called by runtime/worker.py. Source: the KCL's leases.
+counter last moved, never by comparing the clocks of two machines. Called by worker/worker.py. Source: the KCL's leases.
 """
 
 from collections.abc import Callable, Mapping

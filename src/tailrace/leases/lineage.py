@@ -6,7 +6,7 @@ that still had parked keys when its shard began: a child takes over what its par
 matter. Where a parent was never read, because it came and went while no worker ran, the lineage is lost: then every shard may be an ancestor that is not known to be
 none, and that is also what is written down. An ancestor vanishes before its descendants, so what is still listed and not in the line is none.
 Rules of this file: pure; about the shards of one stream: what was parked in earlier streams concerns every shard of later ones. Called by
-runtime/starting.py, runtime/forgetting.py and runtime/worker.py. Source: growth §2.3.
+runtime/starting.py, worker/forgetting.py and worker/worker.py. Source: growth §2.3.
 """
 
 from collections.abc import Collection, Iterable, Mapping

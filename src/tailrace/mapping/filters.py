@@ -2,7 +2,7 @@
 
 Theory of operation: patterns ask for a few members of a record. Those that stand in its head are asked first; an image is decoded only
 for a rule whose head has matched, and only the parts that some pattern names are built.
-Rules of this file: pure; judging never raises. Called by settings, by runtime/worker.py and by simulation. Source: semantics §2.11.
+Rules of this file: pure; judging never raises. Called by settings, by worker/worker.py and by simulation. Source: semantics §2.11.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -3,7 +3,7 @@
 Theory of operation: everything that the runtime does in steps is carried out by a `Performer`, one call after the other. A `Driver` is a queue of inputs and a
 machine: each command is performed in a task of its own, and what came of it is the machine's next input.
 Rules of this file: no decision about records, none about what is durable before what (that is delivering.py's), and no retry: the machine alone retries. What a
-port raises goes to the steps, what cancels goes through. Made by runtime/worker.py.
+port raises goes to the steps, what cancels goes through. Made by worker/worker.py.
 """
 
 import asyncio

@@ -5,7 +5,7 @@ at once, and each goes on behind what it knew when it asked: whoever was faster 
 oldest change that waits is not due yet, the next rounds do not ask the source for it again.
 Rules of this file: steps, nothing is waited for here; what is copied, and when, is decided by deadletters/evacuated.py and by ages; a page at a time, so that memory
 stays flat; what fails is tried again at the next round. The stream of a mapping in order="lane" expires as Lambda has it, and is not copied. Performed by
-runtime/rounds.py. Source: growth §2.10.
+worker/rounds.py. Source: growth §2.10.
 """
 
 from collections.abc import Callable, Sequence

@@ -4,7 +4,7 @@ Theory of operation: a pause is a row, and stands until somebody removes it; so 
 reads the rows before anything begins, again before each shard that it begins, and now and then; who is in the same process asks it to look at once. What a
 worker writes about them only says that it has seen them. A mapping that has paused by itself says so in its checkpoint: whoever lets it go on names that suspension
 in a row, which ends this one and no later one.
-Rules of this file: rows first, then the machines are told; nothing is told that no row says. Made by runtime/worker.py. Source: growth §2.3.
+Rules of this file: rows first, then the machines are told; nothing is told that no row says. Made by worker/worker.py. Source: growth §2.3.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence

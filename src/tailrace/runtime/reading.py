@@ -3,7 +3,7 @@
 Rules of this file: no task of its own: whoever asks first reads, the others wait for what it finds; when it is cancelled or its read
 fails, one of those who wait takes over. A table with one mapping reads straight from its source. A stream without a number is not read;
 before any is numbered, all that can be read are listed, the present one first, because one that has just ended is listed as an earlier one then.
-A number never changes, so it is asked for once (leases/generation.py, growth §2.2). Made by runtime/worker.py.
+A number never changes, so it is asked for once (leases/generation.py, growth §2.2). Made by worker/worker.py.
 """
 
 import asyncio

@@ -6,7 +6,7 @@ handed over and not passed, so nothing is lost, and a row says why. `tailrace re
 handlers answer each change with one, their lines multiply long before one of them is that long, so it also pauses when far more changes
 descend from its own than came from elsewhere.
 Rules of this file: it stops before the handler is called, durably before the machine hears of it. One guard a mapping, asked by its drivers; made by
-runtime/worker.py. Source: issue 4; Lambda Developer Guide, "recursive loop detection" (16, and not for DynamoDB).
+worker/worker.py. Source: issue 4; Lambda Developer Guide, "recursive loop detection" (16, and not for DynamoDB).
 """
 
 import logging

@@ -1,7 +1,7 @@
 """Puts dead letters back to their handlers, beside the live traffic of the same worker.
 
 Rules of this file: it performs the steps of putting_back.py and decides nothing about a change. What was asked for is a row
-first, so that a redrive goes on after a restart. Made by `runtime/worker.py`'s owner
+first, so that a redrive goes on after a restart. Made by `worker/worker.py`'s owner
 (compose), called by the `dlq` verbs.
 """
 

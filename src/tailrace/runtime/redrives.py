@@ -1,7 +1,7 @@
 """The redrives that a worker carries out: those that somebody asks for, those that its last run had left, and those of another version of the code.
 
 Rules of this file: a redrive is a task beside everything else; a request is a row before it is a task, so that the next start goes on with it. What is
-put back, and how, is redriver.py's. Made by runtime/worker.py.
+put back, and how, is redriver.py's. Made by worker/worker.py.
 """
 
 import asyncio

@@ -7,7 +7,7 @@ before can save and park nothing; (3) what was parked, and how far items with de
 wrote could be missing. The machine begins with what (2) wrote. A worker that dies after some of (2) has delivered nothing: whoever takes the lease next
 stamps all of them again. A mapping that comes to a lease that is held already is stamped before its first read.
 
-Rules of this file: pure; steps. Called by runtime/leasing.py and runtime/worker.py. Source: growth §2.4.
+Rules of this file: pure; steps. Called by worker/leasing.py and worker/worker.py. Source: growth §2.4.
 """
 
 import dataclasses

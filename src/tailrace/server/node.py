@@ -17,7 +17,6 @@ from tailrace import __version__
 from tailrace.engine.engine import Engine
 from tailrace.engine.state import state_of
 from tailrace.errors import StoreError
-from tailrace.runtime.ending import DRAIN_S, end_within, end_worker, still_at_work
 from tailrace.server.admin import Admin
 from tailrace.server.control import Subject
 from tailrace.server.crash_points import crash_points
@@ -28,14 +27,15 @@ from tailrace.server.scrape import routes
 from tailrace.server.turns import Joined
 from tailrace.stores.opened import EngineOptions, OpenEngine
 from tailrace.telemetry import PointReached
+from tailrace.worker.ending import DRAIN_S, end_within, end_worker, still_at_work
 
 if TYPE_CHECKING:
     from tailrace.api.lambdas.service import LambdaService
     from tailrace.app.app import App
     from tailrace.app.function_settings import NamedFunction
     from tailrace.runtime.attempts import Tallies
-    from tailrace.runtime.worker import Worker
     from tailrace.server.observe import Observed
+    from tailrace.worker.worker import Worker
 
 _log = logging.getLogger("tailrace.server")
 

@@ -21,7 +21,6 @@ from tailrace.engine.state import state_of
 from tailrace.errors import SettingsError
 from tailrace.ports import Failure, Sink
 from tailrace.runtime.watermark import MappingName, Position, positions
-from tailrace.runtime.worker import Worker
 from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.testing.faults import Faults
 from tailrace.testing.journal import KEPT, Journal
@@ -31,6 +30,7 @@ from tailrace.testing.observing import Observer
 from tailrace.views.at_once import at_once
 from tailrace.views.gaps import gap_age_ms, open_gaps
 from tailrace.views.reading import Reading
+from tailrace.worker.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)

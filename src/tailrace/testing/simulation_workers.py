@@ -37,7 +37,6 @@ from tailrace.mapping.shard import ShardMachine
 from tailrace.rows.writes import StateRow
 from tailrace.runtime.delivering import Asked, Delivery, Settling
 from tailrace.runtime.kept import Kept
-from tailrace.runtime.leasing import give_lease_back, renew_lease
 from tailrace.runtime.starting import enter, load_start, take_lease
 from tailrace.runtime.steps import Get, Steps
 from tailrace.testing.simulation_performing import Act
@@ -45,6 +44,7 @@ from tailrace.testing.simulation_plan import ShardPlan
 from tailrace.testing.simulation_redrive import Redrives
 from tailrace.testing.simulation_roles import Mapped, Tenure
 from tailrace.testing.simulation_rows import APP, STREAM
+from tailrace.worker.leasing import give_lease_back, renew_lease
 
 if TYPE_CHECKING:
     from tailrace.testing.simulation import Run
@@ -196,7 +196,7 @@ class Worker:
         return all((mapped.id, parent) in self.finished for parent in shard.parents)
 
     def may_save(self, mapped: Mapped, shard: ShardPlan) -> bool:
-        """Whether something of a shard may have to be saved: as runtime/worker.py, not when it is finished and nothing is kept."""
+        """Whether something of a shard may have to be saved: as worker/worker.py, not when it is finished and nothing is kept."""
         there = (mapped.id, shard.shard_id)
         is_finished = there in self.finished and there not in self.tenures
         return not is_finished or self._kept(mapped, shard).evacuation is not None
@@ -214,7 +214,7 @@ class Worker:
                 return
 
     def _begin(self, mapped: Mapped, shard: ShardPlan) -> Steps[Begun | Finished]:
-        """As runtime/worker.py begins a shard for a mapping, but for whose leases it takes."""
+        """As worker/worker.py begins a shard for a mapping, but for whose leases it takes."""
         run, known, place = self._run, self._run.source.known(shard), mapped.place(shard)
         saved: StateRow | None = yield Get(place.checkpoint_key)
         if saved is not None and read_checkpoint(saved.fields)[2]:
@@ -384,7 +384,7 @@ class Worker:
             self.step(tenure, Woken())
 
     def _stopped(self, tenure: Tenure, *, finished: bool) -> None:
-        """As runtime/worker.py: who loses the lease loses it for every mapping; it is given back when nobody here needs it any more."""
+        """As worker/worker.py: who loses the lease loses it for every mapping; it is given back when nobody here needs it any more."""
         shard = tenure.shard
         tenure.has_ended = True
         del self.tenures[tenure.mapped.id, shard.shard_id]

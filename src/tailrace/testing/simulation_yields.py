@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Final
 
-from tailrace.runtime import delivering, evacuation, kept, leasing, putting_back, starting
+from tailrace.runtime import delivering, evacuation, kept, putting_back, starting
+from tailrace.worker import leasing
 
 STEPS: Final[tuple[ModuleType, ...]] = (delivering, evacuation, kept, leasing, putting_back, starting)
 """The modules whose steps a simulated worker performs."""

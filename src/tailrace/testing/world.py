@@ -23,6 +23,7 @@ from tailrace.app.sinking import Closes
 from tailrace.app.table import Table
 from tailrace.clocks.manual import ManualClock
 from tailrace.compose import create_tables
+from tailrace.compose_worker import WorkerOptions, build_worker
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.errors import ApiError, SettingsError, TailraceError
 from tailrace.server.housekeeping import housekeep
@@ -46,7 +47,6 @@ from tailrace.testing.sealing import Allowed, Network, NetworkRefused
 from tailrace.testing.verbs import Verbs
 from tailrace.testing.waiting import nothing_waits
 from tailrace.values.types import Item
-from tailrace.workers import WorkerOptions, build_worker
 
 __all__ = ["Discarded", "Lost", "Unsettled", "World"]
 Result = TypeVar("Result")

@@ -18,8 +18,8 @@ from tailrace.rows.writes import StateRow, Write
 from tailrace.runtime.delivering import Delivery, Place, Settling
 from tailrace.runtime.driver import Performer
 from tailrace.runtime.evacuation import Unfinished
-from tailrace.runtime.rounds import Rounds, Waiting
 from tailrace.stores.memory import MemoryStateStore
+from tailrace.worker.rounds import Rounds, Waiting
 from tests.unit.sinks.batches import STREAM, record
 
 RETENTION_MS = 86_400_000

@@ -223,7 +223,7 @@ def test_a_slow_handler_does_not_hold_the_others_and_is_read_again_for(
         await asyncio.sleep(1)
         seen["slow"] += 1
 
-    monkeypatch.setattr("tailrace.runtime.worker.READ_BUDGET_BYTES", 1_000)
+    monkeypatch.setattr("tailrace.worker.worker.READ_BUDGET_BYTES", 1_000)
     reads = 0
     plain = EmbeddedSource.read
 

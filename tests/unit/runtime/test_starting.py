@@ -259,7 +259,7 @@ LATER = SaveCheckpoint(
 
 
 def come(owner: str) -> Steps[Start]:
-    """As runtime/worker.py does."""
+    """As worker/worker.py does."""
     _, stamped = yield from starting.take_lease(LEASE, owner, [PLACE])
     return (yield from load_start(PLACE, SHARD, stamped[PLACE.checkpoint_key]))
 

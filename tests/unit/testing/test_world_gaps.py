@@ -9,11 +9,11 @@ from tailrace.engine.state import state_of
 from tailrace.leases.checkpoint import EARLIER
 from tailrace.rows.kinds import CHECKPOINT, KINDS, LEASE, of_mapping, words_of
 from tailrace.rows.writes import Write
-from tailrace.runtime.forgetting import beside_checkpoints
 from tailrace.runtime.watermark import MappingName
 from tailrace.testing.world import World
 from tailrace.views.at_once import at_once
 from tailrace.views.progress import ledgers
+from tailrace.worker.forgetting import beside_checkpoints
 
 
 class Shop:

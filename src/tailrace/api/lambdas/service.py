@@ -40,10 +40,10 @@ from tailrace.rows.writes import VERSION, Write
 from tailrace.runtime.attempts import Tallies
 from tailrace.runtime.mapping_rows import rows_of
 from tailrace.runtime.watermark import LAMBDA_APP, MappingName
-from tailrace.runtime.worker import Worker
 from tailrace.sinks.lambda_function import request_id
 from tailrace.views.pages import rows
 from tailrace.views.progress import totals
+from tailrace.worker.worker import Worker
 
 APP: Final = LAMBDA_APP
 Work: TypeAlias = Coroutine[Any, Any, None]

@@ -5,8 +5,8 @@ from typing import Any
 
 from tailrace import App, Change
 from tailrace.app.table import Table
-from tailrace.runtime.worker import Worker
 from tailrace.testing import World
+from tailrace.worker.worker import Worker
 
 
 class Ground:

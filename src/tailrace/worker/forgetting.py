@@ -1,8 +1,10 @@
-"""Forgets what delivery kept for shards that are gone: checkpoints, ledgers, leases.
+"""Forgets what delivery kept for shards that are gone (checkpoints, ledgers, leases) and for changes that are gone (marks).
 
-Rules of this file: a row goes when its shard cannot be read any more and every shard that goes on where it ended has a checkpoint of
-the mapping's own: until then it says from where on something may be missing. What a ledger counted is added to the ledger of earlier
-shards, in the same transaction. In slices; cut off anywhere, the next round goes on. Called by runtime/worker.py, now and then.
+Rules of this file: a row of a shard goes when the shard cannot be read any more and every shard that goes on where it ended has a
+checkpoint of the mapping's own: until then it says from where on something may be missing. What a ledger counted is added to the ledger
+of earlier shards, in the same transaction. A mark goes when its change is out of the stream for a day and its item has neither parked
+changes nor dead letters, and only if it is still the one that was looked at. In slices; cut off anywhere, the next round goes on.
+Called by worker.py, now and then.
 """
 
 import asyncio
@@ -10,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
+from tailrace.deadletters.entry import deadletter_prefix, read_deadletter
+from tailrace.deadletters.head import head_prefix
 from tailrace.errors import StateConflict
 from tailrace.leases.checkpoint import (
     EARLIER,
@@ -19,16 +23,19 @@ from tailrace.leases.checkpoint import (
     hashes_of,
     ledger_key,
     ledger_of,
+    mark_has_expired,
     named_of,
     overlaps,
     unchanged,
 )
 from tailrace.leases.lineage import Named
 from tailrace.ports import Shard, StateStore, StreamRef
-from tailrace.rows.kinds import CHECKPOINT, KINDS, LEDGER, RowKind, words_of
-from tailrace.rows.writes import Absent, Equals, StateRow, Write
+from tailrace.rows.kinds import CHECKPOINT, KINDS, LEDGER, MARK, RowKind, words_of
+from tailrace.rows.writes import Absent, Equals, StateRow, Write, same_version
 
 SLICE: Final = 20
+MARKS: Final = 50
+"""So many marks go in one transaction."""
 FOLDED: Final = "folded"
 """The field of the ledger of earlier shards that moves with every slice: two workers cannot add the same."""
 Followed = Sequence[tuple[StreamRef, Sequence[Shard]]]
@@ -125,3 +132,28 @@ async def forget_leases(state: StateStore, prefix: str, known: AbstractSet[str])
             continue  # somebody took one of them meanwhile
         await asyncio.sleep(0)
     return len(spare)
+
+
+async def forget_marks(state: StateStore, app: str, mapping_id: str, now_ms: int) -> int:
+    """Remove the expired marks of one mapping. Returns: how many. Raises: StoreError."""
+    kept = {row.fields["key"] for row in await state.query(head_prefix(app, mapping_id))}
+    for row in await state.query(deadletter_prefix(app, mapping_id)):
+        kept.add(read_deadletter(row.fields).record.key.hex())
+    removals = [
+        Write(row.key, None, same_version(row.fields))
+        for row in await state.query(MARK.of_mapping(app, mapping_id) + "/")
+        if mark_has_expired(row.fields, now_ms) and row.key.rsplit("/", 1)[1] not in kept
+    ]
+    for start in range(0, len(removals), MARKS):
+        await _remove_marks(state, removals[start : start + MARKS])
+        await asyncio.sleep(0)
+    return len(removals)
+
+
+async def _remove_marks(state: StateStore, removals: Sequence[Write]) -> None:
+    """All of a slice, or one by one when a change of one of the items was applied meanwhile."""
+    try:
+        await state.transact(removals)
+    except StateConflict:
+        for removal in removals if len(removals) > 1 else ():
+            await _remove_marks(state, [removal])

@@ -23,7 +23,6 @@ from tailrace.runtime.attempting import Openings
 from tailrace.runtime.attempts import Tallies
 from tailrace.runtime.builds import Builds
 from tailrace.runtime.courier import Courier
-from tailrace.runtime.crew import Crew
 from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.projector import Projector
@@ -31,7 +30,6 @@ from tailrace.runtime.redriver import Redriver
 from tailrace.runtime.watermark import MappingName, oldest_of, settled_until
 from tailrace.runtime.window_changes import WindowChanges
 from tailrace.runtime.windowing import Windows
-from tailrace.runtime.worker import Doors, Habits, Worker
 from tailrace.server.handler_door import EngineDoor, providers_of_clients
 from tailrace.sinks.dynamodb_door import DynamoDbDoor
 from tailrace.sinks.making import Declared, SinkMaker
@@ -42,6 +40,8 @@ from tailrace.sources.embedded_items import EmbeddedItems
 from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.stores.dynamodb import DynamoDbStateStore
 from tailrace.telemetry import PointReached, pass_by
+from tailrace.worker.crew import Crew
+from tailrace.worker.worker import Doors, Habits, Worker
 
 Overrides = Mapping[Callable[..., Any], Callable[..., Any]]
 DISCOVERY_MS: Final = 1_000

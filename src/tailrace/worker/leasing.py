@@ -1,7 +1,7 @@
 """The leases that a worker holds: one an app and shard, taken with a new epoch at each start, renewed while it lives.
 
 Rules of this file: transitions are leases/lease.py's, what is asked of the state store are steps; a lease that somebody else has taken is told to whoever reads the shard, and is no longer ours. Made by
-runtime/worker.py.
+worker/worker.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,10 +25,10 @@ from tailrace.leases.lease import (
 from tailrace.ports import Clock, Shard, StateStore, StreamRef
 from tailrace.runtime.delivering import Place
 from tailrace.runtime.driver import Performer
-from tailrace.runtime.forgetting import forget_leases
 from tailrace.runtime.starting import take_lease
 from tailrace.runtime.steps import Steps, Transact
 from tailrace.telemetry import PointReached
+from tailrace.worker.forgetting import forget_leases
 
 Held: TypeAlias = tuple[str, str]
 """A stream's label and a shard's id."""

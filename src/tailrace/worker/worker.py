@@ -30,25 +30,24 @@ from tailrace.rows.kinds import MAPPING
 from tailrace.rows.writes import VERSION, Write
 from tailrace.runtime.agreeing import Besides, nowhere
 from tailrace.runtime.attempting import TimedSink
-from tailrace.runtime.crew import Crew
-from tailrace.runtime.declared import check_declared
 from tailrace.runtime.delivering import Delivery, Settling
 from tailrace.runtime.driver import Driver, Performer, Status
 from tailrace.runtime.evacuation import Followed, Unfinished
-from tailrace.runtime.following import Begun, FollowedTable
-from tailrace.runtime.forgetting import forget_shards
-from tailrace.runtime.leasing import Held, Leasing
-from tailrace.runtime.marks import forget_marks
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.pausing import Pauses
 from tailrace.runtime.putting_back import Holding, keep
 from tailrace.runtime.recursion import Guards
 from tailrace.runtime.redrive_requests import Progress, Request
 from tailrace.runtime.redrives import Redrives
-from tailrace.runtime.rounds import Rounds, Waiting
 from tailrace.runtime.starting import enter, line_before, load_start, outdated_reason
 from tailrace.runtime.threads import MOST, Threads
 from tailrace.runtime.windowing import Windows
+from tailrace.worker.crew import Crew
+from tailrace.worker.declared import check_declared
+from tailrace.worker.following import Begun, FollowedTable
+from tailrace.worker.forgetting import forget_marks, forget_shards
+from tailrace.worker.leasing import Held, Leasing
+from tailrace.worker.rounds import Rounds, Waiting
 
 FORGETTING_MS: Final = 3_600_000
 READ_BUDGET_BYTES: Final = 64 * 1024 * 1024

@@ -1,10 +1,10 @@
 """What a table's shards say about where an item may be read, and when nobody knows."""
 
 from tailrace.mapping.reader import Budget
-from tailrace.runtime.following import FollowedTable
 from tailrace.runtime.reading import SharedReads
 from tailrace.streams.shards import Shard
 from tailrace.testing import ScriptedSource
+from tailrace.worker.following import FollowedTable
 from tests.unit.sinks.batches import STREAM
 
 PARENT, CHILD = Shard("parent", 1, (), 9), Shard("child", 10, ("parent",))

@@ -13,7 +13,7 @@ from tailrace.runtime.threads import at_work
 
 if TYPE_CHECKING:
     from tailrace.runtime.driver import Driver
-    from tailrace.runtime.worker import Worker
+    from tailrace.worker.worker import Worker
 
 DRAIN_S: Final = 30.0
 GRACE_S: Final = 1.0

@@ -16,10 +16,10 @@ from tailrace.leases.generation import sources_key
 from tailrace.mapping.reader import Budget
 from tailrace.ports import Action, StateRow, StateStore, StreamRef
 from tailrace.rows.writes import Write
-from tailrace.runtime.following import FollowedTable
 from tailrace.runtime.reading import NumberedSource, SharedReads
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.testing import ScriptedSource
+from tailrace.worker.following import FollowedTable
 
 
 class Source(ScriptedSource):

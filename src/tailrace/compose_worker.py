@@ -14,6 +14,8 @@ from msgspec import Struct, field, structs
 
 from tailrace.app.app import App
 from tailrace.app.code_version import code_version
+from tailrace.deadletters.run.courier import Courier
+from tailrace.deadletters.run.redriver import Redriver
 from tailrace.engine.engine import Engine
 from tailrace.engine.state import EngineStateStore, state_of
 from tailrace.functions.runners import Runners
@@ -22,11 +24,9 @@ from tailrace.runtime.around import Around
 from tailrace.runtime.attempting import Openings
 from tailrace.runtime.attempts import Tallies
 from tailrace.runtime.builds import Builds
-from tailrace.runtime.courier import Courier
 from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.projector import Projector
-from tailrace.runtime.redriver import Redriver
 from tailrace.runtime.watermark import MappingName, oldest_of, settled_until
 from tailrace.runtime.window_changes import WindowChanges
 from tailrace.runtime.windowing import Windows

@@ -4,9 +4,13 @@ Rules of this file: the contracts are written in pyproject.toml alone; here they
 """
 
 import ast
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import tailrace
 
@@ -15,7 +19,7 @@ ROOT = PACKAGE.parents[1]
 LINT = Path(sys.executable).with_name("lint-imports")
 
 PURE = (
-    "errors.py", "telemetry.py", "values", "expressions", "streams", "tables", "rows", "mapping", "leases", "deadletters",
+    "errors.py", "telemetry.py", "values", "expressions", "streams", "tables", "rows", "mapping", "leases", "deadletters/core",
     "api/wire.py", "aws/errors.py", "aws/operations.py", "aws/protocols.py", "aws/signing.py",
 )  # fmt: skip
 WORLD = {
@@ -24,11 +28,30 @@ WORLD = {
 }  # fmt: skip
 
 
-def lint(config: Path) -> subprocess.CompletedProcess[str]:
-    """Run the import contracts of one file."""
+LAYERS, FLOORS, SIBLINGS = (
+    "Layers of the architecture",
+    "Floors of the feature rooms",
+    "No siblings import each other in a circle",
+)
+PLANTED = {
+    "delivery knows nothing of what a room runs": (LAYERS, "runtime/driver.py", "deadletters.run.redriver"),
+    "delivery knows nothing of the worker": (LAYERS, "runtime/driver.py", "worker.worker"),
+    "what a room decides lies below the ports": (LAYERS, "deadletters/core/entry.py", "ports"),
+    "what a room runs knows nothing of the worker": (LAYERS, "deadletters/run/redriver.py", "worker.worker"),
+    "a room has floors and nothing beside them": (FLOORS, "deadletters/beside.py", "errors"),
+    "the core of a room imports nothing that it runs": (FLOORS, "deadletters/core/entry.py", "deadletters.run.courier"),
+    "views of a room import nothing that it runs": (FLOORS, "deadletters/views/letters.py", "deadletters.run.courier"),
+    "siblings make no circle": (SIBLINGS, "streams/version.py", "streams.record"),
+}  # fmt: skip
+"""Imports that a contract forbids: the contract, where the import stands, and of what."""
+
+
+def lint(config: Path, sources: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the import contracts of one file, over a copy of the package in `sources` where there is one."""
+    elsewhere = {} if sources is None else {"PYTHONPATH": str(sources)}
     return subprocess.run(
-        [LINT, "--no-cache", "--config", config], capture_output=True, text=True, check=False, cwd=ROOT
-    )
+        [LINT, "--no-cache", "--config", config], capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, **elsewhere},
+    )  # fmt: skip
 
 
 def test_every_import_contract_is_kept() -> None:
@@ -43,6 +66,28 @@ def test_a_broken_contract_is_found(tmp_path: Path) -> None:
         'type = "forbidden"\nsource_modules = ["tailrace.ports"]\nforbidden_modules = ["tailrace.mapping"]\n'
     )
     assert lint(planted).returncode != 0
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the package, to plant imports in."""
+    sources = tmp_path_factory.mktemp("sources")
+    shutil.copytree(PACKAGE, sources / "tailrace", ignore=shutil.ignore_patterns("__pycache__"))
+    return sources
+
+
+@pytest.mark.parametrize("canary", PLANTED)
+def test_an_import_that_is_planted_breaks_its_contract(canary: str, copied: Path) -> None:
+    contract, where, what = PLANTED[canary]
+    path = copied / "tailrace" / where
+    before = path.read_text(encoding="utf-8") if path.exists() else None
+    path.write_text(f"{before or ''}\nimport tailrace.{what}\n", encoding="utf-8")
+    try:
+        run = lint(ROOT / "pyproject.toml", copied)
+    finally:
+        path.unlink() if before is None else path.write_text(before, encoding="utf-8")
+    assert run.returncode != 0
+    assert f"{contract} BROKEN" in " ".join(run.stdout.split())
 
 
 def imported(text: str) -> set[str]:

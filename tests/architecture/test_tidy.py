@@ -23,7 +23,7 @@ CANARIES = {
     "module_sizes": ("engine/engine.py", "x = 1\n" * 501),
     "function_sizes": ("engine/engine.py", "def long() -> None:\n" + "    x = 1\n" * 60),
     "constructor_sizes": (
-        "runtime/courier.py",
+        "deadletters/run/courier.py",
         "class Courier:\n    def __init__(self, a, b, c, d, /, e, f, *, g, h): ...\n",
     ),
     "outside_assignments": ("compose.py", "worker = Worker()\nworker.courier = Courier()\n"),
@@ -137,10 +137,10 @@ def test_every_way_to_set_something_on_an_object_of_another_is_found(path: str, 
     ("path", "text"),
     [
         (
-            "runtime/redriver.py",
+            "deadletters/run/redriver.py",
             "@dataclass(slots=True)\nclass Progress:\n    done: int = 0\nprogress.done += 1\n",
         ),
-        ("runtime/redriver.py", "class Progress(Struct):\n    done: int = 0\nprogress.done += 1\n"),
+        ("deadletters/run/redriver.py", "class Progress(Struct):\n    done: int = 0\nprogress.done += 1\n"),
         ("runtime/traces.py", "error.__traceback__ = None\n"),
         ("engine/engine.py", "table.due_ms = 1\n"),
         ("compose.py", "self._worker = worker\n"),

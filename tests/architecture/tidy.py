@@ -22,6 +22,8 @@ MANY_ARGUMENTS: Final[frozenset[str]] = frozenset({"testing/world.py:World"})
 """Classes that users make: a test's world has its options by name. This list may only shrink."""
 RUNS: Final = ("runtime/", "worker/", "deadletters/run/", "projections/run/", "windows/run/")
 """Where the runtime is: delivery, the worker, and what feature rooms run."""
+ROOMS: Final = ("deadletters/", "projections/", "windows/")
+"""Whose mutable values what runs may change: a redrive's progress is a value of the room's core."""
 JOIN_PARTS: Final = {"compose.py", "compose_worker.py"}
 TRACES: Final = {"__traceback__", "__cause__", "__context__"}
 """Of an exception that is passed on: Python has no other way."""
@@ -88,7 +90,10 @@ def outside_assignments(sources: Sources) -> Iterator[str]:
     Where workers are joined nothing is set on anything. In the runtime a mutable struct or dataclass is a value that whoever has it may change.
     """
     values = {
-        name for path, text in sources.items() if path.startswith(RUNS) for name in _mutable_fields(text)
+        name
+        for path, text in sources.items()
+        if path.startswith(RUNS + ROOMS)
+        for name in _mutable_fields(text)
     }
     for path, text in sources.items():
         if path not in JOIN_PARTS and not path.startswith(RUNS):

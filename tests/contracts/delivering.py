@@ -10,8 +10,10 @@ from typing import Any
 from tailrace import App, Change, Park, Retry
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.clocks.manual import ManualClock
-from tailrace.deadletters.entry import DeadLetter, parked_prefix, read_deadletter
-from tailrace.deadletters.gap import Gap, read_gap
+from tailrace.deadletters.core.entry import DeadLetter, parked_prefix, read_deadletter
+from tailrace.deadletters.core.gap import Gap, read_gap
+from tailrace.deadletters.core.requests import Request
+from tailrace.deadletters.run.redriver import Redriver
 from tailrace.errors import StoreError
 from tailrace.leases.lease import Owner
 from tailrace.mapping.batch import RETENTION_MS
@@ -19,8 +21,6 @@ from tailrace.ports import Action, Batch, Failed, Failure, Outcome, StateStore, 
 from tailrace.rows.kinds import CHECKPOINT, DEADLETTER, GAP, HEAD, LEASE, REDRIVE, words_of
 from tailrace.rows.writes import StateRow, Write
 from tailrace.runtime.parts import Parts
-from tailrace.runtime.redrive_requests import Request
-from tailrace.runtime.redriver import Redriver
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.testing import ScriptedSource
 from tailrace.worker.crew import Crew

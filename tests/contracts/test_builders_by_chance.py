@@ -10,7 +10,7 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
-from tailrace.deadletters.gap import Gap, read_gap
+from tailrace.deadletters.core.gap import Gap, read_gap
 from tailrace.errors import PortError
 from tailrace.rows.writes import Write
 from tests.contracts.projecting import APP, ITEMS, Builder, Elsewhere, Workshop, filled_table, projected, told

@@ -7,8 +7,8 @@ from itertools import count
 
 import pytest
 
+from tailrace.deadletters.core.requests import Request
 from tailrace.ports import Source
-from tailrace.runtime.redrive_requests import Request
 from tailrace.testing import ScriptedSource, check_source
 from tests.contracts.delivering import Delivery, delivered, is_in_order
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from tailrace import Discard
-from tailrace.deadletters.head import CLAIM_MS
+from tailrace.deadletters.core.head import CLAIM_MS
+from tailrace.deadletters.core.requests import Progress, Request
 from tailrace.ports import Action
 from tailrace.rows.kinds import CHECKPOINT, DEADLETTER, HEAD, PASSED, REDRIVE, kind_of
 from tailrace.rows.writes import StateRow, Write
-from tailrace.runtime.redrive_requests import Progress, Request
 from tests.contracts.delivering import Delivery, Without, delivered
 
 

@@ -8,12 +8,12 @@ import asyncio
 import pytest
 
 from tailrace import Discard, Park
-from tailrace.deadletters.head import claimed, read_head
+from tailrace.deadletters.core.head import claimed, read_head
+from tailrace.deadletters.core.requests import Progress, Request
 from tailrace.rows.kinds import GENERATIONS, PAUSE, PAUSE_SEEN, REDRIVE, RESUMED
 from tailrace.rows.writes import Write
 from tailrace.runtime.pausing import resumed_row
 from tailrace.runtime.recursion import pause_row, resuming
-from tailrace.runtime.redrive_requests import Progress, Request
 from tests.contracts.delivering import Delivery, Process, delivered
 
 

@@ -21,11 +21,11 @@ SURVIVORS: Final = (
         ("unit/mapping/test_parking.py",),
     ),
     Mutant(
-        "notice-deleted-before-it-is-delivered", "runtime/courier.py",
+        "notice-deleted-before-it-is-delivered", "deadletters/run/courier.py",
         "        tally = self._tallies.of(notice.handler)\n        try:\n",
         "        tally = self._tallies.of(notice.handler)\n        await self._state.transact([Write(key, None)])\n        try:\n",
         "a destination never hears of what was given up when the process is killed meanwhile",
-        ("unit/runtime/test_courier.py",),
+        ("unit/deadletters/test_courier.py",),
     ),
     Mutant(
         "heads-loaded-before-the-lease", "worker/worker.py",

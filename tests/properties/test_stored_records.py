@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.app.plain import to_item
-from tailrace.deadletters.document import Told
-from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key, read_deadletter
-from tailrace.deadletters.head import parked
+from tailrace.deadletters.core.document import Told
+from tailrace.deadletters.core.entry import DeadLetter, deadletter_fields, deadletter_key, read_deadletter
+from tailrace.deadletters.core.head import parked
+from tailrace.deadletters.run.courier import FailureDocument
 from tailrace.ports import StreamRef
 from tailrace.rows.writes import Write
-from tailrace.runtime.courier import FailureDocument
 from tailrace.stores.dynamodb import _fields, _item
 from tailrace.streams.envelopes import api_record, event_id, lambda_event
 from tailrace.streams.record import MILLISECOND, VIEW_TYPES, ChangeRecord, log_row, read_log_row

@@ -29,8 +29,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tailrace.deadletters.entry import DeadLetter
-from tailrace.deadletters.redriving import Claimant, Deliver, Ended, Refusal, put_back_key
+from tailrace.deadletters.core.entry import DeadLetter
+from tailrace.deadletters.core.redriving import Claimant, Deliver, Ended, Refusal, put_back_key
 from tailrace.errors import PortError, SourceError, StateConflict, StoreError
 from tailrace.leases.lineage import Known
 from tailrace.mapping.batch import RETENTION_MS

@@ -5,7 +5,7 @@ Rules of this file: read from rows, and compared with what was written; nothing 
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from tailrace.deadletters.gap import Gap, read_gap
+from tailrace.deadletters.core.gap import Gap, read_gap
 from tailrace.leases.checkpoint import Ledger
 from tailrace.rows.kinds import GAP
 from tailrace.testing.simulation import Run

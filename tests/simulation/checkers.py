@@ -7,8 +7,8 @@ so that its canary can ask whether *it* noticed. Called by tests/simulation.
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 
-from tailrace.deadletters.entry import deadletter_key, parked_key
-from tailrace.deadletters.head import head_key, read_head
+from tailrace.deadletters.core.entry import deadletter_key, parked_key
+from tailrace.deadletters.core.head import head_key, read_head
 from tailrace.mapping.commands import Checkpoint, GivenUp, Invoke, Park, SaveCheckpoint
 from tailrace.mapping.outcomes import FailureKind, Outcome, Written
 from tailrace.mapping.settings import INFINITE

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from tailrace.deadletters import redriving
+from tailrace.deadletters.core import redriving
+from tailrace.deadletters.run import putting_back
 from tailrace.mapping import batch, filters, keys
 from tailrace.mapping.commands import Checkpoint, GivenUp, Start
 from tailrace.mapping.held import HeldKeys, Pending
@@ -23,7 +24,7 @@ from tailrace.mapping.settings import INFINITE, MappingSettings
 from tailrace.mapping.settlement import Settlement, Watermark
 from tailrace.mapping.shard import ShardMachine
 from tailrace.mapping.window import TumblingWindow
-from tailrace.runtime import delivering, evacuation, putting_back, starting
+from tailrace.runtime import delivering, evacuation, starting
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ReadDone
 from tailrace.testing.simulation_plan import plan

@@ -9,8 +9,9 @@ from weakref import WeakSet
 import pytest
 from msgspec import structs
 
-from tailrace.deadletters import head
-from tailrace.deadletters.head import Claims
+from tailrace.deadletters.core import head
+from tailrace.deadletters.core.head import Claims
+from tailrace.deadletters.run.putting_back import Holding
 from tailrace.leases.lease import Lease, Sighting
 from tailrace.leases.lease import renew as renewed
 from tailrace.leases.lease import take as taken
@@ -20,7 +21,6 @@ from tailrace.rows.writes import ALWAYS, Check
 from tailrace.runtime import delivering, evacuation, starting
 from tailrace.runtime.evacuation import Evacuator
 from tailrace.runtime.kept import Kept
-from tailrace.runtime.putting_back import Holding
 from tailrace.runtime.steps import Steps
 from tailrace.streams.version import NOTHING
 from tailrace.testing import simulation_redrive

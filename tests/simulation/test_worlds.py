@@ -17,11 +17,11 @@ import pytest
 from msgspec.structs import replace
 
 from tailrace import App, Batch, Change, Discard, Retry
-from tailrace.deadletters.notice import Notice
+from tailrace.deadletters.core.notice import Notice
+from tailrace.deadletters.run.courier import Courier, FailureDocument
 from tailrace.ports import ReadDone, Shard
 from tailrace.rows.writes import ALWAYS, Write
 from tailrace.runtime import effects
-from tailrace.runtime.courier import Courier, FailureDocument
 from tailrace.sources.embedded import EmbeddedSource
 from tailrace.testing import World
 

@@ -24,9 +24,9 @@ from tailrace.api.lambdas.mappings import EventSourceMapping
 from tailrace.api.lambdas.service import LambdaService
 from tailrace.api.lambdas.settings import read_settings
 from tailrace.app.function_settings import NamedFunction
+from tailrace.deadletters.core.requests import Progress, Request
 from tailrace.engine import state as engine_state
 from tailrace.ports import Commit, Row
-from tailrace.runtime.redrive_requests import Progress, Request
 from tailrace.server.remembered import remember_time
 from tailrace.stores.directory import DataDirectory
 from tailrace.stores.memory import MemoryStore

@@ -1,1 +1,4 @@
-"""Records given up and kept whole: their layout in the state store."""
+"""The room of dead letters: changes that are kept because they were not handled, and how they are put back.
+
+Floors: `core` ◆ says what is kept and what a redrive decides, `run` carries that out and tells destinations, `views` reads it.
+"""

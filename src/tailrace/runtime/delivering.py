@@ -14,11 +14,11 @@ from typing import Final, Protocol, TypeAlias, assert_never
 
 from msgspec import Struct
 
-from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
-from tailrace.deadletters.gap import Gap
-from tailrace.deadletters.head import Head, head_key, parked, read_head
-from tailrace.deadletters.lost_window import LostWindow, lost_window_key
-from tailrace.deadletters.passed import passed_write
+from tailrace.deadletters.core.entry import DeadLetter, deadletter_fields, deadletter_key
+from tailrace.deadletters.core.gap import Gap
+from tailrace.deadletters.core.head import Head, head_key, parked, read_head
+from tailrace.deadletters.core.lost_window import LostWindow, lost_window_key
+from tailrace.deadletters.core.passed import passed_write
 from tailrace.errors import LeaseLost, PortError, StateConflict
 from tailrace.leases.checkpoint import (
     EVERY_HASH,
@@ -181,7 +181,7 @@ class Delivery:
 
 
 class Announced(Protocol):
-    """Whoever tells an on-failure destination of what was given up: runtime/courier.py."""
+    """Whoever tells an on-failure destination of what was given up: deadletters/run/courier.py."""
 
     def rows(
         self, place: Place, given_up: Sequence[GivenUp], windows: Sequence[GivenUpWindow] = ()

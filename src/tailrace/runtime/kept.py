@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
-from tailrace.deadletters.evacuated import Evacuation, Lost, read_evacuated, read_evacuation
+from tailrace.deadletters.core.evacuated import Evacuation, Lost, read_evacuated, read_evacuation
 from tailrace.rows.kinds import EVACUATION
 from tailrace.rows.writes import StateRow
 from tailrace.runtime.steps import Get, Query, Steps

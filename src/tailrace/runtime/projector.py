@@ -22,8 +22,8 @@ from msgspec import Struct
 from tailrace.app.fence import told
 from tailrace.app.fingerprint import is_changed
 from tailrace.app.projection import Projection, mapping_id
-from tailrace.deadletters.gap import read_gap
-from tailrace.deadletters.head import head_prefix, read_head
+from tailrace.deadletters.core.gap import read_gap
+from tailrace.deadletters.core.head import head_prefix, read_head
 from tailrace.errors import PortError, StateConflict
 from tailrace.leases.checkpoint import ledgers_of
 from tailrace.leases.generation import read_generations, sources_key

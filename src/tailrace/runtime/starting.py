@@ -16,9 +16,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tailrace.deadletters.gap import Gap
-from tailrace.deadletters.head import Head, head_prefix, read_head
-from tailrace.deadletters.passed import passed_prefix, read_passed
+from tailrace.deadletters.core.gap import Gap
+from tailrace.deadletters.core.head import Head, head_prefix, read_head
+from tailrace.deadletters.core.passed import passed_prefix, read_passed
 from tailrace.errors import LeaseHeld, LeaseLost, StateConflict
 from tailrace.leases.checkpoint import (
     EVERY_HASH,

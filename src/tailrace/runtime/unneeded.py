@@ -12,8 +12,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeAlias
 
-from tailrace.deadletters.entry import deadletter_prefix, read_deadletter
-from tailrace.deadletters.head import head_prefix
+from tailrace.deadletters.core.entry import deadletter_prefix, read_deadletter
+from tailrace.deadletters.core.head import head_prefix
 from tailrace.errors import StateConflict
 from tailrace.leases.checkpoint import MARK_AGE_MS
 from tailrace.ports import ProjectionStore, StateStore

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from tailrace.deadletters.evacuated import Evacuation, read_evacuated, read_evacuation
+from tailrace.deadletters.core.evacuated import Evacuation, read_evacuated, read_evacuation
 from tailrace.leases.checkpoint import Range, checkpoint_key, read_checkpoint
 from tailrace.ports import Clock, LogReader, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT, EVACUATION, EVENT_SOURCE_MAPPING

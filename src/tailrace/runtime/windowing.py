@@ -22,7 +22,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from tailrace.app.window import WindowPlan
-from tailrace.deadletters.entry import WINDOW_SHARD
+from tailrace.deadletters.core.entry import WINDOW_SHARD
 from tailrace.errors import PortError, StateConflict
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import INFINITE, MappingSettings

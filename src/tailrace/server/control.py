@@ -26,10 +26,10 @@ from tailrace.views.live import Live
 
 if TYPE_CHECKING:
     from tailrace.app.app import App
+    from tailrace.deadletters.core.requests import Progress, Request
     from tailrace.engine.engine import Engine
     from tailrace.ports import Clock, StateStore
     from tailrace.runtime.projector import Projector
-    from tailrace.runtime.redrive_requests import Progress, Request
     from tailrace.views.reading import Reading
 
 VERSION: Final = 1

@@ -10,22 +10,36 @@ from typing import Any
 
 from msgspec import structs
 
-from tailrace.deadletters.entry import DeadLetter
-from tailrace.deadletters.redrive import Choice, Groups, fingerprint, interval_ms, item_words, read_choice
+from tailrace.deadletters.core.entry import DeadLetter
+from tailrace.deadletters.core.redrive import (
+    Choice,
+    Groups,
+    fingerprint,
+    interval_ms,
+    item_words,
+    read_choice,
+)
+from tailrace.deadletters.core.requests import Progress, Request
+from tailrace.deadletters.run.redriver import Redriver
+from tailrace.deadletters.views.letters import (
+    is_parked,
+    letter_pages,
+    letter_value,
+    letters,
+    lost_window_count,
+    lost_windows,
+    overtaken_by,
+)
 from tailrace.errors import ApiError, TailraceError
 from tailrace.ports import StateStore
 from tailrace.rows.kinds import AUDIT
-from tailrace.runtime.redrive_requests import Progress, Request
-from tailrace.runtime.redriver import Redriver
 from tailrace.runtime.watermark import MappingName
 from tailrace.server.control import Arguments, Subject, verb, verb_of_values
 from tailrace.server.handlers import named
 from tailrace.streams.record import image
 from tailrace.streams.sequence import SequenceNumber
 from tailrace.views.change import change_value
-from tailrace.views.letters import is_parked, letter_pages, letter_value, letters, overtaken_by
 from tailrace.views.progress import declared
-from tailrace.views.windows import lost_window_count, lost_windows
 
 TELL_S = 0.25
 """How often a running redrive says how far it is."""

@@ -3,7 +3,7 @@
 Rules of this file: gaps are a view (views/gaps.py); to acknowledge one is a row. Registered by `verbs`.
 """
 
-from tailrace.deadletters.gap import Gap
+from tailrace.deadletters.core.gap import Gap
 from tailrace.rows.writes import Write
 from tailrace.runtime.watermark import MappingName
 from tailrace.server.control import Arguments, Subject, verb

@@ -6,6 +6,7 @@ Registered by `verbs`.
 
 from typing import Any
 
+from tailrace.deadletters.views.letters import heads
 from tailrace.errors import TailraceError
 from tailrace.rows.kinds import RESUMED
 from tailrace.rows.writes import Write
@@ -13,7 +14,6 @@ from tailrace.runtime.pausing import resumed_row
 from tailrace.runtime.recursion import pause_key, pause_row, resuming
 from tailrace.runtime.watermark import MappingName
 from tailrace.server.control import Arguments, Subject, verb
-from tailrace.views.letters import heads
 from tailrace.views.pauses import is_paused, suspended
 from tailrace.views.progress import declared
 from tailrace.views.reading import running

@@ -11,17 +11,17 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from tailrace.deadletters.redrive import item_words
+from tailrace.deadletters.core.redrive import item_words
+from tailrace.deadletters.views.letters import letters
 from tailrace.errors import TailraceError
 from tailrace.ports import StateStore
 from tailrace.rows.kinds import EVENT_SOURCE_MAPPING, LEASE, MAPPING
 from tailrace.rows.writes import Write
 from tailrace.runtime.mapping_rows import moves, rows_of
+from tailrace.runtime.pages import rows
 from tailrace.runtime.watermark import MappingName, positions
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.handlers import named
-from tailrace.views.letters import letters
-from tailrace.views.pages import rows
 from tailrace.views.projections import is_projection
 from tailrace.views.reading import Reading
 

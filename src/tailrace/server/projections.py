@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from tailrace.app.fingerprint import is_changed
 from tailrace.app.projection import Projection
-from tailrace.deadletters.head import head_prefix
+from tailrace.deadletters.core.head import head_prefix
+from tailrace.deadletters.views.letters import heads
 from tailrace.errors import TailraceError
 from tailrace.ports import ProjectionStore, StateStore
 from tailrace.projections.builds import Build, builds_prefix, served_key
@@ -19,12 +20,11 @@ from tailrace.projections.known import known_key
 from tailrace.projections.rows import Group, build_name
 from tailrace.rows.kinds import MAPPING, PROJECTION_GROUP, PROJECTION_ITEM
 from tailrace.runtime.mapping_rows import rows_of
+from tailrace.runtime.pages import rows
 from tailrace.runtime.projector import Projector
 from tailrace.runtime.verifying import verify
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.mapping_verbs import remove
-from tailrace.views.letters import heads
-from tailrace.views.pages import rows
 from tailrace.views.projections import Projected, projections, state_groups
 
 STATE = "state"

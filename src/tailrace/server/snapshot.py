@@ -7,6 +7,7 @@ not run cannot be stuck. Between two handlers the loop is given back: somebody a
 import asyncio
 from collections.abc import Callable, Mapping
 
+from tailrace.deadletters.views.letters import kept
 from tailrace.runtime.attempts import Tally
 from tailrace.runtime.watermark import MappingName, positions
 from tailrace.server.control import Subject
@@ -14,7 +15,6 @@ from tailrace.server.http import HttpServer
 from tailrace.server.observe import Durations, HandlerTotals, Observed, ShardProgress
 from tailrace.server.tables import table_value, tables
 from tailrace.views.gaps import gap_age_ms, open_gaps
-from tailrace.views.letters import kept
 from tailrace.views.live import live_status, sink_of, windows_of
 from tailrace.views.progress import begun, totals
 from tailrace.views.reading import Reading

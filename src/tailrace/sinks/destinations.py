@@ -2,7 +2,7 @@
 
 Rules of this file: each delivers one failure document and says nothing else; what it raises means that nothing was delivered.
 Repeating a delivery may send a message twice and writes the same object again. Declared as `Discard(to=…)`, called by
-runtime/courier.py; as sinks through `app.sink`. Source: semantics §2.8.
+deadletters/run/courier.py; as sinks through `app.sink`. Source: semantics §2.8.
 """
 
 import os

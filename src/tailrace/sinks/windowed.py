@@ -21,7 +21,7 @@ from tailrace.app.mapping import Mapping
 from tailrace.app.plain import to_plain_item
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.app.window import Window, WindowPlan
-from tailrace.deadletters.entry import WINDOW_SHARD, DeadLetter, deadletter_fields, deadletter_key
+from tailrace.deadletters.core.entry import WINDOW_SHARD, DeadLetter, deadletter_fields, deadletter_key
 from tailrace.ports import Batch, Clock, Failed, Failure, Outcome, StreamRef, Written
 from tailrace.rows.writes import Write
 from tailrace.runtime.dependencies import Dependencies

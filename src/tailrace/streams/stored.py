@@ -2,7 +2,7 @@
 
 Rules of this file: what goes in comes out, field by field; images stay the JSON text that clients are answered. A field added to `ChangeRecord`
 has its place here and in envelopes.py (its log form), and tests/properties/test_stored_records.py fails until it has. Called by
-deadletters/entry.py. Layout: docs/formats/state.md.
+deadletters/core/entry.py. Layout: docs/formats/state.md.
 """
 
 from collections.abc import Mapping

@@ -9,11 +9,11 @@ from typing import Final
 
 from tailrace.app.app import App, Mapping
 from tailrace.app.change import Change
-from tailrace.deadletters.entry import DeadLetter
+from tailrace.deadletters.core.entry import DeadLetter
+from tailrace.deadletters.views.letters import letters
 from tailrace.engine.engine import Engine
 from tailrace.engine.state import state_of
 from tailrace.views.at_once import at_once, listed
-from tailrace.views.letters import letters
 
 MOST: Final = 10
 """So many are named."""

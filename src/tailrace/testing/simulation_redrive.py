@@ -1,4 +1,4 @@
-"""Redrives in a simulated world: somebody asks, and every worker that reads the mapping carries it out, with the production steps (runtime/putting_back.py).
+"""Redrives in a simulated world: somebody asks, and every worker that reads the mapping carries it out, with the production steps (deadletters/run/putting_back.py).
 
 Rules of this file: it decides nothing about changes. What a person does is drawn here; what a worker does between two yields is what the world does to
 everybody. Called by simulation.py and simulation_workers.py.
@@ -7,16 +7,16 @@ everybody. Called by simulation.py and simulation_workers.py.
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from tailrace.deadletters.entry import DeadLetter, deadletter_key
-from tailrace.deadletters.redrive import Choice
+from tailrace.deadletters.core.entry import DeadLetter, deadletter_key
+from tailrace.deadletters.core.redrive import Choice
+from tailrace.deadletters.core.requests import Progress, Request
+from tailrace.deadletters.run.putting_back import Holding, PuttingBack, keep
 from tailrace.errors import PortError
 from tailrace.leases.lineage import readers
 from tailrace.mapping.commands import Completion, Redriven, Released
 from tailrace.ports import Batch, Failed, Failure, FailureKind, Outcome, Written
 from tailrace.rows.kinds import REDRIVE
 from tailrace.rows.writes import Write
-from tailrace.runtime.putting_back import Holding, PuttingBack, keep
-from tailrace.runtime.redrive_requests import Progress, Request
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing.simulation_performing import Act
 from tailrace.testing.simulation_roles import Mapped, Tenure

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from tailrace.deadletters.evacuated import read_evacuated
+from tailrace.deadletters.core.evacuated import read_evacuated
 from tailrace.errors import PortError
 from tailrace.ports import Action
 from tailrace.rows.kinds import EVACUATED, words_of

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, takewhile
 from typing import Any, Final, TypeVar
 
-from tailrace.deadletters.entry import deadletter_key, parked_prefix, read_deadletter
-from tailrace.deadletters.head import Head, head_key, head_prefix, read_head
-from tailrace.deadletters.passed import passed_key, read_passed
-from tailrace.deadletters.redriving import ReadHead, ReadLetter, ReadOldest, ReadPassed, Step, WriteRows
+from tailrace.deadletters.core.entry import deadletter_key, parked_prefix, read_deadletter
+from tailrace.deadletters.core.head import Head, head_key, head_prefix, read_head
+from tailrace.deadletters.core.passed import passed_key, read_passed
+from tailrace.deadletters.core.redriving import ReadHead, ReadLetter, ReadOldest, ReadPassed, Step, WriteRows
 from tailrace.errors import InternalError, StateConflict
 from tailrace.leases.checkpoint import Ledger, checkpoint_key, ledger_key, ledger_of
 from tailrace.ports import StreamRef

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Final
 
-from tailrace.runtime import delivering, evacuation, kept, putting_back, starting
+from tailrace.deadletters.run import putting_back
+from tailrace.runtime import delivering, evacuation, kept, starting
 from tailrace.worker import leasing
 
 STEPS: Final[tuple[ModuleType, ...]] = (delivering, evacuation, kept, leasing, putting_back, starting)

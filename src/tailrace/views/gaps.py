@@ -7,13 +7,13 @@ test world.
 
 from typing import Any
 
-from tailrace.deadletters.gap import Gap, read_gap
+from tailrace.deadletters.core.gap import Gap, read_gap
 from tailrace.leases.checkpoint import EARLIER
 from tailrace.ports import StateStore
 from tailrace.rows.kinds import GAP
+from tailrace.runtime.pages import rows
 from tailrace.runtime.watermark import MappingName
 from tailrace.streams.sequence import SequenceNumber
-from tailrace.views.pages import rows
 from tailrace.views.progress import ledgers
 from tailrace.views.reading import Reading
 

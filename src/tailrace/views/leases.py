@@ -7,7 +7,7 @@ it stands alone because a fleet's members and hand-overs are told beside it.
 from tailrace.leases.lease import Lease, read_lease
 from tailrace.ports import StateStore
 from tailrace.rows.kinds import LEASE, words_of
-from tailrace.views.pages import rows
+from tailrace.runtime.pages import rows
 
 
 async def leases(state: StateStore, app: str) -> dict[tuple[str, str], Lease]:

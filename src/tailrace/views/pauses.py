@@ -8,9 +8,9 @@ from tailrace.leases.checkpoint import Reason, suspended_of
 from tailrace.mapping.outcomes import first_line
 from tailrace.ports import StateStore
 from tailrace.rows.kinds import CHECKPOINT, RESUMED, words_of
+from tailrace.runtime.pages import rows
 from tailrace.runtime.pausing import Suspension, ended_suspensions
 from tailrace.runtime.recursion import pause_key
-from tailrace.views.pages import rows
 
 
 async def is_paused(state: StateStore, app: str, handler: str) -> bool:

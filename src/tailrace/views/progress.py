@@ -10,8 +10,8 @@ from typing import Final
 from tailrace.leases.checkpoint import Ledger, ledgers_of
 from tailrace.ports import LogReader, StateStore
 from tailrace.rows.kinds import CHECKPOINT, LEDGER, MAPPING, words_of
+from tailrace.runtime.pages import rows
 from tailrace.runtime.watermark import MappingName
-from tailrace.views.pages import rows
 from tailrace.views.reading import Reading, running
 
 OUTCOMES: Final = ("handled", "filtered", "parked", "discarded", "dropped", "trimmed")

@@ -12,7 +12,7 @@ from tailrace.projections.builds import Build, builds_prefix, served_key
 from tailrace.projections.known import known_key, read_known
 from tailrace.projections.rows import Group, build_name, group_key, groups_prefix, read_group_row
 from tailrace.rows.kinds import PROJECTION, words_of
-from tailrace.views.pages import rows
+from tailrace.runtime.pages import rows
 
 
 class Projected(Struct, frozen=True):

@@ -6,18 +6,17 @@ Rules of this file: values that are JSON, in the units of their names. Called by
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tailrace.deadletters.views.letters import kept
 from tailrace.leases.lease import Lease
 from tailrace.runtime.watermark import MappingName, Position, positions
 from tailrace.streams.envelopes import event_id
 from tailrace.telemetry import AWS_METRICS
 from tailrace.views.gaps import gap_age_ms, open_gaps
 from tailrace.views.leases import leases
-from tailrace.views.letters import kept
-from tailrace.views.live import Live, live_status, sink_of
+from tailrace.views.live import Live, live_status, sink_of, windows_of
 from tailrace.views.pauses import is_paused, pause_reason
 from tailrace.views.progress import begun, totals
 from tailrace.views.reading import Reading
-from tailrace.views.windows import windows_value
 
 if TYPE_CHECKING:
     from tailrace.ports import Now
@@ -124,3 +123,17 @@ def threads_value(live: Live | None, handler: str) -> dict[str, int] | None:
 def pool_value(threads: "Threads") -> dict[str, int]:
     """How busy a pool is."""
     return {"busy": threads.busy, "of": threads.most, "waiting": threads.waiting}
+
+
+def windows_value(live: Live | None, handler: str) -> dict[str, Any] | None:
+    """Panes with something still to tell, changes that came too late for any, and what fails when they are told; None without windows, or when it does not run."""
+    windows = windows_of(live, handler)
+    if windows is None:
+        return None
+    failing = windows.failing()
+    told = (
+        None
+        if failing is None
+        else dict(zip(("error", "since_ms", "last_ms", "windows"), failing, strict=True))
+    )
+    return {"open": windows.open, "late": windows.late, "failing": told}

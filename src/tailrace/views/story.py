@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from msgspec import Struct, structs
 
-from tailrace.deadletters.entry import DeadLetter, read_deadletter
-from tailrace.deadletters.evacuated import Evacuation, read_evacuated, read_evacuation
+from tailrace.deadletters.core.entry import DeadLetter, read_deadletter
+from tailrace.deadletters.core.evacuated import Evacuation, read_evacuated, read_evacuation
+from tailrace.deadletters.views.letters import PAGE, is_parked, letter_of, letter_value
 from tailrace.errors import ApiError, TailraceError
 from tailrace.leases.checkpoint import (
     Range,
@@ -26,6 +27,7 @@ from tailrace.leases.checkpoint import (
 from tailrace.leases.generation import read_generations, sources_key
 from tailrace.ports import LogReader, StateStore
 from tailrace.rows.kinds import DEADLETTER, EVACUATION, PARKED, words_of
+from tailrace.runtime.pages import rows
 from tailrace.runtime.watermark import LAMBDA_APP, MappingName, evacuations, followed
 from tailrace.streams.envelopes import event_id, locate
 from tailrace.streams.record import ChangeRecord
@@ -33,9 +35,7 @@ from tailrace.streams.shards import Shard
 from tailrace.streams.version import Version
 from tailrace.views.change import change_value
 from tailrace.views.gaps import gaps
-from tailrace.views.letters import PAGE, is_parked, letter_of, letter_value
 from tailrace.views.live import attempts_of
-from tailrace.views.pages import rows
 from tailrace.views.progress import known_mappings
 from tailrace.views.reading import Reading, running
 

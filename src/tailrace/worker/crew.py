@@ -8,9 +8,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from tailrace.runtime.courier import Courier
+from tailrace.deadletters.run.courier import Courier
+from tailrace.deadletters.run.redriver import Redriver
 from tailrace.runtime.projector import Projector
-from tailrace.runtime.redriver import Redriver
 from tailrace.runtime.windowing import Windows
 
 

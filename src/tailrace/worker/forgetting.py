@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from tailrace.deadletters.entry import deadletter_prefix, read_deadletter
-from tailrace.deadletters.head import head_prefix
+from tailrace.deadletters.core.entry import deadletter_prefix, read_deadletter
+from tailrace.deadletters.core.head import head_prefix
 from tailrace.errors import StateConflict
 from tailrace.leases.checkpoint import (
     EARLIER,

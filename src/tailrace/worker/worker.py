@@ -16,7 +16,10 @@ from tailrace import errors
 from tailrace.app.app import App
 from tailrace.app.app import Mapping as Handler
 from tailrace.app.table import Table
-from tailrace.deadletters.entry import DeadLetter
+from tailrace.deadletters.core.entry import DeadLetter
+from tailrace.deadletters.core.requests import Progress, Request
+from tailrace.deadletters.run.putting_back import Holding, keep
+from tailrace.deadletters.run.redriver import Redrives
 from tailrace.errors import PortError, SourceError
 from tailrace.leases.checkpoint import read_checkpoint
 from tailrace.leases.lease import Owner
@@ -35,10 +38,7 @@ from tailrace.runtime.driver import Driver, Performer, Status
 from tailrace.runtime.evacuation import Followed, Unfinished
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.pausing import Pauses
-from tailrace.runtime.putting_back import Holding, keep
 from tailrace.runtime.recursion import Guards
-from tailrace.runtime.redrive_requests import Progress, Request
-from tailrace.runtime.redrives import Redrives
 from tailrace.runtime.starting import enter, line_before, load_start, outdated_reason
 from tailrace.runtime.threads import MOST, Threads
 from tailrace.runtime.windowing import Windows

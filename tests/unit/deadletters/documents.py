@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from tailrace.deadletters.document import Told, object_body, object_name, queue_body
+from tailrace.deadletters.core.document import Told, object_body, object_name, queue_body
 from tailrace.streams.record import ChangeRecord, change_record
 from tailrace.streams.windows import WindowInvoke
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tailrace.deadletters.document import Told
+from tailrace.deadletters.core.document import Told
 from tests.unit.deadletters.documents import CASES, EVENT, NAME, Case, Made
 
 EACH = pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)

@@ -6,7 +6,7 @@ import msgspec
 import orjson
 import pytest
 
-from tailrace.deadletters.entry import (
+from tailrace.deadletters.core.entry import (
     MAX_TEXT,
     DeadLetter,
     deadletter_fields,

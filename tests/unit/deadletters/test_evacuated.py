@@ -1,6 +1,6 @@
 """Rows of what was saved from the trim keep the shard as any source may tell of it, and the old layout is read."""
 
-from tailrace.deadletters.evacuated import Evacuation, copied, read_evacuation
+from tailrace.deadletters.core.evacuated import Evacuation, copied, read_evacuation
 from tailrace.streams.shards import HASHES, Shard
 
 STREAM = ("arn", "label", "NEW_AND_OLD_IMAGES", "us-east-1")

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from tailrace.deadletters.entry import DeadLetter
-from tailrace.deadletters.head import (
+from tailrace.deadletters.core.entry import DeadLetter
+from tailrace.deadletters.core.head import (
     CLAIM_MS,
     Claims,
     Head,

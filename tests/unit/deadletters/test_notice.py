@@ -2,7 +2,7 @@
 
 import pytest
 
-from tailrace.deadletters.notice import Notice, outbox_key, read_notice
+from tailrace.deadletters.core.notice import Notice, outbox_key, read_notice
 from tailrace.errors import StoreError
 from tailrace.streams.version import Version
 from tailrace.streams.windows import WindowInvoke

@@ -4,8 +4,8 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from tailrace.deadletters.entry import DeadLetter
-from tailrace.deadletters.redrive import (
+from tailrace.deadletters.core.entry import DeadLetter
+from tailrace.deadletters.core.redrive import (
     Choice,
     Groups,
     fingerprint,

@@ -7,10 +7,10 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from tailrace.deadletters.entry import DeadLetter, read_deadletter
-from tailrace.deadletters.head import Head, claimed_free, freed
-from tailrace.deadletters.passed import passed_write
-from tailrace.deadletters.redriving import (
+from tailrace.deadletters.core.entry import DeadLetter, read_deadletter
+from tailrace.deadletters.core.head import Head, claimed_free, freed
+from tailrace.deadletters.core.passed import passed_write
+from tailrace.deadletters.core.redriving import (
     Claimant,
     Deliver,
     Ended,

@@ -8,18 +8,19 @@ from typing import Any, Final, TypeAlias
 
 from tailrace.api.lambdas.functions import Configured
 from tailrace.api.lambdas.mappings import EventSourceMapping
-from tailrace.deadletters.entry import (
+from tailrace.deadletters.core.entry import (
     DeadLetter,
     deadletter_fields,
     deadletter_key,
     parked_key,
 )
-from tailrace.deadletters.evacuated import Evacuation, copied
-from tailrace.deadletters.gap import Gap
-from tailrace.deadletters.head import parked
-from tailrace.deadletters.lost_window import LostWindow, lost_window_key
-from tailrace.deadletters.notice import Notice, outbox_key
-from tailrace.deadletters.passed import passed_write
+from tailrace.deadletters.core.evacuated import Evacuation, copied
+from tailrace.deadletters.core.gap import Gap
+from tailrace.deadletters.core.head import parked
+from tailrace.deadletters.core.lost_window import LostWindow, lost_window_key
+from tailrace.deadletters.core.notice import Notice, outbox_key
+from tailrace.deadletters.core.passed import passed_write
+from tailrace.deadletters.core.requests import Request
 from tailrace.leases.checkpoint import CheckpointRow, Ledger, checkpoint_key, ledger_key, mark_key, mark_write
 from tailrace.leases.generation import Generations
 from tailrace.leases.lease import lease_key, take
@@ -37,7 +38,6 @@ from tailrace.rows.kinds import AUDIT, CLOCK, LAYOUT, LEDGER, MAPPING, PAUSE, PA
 from tailrace.rows.writes import Write
 from tailrace.runtime.pausing import resumed_row
 from tailrace.runtime.recursion import ancestor_name, generations_key, pause_row
-from tailrace.runtime.redrive_requests import Request
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import HASHES, Shard
 from tailrace.windows.rows import (

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from tailrace.deadletters.entry import read_deadletter
-from tailrace.deadletters.head import head_key, parked, read_head
+from tailrace.deadletters.core.entry import read_deadletter
+from tailrace.deadletters.core.head import head_key, parked, read_head
 from tailrace.errors import LeaseLost, StoreError
 from tailrace.leases.checkpoint import CheckpointRow, read_row
 from tailrace.leases.lease import lease_key

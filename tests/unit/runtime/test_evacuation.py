@@ -10,7 +10,7 @@ from msgspec import structs
 from msgspec.structs import replace
 
 from tailrace.clocks.manual import ManualClock
-from tailrace.deadletters.evacuated import LEAD_MS
+from tailrace.deadletters.core.evacuated import LEAD_MS
 from tailrace.leases.checkpoint import CheckpointRow
 from tailrace.mapping.commands import Read
 from tailrace.ports import Batch, Outcome, ReadDone, Shard, StreamRef

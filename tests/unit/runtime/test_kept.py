@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from tailrace.deadletters.evacuated import Evacuation, Lost, copied
+from tailrace.deadletters.core.evacuated import Evacuation, Lost, copied
 from tailrace.leases.checkpoint import CheckpointRow
 from tailrace.mapping.commands import Read
 from tailrace.ports import Shard

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from tailrace.deadletters.evacuated import Evacuation, copied
-from tailrace.deadletters.head import parked
+from tailrace.deadletters.core.evacuated import Evacuation, copied
+from tailrace.deadletters.core.head import parked
 from tailrace.errors import LeaseLost, StateConflict, StoreError
 from tailrace.leases import checkpoint
 from tailrace.leases.checkpoint import CheckpointRow, Ledger, raised, read_row

@@ -6,7 +6,7 @@ from typing import Any
 
 from tailrace.app.app import App
 from tailrace.clocks.manual import ManualClock
-from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
+from tailrace.deadletters.core.entry import DeadLetter, deadletter_fields, deadletter_key
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.leases.checkpoint import CheckpointRow, checkpoint_key, ledger_of
 from tailrace.rows.writes import Write

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tailrace.cli.dlq import json_listed, listed
-from tailrace.deadletters.entry import deadletter_prefix
+from tailrace.deadletters.core.entry import deadletter_prefix
+from tailrace.deadletters.views.letters import PAGE
 from tailrace.rows.writes import Write
 from tailrace.server.control import find_verb
-from tailrace.views.letters import PAGE
 from tests.unit.server.admin import Ground
 
 MANY = 2 * PAGE + 50

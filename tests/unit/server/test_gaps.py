@@ -9,7 +9,7 @@ import pytest
 
 from tailrace.cli import gaps as command
 from tailrace.cli.main import run
-from tailrace.deadletters.gap import Gap
+from tailrace.deadletters.core.gap import Gap
 from tailrace.errors import TailraceError
 from tailrace.rows.kinds import GAP
 from tailrace.rows.writes import Write

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tailrace.cli.why import lines
-from tailrace.deadletters.gap import Gap
+from tailrace.deadletters.core.gap import Gap
 from tailrace.errors import TailraceError
 from tailrace.leases.checkpoint import MAX_LEDGER_RANGES
 from tailrace.ports import Batch, Failed, Failure

@@ -8,7 +8,7 @@ import pytest
 from tailrace import Unavailable
 from tailrace.app.app import App
 from tailrace.app.change import Change
-from tailrace.deadletters.evacuated import Evacuation
+from tailrace.deadletters.core.evacuated import Evacuation
 from tailrace.runtime import evacuation
 from tailrace.runtime.evacuation import PAGE
 from tailrace.streams.record import ChangeRecord

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from tailrace import App, Change, Discard, Drop, Park, Retry
+from tailrace.deadletters.run import putting_back
 from tailrace.errors import SettingsError, TailraceError, Throttled
-from tailrace.runtime import putting_back
 from tailrace.testing import World
 
 

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from tailrace.rows.writes import StateRow, Write
+from tailrace.runtime.pages import pages, rows
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.views.at_once import at_once, listed
-from tailrace.views.pages import pages, rows
 
 
 class Counting(MemoryStateStore):

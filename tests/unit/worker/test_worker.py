@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tailrace import App, Change, Retry
-from tailrace.deadletters.entry import DeadLetter
-from tailrace.deadletters.head import parked
+from tailrace.deadletters.core.entry import DeadLetter
+from tailrace.deadletters.core.head import parked
 from tailrace.engine.state import EngineStateStore
 from tailrace.errors import SettingsError, StoreError
 from tailrace.leases.checkpoint import raised

@@ -39,9 +39,9 @@ from tailrace.rows.kinds import EVENT_SOURCE_MAPPING, MAPPING
 from tailrace.rows.writes import VERSION, Write
 from tailrace.runtime.attempts import Tallies
 from tailrace.runtime.mapping_rows import rows_of
+from tailrace.runtime.pages import rows
 from tailrace.runtime.watermark import LAMBDA_APP, MappingName
 from tailrace.sinks.lambda_function import request_id
-from tailrace.views.pages import rows
 from tailrace.views.progress import totals
 from tailrace.worker.worker import Worker
 

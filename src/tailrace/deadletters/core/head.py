@@ -3,7 +3,7 @@
 Rules of this file: pure transitions; every write is conditional on the version that was read and raises it, so that of the
 machine's append and the redriver's steps one always notices the other. Only the redriver unparks, and only when the
 head's tail is the last change that it has put back. Format 2, docs/formats/state.md. Called by runtime/delivering.py,
-runtime/redriver.py and the simulation. Source: architecture §5.3.
+deadletters/run/redriver.py and the simulation. Source: architecture §5.3.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tailrace.deadletters.entry import DeadLetter, deadletter_fields, parked_key
+from tailrace.deadletters.core.entry import DeadLetter, deadletter_fields, parked_key
 from tailrace.leases.lease import Sighting, sighted
 from tailrace.rows.kinds import HEAD
 from tailrace.rows.writes import Absent, Condition, Equals, Write, readable

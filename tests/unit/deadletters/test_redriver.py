@@ -6,23 +6,23 @@ import pytest
 
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.clocks.manual import ManualClock
-from tailrace.deadletters.entry import (
+from tailrace.deadletters.core.entry import (
     DeadLetter,
     deadletter_fields,
     deadletter_key,
     deadletter_prefix,
     read_deadletter,
 )
-from tailrace.deadletters.head import claimed_free, head_prefix, parked
-from tailrace.deadletters.passed import passed_prefix, passed_write
-from tailrace.deadletters.redrive import Choice
+from tailrace.deadletters.core.head import claimed_free, head_prefix, parked
+from tailrace.deadletters.core.passed import passed_prefix, passed_write
+from tailrace.deadletters.core.redrive import Choice
+from tailrace.deadletters.core.requests import Progress, Request
+from tailrace.deadletters.run.putting_back import Holding
+from tailrace.deadletters.run.redriver import Redriver
 from tailrace.mapping.commands import Completion, GivenUp, Redriven, Released
 from tailrace.ports import Batch, Failed, Failure, FailureKind, Outcome, StreamRef, Written
 from tailrace.rows.writes import Write
 from tailrace.runtime.delivering import Place, letter_of
-from tailrace.runtime.putting_back import Holding
-from tailrace.runtime.redrive_requests import Progress, Request
-from tailrace.runtime.redriver import Redriver
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.version import NOTHING, Version
 from tests.unit.sinks.batches import STREAM, record

@@ -1,4 +1,4 @@
-"""Dead letters and parked changes as they lie in the state: finding, counting, telling.
+"""Dead letters, parked changes and lost windows as they lie in the state: finding, counting, telling.
 
 Rules of this file: it only reads. A parked key's changes are told oldest first, what only waits included. Called by the `dlq` verbs,
 `why`, `status`, metrics and the test world.
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from tailrace.deadletters.entry import (
+from tailrace.deadletters.core.entry import (
     DeadLetter,
     deadletter_key,
     deadletter_prefix,
@@ -17,12 +17,13 @@ from tailrace.deadletters.entry import (
     parked_prefix,
     read_deadletter,
 )
-from tailrace.deadletters.head import Head, head_prefix, read_head
-from tailrace.deadletters.passed import passed_key, read_passed
+from tailrace.deadletters.core.head import Head, head_prefix, read_head
+from tailrace.deadletters.core.lost_window import LostWindow, lost_window_prefix, read_lost_window
+from tailrace.deadletters.core.passed import passed_key, read_passed
 from tailrace.ports import StateStore
+from tailrace.runtime.pages import pages, rows
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.version import Version
-from tailrace.views.pages import pages, rows
 
 PAGE: Final = 100
 """Letters in memory at once: each may hold two images of 400 KB."""
@@ -111,3 +112,14 @@ def letter_value(letter: DeadLetter) -> Mapping[str, Any]:
         "code_version": letter.code_version,
         "trace": letter.trace,
     }
+
+
+async def lost_windows(state: StateStore, app: str, handler: str) -> AsyncIterator[LostWindow]:
+    """The tumbling windows that a function was given up on in their final invoke, one in memory at a time: each may hold 1 MB of state."""
+    async for row in rows(state, lost_window_prefix(app, handler), 1):
+        yield read_lost_window(row.fields)
+
+
+async def lost_window_count(state: StateStore, app: str, handler: str) -> int:
+    """How many there are."""
+    return await state.count(lost_window_prefix(app, handler))

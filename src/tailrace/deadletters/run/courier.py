@@ -14,9 +14,9 @@ from typing import Final, Protocol
 from msgspec.structs import replace
 
 from tailrace.app.fence import FENCE, told
-from tailrace.deadletters.document import Told, object_body, object_name, queue_body
-from tailrace.deadletters.entry import DeadLetter, deadletter_key, read_deadletter
-from tailrace.deadletters.notice import Notice, outbox_key, outbox_prefix, read_notice
+from tailrace.deadletters.core.document import Told, object_body, object_name, queue_body
+from tailrace.deadletters.core.entry import DeadLetter, deadletter_key, read_deadletter
+from tailrace.deadletters.core.notice import Notice, outbox_key, outbox_prefix, read_notice
 from tailrace.errors import PortError, SourceError
 from tailrace.mapping.commands import GivenUp, GivenUpWindow
 from tailrace.mapping.retry import delay_ms

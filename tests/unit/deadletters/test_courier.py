@@ -6,11 +6,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from tailrace.clocks.manual import ManualClock
-from tailrace.deadletters.notice import Notice, outbox_key, outbox_prefix
+from tailrace.deadletters.core.notice import Notice, outbox_key, outbox_prefix
+from tailrace.deadletters.run.courier import Courier, FailureDocument
 from tailrace.errors import StoreError
 from tailrace.ports import StreamRef
 from tailrace.rows.writes import Write
-from tailrace.runtime.courier import Courier, FailureDocument
 from tailrace.runtime.parts import Parts
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.windows import WindowInvoke

@@ -1,6 +1,6 @@
 """What to redrive: choosing dead letters, grouping them, and what to do about one that is overtaken.
 
-Rules of this file: pure decisions over letters; the doing is runtime/redriver.py's. A filter's text is a shell pattern, as in
+Rules of this file: pure decisions over letters; the doing is deadletters/run/redriver.py's. A filter's text is a shell pattern, as in
 `error="SMTP*"`. Called by `dlq` on the command line, from Python and by the redriver.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 from msgspec import Struct
 
 from tailrace import errors
-from tailrace.deadletters.entry import DeadLetter
+from tailrace.deadletters.core.entry import DeadLetter
 from tailrace.errors import SettingsError
 from tailrace.streams.record import image
 from tailrace.streams.version import Version

@@ -1,6 +1,6 @@
 """Putting dead letters back, as steps that somebody else carries out: one key that is parked, or one change that was discarded.
 
-A generator yields a step and is sent its answer, so the same code runs beside handlers (runtime/redriver.py) and in the simulation.
+A generator yields a step and is sent its answer, so the same code runs beside handlers (deadletters/run/redriver.py) and in the simulation.
 Rules of this file: pure; of a key one change is at the handler at a time, the oldest first; a change leaves the store only after the
 handler accepted it; what conflicts with the machine's append is read again. Repeating it after a crash repeats at
 most the change that was at the handler. Source: architecture §5.3.
@@ -13,10 +13,18 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tailrace.deadletters.entry import DeadLetter, deadletter_fields, deadletter_key
-from tailrace.deadletters.head import Head, claimed, claimed_free, failed_again, freed, put_back, released
-from tailrace.deadletters.passed import passed_write
-from tailrace.deadletters.redrive import judge
+from tailrace.deadletters.core.entry import DeadLetter, deadletter_fields, deadletter_key
+from tailrace.deadletters.core.head import (
+    Head,
+    claimed,
+    claimed_free,
+    failed_again,
+    freed,
+    put_back,
+    released,
+)
+from tailrace.deadletters.core.passed import passed_write
+from tailrace.deadletters.core.redrive import judge
 from tailrace.rows.writes import Check, Write
 from tailrace.streams.version import NOTHING, Version
 

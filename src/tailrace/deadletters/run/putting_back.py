@@ -1,6 +1,6 @@
 """A redrive in steps: which changes a request means, and putting them back beside the live traffic of the same worker.
 
-Theory of operation: deadletters/redriving.py decides what is done with one key or one discarded change, and asks questions about rows, the item, and the handler. Here each question
+Theory of operation: deadletters/core/redriving.py decides what is done with one key or one discarded change, and asks questions about rows, the item, and the handler. Here each question
 becomes calls of runtime/steps.py, so that whoever performs those performs a redrive: a worker (redriver.py), and a simulated one.
 Rules of this file: steps; what is known of machines is asked at once of `Live`, whatever takes time is a call; a crash at any yield repeats at most the change that was at the handler.
 """
@@ -10,17 +10,17 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from msgspec import Struct, field
 
-from tailrace.deadletters.entry import (
+from tailrace.deadletters.core.entry import (
     DeadLetter,
     deadletter_key,
     deadletter_prefix,
     parked_prefix,
     read_deadletter,
 )
-from tailrace.deadletters.head import CLAIM_MS, Claims, Head, claimed, head_key, head_prefix, read_head
-from tailrace.deadletters.passed import passed_key, read_passed
-from tailrace.deadletters.redrive import interval_ms, judge
-from tailrace.deadletters.redriving import (
+from tailrace.deadletters.core.head import CLAIM_MS, Claims, Head, claimed, head_key, head_prefix, read_head
+from tailrace.deadletters.core.passed import passed_key, read_passed
+from tailrace.deadletters.core.redrive import interval_ms, judge
+from tailrace.deadletters.core.redriving import (
     Claimant,
     Deliver,
     Ended,
@@ -36,6 +36,7 @@ from tailrace.deadletters.redriving import (
     put_back_key,
     put_back_letter,
 )  # fmt: skip
+from tailrace.deadletters.core.requests import Plan, Progress, Request, read_request
 from tailrace.errors import PortError, StateConflict, StoreError
 from tailrace.mapping.commands import Completion, Redriven, Released
 from tailrace.mapping.retry import OUTAGES
@@ -43,7 +44,6 @@ from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Batch, Failed, FailedFrom, Failure, Outcome, StreamRef
 from tailrace.rows.kinds import REDRIVE
 from tailrace.rows.writes import Check, Equals, StateRow, Write
-from tailrace.runtime.redrive_requests import Plan, Progress, Request, read_request
 from tailrace.runtime.steps import AskTime, Beside, Get, Query, Sleep, Steps, StreamOf, Transact, WriteBatch
 from tailrace.streams.moment import Now
 from tailrace.streams.version import NOTHING, Version

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from tailrace.deadletters.entry import kept_text
+from tailrace.deadletters.core.entry import kept_text
 from tailrace.rows.kinds import LOST_WINDOW
 from tailrace.rows.writes import VERSION, readable
 

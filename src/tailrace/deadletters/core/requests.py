@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
-from tailrace.deadletters.redrive import Choice, read_choice
+from tailrace.deadletters.core.redrive import Choice, read_choice
 from tailrace.rows.writes import VERSION, readable
 from tailrace.streams.version import Version
 

@@ -1,0 +1,1 @@
+"""What is kept, as people, metrics and tests read it."""

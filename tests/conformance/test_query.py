@@ -109,19 +109,20 @@ def test_a_page_ends_at_one_megabyte(things: Conformance) -> None:
     assert answer["LastEvaluatedKey"] == key("p", "s3")
 
 
-WRONG_START = "The provided starting key is invalid: "
+WRONG_START = "The provided starting key is invalid"
 
 
 @pytest.mark.parametrize(
     ("condition", "values", "start", "message"),
     [
-        ("pk = :p", {}, {"pk": {"S": "p"}}, f"{WRONG_START}The provided key element does not match the schema"),
-        ("pk = :p", {}, {**key("p"), "x": {"S": "x"}}, f"{WRONG_START}The provided key element does not match the schema"),
+        ("pk = :p", {}, {"pk": {"S": "p"}}, WRONG_START),
+        ("pk = :p", {}, {**key("p"), "x": {"S": "x"}}, WRONG_START),
+        ("pk = :p", {}, {"pk": {"S": "p"}, "sk": {"N": "1"}}, WRONG_START),
         (
             "pk = :p",
             {},
             {"pk": {}, "sk": {"S": "a"}},
-            f"{WRONG_START}Supplied AttributeValue is empty, must contain exactly one of the supported datatypes",
+            f"{WRONG_START}: Supplied AttributeValue is empty, must contain exactly one of the supported datatypes",
         ),
         ("pk = :p", {}, key("q", "s1"), "The provided starting key is outside query boundaries based on provided conditions"),
         ("pk = :p AND sk > :a", {":a": "s5"}, key("p", "s2"), "The provided starting key does not match the range key predicate"),
@@ -155,7 +156,12 @@ VALUES = {":p": {"S": "p"}, ":a": {"S": "a"}}
         ({"KeyConditionExpression": "pk = :p AND sk <> :a"}, "Invalid operator used in KeyConditionExpression: <>"),
         ({"KeyConditionExpression": "pk = :p AND sk IN (:a)"}, "Invalid operator used in KeyConditionExpression: IN"),
         ({"KeyConditionExpression": "pk = :p AND contains(sk, :a)"}, "Invalid operator used in KeyConditionExpression: contains"),
-        ({"KeyConditionExpression": "pk = :p AND pk = :a"}, "KeyConditionExpressions must only contain one condition per key"),
+        ({"KeyConditionExpression": "pk = :p AND pk = :a"}, f"{KEYS}KeyConditionExpressions must only contain one condition per key"),
+        ({"KeyConditionExpression": "pk = :p AND sk > :a AND sk < :a"}, f"{KEYS}KeyConditionExpressions must only contain one condition per key"),
+        (
+            {"KeyConditionExpression": "pk = :p AND sk = :a AND x = :a"},
+            "The number of query conditions (3) exceeds the number of key attributes defined in the schema (2)",
+        ),
         ({"KeyConditionExpression": ""}, f"{KEYS}The expression can not be empty;"),
         (
             {
@@ -207,3 +213,41 @@ def test_an_unknown_table_is_not_found(orders: Conformance) -> None:
         KeyConditionExpression="pk = :p",
         ExpressionAttributeValues={":p": {"S": "p"}},
     ) == ("ResourceNotFoundException", "Requested resource not found")
+
+
+# ---- before the table is looked up ---------------------------------------------------------------------------------
+
+WRONG = (
+    f"{KEYS}Incorrect operand type for operator or function; operator or function: {{}}, operand type: {{}}"
+)
+TYPED: dict[str, Any] = {":p": {"S": "p"}, ":n": {"N": "1"}, ":t": {"BOOL": True}}
+
+
+@pytest.mark.parametrize("table", ["things", "missing"])
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ("pk = :p AND begins_with(sk, :n)", WRONG.format("begins_with", "N")),
+        *((f"pk = :p AND sk {sign} :t", WRONG.format(sign, "BOOL")) for sign in ("<", "<=", ">", ">=")),
+        ("pk = :p AND sk BETWEEN :t AND :t", WRONG.format("BETWEEN", "BOOL")),
+        ("begins_with(sk, :n) AND pk < :t", WRONG.format("begins_with", "N")),
+        ("pk < :t AND begins_with(sk, :n)", WRONG.format("<", "BOOL")),
+    ],
+)
+def test_values_refused_by_type_are_told_from_left_to_right_before_the_table_is_looked_up(
+    orders: Conformance, table: str, condition: str, message: str
+) -> None:
+    values = {name: value for name, value in TYPED.items() if name in condition}
+    refused = orders.invalid(
+        "Query", TableName=table, KeyConditionExpression=condition, ExpressionAttributeValues=values
+    )
+    assert refused == message
+
+
+@pytest.mark.parametrize("table", ["things", "missing"])
+def test_conditions_of_old_are_refused_by_type_before_the_table_is_looked_up(
+    orders: Conformance, table: str
+) -> None:
+    prefix = {"ComparisonOperator": "BEGINS_WITH", "AttributeValueList": [{"N": "1"}]}
+    refused = orders.invalid("Query", TableName=table, KeyConditions={"pk": prefix})
+    assert refused.endswith("ComparisonOperator BEGINS_WITH is not valid for N AttributeValue type")

@@ -62,7 +62,7 @@ def test_a_count_has_no_items(many: Conformance) -> None:
         ),
         ({"ExclusiveStartKey": {"pk": {"S": "a"}}}, "The provided starting key is invalid: The provided key element does not match the schema"),
         ({"FilterExpression": "a ="}, 'Invalid FilterExpression: Syntax error; token: "<EOF>", near: "="'),
-        ({"Select": "ALL_PROJECTED_ATTRIBUTES"}, "ALL_PROJECTED_ATTRIBUTES can be used only when Scanning using an IndexName"),
+        ({"Select": "ALL_PROJECTED_ATTRIBUTES"}, "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName"),
     ],
 )  # fmt: skip
 def test_it_is_refused_in_awss_words(many: Conformance, parameters: dict[str, Any], message: str) -> None:

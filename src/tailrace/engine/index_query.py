@@ -18,6 +18,7 @@ from tailrace.engine.query import (
     check_segment,
     following_prefix,
     segment_range,
+    wrong_start,
     wrong_type,
 )
 from tailrace.errors import ApiError, InternalError, validation_error
@@ -154,27 +155,26 @@ def _key_bytes(
 
 
 def _start_bytes(index: Index, start: Item) -> bytes:
-    """Where an ExclusiveStartKey stands. Raises: ApiError."""
+    """Where a Scan's ExclusiveStartKey stands. Raises: ApiError."""
     names = index.start_names
     if len(start) != len(names) or any(name not in start for name in names):
-        raise _wrong_start(MISMATCH)
+        raise wrong_start(MISMATCH)
     try:
         table_key = index.table.key_bytes({name: start[name] for name in index.table.key_names})
     except ApiError as error:
-        raise _wrong_start(str(error.message)) from None
+        raise wrong_start(error.message) from None
     key = index.key_bytes(start, table_key)
     if key is None:
-        raise _wrong_start(MISMATCH)
+        raise wrong_start(MISMATCH)
     return key
-
-
-def _wrong_start(reason: str) -> ApiError:
-    return validation_error(f"{WRONG_START}{reason}")
 
 
 def _after_start(index: Index, request: QueryRequest, rows: Range) -> Range:
     assert request.start is not None
-    start = _start_bytes(index, request.start)
+    try:
+        start = _start_bytes(index, request.start)
+    except ApiError:
+        raise validation_error(WRONG_START) from None
     partition = index_range(index, KeyCondition(request.condition.partition, None, request.condition.further))
     if not partition.holds(start):
         raise validation_error(

@@ -17,7 +17,7 @@ from tailrace.values.types import Item
 
 __all__ = ["ItemPage", "Paging", "QueryRequest", "Range", "Reading", "ScanRequest"]
 
-WRONG_START: Final = "The provided starting key is invalid: "
+WRONG_START: Final = "The provided starting key is invalid"
 
 
 def query(committer: Committer, schema: TableSchema, request: QueryRequest) -> Paging:
@@ -58,10 +58,15 @@ def segment_range(segment: tuple[int, int] | None) -> Range:
 def check_segment(segment: tuple[int, int] | None, rows: Range, start: bytes) -> None:
     """Require a starting key of this segment. Raises: ApiError. Source: semantics §6.6."""
     if segment is not None and not rows.holds(start):
-        raise validation_error(
-            f"{WRONG_START}Invalid ExclusiveStartKey. Please use ExclusiveStartKey with correct Segment. "
+        raise wrong_start(
+            "Invalid ExclusiveStartKey. Please use ExclusiveStartKey with correct Segment. "
             f"TotalSegments: {segment[1]} Segment: {segment[0]}"
         )
+
+
+def wrong_start(reason: object) -> ApiError:
+    """What is wrong with an ExclusiveStartKey. A Query says no reason for one that does not fit the keys."""
+    return validation_error(f"{WRONG_START}: {reason}")
 
 
 def check_filter(key_names: Sequence[str], condition: Condition) -> None:
@@ -130,12 +135,15 @@ def _start_bytes(schema: TableSchema, start: Item) -> bytes:
     try:
         return schema.key_bytes(start)
     except ApiError as error:
-        raise validation_error(f"{WRONG_START}{error.message}") from None
+        raise wrong_start(error.message) from None
 
 
 def _after_start(schema: TableSchema, request: QueryRequest, rows: Range) -> Range:
     assert request.start is not None
-    start = _start_bytes(schema, request.start)
+    try:
+        start = schema.key_bytes(request.start)
+    except ApiError:
+        raise validation_error(WRONG_START) from None
     sort = request.condition.sort
     if schema.range_name is None or (sort is not None and sort.operator == "="):
         raise validation_error("The query can return at most one row and cannot be restarted")

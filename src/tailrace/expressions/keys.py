@@ -32,6 +32,7 @@ from tailrace.expressions.nodes import (
 from tailrace.expressions.operands import Values
 from tailrace.expressions.parser import Names, parse_condition_text
 from tailrace.expressions.placeholders import Placeholders
+from tailrace.expressions.tokens import invalid
 from tailrace.values.types import AttributeValue
 
 KIND: Final = "KeyConditionExpression"
@@ -125,7 +126,7 @@ def _by_name(parts: Sequence[Node]) -> dict[str, One]:
     for part in parts:
         name, condition = _one(part)
         if name in found:
-            raise validation_error("KeyConditionExpressions must only contain one condition per key")
+            raise invalid(KIND, "KeyConditionExpressions must only contain one condition per key")
         found[name] = condition
     return found
 
@@ -134,8 +135,12 @@ def _matched(
     conditions: Mapping[str, One], hash_names: tuple[str, ...], range_names: tuple[str, ...]
 ) -> KeyPlan:
     """Conditions by attribute, fitted to a key. Raises: ApiError."""
-    if len(conditions) > max(2, len(hash_names) + len(range_names)):
-        raise validation_error("Conditions can be of length 1 or 2 only")
+    attributes = len(hash_names) + len(range_names)
+    if len(conditions) > max(2, attributes):
+        raise validation_error(
+            f"The number of query conditions ({len(conditions)}) exceeds the number of key attributes defined in the schema "
+            f"({attributes})"
+        )
     for name in hash_names:
         if name not in conditions:
             raise _missed(name)
@@ -144,11 +149,16 @@ def _matched(
     for place, name in enumerate(range_names):
         last = place if name in conditions else last
     chosen = range_names[: last + 1]
-    for name in chosen or range_names[:1]:
-        if others and name not in conditions:
-            raise _missed(name)
+    if others and range_names and not chosen:
+        raise _missed(range_names[0])
+    gaps = [name for name in chosen[:-1] if name not in conditions or conditions[name].operator != "="]
+    if gaps:
+        raise validation_error(
+            f"RANGE key attributes {', '.join(gaps)} must have equality conditions specified in the query because a condition "
+            f"is present on key attribute {chosen[-1]}"
+        )
     hashes, ranges = [conditions[name] for name in hash_names], [conditions[name] for name in chosen]
-    if len(others) > len(chosen) or any(one.operator != "=" for one in (*hashes, *ranges[:-1])):
+    if len(others) > len(chosen) or any(one.operator != "=" for one in hashes):
         raise validation_error("Query key condition not supported")
     partition, *further = [one.low for one in hashes]
     leading = tuple([one.low for one in ranges[:-1]])

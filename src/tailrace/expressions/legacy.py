@@ -28,7 +28,7 @@ from tailrace.expressions.operands import kind_of
 from tailrace.expressions.projection import Projection
 from tailrace.expressions.update import Update, update_of
 from tailrace.values.order import compare_values
-from tailrace.values.types import AttributeValue
+from tailrace.values.types import AttributeValue, Item
 from tailrace.values.wire import INVALID, check_names, read_value
 
 SIGNS: Final = {"EQ": "=", "NE": "<>", "LE": "<=", "LT": "<", "GE": ">=", "GT": ">"}
@@ -198,15 +198,20 @@ def read_key_conditions(
     conditions: Given, hash_names: tuple[str, ...], range_names: tuple[str, ...]
 ) -> KeyCondition:
     """The key condition that `KeyConditions` states. Raises: ApiError."""
-    check_names(conditions)
-    values = _Values()
-    nodes = [_condition(name, told, values) for name, told in conditions.items()]
-    if not nodes:
+    nodes, values = read_key_nodes(conditions)
+    if not 0 < len(nodes) <= max(2, len(hash_names) + len(range_names)):
         raise validation_error("Conditions can be of length 1 or 2 only")
     for told in conditions.values():
         if told["ComparisonOperator"] not in INDEXABLE:
             raise validation_error("Attempted conditional constraint is not an indexable operation")
-    return match_keys(nodes, hash_names, range_names).bind(values.by_name)
+    return match_keys(nodes, hash_names, range_names).bind(values)
+
+
+def read_key_nodes(conditions: Given) -> tuple[list[Node], Item]:
+    """What can be said of `KeyConditions` whatever the key: their nodes, and the values behind them. Raises: ApiError."""
+    check_names(conditions)
+    values = _Values()
+    return [_condition(name, told, values) for name, told in conditions.items()], values.by_name
 
 
 # ---- updates -----------------------------------------------------------------------------------------------------------

@@ -38,10 +38,10 @@ OPERATOR = "Invalid operator used in KeyConditionExpression: "
 CONDITION = "Invalid condition in KeyConditionExpression: "
 MISSED = "Query condition missed key schema element: "
 UNSUPPORTED = "Query key condition not supported"
-ONE_EACH = "KeyConditionExpressions must only contain one condition per key"
+ONE_EACH = "Invalid KeyConditionExpression: KeyConditionExpressions must only contain one condition per key"
 NESTED = "KeyConditionExpressions cannot contain nested operations"
 DEEP = "KeyConditionExpressions cannot have conditions on nested attributes"
-LENGTH = "Conditions can be of length 1 or 2 only"
+LENGTH = "The number of query conditions (3) exceeds the number of key attributes defined in the schema (2)"
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from tailrace.api.shapes import (
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 from tailrace.engine.paging import ItemPage, Paging
+from tailrace.engine.query import wrong_start
 from tailrace.engine.slices import Slices
 from tailrace.errors import ApiError, validation_error
 from tailrace.expressions.condition import Condition, parse_condition
@@ -187,7 +188,7 @@ def read_start_key(payload: Payload) -> Item | None:
     except ApiError as error:
         if error.code != "ValidationException" or SAID_BARE(str(error.message)):
             raise
-        raise validation_error(f"The provided starting key is invalid: {error.message}") from None
+        raise wrong_start(error.message) from None
 
 
 def wants_old_on_failure(payload: Payload) -> bool:
@@ -232,14 +233,14 @@ def write_slowly(
     return answer(engine.write(judged))
 
 
-def counts_only(payload: Payload, verb: str) -> bool:
+def counts_only(payload: Payload) -> bool:
     """Whether `Select` asks for a count. Raises: ApiError where it contradicts the projection. Source: semantics §6.6."""
     select = payload.get("Select")
     if select is None:
         return False
     projecting = [name for name in ("AttributesToGet", "ProjectionExpression") if name in payload]
     if select == "ALL_PROJECTED_ATTRIBUTES" and "IndexName" not in payload:
-        raise validation_error(f"ALL_PROJECTED_ATTRIBUTES can be used only when {verb} using an IndexName")
+        raise validation_error("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
     if select == "SPECIFIC_ATTRIBUTES":
         if not projecting:
             raise validation_error(

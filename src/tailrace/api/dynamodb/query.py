@@ -45,7 +45,7 @@ from tailrace.engine.query import QueryRequest
 from tailrace.errors import ApiError, validation_error
 from tailrace.expressions.condition import bind
 from tailrace.expressions.keys import KIND, KeyCondition, check_key_condition, parse_key_condition
-from tailrace.expressions.legacy import read_key_conditions
+from tailrace.expressions.legacy import read_key_conditions, read_key_nodes
 from tailrace.expressions.placeholders import Placeholders
 from tailrace.tables.indexes import Index
 from tailrace.tables.schema import TableSchema
@@ -69,7 +69,7 @@ def query(engine: Engine, payload: Payload) -> Result:
         payload, "ProjectionExpression", "FilterExpression", "KeyConditionExpression"
     )
     start_key = read_start_key(payload)
-    counts = counts_only(payload, "Querying")
+    counts = counts_only(payload)
     if "KeyConditionExpression" not in payload and "KeyConditions" not in payload:
         raise validation_error(
             "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request."
@@ -101,8 +101,8 @@ def query(engine: Engine, payload: Payload) -> Result:
 
 
 def _judge_key_condition(payload: Payload, placeholders: Placeholders, *, whole: bool) -> None:
-    """What AWS says of a KeyConditionExpression before it looks at the other expressions, or (`whole`) for the table and its
-    key. Raises: ApiError.
+    """What AWS says of a key condition before it looks at the other expressions, or (`whole`) for the table and its key.
+    Raises: ApiError.
     """
     text = payload.get("KeyConditionExpression")
     if text is not None:
@@ -110,6 +110,8 @@ def _judge_key_condition(payload: Payload, placeholders: Placeholders, *, whole:
         if whole:
             placeholders.check_all_used()
             check_key_condition(text, placeholders)
+    elif whole:
+        read_key_nodes(payload["KeyConditions"])
 
 
 def read_key_condition(

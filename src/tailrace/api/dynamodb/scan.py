@@ -63,7 +63,7 @@ def scan(engine: Engine, payload: Payload) -> Result:
     placeholders = read_placeholders(payload, "ProjectionExpression", "FilterExpression")
     start_key = read_start_key(payload)
     segment = read_segment(payload.get("Segment"), payload.get("TotalSegments"))
-    counts = counts_only(payload, "Scanning")
+    counts = counts_only(payload)
     condition = read_filter(payload, placeholders, "ScanFilter")
     projection = read_projection(payload, placeholders)
     placeholders.check_all_used()

@@ -34,7 +34,7 @@ class Threads(Executor):
         self.most = most
         self.busy = 0
         self._calls: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
-        self._changed = threading.Condition()
+        self._changed = threading.Condition(threading.Lock())
         self._threads = 0
         self._is_closed = False
         POOLS.add(self)

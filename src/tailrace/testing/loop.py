@@ -13,7 +13,6 @@ from itertools import count
 from math import ceil
 from random import Random
 from typing import Any, Final, Never, NoReturn
-from weakref import WeakKeyDictionary
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import InternalError
@@ -91,7 +90,6 @@ class SeededLoop(asyncio.BaseEventLoop):
         self._idle: list[asyncio.Future[None]] = []
         self._selector = _Stillness(self)
         self._clock_resolution = ROUNDING  # asyncio calls every timer that is due within it
-        self._births: WeakKeyDictionary[asyncio.Task[Any], int] = WeakKeyDictionary()
         self._born = count()
         self.set_exception_handler(self._note)
         self.set_task_factory(self._make_task)
@@ -117,7 +115,6 @@ class SeededLoop(asyncio.BaseEventLoop):
         task = _Task.__new__(_Task)
         task.number = next(self._born)
         task.__init__(coroutine, loop=self, **options)  # type: ignore[misc]
-        self._births[task] = task.number
         return task
 
     def create_future(self) -> asyncio.Future[Any]:
@@ -129,7 +126,7 @@ class SeededLoop(asyncio.BaseEventLoop):
 
     def tasks(self) -> list[asyncio.Task[Any]]:
         """Every task that is not done, the oldest first: asyncio's own set of them has another order in every process."""
-        return sorted(asyncio.all_tasks(self), key=lambda task: self._births.get(task, -1))
+        return sorted(asyncio.all_tasks(self), key=lambda task: getattr(task, "number", -1))
 
     async def idle(self) -> None:
         """Return when nothing else can go on before time passes."""

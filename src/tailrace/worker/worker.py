@@ -113,7 +113,7 @@ class Worker:
             app.name, self._state, self._clock, habits.owner.name, self._drivers_of, self.guards.resumed
         )
         """Which mappings are not to run, as far as this worker knows."""
-        self._has_begun = asyncio.Event()
+        self._has_begun, self._has_looked = asyncio.Event(), asyncio.Event()
         self._rounds = Rounds(app.name, self._state, self._clock, habits.retention_ms)
         self._evacuator = self._rounds.evacuator
         self._crew = crew(self)
@@ -233,6 +233,7 @@ class Worker:
                 with suppress(PortError):
                     for table in self._tables:
                         await self._discover(table, tasks)
+                self._has_looked.set()
                 with suppress(PortError):  # what was asked meanwhile, of whichever process
                     await self.redrives.go_on(self.sinks)
                     self._has_begun.set()
@@ -252,9 +253,13 @@ class Worker:
         yield from ((name, service.run()) for name, service in self._crew.services)
         yield from (("windows", self._tell_windows(windows)) for windows in self.windows)
         yield "leases", self.leases.renew()
-        yield "evacuator", self._rounds.run(self._unfinished)
+        yield "evacuator", self._evacuate()
         yield "forgetting", self._forget()
         yield "looking", self._look_now_and_then()
+
+    async def _evacuate(self) -> None:
+        await self._has_looked.wait()  # the first look asks the sources and the store the same questions
+        await self._rounds.run(self._unfinished)
 
     async def _tell_windows(self, windows: Windows) -> None:
         with self.sinks[windows.owner.mapping_id].threads.used():

@@ -44,7 +44,9 @@ class TailraceError(Exception):
 class ApiError(TailraceError):
     """An answer that goes over the wire, in AWS's exact words.
 
-    Shape:   `code` is AWS's name, `prefix` what precedes it in `__type`, `extra` further members of the body.
+    Shape:   `code` is AWS's name, `prefix` what precedes it in `__type`, `extra` further members of the body;
+             `note` is for
+             our own log and never goes over the wire.
     Source:  semantics §6.1.
     """
 
@@ -56,6 +58,7 @@ class ApiError(TailraceError):
         status: int = 400,
         prefix: str = SERVICE,
         extra: Mapping[str, object] | None = None,
+        note: str = "",
     ) -> None:
         super().__init__(message or code)
         self.code = code
@@ -63,6 +66,7 @@ class ApiError(TailraceError):
         self.status = status
         self.prefix = prefix
         self.extra = dict(extra or {})
+        self.note = note
 
 
 def validation_error(message: str) -> ApiError:

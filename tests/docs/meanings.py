@@ -40,13 +40,14 @@ MAPPING: Final = {
     "max_generations": "How many changes of its own, one caused by the other, a handler is called for before it is paused as a loop.",
 }
 ENGINE: Final = {
-    "region": "The region in ARNs. Any region that a client names is this one.",
-    "account": "The account in ARNs.",
+    "region": "The region of the default namespace: tables of it are named by name alone. A data directory keeps its first.",
+    "account": "The account of the default namespace.",
     "shards": "How many shards a new stream begins with.",
     "aws_delays": "Tables stay CREATING for a while, as on AWS.",
     "rollover_ms": "When an open shard closes and one child continues it.",
     "retention_ms": "How long a stream keeps a record.",
     "split_records": "A shard that takes more records in a second is split; 0: never. Order holds for every item.",
+    "one_namespace": "All regions and accounts that clients name are the default one. A data directory keeps its first.",
     "slice_rows": "How much housekeeping is done at once, between requests.",
 }
 CRASH_POINTS: Final = {

@@ -6,12 +6,14 @@ read again. Nothing here decides; `engine.lifecycle` and `engine.lineage` do. Ca
 
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeVar
+from weakref import WeakValueDictionary
 
 import msgspec
 
 from tailrace.engine.committer import Committer
 from tailrace.engine.documents import (
     CATALOG,
+    COUNTERS,
     CountersDocument,
     DroppedDocument,
     IndexDocument,
@@ -22,14 +24,15 @@ from tailrace.engine.documents import (
     TrimDocument,
     decode,
 )
+from tailrace.engine.namespaces import NAMESPACES, Namespace, document_of
 from tailrace.engine.settings import EngineSettings
 from tailrace.engine.table_index import TableIndex
-from tailrace.streams.arns import stream_arn, table_arn
+from tailrace.streams.arns import stream_arn
 from tailrace.streams.shards import HashedShard, shard_for
 from tailrace.tables.schema import TableSchema
 
 NEVER_MS: Final = 1 << 62
-COUNTERS: Final = b"counters"
+UNUSED: Final = CountersDocument()
 VANISHED: Final = 10_000
 LOST: Final = 1_000
 """How many forgotten shards are remembered in memory: more than a reader can be behind by."""
@@ -39,13 +42,18 @@ DocumentT = TypeVar("DocumentT", bound=msgspec.Struct)
 class Stream:
     """A stream in memory: its document, and its open shards in the order of their hashes.
 
-    Shape:   housekeeping has nothing to do with it before `due_ms`, 0 when nobody has looked.
+    Shape:   `key` is what rows call its table; housekeeping has nothing to do with it before `due_ms`, 0 when
+             nobody has looked.
     """
 
-    __slots__ = ("_open", "arn", "document", "due_ms", "rollover_from_ms", "vanish_from_ms")
+    __slots__ = (
+        "_open", "arn", "document", "due_ms", "key", "namespace", "rollover_from_ms", "vanish_from_ms",
+    )  # fmt: skip
 
-    def __init__(self, document: StreamDocument, arn: str) -> None:
-        self.arn = arn
+    def __init__(self, document: StreamDocument, namespace: Namespace) -> None:
+        self.arn = stream_arn(namespace.table_arn(document.table), document.label)
+        self.key = document.key
+        self.namespace = namespace
         self.replace(document)
 
     def replace(self, document: StreamDocument) -> None:
@@ -85,17 +93,21 @@ class Expiry:
 class Table:
     """A table in memory.
 
-    Shape:   `stream` is the one that is on; `indexes` are those that writes keep, `every_index` also those that go;
+    Shape:   `key` is what rows call it; `stream` is the one that is on; `indexes` are those that writes keep,
+             `every_index` also those that go;
              `collections` is where item collections are weighed, 0 without local indexes.
     """
 
     __slots__ = (
-        "collections", "document", "every_index", "expiry", "indexes", "items", "schema", "size_bytes", "stream",
+        "collections", "document", "every_index", "expiry", "indexes", "items", "key", "namespace", "schema",
+        "size_bytes", "stream",
     )  # fmt: skip
 
-    def __init__(self, document: TableDocument, stream: Stream | None = None) -> None:
+    def __init__(self, document: TableDocument, namespace: Namespace, stream: Stream | None = None) -> None:
         definition = document.definition
         self.document = document
+        self.key = document.key
+        self.namespace = namespace
         self.stream = stream
         self.items = 0
         self.size_bytes = 0
@@ -139,6 +151,12 @@ class Catalog:
         self._settings = settings
         self._resized: dict[int, Table | TableIndex] = {}
         self.tables: dict[str, Table] = {}
+        """All tables, by what rows call them."""
+        self.default = Namespace(settings.region, settings.account, is_default=True)
+        self.namespaces: WeakValueDictionary[tuple[str, str], Namespace] = WeakValueDictionary()
+        """Those that have a table or that somebody asks for: requests may name as many regions as they
+        like."""
+        self.namespaces[settings.region, settings.account] = self.default
         self.streams: dict[str, Stream] = {}
         self.shards: dict[int, HashedShard] = {}
         self.trimmed: dict[int, int] = {}
@@ -169,10 +187,11 @@ class Catalog:
         on = {
             stream.document.table_number: stream for stream in streams if stream.document.disabled_ms is None
         }
-        self.tables = {
-            document.definition.name: Table(document, on.get(document.number))
-            for document in self._documents(b"table/", TableDocument).values()
-        }
+        self.tables.clear()
+        for namespace in self.namespaces.values():
+            namespace.tables.clear()
+        for document in self._documents(b"table/", TableDocument).values():
+            self._note_table(Table(document, self.namespace_of(document), on.get(document.number)))
         self._load_indexes()
         sizes = self._documents(b"size/", SizeDocument)
         for table in self.tables.values():
@@ -209,37 +228,48 @@ class Catalog:
         return found
 
     def _stream(self, document: StreamDocument) -> Stream:
-        return Stream(document, self.stream_arn(document.table, document.label))
+        return Stream(document, self.namespace_of(document))
 
-    def table_arn(self, name: str) -> str:
-        """The ARN of a table."""
-        return table_arn(self._settings.region, self._settings.account, name)
+    def namespace(self, region: str, account: str) -> Namespace:
+        """The namespace of a region and account; where there is one alone, it is of all of them."""
+        if self._settings.one_namespace:
+            return self.default
+        namespace = self.namespaces.get((region, account))
+        if namespace is None:
+            namespace = self.namespaces[region, account] = Namespace(region, account)
+        return namespace
 
-    def stream_arn(self, name: str, label: str) -> str:
-        """The ARN of a table's stream."""
-        return stream_arn(self.table_arn(name), label)
+    def namespace_of(self, document: TableDocument | StreamDocument) -> Namespace:
+        """The namespace that a table or a stream is in."""
+        if document.region is msgspec.UNSET or document.account is msgspec.UNSET:
+            return self.default
+        return self.namespace(document.region, document.account)
 
     # ---- writing -----------------------------------------------------------------------------------------------
 
     def save_table(self, table: Table, document: TableDocument) -> None:
         """Keep a table's new document."""
         table.document = document
-        name = document.definition.name
-        self.tables[name] = table
-        self._put(_table_key(name), document)
+        self._note_table(table)
+        self._put(_table_key(table.key), document)
 
     def remove_table(self, table: Table) -> None:
         """Forget a table and its indexes; the rows are left to housekeeping."""
+        name, namespace = table.schema.name, table.namespace
         for index in table.every_index:
             self.remove_index(table, index)
         if table.expiry is not None:
             self.drop(table.expiry.number)
-        del self.tables[table.schema.name]
-        self._committer.put_row(CATALOG, policy_key(self.table_arn(table.schema.name)), None)
-        self._committer.put_row(CATALOG, _table_key(table.schema.name), None)
+        del self.tables[table.key], namespace.tables[name]
+        self._committer.put_row(CATALOG, policy_key(namespace.table_arn(name)), None)
+        self._committer.put_row(CATALOG, _table_key(table.key), None)
         self.drop(table.number)
         if table.document.gone_through:
-            self.note_lost(table.schema.name, table.document.gone_through)
+            self.note_lost(table.key, table.document.gone_through)
+
+    def _note_table(self, table: Table) -> None:
+        self.tables[table.key] = table
+        table.namespace.tables[table.schema.name] = table
 
     def drop(self, number: int) -> None:
         """Leave the rows under this number to housekeeping."""
@@ -274,9 +304,10 @@ class Catalog:
 
     def save_stream(self, document: StreamDocument) -> Stream:
         """Keep a stream's new document."""
-        stream = self.streams.get(self.stream_arn(document.table, document.label))
+        namespace = self.namespace_of(document)
+        stream = self.streams.get(stream_arn(namespace.table_arn(document.table), document.label))
         if stream is None:
-            stream = self._stream(document)
+            stream = Stream(document, namespace)
             self.streams[stream.arn] = stream
         else:
             self._forget_shards(stream)
@@ -311,18 +342,19 @@ class Catalog:
             self.trimmed[shard] = through
             self._put(_trim_key(shard), TrimDocument(through))
 
-    def note_lost(self, name: str, through: int) -> None:
-        """Keep how far the streams of deleted tables of this name went; of very many names the oldest are forgotten."""
-        self.lost[name] = max(through, self.lost.get(name, 0))
-        self._put(_lost_key(name), LostDocument(self.lost[name]))
+    def note_lost(self, table: str, through: int) -> None:
+        """Keep how far the streams of deleted tables that rows call so went; of very many the oldest are
+        forgotten."""
+        self.lost[table] = max(through, self.lost.get(table, 0))
+        self._put(_lost_key(table), LostDocument(self.lost[table]))
         if len(self.lost) > LOST:
             self.take_lost(min(self.lost, key=self.lost.__getitem__))
 
-    def take_lost(self, name: str) -> int:
+    def take_lost(self, table: str) -> int:
         """How far they went, for a table that takes the name; 0: nothing is lost. It is the table's to remember from now on."""
-        through = self.lost.pop(name, 0)
+        through = self.lost.pop(table, 0)
         if through:
-            self._committer.put_row(CATALOG, _lost_key(name), None)
+            self._committer.put_row(CATALOG, _lost_key(table), None)
         return through
 
     def note_vanished(self, gone: Mapping[tuple[str, str], int]) -> None:
@@ -347,6 +379,8 @@ class Catalog:
 
     def _count(self, **changes: int) -> CountersDocument:
         before = self.counters
+        if before == UNUSED:  # nothing was ever made here: from now on the namespaces are what they are
+            self._put(NAMESPACES, document_of(self._settings))
         self.counters = msgspec.structs.replace(before, **changes)
         self._put(COUNTERS, self.counters)
         return before
@@ -373,8 +407,8 @@ def policy_key(arn: str) -> bytes:
     return b"policy/" + arn.encode()
 
 
-def _table_key(name: str) -> bytes:
-    return b"table/" + name.encode()
+def _table_key(table: str) -> bytes:
+    return b"table/" + table.encode()
 
 
 def _index_key(number: int) -> bytes:
@@ -393,8 +427,8 @@ def _trim_key(shard: int) -> bytes:
     return b"trim/%019d" % shard
 
 
-def _lost_key(name: str) -> bytes:
-    return b"lost/" + name.encode()
+def _lost_key(table: str) -> bytes:
+    return b"lost/" + table.encode()
 
 
 def _dropped_key(number: int) -> bytes:

@@ -7,8 +7,10 @@ hint, never guessed at. Called by `engine.catalog` and `engine.sequences`.
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from tailrace.errors import StoreError
+from tailrace.streams.arns import table_arn
 from tailrace.streams.record import ViewType
 from tailrace.streams.shards import HashedShard
 from tailrace.tables.definition import TableDefinition
@@ -16,11 +18,15 @@ from tailrace.tables.indexes import IndexDefinition
 from tailrace.tables.throughput import ThroughputHistory
 
 CATALOG: Final = 0
+COUNTERS: Final = b"counters"
 STATE: Final = 1
 TOKENS: Final = 2
 FIRST_TABLE: Final = 16
 """Reserved table numbers; users' tables come after them."""
 VERSION: Final = 1
+ELSEWHERE: Final = 2
+"""The version of documents of tables and streams outside the default namespace, so that a Tailrace of before
+refuses them."""
 INDEX_VERSION: Final = 2
 """Version 2 of an index's document knows its warm throughput; version 1 is read, and written as 2."""
 IndexStatus: TypeAlias = Literal["CREATING", "ACTIVE", "DELETING"]
@@ -55,7 +61,9 @@ class TableDocument(msgspec.Struct, frozen=True):
     """A table.
 
     Shape:   `definition.stream` is the view type while a stream is on; `label` names the latest stream, on or off;
-             `busy` holds until `busy_until_ms` and is then over; `gone_through` is the last record of streams that are gone.
+             `busy` holds until `busy_until_ms` and is then over; `gone_through` is the last record of streams
+             that are gone;
+             `region` and `account` are there outside the default namespace only.
     """
 
     definition: TableDefinition
@@ -72,7 +80,14 @@ class TableDocument(msgspec.Struct, frozen=True):
     tags: dict[str, str] = {}
     backups: BackupsDocument | None = None
     gone_through: int = 0
+    region: str | UnsetType = UNSET
+    account: str | UnsetType = UNSET
     v: int = VERSION
+
+    @property
+    def key(self) -> str:
+        """What rows call the table: its name, or its ARN outside the default namespace."""
+        return key_of(self.definition.name, self.region, self.account)
 
 
 class IndexDocument(msgspec.Struct, frozen=True):
@@ -103,6 +118,23 @@ class StreamDocument(msgspec.Struct, frozen=True):
     key_schema: list[dict[str, str]]
     shards: tuple[HashedShard, ...] = ()
     disabled_ms: int | None = None
+    region: str | UnsetType = UNSET
+    account: str | UnsetType = UNSET
+    v: int = VERSION
+
+    @property
+    def key(self) -> str:
+        """What rows call its table."""
+        return key_of(self.table, self.region, self.account)
+
+
+class NamespacesDocument(msgspec.Struct, frozen=True):
+    """The default namespace of a data directory; `is_one`: there is no other, whatever region and account a
+    request names."""
+
+    region: str
+    account: str
+    is_one: bool = False
     v: int = VERSION
 
 
@@ -161,18 +193,31 @@ class RequestDocument(msgspec.Struct, frozen=True):
     v: int = VERSION
 
 
+NEWEST: Final[dict[type[msgspec.Struct], int]] = {
+    IndexDocument: INDEX_VERSION, TableDocument: ELSEWHERE, StreamDocument: ELSEWHERE,
+}  # fmt: skip
+
+
+def key_of(name: str, region: str | UnsetType, account: str | UnsetType) -> str:
+    """What rows call a table: its name, or its ARN outside the default namespace, where region and account
+    are told."""
+    if region is UNSET or account is UNSET:
+        return name
+    return table_arn(region, account, name)
+
+
 def decode(key: bytes, data: bytes, document: type[DocumentT]) -> DocumentT:
     """Read one document. Raises: StoreError when it is damaged or of another version."""
     try:
         version: Any = msgspec.json.decode(data, type=dict[str, Any]).get("v")
-        newest: int = INDEX_VERSION if document is IndexDocument else VERSION
+        newest = NEWEST.get(document, VERSION)
         if version not in range(VERSION, newest + 1):
             raise StoreError(
                 f"catalog document {key.decode(errors='replace')!r} has version {version!r}; this Tailrace reads up to {newest}",
                 hint="open the data directory with the version of Tailrace that wrote it",
             )
         decoded = msgspec.json.decode(data, type=document)
-        return decoded if version == newest else msgspec.structs.replace(decoded, v=newest)
+        return msgspec.structs.replace(decoded, v=newest) if document is IndexDocument else decoded
     except msgspec.DecodeError as error:
         raise StoreError(
             f"catalog document {key.decode(errors='replace')!r} is damaged: {error}",

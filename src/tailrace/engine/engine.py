@@ -8,9 +8,12 @@ knows. Called by `api`, `sources.embedded`, `runtime`.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import orjson
+from msgspec.structs import replace
 
 from tailrace.engine.catalog import Catalog, Table
 from tailrace.engine.committer import Committer
@@ -21,6 +24,7 @@ from tailrace.engine.indexing import Indexing, check_operation
 from tailrace.engine.judgement import judged, takes_long
 from tailrace.engine.lifecycle import Lifecycle
 from tailrace.engine.lineage import Lineage
+from tailrace.engine.namespaces import Namespace, kept_settings
 from tailrace.engine.opening import open_page, readable_index
 from tailrace.engine.paging import ItemPage, Paging, QueryRequest, ScanRequest
 from tailrace.engine.places import places_of_catalog
@@ -69,7 +73,10 @@ NO_TAGS: Final[Mapping[str, str]] = {}
 class Engine:
     """Tables, streams and state.
 
-    Shape:     the methods are operations on tables, items and streams; `log` reads shards, `state` has rows of state, `committer` the pending group.
+    Shape:     the methods are operations on tables, items and streams, each table by what rows call it (its
+               name in the
+               default namespace, its ARN in others); `of` is what a client of a region and account sees;
+               `log` reads shards, `state` has rows of state, `committer` the pending group.
     Guarantee: an item and its change record are added to one group and become durable in one commit, or never.
                Writes take effect at once for readers of this engine, and are durable after `committer.flush()`.
     Raises:    ApiError in AWS's words for what a client did, StoreError for what the store did.
@@ -83,9 +90,9 @@ class Engine:
         reached: PointReached = pass_by,
     ) -> None:
         self.clock = clock
-        self.settings = settings
         self._reached = reached
         self.committer = Committer(store, reached)
+        self.settings = settings = kept_settings(self.committer, settings)
         self._catalog = Catalog(self.committer, settings)
         self._sequences = Sequences(self.committer)
         self._horizon = Horizon(clock)
@@ -95,15 +102,9 @@ class Engine:
         )
         self._indexing = Indexing(self.committer, self._catalog)
         self._indexes = IndexLifecycle(self.committer, self._catalog, self._indexing, clock, settings)
-        self._lifecycle = Lifecycle(self._catalog, self._lineage, self._indexes, clock, settings)
-        self._streams = Streams(self._catalog, self._lineage, self.log, self._sequences, clock, settings)
         self.state = StateRows(self.committer, self._write_items)
-        self._transactions = Transactions(self)
-        self.requests = Requests(self.committer, clock)
-        self.resources = Resources(self.committer, self._catalog, self._lifecycle, clock)
-        self.time_to_live = TimeToLive(
-            self.committer, self._catalog, self._lifecycle, self._write, clock, settings, self._horizon
-        )
+        self._views: WeakValueDictionary[tuple[str, str], Engine] = WeakValueDictionary()
+        self._see(self._catalog.default, is_whole=True)
         self.ancestry = ""
         """The handlers that what is written now descends from; set by `caused_by`."""
         self.workers: set[str] = set()
@@ -116,6 +117,44 @@ class Engine:
         self._sequences.load(is_start=True)
         self._sequences.created_ms = self.log.newest_created_ms()
         rekey(self.state, self.committer)
+
+    def _see(self, namespace: Namespace, *, is_whole: bool = False) -> None:
+        """Take the parts that find tables by the names of a namespace; by what rows call them when the engine
+        is to be whole."""
+        catalog, committer, clock, settings = self._catalog, self.committer, self.clock, self.settings
+        tables = catalog.tables if is_whole else namespace.tables
+        self._lifecycle = Lifecycle(tables, namespace, catalog, self._lineage, self._indexes, clock, settings)
+        self._streams = Streams(
+            None if is_whole else namespace,
+            catalog,
+            self._lineage,
+            self.log,
+            self._sequences,
+            clock,
+            settings,
+        )
+        self._transactions = Transactions(self)
+        self.requests = Requests(namespace, committer, clock)
+        self.resources = Resources(namespace, committer, catalog, self._lifecycle, clock)
+        self.time_to_live = TimeToLive(
+            committer, catalog, self._lifecycle, self._write, clock, settings, self._horizon
+        )
+
+    def of(self, region: str, account: str) -> "Engine":
+        """The engine as a region and an account see it: their tables, by name, and nothing else of it.
+
+        Guarantee: the same store, commits, clock and records; the same object for one namespace as long as
+                   somebody holds it.
+        """
+        namespace = self._catalog.namespace(region, account)
+        key = (namespace.region, namespace.account)
+        view = self._views.get(key)
+        if view is None:
+            view = self._views[key] = copy(self)
+            view.settings = replace(self.settings, region=namespace.region, account=namespace.account)
+            view.ancestry = ""
+            view._see(namespace)
+        return view
 
     def _reload(self) -> None:
         self._catalog.load()
@@ -434,6 +473,8 @@ class Engine:
     def listens_at(self, endpoint: str) -> None:
         """Clients reach this engine there. Shape: host and port."""
         self.endpoint = endpoint
+        for view in self._views.values():
+            view.endpoint = endpoint
 
     def close(self) -> None:
         """Make the last group durable and give the store back. Repeatable."""

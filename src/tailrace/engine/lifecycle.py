@@ -16,12 +16,15 @@ from msgspec.structs import replace
 from tailrace.engine import table_settings
 from tailrace.engine.catalog import Catalog, Table
 from tailrace.engine.description import describe, leaving
-from tailrace.engine.documents import DELAYS_MS, Busy, TableDocument
+from tailrace.engine.documents import DELAYS_MS, ELSEWHERE, Busy, TableDocument
 from tailrace.engine.index_lifecycle import IndexLifecycle
 from tailrace.engine.lineage import Lineage
+from tailrace.engine.namespaces import Namespace
 from tailrace.engine.settings import EngineSettings
 from tailrace.errors import ApiError, validation_error
 from tailrace.ports import Clock
+from tailrace.streams.arns import parse_table_arn
+from tailrace.streams.arns import stream_arn as stream_arn_of
 from tailrace.tables.definition import TableChange, TableDefinition, check_change
 from tailrace.tables.index_rules import IndexUpdates
 from tailrace.tables.limits import LIST_PAGE, TABLES
@@ -31,20 +34,33 @@ IN_USE: Final[dict[Busy, str]] = {
     "UPDATING": "Table is being updated",
     "DELETING": "Table is being deleted",
 }
+FOREIGN: Final = (
+    "User: arn:aws:iam::{0}:root is not authorized to perform this operation on resource: {1} "
+    "because no resource-based policy allows it"
+)
+"""AWS names the action, which nobody here knows [U]."""
 PROTECTED: Final = "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first."
 
 
 class Lifecycle:
-    """The tables of one engine."""
+    """The tables of an engine, or those of one namespace.
+
+    Shape:   `tables` are looked into: all by what rows call them, or a namespace's by name; it is the
+             catalog's own dictionary.
+    """
 
     def __init__(
         self,
+        tables: Mapping[str, Table],
+        namespace: Namespace,
         catalog: Catalog,
         lineage: Lineage,
         indexes: IndexLifecycle,
         clock: Clock,
         settings: EngineSettings,
     ) -> None:
+        self._tables = tables
+        self._namespace = namespace
         self._catalog = catalog
         self._lineage = lineage
         self._indexes = indexes
@@ -55,13 +71,13 @@ class Lifecycle:
 
     def readable(self, name: str) -> Table:
         """A table that items can be read from. Raises: ApiError `Requested resource not found`."""
-        table = self._catalog.tables.get(name)
+        table = self._tables.get(name) or self._by_arn(name)
         if table is None:
-            raise _not_found()
+            raise self._not_found(name)
         if table.document.busy is not None:
             self.settle(table)
-            if name not in self._catalog.tables or table.document.busy in ("CREATING", "DELETING"):
-                raise _not_found()
+            if table.key not in self._catalog.tables or table.document.busy in ("CREATING", "DELETING"):
+                raise self._not_found(name)
         return table
 
     writable = readable
@@ -69,15 +85,55 @@ class Lifecycle:
 
     def named(self, name: str) -> Table:
         """A table in any state. Raises: ApiError that names it."""
-        table = self._catalog.tables.get(name)
+        table = self.settled(name)
+        if table is None:
+            raise self._not_found(name, f"Requested resource not found: Table: {name} not found")
+        return table
+
+    def settled(self, name: str) -> Table | None:
+        """The same, None when there is none. Raises: ApiError for an ARN of another namespace."""
+        table = self._tables.get(name) or self._by_arn(name)
         if table is not None:
             self.settle(table)
-            table = self._catalog.tables.get(name)
-        if table is None:
-            raise ApiError(
-                "ResourceNotFoundException", f"Requested resource not found: Table: {name} not found"
-            )
+            if table.key not in self._catalog.tables:
+                return None
         return table
+
+    def own_name(self, name: str) -> str:
+        """The name of a table that is named, perhaps by its ARN. Raises: ApiError for an ARN of another
+        namespace.
+
+        Source:  complete.md §4.5 for another region; AWS Developer Guide, "Resource-based policies", for
+                 another account.
+        """
+        arn = parse_table_arn(name)
+        if arn is None:
+            return name
+        if not self._settings.one_namespace and self._tables is not self._catalog.tables:
+            if arn.region != self._namespace.region:
+                raise validation_error(f"Invalid TableArn: Invalid ResourceArn provided as input {name}")
+            if arn.account != self._namespace.account:
+                raise ApiError("AccessDeniedException", FOREIGN.format(self._namespace.account, name))
+        return arn.table
+
+    def _by_arn(self, name: str) -> Table | None:
+        """Where nothing is called so: the table of that ARN."""
+        return None if ":" not in name else self._tables.get(self.own_name(name))
+
+    def _not_found(self, name: str, message: str = "Requested resource not found") -> ApiError:
+        return ApiError("ResourceNotFoundException", message, note=self.elsewhere(name))
+
+    def elsewhere(self, name: str) -> str:
+        """Where a table of that name is that is not here, for people; empty: nowhere."""
+        name = name.rpartition("/")[2]
+        arns = sorted(
+            other.table_arn(name)
+            for other in self._catalog.namespaces.values()
+            if other is not self._namespace and name in other.tables
+        )
+        if not arns or name in self._namespace.tables:
+            return ""
+        return f"there is no table {name} in {self._namespace}; there is {' and '.join(arns)}"
 
     def settle(self, table: Table) -> None:
         """End a table's waiting when its time has come."""
@@ -105,13 +161,14 @@ class Lifecycle:
 
     def create(self, definition: TableDefinition, tags: Mapping[str, str]) -> dict[str, Any]:
         """CreateTable. Raises: ApiError."""
-        name = definition.name
-        present = self._catalog.tables.get(name)
+        namespace = self._namespace
+        name = self.own_name(definition.name)
+        present = namespace.tables.get(name)
         if present is not None:
             self.settle(present)
-        if name in self._catalog.tables:
+        if name in namespace.tables:
             raise ApiError("ResourceInUseException", f"Table already exists: {name}")
-        if len(self._catalog.tables) >= TABLES:
+        if len(namespace.tables) >= TABLES:
             raise ApiError(
                 "LimitExceededException",
                 f"Subscriber limit exceeded: There is a limit of {TABLES} tables per subscriber",
@@ -121,15 +178,17 @@ class Lifecycle:
         created_ms = wall_ms if definition.stream is None else self._catalog.take_label_ms(wall_ms)
         number = self._catalog.take_table_number()
         document = TableDocument(
-            replace(definition, indexes=()),
+            replace(definition, name=name, indexes=()),
             number,
             _table_id(number, created_ms),
             created_ms,
             on_demand_ms=created_ms if definition.billing_mode == "PAY_PER_REQUEST" else None,
             tags=dict(tags),
-            gone_through=self._catalog.take_lost(definition.name),
+            gone_through=self._catalog.take_lost(namespace.key(name)),
         )
-        table = Table(document)
+        if not namespace.is_default:
+            document = replace(document, region=namespace.region, account=namespace.account, v=ELSEWHERE)
+        table = Table(document, namespace)
         if definition.stream is not None:
             document = self._start_stream(table, document, created_ms, wall_ms)
         self._catalog.save_table(table, self._busy(document, "CREATING", wall_ms))
@@ -153,9 +212,9 @@ class Lifecycle:
 
     def listed(self, start: str | None, limit: int | None) -> dict[str, Any]:
         """ListTables, alphabetically. Raises: ApiError."""
-        for table in tuple(self._catalog.tables.values()):
+        for table in tuple(self._tables.values()):
             self.settle(table)
-        names = sorted(self._catalog.tables)
+        names = sorted(self._tables)
         begin = 0 if start is None else bisect_right(names, start)
         page = names[begin : begin + (LIST_PAGE if limit is None else limit)]
         answer: dict[str, Any] = {"TableNames": page}
@@ -164,11 +223,10 @@ class Lifecycle:
         return answer
 
     def _description(self, table: Table, status: str) -> dict[str, Any]:
-        name = table.document.definition.name
+        arn = table.namespace.table_arn(table.schema.name)
         stream_arn = None
         if table.document.label is not None:
-            stream_arn = self._catalog.stream_arn(name, table.document.label)
-        arn = self._catalog.table_arn(name)
+            stream_arn = stream_arn_of(arn, table.document.label)
         return describe(
             table.document,
             status,
@@ -177,7 +235,7 @@ class Lifecycle:
             items=table.items,
             size_bytes=table.size_bytes,
             indexes=self._indexes.described(table, arn, status),
-            kms=f"arn:aws:kms:{self._settings.region}:{self._settings.account}",
+            kms=f"arn:aws:kms:{table.namespace.region}:{table.namespace.account}",
             wall_ms=self._clock.now().wall_ms,
             attributes=self._indexes.attribute_definitions(table),
         )
@@ -232,10 +290,6 @@ class Lifecycle:
         else:
             self._catalog.remove_table(table)
         return answer
-
-
-def _not_found() -> ApiError:
-    return ApiError("ResourceNotFoundException", "Requested resource not found")
 
 
 def _in_use(name: str, busy: Busy) -> ApiError:

@@ -63,6 +63,9 @@ class Lineage:
                 msgspec.structs.replace(shard, before=document.gone_through)
                 for shard in transitions.initial(label, count, first, wall_ms, self._sequences.next(wall_ms))
             ),
+            region=document.region,
+            account=document.account,
+            v=document.v,
         )
         return self._catalog.save_stream(stream)
 
@@ -211,15 +214,15 @@ class Lineage:
 
     def _remember_lost(self, document: StreamDocument, through: int) -> None:
         """Whoever goes on with a later stream of the table, or of the next one of its name, must know what went with this one."""
-        table = self._catalog.tables.get(document.table)
+        table = self._catalog.tables.get(document.key)
         if not through:
             return
         if table is None:
-            self._catalog.note_lost(document.table, through)
+            self._catalog.note_lost(document.key, through)
             return
         through = max(through, table.document.gone_through)
         self._catalog.save_table(table, msgspec.structs.replace(table.document, gone_through=through))
-        later = self.streams_of(document.table, table.number)
+        later = self.streams_of(document.key, table.number)
         if later:
             shards = _in_order(later[0])
             ids = {shard.shard_id for shard in shards}
@@ -232,11 +235,11 @@ class Lineage:
             self._catalog.save_stream(msgspec.structs.replace(later[0].document, shards=told))
 
     def streams_of(self, table: str, number: int | None = None) -> list[Stream]:
-        """The streams of one table, or of all that had its name, the oldest first."""
+        """The streams of one table, or of all that rows called so, the oldest first."""
         found = [
             stream
             for stream in self._catalog.streams.values()
-            if stream.document.table == table and number in (None, stream.document.table_number)
+            if stream.key == table and number in (None, stream.document.table_number)
         ]
         return sorted(found, key=lambda stream: stream.document.created_ms)
 
@@ -244,7 +247,7 @@ class Lineage:
         """AWS's StreamStatus: while its table waits for the stream, the stream is not there yet, or not gone yet."""
         document = stream.document
         is_off = document.disabled_ms is not None
-        table = self._catalog.tables.get(document.table)
+        table = self._catalog.tables.get(stream.key)
         is_waiting = (
             table is not None
             and table.document.label == document.label

@@ -44,7 +44,7 @@ class Places:
         self._tables: dict[int, TableSchema] = {}
         self._beside: dict[int, tuple[str, str]] = {}
         for table in tables:
-            name, number = table.definition.name, table.number
+            name, number = table.key, table.number
             self._tables[number] = _schema(table)
             if table.ttl is not None and table.ttl.number:
                 self._beside[table.ttl.number] = name, "an entry of time to live"
@@ -55,7 +55,7 @@ class Places:
             if index.collections:
                 self._beside[index.collections] = name, "the weight of an item collection"
         self._shards = {
-            shard.number: (stream.table, shard.shard_id) for stream in streams for shard in stream.shards
+            shard.number: (stream.key, shard.shard_id) for stream in streams for shard in stream.shards
         }
 
     def row(self, number: int, key: bytes) -> Place:
@@ -134,7 +134,7 @@ def printed(key: bytes) -> str:
 def _schema(table: TableDocument) -> TableSchema:
     of = table.definition
     return TableSchema(
-        of.name, table.number, table.table_id, of.hash_name, of.hash_type, of.range_name, of.range_type
+        table.key, table.number, table.table_id, of.hash_name, of.hash_type, of.range_name, of.range_type
     )
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from tailrace.engine.committer import Committer
 from tailrace.engine.documents import TOKENS, RequestDocument, decode
+from tailrace.engine.namespaces import Namespace
 from tailrace.errors import ApiError
 from tailrace.ports import Clock
 
@@ -24,11 +25,15 @@ MARK: Final = b'{"v":1}'
 
 
 class Requests:
-    """Tokens of one data directory; all tables and operations share them."""
+    """Tokens of one namespace; its tables and all operations share them."""
 
-    def __init__(self, committer: Committer, clock: Clock) -> None:
+    def __init__(self, namespace: Namespace, committer: Committer, clock: Clock) -> None:
         self.under_way: set[str] = set()
         """Tokens of requests that are being done in slices: the same one waits."""
+        # Longer than any token of the default namespace, so that the two cannot be one.
+        self._before = (
+            "" if namespace.is_default else f"arn:aws:dynamodb:{namespace.region}:{namespace.account}:"
+        )
         self._committer = committer
         self._clock = clock
 
@@ -37,7 +42,7 @@ class Requests:
 
         Shape:   read units by table. Raises: ApiError IdempotentParameterMismatchException.
         """
-        document = self._find(BY_TOKEN + token.encode())
+        document = self._find(BY_TOKEN + (self._before + token).encode())
         if document is None or document.until_ms <= self._clock.now().wall_ms:
             return None
         if document.digest != digest:
@@ -52,7 +57,7 @@ class Requests:
         """Let the token stand for this request; without units the request was cancelled and may be tried again."""
         until_ms = self._clock.now().wall_ms + VALID_MS
         document = RequestDocument(digest, until_ms, None if read_units is None else dict(read_units))
-        key = token.encode()
+        key = (self._before + token).encode()
         self._committer.put_row(TOKENS, BY_TOKEN + key, msgspec.json.encode(document))
         self._committer.put_row(TOKENS, _expiry_key(until_ms) + key, MARK)
 

@@ -4,7 +4,6 @@ Rules of this file: kept with the catalog, told as it was put, never enforced. C
 Source: semantics §6.3; AWS API Reference. Texts that no source shows are marked [U].
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final
@@ -15,11 +14,12 @@ from tailrace.engine.catalog import Catalog, Table, policy_key
 from tailrace.engine.committer import Committer
 from tailrace.engine.documents import CATALOG, BackupsDocument, PolicyDocument, decode
 from tailrace.engine.lifecycle import Lifecycle
+from tailrace.engine.namespaces import Namespace
 from tailrace.errors import ApiError, validation_error
 from tailrace.ports import Clock
+from tailrace.streams.arns import parse_table_arn
 from tailrace.tables.limits import POLICY_BYTES, TAGS
 
-TABLE_ARN: Final = re.compile(r"arn:aws[a-z-]*:dynamodb:([a-z0-9-]*):([0-9]*):table/([a-zA-Z0-9_.-]{3,255})")
 STREAM_PART: Final = "/stream/"
 NO_POLICY: Final = "NO_POLICY"
 LATEST_RESTORE_MS: Final = 300_000
@@ -28,9 +28,17 @@ DAY_MS: Final = 86_400_000
 
 
 class Resources:
-    """Tags, policies and backup settings of one engine."""
+    """Tags, policies and backup settings of the tables of one namespace."""
 
-    def __init__(self, committer: Committer, catalog: Catalog, lifecycle: Lifecycle, clock: Clock) -> None:
+    def __init__(
+        self,
+        namespace: Namespace,
+        committer: Committer,
+        catalog: Catalog,
+        lifecycle: Lifecycle,
+        clock: Clock,
+    ) -> None:
+        self._namespace = namespace
         self._committer = committer
         self._catalog = catalog
         self._lifecycle = lifecycle
@@ -56,15 +64,13 @@ class Resources:
         return self._table(arn, f"ResourcArn: {arn} not found").document.tags
 
     def _table(self, arn: str, missing: str | None = None) -> Table:
-        found = TABLE_ARN.fullmatch(arn)
+        found = parse_table_arn(arn)
         if found is None:
             raise validation_error(f"Invalid TableArn: Invalid ResourceArn provided as input {arn}")
-        name = found[3]
-        if self._catalog.table_arn(name) == arn:
-            table = self._catalog.tables.get(name)
+        name = found.table
+        if self._namespace.table_arn(name) == arn:
+            table = self._lifecycle.settled(name)
             if table is not None:
-                self._lifecycle.settle(table)
-            if table is not None and name in self._catalog.tables:
                 return table
         text = "Requested resource not found" + (f": {missing}" if missing else "")
         raise ApiError("ResourceNotFoundException", text)
@@ -128,7 +134,7 @@ class Resources:
         """A table or a stream of one. Raises: ApiError."""
         if STREAM_PART not in arn:
             self._table(arn, f"Table: {arn.rpartition('/')[2]} not found")
-        elif arn not in self._catalog.streams:
+        elif (stream := self._catalog.streams.get(arn)) is None or stream.namespace is not self._namespace:
             raise ApiError(
                 "ResourceNotFoundException", f"Requested resource not found: ResourceArn: {arn} not found"
             )

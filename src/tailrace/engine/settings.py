@@ -4,29 +4,40 @@ Rules of this file: values only; a wrong one is refused at once, in a text that 
 by `compose` and the test world.
 """
 
+from typing import Final
+
 from msgspec import Struct
 
 from tailrace.errors import SettingsError
 from tailrace.tables.limits import SHARDS_PER_STREAM
 
+REGION: Final = "us-east-1"
+ACCOUNT: Final = "000000000000"
+"""Where tables are unless told otherwise, and where all tables of data directories of before namespaces
+are."""
+
 
 class EngineSettings(Struct, frozen=True):
     """Settings of one engine.
 
-    Shape:   `shards` a new stream begins with; `aws_delays` imitates AWS's waiting for tables; `slice_rows` bounds one
+    Shape:   `region` and `account` are the default namespace of a new data directory, and with
+             `one_namespace` its only
+             one; `shards` a new stream begins with; `aws_delays` imitates AWS's waiting for tables;
+             `slice_rows` bounds one
              slice of housekeeping (about two milliseconds); a shard that takes more than `split_records` in a second is
              split, 0 for never.
     Raises:  SettingsError.
     """
 
-    region: str = "us-east-1"
-    account: str = "000000000000"
+    region: str = REGION
+    account: str = ACCOUNT
     shards: int = 1
     aws_delays: bool = False
     rollover_ms: int = 4 * 3_600_000
     retention_ms: int = 24 * 3_600_000
     slice_rows: int = 200
     split_records: int = 0
+    one_namespace: bool = False
 
     def __post_init__(self) -> None:
         _within("shards", self.shards, 1, SHARDS_PER_STREAM)

@@ -6,14 +6,15 @@ Rules of this file: what a page holds is decided in `engine.reading`. Called by 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, assert_never
 
-from tailrace.engine.catalog import Catalog, Stream
+from tailrace.engine.catalog import Catalog, Stream, Table
 from tailrace.engine.lineage import Lineage
+from tailrace.engine.namespaces import Namespace
 from tailrace.engine.reading import ShardReader
 from tailrace.engine.sequences import Sequences
 from tailrace.engine.settings import EngineSettings
 from tailrace.errors import ApiError, validation_error
 from tailrace.ports import Clock, StreamRef
-from tailrace.streams.arns import parse_stream_arn
+from tailrace.streams.arns import parse_stream_arn, parse_table_arn
 from tailrace.streams.iterators import Iterator, Start, read_token
 from tailrace.streams.record import ChangeRecord, ViewType
 from tailrace.streams.sequence import SequenceNumber, is_older_than_any
@@ -37,10 +38,14 @@ class RecordsPage(NamedTuple):
 
 
 class Streams:
-    """Every stream in the data directory."""
+    """The streams of an engine, or those of one namespace.
+
+    Shape:   without a namespace all of them, and a table is what rows call it.
+    """
 
     def __init__(
         self,
+        namespace: Namespace | None,
         catalog: Catalog,
         lineage: Lineage,
         reader: ShardReader,
@@ -48,7 +53,9 @@ class Streams:
         clock: Clock,
         settings: EngineSettings,
     ) -> None:
+        self._namespace = namespace
         self._catalog = catalog
+        self._tables: Mapping[str, Table] = catalog.tables if namespace is None else namespace.tables
         self._lineage = lineage
         self._reader = reader
         self._sequences = sequences
@@ -62,15 +69,18 @@ class Streams:
         if stream is None:
             parse_stream_arn(arn)
         wall_ms = self._clock.now().wall_ms
-        if stream is None or self._lineage.is_over(stream, wall_ms):
+        if stream is None or not self._is_here(stream) or self._lineage.is_over(stream, wall_ms):
             raise ApiError(
                 "ResourceNotFoundException", f"Requested resource not found: Stream: {arn} not found"
             )
         return stream
 
+    def _is_here(self, stream: Stream) -> bool:
+        return self._namespace is None or stream.namespace is self._namespace
+
     def on(self, name: str) -> Stream:
         """The stream that is on. Raises: ApiError."""
-        table = self._catalog.tables.get(name)
+        table = self._tables.get(name)
         if table is None or table.stream is None:
             missing = "Table" if table is None else "Stream of table"
             raise ApiError(
@@ -88,20 +98,20 @@ class Streams:
 
     def _reference(self, stream: Stream) -> StreamRef:
         document = stream.document
-        table = self._catalog.tables.get(document.table)
+        table = self._catalog.tables.get(stream.key)
         is_of_deleted = table is None or table.number != document.table_number
         return StreamRef(
             stream.arn,
-            document.table,
+            stream.key,
             document.label,
             document.view_type,
-            self._settings.region,
+            stream.namespace.region,
             is_of_deleted,
         )
 
     def earlier(self, name: str) -> list[StreamRef]:
         """Streams of tables of that name, as it is now or deleted, that have ended and can still be read, the oldest first."""
-        table = self._catalog.tables.get(name)
+        table = self._tables.get(name)
         wall_ms = self._clock.now().wall_ms
         return [
             self._reference(stream)
@@ -123,13 +133,16 @@ class Streams:
     def listed(self, table: str | None, limit: int | None, start_arn: str | None) -> dict[str, Any]:
         """ListStreams, in the order of the ARNs; a start whose stream has gone still works. Raises: ApiError."""
         most = _limit(limit, LIST_PAGE)
+        arn = None if table is None else parse_table_arn(table)
+        name = table if arn is None or self._namespace is None else arn.table
         if start_arn is not None:
             parse_stream_arn(start_arn)
         wall_ms = self._clock.now().wall_ms
         found = [
             stream
             for arn, stream in sorted(self._catalog.streams.items())
-            if (table is None or stream.document.table == table)
+            if self._is_here(stream)
+            and (name is None or name == (stream.key if self._namespace is None else stream.document.table))
             and (start_arn is None or arn > start_arn)
             and not self._lineage.is_over(stream, wall_ms)
         ]

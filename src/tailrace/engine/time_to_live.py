@@ -171,7 +171,7 @@ class TimeToLive:
                 continue
             item = orjson.loads(data)
             if due_ms(item, expiry.attribute) == due and is_expired(due, wall_ms):
-                self._delete(Delete(table.schema.name, table.schema.key_of(item), by_ttl=True))
+                self._delete(Delete(table.key, table.schema.key_of(item), by_ttl=True))
         if not rows:
             expiry.next_ms = NEVER_MS
         return bool(rows)

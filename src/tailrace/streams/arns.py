@@ -9,13 +9,30 @@ from typing import Final, NamedTuple
 from tailrace.errors import validation_error
 from tailrace.streams.dates import label as label_of
 
-__all__ = ["StreamArn", "label_of", "parse_stream_arn", "stream_arn", "table_arn"]
+__all__ = [
+    "StreamArn",
+    "TableArn",
+    "label_of",
+    "parse_stream_arn",
+    "parse_table_arn",
+    "stream_arn",
+    "table_arn",
+]
 
 SHORTEST: Final = 37
 LONGEST: Final = 1024
 PATTERN: Final = re.compile(
     r"arn:aws:dynamodb:([a-z0-9-]+):([0-9]{12}):table/([a-zA-Z0-9_.-]{3,255})/stream/([^/]+)"
 )
+TABLE: Final = re.compile(r"arn:aws[a-z-]*:dynamodb:([a-z0-9-]*):([0-9]*):table/([a-zA-Z0-9_.-]{3,255})")
+
+
+class TableArn(NamedTuple):
+    """The parts of a table's ARN."""
+
+    region: str
+    account: str
+    table: str
 
 
 class StreamArn(NamedTuple):
@@ -39,6 +56,16 @@ def table_arn(region: str, account: str, table: str) -> str:
 def stream_arn(table: str, label: str) -> str:
     """The ARN of a table's stream, from the table's ARN and the stream's label."""
     return f"{table}/stream/{label}"
+
+
+def parse_table_arn(text: str) -> TableArn | None:
+    """The parts of a table's ARN; None for what is none, as a table's name is not.
+
+    >>> parse_table_arn("arn:aws:dynamodb:eu-west-1:000000000000:table/orders").region
+    'eu-west-1'
+    """
+    found = TABLE.fullmatch(text)
+    return None if found is None else TableArn(*found.groups())
 
 
 def parse_stream_arn(text: str) -> StreamArn:

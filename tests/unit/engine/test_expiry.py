@@ -140,7 +140,7 @@ def test_a_disabled_stream_leaves_nothing_behind_after_a_day_but_how_far_it_went
     assert store.read_log(number, 0, 10) == []
     assert store.query(16, b"", None, 10) == []
     left = {key.decode() for key, _ in store.query(0, b"", None, 100)}
-    assert left == {"counters", "sequence", "lost/orders"}
+    assert left == {"counters", "namespaces", "sequence", "lost/orders"}
     engine.create_table(defined())
     engine.committer.flush()
     assert store.get(0, b"lost/orders") is None

@@ -1,0 +1,73 @@
+"""Regions and accounts: the namespaces that the tables of one store are in.
+
+Rules of this file: one namespace of a data directory is its default, chosen when its first table was made and
+kept; rows name
+tables of it by name alone, as they did before there were others, and tables of any other by ARN. A directory
+of before
+namespaces has that one only, whatever region and account a request names. Called by `engine.engine` and
+`engine.catalog`.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from tailrace.engine.committer import Committer
+from tailrace.engine.documents import CATALOG, COUNTERS, NamespacesDocument, decode
+from tailrace.engine.settings import ACCOUNT, REGION, EngineSettings
+from tailrace.errors import SettingsError
+from tailrace.streams.arns import table_arn
+
+if TYPE_CHECKING:
+    from tailrace.engine.catalog import Table
+
+NAMESPACES: Final = b"namespaces"
+
+
+class Namespace:
+    """The tables of one account in one region, by name."""
+
+    __slots__ = ("__weakref__", "account", "is_default", "region", "tables")
+
+    def __init__(self, region: str, account: str, *, is_default: bool = False) -> None:
+        self.region = region
+        self.account = account
+        self.is_default = is_default
+        self.tables: dict[str, Table] = {}
+
+    def __str__(self) -> str:
+        return f"region {self.region}, account {self.account}"
+
+    def table_arn(self, name: str) -> str:
+        """The ARN of a table of it."""
+        return table_arn(self.region, self.account, name)
+
+    def key(self, name: str) -> str:
+        """What rows call a table of it."""
+        return name if self.is_default else self.table_arn(name)
+
+
+def kept_settings(committer: Committer, settings: EngineSettings) -> EngineSettings:
+    """The settings with the namespaces that a data directory was begun with; a new one takes those that are
+    given.
+
+    Raises:  SettingsError when a directory that keeps regions and accounts apart is to have one namespace;
+             StoreError.
+    """
+    data = committer.get(CATALOG, NAMESPACES)
+    if data is None:
+        if committer.get(CATALOG, COUNTERS) is None:
+            return settings
+        return replace(settings, region=REGION, account=ACCOUNT, one_namespace=True)
+    kept = decode(NAMESPACES, data, NamespacesDocument)
+    if settings.one_namespace and not kept.is_one:
+        raise SettingsError(
+            "--one-namespace is for new data directories: this one keeps the tables of regions and accounts apart",
+            hint="start without --one-namespace, or with another --data directory",
+        )
+    return replace(settings, region=kept.region, account=kept.account, one_namespace=kept.is_one)
+
+
+def document_of(settings: EngineSettings) -> NamespacesDocument:
+    """What is kept of them."""
+    return NamespacesDocument(settings.region, settings.account, settings.one_namespace)

@@ -15,6 +15,8 @@ Sources = Mapping[str, str]
 
 MODULE_LINES: Final = 500
 FUNCTION_LINES: Final = 60
+MADE: Final = {"api/models/dynamodb.py", "api/models/lambdas.py"}
+"""Data that a script makes out of AWS's models (tests/generated/shapes.py): as long as what it is made of."""
 LONG_FUNCTIONS: Final[frozenset[str]] = frozenset()
 """Functions that are allowed to be longer, as `path:name`. This list may only shrink."""
 MOST_ARGUMENTS: Final = 7
@@ -56,7 +58,7 @@ def module_sizes(sources: Sources) -> Iterator[str]:
     """A module that has grown too large has two ideas in it."""
     for path, text in sources.items():
         lines = text.count("\n")
-        if lines > MODULE_LINES:
+        if lines > MODULE_LINES and path not in MADE:
             yield f"{path} has {lines} lines: split it where its second idea begins (at most {MODULE_LINES})"
 
 

@@ -40,7 +40,7 @@ def _covered(entry: Operation) -> Covered:
     ]
     state: State = "no" if not entry.emulated else "partly" if missing else "yes"
     return {
-        "service": entry.service,
+        "service": entry.service.target,
         "operation": entry.name,
         "state": state,
         "not_emulated": missing,

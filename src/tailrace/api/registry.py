@@ -1,16 +1,20 @@
 """Every operation the server knows: by the raw `X-Amz-Target` that asks for it.
 
 Rules of this file: it knows how an operation is declared, never what one does. `@operation` in each file of
-`api.dynamodb` and `api.streams` registers it; `find_operations` makes the table that `api.wire` reads requests with, in which the
-operations of AWS that Tailrace does not have yet answer so.
+`api.dynamodb` and `api.streams` registers it; `find_operations` makes the table that `api.wire` reads requests with, in
+which the operations of AWS's models that Tailrace does not have yet answer so.
 """
 
+import pkgutil
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from msgspec import Struct
 
+from tailrace.api import overrides
+from tailrace.api.inputs import NOTHING, Model, without
+from tailrace.api.models import dynamodb, streams
 from tailrace.api.shapes import Input, structure
 from tailrace.api.validation import Check, compile_input, read_types
 from tailrace.api.wire import Payload
@@ -26,45 +30,35 @@ Result: TypeAlias = "Answer | Slices[Answer]"
 """What an operation comes to: the answer, or the work to it in slices."""
 Function: TypeAlias = "Callable[[Engine, Payload], Result]"
 
-DYNAMODB: Final = "DynamoDB_20120810"
-STREAMS: Final = "DynamoDBStreams_20120810"
-MODULES: Final = {
-    "dynamodb": (
-        "batch_get_item", "batch_write_item", "create_table", "delete_item", "delete_resource_policy",
-        "delete_table", "describe_continuous_backups", "describe_endpoints", "describe_limits",
-        "describe_table", "describe_time_to_live", "get_item", "get_resource_policy", "list_tables",
-        "list_tags_of_resource", "put_item", "put_resource_policy", "query", "scan", "tag_resource",
-        "transact_get_items", "transact_write_items", "untag_resource", "update_continuous_backups",
-        "update_item", "update_table", "update_time_to_live",
-    ),
-    "streams": ("describe_stream", "get_records", "get_shard_iterator", "list_streams"),
-}  # fmt: skip
 
-NOT_YET: Final = {
-    DYNAMODB: (
-        "BatchExecuteStatement", "CancelBulkOperation", "CreateBackup", "CreateGlobalTable", "DeleteBackup",
-        "DescribeBackup", "DescribeBulkOperation",
-        "DescribeContributorInsights", "DescribeExport", "DescribeGlobalTable",
-        "DescribeGlobalTableSettings", "DescribeImport", "DescribeKinesisStreamingDestination",
-        "DescribeTableReplicaAutoScaling",
-        "DisableKinesisStreamingDestination", "EnableKinesisStreamingDestination", "ExecuteStatement",
-        "ExecuteTransaction", "ExportTableToPointInTime", "ImportTable", "ListBackups",
-        "ListBulkOperations", "ListContributorInsights", "ListExports", "ListGlobalTables", "ListImports",
-        "RestoreTableFromBackup", "RestoreTableToPointInTime",
-        "SearchVectors", "StartBulkPutItems",
-        "UpdateContributorInsights", "UpdateGlobalTable",
-        "UpdateGlobalTableSettings", "UpdateKinesisStreamingDestination", "UpdateTableReplicaAutoScaling",
+class Service(Struct, frozen=True):
+    """One of AWS's APIs. Shape: `target` is the part of `X-Amz-Target` before the operation's name."""
 
-    ),
-    STREAMS: (),
-}  # fmt: skip
-"""What AWS has and Tailrace has not. Source: semantics §6.2, and what botocore's model has added since."""
+    name: str
+    target: str
+    package: str
+    model: Model
+
+
+DYNAMODB: Final = Service(
+    "DynamoDB",
+    "DynamoDB_20120810",
+    "dynamodb",
+    Model(dynamodb.OPERATIONS, dynamodb.SHAPES, overrides.DYNAMODB),
+)
+STREAMS: Final = Service(
+    "DynamoDB Streams",
+    "DynamoDBStreams_20120810",
+    "streams",
+    Model(streams.OPERATIONS, streams.SHAPES, overrides.STREAMS),
+)
+SERVICES: Final = (DYNAMODB, STREAMS)
 
 
 class Operation(Struct, frozen=True):
     """One operation: `check` reads and validates its members, `run` does it."""
 
-    service: str
+    service: Service
     name: str
     input: Input
     check: Check
@@ -78,14 +72,26 @@ class Operation(Struct, frozen=True):
     @property
     def target(self) -> bytes:
         """The header value that asks for it."""
-        return f"{self.service}.{self.name}".encode()
+        return f"{self.service.target}.{self.name}".encode()
 
 
 _REGISTERED: Final[dict[bytes, Operation]] = {}
 
 
-def operation(service: str, name: str, takes: Input) -> Callable[[Function], Function]:
-    """Register the function that does an operation."""
+def operation(
+    service: Service,
+    name: str,
+    refused: Mapping[str, object] = NOTHING,
+    limited: Mapping[str, object] = NOTHING,
+) -> Callable[[Function], Function]:
+    """Register the function that does an operation; what it takes is told by the service's model.
+
+    Shape:   `refused` and `limited` as in `Input`.
+    """
+    known = service.model.input(name)
+    if strangers := {*refused, *limited}.difference(known.members):
+        raise LookupError(f"{name} has no {', '.join(sorted(strangers))}")
+    takes = Input(without(known, refused), refused, limited)
 
     def register(function: Function) -> Function:
         entry = Operation(service, name, takes, compile_input(takes), function)
@@ -96,19 +102,20 @@ def operation(service: str, name: str, takes: Input) -> Callable[[Function], Fun
 
 
 def find_operations() -> dict[bytes, Operation]:
-    """The table of every operation of both services, in a stable order."""
-    for package, modules in MODULES.items():
-        for module in modules:
-            import_module(f"tailrace.api.{package}.{module}")
+    """The table of every operation of every service: first those that are there, both in the order of their targets."""
+    for service in SERVICES:
+        package = import_module(f"tailrace.api.{service.package}")
+        for module in pkgutil.iter_modules(package.__path__):
+            import_module(f"{package.__name__}.{module.name}")
     table = dict(sorted(_REGISTERED.items()))
-    for service, names in NOT_YET.items():
-        for name in names:
-            entry = _absent(service, name)
-            table[entry.target] = entry
+    for service in SERVICES:
+        for name in service.model.operations:
+            absent = _absent(service, name)
+            table.setdefault(absent.target, absent)
     return table
 
 
-def _absent(service: str, name: str) -> Operation:
+def _absent(service: Service, name: str) -> Operation:
     def refuse(payload: Payload) -> Payload:
         raise ApiError(
             "UnknownOperationException",

@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple, Never
 
 import orjson
 
-from tailrace.api.dynamodb.parameters import EXPRESSION_VALUES
 from tailrace.api.encoding import TooLargeInside, decoded
 from tailrace.api.registry import Operation
 from tailrace.api.shapes import AnyValue, Many, Mapped, Shape, Structure, Values
@@ -124,7 +123,7 @@ def _packed(shape: Shape, value: Any, items: list[bytes]) -> Any:
             return [_packed(of, one, items) for one in value if one is not None]
         case Mapped(of):
             return {name: _packed(of, one, items) for name, one in value.items() if one is not None}
-        case Values() if shape is EXPRESSION_VALUES:
+        case Values(of_expression=True):
             return {name: _value_out(one, items) for name, one in value.items()}
         case Values():
             item = read_item(value)
@@ -167,7 +166,7 @@ def _filled(shape: Shape, value: Any, items: Sequence[Checked]) -> Any:
             return [_filled(of, one, items) for one in value]
         case Mapped(of):
             return {name: _filled(of, one, items) for name, one in value.items()}
-        case Values() if shape is EXPRESSION_VALUES:
+        case Values(of_expression=True):
             return {name: items[one] for name, one in value.items()}
         case Values() | AnyValue():
             return items[value]

@@ -14,20 +14,8 @@ from typing import Any, Final
 import orjson
 
 from tailrace.api.dynamodb.capacity import Cost, consumed_each, data_bytes, is_wanted, read_units
-from tailrace.api.dynamodb.parameters import EXPRESSION, read_placeholders, read_projection
+from tailrace.api.dynamodb.parameters import read_placeholders, read_projection
 from tailrace.api.registry import DYNAMODB, operation
-from tailrace.api.shapes import (
-    ATTRIBUTE_LIST,
-    NAMES,
-    RETURN_CAPACITY,
-    TABLE_NAME,
-    Flag,
-    Input,
-    Many,
-    Mapped,
-    Values,
-    structure,
-)  # fmt: skip
 from tailrace.api.validation import refuse_mixture, table_name
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
@@ -41,20 +29,10 @@ MOST_KEYS: Final = 100
 MOST_BYTES: Final = 16 * 1024 * 1024
 PARTITION_BYTES: Final = 1024 * 1024
 """Of one partition in one call. Source: AWS API Reference, BatchGetItem ("more than 1MB per partition is requested")."""
-KEYS_AND_ATTRIBUTES: Final = structure(
-    "KeysAndAttributes", "Keys",
-    Keys=Many(Values(), 1, MOST_KEYS), AttributesToGet=ATTRIBUTE_LIST, ConsistentRead=Flag(),
-    ProjectionExpression=EXPRESSION, ExpressionAttributeNames=NAMES,
-)  # fmt: skip
-INPUT: Final = Input(
-    structure(
-        "BatchGetItemInput", "RequestItems",
-        RequestItems=Mapped(KEYS_AND_ATTRIBUTES, 1, MOST_KEYS, TABLE_NAME), ReturnConsumedCapacity=RETURN_CAPACITY,
-    ),
-)  # fmt: skip
+KEYS_AND_ATTRIBUTES: Final = DYNAMODB.model.structure("KeysAndAttributes")
 
 
-@operation(DYNAMODB, "BatchGetItem", INPUT)
+@operation(DYNAMODB, "BatchGetItem")
 def batch_get_item(engine: Engine, payload: Payload) -> Slices[bytes]:
     """Read many items. Raises: ApiError."""
     requests: dict[str, dict[str, Any]] = payload["RequestItems"]

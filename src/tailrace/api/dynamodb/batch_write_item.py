@@ -12,16 +12,6 @@ from typing import Any, Final
 from tailrace.api.dynamodb.capacity import Cost, consumed_each, is_wanted
 from tailrace.api.dynamodb.collections import collection_metrics_each
 from tailrace.api.registry import DYNAMODB, operation
-from tailrace.api.shapes import (
-    RETURN_CAPACITY,
-    RETURN_METRICS,
-    TABLE_NAME,
-    Input,
-    Many,
-    Mapped,
-    Values,
-    structure,
-)  # fmt: skip
 from tailrace.api.validation import table_name
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
@@ -34,21 +24,9 @@ from tailrace.values.types import Item
 from tailrace.values.wire import SEVERAL, read_item
 
 MOST_REQUESTS: Final = 25
-WRITE_REQUEST: Final = structure(
-    "WriteRequest",
-    PutRequest=structure("PutRequest", "Item", Item=Values()),
-    DeleteRequest=structure("DeleteRequest", "Key", Key=Values()),
-)  # fmt: skip
-INPUT: Final = Input(
-    structure(
-        "BatchWriteItemInput", "RequestItems",
-        RequestItems=Mapped(Many(WRITE_REQUEST, 1, MOST_REQUESTS), 1, MOST_REQUESTS, TABLE_NAME),
-        ReturnConsumedCapacity=RETURN_CAPACITY, ReturnItemCollectionMetrics=RETURN_METRICS,
-    ),
-)  # fmt: skip
 
 
-@operation(DYNAMODB, "BatchWriteItem", INPUT)
+@operation(DYNAMODB, "BatchWriteItem")
 def batch_write_item(engine: Engine, payload: Payload) -> Slices[bytes]:
     """Write many items. Raises: ApiError, and then nothing is written."""
     requests: dict[str, list[dict[str, Any]]] = payload["RequestItems"]

@@ -8,55 +8,16 @@ Not emulated:  VectorIndexes, GlobalTableSourceArn, GlobalTableSettingsReplicati
 Source:        AWS API Reference, CreateTable; semantics §1.2, §6.11.
 """
 
-from typing import Final
-
 from tailrace.api.registry import DYNAMODB, Result, operation
-from tailrace.api.shapes import (
-    ATTRIBUTE_DEFINITIONS,
-    BILLING_MODE,
-    GLOBAL_INDEX,
-    KEY_SCHEMA,
-    LOCAL_INDEX,
-    NEW_TABLE_NAME,
-    ON_DEMAND_THROUGHPUT,
-    SSE,
-    STREAM,
-    TABLE_CLASS,
-    TAG_LIST,
-    THROUGHPUT,
-    WARM_THROUGHPUT,
-    Anything,
-    Flag,
-    Input,
-    Many,
-    Text,
-    structure,
-)  # fmt: skip
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 from tailrace.engine.resources import check_policy
 from tailrace.tables.definition import read_definition
 
-INPUT: Final = Input(
-    structure(
-        "CreateTableInput", "TableName", "AttributeDefinitions", "KeySchema",
-        AttributeDefinitions=ATTRIBUTE_DEFINITIONS, TableName=NEW_TABLE_NAME, KeySchema=KEY_SCHEMA,
-        LocalSecondaryIndexes=Many(LOCAL_INDEX), GlobalSecondaryIndexes=Many(GLOBAL_INDEX), BillingMode=BILLING_MODE,
-        ProvisionedThroughput=THROUGHPUT, StreamSpecification=STREAM,
-        SSESpecification=SSE, Tags=TAG_LIST,
-        TableClass=TABLE_CLASS, DeletionProtectionEnabled=Flag(),
-        WarmThroughput=WARM_THROUGHPUT, OnDemandThroughput=ON_DEMAND_THROUGHPUT,
-        ResourcePolicy=Text(), GlobalTableSourceArn=Text(1, 1024), GlobalTableSettingsReplicationMode=Text(),
-        VectorIndexes=Many(Anything()),
-    ),
-    {
-        "GlobalTableSourceArn": None, "GlobalTableSettingsReplicationMode": None,
-        "VectorIndexes": [],
-    },
-)  # fmt: skip
 
-
-@operation(DYNAMODB, "CreateTable", INPUT)
+@operation(DYNAMODB, "CreateTable", refused={
+    "GlobalTableSourceArn": None, "GlobalTableSettingsReplicationMode": None, "VectorIndexes": [],
+})  # fmt: skip
 def create_table(engine: Engine, payload: Payload) -> Result:
     """Create a table. Raises: ApiError."""
     definition, policy = read_definition(payload), payload.get("ResourcePolicy")

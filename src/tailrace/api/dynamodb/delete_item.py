@@ -6,10 +6,7 @@ Not emulated:  nothing.
 Source:        AWS API Reference, DeleteItem; semantics §6.5, §6.8.
 """
 
-from typing import Final
-
 from tailrace.api.dynamodb.parameters import (  # fmt: skip
-    WRITE_MEMBERS,
     old_or_nothing,
     read_condition,
     read_placeholders,
@@ -18,18 +15,13 @@ from tailrace.api.dynamodb.parameters import (  # fmt: skip
     written,
 )
 from tailrace.api.registry import DYNAMODB, Answer, Result, operation
-from tailrace.api.shapes import Input, Structure, Values
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 from tailrace.tables.mutate import Delete, Mutation
 from tailrace.values.wire import read_item
 
-INPUT: Final = Input(
-    Structure({**WRITE_MEMBERS, "Key": Values()}, frozenset(("TableName", "Key")), "DeleteItemInput"),
-)
 
-
-@operation(DYNAMODB, "DeleteItem", INPUT)
+@operation(DYNAMODB, "DeleteItem")
 def delete_item(engine: Engine, payload: Payload) -> Result:
     """Delete one item. Raises: ApiError."""
     placeholders = read_placeholders(payload, "ConditionExpression")

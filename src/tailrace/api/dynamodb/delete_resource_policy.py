@@ -6,21 +6,12 @@ Not emulated:  nothing.
 Source:        AWS API Reference, DeleteResourcePolicy.
 """
 
-from typing import Final
-
 from tailrace.api.registry import DYNAMODB, Result, operation
-from tailrace.api.shapes import RESOURCE_ARN, REVISION, Input, structure
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 
-INPUT: Final = Input(
-    structure(
-        "DeleteResourcePolicyInput", "ResourceArn", ResourceArn=RESOURCE_ARN, ExpectedRevisionId=REVISION
-    )
-)
 
-
-@operation(DYNAMODB, "DeleteResourcePolicy", INPUT)
+@operation(DYNAMODB, "DeleteResourcePolicy")
 def delete_resource_policy(engine: Engine, payload: Payload) -> Result:
     """Remove a policy. Raises: ApiError."""
     revision = engine.resources.delete_policy(payload["ResourceArn"], payload.get("ExpectedRevisionId"))

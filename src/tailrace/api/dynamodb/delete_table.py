@@ -7,17 +7,12 @@ Not emulated:  nothing.
 Source:        AWS API Reference, DeleteTable; semantics §1.2, §6.11.
 """
 
-from typing import Final
-
 from tailrace.api.registry import DYNAMODB, Result, operation
-from tailrace.api.shapes import TABLE_NAME, Input, structure
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 
-INPUT: Final = Input(structure("DeleteTableInput", "TableName", TableName=TABLE_NAME))
 
-
-@operation(DYNAMODB, "DeleteTable", INPUT)
+@operation(DYNAMODB, "DeleteTable")
 def delete_table(engine: Engine, payload: Payload) -> Result:
     """Delete a table. Raises: ApiError."""
     return {"TableDescription": engine.delete_table(payload["TableName"])}

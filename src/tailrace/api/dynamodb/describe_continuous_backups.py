@@ -6,17 +6,12 @@ Not emulated:  backups: nothing can be restored.
 Source:        AWS API Reference, DescribeContinuousBackups.
 """
 
-from typing import Final
-
 from tailrace.api.registry import DYNAMODB, Result, operation
-from tailrace.api.shapes import TABLE_NAME, Input, structure
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 
-INPUT: Final = Input(structure("DescribeContinuousBackupsInput", "TableName", TableName=TABLE_NAME))
 
-
-@operation(DYNAMODB, "DescribeContinuousBackups", INPUT)
+@operation(DYNAMODB, "DescribeContinuousBackups")
 def describe_continuous_backups(engine: Engine, payload: Payload) -> Result:
     """Describe backups. Raises: ApiError TableNotFoundException."""
     return {"ContinuousBackupsDescription": engine.resources.backups(payload["TableName"])}

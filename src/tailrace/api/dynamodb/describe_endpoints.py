@@ -9,15 +9,13 @@ Source:        AWS API Reference, DescribeEndpoints.
 from typing import Final
 
 from tailrace.api.registry import DYNAMODB, Result, operation
-from tailrace.api.shapes import Input, structure
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 
-INPUT: Final = Input(structure("DescribeEndpointsRequest"))
 CACHE_MINUTES: Final = 1_440
 
 
-@operation(DYNAMODB, "DescribeEndpoints", INPUT)
+@operation(DYNAMODB, "DescribeEndpoints")
 def describe_endpoints(engine: Engine, payload: Payload) -> Result:
     """Tell the address."""
     return {"Endpoints": [{"Address": engine.endpoint, "CachePeriodInMinutes": CACHE_MINUTES}]}

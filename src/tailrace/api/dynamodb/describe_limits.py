@@ -6,18 +6,13 @@ Not emulated:  the quotas themselves: no throughput is refused for them.
 Source:        AWS API Reference, DescribeLimits; AWS Developer Guide, "Quotas".
 """
 
-from typing import Final
-
 from tailrace.api.registry import DYNAMODB, Result, operation
-from tailrace.api.shapes import Input, structure
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 from tailrace.tables.throughput import ACCOUNT_UNITS, TABLE_UNITS
 
-INPUT: Final = Input(structure("DescribeLimitsInput"))
 
-
-@operation(DYNAMODB, "DescribeLimits", INPUT)
+@operation(DYNAMODB, "DescribeLimits")
 def describe_limits(engine: Engine, payload: Payload) -> Result:
     """Tell the quotas."""
     return {

@@ -6,17 +6,12 @@ Not emulated:  nothing.
 Source:        AWS API Reference, DescribeTimeToLive; semantics §1.8.
 """
 
-from typing import Final
-
 from tailrace.api.registry import DYNAMODB, Result, operation
-from tailrace.api.shapes import TABLE_NAME, Input, structure
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 
-INPUT: Final = Input(structure("DescribeTimeToLiveInput", "TableName", TableName=TABLE_NAME))
 
-
-@operation(DYNAMODB, "DescribeTimeToLive", INPUT)
+@operation(DYNAMODB, "DescribeTimeToLive")
 def describe_time_to_live(engine: Engine, payload: Payload) -> Result:
     """Describe time to live. Raises: ApiError."""
     return {"TimeToLiveDescription": engine.time_to_live.describe(payload["TableName"])}

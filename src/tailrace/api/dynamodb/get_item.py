@@ -6,36 +6,18 @@ Not emulated:  nothing.
 Source:        AWS API Reference, GetItem; semantics §6.4, §6.5.
 """
 
-from typing import Any, Final
+from typing import Any
 
 from tailrace.api.dynamodb import capacity
-from tailrace.api.dynamodb.parameters import EXPRESSION, read_placeholders, read_projection, refuse_key_paths
+from tailrace.api.dynamodb.parameters import read_placeholders, read_projection, refuse_key_paths
 from tailrace.api.registry import DYNAMODB, Result, operation
-from tailrace.api.shapes import (
-    ATTRIBUTE_LIST,
-    NAMES,
-    RETURN_CAPACITY,
-    TABLE_NAME,
-    Flag,
-    Input,
-    Values,
-    structure,
-)  # fmt: skip
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 from tailrace.values.size import size_bytes
 from tailrace.values.wire import read_item
 
-INPUT: Final = Input(
-    structure(
-        "GetItemInput", "TableName", "Key",
-        TableName=TABLE_NAME, Key=Values(), AttributesToGet=ATTRIBUTE_LIST, ConsistentRead=Flag(),
-        ReturnConsumedCapacity=RETURN_CAPACITY, ProjectionExpression=EXPRESSION, ExpressionAttributeNames=NAMES,
-    ),
-)  # fmt: skip
 
-
-@operation(DYNAMODB, "GetItem", INPUT)
+@operation(DYNAMODB, "GetItem")
 def get_item(engine: Engine, payload: Payload) -> Result:
     """Read one item; its stored bytes are the answer. Raises: ApiError."""
     placeholders = read_placeholders(payload, "ProjectionExpression")

@@ -6,17 +6,12 @@ Not emulated:  nothing.
 Source:        AWS API Reference, GetResourcePolicy.
 """
 
-from typing import Final
-
 from tailrace.api.registry import DYNAMODB, Result, operation
-from tailrace.api.shapes import RESOURCE_ARN, Input, structure
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 
-INPUT: Final = Input(structure("GetResourcePolicyInput", "ResourceArn", ResourceArn=RESOURCE_ARN))
 
-
-@operation(DYNAMODB, "GetResourcePolicy", INPUT)
+@operation(DYNAMODB, "GetResourcePolicy")
 def get_resource_policy(engine: Engine, payload: Payload) -> Result:
     """Tell a policy. Raises: ApiError."""
     found = engine.resources.policy(payload["ResourceArn"])

@@ -1,35 +1,12 @@
-"""The legacy parameters of requests: their shapes, and what each operation makes of them.
+"""What operations make of the legacy parameters of requests.
 
 Rules of this file: members whose types and constraints are checked become what expressions become; a request never has both,
 `api.validation` saw to that. Used by `api.dynamodb.parameters` and the operations. Source: semantics §6.4, §6.6.
 """
 
-from typing import Final
-
-from tailrace.api.shapes import COMPARISON, AnyValue, Flag, Many, Mapped, Text, structure
 from tailrace.api.wire import Payload
 from tailrace.expressions.condition import Condition
 from tailrace.expressions.legacy import check_operator, read_expected, read_filter
-
-LONGEST_NAME: Final = Text(0, 65_535)
-EXPECTED: Final = Mapped(
-    structure(
-        "ExpectedAttributeValue",
-        Value=AnyValue(), Exists=Flag(), ComparisonOperator=COMPARISON, AttributeValueList=Many(AnyValue()),
-    ),
-    key=LONGEST_NAME,
-)  # fmt: skip
-CONDITIONS: Final = Mapped(
-    structure(
-        "Condition", "ComparisonOperator",
-        AttributeValueList=Many(AnyValue()), ComparisonOperator=COMPARISON,
-    ),
-    key=LONGEST_NAME,
-)  # fmt: skip
-ATTRIBUTE_UPDATES: Final = Mapped(
-    structure("AttributeValueUpdate", Value=AnyValue(), Action=Text(choices=("ADD", "PUT", "DELETE"))),
-    key=LONGEST_NAME,
-)
 
 
 def read_legacy_condition(payload: Payload, member: str) -> Condition | None:

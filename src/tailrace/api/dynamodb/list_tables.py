@@ -6,20 +6,12 @@ Not emulated:  nothing.
 Source:        AWS API Reference, ListTables; semantics §6.11.
 """
 
-from typing import Final
-
 from tailrace.api.registry import DYNAMODB, Result, operation
-from tailrace.api.shapes import NEW_TABLE_NAME, Input, Whole, structure
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
-from tailrace.tables.limits import LIST_PAGE
-
-INPUT: Final = Input(
-    structure("ListTablesInput", ExclusiveStartTableName=NEW_TABLE_NAME, Limit=Whole(1, LIST_PAGE))
-)
 
 
-@operation(DYNAMODB, "ListTables", INPUT)
+@operation(DYNAMODB, "ListTables")
 def list_tables(engine: Engine, payload: Payload) -> Result:
     """List tables. Raises: ApiError."""
     return engine.list_tables(payload.get("ExclusiveStartTableName"), payload.get("Limit"))

@@ -6,20 +6,13 @@ Not emulated:  tags of anything but tables; there is never a NextToken, so that 
 Source:        AWS API Reference, ListTagsOfResource.
 """
 
-from typing import Final
-
 from tailrace.api.registry import DYNAMODB, Result, operation
-from tailrace.api.shapes import RESOURCE_ARN, Input, Text, structure
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 from tailrace.errors import validation_error
 
-INPUT: Final = Input(
-    structure("ListTagsOfResourceInput", "ResourceArn", ResourceArn=RESOURCE_ARN, NextToken=Text())
-)
 
-
-@operation(DYNAMODB, "ListTagsOfResource", INPUT)
+@operation(DYNAMODB, "ListTagsOfResource")
 def list_tags_of_resource(engine: Engine, payload: Payload) -> Result:
     """List tags. Raises: ApiError."""
     if "NextToken" in payload:

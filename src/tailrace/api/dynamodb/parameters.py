@@ -12,19 +12,7 @@ import orjson
 
 from tailrace.api.dynamodb import capacity
 from tailrace.api.dynamodb.collections import collection_metrics
-from tailrace.api.dynamodb.legacy import EXPECTED, read_legacy_condition
-from tailrace.api.shapes import (
-    NAMES,
-    OPERATOR,
-    RETURN_CAPACITY,
-    RETURN_METRICS,
-    RETURN_ON_FAILURE,
-    RETURN_VALUE,
-    TABLE_NAME,
-    Shape,
-    Text,
-    Values,
-)  # fmt: skip
+from tailrace.api.dynamodb.legacy import read_legacy_condition
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 from tailrace.engine.paging import ItemPage, Paging
@@ -46,22 +34,6 @@ SAID_BARE: Final = re.compile(
     "contains duplicates|number set|numeric value|significant digits|number with magnitude"
 ).search
 """What is wrong with a value of a starting key is told as such, but for these. Source: [D]."""
-
-EXPRESSION: Final = Text()
-EXPRESSION_VALUES: Final = Values()
-WRITE_MEMBERS: Final[Mapping[str, Shape]] = {
-    "TableName": TABLE_NAME,
-    "Expected": EXPECTED,
-    "ReturnValues": RETURN_VALUE,
-    "ReturnConsumedCapacity": RETURN_CAPACITY,
-    "ReturnItemCollectionMetrics": RETURN_METRICS,
-    "ConditionalOperator": OPERATOR,
-    "ConditionExpression": EXPRESSION,
-    "ExpressionAttributeNames": NAMES,
-    "ExpressionAttributeValues": EXPRESSION_VALUES,
-    "ReturnValuesOnConditionCheckFailure": RETURN_ON_FAILURE,
-}
-"""What PutItem, UpdateItem and DeleteItem share."""
 
 
 def read_placeholders(payload: Payload, *expressions: str) -> Placeholders:

@@ -6,10 +6,7 @@ Not emulated:  nothing.
 Source:        AWS API Reference, PutItem; semantics §6.5, §6.8.
 """
 
-from typing import Final
-
 from tailrace.api.dynamodb.parameters import (  # fmt: skip
-    WRITE_MEMBERS,
     old_or_nothing,
     read_condition,
     read_placeholders,
@@ -18,19 +15,14 @@ from tailrace.api.dynamodb.parameters import (  # fmt: skip
     written,
 )
 from tailrace.api.registry import DYNAMODB, Answer, Result, operation
-from tailrace.api.shapes import Input, Structure, Values
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError
 from tailrace.tables.mutate import Mutation, Put, require_room
 from tailrace.values.wire import read_item
 
-INPUT: Final = Input(
-    Structure({**WRITE_MEMBERS, "Item": Values()}, frozenset(("TableName", "Item")), "PutItemInput"),
-)
 
-
-@operation(DYNAMODB, "PutItem", INPUT)
+@operation(DYNAMODB, "PutItem")
 def put_item(engine: Engine, payload: Payload) -> Result:
     """Put one item. Raises: ApiError."""
     placeholders = read_placeholders(payload, "ConditionExpression")

@@ -6,22 +6,12 @@ Not emulated:  what a policy allows or denies; ConfirmRemoveSelfResourceAccess i
 Source:        AWS API Reference, PutResourcePolicy.
 """
 
-from typing import Final
-
 from tailrace.api.registry import DYNAMODB, Result, operation
-from tailrace.api.shapes import RESOURCE_ARN, REVISION, Flag, Input, Text, structure
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 
-INPUT: Final = Input(
-    structure(
-        "PutResourcePolicyInput", "ResourceArn", "Policy",
-        ResourceArn=RESOURCE_ARN, Policy=Text(), ExpectedRevisionId=REVISION, ConfirmRemoveSelfResourceAccess=Flag(),
-    )
-)  # fmt: skip
 
-
-@operation(DYNAMODB, "PutResourcePolicy", INPUT)
+@operation(DYNAMODB, "PutResourcePolicy")
 def put_resource_policy(engine: Engine, payload: Payload) -> Result:
     """Attach a policy. Raises: ApiError."""
     revision = engine.resources.put_policy(

@@ -8,14 +8,9 @@ Not emulated:  nothing.
 Source:        AWS API Reference, Query; semantics §6.6.
 """
 
-from typing import Final
-
 from tailrace.api.dynamodb.capacity import is_wanted
 from tailrace.api.dynamodb.index_reading import fetches_items, read_index
-from tailrace.api.dynamodb.legacy import CONDITIONS
 from tailrace.api.dynamodb.parameters import (
-    EXPRESSION,
-    EXPRESSION_VALUES,
     counts_only,
     page_answer,
     read_filter,
@@ -25,20 +20,6 @@ from tailrace.api.dynamodb.parameters import (
     refuse_key_paths,
 )  # fmt: skip
 from tailrace.api.registry import DYNAMODB, Result, operation
-from tailrace.api.shapes import (
-    ATTRIBUTE_LIST,
-    INDEX_NAME,
-    NAMES,
-    OPERATOR,
-    POSITIVE,
-    RETURN_CAPACITY,
-    SELECT,
-    TABLE_NAME,
-    Flag,
-    Input,
-    Values,
-    structure,
-)  # fmt: skip
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 from tailrace.engine.query import QueryRequest
@@ -50,19 +31,8 @@ from tailrace.expressions.placeholders import Placeholders
 from tailrace.tables.indexes import Index
 from tailrace.tables.schema import TableSchema
 
-INPUT: Final = Input(
-    structure(
-        "QueryInput", "TableName",
-        TableName=TABLE_NAME, IndexName=INDEX_NAME, Select=SELECT, AttributesToGet=ATTRIBUTE_LIST, Limit=POSITIVE,
-        ConsistentRead=Flag(), KeyConditions=CONDITIONS, QueryFilter=CONDITIONS,
-        ConditionalOperator=OPERATOR, ScanIndexForward=Flag(), ExclusiveStartKey=Values(),
-        ReturnConsumedCapacity=RETURN_CAPACITY, ProjectionExpression=EXPRESSION, FilterExpression=EXPRESSION,
-        KeyConditionExpression=EXPRESSION, ExpressionAttributeNames=NAMES, ExpressionAttributeValues=EXPRESSION_VALUES,
-    ),
-)  # fmt: skip
 
-
-@operation(DYNAMODB, "Query", INPUT)
+@operation(DYNAMODB, "Query")
 def query(engine: Engine, payload: Payload) -> Result:
     """One page of a partition. Raises: ApiError."""
     placeholders = read_placeholders(

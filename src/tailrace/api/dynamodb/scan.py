@@ -8,14 +8,9 @@ Not emulated:  nothing.
 Source:        AWS API Reference, Scan; semantics §6.6.
 """
 
-from typing import Final
-
 from tailrace.api.dynamodb.capacity import is_wanted
 from tailrace.api.dynamodb.index_reading import fetches_items, read_index
-from tailrace.api.dynamodb.legacy import CONDITIONS
 from tailrace.api.dynamodb.parameters import (
-    EXPRESSION,
-    EXPRESSION_VALUES,
     counts_only,
     page_answer,
     read_filter,
@@ -25,39 +20,13 @@ from tailrace.api.dynamodb.parameters import (
     refuse_key_paths,
 )  # fmt: skip
 from tailrace.api.registry import DYNAMODB, Result, operation
-from tailrace.api.shapes import (
-    ATTRIBUTE_LIST,
-    INDEX_NAME,
-    NAMES,
-    OPERATOR,
-    POSITIVE,
-    RETURN_CAPACITY,
-    SELECT,
-    TABLE_NAME,
-    Flag,
-    Input,
-    Values,
-    Whole,
-    structure,
-)  # fmt: skip
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 from tailrace.engine.query import ScanRequest
 from tailrace.errors import validation_error
 
-INPUT: Final = Input(
-    structure(
-        "ScanInput", "TableName",
-        TableName=TABLE_NAME, IndexName=INDEX_NAME, AttributesToGet=ATTRIBUTE_LIST, Limit=POSITIVE, Select=SELECT,
-        ScanFilter=CONDITIONS, ConditionalOperator=OPERATOR, ExclusiveStartKey=Values(),
-        ReturnConsumedCapacity=RETURN_CAPACITY, TotalSegments=Whole(1, 1_000_000), Segment=Whole(0, 999_999),
-        ProjectionExpression=EXPRESSION, FilterExpression=EXPRESSION, ExpressionAttributeNames=NAMES,
-        ExpressionAttributeValues=EXPRESSION_VALUES, ConsistentRead=Flag(),
-    ),
-)  # fmt: skip
 
-
-@operation(DYNAMODB, "Scan", INPUT)
+@operation(DYNAMODB, "Scan")
 def scan(engine: Engine, payload: Payload) -> Result:
     """One page of the table or index. Raises: ApiError."""
     placeholders = read_placeholders(payload, "ProjectionExpression", "FilterExpression")

@@ -6,20 +6,13 @@ Not emulated:  tags of anything but tables.
 Source:        AWS API Reference, TagResource; semantics §6.3.
 """
 
-from typing import Final
-
 from tailrace.api.registry import DYNAMODB, Result, operation
-from tailrace.api.shapes import RESOURCE_ARN, TAG_LIST, Input, structure
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 from tailrace.errors import validation_error
 
-INPUT: Final = Input(
-    structure("TagResourceInput", "ResourceArn", "Tags", ResourceArn=RESOURCE_ARN, Tags=TAG_LIST)
-)
 
-
-@operation(DYNAMODB, "TagResource", INPUT)
+@operation(DYNAMODB, "TagResource")
 def tag_resource(engine: Engine, payload: Payload) -> Result:
     """Tag a table. Raises: ApiError."""
     if not payload["Tags"]:

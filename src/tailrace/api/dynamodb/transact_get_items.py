@@ -20,48 +20,20 @@ from tailrace.api.dynamodb.capacity import (
     is_wanted,
     read_units,
 )
-from tailrace.api.dynamodb.parameters import EXPRESSION, read_placeholders, read_projection
+from tailrace.api.dynamodb.parameters import read_placeholders, read_projection
 from tailrace.api.registry import DYNAMODB, operation
-from tailrace.api.shapes import (
-    NAMES,
-    RETURN_CAPACITY,
-    TABLE_NAME,
-    Input,
-    Many,
-    Values,
-    structure,
-)  # fmt: skip
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 from tailrace.engine.slices import Effort, Slices
 from tailrace.engine.transact import weighed
 from tailrace.expressions.projection import Projection
-from tailrace.tables.limits import TRANSACTION_ACTIONS
 from tailrace.values.types import Item
 from tailrace.values.wire import dump_item, read_item
 
 CONSISTENT: Final = {"ConsistentRead": True}
-INPUT: Final = Input(
-    structure(
-        "TransactGetItemsInput", "TransactItems",
-        TransactItems=Many(
-            structure(
-                "TransactGetItem", "Get",
-                Get=structure(
-                    "Get", "Key", "TableName",
-                    Key=Values(), TableName=TABLE_NAME, ProjectionExpression=EXPRESSION,
-                    ExpressionAttributeNames=NAMES,
-                ),
-            ),
-            1,
-            TRANSACTION_ACTIONS,
-        ),
-        ReturnConsumedCapacity=RETURN_CAPACITY,
-    ),
-)  # fmt: skip
 
 
-@operation(DYNAMODB, "TransactGetItems", INPUT)
+@operation(DYNAMODB, "TransactGetItems")
 def transact_get_items(engine: Engine, payload: Payload) -> Slices[bytes]:
     """Read several items at once. Raises: ApiError."""
     gets = [each["Get"] for each in payload["TransactItems"]]

@@ -24,29 +24,14 @@ from tailrace.api.dynamodb.capacity import (
     read_units,
 )
 from tailrace.api.dynamodb.collections import metrics_by_table, wants_metrics
-from tailrace.api.dynamodb.parameters import EXPRESSION, EXPRESSION_VALUES, read_placeholders
+from tailrace.api.dynamodb.parameters import read_placeholders
 from tailrace.api.registry import DYNAMODB, Answer, operation
-from tailrace.api.shapes import (
-    NAMES,
-    RETURN_CAPACITY,
-    RETURN_METRICS,
-    RETURN_ON_FAILURE,
-    TABLE_NAME,
-    Input,
-    Many,
-    Shape,
-    Structure,
-    Text,
-    Values,
-    structure,
-)  # fmt: skip
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 from tailrace.engine.slices import LARGE_BYTES, Slices, given_back
 from tailrace.engine.transact import CANCELED
 from tailrace.errors import ApiError, validation_error
 from tailrace.tables.actions import read_action
-from tailrace.tables.limits import TRANSACTION_ACTIONS
 from tailrace.tables.mutate import Mutation, Operation, Put, require_room
 from tailrace.values.size import size_bytes
 
@@ -55,35 +40,7 @@ ACTIONS: Final = ("ConditionCheck", "Put", "Delete", "Update")
 DIGEST_BYTES: Final = 32
 
 
-def _action(name: str, *required: str, **members: Shape) -> Structure:
-    return structure(
-        name, "TableName", *required, **members,
-        TableName=TABLE_NAME, ConditionExpression=EXPRESSION, ExpressionAttributeNames=NAMES,
-        ExpressionAttributeValues=EXPRESSION_VALUES, ReturnValuesOnConditionCheckFailure=RETURN_ON_FAILURE,
-    )  # fmt: skip
-
-
-INPUT: Final = Input(
-    structure(
-        "TransactWriteItemsInput", "TransactItems",
-        TransactItems=Many(
-            structure(
-                "TransactWriteItem",
-                ConditionCheck=_action("ConditionCheck", "Key", "ConditionExpression", Key=Values()),
-                Put=_action("Put", "Item", Item=Values()),
-                Delete=_action("Delete", "Key", Key=Values()),
-                Update=_action("Update", "Key", "UpdateExpression", Key=Values(), UpdateExpression=EXPRESSION),
-            ),
-            1,
-            TRANSACTION_ACTIONS,
-        ),
-        ReturnConsumedCapacity=RETURN_CAPACITY, ReturnItemCollectionMetrics=RETURN_METRICS,
-        ClientRequestToken=Text(1, 36),
-    ),
-)  # fmt: skip
-
-
-@operation(DYNAMODB, "TransactWriteItems", INPUT)
+@operation(DYNAMODB, "TransactWriteItems")
 def transact_write_items(engine: Engine, payload: Payload) -> Slices[Answer]:
     """Write several items, all or none, and once for a token. Raises: ApiError."""
     operations = [_read_one(each) for each in payload["TransactItems"]]

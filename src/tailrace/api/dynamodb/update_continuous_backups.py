@@ -9,24 +9,13 @@ Source:        AWS API Reference, UpdateContinuousBackups.
 from typing import Final
 
 from tailrace.api.registry import DYNAMODB, Result, operation
-from tailrace.api.shapes import TABLE_NAME, Flag, Input, Whole, structure
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 
-INPUT: Final = Input(
-    structure(
-        "UpdateContinuousBackupsInput", "TableName", "PointInTimeRecoverySpecification",
-        TableName=TABLE_NAME,
-        PointInTimeRecoverySpecification=structure(
-            "PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled",
-            PointInTimeRecoveryEnabled=Flag(), RecoveryPeriodInDays=Whole(1, 35),
-        ),
-    )
-)  # fmt: skip
 DAYS: Final = 35
 
 
-@operation(DYNAMODB, "UpdateContinuousBackups", INPUT)
+@operation(DYNAMODB, "UpdateContinuousBackups")
 def update_continuous_backups(engine: Engine, payload: Payload) -> Result:
     """Switch point-in-time recovery. Raises: ApiError TableNotFoundException."""
     wanted = payload["PointInTimeRecoverySpecification"]

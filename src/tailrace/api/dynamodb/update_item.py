@@ -8,12 +8,7 @@ Not emulated:  nothing.
 Source:        AWS API Reference, UpdateItem; semantics §6.4, §6.8.
 """
 
-from typing import Final
-
-from tailrace.api.dynamodb.legacy import ATTRIBUTE_UPDATES
 from tailrace.api.dynamodb.parameters import (  # fmt: skip
-    EXPRESSION,
-    WRITE_MEMBERS,
     read_condition,
     read_placeholders,
     wants_old_on_failure,
@@ -21,7 +16,6 @@ from tailrace.api.dynamodb.parameters import (  # fmt: skip
     written,
 )
 from tailrace.api.registry import DYNAMODB, Answer, Result, operation
-from tailrace.api.shapes import Input, Structure, Values
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 from tailrace.expressions.legacy import read_updates
@@ -31,21 +25,8 @@ from tailrace.tables.mutate import Mutation, Update
 from tailrace.values.types import Item
 from tailrace.values.wire import read_item
 
-INPUT: Final = Input(
-    Structure(
-        {
-            **WRITE_MEMBERS,
-            "Key": Values(),
-            "UpdateExpression": EXPRESSION,
-            "AttributeUpdates": ATTRIBUTE_UPDATES,
-        },
-        frozenset(("TableName", "Key")),
-        "UpdateItemInput",
-    ),
-)
 
-
-@operation(DYNAMODB, "UpdateItem", INPUT)
+@operation(DYNAMODB, "UpdateItem")
 def update_item(engine: Engine, payload: Payload) -> Result:
     """Update one item. Raises: ApiError."""
     placeholders = read_placeholders(payload, "UpdateExpression", "ConditionExpression")

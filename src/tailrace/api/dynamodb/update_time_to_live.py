@@ -8,25 +8,12 @@ Not emulated:  nothing.
 Source:        AWS API Reference, UpdateTimeToLive; semantics §1.8.
 """
 
-from typing import Final
-
 from tailrace.api.registry import DYNAMODB, Result, operation
-from tailrace.api.shapes import KEY_NAME, TABLE_NAME, Flag, Input, structure
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 
-INPUT: Final = Input(
-    structure(
-        "UpdateTimeToLiveInput", "TableName", "TimeToLiveSpecification",
-        TableName=TABLE_NAME,
-        TimeToLiveSpecification=structure(
-            "TimeToLiveSpecification", "Enabled", "AttributeName", Enabled=Flag(), AttributeName=KEY_NAME,
-        ),
-    )
-)  # fmt: skip
 
-
-@operation(DYNAMODB, "UpdateTimeToLive", INPUT)
+@operation(DYNAMODB, "UpdateTimeToLive")
 def update_time_to_live(engine: Engine, payload: Payload) -> Result:
     """Switch time to live. Raises: ApiError."""
     wanted = payload["TimeToLiveSpecification"]

@@ -7,25 +7,13 @@ Not emulated:  nothing.
 Source:        AWS API Reference, DynamoDB Streams, DescribeStream; semantics §1.1.
 """
 
-from typing import Final
-
 from tailrace.api.registry import STREAMS, Result, operation
-from tailrace.api.shapes import SHARD_ID, STREAM_ARN, Input, Text, Whole, structure
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 from tailrace.errors import validation_error
-from tailrace.tables.limits import LIST_PAGE
-
-INPUT: Final = Input(
-    structure(
-        "DescribeStreamInput", "StreamArn",
-        StreamArn=STREAM_ARN, Limit=Whole(1, LIST_PAGE), ExclusiveStartShardId=SHARD_ID,
-        ShardFilter=structure("ShardFilter", Type=Text(choices=("CHILD_SHARDS",)), ShardId=SHARD_ID),
-    )
-)  # fmt: skip
 
 
-@operation(STREAMS, "DescribeStream", INPUT)
+@operation(STREAMS, "DescribeStream")
 def describe_stream(engine: Engine, payload: Payload) -> Result:
     """Describe a stream. Raises: ApiError."""
     chosen = payload.get("ShardFilter")

@@ -7,23 +7,15 @@ Not emulated:  throttling of more than two readers a shard.
 Source:        AWS API Reference, DynamoDB Streams, GetRecords; semantics §1.3, §1.6.
 """
 
-from typing import Final
-
 import orjson
 
 from tailrace.api.registry import STREAMS, Result, operation
-from tailrace.api.shapes import Input, Text, Whole, structure
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 from tailrace.streams.envelopes import api_record
-from tailrace.tables.limits import RECORDS_PAGE
-
-INPUT: Final = Input(
-    structure("GetRecordsInput", "ShardIterator", ShardIterator=Text(1, 2048), Limit=Whole(1, RECORDS_PAGE))
-)
 
 
-@operation(STREAMS, "GetRecords", INPUT)
+@operation(STREAMS, "GetRecords")
 def get_records(engine: Engine, payload: Payload) -> Result:
     """Read a page of a shard. Raises: ApiError."""
     records, token, view_type = engine.get_records(payload["ShardIterator"], payload.get("Limit"))

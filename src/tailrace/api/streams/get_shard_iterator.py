@@ -11,7 +11,6 @@ import math
 from typing import Final
 
 from tailrace.api.registry import STREAMS, Result, operation
-from tailrace.api.shapes import SHARD_ID, STREAM_ARN, Input, Moment, Text, structure
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 from tailrace.errors import validation_error
@@ -23,16 +22,9 @@ NEEDED: Final = {
     "AT_TIMESTAMP": "Timestamp",
 }  # fmt: skip
 """Every type of iterator, and the one member that it takes."""
-INPUT: Final = Input(
-    structure(
-        "GetShardIteratorInput", "StreamArn", "ShardId", "ShardIteratorType",
-        StreamArn=STREAM_ARN, ShardId=SHARD_ID, ShardIteratorType=Text(choices=tuple(NEEDED)),
-        SequenceNumber=Text(21, 40), Timestamp=Moment(),
-    )
-)  # fmt: skip
 
 
-@operation(STREAMS, "GetShardIterator", INPUT)
+@operation(STREAMS, "GetShardIterator")
 def get_shard_iterator(engine: Engine, payload: Payload) -> Result:
     """Make a token. Raises: ApiError."""
     return {

@@ -6,23 +6,12 @@ Not emulated:  nothing.
 Source:        AWS API Reference, DynamoDB Streams, ListStreams; semantics §1.1.
 """
 
-from typing import Final
-
 from tailrace.api.registry import STREAMS, Result, operation
-from tailrace.api.shapes import STREAM_ARN, TABLE_NAME, Input, Whole, structure
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
-from tailrace.tables.limits import LIST_PAGE
-
-INPUT: Final = Input(
-    structure(
-        "ListStreamsInput",
-        TableName=TABLE_NAME, Limit=Whole(1, LIST_PAGE), ExclusiveStartStreamArn=STREAM_ARN,
-    )
-)  # fmt: skip
 
 
-@operation(STREAMS, "ListStreams", INPUT)
+@operation(STREAMS, "ListStreams")
 def list_streams(engine: Engine, payload: Payload) -> Result:
     """List streams. Raises: ApiError."""
     return engine.list_streams(

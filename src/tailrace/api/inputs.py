@@ -1,0 +1,122 @@
+"""What an operation takes, by its name in AWS's model: the model with the overrides laid over it, as shapes.
+
+Rules of this file: it knows how models are written, never what one says; whatever it makes is made once, at import. Called by
+`api.registry` and the operations that check a part of their input themselves.
+"""
+
+from collections.abc import Collection, Mapping
+from functools import cached_property
+from typing import Any, Final
+
+from tailrace.api.models import Operations, Shapes
+from tailrace.api.overrides import Patches
+from tailrace.api.shapes import (
+    Anything,
+    AnyValue,
+    Flag,
+    Many,
+    Mapped,
+    Moment,
+    Shape,
+    Structure,
+    Text,
+    Values,
+    Whole,
+)  # fmt: skip
+
+VALUE: Final = "AttributeValue"
+PLACEHOLDERS: Final = Values(of_expression=True)
+NOTHING: Final[Mapping[str, Any]] = {}
+
+
+class Model:
+    """A service's shapes by their names; a shape is made when it is asked for, and only once."""
+
+    def __init__(self, operations: Operations, shapes: Shapes, patches: Patches) -> None:
+        self.operations = operations
+        self._shapes = shapes
+        self._patches = patches
+        self._made: dict[str, Shape] = {}
+        if strangers := self.unknown_patches:
+            raise LookupError(f"the model has no {', '.join(strangers)}: mend api/overrides.py")
+
+    @cached_property
+    def unknown_patches(self) -> list[str]:
+        """Overrides of what the model does not have."""
+        places = [(name, *name.partition(".")) for name in self._patches]
+        return [
+            name
+            for name, structure, _, member in places
+            if structure not in self._shapes
+            or (member and member not in self._shapes[structure].get("members", ()))
+        ]
+
+    def input(self, operation: str) -> Structure:
+        """What an operation takes."""
+        name = self.operations[operation]["input"]
+        return Structure({}, name=f"{operation}Input") if name is None else self.structure(name)
+
+    def structure(self, name: str) -> Structure:
+        """A structure by its name."""
+        made = self.shape(name)
+        if not isinstance(made, Structure):
+            raise TypeError(f"{name} is no structure")
+        return made
+
+    def shape(self, name: str) -> Shape:
+        """Any shape by its name."""
+        if name not in self._made:
+            self._made[name] = self._make(name, {**self._shapes[name], **self._patches.get(name, NOTHING)})
+        return self._made[name]
+
+    def _member(self, structure: str, name: str, of: str) -> Shape:
+        patch = self._patches.get(f"{structure}.{name}")
+        if patch is None:
+            return self.shape(of)
+        return self._make(of, {**self._shapes[of], **self._patches.get(of, NOTHING), **patch})
+
+    def _make(self, name: str, given: Mapping[str, Any]) -> Shape:
+        low, high = given.get("min", 0), given.get("max")
+        match given["type"]:
+            case _ if name == VALUE:
+                return AnyValue()
+            case "string":
+                return Text(
+                    low, high, given.get("pattern"), tuple(given.get("enum", ())), given.get("arn", False)
+                )
+            case "integer" | "long" as kind:
+                return Whole(given.get("min"), high, "Long" if kind == "long" else "Integer")
+            case "boolean":
+                return Flag()
+            case "timestamp":
+                return Moment()
+            case "list":
+                return Many(self.shape(given["member"]), low, high)
+            case "map" if given["value"] == VALUE:
+                return PLACEHOLDERS if given.get("placeholders") else Values()
+            case "map":
+                key = self.shape(given["key"])
+                assert isinstance(key, Text)
+                return Mapped(self.shape(given["value"]), low, high, key)
+            case "structure":
+                return self._structure(name, given)
+            case _:
+                return Anything()
+
+    def _structure(self, name: str, given: Mapping[str, Any]) -> Structure:
+        members: Mapping[str, str] = given["members"]
+        last = given.get("last", ())
+        names = dict.fromkeys((*given.get("order", ()), *(one for one in members if one not in last), *last))
+        made = {one: self._member(name, one, members[one]) for one in names}
+        return Structure(made, frozenset(given.get("required", ())), name)
+
+
+def without(known: Structure, refused: Collection[str]) -> Structure:
+    """The same, its refused lists not looked into: that they are there is what is wrong with them."""
+    members = {
+        name: Many(Anything(), shape.minimum, shape.maximum)
+        if name in refused and isinstance(shape, Many)
+        else shape
+        for name, shape in known.members.items()
+    }
+    return Structure(members, known.required, known.name)

@@ -1,0 +1,49 @@
+"""What AWS's front end checks otherwise than its model says.
+
+Rules of this file: data, laid over `api.models` by `api.inputs`: what stands here replaces what the model has of a shape, or of
+one member of a structure. `order` tells which members come first where several mistakes are told, `last` which come last;
+`arn` that a table's ARN may stand for its name, `placeholders` that the names of a map of values are an expression's. Source: semantics §6; aws-texts-2026.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
+
+Patches: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""By the name of a shape, or `Structure.Member`."""
+
+NAME: Final = "[a-zA-Z0-9_.-]+"
+TABLE: Final = {"min": 3, "max": 255, "pattern": NAME, "arn": True}
+POSITIVE_WARM: Final = {
+    "members": {"ReadUnitsPerSecond": "PositiveLongObject", "WriteUnitsPerSecond": "PositiveLongObject"}
+}
+"""A table's own; that of an index is checked later."""
+LAST_KEY: Final = {"last": ("Key",)}
+
+DYNAMODB: Final[Patches] = {
+    "TableArn": TABLE,
+    "CreateTableInput": {"required": ("TableName", "AttributeDefinitions", "KeySchema")},
+    "CreateTableInput.TableName": {"arn": False},
+    "CreateTableInput.GlobalTableSourceArn": {"min": 1, "max": 1_024, "pattern": None, "arn": False},
+    "CreateTableInput.KeySchema": {"max": 2},
+    "CreateTableInput.WarmThroughput": POSITIVE_WARM,
+    "UpdateTableInput.WarmThroughput": POSITIVE_WARM,
+    "LocalSecondaryIndex.KeySchema": {"max": 2},
+    "GlobalSecondaryIndex.KeySchema": {"max": 8},
+    "CreateGlobalSecondaryIndexAction.KeySchema": {"max": 8},
+    "ExpressionAttributeValueMap": {"placeholders": True},
+    "PutItemInput": {"last": ("Item",)},
+    "UpdateItemInput": LAST_KEY,
+    "DeleteItemInput": LAST_KEY,
+    "ReturnValue": {"enum": ("ALL_NEW", "UPDATED_OLD", "ALL_OLD", "NONE", "UPDATED_NEW")},
+    "ComparisonOperator": {"enum": (
+        "IN", "NULL", "BETWEEN", "LT", "NOT_CONTAINS", "EQ", "GT", "NOT_NULL", "NE", "LE", "BEGINS_WITH", "GE",
+        "CONTAINS",
+    )},
+    "Select": {"enum": ("SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES")},
+}  # fmt: skip
+STREAMS: Final[Patches] = {
+    "ListStreamsInput.TableName": {"arn": True},
+    "ListStreamsInput.Limit": {"max": 100},
+    "DescribeStreamInput.Limit": {"max": 100},
+    "GetRecordsInput.Limit": {"max": 1_000},
+}

@@ -70,6 +70,7 @@ BESIDE = {
     "app/": "what the handler is given",
     "ports.py": "values",
     "server/node.py": "housekeeping goes on beside",
+    "server/takers.py": "its idle processes are looked at once a second",
     "telemetry.py": "points",
     "errors.py": "errors",
 }

@@ -21,6 +21,8 @@ from tests.conformance.client import SIGNED, Conformance, key
 Request = dict[str, Any]
 Asked = Callable[[Conformance, int], str]
 """What comes of a request of this size: nothing where it is accepted, else the text of the refusal."""
+E = "1 validation error detected: "
+TOO_DEEP = "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit"
 INVALID = "One or more parameter values were invalid: "
 EMPTY_KEY = "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty {} value. Key: {}"
 ONE = "1 validation error detected: Value {} at '{}' failed to satisfy constraint: {}"

@@ -35,20 +35,23 @@ def test_a_condition_is_judged_on_the_stored_item(things: Conformance) -> None:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"ReturnValues": "ALL_NEW"}, "ReturnValues can only be ALL_OLD or NONE"),
+        (
+            {"ReturnValues": "ALL_NEW"},
+            "1 validation error detected: ReturnValues can only be ALL_OLD or NONE",
+        ),
         ({"Key": {"pk": {"S": "a"}}}, "The provided key element does not match the schema"),
         (
             {"ConditionExpression": "foo(a)"},
-            "Invalid ConditionExpression: Invalid function name; function: foo",
+            "1 validation error detected: Invalid ConditionExpression: Invalid function name; function: foo",
         ),
         (
             {"ConditionExpression": "a = :x"},
-            "Invalid ConditionExpression: An expression attribute value used in expression is not defined; "
+            "1 validation error detected: Invalid ConditionExpression: An expression attribute value used in expression is not defined; "
             "attribute value: :x",
         ),
         (
             {"ConditionExpression": "((a = b))"},
-            "Invalid ConditionExpression: The expression has redundant parentheses;",
+            "1 validation error detected: Invalid ConditionExpression: The expression has redundant parentheses;",
         ),
     ],
 )

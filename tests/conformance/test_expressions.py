@@ -38,11 +38,12 @@ def _occurs(name: str, text: str) -> bool:
 
 
 def refused(things: Conformance, operation: str, member: str, text: str) -> str:
-    """What a request with this expression is refused with, without the name of the member."""
+    """What a request with this expression is refused with, without the name of the member and what writes put before it."""
     request = {"TableName": "things", "Key": key("p"), member: text, **used(text)}
     status, answer = things.raw(operation, request)
     assert (status, answer["__type"]) == (400, "com.amazon.coral.validate#ValidationException"), answer
-    return str(answer["message"]).removeprefix(f"Invalid {member}: ")
+    before = "" if operation == "GetItem" else "1 validation error detected: "
+    return str(answer["message"]).removeprefix(f"{before}Invalid {member}: ")
 
 
 def condition(things: Conformance, text: str) -> str:

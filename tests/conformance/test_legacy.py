@@ -9,6 +9,7 @@ import pytest
 
 from tests.conformance.client import Conformance, key
 
+E = "1 validation error detected: "
 INVALID = "One or more parameter values were invalid: "
 BOTH = "Can not use both expression and non-expression parameters in the same request: "
 A = {"S": "a"}
@@ -246,15 +247,15 @@ OPERATORS = "IN, NULL, BETWEEN, LT, NOT_CONTAINS, EQ, GT, NOT_NULL, NE, LE, BEGI
 
 EXPECTED_REFUSALS = [
     # spec: semantics §6.4, the text; the rest of this table: memory (dynalite's comparison tests with AWS).
-    ({"a": {"Exists": True}}, f"{INVALID}Value must be provided when Exists is true for Attribute: a"),
-    ({"a": {}}, f"{INVALID}Value must be provided when Exists is null for Attribute: a"),
-    ({"a": {"Exists": False, **VALUE}}, f"{INVALID}Value cannot be used when Exists is false for Attribute: a"),
-    ({"a": {**VALUE, "AttributeValueList": [A]}}, f"{INVALID}Value and AttributeValueList cannot be used together for Attribute: a"),
-    ({"a": {"Exists": True, "ComparisonOperator": "EQ"}}, f"{INVALID}Exists and ComparisonOperator cannot be used together for Attribute: a"),
-    ({"a": {"ComparisonOperator": "EQ"}}, f"{INVALID}Value or AttributeValueList must be used with ComparisonOperator: EQ for Attribute: a"),
-    ({"a": {"AttributeValueList": [A]}}, f"{INVALID}AttributeValueList can only be used with a ComparisonOperator for Attribute: a"),
-    ({"a": {**VALUE, "ComparisonOperator": "NULL"}}, f"{INVALID}Invalid number of argument(s) for the NULL ComparisonOperator"),
-    ({"a": {"Value": {}}}, "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"),
+    ({"a": {"Exists": True}}, f"{E}{INVALID}Value must be provided when Exists is true for Attribute: a"),
+    ({"a": {}}, f"{E}{INVALID}Value must be provided when Exists is null for Attribute: a"),
+    ({"a": {"Exists": False, **VALUE}}, f"{E}{INVALID}Value cannot be used when Exists is false for Attribute: a"),
+    ({"a": {**VALUE, "AttributeValueList": [A]}}, f"{E}{INVALID}Value and AttributeValueList cannot be used together for Attribute: a"),
+    ({"a": {"Exists": True, "ComparisonOperator": "EQ"}}, f"{E}{INVALID}Exists and ComparisonOperator cannot be used together for Attribute: a"),
+    ({"a": {"ComparisonOperator": "EQ"}}, f"{E}{INVALID}Value or AttributeValueList must be used with ComparisonOperator: EQ for Attribute: a"),
+    ({"a": {"AttributeValueList": [A]}}, f"{E}{INVALID}AttributeValueList can only be used with a ComparisonOperator for Attribute: a"),
+    ({"a": {**VALUE, "ComparisonOperator": "NULL"}}, f"{E}{INVALID}Invalid number of argument(s) for the NULL ComparisonOperator"),
+    ({"a": {"Value": {}}}, f"{E}Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"),
     (
         {"a": {"ComparisonOperator": "XX"}},
         "1 validation error detected: Value 'XX' at 'expected.a.member.comparisonOperator' failed to satisfy constraint: "
@@ -282,7 +283,7 @@ def test_a_wrong_number_of_arguments_is_refused(things: Conformance, operator: s
     for wrong in {count - 1, count + 1} - {-1}:
         condition = {"ComparisonOperator": operator, "AttributeValueList": [A] * wrong}
         assert things.invalid("Scan", TableName="things", ScanFilter={"a": condition}) == message
-        assert things.invalid("DeleteItem", **WRITE, Expected={"a": condition}) == message
+        assert things.invalid("DeleteItem", **WRITE, Expected={"a": condition}) == E + message
     empty = {"ComparisonOperator": "IN", "AttributeValueList": []}
     assert things.invalid("Scan", TableName="things", ScanFilter={"a": empty}) == message.replace(
         operator, "IN"
@@ -329,12 +330,12 @@ def test_a_filter_is_refused_in_awss_words(
 @pytest.mark.parametrize(
     ("updates", "message"),
     [
-        ({"a": {}}, f"{INVALID}Only DELETE action is allowed when no attribute value is specified"),
-        ({"a": {"Action": "ADD"}}, f"{INVALID}Only DELETE action is allowed when no attribute value is specified"),
-        ({"a": {"Action": "DELETE", "Value": A}}, f"{INVALID}DELETE action with value is not supported for the type S"),
-        ({"a": {"Action": "DELETE", "Value": ONE}}, f"{INVALID}DELETE action with value is not supported for the type N"),
-        ({"a": {"Action": "ADD", "Value": A}}, f"{INVALID}ADD action is not supported for the type S"),
-        ({"a": {"Action": "ADD", "Value": {"M": {}}}}, f"{INVALID}ADD action is not supported for the type M"),
+        ({"a": {}}, f"{E}{INVALID}Only DELETE action is allowed when no attribute value is specified"),
+        ({"a": {"Action": "ADD"}}, f"{E}{INVALID}Only DELETE action is allowed when no attribute value is specified"),
+        ({"a": {"Action": "DELETE", "Value": A}}, f"{E}{INVALID}DELETE action with value is not supported for the type S"),
+        ({"a": {"Action": "DELETE", "Value": ONE}}, f"{E}{INVALID}DELETE action with value is not supported for the type N"),
+        ({"a": {"Action": "ADD", "Value": A}}, f"{E}{INVALID}ADD action is not supported for the type S"),
+        ({"a": {"Action": "ADD", "Value": {"M": {}}}}, f"{E}{INVALID}ADD action is not supported for the type M"),
         ({"text": {"Action": "ADD", "Value": ONE}}, "Type mismatch for attribute to update"),
         ({"text": {"Action": "ADD", "Value": {"L": [ONE]}}}, "Type mismatch for attribute to update"),
         ({"text": {"Action": "DELETE", "Value": {"SS": ["x"]}}}, "Type mismatch for attribute to update"),
@@ -342,7 +343,7 @@ def test_a_filter_is_refused_in_awss_words(
         ({"a": {"Action": "SET", "Value": A}}, "1 validation error detected: Value 'SET' at "
          "'attributeUpdates.a.member.action' failed to satisfy constraint: Member must satisfy enum value set: "
          "[ADD, PUT, DELETE]"),
-        ({"a": {"Value": {"N": "x"}}}, "The parameter cannot be converted to a numeric value: x"),
+        ({"a": {"Value": {"N": "x"}}}, f"{E}The parameter cannot be converted to a numeric value: x"),
     ],
 )  # fmt: skip
 def test_updates_are_refused_in_awss_words(
@@ -403,8 +404,9 @@ def test_a_query_is_refused_in_awss_words(
 def test_both_kinds_of_parameters_are_refused(
     things: Conformance, operation: str, parameters: dict[str, Any], legacy: str, expressions: str
 ) -> None:
+    before = E if operation in ("PutItem", "UpdateItem", "DeleteItem") else ""
     assert things.invalid(operation, TableName="things", **parameters) == (
-        f"{BOTH}Non-expression parameters: {{{legacy}}} Expression parameters: {{{expressions}}}"
+        f"{before}{BOTH}Non-expression parameters: {{{legacy}}} Expression parameters: {{{expressions}}}"
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 from tests.conformance.client import Conformance, key
 
 EMPTY = "Empty attribute name"
+E = "1 validation error detected: "
 A = {"S": "a"}
 NAMED = {"ExpressionAttributeNames": {"#n": ""}}
 VALUED = {"ExpressionAttributeValues": {":v": A}}
@@ -44,7 +45,8 @@ def test_an_empty_attribute_name_is_refused_wherever_it_stands(
     things: Conformance, operation: str, members: dict[str, Any]
 ) -> None:
     status, answer = things.raw(operation, {"TableName": "things", **members})
-    assert (status, answer["message"]) == (400, EMPTY)
+    told = E + EMPTY if (operation, members) in WRITES else EMPTY
+    assert (status, answer["message"]) == (400, told)
     assert answer["__type"].endswith("#ValidationException")
     assert things.dynamodb.scan(TableName="things")["Items"] == []
 
@@ -53,6 +55,14 @@ def test_an_empty_attribute_name_inside_of_an_expression_value_is_refused(things
     values = {":v": {"M": {"": A}}}
     update = {"TableName": "things", "Key": key("p"), "UpdateExpression": "SET a = :v"}
     message = things.invalid("UpdateItem", **update, ExpressionAttributeValues=values)
+    assert message == E + EMPTY
+    check = {
+        "TableName": "things",
+        "Key": key("p"),
+        "ConditionExpression": "a = :v",
+        "ExpressionAttributeValues": values,
+    }
+    message = things.invalid("TransactWriteItems", TransactItems=[{"ConditionCheck": check}])
     assert message == f"ExpressionAttributeValues contains invalid value: {EMPTY} for key :v"
 
 

@@ -12,6 +12,7 @@ from tests.conformance.client import Conformance, key
 
 Request = dict[str, Any]
 Rung = tuple[Request, str]
+E = "1 validation error detected: "
 INVALID = "One or more parameter values were invalid: "
 BOTH = "Can not use both expression and non-expression parameters in the same request: "
 NULLS = "Null attribute value types must have the value of true"
@@ -29,36 +30,36 @@ PUT: list[Rung] = [
     ),
     (
         {"Expected": {}, "ExpressionAttributeNames": {}},
-        f"{BOTH}Non-expression parameters: {{Expected}} Expression parameters: {{ConditionExpression}}",
+        f"{E}{BOTH}Non-expression parameters: {{Expected}} Expression parameters: {{ConditionExpression}}",
     ),
-    ({"Item": {**key("p"), "big": BIG, "a": {"NULL": False}}}, INVALID + NULLS),
-    ({"ReturnValues": "ALL_NEW"}, "ReturnValues can only be ALL_OLD or NONE"),
-    ({"Item": {**key("p"), "big": BIG}}, "Item size has exceeded the maximum allowed size"),
-    ({"ExpressionAttributeNames": {}, "ExpressionAttributeValues": {}}, "ExpressionAttributeNames must not be empty"),
+    ({"Item": {**key("p"), "big": BIG, "a": {"NULL": False}}}, E + INVALID + NULLS),
+    ({"ReturnValues": "ALL_NEW"}, f"{E}ReturnValues can only be ALL_OLD or NONE"),
+    ({"Item": {**key("p"), "big": BIG}}, f"{E}Item size has exceeded the maximum allowed size"),
+    ({"ExpressionAttributeNames": {}, "ExpressionAttributeValues": {}}, f"{E}ExpressionAttributeNames must not be empty"),
     (
         {"ExpressionAttributeNames": {"a": "b"}, "ExpressionAttributeValues": {}},
-        'ExpressionAttributeNames contains invalid key: Syntax error; key: "a"',
+        f'{E}ExpressionAttributeNames contains invalid key: Syntax error; key: "a"',
     ),
-    ({"ExpressionAttributeValues": {}}, "ExpressionAttributeValues must not be empty"),
+    ({"ExpressionAttributeValues": {}}, f"{E}ExpressionAttributeValues must not be empty"),
     (
         {"ExpressionAttributeValues": {":a": {"NULL": False}, "b": {"S": "b"}}},
-        'ExpressionAttributeValues contains invalid key: Syntax error; key: "b"',
+        f'{E}ExpressionAttributeValues contains invalid key: Syntax error; key: "b"',
     ),
     (
         {"ExpressionAttributeValues": {":a": {"NULL": False}}, "ConditionExpression": "a ="},
-        f"ExpressionAttributeValues contains invalid value: {INVALID}{NULLS} for key :a",
+        E + INVALID + NULLS,
     ),
     (
         {"ExpressionAttributeValues": {":a": {"S": "a"}}, "ConditionExpression": "a ="},
-        'Invalid ConditionExpression: Syntax error; token: "<EOF>", near: "="',
+        f'{E}Invalid ConditionExpression: Syntax error; token: "<EOF>", near: "="',
     ),
     (
         {"ExpressionAttributeNames": {"#a": "a"}, "ExpressionAttributeValues": {":a": {"S": "a"}}},
-        "Value provided in ExpressionAttributeNames unused in expressions: keys: {#a}",
+        f"{E}Value provided in ExpressionAttributeNames unused in expressions: keys: {{#a}}",
     ),
     (
         {"ExpressionAttributeValues": {":a": {"S": "a"}}},
-        "Value provided in ExpressionAttributeValues unused in expressions: keys: {:a}",
+        f"{E}Value provided in ExpressionAttributeValues unused in expressions: keys: {{:a}}",
     ),
     ({"TableName": "nothing", "Item": {"pk": {"N": "1"}}}, NOT_FOUND),
     ({"Item": {"pk": {"N": "1"}}}, f"{INVALID}Type mismatch for key pk expected: S actual: N"),
@@ -71,15 +72,15 @@ PUT_BASE = {"TableName": "things", "Item": key("p"), **FAILS}
 UPDATE: list[Rung] = [
     (
         {"AttributeUpdates": {}, "ExpressionAttributeNames": {}},
-        f"{BOTH}Non-expression parameters: {{AttributeUpdates}} Expression parameters: {{UpdateExpression, ConditionExpression}}",
+        f"{E}{BOTH}Non-expression parameters: {{AttributeUpdates}} Expression parameters: {{UpdateExpression, ConditionExpression}}",
     ),
-    ({"Key": {"pk": {"NULL": False}}, "ExpressionAttributeNames": {}}, INVALID + NULLS),
-    ({"ExpressionAttributeNames": {}}, "ExpressionAttributeNames must not be empty"),
-    ({"UpdateExpression": "SET", "ConditionExpression": "a ="}, 'Invalid UpdateExpression: Syntax error; token: "<EOF>", near: "SET"'),
-    ({"ConditionExpression": "a ="}, 'Invalid ConditionExpression: Syntax error; token: "<EOF>", near: "="'),
+    ({"Key": {"pk": {"NULL": False}}, "ExpressionAttributeNames": {}}, E + INVALID + NULLS),
+    ({"ExpressionAttributeNames": {}}, f"{E}ExpressionAttributeNames must not be empty"),
+    ({"UpdateExpression": "SET", "ConditionExpression": "a ="}, f'{E}Invalid UpdateExpression: Syntax error; token: "<EOF>", near: "SET"'),
+    ({"ConditionExpression": "a ="}, f'{E}Invalid ConditionExpression: Syntax error; token: "<EOF>", near: "="'),
     (
         {"ExpressionAttributeNames": {"#a": "a"}, "TableName": "nothing"},
-        "Value provided in ExpressionAttributeNames unused in expressions: keys: {#a}",
+        f"{E}Value provided in ExpressionAttributeNames unused in expressions: keys: {{#a}}",
     ),
     ({"TableName": "nothing", "Key": {"pk": {"S": "a"}}}, NOT_FOUND),
     ({"Key": {"pk": {"S": "a"}}, "UpdateExpression": "REMOVE pk"}, "The provided key element does not match the schema"),
@@ -120,12 +121,12 @@ GET_BASE = {"TableName": "things", "Key": key("p"), "ProjectionExpression": "a"}
 DELETE: list[Rung] = [
     (
         {"Expected": {}, "ReturnValues": "ALL_NEW"},
-        f"{BOTH}Non-expression parameters: {{Expected}} Expression parameters: {{ConditionExpression}}",
+        f"{E}{BOTH}Non-expression parameters: {{Expected}} Expression parameters: {{ConditionExpression}}",
     ),
-    ({"Key": {"pk": {"NULL": False}}, "ReturnValues": "ALL_NEW"}, INVALID + NULLS),
-    ({"ReturnValues": "ALL_NEW", "ExpressionAttributeValues": {}}, "ReturnValues can only be ALL_OLD or NONE"),
-    ({"ExpressionAttributeValues": {}, "ConditionExpression": ""}, "ExpressionAttributeValues must not be empty"),
-    ({"ConditionExpression": "", "TableName": "nothing"}, "Invalid ConditionExpression: The expression can not be empty;"),
+    ({"Key": {"pk": {"NULL": False}}, "ReturnValues": "ALL_NEW"}, E + INVALID + NULLS),
+    ({"ReturnValues": "ALL_NEW", "ExpressionAttributeValues": {}}, f"{E}ReturnValues can only be ALL_OLD or NONE"),
+    ({"ExpressionAttributeValues": {}, "ConditionExpression": ""}, f"{E}ExpressionAttributeValues must not be empty"),
+    ({"ConditionExpression": "", "TableName": "nothing"}, f"{E}Invalid ConditionExpression: The expression can not be empty;"),
     ({"TableName": "nothing", "Key": {}}, NOT_FOUND),
     ({"Key": {}}, "The provided key element does not match the schema"),
     ({}, "The conditional request failed"),

@@ -8,7 +8,8 @@ from botocore.exceptions import ClientError
 from tests.conformance.client import Conformance, key
 
 INVALID = "One or more parameter values were invalid: "
-UNFIT = "1 validation error detected: Value "
+E = "1 validation error detected: "
+UNFIT = f"{E}Value "
 
 
 def test_an_item_of_every_type_comes_back_as_it_was(things: Conformance) -> None:
@@ -87,39 +88,42 @@ def test_a_failed_condition_shows_the_item_when_asked_for(
         ),
         (
             {**key("p"), "big": {"S": "x" * 410_000}},
-            "Item size has exceeded the maximum allowed size",
+            f"{E}Item size has exceeded the maximum allowed size",
         ),
         (
             {**key("p"), "a": {}},
-            "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes",
+            f"{E}Supplied AttributeValue is empty, must contain exactly one of the supported datatypes",
         ),
         (
             {**key("p"), "a": {"S": "x", "N": "1"}},
-            "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes",
+            f"{E}Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes",
         ),
-        ({**key("p"), "a": {"N": "abc"}}, "The parameter cannot be converted to a numeric value: abc"),
-        ({**key("p"), "a": {"N": ""}}, "The parameter cannot be converted to a numeric value"),
+        ({**key("p"), "a": {"N": "abc"}}, f"{E}The parameter cannot be converted to a numeric value: abc"),
+        ({**key("p"), "a": {"N": ""}}, f"{E}The parameter cannot be converted to a numeric value: "),
         (
             {**key("p"), "a": {"N": "1" * 39}},
-            "Attempting to store more than 38 significant digits in a Number",
+            f"{E}Attempting to store more than 38 significant digits in a Number",
         ),
         (
             {**key("p"), "a": {"N": "1E126"}},
-            "Number overflow. Attempting to store a number with magnitude larger than supported range",
+            f"{E}Number overflow. Attempting to store a number with magnitude larger than supported range",
         ),
         (
             {**key("p"), "a": {"N": "1E-131"}},
-            "Number underflow. Attempting to store a number with magnitude smaller than supported range",
+            f"{E}Number underflow. Attempting to store a number with magnitude smaller than supported range",
         ),
         (
             {**key("p"), "a": {"NULL": False}},
-            f"{INVALID}Null attribute value types must have the value of true",
+            f"{E}{INVALID}Null attribute value types must have the value of true",
         ),
-        ({**key("p"), "a": {"SS": []}}, f"{INVALID}An string set  may not be empty"),
-        ({**key("p"), "a": {"NS": []}}, f"{INVALID}An number set  may not be empty"),
-        ({**key("p"), "a": {"BS": []}}, f"{INVALID}Binary sets should not be empty"),
-        ({**key("p"), "a": {"SS": ["a", "a"]}}, f"{INVALID}Input collection [a, a] contains duplicates."),
-        ({**key("p"), "a": {"NS": ["1", "1.0"]}}, "Input collection contains duplicates"),
+        ({**key("p"), "a": {"SS": []}}, f"{E}{INVALID}An string set  may not be empty"),
+        ({**key("p"), "a": {"NS": []}}, f"{E}{INVALID}An number set  may not be empty"),
+        ({**key("p"), "a": {"BS": []}}, f"{E}{INVALID}Binary sets should not be empty"),
+        (
+            {**key("p"), "a": {"SS": ["a", "a"]}},
+            f'{E}{INVALID}Input collection ["a", "a"] contains duplicates.',
+        ),
+        ({**key("p"), "a": {"NS": ["1", "1.0"]}}, f"{E}{INVALID}Input collection contains duplicates."),
     ],
 )
 def test_an_item_is_refused_in_awss_words(things: Conformance, item: dict[str, Any], message: str) -> None:
@@ -129,8 +133,8 @@ def test_an_item_is_refused_in_awss_words(things: Conformance, item: dict[str, A
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"ReturnValues": "ALL_NEW"}, "ReturnValues can only be ALL_OLD or NONE"),
-        ({"ReturnValues": "UPDATED_OLD"}, "ReturnValues can only be ALL_OLD or NONE"),
+        ({"ReturnValues": "ALL_NEW"}, f"{E}ReturnValues can only be ALL_OLD or NONE"),
+        ({"ReturnValues": "UPDATED_OLD"}, f"{E}ReturnValues can only be ALL_OLD or NONE"),
         (
             {"ReturnValues": "ALL"},
             f"{UNFIT}'ALL' at 'returnValues' failed to satisfy constraint: Member must satisfy enum value set: "
@@ -154,45 +158,44 @@ def test_an_item_is_refused_in_awss_words(things: Conformance, item: dict[str, A
         ),
         (
             {"ExpressionAttributeNames": {"#a": "b"}},
-            "ExpressionAttributeNames can only be specified when using expressions",
+            f"{E}ExpressionAttributeNames can only be specified when using expressions",
         ),
         (
             {"ExpressionAttributeValues": {":a": {"S": "b"}}},
-            "ExpressionAttributeValues can only be specified when using expressions: ConditionExpression is null",
+            f"{E}ExpressionAttributeValues can only be specified when using expressions",
         ),
         (
             {"ConditionExpression": "a = b", "ExpressionAttributeNames": {}},
-            "ExpressionAttributeNames must not be empty",
+            f"{E}ExpressionAttributeNames must not be empty",
         ),
         (
             {"ConditionExpression": "a = b", "ExpressionAttributeValues": {}},
-            "ExpressionAttributeValues must not be empty",
+            f"{E}ExpressionAttributeValues must not be empty",
         ),
         (
             {"ConditionExpression": "a = b", "ExpressionAttributeNames": {"a": "b"}},
-            'ExpressionAttributeNames contains invalid key: Syntax error; key: "a"',
+            f'{E}ExpressionAttributeNames contains invalid key: Syntax error; key: "a"',
         ),
         (
             {"ConditionExpression": "a = b", "ExpressionAttributeValues": {"a": {"S": "b"}}},
-            'ExpressionAttributeValues contains invalid key: Syntax error; key: "a"',
+            f'{E}ExpressionAttributeValues contains invalid key: Syntax error; key: "a"',
         ),
         (
             {"ConditionExpression": "a = b", "ExpressionAttributeValues": {":a": {"N": "x"}}},
-            "ExpressionAttributeValues contains invalid value: The parameter cannot be converted to a numeric value: x "
-            "for key :a",
+            f"{E}The parameter cannot be converted to a numeric value: x",
         ),
         (
             {"ConditionExpression": "a = b", "ExpressionAttributeNames": {"#c": "c"}},
-            "Value provided in ExpressionAttributeNames unused in expressions: keys: {#c}",
+            f"{E}Value provided in ExpressionAttributeNames unused in expressions: keys: {{#c}}",
         ),
         (
             {"ConditionExpression": "a = b", "ExpressionAttributeValues": {":c": {"S": "c"}}},
-            "Value provided in ExpressionAttributeValues unused in expressions: keys: {:c}",
+            f"{E}Value provided in ExpressionAttributeValues unused in expressions: keys: {{:c}}",
         ),
-        ({"ConditionExpression": ""}, "Invalid ConditionExpression: The expression can not be empty;"),
+        ({"ConditionExpression": ""}, f"{E}Invalid ConditionExpression: The expression can not be empty;"),
         (
             {"Expected": {"a": {"Exists": False}}, "ConditionExpression": "a = b"},
-            "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: "
+            f"{E}Can not use both expression and non-expression parameters in the same request: Non-expression parameters: "
             "{Expected} Expression parameters: {ConditionExpression}",
         ),
     ],

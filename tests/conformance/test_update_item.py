@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 
 from tests.conformance.client import Conformance, key
 
-UPDATE = "Invalid UpdateExpression: "
+UPDATE = "1 validation error detected: Invalid UpdateExpression: "
 
 
 def update(
@@ -134,8 +134,7 @@ def test_a_failed_condition_shows_the_item_when_asked_for(things: Conformance) -
         ),
         (
             {"ExpressionAttributeValues": {":v": {"S": "x"}}},
-            "ExpressionAttributeValues can only be specified when using expressions: UpdateExpression and "
-            "ConditionExpression are null",
+            "1 validation error detected: ExpressionAttributeValues can only be specified when using expressions",
         ),
         ({"Key": {"pk": {"S": "p"}}}, "The provided key element does not match the schema"),
     ],

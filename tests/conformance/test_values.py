@@ -9,26 +9,49 @@ from tests.conformance.client import Conformance, key
 
 Value = dict[str, Any]
 INVALID = "One or more parameter values were invalid: "
-WRONG: list[tuple[Value, str]] = [
-    ({}, "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"),
-    ({"S": None}, "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"),
-    ({"Q": "x"}, "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"),
-    ({"S": "a", "N": "1"}, "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"),
-    ({"N": ""}, "The parameter cannot be converted to a numeric value"),
-    ({"N": "1,5"}, "The parameter cannot be converted to a numeric value: 1,5"),
-    ({"NS": ["1", "x"]}, "The parameter cannot be converted to a numeric value: x"),
-    ({"N": "1" * 39}, "Attempting to store more than 38 significant digits in a Number"),
-    ({"NS": ["1" * 39]}, "Attempting to store more than 38 significant digits in a Number"),
-    ({"N": "1E126"}, "Number overflow. Attempting to store a number with magnitude larger than supported range"),
-    ({"N": "1E-131"}, "Number underflow. Attempting to store a number with magnitude smaller than supported range"),
-    ({"NULL": False}, f"{INVALID}Null attribute value types must have the value of true"),
-    ({"SS": []}, f"{INVALID}An string set  may not be empty"),
-    ({"NS": []}, f"{INVALID}An number set  may not be empty"),
-    ({"BS": []}, f"{INVALID}Binary sets should not be empty"),
-    ({"SS": ["a", "b", "a"]}, f"{INVALID}Input collection [a, b, a] contains duplicates."),
-    ({"NS": ["1", "2", "1.0"]}, "Input collection contains duplicates"),
-    ({"BS": ["AA==", "AA=="]}, f"{INVALID}Input collection [AA==, AA==]of type BS contains duplicates."),
+E = "1 validation error detected: "
+EMPTY = "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
+SEVERAL = "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
+NOT_NUMERIC = "The parameter cannot be converted to a numeric value"
+DIGITS = "Attempting to store more than 38 significant digits in a Number"
+OVERFLOW = "Number overflow. Attempting to store a number with magnitude larger than supported range"
+UNDERFLOW = "Number underflow. Attempting to store a number with magnitude smaller than supported range"
+DEEP = "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit"
+TWICE = f"{INVALID}Input collection"
+
+
+def wrapped(times: int, inner: Value | None = None) -> Value:
+    """A value in so many lists and maps."""
+    value = inner or {"S": "deep"}
+    for level in range(times):
+        value = {"L": [value]} if level % 2 else {"M": {"a": value}}
+    return value
+
+
+WRONG: list[tuple[Value, str, str]] = [
+    *((value, text, text) for value, text in (
+        ({}, EMPTY), ({"S": None}, EMPTY), ({"Q": "x"}, EMPTY), ({"S": "a", "N": "1"}, SEVERAL),
+        *(({"N": text}, f"{NOT_NUMERIC}: {text}")
+          for text in ("abc", "1,5", " 1", "1 ", "0x10", "1e", "NaN", "Infinity", "1.2.3")),
+        ({"NS": ["1", "x"]}, f"{NOT_NUMERIC}: x"),
+        ({"N": "1" * 39}, DIGITS), ({"N": "1" * 40}, DIGITS), ({"NS": ["1" * 39]}, DIGITS),
+        ({"N": "1E126"}, OVERFLOW), ({"N": "-1e126"}, OVERFLOW), ({"N": "1e99999999999"}, OVERFLOW), ({"N": "1E-131"}, UNDERFLOW),
+        ({"NULL": False}, f"{INVALID}Null attribute value types must have the value of true"),
+        ({"SS": []}, f"{INVALID}An string set  may not be empty"),
+        ({"NS": []}, f"{INVALID}An number set  may not be empty"),
+        ({"BS": []}, f"{INVALID}Binary sets should not be empty"),
+    )),
+    ({"N": ""}, f"{NOT_NUMERIC}: ", NOT_NUMERIC),
+    ({"N": "1e2147483647"}, OVERFLOW, UNDERFLOW),
+    ({"SS": ["b", "a", "b"]}, f'{TWICE} ["a", "b", "b"] contains duplicates.', f"{TWICE} [b, a, b] contains duplicates."),
+    ({"NS": ["1", "2", "1.0"]}, f"{TWICE} contains duplicates.", "Input collection contains duplicates"),
+    (
+        {"BS": ["AA==", "/w==", "AA=="]},
+        f'{TWICE} ["AA==","/w==","AA=="]of type BS contains duplicates.',
+        f"{TWICE} [/w==, AA==, AA==]of type BS contains duplicates.",
+    ),
 ]  # fmt: skip
+"""A value, what is said of it since 2026, and what operations say that have kept the older words."""
 UNPREFIXED = (
     "contains duplicates",
     "number set",
@@ -38,59 +61,94 @@ UNPREFIXED = (
 )
 
 
+def of_write(text: str, older: str) -> str:
+    return E + text
+
+
+def of_read(text: str, older: str) -> str:
+    return text
+
+
+def before(text: str, older: str) -> str:
+    return older
+
+
+def before_as_value(text: str, older: str) -> str:
+    return f"ExpressionAttributeValues contains invalid value: {older} for key :v"
+
+
 def as_start(text: str) -> str:
     return (
         text if any(part in text for part in UNPREFIXED) else f"The provided starting key is invalid: {text}"
     )
 
 
-def as_value(text: str) -> str:
-    return f"ExpressionAttributeValues contains invalid value: {text} for key :v"
+def start_of_query(text: str, older: str) -> str:
+    return as_start(text)
 
 
-def itself(text: str) -> str:
-    return text
+def start_of_scan(text: str, older: str) -> str:
+    return as_start(older)
 
 
 Build = Callable[[Value], dict[str, Any]]
 T = {"TableName": "things"}
 SETTING = {**T, "Key": key("p"), "UpdateExpression": "SET a = :v"}
-PLACES: dict[str, tuple[str, Build, Callable[[str], str]]] = {
-    "an item": ("PutItem", lambda value: {**T, "Item": {**key("p"), "a": value}}, itself),
-    "a list": ("PutItem", lambda value: {**T, "Item": {**key("p"), "a": {"L": [{"S": "x"}, value]}}}, itself),
-    "a map": ("PutItem", lambda value: {**T, "Item": {**key("p"), "a": {"M": {"x": {"S": "x"}, "y": value}}}}, itself),
-    "a key to get": ("GetItem", lambda value: {**T, "Key": {**key("p"), "sk": value}}, itself),
-    "a key to delete": ("DeleteItem", lambda value: {**T, "Key": {**key("p"), "sk": value}}, itself),
-    "a key to update": ("UpdateItem", lambda value: {**T, "Key": {**key("p"), "sk": value}}, itself),
-    "an update": ("UpdateItem", lambda value: {**SETTING, "ExpressionAttributeValues": {":v": value}}, as_value),
+PLACES: dict[str, tuple[str, Build, Callable[[str, str], str]]] = {
+    "an item": ("PutItem", lambda value: {**T, "Item": {**key("p"), "a": value}}, of_write),
+    "a list": ("PutItem", lambda value: {**T, "Item": {**key("p"), "a": {"L": [{"S": "x"}, value]}}}, of_write),
+    "a map": ("PutItem", lambda value: {**T, "Item": {**key("p"), "a": {"M": {"x": {"S": "x"}, "y": value}}}}, of_write),
+    "a key to get": ("GetItem", lambda value: {**T, "Key": {**key("p"), "sk": value}}, of_read),
+    "a key to delete": ("DeleteItem", lambda value: {**T, "Key": {**key("p"), "sk": value}}, of_write),
+    "a key to update": ("UpdateItem", lambda value: {**T, "Key": {**key("p"), "sk": value}}, of_write),
+    "an update": ("UpdateItem", lambda value: {**SETTING, "ExpressionAttributeValues": {":v": value}}, of_write),
     "a condition": (
         "PutItem",
         lambda value: {**T, "Item": key("p"), "ConditionExpression": "a = :v", "ExpressionAttributeValues": {":v": value}},
-        as_value,
+        of_write,
     ),
-    "a filter": ("Scan", lambda value: {**T, "FilterExpression": "a = :v", "ExpressionAttributeValues": {":v": value}}, as_value),
-    "a key condition": ("Query", lambda value: {**T, "KeyConditionExpression": "pk = :v", "ExpressionAttributeValues": {":v": value}}, as_value),
-    "a starting key": ("Scan", lambda value: {**T, "ExclusiveStartKey": {**key("p"), "sk": value}}, as_start),
-    "a batch's put": ("BatchWriteItem", lambda value: {"RequestItems": {"things": [{"PutRequest": {"Item": {**key("p"), "a": value}}}]}}, itself),
-    "a batch's delete": ("BatchWriteItem", lambda value: {"RequestItems": {"things": [{"DeleteRequest": {"Key": {**key("p"), "sk": value}}}]}}, itself),
-    "a batch's key": ("BatchGetItem", lambda value: {"RequestItems": {"things": {"Keys": [{**key("p"), "sk": value}]}}}, itself),
-    "a transaction's put": ("TransactWriteItems", lambda value: {"TransactItems": [{"Put": {**T, "Item": {**key("p"), "a": value}}}]}, itself),
-    "a transaction's update": ("TransactWriteItems", lambda value: {"TransactItems": [{"Update": {**SETTING, "ExpressionAttributeValues": {":v": value}}}]}, as_value),
-    "a transaction's key": ("TransactGetItems", lambda value: {"TransactItems": [{"Get": {**T, "Key": {**key("p"), "sk": value}}}]}, itself),
-    "a legacy update": ("UpdateItem", lambda value: {**T, "Key": key("p"), "AttributeUpdates": {"a": {"Value": value, "Action": "PUT"}}}, itself),
-    "a legacy condition": ("PutItem", lambda value: {**T, "Item": key("p"), "Expected": {"a": {"Value": value}}}, itself),
-    "a legacy filter": ("Scan", lambda value: {**T, "ScanFilter": {"a": {"ComparisonOperator": "EQ", "AttributeValueList": [value]}}}, itself),
-    "a legacy key condition": ("Query", lambda value: {**T, "KeyConditions": {"pk": {"ComparisonOperator": "EQ", "AttributeValueList": [value]}}}, itself),
+    "a filter": ("Scan", lambda value: {**T, "FilterExpression": "a = :v", "ExpressionAttributeValues": {":v": value}}, before_as_value),
+    "a key condition": ("Query", lambda value: {**T, "KeyConditionExpression": "pk = :v", "ExpressionAttributeValues": {":v": value}}, of_read),
+    "a starting key": ("Scan", lambda value: {**T, "ExclusiveStartKey": {**key("p"), "sk": value}}, start_of_scan),
+    "a query's starting key": (
+        "Query",
+        lambda value: {
+            **T, "KeyConditionExpression": "pk = :v", "ExpressionAttributeValues": {":v": {"S": "p"}},
+            "ExclusiveStartKey": {**key("p"), "sk": value},
+        },
+        start_of_query,
+    ),
+    "a batch's put": ("BatchWriteItem", lambda value: {"RequestItems": {"things": [{"PutRequest": {"Item": {**key("p"), "a": value}}}]}}, before),
+    "a batch's delete": ("BatchWriteItem", lambda value: {"RequestItems": {"things": [{"DeleteRequest": {"Key": {**key("p"), "sk": value}}}]}}, before),
+    "a batch's key": ("BatchGetItem", lambda value: {"RequestItems": {"things": {"Keys": [{**key("p"), "sk": value}]}}}, of_read),
+    "a transaction's put": ("TransactWriteItems", lambda value: {"TransactItems": [{"Put": {**T, "Item": {**key("p"), "a": value}}}]}, before),
+    "a transaction's update": ("TransactWriteItems", lambda value: {"TransactItems": [{"Update": {**SETTING, "ExpressionAttributeValues": {":v": value}}}]}, before_as_value),
+    "a transaction's key": ("TransactGetItems", lambda value: {"TransactItems": [{"Get": {**T, "Key": {**key("p"), "sk": value}}}]}, before),
+    "a legacy update": ("UpdateItem", lambda value: {**T, "Key": key("p"), "AttributeUpdates": {"a": {"Value": value, "Action": "PUT"}}}, of_write),
+    "a legacy condition": ("PutItem", lambda value: {**T, "Item": key("p"), "Expected": {"a": {"Value": value}}}, of_write),
+    "a legacy condition's list": (
+        "DeleteItem",
+        lambda value: {**T, "Key": key("p"), "Expected": {"a": {"ComparisonOperator": "EQ", "AttributeValueList": [value]}}},
+        of_write,
+    ),
+    "a transaction's check": (
+        "TransactWriteItems",
+        lambda value: {"TransactItems": [{"ConditionCheck": {
+            **T, "Key": key("p"), "ConditionExpression": "a = :v", "ExpressionAttributeValues": {":v": value}}}]},
+        before_as_value,
+    ),
+    "a legacy filter": ("Scan", lambda value: {**T, "ScanFilter": {"a": {"ComparisonOperator": "EQ", "AttributeValueList": [value]}}}, before),
+    "a legacy key condition": ("Query", lambda value: {**T, "KeyConditions": {"pk": {"ComparisonOperator": "EQ", "AttributeValueList": [value]}}}, of_read),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_wrong_value_is_refused_wherever_it_stands(things: Conformance, place: str) -> None:
     operation, build, telling = PLACES[place]
-    for value, text in WRONG:
+    for value, text, older in WRONG:
         status, answer = things.raw(operation, build(value))
         kind = "com.amazon.coral.validate#ValidationException"
-        assert (status, answer) == (400, {"__type": kind, "message": telling(text)}), value
+        assert (status, answer) == (400, {"__type": kind, "message": telling(text, older)}), value
     assert things.raw("Scan", T)[1]["Count"] == 0
 
 

@@ -60,7 +60,7 @@ LADDER: list[tuple[bytes, str, dict[str, str | None], str, str | None]] = [
      "2 validation errors detected: Value null at 'tableName' failed to satisfy constraint: Member must not be null; "
      "Value null at 'item' failed to satisfy constraint: Member must not be null"),
     (b'{"TableName":"nothing","Item":{},"ExpressionAttributeNames":{}}', "", {}, f"{VALIDATE}ValidationException",
-     "ExpressionAttributeNames can only be specified when using expressions"),
+     "1 validation error detected: ExpressionAttributeNames can only be specified when using expressions"),
     (b'{"TableName":"nothing","Item":{}}', "", {}, f"{SERVICE}ResourceNotFoundException", "Requested resource not found"),
     (b'{"TableName":"things","Item":{}}', "", {}, f"{VALIDATE}ValidationException", "One or more parameter values were invalid: Missing the key pk in the item"),
 ]  # fmt: skip

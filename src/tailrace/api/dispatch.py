@@ -65,9 +65,7 @@ class Dispatcher:
                     with self._engine.caused_by(ancestry_of(trace)):
                         result = operation.run(self._engine, operation.check(payload))
             except ApiError as error:
-                if error.code == "ValidationException":
-                    operation.check_types(payload)  # a wrong type anywhere is said before any wrong value
-                raise
+                raise operation.told(error, payload) from None
             if type(result) is bytes:  # asked first: it is the usual answer, and the other question is dear
                 answer = result
             elif isinstance(result, GeneratorType):
@@ -117,9 +115,7 @@ class Dispatcher:
                     self.count(name, "200")
                     return Reply(200, answer)
                 except ApiError as error:
-                    if error.code == "ValidationException" and payload is not None:
-                        operation.check_types(payload)
-                    raise
+                    raise operation.told(error, payload) from None
                 yield
         except Exception as error:  # as in `execute`
             return self._refused(name, error)

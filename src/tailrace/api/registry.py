@@ -18,6 +18,7 @@ from tailrace.api.models import dynamodb, streams
 from tailrace.api.shapes import Input, structure
 from tailrace.api.validation import Check, compile_input, read_types
 from tailrace.api.wire import Payload
+from tailrace.api.wordings import in_words_of
 from tailrace.errors import CORAL, ApiError
 
 if TYPE_CHECKING:
@@ -65,9 +66,15 @@ class Operation(Struct, frozen=True):
     run: Function
     emulated: bool = True
 
-    def check_types(self, payload: Payload) -> None:
-        """Require every member to have the type of its shape. Raises: ApiError SerializationException."""
-        read_types(self.input.structure, payload)
+    def told(self, error: ApiError, payload: Payload | None = None) -> ApiError:
+        """What a client is told of an error: a wrong type anywhere before any wrong value, and a wrong value in the words of
+        this operation. Shape: `payload` is None where its types are known to be right. Raises: ApiError SerializationException.
+        """
+        if error.code != "ValidationException":
+            return error
+        if payload is not None:
+            read_types(self.input.structure, payload)
+        return in_words_of(self.name, error)
 
     @property
     def target(self) -> bytes:

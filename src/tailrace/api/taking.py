@@ -16,6 +16,7 @@ from tailrace.api.encoding import TooLargeInside, decoded
 from tailrace.api.registry import Operation
 from tailrace.api.shapes import AnyValue, Many, Mapped, Shape, Structure, Values
 from tailrace.api.wire import TOO_LARGE, Headers, Payload, error_body, internal_server_error, read_call
+from tailrace.api.wordings import of_request
 from tailrace.engine.slices import Effort, Slices, at_once
 from tailrace.errors import CORAL, ApiError, validation_error
 from tailrace.tables.limits import ITEM_BYTES
@@ -68,7 +69,7 @@ def take(
         target = operation.target
         payload = _read(operation, payload)
         items: list[bytes] = []
-        beside = orjson.dumps(_packed(operation.input.structure, payload, items))
+        beside = orjson.dumps(_packing(operation, payload, items))
         if len(beside) > BESIDE_BYTES:
             raise validation_error("The request has exceeded the maximum allowed size beside its items")
     except TooLargeInside:
@@ -102,9 +103,15 @@ def _read(operation: Operation, payload: Payload) -> Payload:
             pass
         return checked
     except ApiError as error:
-        if error.code == "ValidationException":
-            operation.check_types(payload)  # a wrong type anywhere is said before any wrong value
-        raise
+        raise operation.told(error, payload) from None
+
+
+def _packing(operation: Operation, payload: Payload, items: list[bytes]) -> Any:
+    """What is wrong here is wrong with the request, whatever table it names. Raises: ApiError."""
+    try:
+        return _packed(operation.input.structure, payload, items)
+    except ApiError as error:
+        raise of_request(operation.name, operation.told(error)) from None
 
 
 # ---- packing ---------------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from tailrace.api.shapes import (
     Whole,
 )  # fmt: skip
 from tailrace.api.wire import Payload
+from tailrace.api.wordings import of_request
 from tailrace.errors import CORAL, ApiError, validation_error
 from tailrace.values.wire import read_boolean, read_item, read_value
 
@@ -87,7 +88,10 @@ def check_slowly(given: Input, payload: Payload) -> Payload:
     if errors:
         plural = "s" if len(errors) > 1 else ""
         raise validation_error(f"{len(errors)} validation error{plural} detected: {'; '.join(errors)}")
-    refuse_mixture(given.structure, cleaned)
+    try:
+        refuse_mixture(given.structure, cleaned)
+    except ApiError as error:
+        raise of_request(given.structure.name.removesuffix("Input"), error) from None
     for name, harmless in given.refused.items():
         value = cleaned.get(name)
         if value is not None and (harmless is None or value != harmless):

@@ -29,7 +29,8 @@ from tailrace.expressions.projection import Projection
 from tailrace.expressions.update import Update, update_of
 from tailrace.values.order import compare_values
 from tailrace.values.types import AttributeValue, Item
-from tailrace.values.wire import INVALID, check_names, read_value
+from tailrace.values.wire import check_names, read_value
+from tailrace.values.wordings import INVALID
 
 SIGNS: Final = {"EQ": "=", "NE": "<>", "LE": "<=", "LT": "<", "GE": ">=", "GT": ">"}
 FUNCTIONS: Final = {

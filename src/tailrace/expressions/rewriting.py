@@ -10,7 +10,8 @@ from tailrace.errors import validation_error
 from tailrace.expressions.nodes import Path
 from tailrace.expressions.paths import element, value_at
 from tailrace.values.types import AttributeValue, Item
-from tailrace.values.wire import NESTING, TOO_DEEP, depth_of
+from tailrace.values.wire import NESTING, depth_of
+from tailrace.values.wordings import WrongValue
 
 INVALID_PATH: Final = "The document path provided in the update expression is invalid for update"
 Change = tuple[Path, AttributeValue | None]
@@ -50,7 +51,7 @@ class _Rewriting:
     def put(self, path: Path, value: AttributeValue) -> None:
         """Put a value; beyond the end of a list it is appended."""
         if len(path.parts) > 1 and len(path.parts) - 1 + self._depth_of(value) > NESTING:
-            raise validation_error(TOO_DEEP)
+            raise WrongValue("depth")
         last = path.parts[-1]
         container = self._container(path)
         if isinstance(last, int) and last >= len(container):

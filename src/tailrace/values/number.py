@@ -8,7 +8,7 @@ import re
 from decimal import Context, Decimal
 from typing import Final
 
-from tailrace.errors import validation_error
+from tailrace.values.wordings import WrongValue
 
 DIGITS: Final = 38
 LARGEST_EXPONENT: Final = 125
@@ -16,11 +16,6 @@ SMALLEST_EXPONENT: Final = -130
 NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 EXACT: Final = Context(prec=400)
 """Wide enough for any sum of two numbers: 126 digits before the point, 168 after it."""
-MANY_DIGITS: Final = "Attempting to store more than 38 significant digits in a Number"
-OVERFLOW: Final = "Number overflow. Attempting to store a number with magnitude larger than supported range"
-UNDERFLOW: Final = (
-    "Number underflow. Attempting to store a number with magnitude smaller than supported range"
-)
 
 
 def is_plain(text: str) -> bool:
@@ -40,10 +35,18 @@ def normalise(text: str) -> str:
     if is_plain(text):
         return text
     if NUMBER.fullmatch(text) is None:
-        detail = f": {text}" if text else ""
-        raise validation_error(f"The parameter cannot be converted to a numeric value{detail}")
+        raise WrongValue("no number", (text,))
     negative, digits, exponent = _parts(text)
-    return _checked(negative, digits, exponent)
+    if not digits:
+        return "0"
+    magnitude = exponent + len(digits) - 1
+    if magnitude > LARGEST_EXPONENT:
+        raise WrongValue("overflow", (text,))
+    if magnitude < SMALLEST_EXPONENT:
+        raise WrongValue("underflow")
+    if len(digits) > DIGITS:
+        raise WrongValue("digits")
+    return ("-" if negative else "") + _plain(digits, exponent)
 
 
 def _parts(text: str) -> tuple[bool, str, int]:
@@ -56,19 +59,6 @@ def _parts(text: str) -> tuple[bool, str, int]:
     digits = (whole + fraction).lstrip("0")
     stripped = digits.rstrip("0")
     return mantissa.startswith("-"), stripped, exponent - len(fraction) + len(digits) - len(stripped)
-
-
-def _checked(negative: bool, digits: str, exponent: int) -> str:
-    if not digits:
-        return "0"
-    magnitude = exponent + len(digits) - 1
-    if magnitude > LARGEST_EXPONENT:
-        raise validation_error(OVERFLOW)
-    if magnitude < SMALLEST_EXPONENT:
-        raise validation_error(UNDERFLOW)
-    if len(digits) > DIGITS:
-        raise validation_error(MANY_DIGITS)
-    return ("-" if negative else "") + _plain(digits, exponent)
 
 
 def _plain(digits: str, exponent: int) -> str:

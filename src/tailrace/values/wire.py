@@ -10,19 +10,16 @@ from typing import Any, Final, NoReturn
 
 import orjson
 
-from tailrace.errors import CORAL, ApiError, validation_error
+from tailrace.errors import CORAL, ApiError
 from tailrace.values.number import is_plain, normalise
 from tailrace.values.order import number_bytes
 from tailrace.values.types import AttributeValue, Item
+from tailrace.values.wordings import WrongValue
 
 NESTING: Final = 32
 NAME_BYTES: Final = 65_535
 SHORTEST_LONG_NAME: Final = NAME_BYTES // 4
 """Fewer characters never make more bytes than a name may have."""
-TOO_DEEP: Final = "Nesting Levels have exceeded supported limits"
-INVALID: Final = "One or more parameter values were invalid: "
-EMPTY: Final = "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
-SEVERAL: Final = "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
 BOOLEAN_WORDS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 VALUE_CLASS: Final = "com.amazonaws.dynamodb.v20120810.AttributeValue"
 
@@ -118,10 +115,10 @@ def _check_type(kind: str, content: Any) -> None:
 def check_names(names: Collection[str]) -> None:
     """The border of attribute names, whatever a request says them in. Raises: ApiError. Source: semantics §6.3."""
     if "" in names:
-        raise validation_error("Empty attribute name")
+        raise WrongValue("empty name")
     for name in names:
         if len(name) > SHORTEST_LONG_NAME and len(name.encode()) > NAME_BYTES:
-            raise validation_error(f"{INVALID}Attribute name is too large, must be less than 65536 bytes")
+            raise WrongValue("long name")
 
 
 def _read(raw: object, depth: int) -> AttributeValue:
@@ -138,10 +135,10 @@ def _read(raw: object, depth: int) -> AttributeValue:
     for kind in present:
         reader = READERS.get(kind)
         if reader is None or present[kind] is None:
-            raise validation_error(EMPTY)
+            raise WrongValue("no type")
         present[kind] = reader(present[kind], depth)
     if len(present) != 1:
-        raise validation_error(SEVERAL if present else EMPTY)
+        raise WrongValue("several types" if present else "no type")
     return present
 
 
@@ -231,7 +228,7 @@ def _bool(raw: Any, depth: int) -> bool:
 
 def _null(raw: Any, depth: int) -> bool:
     if _bool(raw, depth) is not True:
-        raise validation_error(f"{INVALID}Null attribute value types must have the value of true")
+        raise WrongValue("null is false")
     return True
 
 
@@ -246,29 +243,27 @@ def _elements(raw: Any) -> list[Any]:
 def _string_set(raw: Any, depth: int) -> list[str]:
     found = [_string(element, depth) for element in _elements(raw)]
     if not found:
-        raise validation_error(f"{INVALID}An string set  may not be empty")
+        raise WrongValue("empty string set")
     if len(set(found)) != len(found):
-        raise validation_error(f"{INVALID}Input collection [{', '.join(found)}] contains duplicates.")
+        raise WrongValue("duplicate strings", found)
     return sorted(found, key=str.encode)
 
 
 def _number_set(raw: Any, depth: int) -> list[str]:
     found = [_number(element, depth) for element in _elements(raw)]
     if not found:
-        raise validation_error(f"{INVALID}An number set  may not be empty")
+        raise WrongValue("empty number set")
     if len(set(found)) != len(found):
-        raise validation_error("Input collection contains duplicates")
+        raise WrongValue("duplicate numbers")
     return sorted(found, key=number_bytes)
 
 
 def _binary_set(raw: Any, depth: int) -> list[str]:
     found = [_binary(element, depth) for element in _elements(raw)]
     if not found:
-        raise validation_error(f"{INVALID}Binary sets should not be empty")
+        raise WrongValue("empty binary set")
     if len(set(found)) != len(found):
-        raise validation_error(
-            f"{INVALID}Input collection [{', '.join(found)}]of type BS contains duplicates."
-        )
+        raise WrongValue("duplicate binaries", found)
     return sorted(found, key=binascii.a2b_base64)
 
 
@@ -288,7 +283,7 @@ SET_KEYS: Final[dict[str, Callable[[str], bytes]]] = {
 
 def _deeper(depth: int) -> int:
     if depth >= NESTING:
-        raise validation_error(TOO_DEEP)
+        raise WrongValue("depth")
     return depth + 1
 
 

@@ -34,7 +34,7 @@ def test_equal_numbers_have_one_text(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", NOT_A_NUMBER),
+        ("", f"{NOT_A_NUMBER}: "),
         *[
             (text, f"{NOT_A_NUMBER}: {text}")
             for text in ("a", " 1", "1 ", "1\n", ".", "-", "+", "--1", "1..2", "1e", "e5", "1e5.5", "1_0", "0x1", "٣",

@@ -13,7 +13,7 @@ SEVERAL = "Supplied AttributeValue has more than one datatypes set, must contain
 INVALID = "One or more parameter values were invalid: "
 NOT_A_NUMBER = "The parameter cannot be converted to a numeric value"
 VALUE_CLASS = "com.amazonaws.dynamodb.v20120810.AttributeValue"
-TOO_DEEP = "Nesting Levels have exceeded supported limits"
+TOO_DEEP = "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit"
 
 
 @pytest.mark.parametrize(
@@ -39,17 +39,17 @@ def test_a_value_becomes_canonical(raw: Any, expected: AttributeValue) -> None:
     [
         ({}, EMPTY), ({"X": "a"}, EMPTY), ({"S": None}, EMPTY), ({"X": 1, "Y": 2}, EMPTY), ({"S": None, "N": None}, EMPTY),
         ({"S": "a", "N": "1"}, SEVERAL), ({"L": [], "M": {}}, SEVERAL),
-        ({"N": ""}, NOT_A_NUMBER), ({"N": "b"}, f"{NOT_A_NUMBER}: b"), ({"NS": ["1", ""]}, NOT_A_NUMBER),
+        ({"N": ""}, f"{NOT_A_NUMBER}: "), ({"N": "b"}, f"{NOT_A_NUMBER}: b"), ({"NS": ["1", ""]}, f"{NOT_A_NUMBER}: "),
         ({"N": "1" * 39}, "Attempting to store more than 38 significant digits in a Number"),
         ({"N": "1E126"}, "Number overflow. Attempting to store a number with magnitude larger than supported range"),
         ({"N": "1E-131"}, "Number underflow. Attempting to store a number with magnitude smaller than supported range"),
         ({"NULL": False}, f"{INVALID}Null attribute value types must have the value of true"),
         ({"SS": []}, f"{INVALID}An string set  may not be empty"), ({"NS": []}, f"{INVALID}An number set  may not be empty"),
         ({"BS": []}, f"{INVALID}Binary sets should not be empty"),
-        ({"SS": ["a", "a"]}, f"{INVALID}Input collection [a, a] contains duplicates."),
-        ({"SS": ["b", "a", "b"]}, f"{INVALID}Input collection [b, a, b] contains duplicates."),
-        ({"NS": ["1", "1.0"]}, "Input collection contains duplicates"),
-        ({"BS": ["AA==", "AA=="]}, f"{INVALID}Input collection [AA==, AA==]of type BS contains duplicates."),
+        ({"SS": ["a", "a"]}, f'{INVALID}Input collection ["a", "a"] contains duplicates.'),
+        ({"SS": ["b", "a", "b"]}, f'{INVALID}Input collection ["a", "b", "b"] contains duplicates.'),
+        ({"NS": ["1", "1.0"]}, f"{INVALID}Input collection contains duplicates."),
+        ({"BS": ["AA==", "AA=="]}, f'{INVALID}Input collection ["AA==","AA=="]of type BS contains duplicates.'),
         ({"L": [{}]}, EMPTY), ({"M": {"a": {"N": "x"}}}, f"{NOT_A_NUMBER}: x"),
     ],
 )  # fmt: skip

@@ -21,7 +21,8 @@ from tailrace.tables.limits import ITEM_BYTES
 from tailrace.tables.mutate import Delete, Put
 from tailrace.values.size import size_bytes
 from tailrace.values.types import Item
-from tailrace.values.wire import SEVERAL, read_item
+from tailrace.values.wire import read_item
+from tailrace.values.wordings import SEVERAL
 
 MOST_REQUESTS: Final = 25
 

@@ -16,7 +16,9 @@ from tailrace.api.dynamodb.parameters import (  # fmt: skip
 )
 from tailrace.api.registry import DYNAMODB, Answer, Result, operation
 from tailrace.api.wire import Payload
+from tailrace.api.wordings import enveloped
 from tailrace.engine.engine import Engine
+from tailrace.errors import ApiError
 from tailrace.tables.mutate import Delete, Mutation
 from tailrace.values.wire import read_item
 
@@ -24,11 +26,14 @@ from tailrace.values.wire import read_item
 @operation(DYNAMODB, "DeleteItem")
 def delete_item(engine: Engine, payload: Payload) -> Result:
     """Delete one item. Raises: ApiError."""
-    placeholders = read_placeholders(payload, "ConditionExpression")
-    key = read_item(payload["Key"])
-    returns_old = old_or_nothing(payload)
-    condition = read_condition(payload, placeholders)
-    placeholders.check_all_used()
+    try:
+        placeholders = read_placeholders(payload, "ConditionExpression")
+        key = read_item(payload["Key"])
+        returns_old = old_or_nothing(payload)
+        condition = read_condition(payload, placeholders)
+        placeholders.check_all_used()
+    except ApiError as error:
+        raise enveloped(error) from None
     operation = Delete(payload["TableName"], key, condition, wants_old_on_failure(payload))
 
     def answer(mutation: Mutation) -> Answer:

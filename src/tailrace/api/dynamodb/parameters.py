@@ -14,6 +14,7 @@ from tailrace.api.dynamodb import capacity
 from tailrace.api.dynamodb.collections import collection_metrics
 from tailrace.api.dynamodb.legacy import read_legacy_condition
 from tailrace.api.wire import Payload
+from tailrace.api.wordings import LonelyValues
 from tailrace.engine.engine import Engine
 from tailrace.engine.paging import ItemPage, Paging
 from tailrace.engine.query import wrong_start
@@ -27,12 +28,11 @@ from tailrace.tables.indexes import Index
 from tailrace.tables.mutate import Mutation, Operation, require_room
 from tailrace.values.types import AttributeValue, Item
 from tailrace.values.wire import check_names, read_item, read_value
+from tailrace.values.wordings import DUPLICATES, NUMERIC, WrongValue
 
 NAME_KEY: Final = re.compile(r"#[0-9a-zA-Z_]+").fullmatch
 VALUE_KEY: Final = re.compile(r":[0-9a-zA-Z_]+").fullmatch
-SAID_BARE: Final = re.compile(
-    "contains duplicates|number set|numeric value|significant digits|number with magnitude"
-).search
+SAID_BARE: Final = NUMERIC | DUPLICATES | {"empty number set"}
 """What is wrong with a value of a starting key is told as such, but for these. Source: [D]."""
 
 
@@ -64,10 +64,7 @@ def _refuse_lonely(payload: Payload, expressions: Sequence[str]) -> None:
     taking = [name for name in expressions if name != "ProjectionExpression"]
     if taking and "ExpressionAttributeValues" in payload and not any(name in payload for name in taking):
         verb = "is" if len(taking) == 1 else "are"
-        raise validation_error(
-            "ExpressionAttributeValues can only be specified when using expressions: "
-            f"{' and '.join(taking)} {verb} null"
-        )
+        raise LonelyValues(f"{' and '.join(taking)} {verb} null")
 
 
 def _refuse_sooner(payload: Payload, expressions: Sequence[str]) -> None:
@@ -105,12 +102,8 @@ def _read_values(raw: Mapping[str, object]) -> dict[str, AttributeValue]:
     for key, value in raw.items():
         try:
             values[key] = read_value(value)
-        except ApiError as error:
-            if error.code != "ValidationException":
-                raise
-            raise validation_error(
-                f"ExpressionAttributeValues contains invalid value: {error.message} for key {key}"
-            ) from None
+        except WrongValue as error:
+            raise error.behind(key) from None
     return values
 
 
@@ -157,8 +150,8 @@ def read_start_key(payload: Payload) -> Item | None:
         return None
     try:
         return read_item(raw)
-    except ApiError as error:
-        if error.code != "ValidationException" or SAID_BARE(str(error.message)):
+    except WrongValue as error:
+        if error.fault in SAID_BARE:
             raise
         raise wrong_start(error.message) from None
 

@@ -16,18 +16,23 @@ from tailrace.api.dynamodb.parameters import (  # fmt: skip
 )
 from tailrace.api.registry import DYNAMODB, Answer, Result, operation
 from tailrace.api.wire import Payload
+from tailrace.api.wordings import enveloped
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError
 from tailrace.tables.mutate import Mutation, Put, require_room
+from tailrace.values.types import Item
 from tailrace.values.wire import read_item
 
 
 @operation(DYNAMODB, "PutItem")
 def put_item(engine: Engine, payload: Payload) -> Result:
     """Put one item. Raises: ApiError."""
-    placeholders = read_placeholders(payload, "ConditionExpression")
-    item = read_item(payload["Item"])
-    returns_old = old_or_nothing(payload)
+    try:
+        placeholders = read_placeholders(payload, "ConditionExpression")
+        item = read_item(payload["Item"])
+        returns_old = old_or_nothing(payload)
+    except ApiError as error:
+        raise enveloped(error) from None
 
     def answer(mutation: Mutation) -> Answer:
         return written(engine, payload, mutation, mutation.old if returns_old else None)
@@ -35,12 +40,23 @@ def put_item(engine: Engine, payload: Payload) -> Result:
     try:
         condition = read_condition(payload, placeholders)
         placeholders.check_all_used()
+    except ApiError as error:
+        raise _too_large(item) or enveloped(error) from None
+    try:
         operation = Put(payload["TableName"], item, condition, wants_old_on_failure(payload))
         if condition is not None and engine.takes_long(operation):
             require_room(item)
             return write_slowly(engine, operation, answer)
         mutation = engine.put(operation)
-    except ApiError:
-        require_room(item)  # said before what is wrong with the condition, the table or the key
-        raise
+    except ApiError as error:
+        raise _too_large(item) or error from None
     return answer(mutation)
+
+
+def _too_large(item: Item) -> ApiError | None:
+    """What is said before all that is wrong with the condition, the table or the key."""
+    try:
+        require_room(item)
+    except ApiError as error:
+        return enveloped(error)
+    return None

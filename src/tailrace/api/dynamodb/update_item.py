@@ -17,7 +17,9 @@ from tailrace.api.dynamodb.parameters import (  # fmt: skip
 )
 from tailrace.api.registry import DYNAMODB, Answer, Result, operation
 from tailrace.api.wire import Payload
+from tailrace.api.wordings import enveloped
 from tailrace.engine.engine import Engine
+from tailrace.errors import ApiError
 from tailrace.expressions.legacy import read_updates
 from tailrace.expressions.update import Update as UpdateExpression
 from tailrace.expressions.update import parse_update
@@ -29,12 +31,15 @@ from tailrace.values.wire import read_item
 @operation(DYNAMODB, "UpdateItem")
 def update_item(engine: Engine, payload: Payload) -> Result:
     """Update one item. Raises: ApiError."""
-    placeholders = read_placeholders(payload, "UpdateExpression", "ConditionExpression")
-    key = read_item(payload["Key"])
-    text = payload.get("UpdateExpression")
-    update = read_update(payload) if text is None else parse_update(text, placeholders)
-    condition = read_condition(payload, placeholders)
-    placeholders.check_all_used()
+    try:
+        placeholders = read_placeholders(payload, "UpdateExpression", "ConditionExpression")
+        key = read_item(payload["Key"])
+        text = payload.get("UpdateExpression")
+        update = read_update(payload) if text is None else parse_update(text, placeholders)
+        condition = read_condition(payload, placeholders)
+        placeholders.check_all_used()
+    except ApiError as error:
+        raise enveloped(error) from None
     operation = Update(payload["TableName"], key, update, condition, wants_old_on_failure(payload))
     returns = payload.get("ReturnValues", "NONE")
 

@@ -50,7 +50,9 @@ def flattened(event: dict[str, Any]) -> list[Leaf]:
         elif isinstance(value, list):
             array = next(counter)
             for index, each in enumerate(value):
-                yield from walk(each, path, {**within, array: index})
+                yield from walk(
+                    each, path, {**within, array: index} if isinstance(each, dict | list) else within
+                )
         else:
             yield ".".join(path), value, within
 

@@ -130,7 +130,12 @@ STRUCTURE: list[tuple[Any, Any, bool]] = [
     # absence is asked in the order of names, of the elements chosen so far
     ({"a": {"b": [{"exists": False}], "c": ["x"]}}, {"a": [{"c": "x"}, {"b": 1}]}, False),
     ({"a": {"b": [{"exists": False}]}}, {"a": [{"c": "x"}, {"c": "y"}]}, True),
-    ({"a": ["x"], "a.b": ["y"]}, {"a": ["x", {"b": "y"}]}, False),
+    # a scalar of an array lies in none of its elements
+    ({"a": ["x"], "a.b": ["y"]}, {"a": ["x", {"b": "y"}]}, True),
+    ({"a": ["x"], "a.b": ["y"], "a.c": ["z"]}, {"a": ["x", {"b": "y"}, {"c": "z"}]}, False),
+    ({"a": ["x"], "a.b": ["y"], "a.c": ["z"]}, {"a": [{"b": "y", "c": "z"}, "x"]}, True),
+    ({"a": ["x"], "a.b": [{"exists": False}]}, {"a": ["x", {"b": "y"}]}, False),
+    ({"a": ["x"], "a.b": ["y"]}, {"a": [["x"], {"b": "y"}]}, False),
 ]  # fmt: skip
 
 

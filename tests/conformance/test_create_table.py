@@ -85,6 +85,12 @@ def test_a_name_is_taken_once(api: Conformance) -> None:
     )
 
 
+def named(name: str, **projection: Any) -> dict[str, Any]:
+    """An index on `x` that includes what is told."""
+    told = {"ProjectionType": "INCLUDE", **projection} if projection else {"ProjectionType": "ALL"}
+    return {"IndexName": name, "KeySchema": [element("x", "HASH")], "Projection": told}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -111,7 +117,27 @@ def test_a_name_is_taken_once(api: Conformance) -> None:
         ),
         (
             {"KeySchema": [element("pk", "HASH"), element("pk", "RANGE")]},
-            "Both the Hash Key and the Range Key element in the KeySchema have the same name",
+            "Invalid KeySchema: Some key elements in the KeySchema have the same name",
+        ),
+        (
+            {"KeySchema": [element("pk", "HASH"), element("sk", "RANGE"), element("x", "RANGE")]},
+            "1 validation error detected: Value '[{AttributeName=pk, KeyType=HASH}, {AttributeName=sk, KeyType=RANGE}, "
+            "{AttributeName=x, KeyType=RANGE}]' at 'keySchema' failed to satisfy constraint: Member must have length less "
+            "than or equal to 2",
+        ),
+        (
+            {"LocalSecondaryIndexes": [named("l1")], "GlobalSecondaryIndexes": [named("g1")]},
+            "2 validation errors detected: Value 'g1' at 'globalSecondaryIndexes.1.member.indexName' failed to satisfy "
+            "constraint: Member must have length greater than or equal to 3; Value 'l1' at "
+            "'localSecondaryIndexes.1.member.indexName' failed to satisfy constraint: Member must have length greater than "
+            "or equal to 3",
+        ),
+        (
+            {
+                "AttributeDefinitions": [attribute("pk"), attribute("x")],
+                "GlobalSecondaryIndexes": [named("byX", NonKeyAttributes=["a", "b", "a"])],
+            },
+            f"{INVALID}NonKeyAttributes of index byX names an attribute twice",
         ),
         (
             {"AttributeDefinitions": [attribute("x")]},

@@ -163,7 +163,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         only(GlobalSecondaryIndexes=[index("byYear", "year", ranges=("year",))]),
-        "Both the Hash Key and the Range Key element in the KeySchema have the same name",
+        "Invalid KeySchema: Some key elements in the KeySchema have the same name",
     ),
     (
         only(GlobalSecondaryIndexes=[index("byYear", "year", ProvisionedThroughput=UNITS)]),

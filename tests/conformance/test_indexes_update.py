@@ -186,9 +186,21 @@ def test_wrong_updates_are_refused_in_awss_words(api: Conformance) -> None:
         f"{INVALID}Only one global secondary index update per index is allowed simultaneously. Index: new"
     )
     unknown = index("new", "label")
-    assert update(api, {"Create": unknown}) == (
-        f"{INVALID}Some index key attributes are not defined in AttributeDefinitions. Keys: [label], "
-        "AttributeDefinitions: [artist, song, year, genre, plays]"
+    defined: tuple[tuple[dict[str, Any], str], ...] = (
+        ({}, ""),
+        ({"AttributeDefinitions": []}, ""),
+        ({"AttributeDefinitions": attributes("genre")}, "genre"),
+    )
+    for definitions, told in defined:
+        assert update(api, {"Create": unknown}, **definitions) == (
+            f"{INVALID}Some index key attributes are not defined in AttributeDefinitions. Keys: [label], "
+            f"AttributeDefinitions: [{told}]"
+        )
+    # The table knows both, and the request must say them all the same.
+    assert "AttributeDefinitions" in update(api, {"Create": new}, AttributeDefinitions=attributes("genre"))
+    twice = {**unknown, "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["a", "a"]}}
+    assert update(api, {"Create": twice}, AttributeDefinitions=attributes("label")) == (
+        f"{INVALID}NonKeyAttributes of index new names an attribute twice"
     )
     assert update(
         api, {"Create": {**unknown, "ProvisionedThroughput": UNITS}}, AttributeDefinitions=attributes("label")
@@ -196,10 +208,9 @@ def test_wrong_updates_are_refused_in_awss_words(api: Conformance) -> None:
         f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"
     )
     assert "is already defined as S" in update(
-        api, {"Create": new}, AttributeDefinitions=[{"AttributeName": "genre", "AttributeType": "N"}]
-    )
-    assert "Some AttributeDefinitions are not used" in update(
-        api, {"Create": unknown}, AttributeDefinitions=attributes("label", "extra")
+        api,
+        {"Create": new},
+        AttributeDefinitions=[*attributes("plays"), {"AttributeName": "genre", "AttributeType": "N"}],
     )
     stream = {"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"}
     assert update(api, {"Create": new}, StreamSpecification=stream, **types) == (
@@ -219,6 +230,37 @@ def test_wrong_updates_are_refused_in_awss_words(api: Conformance) -> None:
     assert code == "ResourceNotFoundException"  # a local index lives as long as its table
 
 
+def test_what_an_update_defines_and_does_not_need_is_dropped(api: Conformance) -> None:
+    """As Terraform adds two indexes: one call each, all definitions in each."""
+    types = attributes("artist", "song", "genre", "plays", "label")
+    request = {"TableName": "songs", "AttributeDefinitions": types}
+    api.dynamodb.create_table(**songs(**PLAIN))
+    for name, key, known in (("byGenre", "genre", {"genre"}), ("byPlays", "plays", {"genre", "plays"})):
+        api.dynamodb.update_table(**request, GlobalSecondaryIndexUpdates=[{"Create": index(name, key)}])
+        while any(status != "ACTIVE" for status, _ in statuses(api)):
+            pass
+        told = {one["AttributeName"] for one in described(api)["AttributeDefinitions"]}
+        assert told == {"artist", "song"} | known
+    # Nor does it matter that what is not needed has another type than the table knows.
+    odd = [*attributes("label"), {"AttributeName": "genre", "AttributeType": "N"}]
+    api.dynamodb.update_table(
+        TableName="songs",
+        AttributeDefinitions=odd,
+        GlobalSecondaryIndexUpdates=[{"Create": index("byLabel", "label")}],
+    )
+
+
+def test_units_of_an_index_out_of_bounds_are_told_after_the_table_is_looked_up(api: Conformance) -> None:
+    units = {"ReadCapacityUnits": 10**12 + 1, "WriteCapacityUnits": 1}
+    asked = [{"Update": {"IndexName": "byGenre", "ProvisionedThroughput": units}}]
+    code, _ = api.refusal("UpdateTable", TableName="missing", GlobalSecondaryIndexUpdates=asked)
+    assert code == "ResourceNotFoundException"
+    api.dynamodb.create_table(**songs())
+    assert update(api, *asked) == (
+        "Given value 1000000000001 for ReadCapacityUnits is out of bounds for index byGenre"
+    )
+
+
 def test_a_twenty_first_index_is_refused(api: Conformance) -> None:
     twenty = [index(f"by{number}", "plays") for number in range(20)]
     api.dynamodb.create_table(
@@ -228,7 +270,7 @@ def test_a_twenty_first_index_is_refused(api: Conformance) -> None:
             AttributeDefinitions=attributes("artist", "song", "plays"),
         )
     )
-    message = update(api, {"Create": index("more", "plays")})
+    message = update(api, {"Create": index("more", "plays")}, AttributeDefinitions=attributes("plays"))
     assert message == f"{INVALID}GlobalSecondaryIndex count exceeds the per-table limit of 20"
     delete(api, "by0")
     create(api, index("more", "plays"), "plays")

@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 
+from tailrace.clocks.manual import ManualClock
 from tests.conformance.client import Conformance
 from tests.conformance.test_create_table import definition
 
 ARN = "arn:aws:dynamodb:us-east-1:000000000000:table/things"
 NOWHERE = "arn:aws:dynamodb:us-east-1:000000000000:table/nothing"
 NOT_FOUND = "ResourceNotFoundException"
+TAG_CHARACTER = "One or more parameter values were invalid: Tag {} contains an invalid character: "
 POLICY = '{"Version": "2012-10-17", "Statement": []}'
 
 
@@ -57,6 +59,8 @@ def test_fifty_tags_fit_and_one_more_does_not(things: Conformance) -> None:
         ("ListTagsOfResource", {"NextToken": "x"}, "Invalid NextToken"),
         ("TagResource", {"ResourceArn": "", "Tags": tags("a")}, "1 validation error detected: Value '' at 'resourceArn'"),
         ("TagResource", {"Tags": tags("k" * 129)}, "1 validation error detected: Value"),
+        *(("TagResource", {"Tags": [{"Key": f"a{letter}", "Value": ""}]}, f"{TAG_CHARACTER.format('key')}a{letter}") for letter in "!#,;<>&*\t\u0301"),
+        *(("TagResource", {"Tags": [{"Key": "a", "Value": f"a{letter}"}]}, f"{TAG_CHARACTER.format('value')}a{letter}") for letter in "!#,;<>&*\t\u0301"),
         ("TagResource", {"Tags": tags("aws:x")}, "One or more parameter values were invalid: Tag key prefix aws:"),
     ],
 )  # fmt: skip
@@ -66,11 +70,23 @@ def test_tags_are_refused(
     assert things.invalid(operation, **{"ResourceArn": ARN, **parameters}).startswith(answer)
 
 
-def test_tags_of_nothing_are_not_found(api: Conformance) -> None:
-    assert api.refusal("ListTagsOfResource", ResourceArn=NOWHERE) == (
-        NOT_FOUND,
-        f"Requested resource not found: ResourcArn: {NOWHERE} not found",  # AWS's spelling
-    )
+def test_a_tag_has_letters_digits_spaces_and_eight_signs(things: Conformance) -> None:
+    text = "Größe 2 数字٣ +-=._:/@"
+    things.dynamodb.tag_resource(ResourceArn=ARN, Tags=[{"Key": text, "Value": text}])
+    assert tags_of(things) == {text: text}
+    wrong = [{"Key": "a", "Value": "!"}]
+    refused = things.invalid("CreateTable", **definition(TableName="more", Tags=wrong))
+    assert refused.startswith(TAG_CHARACTER.format("value"))
+
+
+@pytest.mark.parametrize("arn", [NOWHERE, ARN.replace("000000000000", "111111111111")])
+def test_the_tags_of_what_is_absent_or_anothers_are_denied(things: Conformance, arn: str) -> None:
+    code, message = things.refusal("ListTagsOfResource", ResourceArn=arn)
+    assert code == "AccessDeniedException"
+    assert message.endswith(f"is not authorized to perform: dynamodb:ListTagsOfResource on resource: {arn}")
+
+
+def test_nothing_that_is_absent_can_be_tagged(api: Conformance) -> None:
     assert api.refusal("TagResource", ResourceArn=NOWHERE, Tags=tags("a"))[0] == NOT_FOUND
     assert api.refusal("UntagResource", ResourceArn=NOWHERE, TagKeys=["a"])[0] == NOT_FOUND
 
@@ -119,12 +135,33 @@ def test_a_revision_may_be_insisted_on(things: Conformance) -> None:
     assert things.refusal("PutResourcePolicy", **put, ExpectedRevisionId="1")[0] == "PolicyNotFoundException"
     revision = things.dynamodb.put_resource_policy(**put, ExpectedRevisionId="NO_POLICY")["RevisionId"]
     wrong = {**put, "Policy": "{}"}
-    for expected in ("NO_POLICY", "1"):
-        code, _ = things.refusal("PutResourcePolicy", **wrong, ExpectedRevisionId=expected)
-        assert code == "PolicyNotFoundException"
-    code, _ = things.refusal("DeleteResourcePolicy", ResourceArn=ARN, ExpectedRevisionId="1")
-    assert code == "PolicyNotFoundException"
+    stale = (
+        "PolicyNotFoundException",
+        "Resource-based policy not found for the provided ResourceArn: Requested update for policy with revision id 1, but "
+        f"the policy associated to target table things has revision id {revision}.",
+    )
+    assert things.refusal("PutResourcePolicy", **wrong, ExpectedRevisionId="NO_POLICY") == (
+        "PolicyNotFoundException",
+        "Resource-based policy not found for the provided ResourceArn: Requested policy update expecting none to be present "
+        f"for table things, but a policy exists with revision id {revision}.",
+    )
+    assert things.refusal("PutResourcePolicy", **wrong, ExpectedRevisionId="1") == stale
+    assert things.refusal("DeleteResourcePolicy", ResourceArn=ARN, ExpectedRevisionId="1") == stale
     things.dynamodb.put_resource_policy(**wrong, ExpectedRevisionId=revision)
+
+
+def test_revisions_grow_whatever_the_clock_says_and_over_a_policy_that_went(
+    things: Conformance, clock: ManualClock
+) -> None:
+    revisions = []
+    for policy in (POLICY, "{}", POLICY):
+        revisions.append(things.dynamodb.put_resource_policy(ResourceArn=ARN, Policy=policy)["RevisionId"])
+    things.dynamodb.delete_resource_policy(ResourceArn=ARN)
+    for policy in (POLICY, "{}"):
+        revisions.append(things.dynamodb.put_resource_policy(ResourceArn=ARN, Policy=policy)["RevisionId"])
+        clock.advance(1_000)
+    assert len({*revisions}) == 5
+    assert revisions == sorted(revisions, key=int)
 
 
 def test_a_policy_is_json_of_at_most_twenty_kilobytes(things: Conformance) -> None:

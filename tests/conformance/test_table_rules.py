@@ -157,6 +157,7 @@ def create(name: str, *keys: str, **members: Any) -> dict[str, Any]:
     return {"GlobalSecondaryIndexUpdates": [{"Create": index(name, *keys, **members)}]}
 
 
+PK = {"AttributeDefinitions": [attribute("pk")]}
 SAME = "The provisioned throughput for the {} will not change. The requested value equals the current value. "
 
 
@@ -168,8 +169,8 @@ SAME = "The provisioned throughput for the {} will not change. The requested val
         ({"GlobalSecondaryIndexUpdates": [{}]}, "ValidationException", f"{INVALID}One of GlobalSecondaryIndexUpdate.Update, "),
         (create("byY", "y", ProvisionedThroughput=UNITS), "ValidationException", f"{INVALID}Some index key attributes are not defined in AttributeDefinitions. Keys: [y]"),
         (create("byX", "x", ProvisionedThroughput=UNITS), "ValidationException", "Attempting to create an index which already exists"),
-        (create("byP", "pk"), "ValidationException", f"{INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified"),
-        (create("byP", "pk", ProvisionedThroughput=TOO_MUCH), "ValidationException", OUT_OF_BOUNDS.format("ReadCapacityUnits") + " for index byP"),
+        ({**create("byP", "pk"), **PK}, "ValidationException", f"{INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified"),
+        ({**create("byP", "pk", ProvisionedThroughput=TOO_MUCH), **PK}, "ValidationException", OUT_OF_BOUNDS.format("ReadCapacityUnits") + " for index byP"),
         ({"GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "byZ"}}]}, "ResourceNotFoundException", "Requested resource not found: Index: byZ not found"),
         ({"GlobalSecondaryIndexUpdates": [{"Update": {"IndexName": "byX", "ProvisionedThroughput": UNITS}}]}, "ValidationException", SAME.format("index byX")),
         ({"GlobalSecondaryIndexUpdates": [{"Update": {"IndexName": "byX", "ProvisionedThroughput": TOO_MUCH}}]}, "ValidationException", OUT_OF_BOUNDS.format("ReadCapacityUnits") + " for index byX"),

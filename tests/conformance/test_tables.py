@@ -1,6 +1,7 @@
 """DescribeTable, ListTables, UpdateTable and DeleteTable through boto3. Source: semantics §1.2, §6.11."""
 
 from typing import Any
+from uuid import RFC_4122, UUID
 
 import pytest
 
@@ -132,3 +133,14 @@ def test_an_update_of_nothing_is_refused(things: Conformance) -> None:
     assert things.invalid("UpdateTable", TableName="things").startswith(
         "At least one of ProvisionedThroughput, "
     )
+
+
+def test_a_table_id_is_a_uuid_of_version_4_and_no_other_tables(api: Conformance) -> None:
+    ids = []
+    for number in range(20):
+        api.table(f"table{number}")
+        text = api.dynamodb.describe_table(TableName=f"table{number}")["Table"]["TableId"]
+        uuid = UUID(text)
+        assert (str(uuid), uuid.version, uuid.variant) == (text, 4, RFC_4122)
+        ids.append(uuid)
+    assert len({*ids}) == 20

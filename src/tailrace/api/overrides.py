@@ -21,7 +21,10 @@ LAST_KEY: Final = {"last": ("Key",)}
 
 DYNAMODB: Final[Patches] = {
     "TableArn": TABLE,
-    "CreateTableInput": {"required": ("TableName", "AttributeDefinitions", "KeySchema")},
+    "CreateTableInput": {
+        "required": ("TableName", "AttributeDefinitions", "KeySchema"),
+        "order": ("AttributeDefinitions", "TableName", "KeySchema", "GlobalSecondaryIndexes"),
+    },
     "CreateTableInput.TableName": {"arn": False},
     "CreateTableInput.GlobalTableSourceArn": {"min": 1, "max": 1_024, "pattern": None, "arn": False},
     "CreateTableInput.KeySchema": {"max": 2},

@@ -24,7 +24,14 @@ from tailrace.engine.table_index import TableIndex
 from tailrace.errors import ApiError, StoreError, validation_error
 from tailrace.ports import Clock
 from tailrace.tables.definition import BillingMode
-from tailrace.tables.index_rules import ONE_AT_A_TIME, IndexUpdates, create_from, relimited, rewarmed
+from tailrace.tables.index_rules import (
+    ONE_AT_A_TIME,
+    IndexUpdates,
+    create_from,
+    provided_units,
+    relimited,
+    rewarmed,
+)
 from tailrace.tables.indexes import EntryChange, IndexDefinition
 from tailrace.tables.schema import INVALID
 from tailrace.tables.throughput import UNITS_REFUSED
@@ -124,7 +131,8 @@ class IndexLifecycle:
     def _changed(self, table: Table, name: str, updates: IndexUpdates, mode: BillingMode) -> IndexDocument:
         document = _named(table, name)
         definition = document.definition
-        units = (updates.throughput or {}).get(name)
+        members = (updates.changed or {}).get(name, {})
+        units = provided_units(members)
         if units is not None:
             if mode == "PAY_PER_REQUEST":
                 raise validation_error(UNITS_REFUSED)
@@ -137,7 +145,7 @@ class IndexLifecycle:
                 most_read_units=None,  # limits on demand, which it is not
                 most_write_units=None,
             )
-        members, on_demand = (updates.changed or {}).get(name, {}), mode == "PAY_PER_REQUEST"
+        on_demand = mode == "PAY_PER_REQUEST"
         definition = rewarmed(
             relimited(definition, members, on_demand=on_demand), members, on_demand=on_demand
         )
@@ -147,7 +155,8 @@ class IndexLifecycle:
         if mode == "PAY_PER_REQUEST" or table.document.definition.billing_mode == mode:
             return
         for each in table.every_index:
-            if not each.index.is_local and each.definition.name not in (updates.throughput or {}):
+            asked = (updates.changed or {}).get(each.definition.name, {})
+            if not each.index.is_local and "ProvisionedThroughput" not in asked:
                 raise validation_error(
                     f"{INVALID}ProvisionedThroughput must be specified for index: {each.definition.name}"
                 )

@@ -300,6 +300,9 @@ def _in_use(name: str, busy: Busy) -> ApiError:
 
 
 def _table_id(number: int, created_ms: int) -> str:
-    """A UUID's form without chance: the same history gives the same ids."""
-    text = blake2b(b"%d/%d" % (number, created_ms), digest_size=16).hexdigest()
+    """A UUID of version 4 without chance: the same history gives the same ids."""
+    bits = bytearray(blake2b(b"%d/%d" % (number, created_ms), digest_size=16).digest())
+    bits[6] = bits[6] & 0x0F | 0x40  # the version
+    bits[8] = bits[8] & 0x3F | 0x80  # the variant of RFC 4122
+    text = bits.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

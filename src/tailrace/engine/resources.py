@@ -5,8 +5,8 @@ Source: semantics §6.3; AWS API Reference. Texts that no source shows are marke
 """
 
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
 from typing import Any, Final
+from unicodedata import category
 
 import msgspec
 
@@ -15,13 +15,17 @@ from tailrace.engine.committer import Committer
 from tailrace.engine.documents import CATALOG, BackupsDocument, PolicyDocument, decode
 from tailrace.engine.lifecycle import Lifecycle
 from tailrace.engine.namespaces import Namespace
-from tailrace.errors import ApiError, validation_error
+from tailrace.errors import CORAL, ApiError, validation_error
 from tailrace.ports import Clock
 from tailrace.streams.arns import parse_table_arn
 from tailrace.tables.limits import POLICY_BYTES, TAGS
 
 STREAM_PART: Final = "/stream/"
 NO_POLICY: Final = "NO_POLICY"
+NOT_FOUND: Final = "ResourceNotFoundException"
+TAG_KINDS: Final = "LNZ"
+"""Letters, digits and spaces of every script."""
+TAG_SIGNS: Final = "+-=._:/@"
 LATEST_RESTORE_MS: Final = 300_000
 """AWS can restore up to about five minutes before the present."""
 DAY_MS: Final = 86_400_000
@@ -60,10 +64,19 @@ class Resources:
         self._catalog.save_table(table, msgspec.structs.replace(table.document, tags=kept))
 
     def tags(self, arn: str) -> Mapping[str, str]:
-        """ListTagsOfResource. Raises: ApiError."""
-        return self._table(arn, f"ResourcArn: {arn} not found").document.tags
+        """ListTagsOfResource: who asks for the tags of what is not theirs, or is not there, is denied. Raises: ApiError."""
+        try:
+            return self._table(arn).document.tags
+        except ApiError as error:
+            if error.code != NOT_FOUND:
+                raise
+            raise ApiError(
+                "AccessDeniedException",
+                f"User is not authorized to perform: dynamodb:ListTagsOfResource on resource: {arn}",
+                prefix=CORAL,
+            ) from None  # [U]: AWS names the caller
 
-    def _table(self, arn: str, missing: str | None = None) -> Table:
+    def _table(self, arn: str, missing: str = "") -> Table:
         found = parse_table_arn(arn)
         if found is None:
             raise validation_error(f"Invalid TableArn: Invalid ResourceArn provided as input {arn}")
@@ -73,7 +86,7 @@ class Resources:
             if table is not None:
                 return table
         text = "Requested resource not found" + (f": {missing}" if missing else "")
-        raise ApiError("ResourceNotFoundException", text)
+        raise ApiError(NOT_FOUND, text)
 
     # ---- policies ------------------------------------------------------------------------------------------------
 
@@ -82,12 +95,15 @@ class Resources:
         self._check_resource(arn)
         check_policy(policy)
         present = self._policy(arn)
-        self._check_revision(present, expected, may_be_absent=True)
+        self._check_revision(arn, present, expected, may_be_absent=True)
         if present is not None and present.policy == policy:
             return present.revision
-        before = "" if present is None else present.revision
-        revision = blake2b(f"{self._clock.now().wall_ms} {before} {policy}".encode(), digest_size=8).digest()
-        document = PolicyDocument(policy, str(int.from_bytes(revision)))
+        revision = self._catalog.take_label_ms(
+            self._clock.now().wall_ms
+        )  # it grows, over a policy that went, too
+        if present is not None:
+            revision = max(revision, int(present.revision) + 1)
+        document = PolicyDocument(policy, str(revision))
         self._committer.put_row(CATALOG, policy_key(arn), msgspec.json.encode(document))
         return document.revision
 
@@ -96,17 +112,14 @@ class Resources:
         self._check_resource(arn)
         found = self._policy(arn)
         if found is None:
-            raise ApiError(
-                "PolicyNotFoundException",
-                f"Resource-based policy not found for the provided ResourceArn: {arn}",
-            )
+            raise _no_policy(arn)
         return found
 
     def delete_policy(self, arn: str, expected: str | None = None) -> str | None:
         """DeleteResourcePolicy. Returns: the revision that went; None when there was none. Raises: ApiError."""
         self._check_resource(arn)
         present = self._policy(arn)
-        self._check_revision(present, expected, may_be_absent=False)
+        self._check_revision(arn, present, expected, may_be_absent=False)
         if present is None:
             return None
         self._committer.put_row(CATALOG, policy_key(arn), None)
@@ -118,26 +131,33 @@ class Resources:
         return None if data is None else decode(key, data, PolicyDocument)
 
     def _check_revision(
-        self, present: PolicyDocument | None, expected: str | None, *, may_be_absent: bool
+        self, arn: str, present: PolicyDocument | None, expected: str | None, *, may_be_absent: bool
     ) -> None:
         if expected is None:
             return
-        if present is None and expected == NO_POLICY and may_be_absent:
+        if present is None:
+            if expected == NO_POLICY and may_be_absent:
+                return
+            raise _no_policy(arn)  # [U]
+        if present.revision == expected:
             return
-        if present is None or present.revision != expected:
-            raise ApiError(
-                "PolicyNotFoundException",
-                f"Resource-based policy not found for the provided ResourceArn and ExpectedRevisionId: {expected}",
-            )  # [U]
+        table = arn.partition(":table/")[2].partition("/")[0]
+        if expected == NO_POLICY:
+            raise _no_policy(
+                f"Requested policy update expecting none to be present for table {table}, "
+                f"but a policy exists with revision id {present.revision}."
+            )
+        raise _no_policy(
+            f"Requested update for policy with revision id {expected}, "
+            f"but the policy associated to target table {table} has revision id {present.revision}."
+        )
 
     def _check_resource(self, arn: str) -> None:
         """A table or a stream of one. Raises: ApiError."""
         if STREAM_PART not in arn:
             self._table(arn, f"Table: {arn.rpartition('/')[2]} not found")
         elif (stream := self._catalog.streams.get(arn)) is None or stream.namespace is not self._namespace:
-            raise ApiError(
-                "ResourceNotFoundException", f"Requested resource not found: ResourceArn: {arn} not found"
-            )
+            raise ApiError(NOT_FOUND, f"Requested resource not found: ResourceArn: {arn} not found")
 
     # ---- continuous backups --------------------------------------------------------------------------------------
 
@@ -171,11 +191,22 @@ class Resources:
             raise ApiError("TableNotFoundException", f"Table not found: {name}") from error
 
 
+def _no_policy(reason: str) -> ApiError:
+    return ApiError(
+        "PolicyNotFoundException", f"Resource-based policy not found for the provided ResourceArn: {reason}"
+    )
+
+
 def check_tags(tags: Mapping[str, str]) -> None:
-    """Refuse too many tags, and AWS's own. Raises: ApiError. Source: semantics §6.3."""
+    """Refuse too many tags, AWS's own, and characters that no tag has. Raises: ApiError. Source: semantics §6.3; faults §3."""
     if len(tags) > TAGS:
         raise validation_error("Number of Tags exceed the current limit for the provided ResourceArn")
-    for name in tags:
+    for name, value in tags.items():
+        for what, text in (("key", name), ("value", value)):
+            if not all(category(letter)[0] in TAG_KINDS or letter in TAG_SIGNS for letter in text):
+                raise validation_error(
+                    f"One or more parameter values were invalid: Tag {what} contains an invalid character: {text}"
+                )  # [U]
         if name.lower().startswith("aws:"):
             raise validation_error(
                 f"One or more parameter values were invalid: Tag key prefix aws: is reserved: {name}"

@@ -11,7 +11,14 @@ from msgspec import Struct
 
 from tailrace.errors import validation_error
 from tailrace.streams.record import ViewType
-from tailrace.tables.index_rules import IndexUpdates, check_attributes_used, read_index_updates, read_indexes
+from tailrace.tables.index_rules import (
+    IndexUpdates,
+    check_attributes_used,
+    check_elements,
+    check_pair,
+    read_index_updates,
+    read_indexes,
+)
 from tailrace.tables.indexes import IndexDefinition
 from tailrace.tables.options import (
     ON_DEMAND_WARM,
@@ -144,15 +151,8 @@ def _keys(payload: Mapping[str, Any]) -> tuple[str, str | None, dict[str, KeyTyp
     names = [element["AttributeName"] for element in schema]
     if len(types) < len(definitions):
         raise validation_error(f"{INVALID}Cannot have two attributes with the same name")
-    if schema[0]["KeyType"] != "HASH":
-        raise validation_error("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
-    if len(names) == 2:
-        if schema[1]["KeyType"] != "RANGE":
-            raise validation_error("Invalid KeySchema: The second KeySchemaElement is not a RANGE key type")
-        if names[0] == names[1]:
-            raise validation_error(
-                "Both the Hash Key and the Range Key element in the KeySchema have the same name"
-            )
+    check_pair(schema)
+    check_elements(schema)
     defined = f"[{', '.join(types)}]"
     missing = [name for name in names if name not in types]
     if missing:

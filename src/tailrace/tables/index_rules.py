@@ -92,7 +92,7 @@ def check_attributes_used(
 def _read_local(members: Members, hash_name: str, types: Types) -> IndexDefinition:
     name: str = members["IndexName"]
     schema: Sequence[Members] = members["KeySchema"]
-    _check_pair(schema)
+    check_pair(schema)
     hashes, ranges = _read_key(schema, types)
     if not ranges:
         raise _invalid(f"Index KeySchema does not have a range key for index: {name}")
@@ -131,6 +131,12 @@ def _provided(definition: IndexDefinition, members: Members, *, on_demand: bool)
     return rewarmed(relimited(definition, members, on_demand=on_demand), members, on_demand=on_demand)
 
 
+def provided_units(members: Members) -> tuple[int, int] | None:
+    """The units that an update of an index asks for, None: none. Raises: ApiError."""
+    throughput: Members | None = members.get("ProvisionedThroughput")
+    return None if throughput is None else check_units(throughput, members["IndexName"])
+
+
 def relimited(definition: IndexDefinition, members: Members, *, on_demand: bool) -> IndexDefinition:
     """An index with the OnDemandThroughput of a request, if it has one. Raises: ApiError."""
     given: Members | None = members.get("OnDemandThroughput")
@@ -161,16 +167,9 @@ def _read_key(
 ) -> tuple[tuple[KeyAttribute, ...], tuple[KeyAttribute, ...]]:
     names = [element["AttributeName"] for element in schema]
     kinds = [element["KeyType"] for element in schema]
-    if kinds[0] != "HASH":
-        raise validation_error("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
+    check_elements(schema)
     if kinds != sorted(kinds):  # "HASH" sorts before "RANGE"
         raise validation_error("Invalid KeySchema: HASH key elements must come before RANGE key elements")
-    if len(set(names)) < len(names):
-        if len(names) == 2:
-            raise validation_error(
-                "Both the Hash Key and the Range Key element in the KeySchema have the same name"
-            )
-        raise validation_error("Invalid KeySchema: Some key elements in the KeySchema have the same name")
     if any(name not in types for name in names):
         raise _invalid(
             "Some index key attributes are not defined in AttributeDefinitions. "
@@ -181,10 +180,16 @@ def _read_key(
     return tuple(attributes[:count]), tuple(attributes[count:])
 
 
-def _check_pair(schema: Sequence[Members]) -> None:
-    """A local index has a partition key and a sort key."""
-    if len(schema) > 2:
-        raise validation_error("Invalid KeySchema: A local index has one HASH and one RANGE key element")
+def check_elements(schema: Sequence[Members]) -> None:
+    """Require of any key that it begins with a HASH attribute and names none twice. Raises: ApiError."""
+    if schema[0]["KeyType"] != "HASH":
+        raise validation_error("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
+    if len({element["AttributeName"] for element in schema}) < len(schema):
+        raise validation_error("Invalid KeySchema: Some key elements in the KeySchema have the same name")
+
+
+def check_pair(schema: Sequence[Members]) -> None:
+    """Require of a table's key, or a local index's, at most a partition key and a sort key. Raises: ApiError."""
     if len(schema) == 2 and schema[0]["KeyType"] == schema[1]["KeyType"] == "HASH":
         raise validation_error("Invalid KeySchema: The second KeySchemaElement is not a RANGE key type")
 
@@ -201,6 +206,8 @@ def _define(
         raise _invalid("ProjectionType is INCLUDE, but NonKeyAttributes is not specified")
     if projection_type != "INCLUDE" and included is not None:
         raise _invalid(f"ProjectionType is {projection_type}, but NonKeyAttributes is specified")
+    if included is not None and len(set(included)) < len(included):
+        raise _invalid(f"NonKeyAttributes of index {members['IndexName']} names an attribute twice")  # [U]
     return IndexDefinition(
         members["IndexName"],
         kind,
@@ -218,12 +225,11 @@ class IndexUpdates(Struct, frozen=True):
     """What UpdateTable asks of a table's global indexes.
 
     Shape:   `create` are the members of at most one new index, `types` the AttributeDefinitions that came with it;
-             `throughput` maps names to new provisioned units, `changed` to the members of their updates.
+             `changed` maps names to the members of their updates: units among them are judged once the index is known.
     """
 
     create: Members | None = None
     delete: str | None = None
-    throughput: Mapping[str, tuple[int, int]] | None = None
     changed: Mapping[str, Members] | None = None
     types: Types | None = None
 
@@ -251,11 +257,6 @@ def read_index_updates(payload: Members) -> IndexUpdates | None:
     return IndexUpdates(
         created[0] if created else None,
         deleted[0] if deleted else None,
-        {
-            name: check_units(one, name)
-            for name, members in changes.items()
-            if (one := members.get("ProvisionedThroughput")) is not None
-        },
         changes,
         {one["AttributeName"]: cast(KeyType, one["AttributeType"]) for one in definitions},
     )
@@ -264,22 +265,23 @@ def read_index_updates(payload: Members) -> IndexUpdates | None:
 def create_from(
     updates: IndexUpdates, present: Sequence[IndexDefinition], table_types: Types, *, on_demand: bool
 ) -> IndexDefinition:
-    """The index that UpdateTable adds to those that are there; `table_types` are all attributes defined now.
+    """The index that UpdateTable adds to those that are there; `table_types` are all attributes defined now. The request
+    must define what the index needs, even what the table knows; what it defines beside that is dropped.
 
     Raises:  ApiError.
     """
     assert updates.create is not None
     types = updates.types or {}
+    needed = [element["AttributeName"] for element in updates.create["KeySchema"]]
     for name, kind in types.items():
-        if table_types.get(name, kind) != kind:
+        if name in needed and table_types.get(name, kind) != kind:
             raise _invalid(
                 f"Attribute {name} is already defined as {table_types[name]}; it cannot be redefined as {kind}"
             )
     if updates.create["IndexName"] in {index.name for index in present}:
         raise validation_error("Attempting to create an index which already exists")
-    index = read_global(updates.create, {**table_types, **types}, on_demand=on_demand)
+    index = read_global(updates.create, types, on_demand=on_demand)
     check_together([*present, index])
-    check_attributes_used(types, table_types, [index])
     return index
 
 

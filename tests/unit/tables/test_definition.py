@@ -61,7 +61,7 @@ def test_provisioned_units_and_a_stream_are_kept() -> None:
         ),
         (
             {"KeySchema": [HASH, {**RANGE, "AttributeName": "pk"}]},
-            "Both the Hash Key and the Range Key element in the KeySchema have the same name",
+            "Invalid KeySchema: Some key elements in the KeySchema have the same name",
         ),
         (
             {"BillingMode": "PROVISIONED"},

@@ -34,7 +34,8 @@ class Served:
 
     def __init__(self, settings: HttpSettings, store: Store, routes: dict[str, Route] | None) -> None:
         self.points: list[str] = []
-        self.engine = Engine(store, ManualClock(START_MS), reached=self.points.append)
+        self.clock = ManualClock(START_MS)
+        self.engine = Engine(store, self.clock, reached=self.points.append)
         self.server = HttpServer(self.engine, replace(settings, port=0), routes, self.points.append)
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)

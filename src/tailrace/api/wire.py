@@ -14,6 +14,7 @@ import orjson
 from isal.isal_zlib import crc32
 
 from tailrace.errors import CORAL, ApiError
+from tailrace.streams.dates import http_date
 
 Payload: TypeAlias = dict[str, Any]
 Headers: TypeAlias = Mapping[bytes, bytes]
@@ -38,7 +39,7 @@ BUSY: Final = ApiError(
 CAPITAL_MESSAGE: Final = frozenset(("SerializationException", "TransactionCanceledException"))
 REASONS: Final = {
     200: b"OK", 201: b"Created", 202: b"Accepted", 204: b"No Content", 400: b"Bad Request", 403: b"Forbidden", 404: b"Not Found", 409: b"Conflict",
-    412: b"Precondition Failed", 413: b"Payload Too Large", 431: b"Request Header Fields Too Large", 500: b"Internal Server Error",
+    412: b"Precondition Failed", 413: b"Payload Too Large", 500: b"Internal Server Error",
     503: b"Service Unavailable",
 }  # fmt: skip
 
@@ -205,18 +206,32 @@ class RequestIds:
         return self._prefix + _SUFFIXES[number & 1023]
 
 
+SERVER: Final = b"Server"
+"""What AWS's front end calls itself."""
+
+
+def stamped(wall_ms: int) -> bytes:
+    """The lines that every answer begins with: who answers, and when. It costs too much to be made more than once a second.
+
+    >>> stamped(1_357_000_000_123)
+    b'Server: Server\\r\\nDate: Tue, 01 Jan 2013 00:26:40 GMT\\r\\n'
+    """
+    return b"Server: %b\r\nDate: %b\r\n" % (SERVER, http_date(wall_ms).encode())
+
+
 _SUCCESS: Final = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.0\r\n"
+    b"HTTP/1.1 200 OK\r\n%bContent-Type: application/x-amz-json-1.0\r\n"
     b"x-amzn-RequestId: %b\r\nx-amz-crc32: %d\r\nContent-Length: %d\r\n\r\n%b"
 )
 
 
-def success_bytes(request_id: bytes, body: bytes) -> bytes:
+def success_bytes(stamp: bytes, request_id: bytes, body: bytes) -> bytes:
     """The usual answer, whole: status 200, the usual content type, the connection stays open."""
-    return _SUCCESS % (request_id, crc32(body), len(body), body)
+    return _SUCCESS % (stamp, request_id, crc32(body), len(body), body)
 
 
 def answer_bytes(
+    stamp: bytes,
     status: int,
     body: bytes,
     *,
@@ -228,10 +243,10 @@ def answer_bytes(
 ) -> bytes:
     """Any answer, whole.
 
-    Shape:   `extra` are further header lines, each with its CRLF; without a request identity there is no checksum
+    Shape:   `stamp` comes from `stamped`; `extra` are further header lines, each with its CRLF; without a request identity there is no checksum
              either; `without_body` answers a HEAD.
     """
-    lines = [b"HTTP/1.1 %d %b\r\n" % (status, REASONS[status])]
+    lines = [b"HTTP/1.1 %d %b\r\n%b" % (status, REASONS[status], stamp)]
     if kind:
         lines.append(b"Content-Type: %b\r\n" % kind)
     if request_id:

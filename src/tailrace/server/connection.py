@@ -125,7 +125,7 @@ class Connection(asyncio.Protocol):
         # Requests before this one in the same piece count too, hence the allowance of a piece.
         if self._in_headers:
             if self._unfinished > self._server.settings.header_bytes + self._piece:
-                self._refuse(431)
+                self._refuse(400)
             return
         if self._in_body:
             self._judge_body()
@@ -134,7 +134,7 @@ class Connection(asyncio.Protocol):
         """A body is not complete: what it holds counts against all bodies, what grows beside it (trailers) as headers do."""
         self._beside += self._piece
         if self._beside > self._server.settings.header_bytes + self._piece:
-            self._refuse(431)
+            self._refuse(400)
         elif not self._hold(self._size):
             self._refuse(503)
 
@@ -200,7 +200,7 @@ class Connection(asyncio.Protocol):
             for name, value in reversed(tuple(zip(self._lower_names, received.values(), strict=True))):
                 headers[name] = value  # the first one counts
         if self._unfinished > self._server.settings.header_bytes and self._are_too_long(headers):
-            self._refuse(431)
+            self._refuse(400)
             return
         length = headers.get(b"content-length")
         if length is not None and (len(length) > 20 or int(length) > self._server.settings.body_bytes):
@@ -290,13 +290,9 @@ class Connection(asyncio.Protocol):
             return
         status, answer = found
         if status == 200 and keep and kind is given and given == JSON_1_0 and not extra:
-            self._queue(success_bytes(server.ids.next(), answer))
+            self._queue(success_bytes(server.stamp, server.ids.next(), answer))
             return
-        self._queue(
-            answer_bytes(
-                status, answer, request_id=server.ids.next(), kind=kind, extra=extra, closing=not keep
-            )
-        )
+        self._reply(request, kind, extra, found)
 
     def _handle_encoded(self, request: Request, query: bytes, kind: bytes, extra: bytes) -> None:
         """A request whose body is compressed, or that takes a compressed answer."""
@@ -323,8 +319,8 @@ class Connection(asyncio.Protocol):
     def _reply(self, request: Request, kind: bytes, extra: bytes, reply: Reply) -> None:
         self._queue(
             answer_bytes(
-                reply.status, reply.body, request_id=self._server.ids.next(), kind=kind, extra=extra,
-                closing=not request.keep,
+                self._server.stamp, reply.status, reply.body, request_id=self._server.ids.next(), kind=kind,
+                extra=extra, closing=not request.keep,
             )
         )  # fmt: skip
 
@@ -372,7 +368,7 @@ class Connection(asyncio.Protocol):
             await answering
         except Exception:  # whatever went wrong, the client is told
             _log.exception("a request could not be answered")
-            self._queue(answer_bytes(500, INTERNAL_ERROR, request_id=self._server.ids.next()))
+            self._queue(self._fault(closing=False))
         finally:
             self._is_asking = False
             self._touched = self._server.tick
@@ -381,7 +377,7 @@ class Connection(asyncio.Protocol):
             self._work_backlog()
 
     async def _ask_route(self, request: Request, path: bytes, route: "Route", extra: bytes) -> None:
-        self._queue(await routed_answer(request, path, route, extra))
+        self._queue(await routed_answer(self._server, request, path, route, extra))
 
     async def _ask_rest(self, request: Request, extra: bytes) -> None:
         """Let the routes of Lambda's API answer. Once asked, they do what they were asked for, whoever still listens."""
@@ -437,7 +433,11 @@ class Connection(asyncio.Protocol):
 
     def _void(self, answer: bytes) -> bytes:
         closing = b"\r\nConnection: close\r\n" in answer.partition(b"\r\n\r\n")[0] + b"\r\n"
-        return answer_bytes(500, INTERNAL_ERROR, request_id=self._server.ids.next(), closing=closing)
+        return self._fault(closing=closing)
+
+    def _fault(self, *, closing: bool) -> bytes:
+        server = self._server
+        return answer_bytes(server.stamp, 500, INTERNAL_ERROR, request_id=server.ids.next(), closing=closing)
 
     def _end(self) -> None:
         """Close after the last answer; a refused client gets time to read it while its bytes are thrown away."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from msgspec import Struct
 
 from tailrace.api.dispatch import Dispatcher
-from tailrace.api.wire import BODY_LIMIT, RequestIds, answer_bytes, error_body
+from tailrace.api.wire import BODY_LIMIT, RequestIds, answer_bytes, error_body, stamped
 from tailrace.errors import CORAL, ApiError
 from tailrace.server.collecting import Collecting
 from tailrace.server.connection import Connection
@@ -49,7 +49,7 @@ class HttpSettings(Struct, frozen=True):
     cors: str | None = None
     sync: Literal["normal", "full"] = "normal"
     seed: bytes = b""
-    header_bytes: int = 65_536
+    header_bytes: int = 16_384
     body_bytes: int = BODY_LIMIT
     bodies_bytes: int = 16 * BODY_LIMIT
     answer_bytes: int = 1_048_576
@@ -76,7 +76,8 @@ DEFAULTS: Final = HttpSettings()
 class HttpServer:
     """Serves an engine over HTTP.
 
-    Shape:   `requests` counts answers by (operation, status); `turns` knows the commits. Units: `held` are the bytes of
+    Shape:   `requests` counts answers by (operation, status); `turns` knows the commits; `stamp` are the lines that every
+             answer begins with, with the time of the engine's clock as of the last sweep. Units: `held` are the bytes of
              all bodies that are not complete or not yet answered.
     """
 
@@ -96,6 +97,7 @@ class HttpServer:
         self.routes = dict(routes or {})
         self.dispatcher = Dispatcher(engine, reached)
         self.ids = RequestIds(settings.seed)
+        self.stamp = stamped(engine.clock.now().wall_ms)
         self.health = f"healthy: dynamodb.{engine.settings.region}.amazonaws.com ".encode()
         self.connections: set[Connection] = set()
         self.tick = 0.0
@@ -209,7 +211,7 @@ class HttpServer:
             status=403,
             prefix=CORAL,
         )
-        return answer_bytes(403, error_body(error), request_id=self.ids.next(), closing=closing)
+        return answer_bytes(self.stamp, 403, error_body(error), request_id=self.ids.next(), closing=closing)
 
     def cors_lines(self, headers: Mapping[bytes, bytes]) -> bytes:
         """The header lines for a page of the configured origin; none for others."""
@@ -224,6 +226,7 @@ class HttpServer:
 
     def _sweep(self) -> None:
         self.tick = self.loop.time()
+        self.stamp = stamped(self._engine.clock.now().wall_ms)
         for connection in tuple(self.connections):
             connection.sweep()
         self.takers.sweep(self.tick)

@@ -5,7 +5,7 @@ Rules of this file: same bytes in, same bytes out as over HTTP. Called by the te
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from isal.isal_zlib import crc32
 
@@ -14,6 +14,7 @@ from tailrace.api.wire import (
     BODY_LIMIT,
     JSON_PLAIN,
     NOT_FOUND_BODY,
+    SERVER,
     TOO_LARGE,
     Answer,
     RequestIds,
@@ -25,12 +26,15 @@ from tailrace.engine.slices import at_once
 from tailrace.errors import StoreError
 from tailrace.runtime.causing import CAUSE, NO_REQUEST
 from tailrace.streams.ancestry import TRACE_HEADER, trace_id
+from tailrace.streams.dates import http_date
 from tailrace.telemetry import PointReached, pass_by
 
 if TYPE_CHECKING:
     from tailrace.engine.engine import Engine
 
 _log = logging.getLogger("tailrace.server")
+
+SECOND_MS: Final = 1_000
 
 
 class InProcess:
@@ -44,6 +48,8 @@ class InProcess:
         self._reached = reached
         self._dispatcher = Dispatcher(engine, reached)
         self._ids = RequestIds()
+        self._second = -1
+        self._date = ""
 
     @property
     def requests(self) -> Mapping[tuple[str, str], int]:
@@ -67,7 +73,12 @@ class InProcess:
         return self._answer(reply.status, reply.body, kind or JSON_PLAIN)
 
     def _answer(self, status: int, body: bytes, kind: bytes | None = None) -> Answer:
+        second = self._engine.clock.now().wall_ms // SECOND_MS
+        if second != self._second:
+            self._second, self._date = second, http_date(second * SECOND_MS)
         headers = {
+            "Server": SERVER.decode(),
+            "Date": self._date,
             "x-amzn-RequestId": self._ids.next().decode(),
             "x-amz-crc32": str(crc32(body)),
             "Content-Length": str(len(body)),

@@ -26,9 +26,14 @@ INTERNAL_ERROR: Final = error_body(internal_server_error())
 TEXT: Final = b"text/plain; charset=utf-8"
 ALLOWED: Final = (
     b"Access-Control-Allow-Methods: POST, GET, OPTIONS\r\nAccess-Control-Max-Age: 172800\r\n"
-    b"Access-Control-Allow-Headers: authorization, content-type, x-amz-date, x-amz-security-token, x-amz-target, "
-    b"x-amz-content-sha256, x-amz-user-agent, amz-sdk-invocation-id, amz-sdk-request\r\n"
+    b"Access-Control-Allow-Headers: %b\r\n"
 )
+ASKED: Final = b"access-control-request-headers"
+USUAL: Final = (
+    b"authorization, content-type, x-amz-date, x-amz-security-token, x-amz-target, x-amz-content-sha256, x-amz-user-agent, "
+    b"amz-sdk-invocation-id, amz-sdk-request"
+)
+"""What a page that asks for no header by name may send."""
 REFUSALS: Final = {413: TOO_LARGE, 503: BUSY}
 RETRY: Final = b"Retry-After: 1\r\n"
 
@@ -39,6 +44,7 @@ def refusal(server: "HttpServer", status: int) -> bytes:
     body = b"" if told is None else error_body(told)
     server.dispatcher.count("-", str(status))
     return answer_bytes(
+        server.stamp,
         status,
         body,
         request_id=server.ids.next() if body else b"",
@@ -53,10 +59,19 @@ def other_answer(server: "HttpServer", request: Request, path: bytes, extra: byt
     closing = not request.keep
     if request.method == b"GET" and path == b"/":
         return answer_bytes(
-            200, server.health, request_id=server.ids.next(), kind=TEXT, extra=extra, closing=closing
+            server.stamp,
+            200,
+            server.health,
+            request_id=server.ids.next(),
+            kind=TEXT,
+            extra=extra,
+            closing=closing,
         )
     if request.method == b"OPTIONS" and extra:
-        return answer_bytes(200, b"", kind=b"", extra=extra + ALLOWED, closing=closing)
+        extra += ALLOWED % request.headers.get(ASKED, USUAL)
+        return answer_bytes(
+            server.stamp, 200, b"", request_id=server.ids.next(), kind=b"", extra=extra, closing=closing
+        )
     return not_found(server, extra, closing=closing, without_body=request.method == b"HEAD")
 
 
@@ -65,20 +80,22 @@ def route_of(server: "HttpServer", method: bytes, path: bytes) -> "Route | None"
     return server.routes.get(path.decode("latin-1")) if method == b"GET" else None
 
 
-async def routed_answer(request: Request, path: bytes, route: "Route", extra: bytes) -> bytes:
+async def routed_answer(
+    server: "HttpServer", request: Request, path: bytes, route: "Route", extra: bytes
+) -> bytes:
     """What an extra route answers. Never raises."""
     closing = not request.keep
     try:
         status, kind, body = await route()
     except Exception:  # a fault of a view must not end the connection
         _log.exception("%s failed", path.decode("latin-1"))
-        return answer_bytes(500, INTERNAL_ERROR, closing=closing)
-    return answer_bytes(status, body, kind=kind.encode("latin-1"), extra=extra, closing=closing)
+        return answer_bytes(server.stamp, 500, INTERNAL_ERROR, closing=closing)
+    return answer_bytes(server.stamp, status, body, kind=kind.encode("latin-1"), extra=extra, closing=closing)
 
 
 def not_found(server: "HttpServer", extra: bytes, *, closing: bool, without_body: bool = False) -> bytes:
     """AWS's answer to what is no operation at all."""
     return answer_bytes(
-        404, NOT_FOUND_BODY, request_id=server.ids.next(), kind=b"", extra=extra, closing=closing,
-        without_body=without_body,
+        server.stamp, 404, NOT_FOUND_BODY, request_id=server.ids.next(), kind=b"", extra=extra,
+        closing=closing, without_body=without_body,
     )  # fmt: skip

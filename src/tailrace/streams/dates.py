@@ -44,6 +44,17 @@ def moment(wall_ms: int) -> Moment:
     return Moment(year, month, day, hour, minute, second, millisecond, days % 7)
 
 
+def http_date(wall_ms: int) -> str:
+    """A moment as HTTP's headers say it, to the second.
+
+    >>> http_date(1_357_000_000_123)
+    'Tue, 01 Jan 2013 00:26:40 GMT'
+    """
+    at = moment(wall_ms)
+    day = f"{WEEKDAYS[at.weekday]}, {at.day:02d} {MONTHS[at.month - 1]} {at.year:04d}"
+    return f"{day} {at.hour:02d}:{at.minute:02d}:{at.second:02d} GMT"
+
+
 def label(wall_ms: int) -> str:
     """A stream's label.
 

@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from tailrace.api.encoding import LEAST, MOST_ENCODINGS, TooLargeInside, accepted, decoded, encoded
+from tailrace.api.encoding import (
+    LEAST,
+    MEMBER,
+    MOST_ENCODINGS,
+    MOST_MEMBERS,
+    TooLargeInside,
+    accepted,
+    decoded,
+    encoded,
+)
 from tailrace.errors import ApiError
 from tests.serving import Client, Served, request, serving
 
@@ -16,7 +25,7 @@ CREATE = {
     "TableName": "things", "BillingMode": "PAY_PER_REQUEST", "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
     "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
 }  # fmt: skip
-ITEM = {"pk": {"S": "a"}, "text": {"S": "word " * 400}}
+ITEM = {"pk": {"S": "a"}, "text": {"S": "word " * 1_000}}
 
 
 @pytest.fixture(scope="module")
@@ -88,21 +97,69 @@ def test_a_compressed_request_is_read(served: Served, name: str, write: Any) -> 
     [
         ("gzip", b"{}"),
         ("br", b"{}"),
+        ("gzip", gzip.compress(b"{", mtime=0) + gzip.compress(b"}", mtime=0)[:-6]),
+        ("gzip", gzip.compress(b"{", mtime=0) + MEMBER + b"}"),
+        ("gzip", gzip.compress(b"{}", mtime=0) + gzip.compress(b"", mtime=0) * MOST_MEMBERS),
         ("gzip", gzip.compress(b"{}", mtime=0)[:-6]),
         ("deflate", b""),
         ("gzip, br", gzip.compress(b"{}", mtime=0)),
     ],
 )
-def test_what_is_not_so_encoded_is_a_serialization_error_and_the_connection_goes_on(
+def test_what_is_not_so_encoded_is_a_fault_of_the_server_and_the_connection_goes_on(
     served: Served, name: str, body: bytes
 ) -> None:
     with Client(served.port) as client:
         status, _, answer = client.ask(changed(GET, body, b"Content-Encoding: " + name.encode()))
         assert (status, json.loads(answer)["__type"]) == (
-            400,
-            "com.amazon.coral.service#SerializationException",
+            500,
+            "com.amazonaws.dynamodb.v20120810#InternalServerError",
         )
         assert client.ask(GET)[0] == 200
+
+
+@pytest.mark.parametrize("rest", [b"", b"\0" * 20])
+def test_a_request_in_several_members_of_gzip_is_read_and_what_follows_them_is_not(
+    served: Served, rest: bytes
+) -> None:
+    body = json.dumps({"TableName": "things", "Key": {"pk": {"S": "a"}}}).encode()
+    members = b"".join(gzip.compress(body[place : place + 7]) for place in range(0, len(body), 7))
+    with Client(served.port) as client:
+        status, _, answer = client.ask(changed(GET, members + rest, b"Content-Encoding: gzip"))
+        assert (status, json.loads(answer)["Item"]) == (200, ITEM)
+
+
+def test_members_share_one_limit() -> None:
+    two = gzip.compress(b"x" * 50) * 2
+    assert decoded(two, b"gzip", 100) == b"x" * 100
+    with pytest.raises(TooLargeInside):
+        decoded(two, b"gzip", 99)
+
+
+def test_answers_are_compressed_from_4096_bytes_on(served: Served) -> None:
+    with Client(served.port) as client:
+        for size, compressed in ((4_095, False), (4_096, True)):
+            item = {
+                "pk": {"S": "edge"},
+                "t": {"S": "x" * (size - len('{"Item":{"pk":{"S":"edge"},"t":{"S":""}}}'))},
+            }
+            assert client.ask(request("PutItem", {"TableName": "things", "Item": item}))[0] == 200
+            ask = request("GetItem", {"TableName": "things", "Key": {"pk": {"S": "edge"}}})
+            assert len(client.ask(ask)[2]) == size
+            _, headers, _ = client.ask(changed(ask, None, b"Accept-Encoding: gzip"))
+            assert ("content-encoding" in headers) is compressed
+
+
+@pytest.mark.parametrize("second", ["Accept-Encoding", "accept-encoding"])
+def test_the_first_of_two_accept_encoding_lines_counts(served: Served, second: str) -> None:
+    with Client(served.port) as client:
+        for one, other, told in (
+            ("gzip", "identity", "gzip"),
+            ("identity", "gzip", None),
+            ("deflate", "gzip", "deflate"),
+        ):
+            lines = (f"Accept-Encoding: {one}".encode(), f"{second}: {other}".encode())
+            _, headers, _ = client.ask(changed(GET, None, *lines))
+            assert headers.get("content-encoding") == told
 
 
 def test_a_small_request_that_is_large_inside_is_refused(served: Served) -> None:
@@ -135,7 +192,7 @@ def test_a_body_that_is_encoded_again_and_again_is_refused_before_it_is_looked_a
     assert decoded(inner, b",".join([b"gzip"] * MOST_ENCODINGS), 1_000) == b"{}"
     with Client(served.port) as client:
         line = b"Content-Encoding: " + b", ".join([b"gzip"] * 200)
-        assert client.ask(changed(GET, gzip.compress(b"{}"), line))[0] == 400
+        assert client.ask(changed(GET, gzip.compress(b"{}"), line))[0] == 500
     with pytest.raises(ApiError):
         decoded(gzip.compress(inner), b",".join([b"gzip"] * (MOST_ENCODINGS + 1)), 1_000)
 

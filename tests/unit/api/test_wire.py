@@ -154,7 +154,7 @@ def test_request_ids_have_52_capitals_and_digits_and_never_repeat() -> None:
 
 
 def test_an_answer_carries_the_checksum_of_its_bytes() -> None:
-    head, _, body = wire.success_bytes(b"ID", b'{"a":1}').partition(b"\r\n\r\n")
+    head, _, body = wire.success_bytes(wire.stamped(0), b"ID", b'{"a":1}').partition(b"\r\n\r\n")
     assert body == b'{"a":1}'
     assert b"x-amz-crc32: %d\r\n" % crc32(body) in head
     assert head.endswith(b"Content-Length: 7")

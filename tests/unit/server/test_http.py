@@ -17,6 +17,7 @@ from tailrace.errors import StoreError
 from tailrace.ports import Commit
 from tailrace.server.http import HttpSettings
 from tailrace.stores.memory import MemoryStore
+from tailrace.streams.dates import http_date
 from tests.patience import PATIENCE_S
 from tests.serving import Client, Served, chunked, request, serving
 
@@ -74,6 +75,43 @@ def test_an_answer_has_awss_headers(client: Client) -> None:
     assert headers["content-type"] == "application/x-amz-json-1.0"
     assert int(headers["x-amz-crc32"]) == crc32(body)
     assert len(headers["x-amzn-requestid"]) == 52
+
+
+def test_every_answer_says_who_and_when_by_the_servers_clock(served: Served) -> None:
+    date = http_date(served.engine.clock.now().wall_ms)
+    host = b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    asked = {
+        200: LIST,
+        404: b"DELETE /" + host,
+        400: request("ListTables", b"["),
+        403: LIST.replace(b"Host: localhost", b"Host: evil.example"),
+        413: LIST.replace(b"Content-Length: 2", b"Content-Length: 16777217"),
+        500: b"GET /bad" + host,
+        503: b"GET /ready" + host,
+    }
+    for status, data in (*asked.items(), (200, b"GET /" + host), (400, b"nonsense\r\n\r\n")):
+        with served.connect() as client:
+            answer, headers, _ = client.ask(data)
+            assert (answer, headers["server"], headers["date"]) == (status, "Server", date)
+
+
+def test_the_date_goes_with_the_servers_clock() -> None:
+    settings = HttpSettings(idle_seconds=60.0, linger_seconds=0.02)  # it sweeps every five milliseconds
+    with serving(settings) as served, served.connect() as client:
+        served.clock.advance(86_400_000)
+        tomorrow = http_date(served.clock.now().wall_ms)
+        while client.ask(LIST)[1]["date"] != tomorrow:
+            pass
+
+
+def test_sixteen_kilobytes_of_headers_are_read_and_no_more(client: Client) -> None:
+    plain = len(LIST.partition(b"\r\n\r\n")[0].partition(b"\r\n")[2]) + len("/") + len("\r\n")
+    room = 16_384 - plain - len("X: \r\n")
+    client.send(request("ListTables", {}, f"X: {'y' * room}"))
+    assert client.receive()[0] == 200
+    client.send(request("ListTables", {}, f"X: {'y' * (room + 1)}"))
+    assert client.receive()[0] == 400
+    assert client.is_closed()
 
 
 def test_plain_json_is_answered_as_plain_json(client: Client) -> None:
@@ -179,10 +217,10 @@ def test_a_half_closed_client_without_a_whole_request_is_let_go(client: Client, 
         (LIST.replace(b"Content-Length: 2", b"Content-Length: 2\r\nTransfer-Encoding: chunked"), 400),
         (LIST.replace(b"Content-Length: 2", b"Content-Length: 16777217"), 413),
         (LIST.replace(b"Content-Length: 2", b"Content-Length: 9" + b"9" * 17), 413),
-        (b"GET / HTTP/1.1\r\nX: " + b"y" * 70_000 + b"\r\n\r\n", 431),
-        (b"GET /" + b"y" * 70_000 + b" HTTP/1.1\r\n\r\n", 431),
-        (b"GET / HTTP/1.1\r\n" + b"".join(b"X%d: y\r\n" % n for n in range(20_000)) + b"\r\n", 431),
-        (b"GET / HTTP/1.1\r\nX: " + b"y" * 700_000, 431),
+        (b"GET / HTTP/1.1\r\nX: " + b"y" * 70_000 + b"\r\n\r\n", 400),
+        (b"GET /" + b"y" * 70_000 + b" HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n" + b"".join(b"X%d: y\r\n" % n for n in range(20_000)) + b"\r\n", 400),
+        (b"GET / HTTP/1.1\r\nX: " + b"y" * 700_000, 400),
     ],
 )  # fmt: skip
 def test_what_is_no_good_http_is_refused_and_closed(client: Client, data: bytes, status: int) -> None:
@@ -300,7 +338,7 @@ def test_trailers_without_an_end_are_refused(client: Client) -> None:
     client.send(head)
     trailers = b"".join(b"x-%d: %b\r\n" % (number, b"y" * 1_000) for number in range(1_000))
     client.send(trailers)
-    assert client.receive()[0] == 431
+    assert client.receive()[0] == 400
     assert client.is_closed()
 
 
@@ -564,6 +602,10 @@ def test_pages_of_the_configured_origin_may_ask() -> None:
         status, headers, _ = client.ask(preflight)
         assert status == 200
         assert "x-amz-target" in headers["access-control-allow-headers"]
+        asked = preflight[:-2] + b"Access-Control-Request-Headers: x-amz-target,x-mine\r\n\r\n"
+        status, headers, body = client.ask(asked)
+        assert (status, headers["access-control-allow-headers"], body) == (200, "x-amz-target,x-mine", b"")
+        assert len(headers["x-amzn-requestid"]) == 52
         _, headers, _ = client.ask(request("ListTables", {}, origin))
         assert headers["access-control-allow-origin"] == "https://app.example"
         _, headers, _ = client.ask(request("ListTables", {}, "Origin: https://evil.example"))

@@ -39,13 +39,13 @@ def session() -> boto3.session.Session:
     return boto3.session.Session()
 
 
-def client(server: InProcess, service: str) -> Any:
+def client(server: InProcess, service: str, region: str = "us-east-1", key: str = "any") -> Any:
     """A boto3 client of `dynamodb` or `dynamodbstreams` that talks to the server in this process."""
     made = session().client(
         service,
-        region_name="eu-west-9",
+        region_name=region,
         endpoint_url="http://localhost:1",
-        aws_access_key_id="any",
+        aws_access_key_id=key,
         aws_secret_access_key="thing",
         config=Config(parameter_validation=False, retries={"total_max_attempts": 1}),
     )

@@ -170,7 +170,7 @@ def test_of_many_violations_ten_are_told(things: Conformance) -> None:
 
 
 def test_credentials_are_not_looked_into(things: Conformance) -> None:
-    header = "AWS4-HMAC-SHA256 Credential=a/b/c/d/e, SignedHeaders=x, Signature=y"
+    header = "AWS4-HMAC-SHA256 Credential=a/b/us-east-1/d/e, SignedHeaders=x, Signature=y"
     assert post(things, json.dumps(GOOD).encode(), Authorization=header).status == 200
     query = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=c&X-Amz-Signature=s&X-Amz-SignedHeaders=h&X-Amz-Date=d"
     assert post(things, json.dumps(GOOD).encode(), query, Authorization=None, X_Amz_Date=None).status == 200

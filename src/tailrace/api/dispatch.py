@@ -13,7 +13,15 @@ import orjson
 
 from tailrace.api.registry import Answer, Operation, find_operations
 from tailrace.api.taking import Taken, unpacked
-from tailrace.api.wire import Headers, Payload, error_body, internal_server_error, read_call
+from tailrace.api.wire import (
+    Headers,
+    Payload,
+    all_but_signature,
+    error_body,
+    internal_server_error,
+    namespace_of,
+    read_call,
+)
 from tailrace.engine.slices import Slices
 from tailrace.errors import CORAL, ApiError, StoreError
 from tailrace.streams.ancestry import TRACE_HEADER, ancestry_of
@@ -26,6 +34,9 @@ _log = logging.getLogger("tailrace.server")
 
 
 OK: Final = 200
+NOBODY: Final = b"\0"
+MOST_ENGINES: Final = 1_000
+"""How many credentials are remembered at once, and how many tables that are elsewhere are told of."""
 
 
 class Reply(NamedTuple):
@@ -44,6 +55,13 @@ class Dispatcher:
     def __init__(self, engine: "Engine", reached: PointReached = pass_by) -> None:
         self.requests: dict[tuple[str, str], int] = {}
         self._engine = engine
+        self._usual = NOBODY
+        """What the last Authorization header said before its signature, and whose engine that is: nearly
+        always that
+        of the next one, which then needs no look at its parts."""
+        self._usual_engine = engine.of(engine.settings.region, engine.settings.account)
+        self._engines: dict[bytes, Engine] = {}
+        self._told: set[str] = set()
         self._reached = reached
         self._operations = find_operations()
 
@@ -54,22 +72,25 @@ class Dispatcher:
         """
         name = "-"
         try:
-            operation, payload = read_call(headers, query, body, self._operations)
+            signed = headers.get(b"authorization", b"")
+            is_usual = signed.startswith(self._usual)
+            operation, payload = read_call(headers, query, body, self._operations, is_usual)
             name = operation.name
             self._reached("write.received")
+            engine = self._usual_engine if is_usual else self._engine_of(signed, query)
             trace = headers.get(TRACE_HEADER)
             try:
                 if trace is None:
-                    result = operation.run(self._engine, operation.check(payload))
+                    result = operation.run(engine, operation.check(payload))
                 else:
-                    with self._engine.caused_by(ancestry_of(trace)):
-                        result = operation.run(self._engine, operation.check(payload))
+                    with engine.caused_by(ancestry_of(trace)):
+                        result = operation.run(engine, operation.check(payload))
             except ApiError as error:
                 raise operation.told(error, payload) from None
             if type(result) is bytes:  # asked first: it is the usual answer, and the other question is dear
                 answer = result
             elif isinstance(result, GeneratorType):
-                return _begun(self._slices(operation, payload, trace, result))
+                return _begun(self._slices(engine, operation, payload, trace, result))
             else:
                 answer = orjson.dumps(result)
         except Exception as error:  # a fault in one operation must not take the connection of others with it
@@ -77,29 +98,52 @@ class Dispatcher:
         self.count(name, "200")
         return Reply(200, answer)
 
-    def execute_taken(self, headers: Headers, taken: Taken) -> Reply | Slices[Reply]:
+    def _engine_of(self, signed: bytes, query: bytes) -> "Engine":
+        """The engine as the namespace of a request sees it: the region of its credential scope, the account
+        of its access key."""
+        begin = all_but_signature(signed)
+        engine = self._engines.get(begin)
+        if engine is None:
+            default = self._engine.settings
+            region, account = namespace_of(signed or query)
+            engine = self._engine.of(region or default.region, account or default.account)
+            if not begin:
+                return engine
+            if len(self._engines) >= MOST_ENGINES:
+                self._engines.clear()
+            self._engines[begin] = engine
+        self._usual, self._usual_engine = begin, engine
+        return engine
+
+    def execute_taken(self, headers: Headers, taken: Taken, query: bytes = b"") -> Reply | Slices[Reply]:
         """The same for a request that was taken apart elsewhere."""
         operation = self._operations.get(taken.target)
         if operation is None or taken.status != OK:
             self.count("-" if operation is None else operation.name, str(taken.status))
             return Reply(taken.status, taken.beside)
         trace = headers.get(TRACE_HEADER)
-        return _begun(self._slices(operation, None, trace, self._run_taken(operation, taken)))
+        engine = self._engine_of(headers.get(b"authorization", b""), query)
+        return _begun(self._slices(engine, operation, None, trace, self._run_taken(engine, operation, taken)))
 
-    def _run_taken(self, operation: Operation, taken: Taken) -> Slices[Answer]:
+    def _run_taken(self, engine: "Engine", operation: Operation, taken: Taken) -> Slices[Answer]:
         payload = yield from unpacked(operation, taken)
         self._reached("write.received")
-        result = operation.run(self._engine, payload)
+        result = operation.run(engine, payload)
         del payload  # what it holds may be given back before the end
         if isinstance(result, Generator):
             result = yield from result
         return result
 
     def _slices(
-        self, operation: Operation, payload: Payload | None, trace: bytes | None, work: Slices[Answer]
+        self,
+        engine: "Engine",
+        operation: Operation,
+        payload: Payload | None,
+        trace: bytes | None,
+        work: Slices[Answer],
     ) -> Slices[Reply]:
         """The rest of an operation. Never raises. A commit that failed took with it what earlier slices wrote."""
-        name, committer = operation.name, self._engine.committer
+        name, committer = operation.name, engine.committer
         failures = committer.failures
         ancestry = "" if trace is None else ancestry_of(trace)
         try:
@@ -108,7 +152,7 @@ class Dispatcher:
                     if trace is None:
                         next(work)
                     else:
-                        with self._engine.caused_by(ancestry):
+                        with engine.caused_by(ancestry):
                             next(work)
                 except StopIteration as end:
                     answer = end.value if type(end.value) is bytes else orjson.dumps(end.value)
@@ -129,6 +173,9 @@ class Dispatcher:
         match error:
             case ApiError():
                 told = error
+                if error.note and error.note not in self._told and len(self._told) < MOST_ENGINES:
+                    self._told.add(error.note)  # once: a client that waits for its table asks again and again
+                    _log.warning("%s answered %s: %s", name, error.code, error.note)
             case RecursionError():
                 # Only input can nest this deep: the walks over it are the only recursion there is.
                 told = ApiError("SerializationException", None, prefix=CORAL)

@@ -56,7 +56,7 @@ NOT_A_CLASS: Final = (
 
 
 def compile_input(given: Input) -> Check:
-    """The check of one operation's members: it returns the payload, without nulls and with ARNs read.
+    """The check of one operation's members: it returns the payload, without nulls.
 
     Raises (the check): ApiError SerializationException, or ValidationException with every violated constraint.
     """
@@ -248,11 +248,12 @@ def _read_text(shape: Text, value: Any) -> str:
     _refuse_collections(value, "String")
     if not isinstance(value, str):
         raise _not_convertible(value, "String")
-    return table_name(value) if shape.is_table else value
+    return value
 
 
 def table_name(given: str) -> str:
-    """The name of a table that was named, perhaps by its ARN.
+    """The name of a table that was named, perhaps by its ARN, as constraints see it. Whose ARN it is the
+    engine judges.
 
     >>> table_name("arn:aws:dynamodb:eu-west-1:000000000000:table/orders")
     'orders'
@@ -386,13 +387,15 @@ def violations(shape: Shape, value: Any, path: str) -> Iterator[str]:
 def _map_violations(shape: Mapped, value: Payload, path: str) -> Iterator[str]:
     yield from (_failed(value, path, text) for text in _lengths(len(value), shape.minimum, shape.maximum))
     for name, one in value.items():
-        if any(_text_constraints(shape.key, table_name(name) if shape.key.is_table else name)):
+        if any(_text_constraints(shape.key, name)):
             texts = ", ".join(_every_constraint(shape.key))
             yield _failed(value, path, f"Map keys must satisfy constraint: [{texts}]")
         yield from violations(shape.of, one, f"{path}.{name}.member")
 
 
 def _text_constraints(shape: Text, value: str) -> Iterator[str]:
+    if shape.is_table:
+        value = table_name(value)
     if shape.choices and value not in shape.choices:
         yield f"Member must satisfy enum value set: [{', '.join(shape.choices)}]"
     if shape.pattern is not None and not re.fullmatch(shape.pattern, value):

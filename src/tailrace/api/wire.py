@@ -5,10 +5,12 @@ order of checks (semantics §6.1). What an operation is, the caller's table says
 `server.connection` and `server.inprocess` share.
 """
 
+import re
 from base64 import b32encode
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+from urllib.parse import unquote_to_bytes
 
 import orjson
 from isal.isal_zlib import crc32
@@ -36,6 +38,11 @@ BUSY: Final = ApiError(
     status=503,
     prefix=CORAL,
 )
+CREDENTIAL: Final = b"Credential="
+END_OF_CREDENTIAL: Final = re.compile(rb"[,&\s]")
+SCOPE_PARTS: Final = 5
+REGION: Final = re.compile(rb"[a-z0-9-]{1,64}")
+ACCOUNT: Final = re.compile(rb"[0-9]{12}")
 CAPITAL_MESSAGE: Final = frozenset(("SerializationException", "TransactionCanceledException"))
 REASONS: Final = {
     200: b"OK", 201: b"Created", 202: b"Accepted", 204: b"No Content", 400: b"Bad Request", 403: b"Forbidden", 404: b"Not Found", 409: b"Conflict",
@@ -66,11 +73,17 @@ class Answer(NamedTuple):
 
 
 def read_call(
-    headers: Headers, query: bytes, body: bytes, operations: Mapping[bytes, OperationT]
+    headers: Headers,
+    query: bytes,
+    body: bytes,
+    operations: Mapping[bytes, OperationT],
+    is_signed: bool = False,
 ) -> tuple[OperationT, Payload]:
     """What a POST asks for.
 
-    Shape:   `operations` by the raw `X-Amz-Target`; `query` is what stands behind the `?`.
+    Shape:   `operations` by the raw `X-Amz-Target`; `query` is what stands behind the `?`; with `is_signed`
+             the
+             Authorization header is known to have all of its parts.
     Raises:  ApiError, the first that AWS would find: JSON, target, authentication. Parameters are not looked at.
     Source:  semantics §6.1.
     """
@@ -85,13 +98,9 @@ def read_call(
     operation = operations.get(headers.get(b"x-amz-target", b""))
     if operation is None:
         raise ApiError("UnknownOperationException", None, prefix=CORAL)
-    authorization = headers.get(b"authorization")
     if (
-        authorization is None
-        or query
-        or b"Credential=" not in authorization
-        or b"Signature=" not in authorization
-        or b"SignedHeaders=" not in authorization
+        query
+        or not (is_signed or all_but_signature(headers.get(b"authorization", b"")))
         or (b"x-amz-date" not in headers and b"date" not in headers)
     ):
         check_authentication(headers, query)
@@ -156,6 +165,32 @@ def _check_query(members: Mapping[bytes, bytes]) -> None:
             f"{''.join(missing)}Re-examine the query-string parameters.",
             prefix=CORAL,
         )
+
+
+def all_but_signature(signed: bytes) -> bytes:
+    """What an Authorization header has in common with the next one of its client; empty where parts are
+    missing."""
+    common, signature, _ = signed.partition(b"Signature=")
+    if signature and CREDENTIAL in common and b"SignedHeaders=" in common:
+        return common + signature
+    return b""
+
+
+def namespace_of(signed: bytes) -> tuple[str, str]:
+    """Region and account of a request, from its Authorization header or its signed query; empty: it does not
+    say.
+
+    Shape:   `AccessKey/date/region/service/aws4_request`; an account is an access key of twelve digits.
+    """
+    given = END_OF_CREDENTIAL.split(signed.partition(CREDENTIAL)[2], maxsplit=1)[0]
+    parts = unquote_to_bytes(given).split(b"/")
+    if len(parts) < SCOPE_PARTS:
+        return "", ""
+    key, region = b"/".join(parts[:-4]), parts[-3]
+    return (
+        region.decode() if REGION.fullmatch(region) else "",
+        key.decode() if ACCOUNT.fullmatch(key) else "",
+    )
 
 
 def content_type(headers: Headers) -> bytes | None:

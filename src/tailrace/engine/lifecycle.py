@@ -19,7 +19,7 @@ from tailrace.engine.description import describe, leaving
 from tailrace.engine.documents import DELAYS_MS, ELSEWHERE, Busy, TableDocument
 from tailrace.engine.index_lifecycle import IndexLifecycle
 from tailrace.engine.lineage import Lineage
-from tailrace.engine.namespaces import Namespace
+from tailrace.engine.namespaces import NOT_HERE, Namespace
 from tailrace.engine.settings import EngineSettings
 from tailrace.errors import ApiError, validation_error
 from tailrace.ports import Clock
@@ -111,7 +111,7 @@ class Lifecycle:
             return name
         if not self._settings.one_namespace and self._tables is not self._catalog.tables:
             if arn.region != self._namespace.region:
-                raise validation_error(f"Invalid TableArn: Invalid ResourceArn provided as input {name}")
+                raise validation_error(NOT_HERE + name)
             if arn.account != self._namespace.account:
                 raise ApiError("AccessDeniedException", FOREIGN.format(self._namespace.account, name))
         return arn.table

@@ -21,6 +21,8 @@ from tailrace.streams.arns import table_arn
 if TYPE_CHECKING:
     from tailrace.engine.catalog import Table
 
+NOT_HERE: Final = "Invalid TableArn: Invalid ResourceArn provided as input "
+"""What AWS says of an ARN of another region. Source: complete.md §4.5, for tags."""
 NAMESPACES: Final = b"namespaces"
 
 

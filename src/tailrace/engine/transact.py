@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 import orjson
 
 from tailrace.engine.catalog import Table
+from tailrace.engine.namespaces import NOT_HERE
 from tailrace.engine.slices import Effort, Slices
 from tailrace.errors import SERVICE, ApiError, validation_error
 from tailrace.tables.limits import TRANSACTION_ACTIONS, TRANSACTION_BYTES
@@ -210,12 +211,12 @@ def _reason(error: ApiError) -> Reason:
     match error.code:
         case "ConditionalCheckFailedException":
             return {"Code": "ConditionalCheckFailed", **error.extra, "Message": error.message}
-        case "ValidationException" if not (error.message or "").startswith(NOT_VALID):
+        case "ValidationException" if not (error.message or "").startswith((NOT_VALID, NOT_HERE)):
             return {"Code": "ValidationError", "Message": error.message}
         case "ItemCollectionSizeLimitExceededException":
             return {"Code": "ItemCollectionSizeLimitExceeded", "Message": error.message}
         case _:
-            raise error  # an unknown table fails the whole request, and so does an empty key
+            raise error  # an unknown table fails the whole request, and so do one elsewhere and an empty key
 
 
 def cancelled(reasons: Sequence[Reason]) -> ApiError:

@@ -335,7 +335,7 @@ class Connection(asyncio.Protocol):
             return
         server.collecting.put_off(server.loop.time())
         try:
-            found = server.dispatcher.execute_taken(request.headers, taken)
+            found = server.dispatcher.execute_taken(request.headers, taken, query)
             server.turns.flush_soon()
             await self._answer_slowly(request, kind, extra, found)
         finally:

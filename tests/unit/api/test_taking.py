@@ -17,6 +17,7 @@ from tailrace.engine.engine import Engine
 from tailrace.engine.slices import at_once
 from tailrace.server.frames import asked, asked_of, taken_of, told
 from tailrace.stores.memory import MemoryStore
+from tailrace.tables.definition import TableDefinition
 from tests.serving import START_MS, Client, Served, chunked, request, serving
 
 LIMIT = 16 * 1024 * 1024
@@ -87,6 +88,29 @@ def headers(operation: str) -> dict[bytes, bytes]:
 def whole(found: Any) -> Reply:
     reply: Reply = found if isinstance(found, Reply) else at_once(found)
     return reply
+
+
+def test_a_large_request_is_done_in_the_region_that_it_names_by_header_or_by_query() -> None:
+    engine = Engine(MemoryStore(), ManualClock(START_MS))
+    there = engine.of("eu-west-1", "000000000000")
+    there.create_table(TableDefinition("things", "pk", "S"))
+    dispatcher, operations = Dispatcher(engine), find_operations()
+    by_header = headers("PutItem")
+    by_header[b"authorization"] = by_header[b"authorization"].replace(
+        b"Credential=x", b"Credential=x/20260101/eu-west-1/dynamodb/aws4_request"
+    )
+    by_query = headers("PutItem")
+    del by_query[b"authorization"]
+    query = (
+        b"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=x%2F1%2Feu-west-1%2Fdynamodb%2Faws4_request"
+        b"&X-Amz-Signature=1&X-Amz-SignedHeaders=host&X-Amz-Date=1"
+    )
+    for given, asked_by, key in ((by_header, b"", "h"), (by_query, query, "q")):
+        body = json.dumps({"TableName": "things", "Item": {"pk": {"S": key}}}).encode()
+        told_headers, query_again, limit, again = asked_of(asked(given, asked_by, LIMIT, body))
+        taken = taken_of(told(take(told_headers, query_again, again, limit, operations)))
+        assert whole(dispatcher.execute_taken(given, taken, asked_by)).status == 200
+        assert there.get("things", {"pk": {"S": key}}) is not None
 
 
 def test_a_large_request_is_answered_and_done_as_a_small_one_is() -> None:

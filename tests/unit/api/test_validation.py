@@ -63,9 +63,9 @@ def test_nulls_count_as_absent() -> None:
     assert CHECK({"TableName": "abc", "Kind": None}) == {"TableName": "abc"}
 
 
-def test_an_arn_stands_for_its_table() -> None:
+def test_an_arn_may_stand_for_a_table_and_is_judged_by_the_name_in_it() -> None:
     arn = "arn:aws:dynamodb:us-east-1:000000000000:table/abc"
-    assert CHECK({"TableName": arn}) == {"TableName": "abc"}
+    assert CHECK({"TableName": arn}) == {"TableName": arn}
 
 
 def test_decimals_are_cut_to_integers() -> None:

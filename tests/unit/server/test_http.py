@@ -13,6 +13,7 @@ from zlib import crc32
 
 import pytest
 
+from tailrace.engine.engine import Engine
 from tailrace.errors import StoreError
 from tailrace.ports import Commit
 from tailrace.server.http import HttpSettings
@@ -261,12 +262,9 @@ def test_a_fault_inside_is_logged_once_and_answered_500(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("planted")
 
-    kept = served.engine.list_tables
-    served.engine.list_tables = broken  # type: ignore[method-assign,assignment]
-    try:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Engine, "list_tables", broken)
         status, _, body = client.ask(LIST)
-    finally:
-        served.engine.list_tables = kept  # type: ignore[method-assign]
     assert (status, json.loads(body)) == (
         500,
         {

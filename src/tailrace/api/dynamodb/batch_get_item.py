@@ -16,7 +16,7 @@ import orjson
 from tailrace.api.dynamodb.capacity import Cost, consumed_each, data_bytes, is_wanted, read_units
 from tailrace.api.dynamodb.parameters import read_placeholders, read_projection
 from tailrace.api.registry import DYNAMODB, operation
-from tailrace.api.validation import refuse_mixture, table_name
+from tailrace.api.validation import refuse_mixture
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 from tailrace.engine.slices import Effort, Slices
@@ -47,10 +47,9 @@ def batch_get_item(engine: Engine, payload: Payload) -> Slices[bytes]:
     for table, (keys, projection) in wanted.items():
         found: list[bytes] = []
         left: list[Item] = []
-        name = table_name(table)
         for key in keys:
-            data = engine.get_bytes(name, key)
-            if data is not None and not room.takes((name, engine.partition(name, key)), data):
+            data = engine.get_bytes(table, key)
+            if data is not None and not room.takes((table, engine.partition(table, key)), data):
                 left.append(key)
                 continue
             if measures:

@@ -12,7 +12,6 @@ from typing import Any, Final
 from tailrace.api.dynamodb.capacity import Cost, consumed_each, is_wanted
 from tailrace.api.dynamodb.collections import collection_metrics_each
 from tailrace.api.registry import DYNAMODB, operation
-from tailrace.api.validation import table_name
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 from tailrace.engine.slices import Effort, Slices
@@ -35,7 +34,7 @@ def batch_write_item(engine: Engine, payload: Payload) -> Slices[bytes]:
     operations: list[Put | Delete] = []
     for table, writes in requests.items():
         for write in writes:
-            one, size = _read_write(table_name(table), write)
+            one, size = _read_write(table, write)
             operations.append(one)
             if effort.takes(size):
                 yield

@@ -1,6 +1,7 @@
 """ListTables: names of tables, in alphabetical order.
 
-Behaviour:     LastEvaluatedTableName is answered only when more follow. One namespace whatever the region or key.
+Behaviour:     LastEvaluatedTableName is answered only when more follow. Those of the request's region and
+account.
 Limits:        100 names a page.
 Not emulated:  nothing.
 Source:        AWS API Reference, ListTables; semantics §6.11.

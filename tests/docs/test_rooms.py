@@ -1,5 +1,6 @@
-"""The picture and the table of docs/architecture.md are those of the import contracts."""
+"""The picture and the table of docs/architecture.md are those of the import contracts, and the files of docs/changing.md exist."""
 
+import re
 from xml.etree import ElementTree
 
 from tests.docs import rooms
@@ -41,3 +42,10 @@ def test_the_picture_has_one_box_a_room_and_no_two_overlap() -> None:
         assert left + width <= rooms.WIDTH
         for x, y, w, h in boxes[place + 1 :]:
             assert x >= left + width or left >= x + w or y >= top + height or top >= y + h
+
+
+def test_every_file_that_a_change_is_sent_to_is_there() -> None:
+    text = (rooms.ROOT / "docs" / "changing.md").read_text(encoding="utf-8")
+    files = re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE)
+    assert len(files) >= 15
+    assert [file for file in files if not (rooms.ROOT / file).exists()] == []

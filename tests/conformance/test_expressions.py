@@ -240,6 +240,15 @@ def test_beside_another_section_a_path_must_lead_somewhere_on_an_absent_item_too
     assert message == "The document path provided in the update expression is invalid for update"
 
 
+@pytest.mark.parametrize("member", ["FilterExpression", "KeyConditionExpression", "ProjectionExpression"])
+def test_an_index_has_its_range_in_the_expressions_of_a_query_too(table: Conformance, member: str) -> None:
+    texts = {"KeyConditionExpression": "pk = :s", member: "a[99999999999999] = :n"}
+    if member == "ProjectionExpression":
+        texts[member] = "a[99999999999999]"
+    message = table.invalid("Query", TableName="things", **texts, **used(" ".join(texts.values())))
+    assert message == f"Invalid {member}: {INDEX.format(99999999999999)}"
+
+
 @pytest.mark.parametrize(("kind", "holds"), [("N", True), ("S", False)])
 def test_the_type_of_a_value_of_the_request_may_be_asked_for(
     table: Conformance, kind: str, holds: bool

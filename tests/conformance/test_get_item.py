@@ -90,3 +90,11 @@ def test_it_is_refused_in_awss_words(things: Conformance, parameters: dict[str, 
 def test_an_unknown_table_is_not_found(things: Conformance) -> None:
     refused = things.refusal("GetItem", TableName="nothing", Key=key("p"))
     assert refused == ("ResourceNotFoundException", "Requested resource not found")
+
+
+def test_a_projection_that_shows_nothing_answers_an_empty_item(things: Conformance) -> None:
+    things.put("p", n={"N": "1"})
+    request = {"TableName": "things", "Key": key("p"), "ProjectionExpression": "absent"}
+    assert things.raw("GetItem", request) == (200, {"Item": {}})
+    batch = {"RequestItems": {"things": {"Keys": [key("p")], "ProjectionExpression": "absent"}}}
+    assert things.raw("BatchGetItem", batch) == (200, {"Responses": {"things": [{}]}, "UnprocessedKeys": {}})

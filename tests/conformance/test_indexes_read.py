@@ -348,6 +348,26 @@ def test_range_attributes_are_given_from_the_left(wide: Conformance, condition: 
     assert seats(wide, condition, ScanIndexForward=False) == found[::-1]
 
 
+def test_items_come_in_the_order_of_the_range_attributes_and_a_page_ends_with_every_key(
+    wide: Conformance,
+) -> None:
+    given = {":no": {"S": "no"}, ":x": {"S": "x"}}
+    request = {
+        "TableName": "seats",
+        "IndexName": "byPlace",
+        "KeyConditionExpression": PLACE,
+        "ExpressionAttributeValues": given,
+    }
+    items = wide.dynamodb.query(**request)["Items"]
+    keys = [(int(item["weekday"]["N"]), int(item["slot"]["N"]), item["seat"]["S"]) for item in items]
+    assert keys == sorted(keys)
+    assert "sparse" not in {item["id"]["S"] for item in items}
+    page = wide.dynamodb.query(**request, Limit=1)
+    assert page["LastEvaluatedKey"] == {
+        name: items[0][name] for name in ("id", "country", "city", "weekday", "slot", "seat")
+    }
+
+
 @pytest.mark.parametrize(
     ("condition", "message"),
     [

@@ -211,3 +211,17 @@ def test_a_number_is_found_however_it_is_written(api: Conformance, stored: str, 
         api.raw("BatchGetItem", {"RequestItems": twice})[1]["message"]
         == "Provided list of item keys contains duplicates"
     )
+
+
+def test_sets_come_back_sorted(things: Conformance) -> None:
+    given = {
+        "s": {"SS": ["b", "\u00e9", "a", "Z", "\U0001f600", "\uffff"]},
+        "n": {"NS": ["10", "9", "-1", "1E-5"]},
+        "b": {"BS": [b"\xff", b"\x00", b"\x7f\x80", b"\x7f"]},
+    }
+    things.put("p", **given)
+    item = things.get("p")
+    assert item is not None
+    assert item["s"] == {"SS": ["Z", "a", "b", "\u00e9", "\uffff", "\U0001f600"]}
+    assert item["n"] == {"NS": ["-1", "0.00001", "9", "10"]}
+    assert item["b"] == {"BS": [b"\x00", b"\x7f", b"\x7f\x80", b"\xff"]}

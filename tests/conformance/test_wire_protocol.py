@@ -12,6 +12,8 @@ from zlib import crc32
 import pytest
 
 from tailrace.api.wire import Answer
+from tailrace.clocks.manual import ManualClock
+from tailrace.streams.dates import http_date
 from tests.conformance.client import SIGNED, Conformance, key
 
 AMZ = "application/x-amz-json-1.0"
@@ -175,3 +177,11 @@ def test_credentials_are_not_looked_into(things: Conformance) -> None:
     query = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=c&X-Amz-Signature=s&X-Amz-SignedHeaders=h&X-Amz-Date=d"
     assert post(things, json.dumps(GOOD).encode(), query, Authorization=None, X_Amz_Date=None).status == 200
     assert post(things, json.dumps(GOOD).encode(), X_Amz_Date=None, Date="today").status == 200
+
+
+def test_an_answer_says_who_and_when_by_the_engines_clock(things: Conformance, clock: ManualClock) -> None:
+    for body, status in ((b"{}", 200), (b"[", 400), (b"{}", 200)):
+        answer = post(things, body, X_Amz_Target="DynamoDB_20120810.ListTables")
+        assert (answer.status, answer.headers["Server"]) == (status, "Server")
+        assert answer.headers["Date"] == http_date(clock.now().wall_ms)
+        clock.advance(86_400_999)

@@ -1,6 +1,7 @@
 """PutResourcePolicy: attach a policy to a table or a stream.
 
-Behaviour:     kept and told, never enforced; the same policy again keeps its revision. Goes with its table or stream.
+Behaviour:     kept and told, never enforced; the same policy again keeps its revision, another one's is
+               greater. Goes with its table or stream.
 Limits:        20 KB, a JSON object.
 Not emulated:  what a policy allows or denies; ConfirmRemoveSelfResourceAccess is accepted.
 Source:        AWS API Reference, PutResourcePolicy.

@@ -120,14 +120,14 @@ EXPRESSIONS = [
 ]  # fmt: skip
 REQUESTS = [
     Limit("BatchGetItem", "keys of a table", 100, 101, asking("BatchGetItem", lambda count: {"RequestItems": {"things": {"Keys": keys(count)}}}),
-          constraint("requestItems.things.member.keys", LESS.format(100))),
+          f"{E}Value at 'RequestItems.things.member.Keys' failed to satisfy constraint: {LESS.format(100)}"),
     Limit("BatchGetItem", "keys, at least", 1, 0, asking("BatchGetItem", lambda count: {"RequestItems": {"things": {"Keys": keys(count)}}}),
-          constraint("requestItems.things.member.keys", MORE.format(1))),
+          f"{E}Value at 'RequestItems.things.member.Keys' failed to satisfy constraint: {MORE.format(1)}"),
     Limit("BatchGetItem", "keys of two tables", 100, 101, two_tables("BatchGetItem", lambda count: {"Keys": keys(count)}), TOO_MANY.format("Get")),
     Limit("BatchWriteItem", "requests of a table", 25, 26, asking("BatchWriteItem", lambda count: {"RequestItems": {"things": writes(count)}}),
-          constraint("requestItems.things.member", LESS.format(25))),
+          f"{E}Value at 'RequestItems.things.member' failed to satisfy constraint: {LESS.format(25)}"),
     Limit("BatchWriteItem", "requests, at least", 1, 0, asking("BatchWriteItem", lambda count: {"RequestItems": {"things": writes(count)}}),
-          constraint("requestItems.things.member", MORE.format(1))),
+          constraint("requestItems", f"Map value must satisfy constraint: [{LESS.format(25)}, {MORE.format(1)}]")),
     Limit("BatchWriteItem", "requests of two tables", 25, 26, two_tables("BatchWriteItem", writes), TOO_MANY.format("Write")),
     Limit("BatchGetItem", "16 MB answered", 16 * MEGABYTE, 16 * MEGABYTE + 1, batch_read, "1 key is left"),
     Limit("BatchGetItem", "1 MB of a partition", MEGABYTE, MEGABYTE + 1, lambda api, size: batch_read(api, size, 1), "1 key is left"),

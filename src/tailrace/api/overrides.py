@@ -35,8 +35,11 @@ DYNAMODB: Final[Patches] = {
     "CreateGlobalSecondaryIndexAction.KeySchema": {"max": 8},
     "ExpressionAttributeValueMap": {"placeholders": True},
     "PutItemInput": {"last": ("Item",)},
-    "UpdateItemInput": LAST_KEY,
+    "UpdateItemInput": {"order": ("ReturnConsumedCapacity", "TableName", "ReturnValues"), **LAST_KEY},
     "DeleteItemInput": LAST_KEY,
+    "BatchGetItemInput": {"last": ("RequestItems",)},
+    "BatchWriteItemInput": {"last": ("RequestItems",)},
+    "ConditionalOperator": {"enum": ("OR", "AND")},
     "ReturnValue": {"enum": ("ALL_NEW", "UPDATED_OLD", "ALL_OLD", "NONE", "UPDATED_NEW")},
     "ComparisonOperator": {"enum": (
         "IN", "NULL", "BETWEEN", "LT", "NOT_CONTAINS", "EQ", "GT", "NOT_NULL", "NE", "LE", "BEGINS_WITH", "GE",

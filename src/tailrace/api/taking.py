@@ -142,7 +142,7 @@ def _packed(shape: Shape, value: Any, items: list[bytes]) -> Any:
 
 
 def _value_out(value: object, items: list[bytes]) -> int:
-    read = read_value(value)
+    read = read_value(value, any_depth=True)  # the operation has judged its depth
     return _taken_out(read, value_size(read), items)
 
 

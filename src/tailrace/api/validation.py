@@ -6,7 +6,7 @@ request, by `api.dispatch`. Source: semantics §6.1.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from itertools import islice
 from typing import Any, Final, TypeAlias, assert_never
 
@@ -25,7 +25,7 @@ from tailrace.api.shapes import (
     Whole,
 )  # fmt: skip
 from tailrace.api.wire import Payload
-from tailrace.api.wordings import of_request
+from tailrace.api.wordings import Constraint, Entry, Place, Violation, of_request, refusal
 from tailrace.errors import CORAL, ApiError, validation_error
 from tailrace.values.wire import read_boolean, read_item, read_value
 
@@ -38,10 +38,8 @@ LEGACY: Final = (
 EXPRESSIONS: Final = (
     "UpdateExpression", "ProjectionExpression", "FilterExpression", "KeyConditionExpression", "ConditionExpression",
 )  # fmt: skip
-MOST_ERRORS: Final = 10
-DEEPEST_VALUE: Final = 16
-LONGEST_VALUE: Final = 1_000
-"""A value in a message is cut here: a request may have megabytes."""
+MOST_VIOLATIONS: Final = 1_000
+"""So many are looked at: a request may have a million."""
 LARGEST_LONG: Final = 2**63 - 1
 LATEST_MOMENT: Final = 10**12
 """Seconds since the epoch: far beyond every clock, and no infinity."""
@@ -84,14 +82,14 @@ def compile_input(given: Input) -> Check:
 def check_slowly(given: Input, payload: Payload) -> Payload:
     """The same with words. Raises: ApiError."""
     cleaned: Payload = read_types(given.structure, payload)
-    errors = list(islice(violations(given.structure, cleaned, ""), MOST_ERRORS))
-    if errors:
-        plural = "s" if len(errors) > 1 else ""
-        raise validation_error(f"{len(errors)} validation error{plural} detected: {'; '.join(errors)}")
+    operation = given.structure.name.removesuffix("Input")
+    violated = list(islice(violations(given.structure, cleaned), MOST_VIOLATIONS))
+    if violated:
+        raise refusal(operation, violated, cleaned)
     try:
         refuse_mixture(given.structure, cleaned)
     except ApiError as error:
-        raise of_request(given.structure.name.removesuffix("Input"), error) from None
+        raise of_request(operation, error) from None
     for name, harmless in given.refused.items():
         value = cleaned.get(name)
         if value is not None and (harmless is None or value != harmless):
@@ -355,51 +353,57 @@ def serialization_error(message: str) -> ApiError:
 # ---- constraints -----------------------------------------------------------------------------------------------------
 
 
-def violations(shape: Shape, value: Any, path: str) -> Iterator[str]:
+def violations(shape: Shape, value: Any, place: Place = ()) -> Iterator[Violation]:
     """Every violated constraint of a value of the right type, in the order of the members."""
     match shape:
         case Structure():
             for name, one in shape.members.items():
-                inner = _join(path, name[0].lower() + name[1:])
                 if name in value:
-                    yield from violations(one, value[name], inner)
+                    yield from violations(one, value[name], (*place, name))
                 elif name in shape.required:
-                    yield f"Value null at '{inner}' failed to satisfy constraint: Member must not be null"
+                    yield Violation((*place, name), "missing", None, "Member must not be null")
         case Text():
-            yield from (_failed(value, path, text) for text in _text_constraints(shape, value))
+            yield from (Violation(place, kind, value, text) for kind, text in _text_constraints(shape, value))
         case Whole(minimum, maximum):
             if minimum is not None and value < minimum:
-                yield _failed(value, path, f"Member must have value greater than or equal to {minimum}")
+                text = f"Member must have value greater than or equal to {minimum}"
+                yield Violation(place, "least", value, text)
             if maximum is not None and value > maximum:
-                yield _failed(value, path, f"Member must have value less than or equal to {maximum}")
+                yield Violation(
+                    place, "most", value, f"Member must have value less than or equal to {maximum}"
+                )
         case Many(of, minimum, maximum):
-            yield from (_failed(value, path, text) for text in _lengths(len(value), minimum, maximum))
+            yield from _length_violations(value, minimum, maximum, place)
             for index, one in enumerate(value, 1):
-                yield from violations(of, one, f"{path}.{index}.member")
+                yield from violations(of, one, (*place, index))
         case Mapped():
-            yield from _map_violations(shape, value, path)
+            yield from _map_violations(shape, value, place)
         case Moment() | Flag() | Values() | AnyValue() | Anything():
             return
         case _:
             assert_never(shape)
 
 
-def _map_violations(shape: Mapped, value: Payload, path: str) -> Iterator[str]:
-    yield from (_failed(value, path, text) for text in _lengths(len(value), shape.minimum, shape.maximum))
+def _map_violations(shape: Mapped, value: Payload, place: Place) -> Iterator[Violation]:
+    yield from _length_violations(value, shape.minimum, shape.maximum, place)
     for name, one in value.items():
         if any(_text_constraints(shape.key, name)):
             texts = ", ".join(_every_constraint(shape.key))
-            yield _failed(value, path, f"Map keys must satisfy constraint: [{texts}]")
-        yield from violations(shape.of, one, f"{path}.{name}.member")
+            yield Violation(place, "keys", value, f"Map keys must satisfy constraint: [{texts}]")
+        yield from violations(shape.of, one, (*place, Entry(name)))
 
 
-def _text_constraints(shape: Text, value: str) -> Iterator[str]:
+def _length_violations(value: Sized, minimum: int, maximum: int | None, place: Place) -> Iterator[Violation]:
+    return (Violation(place, kind, value, text) for kind, text in _lengths(len(value), minimum, maximum))
+
+
+def _text_constraints(shape: Text, value: str) -> Iterator[tuple[Constraint, str]]:
     if shape.is_table:
         value = table_name(value)
     if shape.choices and value not in shape.choices:
-        yield f"Member must satisfy enum value set: [{', '.join(shape.choices)}]"
+        yield "choice", f"Member must satisfy enum value set: [{', '.join(shape.choices)}]"
     if shape.pattern is not None and not re.fullmatch(shape.pattern, value):
-        yield f"Member must satisfy regular expression pattern: {shape.pattern}"
+        yield "pattern", f"Member must satisfy regular expression pattern: {shape.pattern}"
     yield from _lengths(len(value), shape.minimum, shape.maximum)
 
 
@@ -412,34 +416,8 @@ def _every_constraint(shape: Text) -> Iterator[str]:
         yield f"Member must satisfy regular expression pattern: {shape.pattern}"
 
 
-def _lengths(length: int, minimum: int, maximum: int | None) -> Iterator[str]:
+def _lengths(length: int, minimum: int, maximum: int | None) -> Iterator[tuple[Constraint, str]]:
     if length < minimum:
-        yield f"Member must have length greater than or equal to {minimum}"
+        yield "shortest", f"Member must have length greater than or equal to {minimum}"
     if maximum is not None and length > maximum:
-        yield f"Member must have length less than or equal to {maximum}"
-
-
-def _failed(value: object, path: str, constraint: str) -> str:
-    shown = rendered(value)
-    if len(shown) > LONGEST_VALUE:
-        shown = f"{shown[:LONGEST_VALUE]}…"
-    return f"Value '{shown}' at '{path}' failed to satisfy constraint: {constraint}"
-
-
-def rendered(value: object, depth: int = 0) -> str:
-    """A value as AWS's messages show it: lists and maps as Java prints them, not deeper than sense goes."""
-    if depth > DEEPEST_VALUE:
-        return "…"
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case list():
-            return f"[{', '.join(rendered(one, depth + 1) for one in value)}]"
-        case dict():
-            return f"{{{', '.join(f'{name}={rendered(one, depth + 1)}' for name, one in value.items())}}}"
-        case _:
-            return str(value)
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
+        yield "longest", f"Member must have length less than or equal to {maximum}"

@@ -16,10 +16,12 @@ from tailrace.engine.namespaces import NOT_HERE
 from tailrace.engine.slices import Effort, Slices
 from tailrace.errors import SERVICE, ApiError, validation_error
 from tailrace.tables.limits import TRANSACTION_ACTIONS, TRANSACTION_BYTES
-from tailrace.tables.mutate import Mutation, Operation
+from tailrace.tables.mutate import Mutation, Operation, Update
 from tailrace.tables.schema import NOT_VALID
 from tailrace.values.size import size_bytes
 from tailrace.values.types import Item
+from tailrace.values.wire import NESTING, depth_of
+from tailrace.values.wordings import WrongValue
 
 ONE_ACTION: Final = "Transaction request cannot include multiple operations on one item"
 TOO_LARGE: Final = "Collection of items in the transaction exceeds the aggregated size limit of 4 MB"
@@ -116,7 +118,9 @@ class Transactions:
 
     def _outcome(self, operation: Operation) -> _Outcome:
         try:
-            return _Outcome(operation, self._stored(operation), self._writer.decide(operation))
+            decided = self._writer.decide(operation)
+            _require_depth(operation, decided[0].new)
+            return _Outcome(operation, self._stored(operation), decided)
         except ApiError as error:
             return _Outcome(operation, self._stored(operation), error)
 
@@ -132,6 +136,18 @@ class Transactions:
         if now is None or outcome.stored is None:
             return now is outcome.stored
         return now[0] is outcome.stored[0] and now[1] == outcome.stored[1]
+
+
+def _require_depth(operation: Operation, new: Item | None) -> None:
+    """Refuse to store a value that nests too deep: how deep the values of its expressions are, a transaction has not looked at.
+    Raises: ApiError.
+    """
+    if new is None or not isinstance(operation, Update) or operation.update is None:
+        return
+    if any(depth_of(value) > NESTING for value in operation.update.values.values()) and any(
+        depth_of(value) > NESTING for value in new.values()
+    ):
+        raise WrongValue("depth")
 
 
 def _came(outcome: _Outcome) -> Decided:

@@ -17,6 +17,8 @@ from tailrace.values.types import AttributeValue, Item
 from tailrace.values.wordings import WrongValue
 
 NESTING: Final = 32
+BOTTOMLESS: Final = -1_000_000
+"""Counted from here no value is too deep: JSON of that depth is not read."""
 NAME_BYTES: Final = 65_535
 SHORTEST_LONG_NAME: Final = NAME_BYTES // 4
 """Fewer characters never make more bytes than a name may have."""
@@ -64,10 +66,10 @@ def read_item(raw: object) -> Item:
     return raw
 
 
-def read_value(raw: object) -> AttributeValue:
+def read_value(raw: object, *, any_depth: bool = False) -> AttributeValue:
     """One value as a client sent it, canonical. It takes over `raw`. Raises: ApiError, wrong types before wrong values."""
     try:
-        return _read(raw, 1)
+        return _read(raw, BOTTOMLESS if any_depth else 1)
     except ApiError:
         _check_types({"": raw})
         raise

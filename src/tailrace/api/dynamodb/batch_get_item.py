@@ -36,6 +36,7 @@ KEYS_AND_ATTRIBUTES: Final = DYNAMODB.model.structure("KeysAndAttributes")
 def batch_get_item(engine: Engine, payload: Payload) -> Slices[bytes]:
     """Read many items. Raises: ApiError."""
     requests: dict[str, dict[str, Any]] = payload["RequestItems"]
+    refuse_mixture(KEYS_AND_ATTRIBUTES, {name: None for request in requests.values() for name in request})
     wanted = {table: _read_request(one) for table, one in requests.items()}
     if sum(len(keys) for keys, _ in wanted.values()) > MOST_KEYS:
         raise validation_error("Too many items requested for the BatchGetItem call")
@@ -109,7 +110,6 @@ class Room:
 
 
 def _read_request(request: dict[str, Any]) -> tuple[list[Item], Projection | None]:
-    refuse_mixture(KEYS_AND_ATTRIBUTES, request)
     placeholders = read_placeholders(request, "ProjectionExpression")
     keys = [read_item(key) for key in request["Keys"]]
     projection = read_projection(request, placeholders)

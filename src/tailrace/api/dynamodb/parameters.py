@@ -36,8 +36,11 @@ SAID_BARE: Final = NUMERIC | DUPLICATES | {"empty number set"}
 """What is wrong with a value of a starting key is told as such, but for these. Source: [D]."""
 
 
-def read_placeholders(payload: Payload, *expressions: str) -> Placeholders:
-    """`ExpressionAttributeNames` and `…Values` of a request that may hold these expressions. Raises: ApiError."""
+def read_placeholders(payload: Payload, *expressions: str, any_depth: bool = False) -> Placeholders:
+    """`ExpressionAttributeNames` and `…Values` of a request that may hold these expressions. Raises: ApiError.
+
+    Shape:   `any_depth` is for transactions, which judge how deep a value is only when it is stored.
+    """
     names: Mapping[str, str] | None = payload.get("ExpressionAttributeNames")
     raw: Mapping[str, object] | None = payload.get("ExpressionAttributeValues")
     if names is None and raw is None:
@@ -48,7 +51,7 @@ def read_placeholders(payload: Payload, *expressions: str) -> Placeholders:
             _check_names(names)
         if raw is None or expressions == ("ProjectionExpression",):  # which takes none
             return Placeholders(names)
-        return Placeholders(names, _read_values(raw))
+        return Placeholders(names, _read_values(raw, any_depth))
     except ApiError:
         _refuse_sooner(payload, expressions)
         raise
@@ -90,7 +93,7 @@ def _check_names(names: Mapping[str, str]) -> None:
     check_names(names.values())
 
 
-def _read_values(raw: Mapping[str, object]) -> dict[str, AttributeValue]:
+def _read_values(raw: Mapping[str, object], any_depth: bool) -> dict[str, AttributeValue]:
     if not raw:
         raise validation_error("ExpressionAttributeValues must not be empty")
     for key in raw:
@@ -101,7 +104,7 @@ def _read_values(raw: Mapping[str, object]) -> dict[str, AttributeValue]:
     values: dict[str, AttributeValue] = {}
     for key, value in raw.items():
         try:
-            values[key] = read_value(value)
+            values[key] = read_value(value, any_depth=any_depth)
         except WrongValue as error:
             raise error.behind(key) from None
     return values

@@ -91,7 +91,7 @@ def _read_one(each: Payload) -> Operation:
     name = names[0]
     action = each[name]
     expressions = (*(("UpdateExpression",) if name == "Update" else ()), "ConditionExpression")
-    placeholders = read_placeholders(action, *expressions)
+    placeholders = read_placeholders(action, *expressions, any_depth=True)
     if placeholders.values:
         action["ExpressionAttributeValues"] = placeholders.values  # canonical, for the digest
     operation = read_action(name, action, placeholders)

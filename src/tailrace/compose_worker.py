@@ -20,13 +20,13 @@ from tailrace.engine.engine import Engine
 from tailrace.engine.state import EngineStateStore, state_of
 from tailrace.functions.runners import Runners
 from tailrace.leases.lease import LEASE_DURATION_MS, Owner
+from tailrace.projections.run.builds import Builds
+from tailrace.projections.run.projector import Projector
 from tailrace.runtime.around import Around
 from tailrace.runtime.attempting import Openings
 from tailrace.runtime.attempts import Tallies
-from tailrace.runtime.builds import Builds
 from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.parts import Parts
-from tailrace.runtime.projector import Projector
 from tailrace.runtime.watermark import MappingName, oldest_of, settled_until
 from tailrace.runtime.window_changes import WindowChanges
 from tailrace.runtime.windowing import Windows

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct, field
 
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
-from tailrace.projections.rows import AppliedItem, Group, RowChange
+from tailrace.projections.core.rows import AppliedItem, Group, RowChange
 from tailrace.rows.writes import Check, StateRow, Write
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord, LogRow, ReadDone, ViewType

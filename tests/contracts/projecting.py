@@ -19,15 +19,15 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.errors import PortError, StoreError
 from tailrace.leases.lease import Owner
 from tailrace.ports import Action, Batch, ProjectionStore, StateRow, StateStore, Written
-from tailrace.projections.builds import builds_prefix, read_served, served_key
-from tailrace.projections.known import Known, is_there, known_key, read_known
-from tailrace.projections.rows import Group, build_name, read_group_row, read_item_row
+from tailrace.projections.core.builds import builds_prefix, read_served, served_key
+from tailrace.projections.core.known import Known, is_there, known_key, read_known
+from tailrace.projections.core.rows import Group, build_name, read_group_row, read_item_row
+from tailrace.projections.run import projector
+from tailrace.projections.run.builds import Builds
+from tailrace.projections.run.projector import ItemsPage, Projector
+from tailrace.projections.run.state_store import StateProjectionStore
 from tailrace.rows.kinds import PROJECTION_GROUP, PROJECTION_ITEM, words_of
-from tailrace.runtime import projector
-from tailrace.runtime.builds import Builds
 from tailrace.runtime.parts import Parts
-from tailrace.runtime.projected_state import StateProjectionStore
-from tailrace.runtime.projector import ItemsPage, Projector
 from tailrace.sinks.projected import ProjectionSink
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.record import ChangeRecord, change_record

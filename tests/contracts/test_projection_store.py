@@ -19,8 +19,8 @@ from tailrace.engine.engine import Engine
 from tailrace.engine.state import EngineStateStore
 from tailrace.errors import StateConflict
 from tailrace.ports import ProjectionStore
-from tailrace.projections.rows import AppliedItem, Group, RowChange
-from tailrace.runtime.projected_state import StateProjectionStore
+from tailrace.projections.core.rows import AppliedItem, Group, RowChange
+from tailrace.projections.run.state_store import StateProjectionStore
 from tailrace.server.inprocess import InProcess
 from tailrace.sinks.duckdb_table import DuckDB
 from tailrace.sinks.projected_table import EngineRows, RemoteRows, TableProjectionStore

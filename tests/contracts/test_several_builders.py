@@ -11,7 +11,7 @@ import pytest
 from tailrace.engine.state import EngineStateStore
 from tailrace.errors import StoreError
 from tailrace.ports import StateStore
-from tailrace.projections.known import CLAIM_MS
+from tailrace.projections.core.known import CLAIM_MS
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.stores.sqlite import SqliteStore
 from tests.contracts.projecting import PAGE, Builder, Elsewhere, Workshop, filled_table, projected, told

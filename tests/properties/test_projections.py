@@ -20,10 +20,10 @@ from tailrace.app.projection import Projection
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import TailraceError
 from tailrace.ports import ProjectionStore
-from tailrace.projections.folding import Step
-from tailrace.projections.rows import AppliedItem, Group, RowChange
-from tailrace.runtime.projected_state import StateProjectionStore
-from tailrace.runtime.projecting import apply_steps
+from tailrace.projections.core.folding import Step
+from tailrace.projections.core.rows import AppliedItem, Group, RowChange
+from tailrace.projections.run.applying import apply_steps
+from tailrace.projections.run.state_store import StateProjectionStore
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.version import Version
 from tailrace.testing import World

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tailrace.deadletters.core.requests import Progress, Request
     from tailrace.engine.engine import Engine
     from tailrace.ports import Clock, StateStore
-    from tailrace.runtime.projector import Projector
+    from tailrace.projections.run.projector import Projector
     from tailrace.views.reading import Reading
 
 VERSION: Final = 1

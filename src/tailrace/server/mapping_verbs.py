@@ -15,6 +15,7 @@ from tailrace.deadletters.core.redrive import item_words
 from tailrace.deadletters.views.letters import letters
 from tailrace.errors import TailraceError
 from tailrace.ports import StateStore
+from tailrace.projections.views.projections import is_projection
 from tailrace.rows.kinds import EVENT_SOURCE_MAPPING, LEASE, MAPPING
 from tailrace.rows.writes import Write
 from tailrace.runtime.mapping_rows import moves, rows_of
@@ -22,7 +23,6 @@ from tailrace.runtime.pages import rows
 from tailrace.runtime.watermark import MappingName, positions
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.handlers import named
-from tailrace.views.projections import is_projection
 from tailrace.views.reading import Reading
 
 SLICE: Final = 500

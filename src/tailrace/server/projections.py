@@ -15,17 +15,17 @@ from tailrace.deadletters.core.head import head_prefix
 from tailrace.deadletters.views.letters import heads
 from tailrace.errors import TailraceError
 from tailrace.ports import ProjectionStore, StateStore
-from tailrace.projections.builds import Build, builds_prefix, served_key
-from tailrace.projections.known import known_key
-from tailrace.projections.rows import Group, build_name
+from tailrace.projections.core.builds import Build, builds_prefix, served_key
+from tailrace.projections.core.known import known_key
+from tailrace.projections.core.rows import Group, build_name
+from tailrace.projections.run.projector import Projector
+from tailrace.projections.run.verifying import verify
+from tailrace.projections.views.projections import Projected, projections, state_groups
 from tailrace.rows.kinds import MAPPING, PROJECTION_GROUP, PROJECTION_ITEM
 from tailrace.runtime.mapping_rows import rows_of
 from tailrace.runtime.pages import rows
-from tailrace.runtime.projector import Projector
-from tailrace.runtime.verifying import verify
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.mapping_verbs import remove
-from tailrace.views.projections import Projected, projections, state_groups
 
 STATE = "state"
 """Where rows are kept that can be read without the app."""

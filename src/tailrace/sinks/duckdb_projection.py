@@ -14,7 +14,7 @@ import orjson
 
 from tailrace.app.projection import Projection
 from tailrace.errors import StateConflict
-from tailrace.projections.rows import AppliedItem, Group, ProjectedRow, RowChange, bucket_of
+from tailrace.projections.core.rows import AppliedItem, Group, ProjectedRow, RowChange, bucket_of
 from tailrace.runtime.threads import in_thread
 from tailrace.streams.version import NOTHING, row_version
 from tailrace.values.types import Item

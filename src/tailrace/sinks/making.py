@@ -14,11 +14,11 @@ from msgspec import Struct, field
 from tailrace.app.app import App, Mapping
 from tailrace.errors import InternalError
 from tailrace.ports import Sink, StateStore, Versioned
+from tailrace.projections.run.builds import Builds
 from tailrace.runtime.agreeing import Agreeing, Beside, SourcesOfMarks
 from tailrace.runtime.around import Around
 from tailrace.runtime.attempting import OpenedSink, Openings
 from tailrace.runtime.attempts import Tally
-from tailrace.runtime.builds import Builds
 from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.effects import LIVE, Effects, Marking
 from tailrace.runtime.parts import Parts

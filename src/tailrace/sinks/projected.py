@@ -23,11 +23,11 @@ from tailrace.ports import (
     ProjectionStore,
     Written,
 )
-from tailrace.projections.folding import Step
-from tailrace.projections.known import BuildGone
+from tailrace.projections.core.folding import Step
+from tailrace.projections.core.known import BuildGone
+from tailrace.projections.run.applying import CONTENDED_MS, Applied, Contended, apply_steps
+from tailrace.projections.run.builds import Builds
 from tailrace.runtime.attempts import Tally
-from tailrace.runtime.builds import Builds
-from tailrace.runtime.projecting import CONTENDED_MS, Applied, Contended, apply_steps
 from tailrace.sinks.calling import failure_of
 from tailrace.streams.record import ChangeRecord, image
 from tailrace.telemetry import PointReached, pass_by

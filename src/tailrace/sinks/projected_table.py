@@ -23,7 +23,7 @@ from tailrace.errors import ApiError, StateConflict, StoreError
 from tailrace.expressions.keys import KeyCondition
 from tailrace.leases.generation import BEFORE, check_kept
 from tailrace.ports import ItemWrite, StateStore
-from tailrace.projections.rows import AppliedItem, Group, ProjectedRow, RowChange, bucket_of
+from tailrace.projections.core.rows import AppliedItem, Group, ProjectedRow, RowChange, bucket_of
 from tailrace.rows.kinds import PROJECTION_ITEM
 from tailrace.rows.writes import VERSION, readable
 from tailrace.streams.version import FIRST_GENERATION, NOTHING, row_version

@@ -10,9 +10,9 @@ from tailrace.app.projection import Projection
 from tailrace.app.table import Table
 from tailrace.engine.engine import Engine
 from tailrace.ports import ProjectionStore, StateStore, Versioned
-from tailrace.projections.known import is_there
-from tailrace.projections.rows import build_name
-from tailrace.runtime.projected_state import StateProjectionStore
+from tailrace.projections.core.known import is_there
+from tailrace.projections.core.rows import build_name
+from tailrace.projections.run.state_store import StateProjectionStore
 from tailrace.sinks.projected_table import EngineRows, RemoteRows, Rows, TableProjectionStore, TableSources
 
 ROWS_AT_ONCE = 300

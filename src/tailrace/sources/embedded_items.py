@@ -10,7 +10,7 @@ from typing import Any
 from tailrace.engine.engine import Engine
 from tailrace.engine.query import ScanRequest
 from tailrace.errors import ApiError, SourceError
-from tailrace.runtime.projector import ItemsPage
+from tailrace.projections.run.projector import ItemsPage
 
 
 class EmbeddedItems:

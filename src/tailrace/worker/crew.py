@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from tailrace.deadletters.run.courier import Courier
 from tailrace.deadletters.run.redriver import Redriver
-from tailrace.runtime.projector import Projector
+from tailrace.projections.run.projector import Projector
 from tailrace.runtime.windowing import Windows
 
 

@@ -7,7 +7,7 @@ it is: renamed, or deleted. Called by worker.py. Source: architecture §5.12.
 from tailrace.app.app import App
 from tailrace.errors import SettingsError
 from tailrace.ports import StateStore
-from tailrace.projections.builds import served_key
+from tailrace.projections.core.builds import served_key
 from tailrace.rows.kinds import MAPPING
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tailrace.errors import StoreError
-from tailrace.projections.builds import (
+from tailrace.projections.core.builds import (
     MOST_FAILED,
     Build,
     build_fields,
@@ -12,7 +12,7 @@ from tailrace.projections.builds import (
     read_served,
     served_fields,
 )
-from tailrace.projections.rows import (
+from tailrace.projections.core.rows import (
     BUCKETS,
     AppliedItem,
     Group,
@@ -23,8 +23,8 @@ from tailrace.projections.rows import (
     read_group_row,
     read_item_row,
 )
+from tailrace.projections.run.state_store import condition_of
 from tailrace.rows.writes import Equals
-from tailrace.runtime.projected_state import condition_of
 from tailrace.streams.version import Version
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from tailrace.projections.folding import Step, Working
-from tailrace.projections.rows import AppliedItem, Group, RowChange
+from tailrace.projections.core.folding import Step, Working
+from tailrace.projections.core.rows import AppliedItem, Group, RowChange
 from tailrace.streams.version import Version
 from tailrace.values.types import AttributeValue, Item
 

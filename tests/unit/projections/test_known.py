@@ -8,8 +8,8 @@ import pytest
 from tailrace.errors import StateConflict, StoreError
 from tailrace.leases.lease import Owner
 from tailrace.ports import StateRow
-from tailrace.projections.builds import Build, build_key, read_build
-from tailrace.projections.known import (
+from tailrace.projections.core.builds import Build, build_key, read_build
+from tailrace.projections.core.known import (
     CLAIM_MS,
     Claims,
     Known,

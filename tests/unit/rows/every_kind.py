@@ -24,16 +24,16 @@ from tailrace.deadletters.core.requests import Request
 from tailrace.leases.checkpoint import CheckpointRow, Ledger, checkpoint_key, ledger_key, mark_key, mark_write
 from tailrace.leases.generation import Generations
 from tailrace.leases.lease import lease_key, take
-from tailrace.projections.builds import Build, build_fields, build_key, served_fields, served_key
-from tailrace.projections.known import Known, known_fields, known_key
-from tailrace.projections.rows import (
+from tailrace.projections.core.builds import Build, build_fields, build_key, served_fields, served_key
+from tailrace.projections.core.known import Known, known_fields, known_key
+from tailrace.projections.core.rows import (
     AppliedItem,
     Group,
     group_fields,
     group_key,
     item_fields,
 )
-from tailrace.projections.rows import item_key as projection_item_key
+from tailrace.projections.core.rows import item_key as projection_item_key
 from tailrace.rows.kinds import AUDIT, CLOCK, LAYOUT, LEDGER, MAPPING, PAUSE, PAUSE_SEEN, REDRIVE, RESUMED
 from tailrace.rows.writes import Write
 from tailrace.runtime.pausing import resumed_row

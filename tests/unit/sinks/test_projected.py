@@ -9,8 +9,8 @@ import pytest
 from tailrace import App, Item, sinks
 from tailrace.app.table import Table
 from tailrace.errors import SettingsError, StateConflict
-from tailrace.projections.rows import RowChange
-from tailrace.runtime.projected_state import StateProjectionStore
+from tailrace.projections.core.rows import RowChange
+from tailrace.projections.run.state_store import StateProjectionStore
 from tailrace.testing import World
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from tailrace.errors import StateConflict
 from tailrace.ports import ProjectionStore
-from tailrace.projections.rows import BUCKETS, AppliedItem, Group, RowChange, bucket_of
+from tailrace.projections.core.rows import BUCKETS, AppliedItem, Group, RowChange, bucket_of
 from tailrace.streams.version import Version
 from tailrace.testing.contracts.rules import holds, run_async, same
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from tailrace.app.fence import FENCE
 from tailrace.errors import ApiError, StateConflict
 from tailrace.ports import ProjectionStore
-from tailrace.projections.folding import Fold, Step, Working
+from tailrace.projections.core.folding import Fold, Step, Working
 from tailrace.runtime.threads import in_thread
 
 TRIES: Final = 8

@@ -17,8 +17,8 @@ from tailrace.app.fence import FENCE, told
 from tailrace.app.projection import Projection
 from tailrace.app.table import key_names
 from tailrace.ports import Clock, ProjectionStore
-from tailrace.projections.rows import BUCKETS, AppliedItem, Group
-from tailrace.runtime.projector import PAGE, Projector
+from tailrace.projections.core.rows import BUCKETS, AppliedItem, Group
+from tailrace.projections.run.projector import PAGE, Projector
 from tailrace.runtime.threads import in_thread
 from tailrace.streams.version import Version
 from tailrace.values.types import AttributeValue, Item

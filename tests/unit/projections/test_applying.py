@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pytest
 
 from tailrace.errors import ApiError, StateConflict, StoreError
-from tailrace.projections.folding import Step
-from tailrace.projections.rows import AppliedItem, Group, RowChange
-from tailrace.runtime.projected_state import StateProjectionStore
-from tailrace.runtime.projecting import TRIES, Applied, Contended, apply_steps
+from tailrace.projections.core.folding import Step
+from tailrace.projections.core.rows import AppliedItem, Group, RowChange
+from tailrace.projections.run.applying import TRIES, Applied, Contended, apply_steps
+from tailrace.projections.run.state_store import StateProjectionStore
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.version import Version
 from tailrace.values.types import AttributeValue, Item

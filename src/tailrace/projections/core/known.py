@@ -4,7 +4,7 @@ Theory of operation: one row has a revision, and whatever begins, claims, serves
 that was read. So all such changes stand in one line, whoever makes them, and one look at one row tells a worker whether what it knows
 still holds. How far a filling is stands in the build's own row, under the condition that nobody wrote it since: a claim has the
 revision that it raised as its number, so that no two claims are alike, and whoever has lost one learns of it when it writes.
-Rules of this file: pure; format 1, docs/formats/projections.md. Carried out by runtime/builds.py. Source: docs/decisions/0029.
+Rules of this file: pure; format 1, docs/formats/projections.md. Carried out by projections/run/builds.py. Source: docs/decisions/0029.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from tailrace.errors import PortError
 from tailrace.leases.lease import Owner, Sighting, sighted
-from tailrace.projections.builds import (
+from tailrace.projections.core.builds import (
     Build,
     build_fields,
     build_key,

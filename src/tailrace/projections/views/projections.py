@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from tailrace.ports import StateStore
-from tailrace.projections.builds import Build, builds_prefix, served_key
-from tailrace.projections.known import known_key, read_known
-from tailrace.projections.rows import Group, build_name, group_key, groups_prefix, read_group_row
+from tailrace.projections.core.builds import Build, builds_prefix, served_key
+from tailrace.projections.core.known import known_key, read_known
+from tailrace.projections.core.rows import Group, build_name, group_key, groups_prefix, read_group_row
 from tailrace.rows.kinds import PROJECTION, words_of
 from tailrace.runtime.pages import rows
 

@@ -2,7 +2,7 @@
 
 Rules of this file: one state row a row; the conditions are the state store's. What is written carries the condition that its build is still there,
 so that a worker which does not know yet leaves no rows behind. `serve` has nothing to do: who asks here is told by the projection's own row
-(runtime/builds.py). Made by compose.
+(projections/run/builds.py). Made by compose.
 """
 
 import asyncio
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from tailrace.errors import StateConflict
 from tailrace.ports import Action, StateStore
-from tailrace.projections.known import BuildGone
-from tailrace.projections.rows import (
+from tailrace.projections.core.known import BuildGone
+from tailrace.projections.core.rows import (
     AppliedItem,
     Group,
     ProjectedRow,

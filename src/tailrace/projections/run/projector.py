@@ -29,19 +29,19 @@ from tailrace.leases.checkpoint import ledgers_of
 from tailrace.leases.generation import read_generations, sources_key
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import Backoff
-from tailrace.projections.builds import Build
-from tailrace.projections.folding import Step
-from tailrace.projections.known import Known
-from tailrace.projections.rows import BUCKETS
+from tailrace.projections.core.builds import Build
+from tailrace.projections.core.folding import Step
+from tailrace.projections.core.known import Known
+from tailrace.projections.core.rows import BUCKETS
+from tailrace.projections.run.applying import CONTENDED_MS, apply_steps
+from tailrace.projections.run.builds import STATE, Builds, Claim, ClaimLost, place_words
+from tailrace.projections.run.forgetting import forget_tombstones, remove_rows
 from tailrace.rows.kinds import CHECKPOINT, GAP, LEDGER, MAPPING
 from tailrace.rows.writes import Equals, Write
 from tailrace.runtime.agreeing import Besides, adopt, nowhere
-from tailrace.runtime.builds import STATE, Builds, Claim, ClaimLost, place_words
 from tailrace.runtime.mapping_rows import forget_mapping
 from tailrace.runtime.parts import Parts
-from tailrace.runtime.projecting import CONTENDED_MS, apply_steps
 from tailrace.runtime.threads import Threads
-from tailrace.runtime.unneeded import forget_tombstones, remove_rows
 from tailrace.streams.version import NOTHING, Version
 from tailrace.values.types import Item
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from msgspec import Struct, field
 
-from tailrace.projections.rows import NOWHERE, AppliedItem, Group, RowChange
+from tailrace.projections.core.rows import NOWHERE, AppliedItem, Group, RowChange
 from tailrace.streams.version import Version
 from tailrace.values.types import AttributeValue, Item
 

@@ -1,6 +1,6 @@
 """The builds of an app's projections: which there are, which are kept up to date, which is served, who fills one.
 
-Theory of operation: before each batch one row is read, the one with the revision (projections/known.py). If it is the one that is known, so are the
+Theory of operation: before each batch one row is read, the one with the revision (projections/core/known.py). If it is the one that is known, so are the
 builds; if not, they are read anew. A build that another worker begins *after* that read is filled from items as they are later still, and
 these hold every change of the batch: so no build misses a change, and no worker has to be told.
 Rules of this file: everything is a row, so that it holds after a restart; whatever is changed is conditional, and one whose condition fails
@@ -17,8 +17,8 @@ from tailrace.app.table import Table
 from tailrace.errors import PortError, StateConflict
 from tailrace.leases.lease import Owner
 from tailrace.ports import Clock, ProjectionStore, StateStore
-from tailrace.projections.builds import Build, builds_prefix, read_build, served_key
-from tailrace.projections.known import (
+from tailrace.projections.core.builds import Build, builds_prefix, read_build, served_key
+from tailrace.projections.core.known import (
     CLAIM_MS,
     Claims,
     Known,
@@ -32,7 +32,7 @@ from tailrace.projections.known import (
     saved,
     serving,
 )
-from tailrace.projections.rows import build_name
+from tailrace.projections.core.rows import build_name
 from tailrace.rows.writes import Write
 
 StoreOf: TypeAlias = Callable[[Projection, str], ProjectionStore]

@@ -1,0 +1,1 @@
+"""Projections and their builds, as people read them."""

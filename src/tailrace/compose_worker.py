@@ -28,8 +28,6 @@ from tailrace.runtime.attempts import Tallies
 from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.watermark import MappingName, oldest_of, settled_until
-from tailrace.runtime.window_changes import WindowChanges
-from tailrace.runtime.windowing import Windows
 from tailrace.server.handler_door import EngineDoor, providers_of_clients
 from tailrace.sinks.dynamodb_door import DynamoDbDoor
 from tailrace.sinks.making import Declared, SinkMaker
@@ -40,6 +38,8 @@ from tailrace.sources.embedded_items import EmbeddedItems
 from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.stores.dynamodb import DynamoDbStateStore
 from tailrace.telemetry import PointReached, pass_by
+from tailrace.windows.run.changes import WindowChanges
+from tailrace.windows.run.windowing import Windows
 from tailrace.worker.crew import Crew
 from tailrace.worker.worker import Doors, Habits, Worker
 

@@ -19,7 +19,7 @@ ROOT = PACKAGE.parents[1]
 LINT = Path(sys.executable).with_name("lint-imports")
 
 PURE = (
-    "errors.py", "telemetry.py", "values", "expressions", "streams", "tables", "rows", "mapping", "leases", "deadletters/core", "projections/core", "windows",
+    "errors.py", "telemetry.py", "values", "expressions", "streams", "tables", "rows", "mapping", "leases", "deadletters/core", "projections/core", "windows/core",
     "api/wire.py", "aws/errors.py", "aws/operations.py", "aws/protocols.py", "aws/signing.py",
 )  # fmt: skip
 WORLD = {
@@ -43,6 +43,7 @@ PLANTED = {
     "views of a room import nothing that it runs": (FLOORS, "deadletters/views/letters.py", "deadletters.run.courier"),
     "rooms know of one another what their cores say": (LAYERS, "projections/run/projector.py", "deadletters.run.courier"),
     "views of one room know nothing that another runs": (LAYERS, "projections/views/projections.py", "deadletters.run.courier"),
+    "what one room runs knows nothing that another runs": (LAYERS, "windows/run/windowing.py", "projections.run.projector"),
     "ports know of a room what its core says": (LAYERS, "ports.py", "projections.run.projector"),
     "siblings make no circle": (SIBLINGS, "streams/version.py", "streams.record"),
 }  # fmt: skip

@@ -42,7 +42,7 @@ OPERATION_HEADER: Final = ("Behaviour", "Limits", "Not emulated", "Source")
 MAY_NAME_ROWS: Final = ("rows/", "testing/contracts/")
 """Where keys of state are made; and the public checks of a state store, whose rows are nobody's."""
 MAKE_KINDS: Final = {"joined", "of_mapping"}
-MAY_JOIN: Final = {"windows/rows.py"}
+MAY_JOIN: Final = {"windows/core/rows.py"}
 """Who may join words without a kind: the row of a day names another row behind its own words."""
 TAKE_KEYS: Final = {
     "Write", "Check", "StateRow", "state.get", "state.query", "state.rows", "state.count",

@@ -49,11 +49,11 @@ SURVIVORS: Final = (
         ("unit/runtime/test_watermark.py",),
     ),
     Mutant(
-        "touched-note-removed-whatever-its-stamp", "runtime/windowing.py",
+        "touched-note-removed-whatever-its-stamp", "windows/run/windowing.py",
         'Write(touched_key(self.owner, group, pane), None, Equals("stamp", stamp))',
         "Write(touched_key(self.owner, group, pane), None)",
         "a window that another worker touched meanwhile is not told again after a crash",
-        ("unit/runtime/test_windowing.py",),
+        ("unit/windows/test_windowing.py",),
     ),
     Mutant(
         "between-without-its-upper-bound", "expressions/condition.py",

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from tailrace import App, Item, Window
 from tailrace.ports import Batch, Failed, Failure, FailureKind, Outcome, Written
-from tailrace.runtime.windowing import Closing, Windows
 from tailrace.streams.envelopes import event_id
 from tailrace.testing import World
-from tailrace.windows.rows import Contribution, Told
-from tailrace.windows.shapes import Span
+from tailrace.windows.core.rows import Contribution, Told
+from tailrace.windows.core.shapes import Span
+from tailrace.windows.run.windowing import Closing, Windows
 
 SECONDS = st.one_of(st.sampled_from([0, 9, 10, 11, 19, 20, 29, 30]), st.integers(0, 60))
 CHANGES = st.lists(

@@ -16,7 +16,7 @@ from tailrace.app.depends import place_of
 from tailrace.app.entity import Entity, field_path
 from tailrace.app.field_path import FieldPath
 from tailrace.errors import SettingsError
-from tailrace.windows.rows import LATEST_MS
+from tailrace.windows.core.rows import LATEST_MS
 
 TIMES: Final = ("datetime", "datetime in whole seconds", "int", "Decimal", "float")
 

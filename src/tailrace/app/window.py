@@ -4,7 +4,7 @@
     def spike(window: Window[Order]) -> dict[str, object] | None: ...
 
 Rules of this file: the arguments are the configuration; what is wrong with them is refused where the app is loaded, in words that say how to fix
-it. Called by app.py; run by sinks/windowed.py and runtime/windowing.py.
+it. Called by app.py; run by sinks/windowed.py and windows/run/windowing.py.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from tailrace.app.retry import milliseconds
 from tailrace.app.table import EVENTS, Changes, Table
 from tailrace.errors import SettingsError
 from tailrace.values.types import Item
-from tailrace.windows.shapes import Fixed, Session, Shape
+from tailrace.windows.core.shapes import Fixed, Session, Shape
 
 T = TypeVar("T")
 MOST_OVERLAPPING: Final = 1_000

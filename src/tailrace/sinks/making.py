@@ -23,7 +23,6 @@ from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.effects import LIVE, Effects, Marking
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.recursion import ancestor_name
-from tailrace.runtime.window_changes import WindowChanges
 from tailrace.sinks.destinations import destination_of
 from tailrace.sinks.function import BatchSink, HandlerSink
 from tailrace.sinks.lambda_function import LambdaSink, Runner
@@ -31,6 +30,7 @@ from tailrace.sinks.projected import ProjectionSink
 from tailrace.sinks.projection_places import ProjectionPlaces
 from tailrace.sinks.streamed import StreamedSink
 from tailrace.sinks.windowed import WindowSink
+from tailrace.windows.run.changes import WindowChanges
 
 
 class Declared(Struct, frozen=True):

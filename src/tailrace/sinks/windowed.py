@@ -26,8 +26,6 @@ from tailrace.ports import Batch, Clock, Failed, Failure, Outcome, StreamRef, Wr
 from tailrace.rows.writes import Write
 from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.parts import Parts
-from tailrace.runtime.window_changes import WindowChanges
-from tailrace.runtime.windowing import Answer, Closing, Windows
 from tailrace.sinks.calling import RAISED, call, failure_of, is_ours
 from tailrace.sinks.documents import to_json
 from tailrace.sinks.function import provided
@@ -36,8 +34,10 @@ from tailrace.streams.envelopes import event_id
 from tailrace.streams.record import MILLISECOND, ChangeRecord, EventName
 from tailrace.streams.version import FIRST_GENERATION, Version
 from tailrace.telemetry import PointReached, pass_by
-from tailrace.windows.rows import Owner
-from tailrace.windows.shapes import Span
+from tailrace.windows.core.rows import Owner
+from tailrace.windows.core.shapes import Span
+from tailrace.windows.run.changes import WindowChanges
+from tailrace.windows.run.windowing import Answer, Closing, Windows
 
 SEQUENCE_BITS: Final = 62
 REVISION_BITS: Final = 20

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tailrace.runtime.attempts import Attempts
     from tailrace.runtime.driver import Status
     from tailrace.runtime.watermark import MappingName
-    from tailrace.runtime.windowing import Windows
+    from tailrace.windows.run.windowing import Windows
 
 
 class Live(Protocol):

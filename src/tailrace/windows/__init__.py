@@ -1,1 +1,5 @@
-"""Windows in event time: which there are, what is in them, and the rows that say so. Pure."""
+"""The room of windows in event time: changes are folded into panes, and a window that is over is told to its handler.
+
+Floors: `core` ◆ says which windows there are and what is in them, `run` folds changes in and tells what is over. (Tumbling windows of
+Lambda are of the machine: mapping/window.py.)
+"""

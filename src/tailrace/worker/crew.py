@@ -11,7 +11,7 @@ from msgspec import Struct
 from tailrace.deadletters.run.courier import Courier
 from tailrace.deadletters.run.redriver import Redriver
 from tailrace.projections.run.projector import Projector
-from tailrace.runtime.windowing import Windows
+from tailrace.windows.run.windowing import Windows
 
 
 class Service(Protocol):

@@ -41,7 +41,7 @@ from tailrace.runtime.pausing import Pauses
 from tailrace.runtime.recursion import Guards
 from tailrace.runtime.starting import enter, line_before, load_start, outdated_reason
 from tailrace.runtime.threads import MOST, Threads
-from tailrace.runtime.windowing import Windows
+from tailrace.windows.run.windowing import Windows
 from tailrace.worker.crew import Crew
 from tailrace.worker.declared import check_declared
 from tailrace.worker.following import Begun, FollowedTable

@@ -10,7 +10,7 @@ import pytest
 from tailrace import App, Epoch, Item, Window
 from tailrace.app.window import WindowPlan
 from tailrace.errors import SettingsError
-from tailrace.windows.shapes import Fixed, Session
+from tailrace.windows.core.shapes import Fixed, Session
 
 MINUTE = 60_000
 app = App("shop")

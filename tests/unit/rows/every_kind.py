@@ -40,7 +40,7 @@ from tailrace.runtime.pausing import resumed_row
 from tailrace.runtime.recursion import ancestor_name, generations_key, pause_row
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import HASHES, Shard
-from tailrace.windows.rows import (
+from tailrace.windows.core.rows import (
     Contribution,
     Owner,
     Told,

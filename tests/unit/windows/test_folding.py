@@ -6,8 +6,8 @@ import pytest
 
 from tailrace.rows.writes import Absent, Equals
 from tailrace.streams.version import Version
-from tailrace.windows.folding import fold, is_closed_for_good
-from tailrace.windows.rows import (
+from tailrace.windows.core.folding import fold, is_closed_for_good
+from tailrace.windows.core.rows import (
     LATEST_MS,
     Contribution,
     Owner,
@@ -16,7 +16,7 @@ from tailrace.windows.rows import (
     member_key,
     read_contribution,
 )
-from tailrace.windows.shapes import Fixed, Session
+from tailrace.windows.core.shapes import Fixed, Session
 
 OWNER = Owner("shop", "spike")
 SHAPE = Fixed(60_000, 60_000)

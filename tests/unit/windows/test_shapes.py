@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.windows.shapes import Fixed, Session, Span, pane_of
+from tailrace.windows.core.shapes import Fixed, Session, Span, pane_of
 
 MINUTE = 60_000
 TUMBLING, SLIDING = Fixed(MINUTE, MINUTE), Fixed(MINUTE, 3 * MINUTE)

@@ -13,10 +13,10 @@ from tailrace.errors import SettingsError, StateConflict
 from tailrace.ports import Clock, StateStore
 from tailrace.rows.writes import Write
 from tailrace.runtime.attempts import Tally
-from tailrace.runtime.windowing import Windows
 from tailrace.streams.record import ChangeRecord, image
-from tailrace.windows.folding import fold, is_closed_for_good
-from tailrace.windows.rows import Contribution, item_key, read_contribution
+from tailrace.windows.core.folding import fold, is_closed_for_good
+from tailrace.windows.core.rows import Contribution, item_key, read_contribution
+from tailrace.windows.run.windowing import Windows
 
 LOG: Final = logging.getLogger("tailrace.windows")
 AT_ONCE: Final = 20

@@ -11,9 +11,8 @@ from typing import Final
 from tailrace.errors import PortError, StateConflict
 from tailrace.ports import Clock, StateStore
 from tailrace.rows.writes import StateRow, Write, same_version
-from tailrace.runtime.window_contents import WindowContents
 from tailrace.streams.version import row_version
-from tailrace.windows.rows import (
+from tailrace.windows.core.rows import (
     DAY_MS,
     SLICES,
     Owner,
@@ -24,7 +23,8 @@ from tailrace.windows.rows import (
     item_key,
     member_key,
 )
-from tailrace.windows.shapes import Shape
+from tailrace.windows.core.shapes import Shape
+from tailrace.windows.run.contents import WindowContents
 
 EVERY_MS: Final = 3_600_000
 LOOK_BACK_DAYS: Final = 400

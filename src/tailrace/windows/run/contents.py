@@ -1,14 +1,14 @@
 """What is in a window, read: which windows a pane is in, which items are in a window, what was told between two times.
 
 Rules of this file: it reads the rows and changes nothing. A fixed window is read as its panes; a session by reading panes on both sides until
-one is empty. Called by windowing.py and window_forgetting.py.
+one is empty. Called by windowing.py and forgetting.py.
 """
 
 from itertools import takewhile
 
 from tailrace.ports import StateStore
 from tailrace.rows.writes import StateRow
-from tailrace.windows.rows import (
+from tailrace.windows.core.rows import (
     Contribution,
     Owner,
     digits,
@@ -17,7 +17,7 @@ from tailrace.windows.rows import (
     read_told,
     told_key,
 )
-from tailrace.windows.shapes import Fixed, Session, Shape, Span, pane_of
+from tailrace.windows.core.shapes import Fixed, Session, Shape, Span, pane_of
 
 
 class WindowContents:

@@ -4,13 +4,13 @@ Theory of operation: of each item one contribution counts, that of its last chan
 and puts the new one in; an older one, or the same again, changes nothing. So what is in a window does not depend on how often changes come, nor
 on what else comes between them. Both panes are noted as touched, with the change's version as the stamp: whoever closes windows takes such
 a note away only if it still has the stamp that was read.
-Rules of this file: pure; conditions are guards of the rows. Called by runtime/windowing.py.
+Rules of this file: pure; conditions are guards of the rows. Called by windows/run/windowing.py.
 """
 
 from msgspec import Struct, field
 
 from tailrace.rows.writes import VERSION, Absent, Equals, Write
-from tailrace.windows.rows import (
+from tailrace.windows.core.rows import (
     WITH_VERSION,
     Contribution,
     Owner,
@@ -20,7 +20,7 @@ from tailrace.windows.rows import (
     member_key,
     touched_key,
 )
-from tailrace.windows.shapes import Shape, pane_of
+from tailrace.windows.core.shapes import Shape, pane_of
 
 
 class Folded(Struct):

@@ -30,10 +30,8 @@ from tailrace.ports import Failure, FailureKind
 from tailrace.rows.writes import Equals, Write
 from tailrace.runtime.failures import FailureLog
 from tailrace.runtime.parts import Parts
-from tailrace.runtime.window_contents import WindowContents
-from tailrace.runtime.window_forgetting import Forgetting
 from tailrace.streams.version import FIRST_GENERATION, Version
-from tailrace.windows.rows import (
+from tailrace.windows.core.rows import (
     Contribution,
     Owner,
     Told,
@@ -42,7 +40,9 @@ from tailrace.windows.rows import (
     told_key,
     touched_key,
 )
-from tailrace.windows.shapes import Span
+from tailrace.windows.core.shapes import Span
+from tailrace.windows.run.contents import WindowContents
+from tailrace.windows.run.forgetting import Forgetting
 
 LOOK_MS: Final = 1_000
 """How often a window is looked at that is over by the clock while changes before its end are still on their way."""

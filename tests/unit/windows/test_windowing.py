@@ -13,10 +13,10 @@ from tailrace.mapping.settings import MappingSettings
 from tailrace.ports import Failure
 from tailrace.rows.writes import Write
 from tailrace.runtime.parts import Parts
-from tailrace.runtime.window_changes import WindowChanges
-from tailrace.runtime.windowing import Answer, Closing, Tell, Windows
 from tailrace.streams.record import ChangeRecord, change_record
-from tailrace.windows.rows import Owner
+from tailrace.windows.core.rows import Owner
+from tailrace.windows.run.changes import WindowChanges
+from tailrace.windows.run.windowing import Answer, Closing, Tell, Windows
 from tests.unit.server.admin import Ground
 
 BEGUN_MS = 1_700_000_040_000

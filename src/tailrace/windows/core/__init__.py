@@ -1,0 +1,1 @@
+"""Which windows there are, what is in them, and the rows that say so. Pure."""

@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from tailrace.app.window import Window
     from tailrace.cli.client import connect
     from tailrace.errors import Refused, Throttled, Unavailable
+    from tailrace.version import __version__
 
 __all__ = [
     "App", "AsyncClient", "Attribute", "Batch", "Change", "Client", "Depends", "Discard", "Drop", "Epoch", "Index", "Item", "Park", "Refused", "Retry", "Throttled",
     "Unavailable", "Window", "__version__", "by_ttl", "changed", "connect", "new", "old",
 ]  # fmt: skip
-__version__ = "0.1.0"
 
 _PLACES = {
     "App": "app.app", "Attribute": "app.codec", "Batch": "app.change", "Change": "app.change", "Depends": "app.depends",
     "Epoch": "app.codec", "Index": "app.index", "Item": "app.item", "Retry": "app.retry", "Throttled": "errors", "Unavailable": "errors", "Window": "app.window",
     **dict.fromkeys(("by_ttl", "changed", "new", "old"), "app.predicates"),
     **dict.fromkeys(("AsyncClient", "Client"), "app.client"),
-    "connect": "cli.client", "Refused": "errors",
+    "connect": "cli.client", "Refused": "errors", "__version__": "version",
     **dict.fromkeys(("Discard", "Drop", "Park"), "app.on_failure"),
 }  # fmt: skip
 

@@ -379,7 +379,7 @@ class App:
             )
         return found[0]
 
-    def _changes(self, target: object) -> Changes:
+    def _changes(self, target: object) -> Changes[Entity[Any]]:
         match target:
             case Changes():
                 changes = target
@@ -400,7 +400,9 @@ class App:
     def _entity(self, cls: type[T]) -> Entity[T]:
         if isinstance(own := cls.__dict__.get(ENTITY), Entity):
             return own
-        found = [each for table in self.tables.values() for each in table.entities if each.cls is cls]
+        found: list[Entity[T]] = [
+            each for table in self.tables.values() for each in table.entities if each.cls is cls
+        ]
         if len(found) != 1:
             many = "no table" if not found else "several tables"
             raise SettingsError(
@@ -451,7 +453,7 @@ class App:
         return register
 
     def _settings(
-        self, place: str, name: str, changes: Changes, where: Where | None, retry: Retry, on_failure: Policy,
+        self, place: str, name: str, changes: Changes[Entity[Any]], where: Where | None, retry: Retry, on_failure: Policy,
         settings: Names[str, Any],
     ) -> MappingSettings:  # fmt: skip
         check_names(name, settings)

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Annotated, Any, Final, get_args, get_origin
 
 from tailrace.app.change import Batch, Change
+from tailrace.app.entity import Entity
 from tailrace.app.explain import alternatives, target_words
 from tailrace.app.predicates import Predicate, fields_of
 from tailrace.app.table import Changes
@@ -17,7 +18,7 @@ from tailrace.errors import SettingsError
 FORMS = {"on": Change, "batch": Batch}
 
 
-def check_given(place: str, kind: str, annotation: Any, changes: Changes) -> None:
+def check_given(place: str, kind: str, annotation: Any, changes: Changes[Entity[Any]]) -> None:
     """Refuse a first argument that is not what comes. Raises: SettingsError."""
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
@@ -42,11 +43,13 @@ def check_given(place: str, kind: str, annotation: Any, changes: Changes) -> Non
         )
 
 
-def _shown(form: type, changes: Changes) -> str:
+def _shown(form: type, changes: Changes[Entity[Any]]) -> str:
     return form.__name__ if changes.entity is None else f"{form.__name__}[{changes.entity}]"
 
 
-def check_where(place: str, where: Predicate | Callable[[Any], bool] | None, changes: Changes) -> None:
+def check_where(
+    place: str, where: Predicate | Callable[[Any], bool] | None, changes: Changes[Entity[Any]]
+) -> None:
     """Refuse a predicate that is none, or of another entity. Raises: SettingsError."""
     if where is None:
         return

@@ -340,26 +340,26 @@ class Entity(Generic[T]):
     # ---- what handlers are declared on ----------------------------------------------------------------------------------
 
     @property
-    def changes(self) -> Changes:
+    def changes(self) -> "Changes[Entity[Any]]":
         """Every change of it."""
         return self._changes(*EVENTS)
 
     @property
-    def inserted(self) -> Changes:
+    def inserted(self) -> "Changes[Entity[Any]]":
         """Those that are new."""
         return self._changes("INSERT")
 
     @property
-    def modified(self) -> Changes:
+    def modified(self) -> "Changes[Entity[Any]]":
         """Those that were there and still are."""
         return self._changes("MODIFY")
 
     @property
-    def removed(self) -> Changes:
+    def removed(self) -> "Changes[Entity[Any]]":
         """Those that are gone."""
         return self._changes("REMOVE")
 
-    def _changes(self, *events: EventName) -> Changes:
+    def _changes(self, *events: EventName) -> "Changes[Entity[Any]]":
         return Changes(self.table, events, self)
 
     def __getitem__(self, name: str) -> Any:

@@ -88,7 +88,7 @@ def lines_of(value: dict[str, Any]) -> Iterable[str]:
         yield f"  traffic   {Traffic(**value['traffic'])}"
 
 
-def target_words(changes: Changes) -> str:
+def target_words(changes: Changes[Entity[Any]]) -> str:
     """What a handler is declared on."""
     name = changes.table.name if changes.entity is None else str(changes.entity)
     name = f"{name}, what fits no entity" if changes.unmatched else name
@@ -98,7 +98,9 @@ def target_words(changes: Changes) -> str:
     return " | ".join(f"{name}.{words[event]}" for event in changes.events)
 
 
-def alternatives(changes: Changes, where: Predicate | Callable[[Change[Any]], bool] | None) -> list[Term]:
+def alternatives(
+    changes: Changes[Entity[Any]], where: Predicate | Callable[[Change[Any]], bool] | None
+) -> list[Term]:
     """What a pattern can ask of the records for a handler. Empty: no record can ever reach it."""
     first = (
         Term(frozenset(changes.events)) if changes.entity is None else _entity_term(changes, changes.entity)
@@ -119,7 +121,7 @@ def alternatives(changes: Changes, where: Predicate | Callable[[Change[Any]], bo
     return closed([term for term in met if term is not None])
 
 
-def _entity_term(changes: Changes, entity: Entity[Any]) -> Term:
+def _entity_term(changes: Changes[Entity[Any]], entity: Entity[Any]) -> Term:
     leaves: dict[Path, Any] = {}
     opened: list[Open] = []
     for part in entity.parts:
@@ -140,7 +142,7 @@ def _entity_term(changes: Changes, entity: Entity[Any]) -> Term:
 
 def explain(
     handler: str,
-    changes: Changes,
+    changes: Changes[Entity[Any]],
     where: Predicate | Callable[[Change[Any]], bool] | None,
     filters: Sequence[Pattern] = (),
     order: Order = "key",

@@ -6,14 +6,21 @@ change is what `old(…)` and `new(…)` say. Called by entity.py and item.py.
 
 from collections.abc import Callable
 from functools import reduce
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from tailrace.app.codec import Codec
 from tailrace.app.models import nearest
 from tailrace.errors import SettingsError
+from tailrace.values.types import Item
 
-if TYPE_CHECKING:
-    from tailrace.app.entity import Entity
+
+class Keyed(Protocol):
+    """What a field is of: an entity, as far as the field asks it."""
+
+    key_attributes: tuple[str, ...]
+
+    def from_key(self, item: Item) -> Item:
+        """The attributes that an item's key holds."""
 
 
 class FieldPath:
@@ -26,7 +33,7 @@ class FieldPath:
     __slots__ = ("_absent", "_codec", "_entity", "_names", "_outer", "_path")
 
     def __init__(
-        self, entity: "Entity[Any]", names: tuple[str, ...], path: tuple[str, ...], codec: Codec,
+        self, entity: Keyed, names: tuple[str, ...], path: tuple[str, ...], codec: Codec,
         absent: Callable[[], Any] | None, outer: tuple[Callable[[], Any] | None, ...] = (),
     ) -> None:  # fmt: skip
         self._entity = entity

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tailrace.app.change import Change
+from tailrace.app.entity import Entity
 from tailrace.app.fence import FENCE
 from tailrace.app.predicates import Predicate, compiled
 from tailrace.app.table import EVENTS, Changes
@@ -36,7 +37,7 @@ class Filter:
     )
 
     def __init__(
-        self, changes: Changes, where: Predicate | Callable[[Change[Any]], bool] | None = None
+        self, changes: Changes[Entity[Any]], where: Predicate | Callable[[Change[Any]], bool] | None = None
     ) -> None:
         self.changes = changes
         self.where = where
@@ -88,7 +89,9 @@ class Filter:
         return verdict
 
 
-def filter_of(changes: Changes, where: Predicate | Callable[[Change[Any]], bool] | None) -> Filter | None:
+def filter_of(
+    changes: Changes[Entity[Any]], where: Predicate | Callable[[Change[Any]], bool] | None
+) -> Filter | None:
     """Which records reach the handler; None: all of them."""
     if (
         where is None

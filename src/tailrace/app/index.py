@@ -7,14 +7,11 @@ checked, never made, on AWS. Made ready for the engine by sources/app_tables.py.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 from tailrace.errors import SettingsError
 from tailrace.tables.indexes import IndexDefinition, KeyAttribute
 from tailrace.tables.limits import GLOBAL_INDEXES, LOCAL_INDEXES, PROJECTED_ATTRIBUTES
-
-if TYPE_CHECKING:
-    from tailrace.app.table import Table
 
 KeyType: TypeAlias = Literal["S", "N", "B"]
 KEY_TYPES: Final = ("S", "N", "B")
@@ -41,7 +38,35 @@ class Index:
         return self.pk is None
 
 
-def check_indexes(table: "Table") -> None:
+class Indexed(Protocol):
+    """What has indexes: a table as it is declared."""
+
+    @property
+    def name(self) -> str:
+        """The table's name."""
+
+    @property
+    def pk(self) -> str:
+        """Its partition key."""
+
+    @property
+    def sk(self) -> str | None:
+        """Its sort key; None: it has none."""
+
+    @property
+    def pk_type(self) -> KeyType:
+        """The partition key's type."""
+
+    @property
+    def sk_type(self) -> KeyType:
+        """The sort key's type, if there is one."""
+
+    @property
+    def indexes(self) -> Mapping[str, Index]:
+        """The indexes by name."""
+
+
+def check_indexes(table: Indexed) -> None:
     """Refuse what no table has. Raises: SettingsError."""
     for name, index in table.indexes.items():
         where = f"table {table.name!r}: index {name!r}"
@@ -62,7 +87,7 @@ def check_indexes(table: "Table") -> None:
     _ = key_types(table)
 
 
-def _check_key(where: str, table: "Table", index: Index) -> None:
+def _check_key(where: str, table: Indexed, index: Index) -> None:
     if index.is_local and (index.sk is None or table.sk is None or index.sk == table.sk):
         raise SettingsError(
             f"{where}: without a partition key it is local, and that takes a sort key of its own and a table with one: "
@@ -96,7 +121,7 @@ def _check_projection(where: str, index: Index) -> None:
         raise SettingsError(f"{where}: projection has different names, at most {PROJECTED_ATTRIBUTES}")
 
 
-def key_types(table: "Table") -> dict[str, KeyType]:
+def key_types(table: Indexed) -> dict[str, KeyType]:
     """The types of the key attributes of a table and of its indexes. Raises: SettingsError when an attribute is given two."""
     types: dict[str, KeyType] = {table.pk: table.pk_type}
     if table.sk is not None:
@@ -117,7 +142,7 @@ def key_types(table: "Table") -> dict[str, KeyType]:
     return types
 
 
-def index_keys(table: "Table", name: str) -> tuple[str, ...]:
+def index_keys(table: Indexed, name: str) -> tuple[str, ...]:
     """The attributes of an index's key. Raises: SettingsError when the table declares none of that name."""
     index = table.indexes.get(name)
     if index is None:
@@ -126,7 +151,7 @@ def index_keys(table: "Table", name: str) -> tuple[str, ...]:
     return tuple(each for each in (table.pk if index.pk is None else index.pk, index.sk) if each is not None)
 
 
-def definitions(table: "Table") -> tuple[IndexDefinition, ...]:
+def definitions(table: Indexed) -> tuple[IndexDefinition, ...]:
     """The indexes as CreateTable takes them, the local ones first."""
     types = key_types(table)
 

@@ -26,17 +26,17 @@ class _ItemClass(type):
     """The class of Item classes: it knows the fields, and what handlers are declared on."""
 
     @property
-    def inserted(cls) -> Changes:
+    def inserted(cls) -> Changes[Entity[Any]]:
         """The changes that made one."""
         return entity_of(cls).inserted
 
     @property
-    def modified(cls) -> Changes:
+    def modified(cls) -> Changes[Entity[Any]]:
         """The changes of one that was there and still is."""
         return entity_of(cls).modified
 
     @property
-    def removed(cls) -> Changes:
+    def removed(cls) -> Changes[Entity[Any]]:
         """The changes that removed one."""
         return entity_of(cls).removed
 

@@ -21,7 +21,7 @@ from tailrace.errors import SettingsError
 from tailrace.mapping.settings import MappingSettings
 
 Kind: TypeAlias = Literal["on", "batch", "function", "sink", "projection", "window"]
-Target: TypeAlias = Table | Changes | Entity[Any] | type[Any]
+Target: TypeAlias = Table | Changes[Entity[Any]] | Entity[Any] | type[Any]
 """What a handler is declared on: a table, an entity, or some kinds of changes of one."""
 Where: TypeAlias = Predicate | Callable[[Change[Any]], bool]
 PLAIN_FUNCTION: Final = FunctionSettings()

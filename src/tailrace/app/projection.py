@@ -134,7 +134,7 @@ def declared_by(name: str, function: Callable[..., Any]) -> Declared:
     return Declared(place, state, _bare(item))
 
 
-def check_target(declared: Declared, changes: Changes) -> None:
+def check_target(declared: Declared, changes: Changes[Entity[Any]]) -> None:
     """Refuse what a projection cannot be of. Raises: SettingsError."""
     place, item = declared.place, declared.item
     if set(changes.events) != set(EVENTS) or changes.unmatched:
@@ -156,7 +156,7 @@ def check_target(declared: Declared, changes: Changes) -> None:
 
 
 def projection_of(
-    declared: Declared, changes: Changes, function: Callable[..., Any], *, id: str, version: int, by: Any, initial: Any,
+    declared: Declared, changes: Changes[Entity[Any]], function: Callable[..., Any], *, id: str, version: int, by: Any, initial: Any,
     into: Any, swap: Swap,
 ) -> Projection:  # fmt: skip
     """The projection, when all of it fits. Raises: SettingsError."""
@@ -216,7 +216,7 @@ def _bare(annotation: Any) -> Any:
     return get_origin(annotation) or annotation
 
 
-def _check_into(place: str, into: Any, changes: Changes) -> None:
+def _check_into(place: str, into: Any, changes: Changes[Entity[Any]]) -> None:
     match into:
         case None:
             return

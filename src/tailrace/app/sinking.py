@@ -7,6 +7,7 @@ mapping's sink is written to.
 from collections.abc import Awaitable, Generator, Mapping
 from typing import Any, Final, Protocol, runtime_checkable
 
+from tailrace.app.entity import Entity
 from tailrace.app.table import EVENTS, Changes
 from tailrace.errors import SettingsError
 from tailrace.ports import Batch, Clock, Outcome, Sink
@@ -106,7 +107,7 @@ def check_takes_sink(id: str, kind: str, sink: object, *, has_sink: bool, once: 
         raise SettingsError(f"sink: {id!r} has a sink already; a second one is a second handler")
 
 
-def sink_id(changes: Changes, sink: object) -> str:
+def sink_id(changes: Changes[Entity[Any]], sink: object) -> str:
     """The id of a sink's mapping, as long as nobody gives it another: the same at every start.
 
     >>> from tailrace.app.table import Table

@@ -4,18 +4,16 @@ Rules of this file: declarations only. A table is created where it runs locally 
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import orjson
 
 from tailrace.app.index import Index, KeyType, check_indexes
 from tailrace.errors import SettingsError
 from tailrace.streams.record import VIEW_TYPES, EventName, ViewType
-
-if TYPE_CHECKING:
-    from tailrace.app.entity import Entity
+from tailrace.values.types import Item
 
 NAME: Final = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
 LONGEST_KEY_NAME: Final = 255
@@ -23,7 +21,25 @@ MOST_KEPT: Final = 10_000
 EVENTS: tuple[EventName, ...] = ("INSERT", "MODIFY", "REMOVE")
 
 
-class Entities(list["Entity[Any]"]):
+class Fitting(Protocol):
+    """What tells its items by their keys: an entity, as far as its table asks it."""
+
+    @property
+    def parts(self) -> Sequence[object]:
+        """What its keys are made of; empty: it is found by nothing in them."""
+
+    @property
+    def key_pattern(self) -> bytes | None:
+        """A pattern over the JSON of its keys; None: keys must be read to know."""
+
+    def fits(self, keys: Item) -> bool:
+        """Whether a key is of it."""
+
+
+E = TypeVar("E", bound=Fitting)
+
+
+class Entities(list[E]):
     """The classes that are kept in a table, as they declare themselves; at most one of them fits a key.
 
     Theory of operation: every handler of a table asks for every record, so a key is judged without decoding it: one pattern over its
@@ -33,10 +49,10 @@ class Entities(list["Entity[Any]"]):
     def __init__(self) -> None:
         super().__init__()
         self._pattern: re.Pattern[bytes] | None = None
-        self._plain: list[Entity[Any]] = []
-        self._found: dict[bytes, Entity[Any] | None] = {}
+        self._plain: list[E] = []
+        self._found: dict[bytes, E | None] = {}
 
-    def of(self, keys: bytes) -> "Entity[Any] | None":
+    def of(self, keys: bytes) -> E | None:
         """The entity of a record's keys (JSON). Raises: SettingsError when a class cannot be read."""
         matched = (self._pattern or self._compiled()).fullmatch(keys)
         if matched is not None and matched.lastindex is not None:
@@ -59,12 +75,12 @@ class Entities(list["Entity[Any]"]):
         )
         return self._pattern
 
-    def add(self, entity: "Entity[Any]") -> None:
+    def add(self, entity: E) -> None:
         """One more."""
         self._forget()
         self.append(entity)
 
-    def discard(self, entity: "Entity[Any]") -> None:
+    def discard(self, entity: E) -> None:
         """One less."""
         self._forget()
         self.remove(entity)
@@ -88,7 +104,7 @@ class Table:
     only_stream: str = ""
     """The ARN of the one stream that its mappings follow, as those of Lambda's API do; empty: whatever stream a table of that name has."""
     indexes: Mapping[str, Index] = field(default_factory=dict, hash=False)
-    entities: Entities = field(default_factory=Entities, init=False, compare=False, repr=False)
+    entities: Entities[Any] = field(default_factory=Entities, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -119,28 +135,28 @@ class Table:
         return self.name
 
     @property
-    def inserted(self) -> "Changes":
+    def inserted(self) -> "Changes[Any]":
         """Its items that are new."""
         return Changes(self, ("INSERT",))
 
     @property
-    def modified(self) -> "Changes":
+    def modified(self) -> "Changes[Any]":
         """Its items that were there and still are."""
         return Changes(self, ("MODIFY",))
 
     @property
-    def removed(self) -> "Changes":
+    def removed(self) -> "Changes[Any]":
         """Its items that are gone."""
         return Changes(self, ("REMOVE",))
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(Generic[E]):
     """Some kinds of changes of a table, or of one entity in it."""
 
     table: Table
     events: tuple[EventName, ...] = EVENTS
-    entity: "Entity[Any] | None" = None
+    entity: E | None = None
     unmatched: bool = False
     """Only those of items that are of no entity."""
 

@@ -96,7 +96,7 @@ class WindowPlan:
 
 
 def window_plan(
-    place: str, changes: Changes, *, every: str | None, length: str | None, gap: str | None, by: Any, at: Any, lateness: str,
+    place: str, changes: Changes[Entity[Any]], *, every: str | None, length: str | None, gap: str | None, by: Any, at: Any, lateness: str,
     keep: str,
 ) -> WindowPlan:  # fmt: skip
     """The plan, when all of it fits. Raises: SettingsError."""
@@ -107,7 +107,7 @@ def window_plan(
     )  # fmt: skip
 
 
-def _check_changes(place: str, changes: Changes) -> None:
+def _check_changes(place: str, changes: Changes[Entity[Any]]) -> None:
     if set(changes.events) != set(EVENTS) or changes.unmatched:
         raise SettingsError(
             f"{place}: a window follows every change of its items, because each may take one out again: declare it on "
@@ -149,7 +149,7 @@ def _duration(place: str, name: str, text: object, *, zero: bool = False) -> int
     return found
 
 
-def check_window(place: str, annotation: Any, changes: Changes) -> None:
+def check_window(place: str, annotation: Any, changes: Changes[Entity[Any]]) -> None:
     """Refuse a handler that wants something else than the window. Raises: SettingsError."""
     form, inside = get_origin(annotation) or annotation, get_args(annotation)
     of = dict if changes.entity is None else changes.entity.cls

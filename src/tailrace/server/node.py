@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from tailrace import __version__
 from tailrace.engine.engine import Engine
 from tailrace.engine.state import state_of
 from tailrace.errors import StoreError
@@ -27,6 +26,7 @@ from tailrace.server.scrape import routes
 from tailrace.server.turns import Joined
 from tailrace.stores.opened import EngineOptions, OpenEngine
 from tailrace.telemetry import PointReached
+from tailrace.version import __version__
 from tailrace.worker.ending import DRAIN_S, end_within, end_worker, still_at_work
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ Rules of this file: the file's one connection and its lock are those of `DuckDB`
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import orjson
 
@@ -22,8 +22,6 @@ from tailrace.values.types import Item
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from tailrace.sinks.duckdb_table import DuckDB
-
 T = TypeVar("T")
 ROWS_AT_ONCE: Final = 300
 ITEM_COLUMNS: Final = 'build VARCHAR, key VARCHAR, sequence HUGEINT, version VARCHAR, bucket SMALLINT, "group" VARCHAR, image VARCHAR, at_ms BIGINT'
@@ -33,12 +31,21 @@ GROUP_COLUMNS: Final = (
 TYPES: Final = {"S": "VARCHAR", "N": "DECIMAL(38,9)", "BOOL": "BOOLEAN"}
 
 
+class File(Protocol):
+    """The file that the rows are in, with its one connection: `DuckDB`."""
+
+    table: str
+
+    def transact(self, work: "Callable[[DuckDBPyConnection], T]") -> T:
+        """Do something in one transaction; when it raises, nothing of it was done."""
+
+
 class DuckDbProjectionStore:
     """The ProjectionStore port over a DuckDB file."""
 
     rows_at_once = ROWS_AT_ONCE
 
-    def __init__(self, file: "DuckDB", projection: Projection, name: str) -> None:
+    def __init__(self, file: File, projection: Projection, name: str) -> None:
         self._file = file
         self._projection = projection
         self._name = name

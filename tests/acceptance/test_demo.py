@@ -8,20 +8,25 @@ import csv
 import gzip
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import tailrace
 from tailrace import telemetry
-from tailrace.cli.demo import PLANT, flights_directory, load
+from tailrace.cli.demo import flights_directory, load, loaded
 from tests.patience import PATIENCE_S
 
+ROOT = Path(tailrace.__file__).parents[2]
+PLANT: str = loaded("showing").PLANT
 EACH = 40
 """Flights of each outcome in the sample."""
 
@@ -78,6 +83,38 @@ def test_kills_at_every_point_change_no_figure(sample: Path) -> None:
         assert kill["repeated"]["calls"] <= kill["in_flight"]["calls"], kill
         assert kill["repeated"]["writes"] <= kill["in_flight"]["writes"], kill
     assert sum(kill["repeated"]["calls"] for kill in report["kills"]) > 0, "no kill hit a handler at work"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is in the wheel, and nothing of the checkout."""
+    built, place = tmp_path_factory.mktemp("built"), tmp_path_factory.mktemp("installed")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(built)], cwd=ROOT, check=True, capture_output=True
+    )  # fmt: skip
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        file.extractall(place)
+    return place
+
+
+def test_the_demo_runs_from_the_wheel(sample: Path, installed: Path, tmp_path: Path) -> None:
+    where = {"PYTHONPATH": str(installed), "TAILRACE_TRACEBACK": "1"}
+    found = subprocess.run(
+        [sys.executable, "-c", "from tailrace.cli.demo import loaded; print(loaded('showing').__file__)"],
+        capture_output=True, text=True, check=True, cwd=tmp_path, env={**os.environ, **where},
+    )  # fmt: skip
+    assert Path(found.stdout.strip()) == installed / "tailrace/examples/flights/demo/showing.py"
+    run = demo("--sample", str(sample), **where)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.splitlines()[-1].startswith("agree: ")
+
+
+def test_a_wheel_without_its_example_says_so(installed: Path, tmp_path: Path) -> None:
+    shutil.copytree(installed / "tailrace", tmp_path / "tailrace", ignore=shutil.ignore_patterns("flights"))
+    run = demo(PYTHONPATH=str(tmp_path))
+    assert run.returncode == 1
+    assert "not installed" in run.stderr
 
 
 def test_the_year_says_how_to_get_it() -> None:

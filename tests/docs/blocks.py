@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from tailrace.cli.flights.node import free_port
+from tests.crash.node import free_port
 from tests.patience import PATIENCE_S, eventually
 
 BLOCK: Final = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

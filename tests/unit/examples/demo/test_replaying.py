@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from tailrace.cli.flights.replaying import STEP_MINUTES, first_of, steps
+from flights_demo.replaying import STEP_MINUTES, first_of, steps
 
 
 def test_writes_of_half_an_hour_are_one_step() -> None:

@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from rich.table import Table
 
-from tailrace.cli.flights.writing import DemoFailure
 from tailrace.sinks.duckdb_table import DuckDB
+
+from .writing import DemoFailure
 
 Figures = Mapping[str, Mapping[str, int]]
 COLUMNS: Final = {

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import orjson
 import pytest
+from flights_demo.node import free_port
+from flights_demo.writing import Client, DemoFailure, Request, request_of
 
-from tailrace.cli.flights.node import free_port
-from tailrace.cli.flights.writing import Client, DemoFailure, Request, request_of
 from tests.patience import PATIENCE_S
 
 

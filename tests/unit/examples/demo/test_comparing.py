@@ -1,8 +1,7 @@
 """Both sides are compared to the last figure."""
 
 import pytest
-
-from tailrace.cli.flights.comparing import (
+from flights_demo.comparing import (
     Result,
     differences,
     kept_figures,

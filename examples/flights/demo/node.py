@@ -18,7 +18,6 @@ from typing import Any, Final
 import orjson
 
 from tailrace.cli.durations import format_instant
-from tailrace.cli.flights.writing import DemoFailure
 from tailrace.compose import EngineOptions, open_engine
 from tailrace.engine.state import state_of
 from tailrace.ports import LogReader, StateStore
@@ -27,6 +26,8 @@ from tailrace.server.control_socket import socket_path
 from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.views.at_once import at_once
 from tailrace.views.progress import known_mappings
+
+from .writing import DemoFailure
 
 PATIENCE_S: Final = 60.0
 DRAIN_S: Final = 15.0

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tailrace.cli.flights.killing import ANY_MOMENT, Kill, Planned, Witness, is_enough
-from tailrace.cli.flights.node import Node
-from tailrace.cli.flights.writing import Client, DemoFailure, request_of
+from .killing import ANY_MOMENT, Kill, Planned, Witness, is_enough
+from .node import Node
+from .writing import Client, DemoFailure, request_of
 
 CONNECTIONS: Final = 16
 MINUTE_MS: Final = 60_000

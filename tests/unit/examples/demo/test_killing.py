@@ -3,9 +3,7 @@
 from pathlib import Path
 
 import pytest
-
-from tailrace import telemetry
-from tailrace.cli.flights.killing import (
+from flights_demo.killing import (
     ANY_MOMENT,
     KILLS,
     Call,
@@ -17,6 +15,8 @@ from tailrace.cli.flights.killing import (
     plan,
     read_calls,
 )
+
+from tailrace import telemetry
 from tailrace.runtime.watermark import MappingName, Position
 from tailrace.streams.sequence import SequenceNumber
 from tailrace.streams.shards import Shard

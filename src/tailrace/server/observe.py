@@ -16,9 +16,9 @@ from tailrace.telemetry import AWS_METRICS, METRICS, AwsMetric, Metric
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric as Family
 
-    from tailrace.server.scrape import Response
-
 Labels: TypeAlias = tuple[str, ...]
+Response: TypeAlias = tuple[int, str, bytes]
+"""Status, kind and body."""
 COUNTED: Final = {each.metric: each for each in AWS_METRICS}
 
 STUCK_AGE_MS: Final = 60_000

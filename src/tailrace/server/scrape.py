@@ -5,25 +5,23 @@ measured and many are never scraped. `compose.Node` hands the routes to the HTTP
 """
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tailrace.server.observe import Limits, Observed
-
-Response: TypeAlias = tuple[int, str, bytes]
+    from tailrace.server.observe import Limits, Observed, Response
 
 
 def routes(
     look: "Callable[[], Awaitable[Observed]]", limits: "Limits | None" = None
-) -> dict[str, Callable[[], Awaitable[Response]]]:
+) -> "dict[str, Callable[[], Awaitable[Response]]]":
     """The extra GET paths of the HTTP server; each request takes a new look."""
 
-    async def metrics() -> Response:
+    async def metrics() -> "Response":
         from tailrace.server import observe
 
         return observe.metrics(await look())
 
-    async def ready() -> Response:
+    async def ready() -> "Response":
         from tailrace.server import observe
 
         return observe.ready(await look(), limits or observe.Limits())

@@ -33,8 +33,7 @@ from tailrace.sinks.dynamodb_door import DynamoDbDoor
 from tailrace.sinks.making import Declared, SinkMaker
 from tailrace.sinks.projection_places import ProjectionPlaces
 from tailrace.sinks.windowed import windows_of
-from tailrace.sources.embedded import EmbeddedSource
-from tailrace.sources.embedded_items import EmbeddedItems
+from tailrace.sources.embedded import EmbeddedItems, EmbeddedSource
 from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.stores.dynamodb import DynamoDbStateStore
 from tailrace.telemetry import PointReached, pass_by

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tailrace.app.plain import to_item
 from tailrace.app.table import Table
 from tailrace.app.transaction import Transaction
-from tailrace.engine.actions import read_write
 from tailrace.engine.engine import Engine
+from tailrace.engine.state import read_write
 from tailrace.errors import ApiError, SettingsError
 from tailrace.ports import ItemWrite
 from tailrace.values.types import Item

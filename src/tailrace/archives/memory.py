@@ -1,6 +1,7 @@
 """An archive in memory: for tests, and what the others are compared with.
 
 Rules of this file: nothing awaits between looking and writing, so that every call is one step of the loop.
+Stands alone as every adapter of a port does.
 """
 
 from collections.abc import Sequence

@@ -2,6 +2,7 @@
 
 Rules of this file: pure; settings in, sentences out. Each names the setting, what happens and what to write instead.
 Called by `dev`.
+Stands alone because it is pure: `dev` says it.
 """
 
 from collections.abc import Iterator

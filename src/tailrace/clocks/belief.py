@@ -5,6 +5,7 @@ hour it is believed (a clock that is corrected, a machine that was busy), and so
 it was, with the monotonic clock, until the wall clock has agreed with itself for a minute. Sleep of the machine is no jump where the system
 counts it.
 Rules of this file: pure; it is given readings and says what to believe. Called by system.py. Source: docs/decisions/0027.
+Stands alone because it is pure: system.py asks the machine.
 """
 
 from typing import Final

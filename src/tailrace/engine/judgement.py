@@ -2,6 +2,7 @@
 
 Rules of this file: nothing is written here. Between two slices others may write: then it is judged anew, and after a few times
 at once, so that it comes to an end. Called by `engine.engine`.
+Stands alone because it is the only write that takes more than one turn.
 """
 
 from collections.abc import Callable

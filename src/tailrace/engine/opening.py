@@ -1,6 +1,7 @@
 """Which page a Query or Scan asks for: of the table or of one of its indexes, as long as both are there.
 
 Rules of this file: reads only. Called by `engine.engine`. Source: semantics §6.6.
+Stands alone because pages know nothing of tables that come and go.
 """
 
 from typing import Protocol

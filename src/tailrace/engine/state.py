@@ -11,17 +11,22 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from tailrace.engine.actions import read_write
 from tailrace.engine.committer import Committer
 from tailrace.engine.documents import STATE
 from tailrace.engine.query import following_prefix
 from tailrace.errors import StateConflict
 from tailrace.ports import Action, ItemWrite
 from tailrace.rows.writes import Always, StateRow, Write, holds
+from tailrace.tables.actions import read_parameters
 from tailrace.tables.mutate import Operation
 
 ROWS: Final = 1_000
 Fields = Mapping[str, Any]
+
+
+def read_write(write: ItemWrite) -> Operation:
+    """One recorded write of `change.transaction` as an operation. Raises: ApiError."""
+    return read_parameters(write.action, write.parameters)
 
 
 class StateRows:

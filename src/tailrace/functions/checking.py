@@ -4,6 +4,7 @@ Theory of operation: a user's module changes the process that imports it (loggin
 imports them all, writes one line of JSON a name on what was its standard output, and leaves without waiting for what the modules started.
 Rules of this file: only what is surely not there is refused; a module that needs the environment of its function, hangs or ends the child is tried again where
 it is called. The functions' own processes (process.py) are the only others that import them. Called by cli/serve.py.
+Stands alone because it is the main module of a process.
 """
 
 import os

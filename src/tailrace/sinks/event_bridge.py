@@ -2,6 +2,7 @@
 
 Rules of this file: PutEvents answers for each entry, and the answer is believed. Declared as `sinks.EventBridge(…)`, called through
 `app.sink`. Source: EventBridge API Reference, PutEvents.
+Stands alone as every sink that is declared does: one is loaded without the others.
 """
 
 from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
 Rules of this file: it reads members, it decides nothing; every name and value placeholder of an action must be used by it. The order of the reads is
 that of AWS's errors: the first problem is told, whatever it is.
-Called by the operation TransactWriteItems, by `engine.actions` for the recorded writes of `change.transaction`, and by
+Called by the operation TransactWriteItems, by `engine.state` for the recorded writes of `change.transaction`, and by
 tables/merging.py. Source: semantics §6.4, §6.9.
 """
 

@@ -2,6 +2,7 @@
 
 Rules of this file: pure; time is told. What is no number, too old or absurdly far off never expires. Called by `engine.time_to_live`.
 Source: semantics §1.8.
+Stands alone because it is pure: time_to_live.py has the times and the entries.
 """
 
 from decimal import Decimal

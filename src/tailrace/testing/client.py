@@ -2,6 +2,7 @@
 
 Rules of this file: botocore builds, signs and parses as always; only the sending is ours, and nothing is retried: an answer
 is what the engine said. boto3 is imported when a client is made. Called by world.py.
+Stands alone because boto3 is needed for it alone.
 """
 
 from collections.abc import Callable, Iterator

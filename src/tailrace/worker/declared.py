@@ -2,6 +2,7 @@
 
 Rules of this file: it only reads. What is no longer declared would be forgotten in silence, so the start is refused with the commands that decide what
 it is: renamed, or deleted. Called by worker.py. Source: architecture §5.12.
+Stands alone because it reads rows of what is no more, which a worker never runs.
 """
 
 from tailrace.app.app import App

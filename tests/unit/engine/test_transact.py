@@ -2,7 +2,7 @@
 
 import pytest
 
-from tailrace.engine.actions import read_write
+from tailrace.engine.state import read_write
 from tailrace.engine.transact import cancelled
 from tailrace.errors import ApiError
 from tailrace.ports import ItemWrite

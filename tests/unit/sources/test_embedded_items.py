@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tailrace.errors import SourceError
-from tailrace.sources.embedded_items import EmbeddedItems
+from tailrace.sources.embedded import EmbeddedItems
 from tailrace.stores.memory import MemoryStore
 from tailrace.tables.definition import TableDefinition
 from tailrace.tables.mutate import Put

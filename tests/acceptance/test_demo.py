@@ -90,7 +90,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is in the wheel, and nothing of the checkout."""
     built, place = tmp_path_factory.mktemp("built"), tmp_path_factory.mktemp("installed")
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(built)], cwd=ROOT, check=True, capture_output=True
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(built)],
+        cwd=ROOT, check=True, capture_output=True,
     )  # fmt: skip
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as file:

@@ -1,8 +1,10 @@
 """Circles of imports between modules: lazy imports and those for types alone count as any other.
 
-Theory of operation: a module imports whatever one of its lines names, wherever the line stands. Two modules that reach one another so are one idea in two files, or
-one of them knows too much; Python's order of loading them is an accident.
-Rules of this file: pure, sources in (path → text) and findings out, so that a canary can plant what must be found. Called by `test_circles` and `test_single_importers`.
+Theory of operation: a module imports whatever one of its lines names, wherever the line stands. Two modules
+that reach one another so are one idea in two files, or one of them knows too much; Python's order of
+loading them is an accident.
+Rules of this file: pure, sources in (path → text) and findings out, so that a canary can plant what must be
+found. Called by `test_circles` and `test_single_importers`.
 """
 
 import ast
@@ -55,7 +57,7 @@ def _name(path: str, package: str) -> str:
 
 
 def _imported(text: str, known: Mapping[str, str]) -> Iterator[str]:
-    """The modules that a source names in its imports; `from a import b` names `a.b` where that is a module, else `a`."""
+    """The modules that a source imports; `from a import b` names `a.b` where that is a module, else `a`."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

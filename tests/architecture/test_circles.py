@@ -19,8 +19,6 @@ KNOWN: frozenset[tuple[str, ...]] = frozenset({
     ("api/lambdas/routes.py", "api/lambdas/service.py"),
     ("server/connection.py", "server/http.py", "server/others.py"),
     ("engine/catalog.py", "engine/namespaces.py"),
-    ("testing/simulation.py", "testing/simulation_faults.py", "testing/simulation_performing.py", "testing/simulation_redrive.py",
-     "testing/simulation_retention.py", "testing/simulation_roles.py", "testing/simulation_source.py", "testing/simulation_workers.py"),
 })  # fmt: skip
 """Circles that are left."""
 

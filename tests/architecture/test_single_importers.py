@@ -1,7 +1,9 @@
-"""A small module that one other module imports is part of that module's idea, unless its head says why it stands alone.
+"""A small module that one other module imports is part of that module's idea, unless its head says why it
+stands alone.
 
-Rules of this file: `KNOWN` may only shrink. A reason is a sentence of the module's docstring with the words "stands alone". Packages' own
-`__init__` and what nothing imports (operations that are found by name, programs) are no such modules.
+Rules of this file: `KNOWN` may only shrink. A reason is a sentence of the module's docstring with the words
+"stands alone". Packages' own `__init__` and what nothing imports (operations that are found by name,
+programs) are no such modules.
 """
 
 import ast

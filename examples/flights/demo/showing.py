@@ -1,7 +1,7 @@
 """What one sees of `tailrace demo`: what is about to happen, how far it is, and whether both sides agree.
 
-Rules of this file: words and pictures; what runs is beside it. The last line begins with `agree:` or `disagree:`, and the exit code says the
-same. Called by the command.
+Rules of this file: words and pictures; what runs is beside it. The last line begins with `agree:` or
+`disagree:`, and the exit code says the same. Called by the command.
 """
 
 import asyncio
@@ -38,7 +38,10 @@ PLANT: Final = "TAILRACE_DEMO_PLANT"
 def watch(
     files: Path, program: Any, whole_year: bool, seed: int | None, sample: Path | None, keep: Path | None, as_json: bool
 ) -> int:  # fmt: skip
-    """Run it. Shape: `files` is the example, `program` its replay; `seed` decides the kills, None: there are none. Returns: the exit code."""
+    """Run it. Returns: the exit code.
+
+    Shape:   `files` is the example, `program` its replay; `seed` decides the kills, None: there are none.
+    """
     console = make_console(quiet=as_json)
     data, rows = read_data(program, files, sample, whole_year)
     writes = program.replay(rows)

@@ -1,7 +1,7 @@
 """`tailrace demo`: the main job, on every flight that left New York in a week (or the year) of 2013.
 
-Rules of this file: options alone, and where the example lies; what runs, and every word and picture of it, is `examples/flights/demo`.
-Registered in `main`.
+Rules of this file: options alone, and where the example lies; what runs, and every word and picture of it,
+is `examples/flights/demo`. Registered in `main`.
 """
 
 import importlib

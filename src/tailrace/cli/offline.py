@@ -1,7 +1,8 @@
 """Answering a question without a server: open the data directory, let the verb read, close it again.
 
-Rules of this file: verbs that change something are refused, but for those that say they work here. Stands alone because it costs the engine's imports, and is
-imported only when nobody has the directory. Called by `connection`.
+Rules of this file: verbs that change something are refused, but for those that say they work here. Stands
+alone because it costs the engine's imports, and is imported only when nobody has the directory. Called by
+`connection`.
 """
 
 import asyncio

@@ -1,7 +1,9 @@
-"""Another DynamoDB as a handler's client asks it: that of `app.transactions`, through its boto3 client or through ours.
+"""Another DynamoDB as a handler's client asks it: that of `app.transactions`, through its boto3 client or
+through ours.
 
-Rules of this file: one call a request, never repeated. What an answer means is read in aws/errors.py. A write's ancestry goes in the header that our client adds,
-and that botocore's sessions do (runtime/causing.py). Stands alone because compose picks between it and the engine's door. Made by compose.
+Rules of this file: one call a request, never repeated. What an answer means is read in aws/errors.py. A
+write's ancestry goes in the header that our client adds, and that botocore's sessions do
+(runtime/causing.py). Stands alone because compose picks between it and the engine's door. Made by compose.
 """
 
 from typing import Any

@@ -1,8 +1,9 @@
-"""A table of the engine in this process as a worker reads it: its stream, woken by commits, and its items, a page at a time.
+"""A table of the engine in this process as a worker reads it: its stream, woken by commits, and its items,
+a page at a time.
 
-Rules of this file: a read of the stream waits for the commit that brings a record, it never polls. A page of items is read between two
-commits, so that no change is half in it, with the exact position it was read at. Only what is durable is handed out. Made by
-`compose_worker`.
+Rules of this file: a read of the stream waits for the commit that brings a record, it never polls. A page
+of items is read between two commits, so that no change is half in it, with the exact position it was read
+at. Only what is durable is handed out. Made by `compose_worker`.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
 """One action in the shape of TransactWriteItems becomes an operation.
 
-Rules of this file: it reads members, it decides nothing; every name and value placeholder of an action must be used by it. The order of the reads is
-that of AWS's errors: the first problem is told, whatever it is.
-Called by the operation TransactWriteItems, by `engine.state` for the recorded writes of `change.transaction`, and by
-tables/merging.py. Source: semantics §6.4, §6.9.
+Rules of this file: it reads members, it decides nothing; every name and value placeholder of an action must
+be used by it. The order of the reads is that of AWS's errors: the first problem is told, whatever it is.
+Called by the operation TransactWriteItems, by `engine.state` for the recorded writes of
+`change.transaction`, and by tables/merging.py. Source: semantics §6.4, §6.9.
 """
 
 from collections.abc import Mapping

@@ -20,7 +20,7 @@ from tailrace.testing.simulation_performing import Performing
 from tailrace.testing.simulation_plan import WALL_MS, MappingPlan, Plan, ShardPlan, plan
 from tailrace.testing.simulation_redrive import ask, begin_redrive, redrive_the_rest
 from tailrace.testing.simulation_retention import Retention
-from tailrace.testing.simulation_roles import Mapped, Observer, Tenure
+from tailrace.testing.simulation_roles import Mapped, Observer, Process, Tenure
 from tailrace.testing.simulation_rows import Rows
 from tailrace.testing.simulation_sink import SimulatedSink
 from tailrace.testing.simulation_source import SimulatedSource
@@ -206,7 +206,7 @@ class Run:
         self._coming += 1
         self.after(delay_ms, start)
 
-    def left(self, worker: Worker) -> None:
+    def left(self, worker: Process) -> None:
         """A worker has ended: it comes back, under its name or another one, or not as long as others are there."""
         others = self._coming + sum(each.is_alive for each in self.workers)
         if others and self.time_ms < self.plan.heal_ms and self.random.random() < 0.3:

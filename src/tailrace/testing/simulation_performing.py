@@ -9,14 +9,12 @@ Rules of this file: no decision about records and no copy of what the runtime do
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import CodeType
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from typing import Any, Final, assert_never
 
 from tailrace.errors import PortError, SourceError, StateConflict, StoreError
 from tailrace.mapping.commands import Invoke, Park, SaveCheckpoint
 from tailrace.ports import Batch, Outcome
-from tailrace.runtime.delivering import Asked
 from tailrace.runtime.steps import (
     AskTime,
     Beside,
@@ -32,14 +30,9 @@ from tailrace.runtime.steps import (
     Transact,
     WriteBatch,
 )  # fmt: skip
-from tailrace.streams.moment import Now
-from tailrace.testing.simulation_roles import Tenure
+from tailrace.testing.simulation_roles import Act, World
 from tailrace.testing.simulation_rows import STREAM
 from tailrace.testing.simulation_sink import HANG_MS
-
-if TYPE_CHECKING:
-    from tailrace.testing.simulation import Run
-    from tailrace.testing.simulation_workers import Worker
 
 LOST_ANSWERS: Final = 0.3
 """So many of a state store's failures are answers that were lost: it was written all the same."""
@@ -52,32 +45,10 @@ Yield = tuple[str, int]
 """Where steps stand: the file of the innermost generator, and the line of its yield."""
 
 
-@dataclass(slots=True, eq=False)
-class Act:
-    """Steps under way. Shape: `what` is one of ACTS; `then` is given the result, or the PortError that the steps raised."""
-
-    what: str
-    worker: "Worker"
-    steps: Steps[Any]
-    then: Callable[[Any], None]
-    tenure: Tenure | None = None
-    command: Asked | None = None
-    call: Any = None
-    """A read that waits."""
-    now: Callable[[], Now] | None = None
-    """A clock of its own."""
-    handler: Callable[[Batch], Outcome] | None = None
-    """Who gets the batches of steps that belong to no machine."""
-
-    def is_left(self) -> bool:
-        """Whether nobody is there any more who would go on with it."""
-        return not self.worker.is_alive
-
-
 class Performing:
     """Carries acts out. Shape: `crashed` counts yields; `names` has those, for people, at which somebody could have died."""
 
-    def __init__(self, run: "Run") -> None:
+    def __init__(self, run: World) -> None:
         self._run = run
         self.crashed: Counter[Yield] = Counter()
         self.names: dict[Yield, str] = {}

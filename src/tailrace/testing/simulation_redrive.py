@@ -1,11 +1,12 @@
-"""Redrives in a simulated world: somebody asks, and every worker that reads the mapping carries it out, with the production steps (deadletters/run/putting_back.py).
+"""Redrives in a simulated world: somebody asks, and every worker that reads the mapping carries it out,
+with the production steps (deadletters/run/putting_back.py).
 
-Rules of this file: it decides nothing about changes. What a person does is drawn here; what a worker does between two yields is what the world does to
-everybody. Called by simulation.py and simulation_workers.py.
+Rules of this file: it decides nothing about changes. What a person does is drawn here; what a worker does
+between two yields is what the world does to everybody. Called by simulation.py and simulation_workers.py.
 """
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tailrace.deadletters.core.entry import DeadLetter, deadletter_key
 from tailrace.deadletters.core.redrive import Choice
@@ -18,13 +19,8 @@ from tailrace.ports import Batch, Failed, Failure, FailureKind, Outcome, Written
 from tailrace.rows.kinds import REDRIVE
 from tailrace.rows.writes import Write
 from tailrace.streams.record import ChangeRecord
-from tailrace.testing.simulation_performing import Act
-from tailrace.testing.simulation_roles import Mapped, Tenure
+from tailrace.testing.simulation_roles import Act, Mapped, Process, Tenure, World
 from tailrace.testing.simulation_rows import APP, STREAM
-
-if TYPE_CHECKING:
-    from tailrace.testing.simulation import Run
-    from tailrace.testing.simulation_workers import Worker
 
 PAGE: Final = 3
 """So many rows a worker reads at once here: a hundred would be all that there are."""
@@ -39,7 +35,7 @@ MOST_ASKED: Final = 2
 class Redrives:
     """The redrives of one worker. Shape: `under_way` are the requests that it carries out; `held` the keys that it keeps from each mapping."""
 
-    def __init__(self, run: "Run", worker: "Worker") -> None:
+    def __init__(self, run: World, worker: Process) -> None:
         self._run = run
         self._worker = worker
         self._steps = PuttingBack(APP, self, PAGE)
@@ -167,21 +163,21 @@ class Redrives:
             self.held[mapping_id].discard(word.key)
 
 
-def begin_redrive(run: "Run") -> None:
+def begin_redrive(run: World) -> None:
     """Somebody asks for a redrive of each mapping, while all goes on: of a worker, or in the rows when none is there."""
     for mapped in run.mappings:
         if mapped.plan.settings.order != "lane":
             ask(run, mapped)
 
 
-def redrive_the_rest(run: "Run", mapped: Mapped) -> None:
+def redrive_the_rest(run: World, mapped: Mapped) -> None:
     """Somebody asks for everything that is left of a mapping, when nothing is asked for already."""
     is_at_work = any(worker.redrives.under_way for worker in run.workers if worker.is_alive)
     if not is_at_work and next(run.rows.starting_with(REDRIVE.prefix(APP)), None) is None:
         _note(run, Request(_name(run), mapped.id))
 
 
-def ask(run: "Run", mapped: Mapped) -> None:
+def ask(run: World, mapped: Mapped) -> None:
     """Somebody asks for a redrive of a mapping: of all of it, or of what is chosen; at once, or at a rate."""
     if len(list(run.rows.starting_with(REDRIVE.prefix(APP)))) >= MOST_ASKED:
         return
@@ -197,11 +193,11 @@ def ask(run: "Run", mapped: Mapped) -> None:
     _note(run, Request(_name(run), mapped.id, chosen, rate))
 
 
-def _name(run: "Run") -> str:
+def _name(run: World) -> str:
     return f"redrive-{run.next_name()}"
 
 
-def _note(run: "Run", request: Request) -> None:
+def _note(run: World, request: Request) -> None:
     run.are_redrives_asked_for = True
     alive = [worker for worker in run.workers if worker.is_alive]
     if alive:

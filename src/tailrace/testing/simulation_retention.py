@@ -1,13 +1,15 @@
-"""A stream that forgets, in a simulated run: what is older than its retention is trimmed, and what is not handled is saved before.
+"""A stream that forgets, in a simulated run: what is older than its retention is trimmed, and what is not
+handled is saved before.
 
-Rules of this file: the saving is the production code's (runtime/evacuation.py), performed like everything else that a worker does: each yield takes its time, may fail,
-and may be the last. Here is only when a round comes, and what the stream forgets. Called by simulation.py and simulation_workers.py.
+Rules of this file: the saving is the production code's (runtime/evacuation.py), performed like everything
+else that a worker does: each yield takes its time, may fail, and may be the last. Here is only when a round
+comes, and what the stream forgets. Called by simulation.py and simulation_workers.py.
 """
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tailrace.deadletters.core.evacuated import read_evacuated
 from tailrace.errors import PortError
@@ -16,14 +18,9 @@ from tailrace.rows.kinds import EVACUATED, words_of
 from tailrace.rows.writes import Write
 from tailrace.runtime.evacuation import Evacuator, Unfinished
 from tailrace.streams.moment import Now
-from tailrace.testing.simulation_performing import Act
 from tailrace.testing.simulation_plan import WALL_MS
-from tailrace.testing.simulation_roles import Mapped
+from tailrace.testing.simulation_roles import Act, Mapped, Process, World
 from tailrace.testing.simulation_rows import APP, STREAM
-
-if TYPE_CHECKING:
-    from tailrace.testing.simulation import Run
-    from tailrace.testing.simulation_workers import Worker
 
 LEAD: Final = 4
 """The saving begins this part of the retention before the trim; production has two hours of twenty-four."""
@@ -34,7 +31,7 @@ ROUNDS: Final = 3
 class Retention:
     """The horizon of one run. Shape: `looked` is when the last round began at which a shard was saved to its end for a mapping."""
 
-    def __init__(self, run: "Run") -> None:
+    def __init__(self, run: World) -> None:
         self._run = run
         self._retention_ms = run.plan.retention_ms
         self._lead_ms = self._retention_ms // LEAD
@@ -70,21 +67,21 @@ class Retention:
         """What a worker that begins saves with: it knows nothing yet."""
         return Evacuator(APP, self._retention_ms, self._lead_ms)
 
-    def look(self, worker: "Worker", then: Callable[[PortError | None], None]) -> None:
+    def look(self, worker: Process, then: Callable[[PortError | None], None]) -> None:
         """A worker learns what others have saved."""
         load = worker.evacuator.load()
         self._run.performing.begin(Act("evacuation-look", worker, load, then, now=self.now))
 
-    def begin_rounds(self, worker: "Worker") -> None:
+    def begin_rounds(self, worker: Process) -> None:
         """A worker saves now and then, for as long as it lives."""
         if self.saves:
             self._run.after(self._run.random.randrange(self._round_ms), lambda: self._round(worker))
 
-    def _round(self, worker: "Worker") -> None:
+    def _round(self, worker: Process) -> None:
         if worker.is_alive:
             self.look(worker, lambda _: self._save(worker))
 
-    def _save(self, worker: "Worker") -> None:
+    def _save(self, worker: Process) -> None:
         """Every shard that it is not done with, all at once; the next round comes after the slowest."""
         run, begun_ms = self._run, self._run.time_ms
         unfinished = [

@@ -1,29 +1,36 @@
-"""Who takes part in a simulated run beside the world itself: a worker's tenure of a shard, and whoever judges.
+"""Who takes part in a simulated run, as the others know them: the world, its workers, a worker's tenure of
+a shard, and whoever judges.
 
-Rules of this file: shapes only. An observer sees effects (what reached the sink, what became durable), never the machine's state.
-Called by simulation*.py and tests/simulation.
+Theory of operation: everybody in a world knows everybody, so what each asks of another is said here, once,
+and nobody imports who it is.
+Rules of this file: shapes only. An observer sees effects (what reached the sink, what became durable),
+never the machine's state. Called by simulation*.py and tests/simulation.
 """
 
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from random import Random
+from typing import Any, Protocol
 
+from tailrace.deadletters.core.requests import Progress, Request
+from tailrace.errors import PortError
 from tailrace.leases.lease import Lease
-from tailrace.mapping.commands import Checkpoint, Completion, Invoke, Park, SaveCheckpoint
+from tailrace.mapping.commands import Checkpoint, Command, Completion, Invoke, Park, SaveCheckpoint, Start
 from tailrace.mapping.outcomes import Outcome
 from tailrace.mapping.shard import ShardMachine
+from tailrace.ports import Action, Batch
 from tailrace.rows.writes import Check
-from tailrace.runtime.delivering import Delivery, Place
+from tailrace.runtime.delivering import Asked, Delivery, Place
+from tailrace.runtime.evacuation import Evacuator
+from tailrace.runtime.steps import Peek, Steps
 from tailrace.streams.moment import Now
-from tailrace.streams.record import ChangeRecord
-from tailrace.testing.simulation_plan import MappingPlan, ShardPlan
-from tailrace.testing.simulation_rows import APP, STREAM
+from tailrace.streams.record import ChangeRecord, ReadDone
+from tailrace.streams.shards import Shard
+from tailrace.testing.simulation_plan import MappingPlan, Plan, ShardPlan
+from tailrace.testing.simulation_rows import APP, STREAM, Rows
 from tailrace.testing.simulation_sink import SimulatedSink
 from tailrace.testing.simulation_windows import WindowFunction
-
-if TYPE_CHECKING:
-    from tailrace.testing.simulation import Run
-    from tailrace.testing.simulation_performing import Act
-    from tailrace.testing.simulation_workers import Worker
 
 
 @dataclass(slots=True, eq=False)
@@ -54,7 +61,7 @@ class Tenure:
     """
 
     name: int
-    worker: "Worker"
+    worker: "Process"
     mapped: Mapped
     shard: ShardPlan
     lease: Lease
@@ -80,6 +87,31 @@ class Tenure:
     def is_alive(self) -> bool:
         """Whether its machine can still ask for something."""
         return not self.has_ended and self.worker.is_alive
+
+
+@dataclass(slots=True, eq=False)
+class Act:
+    """Steps under way.
+
+    Shape:   `what` is one of ACTS; `then` is given the result, or the PortError that the steps raised.
+    """
+
+    what: str
+    worker: "Process"
+    steps: Steps[Any]
+    then: Callable[[Any], None]
+    tenure: "Tenure | None" = None
+    command: Asked | None = None
+    call: Any = None
+    """A read that waits."""
+    now: Callable[[], Now] | None = None
+    """A clock of its own."""
+    handler: Callable[[Batch], Outcome] | None = None
+    """Who gets the batches of steps that belong to no machine."""
+
+    def is_left(self) -> bool:
+        """Whether nobody is there any more who would go on with it."""
+        return not self.worker.is_alive
 
 
 class Observer(Protocol):
@@ -120,5 +152,207 @@ class Observer(Protocol):
     def ended(self, tenure: Tenure, how: str) -> None:
         """A worker has finished with a shard, stopped, crashed, or lost its lease."""
 
-    def over(self, run: "Run") -> None:
+    def over(self, run: "World") -> None:
         """Nothing more will happen."""
+
+
+class Performs(Protocol):
+    """Who carries steps out."""
+
+    def begin(self, act: Act) -> None:
+        """Carry steps out, in their time."""
+
+    def answer_read(self, act: Act, answer: Any, *, fails: bool = False) -> None:
+        """What came of a read that waited."""
+
+
+class Stream(Protocol):
+    """What was written, and what is gone. Shape: `log` the records by shard, `trimmed` the last that is gone."""
+
+    log: dict[str, list[ChangeRecord]]
+    trimmed: dict[str, int]
+
+    def known(self, shard: ShardPlan) -> Shard:
+        """A shard as a source tells of it."""
+
+    def trim(self, shard_id: str, through: int) -> None:
+        """Records up to a number are gone."""
+
+    def look(self, act: Act) -> None:
+        """Answer a read, or let it wait for the next record."""
+
+    def peek(self, call: Peek) -> ReadDone | None:
+        """What a look beside the machines finds."""
+
+
+class Saves(Protocol):
+    """Who saves from the trim."""
+
+    @property
+    def saves(self) -> bool:
+        """Whether anything is saved."""
+
+    def evacuator(self) -> Evacuator:
+        """What a worker that begins saves with: it knows nothing yet."""
+
+    def look(self, worker: "Process", then: Callable[[PortError | None], None]) -> None:
+        """A worker learns what others have saved."""
+
+    def note_saved(self, writes: Sequence[Action]) -> None:
+        """Let the observer see what became durable of a save."""
+
+
+class Redriving(Protocol):
+    """The redrives of one worker. Shape: `under_way` are the requests that it carries out."""
+
+    under_way: dict[str, Progress]
+
+    def ask(self, request: Request) -> None:
+        """Somebody asks this worker."""
+
+
+class Process(Protocol):
+    """A worker.
+
+    Shape:   `number` it keeps over restarts; `tenures` by mapping and shard, as `finished`; `steals` are shards that
+             it takes whoever has them.
+    """
+
+    number: int
+    owner: str
+    is_alive: bool
+    tenures: dict[tuple[str, str], Tenure]
+    finished: set[tuple[str, str]]
+    steals: set[str]
+    evacuator: Evacuator
+
+    @property
+    def redrives(self) -> Redriving:
+        """Its redrives."""
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether it cannot reach the state store now."""
+
+    @property
+    def can_die_at_a_yield(self) -> bool:
+        """Whether it is worth to ask where it stands."""
+
+    def is_doomed(self, what: str, *, is_new: bool) -> bool:
+        """Whether it dies now, at a yield of such an act. `is_new`: nobody was there before in this run."""
+
+    def doom(self, what: str, yields: int) -> None:
+        """Let it die at that yield of such an act, counted from 0; "": of any."""
+
+    def cut_off(self, until_ms: int) -> None:
+        """It cannot reach the state store until then."""
+
+    def crash(self) -> None:
+        """The process dies."""
+
+    def stop(self) -> None:
+        """Leave in order."""
+
+    def step(self, tenure: Tenure, completion: Completion) -> None:
+        """One step of a machine, and everything it asks for."""
+
+    def look_at(self, *shards: ShardPlan) -> None:
+        """Begin shards where that is possible."""
+
+    def tenures_of(self, shard_id: str) -> list[Tenure]:
+        """Its machines in a shard."""
+
+    def may_save(self, mapped: Mapped, shard: ShardPlan) -> bool:
+        """Whether something of a shard may have to be saved."""
+
+
+class World(Protocol):
+    """A run, as those in it know it.
+
+    Shape:   `counts` how often anything occurred, `passed` commands and completions.
+    Units:   milliseconds since its beginning.
+    """
+
+    plan: Plan
+    counts: Counter[str]
+    passed: Counter[type]
+    random: Random
+    rows: Rows
+    time_ms: int
+    wall_step_ms: int
+    steps: int
+    are_redrives_asked_for: bool
+
+    @property
+    def now(self) -> Now:
+        """The present."""
+
+    @property
+    def mappings(self) -> Sequence[Mapped]:
+        """Every mapping."""
+
+    @property
+    def workers(self) -> Sequence[Process]:
+        """Those that run, and those that have ended."""
+
+    @property
+    def performing(self) -> Performs:
+        """Who carries steps out."""
+
+    @property
+    def source(self) -> Stream:
+        """The stream."""
+
+    @property
+    def retention(self) -> Saves:
+        """Who saves from the trim."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to be done."""
+
+    @property
+    def new_yields_kill(self) -> bool:
+        """Whether a worker may die where nobody has been before in this run."""
+
+    def after(self, delay_ms: int, what: Callable[[], None]) -> None:
+        """Do this later."""
+
+    def mapping(self, mapping_id: str) -> Mapped:
+        """One of the mappings."""
+
+    def dies_at_a_new_yield(self) -> bool:
+        """Draw whether a worker dies where nobody has been before in this run."""
+
+    def something_failed(self, mapped: Mapped) -> None:
+        """Something is parked or discarded."""
+
+    def is_raced(self, tenure: Tenure, command: Command | None) -> bool:
+        """Draw whether another worker takes the shard while this one writes."""
+
+    def port_fails(self, kind: str) -> bool:
+        """Draw whether a port fails now."""
+
+    def latency(self) -> int:
+        """How long a port takes."""
+
+    def tenures(self) -> list[Tenure]:
+        """Every machine that runs now."""
+
+    def next_name(self) -> int:
+        """A name for a tenure."""
+
+    def hire(self, number: int | None = None) -> Process:
+        """One more worker."""
+
+    def left(self, worker: Process) -> None:
+        """A worker has ended."""
+
+    def note_tenure(self, tenure: Tenure, start: Start) -> None:
+        """A worker begins with a shard."""
+
+    def answer(self, tenure: Tenure, invoke: Invoke, *, hangs: bool) -> Outcome:
+        """The sink has worked on a batch."""
+
+    def judge(self, tenure: Tenure, invoke: Invoke) -> Outcome:
+        """It has worked on a batch of a worker that is no more."""

@@ -5,20 +5,16 @@ an old iterator is refused once. Called by simulation.py and simulation_performi
 """
 
 from bisect import bisect_left, bisect_right
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from msgspec.structs import replace
 
 from tailrace.runtime.steps import Peek, ReadShard
 from tailrace.streams.record import ChangeRecord, ReadDone
 from tailrace.streams.shards import Shard
-from tailrace.testing.simulation_performing import Act
 from tailrace.testing.simulation_plan import WALL_MS, ShardPlan
-from tailrace.testing.simulation_roles import Tenure
+from tailrace.testing.simulation_roles import Act, Tenure, World
 from tailrace.testing.simulation_rows import STREAM
-
-if TYPE_CHECKING:
-    from tailrace.testing.simulation import Run
 
 ITERATOR_MS: Final = 20_000
 """How long an iterator lives: AWS's quarter of an hour, in the measure of these runs."""
@@ -29,7 +25,7 @@ REPEATED_RATE: Final = 0.01
 class SimulatedSource:
     """All shards of one stream. Shape: `log` has the records by shard, `trimmed` the last one that is gone."""
 
-    def __init__(self, run: "Run") -> None:
+    def __init__(self, run: World) -> None:
         self._run = run
         self.log: dict[str, list[ChangeRecord]] = {shard.shard_id: [] for shard in run.plan.shards}
         self.trimmed = dict.fromkeys(self.log, 0)

@@ -1,15 +1,18 @@
-"""A worker of a simulated world: leases of shards on a state store that others share, and a machine under each.
+"""A worker of a simulated world: leases of shards on a state store that others share, and a machine under
+each.
 
-Theory of operation. What it does is the runtime's: taking, renewing and giving back a lease, beginning, and everything that a machine asks for are its steps,
-performed by simulation_performing.py. Here is only which shard it looks at next. It takes what is free or expired, judged by its own clock; a fault lets it steal.
-A loser may come back.
-Rules of this file: nothing is known of a shard but what rows say, and what this worker has finished itself. Called by simulation.py.
+Theory of operation. What it does is the runtime's: taking, renewing and giving back a lease, beginning, and
+everything that a machine asks for are its steps, performed by simulation_performing.py. Here is only which
+shard it looks at next. It takes what is free or expired, judged by its own clock; a fault lets it steal. A
+loser may come back.
+Rules of this file: nothing is known of a shard but what rows say, and what this worker has finished itself.
+Called by simulation.py.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
@@ -39,15 +42,11 @@ from tailrace.runtime.delivering import Asked, Delivery, Settling
 from tailrace.runtime.kept import Kept
 from tailrace.runtime.starting import enter, load_start, take_lease
 from tailrace.runtime.steps import Get, Steps
-from tailrace.testing.simulation_performing import Act
 from tailrace.testing.simulation_plan import ShardPlan
 from tailrace.testing.simulation_redrive import Redrives
-from tailrace.testing.simulation_roles import Mapped, Tenure
+from tailrace.testing.simulation_roles import Act, Mapped, Tenure, World
 from tailrace.testing.simulation_rows import APP, STREAM
 from tailrace.worker.leasing import give_lease_back, renew_lease
-
-if TYPE_CHECKING:
-    from tailrace.testing.simulation import Run
 
 RENEWAL_MS: Final = 3_000
 LOOK_MS: Final = 500, 10_000
@@ -76,7 +75,7 @@ There: TypeAlias = tuple[str, str]
 class Worker:
     """One process. Shape: `number` is its owner's name on leases, which it has again after a restart; `leases` by shard, one for all mappings."""
 
-    def __init__(self, run: "Run", number: int) -> None:
+    def __init__(self, run: World, number: int) -> None:
         self._run = run
         self.number = number
         self.owner = f"worker-{number}"

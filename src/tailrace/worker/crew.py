@@ -1,6 +1,8 @@
-"""Who works beside the machines of a worker: what puts dead letters back, tells destinations, brings up projections, closes windows.
+"""Who works beside the machines of a worker: what puts dead letters back, tells destinations, brings up
+projections, closes windows.
 
-Stands alone because the worker and whoever joins it name the same. Rules of this file: values only; long-lived work is a Service.
+Stands alone because the worker and whoever joins it name the same. Rules of this file: values only;
+long-lived work is a Service.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence

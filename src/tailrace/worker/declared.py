@@ -1,7 +1,8 @@
 """The check of a start: whether the app still declares every mapping that has rows here.
 
-Rules of this file: it only reads. What is no longer declared would be forgotten in silence, so the start is refused with the commands that decide what
-it is: renamed, or deleted. Called by worker.py. Source: architecture §5.12.
+Rules of this file: it only reads. What is no longer declared would be forgotten in silence, so the start is
+refused with the commands that decide what it is: renamed, or deleted. Called by worker.py. Source:
+architecture §5.12.
 Stands alone because it reads rows of what is no more, which a worker never runs.
 """
 

@@ -1,6 +1,7 @@
 """What a worker follows: a table, its streams and shards, and how far each mapping has come with them.
 
-Rules of this file: it asks the source and remembers; what is begun, and when, is the worker's. Made and used by worker/worker.py.
+Rules of this file: it asks the source and remembers; what is begun, and when, is the worker's. Made and
+used by worker/worker.py.
 """
 
 from collections.abc import Sequence

@@ -1,10 +1,12 @@
-"""Forgets what delivery kept for shards that are gone (checkpoints, ledgers, leases) and for changes that are gone (marks).
+"""Forgets what delivery kept for shards that are gone (checkpoints, ledgers, leases) and for changes that
+are gone (marks).
 
-Rules of this file: a row of a shard goes when the shard cannot be read any more and every shard that goes on where it ended has a
-checkpoint of the mapping's own: until then it says from where on something may be missing. What a ledger counted is added to the ledger
-of earlier shards, in the same transaction. A mark goes when its change is out of the stream for a day and its item has neither parked
-changes nor dead letters, and only if it is still the one that was looked at. In slices; cut off anywhere, the next round goes on.
-Called by worker.py, now and then.
+Rules of this file: a row of a shard goes when the shard cannot be read any more and every shard that goes
+on where it ended has a checkpoint of the mapping's own: until then it says from where on something may be
+missing. What a ledger counted is added to the ledger of earlier shards, in the same transaction. A mark
+goes when its change is out of the stream for a day and its item has neither parked changes nor dead
+letters, and only if it is still the one that was looked at. In slices; cut off anywhere, the next round
+goes on. Called by worker.py, now and then.
 """
 
 import asyncio

@@ -1,6 +1,8 @@
-"""The leases that a worker holds: one an app and shard, taken with a new epoch at each start, renewed while it lives.
+"""The leases that a worker holds: one an app and shard, taken with a new epoch at each start, renewed while
+it lives.
 
-Rules of this file: transitions are leases/lease.py's, what is asked of the state store are steps; a lease that somebody else has taken is told to whoever reads the shard, and is no longer ours. Made by
+Rules of this file: transitions are leases/lease.py's, what is asked of the state store are steps; a lease
+that somebody else has taken is told to whoever reads the shard, and is no longer ours. Made by
 worker/worker.py.
 """
 

@@ -1,7 +1,9 @@
-"""The rounds of a worker at which changes are saved from the trim: when it looks, how patiently, and what people are told.
+"""The rounds of a worker at which changes are saved from the trim: when it looks, how patiently, and what
+people are told.
 
-Stands alone because what is saved is decided by steps (evacuation.py), which nothing here touches. Rules of this file: no decision about changes; what fails is told and
-tried again at the next round. Made and run by worker/worker.py.
+Stands alone because what is saved is decided by steps (evacuation.py), which nothing here touches. Rules of
+this file: no decision about changes; what fails is told and tried again at the next round. Made and run by
+worker/worker.py.
 """
 
 import asyncio

@@ -1,7 +1,9 @@
-"""A worker: finds the shards of an app's tables, holds their leases, and runs a driver for each mapping and shard.
+"""A worker: finds the shards of an app's tables, holds their leases, and runs a driver for each mapping and
+shard.
 
-Rules of this file: a shard is begun by a mapping only when that mapping has finished the shard's parent, so that the changes of one
-item stay in order. One lease an app and shard, taken with a new epoch at each start. Made by `compose`.
+Rules of this file: a shard is begun by a mapping only when that mapping has finished the shard's parent, so
+that the changes of one item stay in order. One lease an app and shard, taken with a new epoch at each
+start. Made by `compose`.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The document that Lambda sends to an on-failure destination, and the name of its object in S3.
 
-Rules of this file: bytes as AWS writes them; the records themselves are only in the S3 form, as escaped JSON text. Called by
-deadletters/run/courier.py. Source: semantics §2.8.
+Rules of this file: bytes as AWS writes them; the records themselves are only in the S3 form, as escaped
+JSON text. Called by deadletters/run/courier.py. Source: semantics §2.8.
 """
 
 from collections.abc import Sequence

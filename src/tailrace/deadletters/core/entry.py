@@ -1,9 +1,9 @@
 """A dead letter: a record given up, kept whole, with everything a person needs to judge it.
 
-Rules of this file: a pure layout over one row of state, format 3 (2 with a sequence number instead of a version, 1 without the sizes of the view
-types, too), documented in docs/formats/state.md. Images stay the JSON text that
-clients are answered. Written in one transaction with the checkpoint that passes the record; writing it again changes
-nothing. Called by runtime/delivering.py, `why` and the test world.
+Rules of this file: a pure layout over one row of state, format 3 (2 with a sequence number instead of a
+version, 1 without the sizes of the view types, too), documented in docs/formats/state.md. Images stay the
+JSON text that clients are answered. Written in one transaction with the checkpoint that passes the record;
+writing it again changes nothing. Called by runtime/delivering.py, `why` and the test world.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,8 @@
 """A gap: changes that were trimmed before a handler read them. It stands until somebody acknowledges it.
 
-Rules of this file: layout and transitions of one row; written in the transaction of the checkpoint that passes the gap. Format 2, docs/formats/state.md.
-Called by runtime/delivering.py and by `gaps`. Source: growth §2.10.
+Rules of this file: layout and transitions of one row; written in the transaction of the checkpoint that
+passes the gap. Format 2, docs/formats/state.md. Called by runtime/delivering.py and by `gaps`. Source:
+growth §2.10.
 """
 
 from collections.abc import Mapping

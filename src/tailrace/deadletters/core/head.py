@@ -1,9 +1,10 @@
 """The head of a parked key: one row that says which changes of an item wait, and who is putting them back.
 
-Rules of this file: pure transitions; every write is conditional on the version that was read and raises it, so that of the
-machine's append and the redriver's steps one always notices the other. Only the redriver unparks, and only when the
-head's tail is the last change that it has put back. Format 2, docs/formats/state.md. Called by runtime/delivering.py,
-deadletters/run/redriver.py and the simulation. Source: architecture §5.3.
+Rules of this file: pure transitions; every write is conditional on the version that was read and raises it,
+so that of the machine's append and the redriver's steps one always notices the other. Only the redriver
+unparks, and only when the head's tail is the last change that it has put back. Format 2,
+docs/formats/state.md. Called by runtime/delivering.py, deadletters/run/redriver.py and the simulation.
+Source: architecture §5.3.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,8 @@
 """A tumbling window whose final invoke was given up: the state that it would have delivered, kept whole.
 
-Rules of this file: a pure layout over one row, format 1, docs/formats/state.md. A final invoke has no record, so it can be no dead letter; its
-state is all that is left of the window. Written in the transaction of the checkpoint that closes the window. Called by runtime/delivering.py.
+Rules of this file: a pure layout over one row, format 1, docs/formats/state.md. A final invoke has no
+record, so it can be no dead letter; its state is all that is left of the window. Written in the transaction
+of the checkpoint that closes the window. Called by runtime/delivering.py.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,9 @@
-"""What an on-failure destination is told: a notice about one batch that was given up, kept until it is delivered.
+"""What an on-failure destination is told: a notice about one batch that was given up, kept until it is
+delivered.
 
-Rules of this file: a layout over one row, format 3, docs/formats/state.md; the letters hold the records. Written in
-the transaction of the checkpoint that passes them. Called by deadletters/run/courier.py. Source: semantics §2.8.
+Rules of this file: a layout over one row, format 3, docs/formats/state.md; the letters hold the records.
+Written in the transaction of the checkpoint that passes them. Called by deadletters/run/courier.py. Source:
+semantics §2.8.
 """
 
 from collections.abc import Mapping

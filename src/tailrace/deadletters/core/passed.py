@@ -1,7 +1,9 @@
-"""How far a mapping has come with an item that has dead letters: the last change of it that was handled since.
+"""How far a mapping has come with an item that has dead letters: the last change of it that was handled
+since.
 
-Rules of this file: a layout, format 2 (1 with a sequence number instead of a version). Written with the checkpoint that settles the change; whether a dead letter is overtaken is
-judged by it alone, never by the item's present state. Called by runtime/delivering.py, deadletters/run/redriver.py and `dlq`.
+Rules of this file: a layout, format 2 (1 with a sequence number instead of a version). Written with the
+checkpoint that settles the change; whether a dead letter is overtaken is judged by it alone, never by the
+item's present state. Called by runtime/delivering.py, deadletters/run/redriver.py and `dlq`.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,8 @@
 """What to redrive: choosing dead letters, grouping them, and what to do about one that is overtaken.
 
-Rules of this file: pure decisions over letters; the doing is deadletters/run/redriver.py's. A filter's text is a shell pattern, as in
-`error="SMTP*"`. Called by `dlq` on the command line, from Python and by the redriver.
+Rules of this file: pure decisions over letters; the doing is deadletters/run/redriver.py's. A filter's text
+is a shell pattern, as in `error="SMTP*"`. Called by `dlq` on the command line, from Python and by the
+redriver.
 """
 
 import re

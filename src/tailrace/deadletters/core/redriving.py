@@ -1,9 +1,11 @@
-"""Putting dead letters back, as steps that somebody else carries out: one key that is parked, or one change that was discarded.
+"""Putting dead letters back, as steps that somebody else carries out: one key that is parked, or one change
+that was discarded.
 
-A generator yields a step and is sent its answer, so the same code runs beside handlers (deadletters/run/redriver.py) and in the simulation.
-Rules of this file: pure; of a key one change is at the handler at a time, the oldest first; a change leaves the store only after the
-handler accepted it; what conflicts with the machine's append is read again. Repeating it after a crash repeats at
-most the change that was at the handler. Source: architecture §5.3.
+A generator yields a step and is sent its answer, so the same code runs beside handlers
+(deadletters/run/redriver.py) and in the simulation.
+Rules of this file: pure; of a key one change is at the handler at a time, the oldest first; a change leaves
+the store only after the handler accepted it; what conflicts with the machine's append is read again.
+Repeating it after a crash repeats at most the change that was at the handler. Source: architecture §5.3.
 """
 
 from collections.abc import Callable, Generator, Sequence

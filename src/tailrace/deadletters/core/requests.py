@@ -1,6 +1,7 @@
 """What somebody asks a redriver for, what that means, and how far it has come.
 
-Rules of this file: values and their rows. Called by redriver.py, putting_back.py, the `dlq` verbs and the control socket.
+Rules of this file: values and their rows. Called by redriver.py, putting_back.py, the `dlq` verbs and the
+control socket.
 """
 
 from collections.abc import Mapping

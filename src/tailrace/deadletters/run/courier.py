@@ -1,8 +1,9 @@
 """Tells on-failure destinations what was given up, until they have heard it.
 
-Rules of this file: a notice is a row of the transaction that passes the records, so a crash repeats it and loses none; a destination that
-fails is asked again with back-off, for ever, and the dead letter stays whatever it says. The counters say what AWS's
-metrics would: there the notice would be lost. Made by compose, run by worker/worker.py. Source: semantics §2.8.
+Rules of this file: a notice is a row of the transaction that passes the records, so a crash repeats it and
+loses none; a destination that fails is asked again with back-off, for ever, and the dead letter stays
+whatever it says. The counters say what AWS's metrics would: there the notice would be lost. Made by
+compose, run by worker/worker.py. Source: semantics §2.8.
 """
 
 import asyncio

@@ -1,8 +1,10 @@
-"""A redrive in steps: which changes a request means, and putting them back beside the live traffic of the same worker.
+"""A redrive in steps: which changes a request means, and putting them back beside the live traffic.
 
-Theory of operation: deadletters/core/redriving.py decides what is done with one key or one discarded change, and asks questions about rows, the item, and the handler. Here each question
-becomes calls of runtime/steps.py, so that whoever performs those performs a redrive: a worker (redriver.py), and a simulated one.
-Rules of this file: steps; what is known of machines is asked at once of `Live`, whatever takes time is a call; a crash at any yield repeats at most the change that was at the handler.
+Theory of operation: deadletters/core/redriving.py decides what is done with one key or one discarded
+change, and asks questions about rows, the item, and the handler. Here each question becomes calls of
+runtime/steps.py, so that whoever performs those performs a redrive: a worker (redriver.py), a simulated one.
+Rules of this file: steps; what is known of machines is asked at once of `Live`, whatever takes time is a
+call; a crash at any yield repeats at most the change that was at the handler.
 """
 
 from collections.abc import Callable, Sequence

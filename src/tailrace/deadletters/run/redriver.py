@@ -1,8 +1,9 @@
 """Puts dead letters back to their handlers, beside the live traffic of the same worker.
 
-Rules of this file: it performs the steps of putting_back.py and decides nothing about a change. What was asked for is a row before it
-is a task, so that the next start goes on with it: what somebody asks for, what the last run had left, what another version of the code
-failed at. The `Redriver` is made where workers are joined, the `Redrives` of a worker by it; called by the `dlq` verbs.
+Rules of this file: it performs the steps of putting_back.py and decides nothing about a change. What was
+asked for is a row before it is a task, so that the next start goes on with it: what somebody asks for, what
+the last run had left, what another version of the code failed at. The `Redriver` is made where workers are
+joined, the `Redrives` of a worker by it; called by the `dlq` verbs.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Dead letters, parked changes and lost windows as they lie in the state: finding, counting, telling.
 
-Rules of this file: it only reads. A parked key's changes are told oldest first, what only waits included. Called by the `dlq` verbs,
-`why`, `status`, metrics and the test world.
+Rules of this file: it only reads. A parked key's changes are told oldest first, what only waits included.
+Called by the `dlq` verbs, `why`, `status`, metrics and the test world.
 """
 
 from collections.abc import AsyncIterator, Mapping

@@ -1,8 +1,10 @@
 """Which builds of a projection there are, and which one is served: their rows.
 
-Theory of operation: a build is a set of rows under a name of its own (`sales@v2`; `sales@v2.1` after a rebuild). A build is filled from the table's
-items, lives from the changes after that, and is served from then on; the build that was served before is removed.
-Rules of this file: layouts only, format 1, docs/formats/projections.md. Called by projections/run/builds.py and the `projection` verbs.
+Theory of operation: a build is a set of rows under a name of its own (`sales@v2`; `sales@v2.1` after a
+rebuild). A build is filled from the table's items, lives from the changes after that, and is served from
+then on; the build that was served before is removed.
+Rules of this file: layouts only, format 1, docs/formats/projections.md. Called by projections/run/builds.py
+and the `projection` verbs.
 """
 
 from collections.abc import Mapping, Sequence

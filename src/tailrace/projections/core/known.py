@@ -1,10 +1,14 @@
-"""Which builds a projection has, as of one revision, and how that changes: a build begins, is claimed, is served, goes.
+"""Which builds a projection has, as of one revision, and how that changes: a build begins, is claimed, is
+served, goes.
 
-Theory of operation: one row has a revision, and whatever begins, claims, serves or removes a build raises it under the condition that it is the one
-that was read. So all such changes stand in one line, whoever makes them, and one look at one row tells a worker whether what it knows
-still holds. How far a filling is stands in the build's own row, under the condition that nobody wrote it since: a claim has the
-revision that it raised as its number, so that no two claims are alike, and whoever has lost one learns of it when it writes.
-Rules of this file: pure; format 1, docs/formats/projections.md. Carried out by projections/run/builds.py. Source: docs/decisions/0029.
+Theory of operation: one row has a revision, and whatever begins, claims, serves or removes a build raises
+it under the condition that it is the one that was read. So all such changes stand in one line, whoever
+makes them, and one look at one row tells a worker whether what it knows still holds. How far a filling is
+stands in the build's own row, under the condition that nobody wrote it since: a claim has the revision that
+it raised as its number, so that no two claims are alike, and whoever has lost one learns of it when it
+writes.
+Rules of this file: pure; format 1, docs/formats/projections.md. Carried out by projections/run/builds.py.
+Source: docs/decisions/0029.
 """
 
 from collections.abc import Mapping, Sequence

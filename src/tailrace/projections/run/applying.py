@@ -1,10 +1,13 @@
-"""Applying changes to one build of a projection: read its rows, fold, commit on the condition that nobody wrote them meanwhile.
+"""Applying changes to one build of a projection: read its rows, fold, commit on the condition that nobody
+wrote them meanwhile.
 
-Theory of operation: the rows of the items and of their groups change in one transaction, each on the condition that it still is as it was read. When
-one is not, because changes of another item of the group were applied at the same time, everything is read and folded again. So each change
-counts once, whoever delivers it and how often.
-Rules of this file: the user's code runs in a thread, a run of changes a hop; what it raises is its change's failure and nothing else's. This is no
-retry of a failed attempt: a lost condition has changed nothing, and waiting would not help. Called by sinks/projected.py and by projector.py.
+Theory of operation: the rows of the items and of their groups change in one transaction, each on the
+condition that it still is as it was read. When one is not, because changes of another item of the group
+were applied at the same time, everything is read and folded again. So each change counts once, whoever
+delivers it and how often.
+Rules of this file: the user's code runs in a thread, a run of changes a hop; what it raises is its change's
+failure and nothing else's. This is no retry of a failed attempt: a lost condition has changed nothing, and
+waiting would not help. Called by sinks/projected.py and by projector.py.
 """
 
 from collections.abc import Sequence

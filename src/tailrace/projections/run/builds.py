@@ -1,10 +1,13 @@
-"""The builds of an app's projections: which there are, which are kept up to date, which is served, who fills one.
+"""The builds of an app's projections: which there are, which are kept up to date, which is served, who
+fills one.
 
-Theory of operation: before each batch one row is read, the one with the revision (projections/core/known.py). If it is the one that is known, so are the
-builds; if not, they are read anew. A build that another worker begins *after* that read is filled from items as they are later still, and
-these hold every change of the batch: so no build misses a change, and no worker has to be told.
-Rules of this file: everything is a row, so that it holds after a restart; whatever is changed is conditional, and one whose condition fails
-knows too little: it reads again. Called by sinks/projected.py for each batch, by projector.py and by the `projection` verbs.
+Theory of operation: before each batch one row is read, the one with the revision
+(projections/core/known.py). If it is the one that is known, so are the builds; if not, they are read anew.
+A build that another worker begins *after* that read is filled from items as they are later still, and these
+hold every change of the batch: so no build misses a change, and no worker has to be told.
+Rules of this file: everything is a row, so that it holds after a restart; whatever is changed is
+conditional, and one whose condition fails knows too little: it reads again. Called by sinks/projected.py
+for each batch, by projector.py and by the `projection` verbs.
 """
 
 import asyncio

@@ -1,9 +1,10 @@
-"""Removes rows of projections that nobody needs: tombstones and groups without items that have expired, and all rows of a build that is gone.
+"""Removes rows of projections that nobody needs: tombstones and groups without items that have expired, and
+all rows of a build that is gone.
 
 What can never be delivered again needs no memory.
-Rules of this file: a tombstone goes when its item was removed two days ago, twice as long as a stream keeps the change that could bring it
-back, and the item has neither parked changes nor dead letters; and only if it is still the one that was looked at. Called by projector.py, now
-and then.
+Rules of this file: a tombstone goes when its item was removed two days ago, twice as long as a stream keeps
+the change that could bring it back, and the item has neither parked changes nor dead letters; and only if
+it is still the one that was looked at. Called by projector.py, now and then.
 """
 
 import asyncio

@@ -1,13 +1,17 @@
-"""Brings up the builds of projections: fills them from the table's items, lets them be served when they have caught up, removes the others.
+"""Brings up the builds of projections: fills them from the table's items, lets them be served when they
+have caught up, removes the others.
 
-Theory of operation: an item that is read from the table while the last sequence number is P holds every change up to P and none after, so it
-is applied as a change with the number P; what is delivered is older and ignored, or newer and applied. So a build begins with all that the
-table has, however little the stream still holds, and reading and delivering need not know of each other. It has caught up when its mapping has
-settled everything up to the position of the last page. A build whose fill failed on items is filled again, which changes nothing of what is
-applied: after a while that grows, and as soon as a change of such an item was applied. Several workers may run one each: one of them claims
-the filling, the others look now and then, and go on from where its row says when it falls silent.
-Rules of this file: everything may be cut off anywhere and is done again, here or by another worker; what is decided holds only if the builds are still
-those that it was decided from. Made by compose, run by worker.py.
+Theory of operation: an item that is read from the table while the last sequence number is P holds every
+change up to P and none after, so it is applied as a change with the number P; what is delivered is older
+and ignored, or newer and applied. So a build begins with all that the table has, however little the stream
+still holds, and reading and delivering need not know of each other. It has caught up when its mapping has
+settled everything up to the position of the last page. A build whose fill failed on items is filled again,
+which changes nothing of what is applied: after a while that grows, and as soon as a change of such an item
+was applied. Several workers may run one each: one of them claims the filling, the others look now and then,
+and go on from where its row says when it falls silent.
+Rules of this file: everything may be cut off anywhere and is done again, here or by another worker; what is
+decided holds only if the builds are still those that it was decided from. Made by compose, run by
+worker.py.
 """
 
 import asyncio

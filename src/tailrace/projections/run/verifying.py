@@ -1,8 +1,10 @@
-"""Compares a build of a projection with the table's items as they are: every item's image, and every group's state folded anew.
+"""Compares a build of a projection with the table's items as they are: every item's image, and every
+group's state folded anew.
 
-Theory of operation: rows are read first, items after them, each page with its position. What differs may be on its way, so it is judged again when
-the mapping has settled everything up to that position: an item whose row has not moved since then, and still is another than the
-table's, is wrong. A group is judged when its version was the same before and after its items were read.
+Theory of operation: rows are read first, items after them, each page with its position. What differs may be
+on its way, so it is judged again when the mapping has settled everything up to that position: an item whose
+row has not moved since then, and still is another than the table's, is wrong. A group is judged when its
+version was the same before and after its items were read.
 Rules of this file: it only reads. Called by the verb `projection.verify`.
 """
 

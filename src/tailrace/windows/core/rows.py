@@ -1,7 +1,9 @@
-"""Rows of windows: one for each item, with what it contributes now, one for each contribution, by group and pane, and what was told.
+"""Rows of windows: one for each item, with what it contributes now, one for each contribution, by group and
+pane, and what was told.
 
-Rules of this file: layouts only, format 1 (2 for a window that is being told), documented in docs/formats/windows.md. Times are written with fifteen digits, so that rows sort by
-them. Called by folding.py and windows/run/windowing.py.
+Rules of this file: layouts only, format 1 (2 for a window that is being told), documented in
+docs/formats/windows.md. Times are written with fifteen digits, so that rows sort by them. Called by
+folding.py and windows/run/windowing.py.
 """
 
 from collections.abc import Mapping

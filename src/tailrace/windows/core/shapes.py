@@ -1,9 +1,11 @@
 """Which windows an event belongs to: tumbling and sliding ones of fixed length, sessions that a gap ends.
 
-Theory of operation: time is cut into *panes*, so long that every fixed window is a whole number of them, and that two events of one session are in
-the same pane or in neighbouring ones. What changed is noted by the pane; a window is read as its panes.
-Rules of this file: spans are half open, [start, end). Fixed windows begin at multiples of their step since the epoch, in UTC. A session ends
-when `gap` has passed without an event: an event exactly one gap after the last begins another. Called by folding.py and windows/run/windowing.py.
+Theory of operation: time is cut into *panes*, so long that every fixed window is a whole number of them,
+and that two events of one session are in the same pane or in neighbouring ones. What changed is noted by
+the pane; a window is read as its panes.
+Rules of this file: spans are half open, [start, end). Fixed windows begin at multiples of their step since
+the epoch, in UTC. A session ends when `gap` has passed without an event: an event exactly one gap after the
+last begins another. Called by folding.py and windows/run/windowing.py.
 """
 
 from collections.abc import Iterable

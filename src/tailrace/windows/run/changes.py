@@ -1,7 +1,9 @@
-"""Folding the changes of a batch into the windows of a handler: what each item contributes, and what was touched by it.
+"""Folding the changes of a batch into the windows of a handler: what each item contributes, and what was
+touched by it.
 
-Rules of this file: some changes in one transaction, each item's row on the condition that it still is as it was read; a lost condition means that
-another worker was faster, and everything is read again. What comes too late for every window is counted and said once. Called by sinks/windowed.py.
+Rules of this file: some changes in one transaction, each item's row on the condition that it still is as it
+was read; a lost condition means that another worker was faster, and everything is read again. What comes
+too late for every window is counted and said once. Called by sinks/windowed.py.
 """
 
 import logging

@@ -1,7 +1,8 @@
-"""What is in a window, read: which windows a pane is in, which items are in a window, what was told between two times.
+"""What is in a window, read: which windows a pane is in, which items are in a window, what was told between
+two times.
 
-Rules of this file: it reads the rows and changes nothing. A fixed window is read as its panes; a session by reading panes on both sides until
-one is empty. Called by windowing.py and forgetting.py.
+Rules of this file: it reads the rows and changes nothing. A fixed window is read as its panes; a session by
+reading panes on both sides until one is empty. Called by windowing.py and forgetting.py.
 """
 
 from itertools import takewhile

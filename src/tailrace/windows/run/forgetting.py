@@ -1,8 +1,10 @@
 """Forgetting the windows that are closed for good, by the day, in slices.
 
-Theory of operation: whatever is written is noted under the day that it belongs to, in one of 256 slices. When the last window of a day is closed for
-good, the day is gone through once: panes with what is in them and what was told of them, and tombstones of items.
-Rules of this file: a row goes only as it was read; what was changed this moment is left to the next hour. Run by windowing.py.
+Theory of operation: whatever is written is noted under the day that it belongs to, in one of 256 slices.
+When the last window of a day is closed for good, the day is gone through once: panes with what is in them
+and what was told of them, and tombstones of items.
+Rules of this file: a row goes only as it was read; what was changed this moment is left to the next hour.
+Run by windowing.py.
 """
 
 from contextlib import suppress

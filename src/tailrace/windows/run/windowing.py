@@ -1,13 +1,15 @@
 """The windows of one handler as they run: changes are folded into rows, windows that are over are told.
 
-Theory of operation: a change and the note of what it touched are one transaction, before its checkpoint. A window is over when the low watermark of
-the mapping (every change made before it is settled, in every shard) has passed its end by `lateness`; then what is in it is read and told. What was
-told is kept as a digest: a window whose digest is another by then is told again, as a correction. So the last word on a window depends on the
-changes alone, not on their order, their repetitions or our deaths. Before a revision is told, its number and its digest are noted: a crash between
-telling and noting repeats it, under the same id, as long as the window holds the same; when it holds something else by then, even what was told
-before, that is the next revision. So a revision has one content, whoever saw it.
-Rules of this file: everything may be cut off anywhere and is done again at the next start; the handler and its sink are behind `tell`. Made by
-compose, run by worker.py.
+Theory of operation: a change and the note of what it touched are one transaction, before its checkpoint. A
+window is over when the low watermark of the mapping (every change made before it is settled, in every
+shard) has passed its end by `lateness`; then what is in it is read and told. What was told is kept as a
+digest: a window whose digest is another by then is told again, as a correction. So the last word on a
+window depends on the changes alone, not on their order, their repetitions or our deaths. Before a revision
+is told, its number and its digest are noted: a crash between telling and noting repeats it, under the same
+id, as long as the window holds the same; when it holds something else by then, even what was told before,
+that is the next revision. So a revision has one content, whoever saw it.
+Rules of this file: everything may be cut off anywhere and is done again at the next start; the handler and
+its sink are behind `tell`. Made by compose, run by worker.py.
 """
 
 import asyncio

@@ -1,2 +1,1 @@
-"""What one process runs of an app: its leases, the tables that it follows, a driver for every mapping and
-shard, and who works beside them."""
+"""What one process runs of an app: leases, followed tables, a driver a mapping and shard, and who works beside."""

@@ -1,8 +1,8 @@
 """Order by key: a failing key steps aside at its first failure, every other key goes on.
 
-Rules of this file: no key is ever in two batches at once. A key is *held* while a batch that is not settled touches it;
-its later records wait behind it, in order, and come back to the front when it is released. While one batch at a time
-runs and nothing fails, no key is looked at: a batch is a slice of what waits. Called by shard.py.
+Rules of this file: no key is ever in two batches at once. A key is *held* while an unsettled batch touches
+it; its later records wait behind it, in order. While one batch runs and nothing fails, no key is looked at:
+a batch is a slice of what waits. Called by shard.py.
 """
 
 from collections import deque
@@ -40,12 +40,13 @@ NO_STACK: Final[Stack] = []
 class KeyFlow:
     """Records between reading and settling, ordered by key.
 
-    Shape:   `_pending` waits for a batch; `_aside` is a heap of (time, number, batch) that stand aside, `_retrying` their
+    Shape:   `_pending` waits for a batch; `_aside` is a heap of (time, number, batch), `_retrying` their
              keys; `_continuing` are the unresolved halves of bisected batches, the next one last.
     """
 
     def __init__(
-        self, settings: MappingSettings, settlement: Settlement, breaker: Breaker, parking: Parking, suspension: Suspension,
+        self, settings: MappingSettings, settlement: Settlement, breaker: Breaker, parking: Parking,
+        suspension: Suspension,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._settlement = settlement
@@ -87,21 +88,20 @@ class KeyFlow:
                 f"{len(self._parking.keys)} keys are parked, and max_keys is {self._settings.max_keys}: "
                 "`tailrace dlq ls` shows them, `tailrace dlq redrive` puts them back"
             )
-        if self._parking.blocked is not None:
+        if self._parking.blocked is not None or not self._pending:
             return self._parking.blocked
-        if not self._pending:
-            return None
         if self._settings.on_failure == "block" and self._aside:
             return "a failing change holds everything after it (on_failure=Park.shard)"
-        if len(self._held.retrying) >= self._settings.max_keys:
-            return f"{len(self._held.retrying)} failing keys stand aside, and max_keys is {self._settings.max_keys}"
-        if self._held.fullest is not None:
-            return f"a failing key has {self._held.fullest} later changes waiting, and max_per_key is {self._settings.max_per_key}"
+        if len(self._held.retrying) >= (most := self._settings.max_keys):
+            return f"{len(self._held.retrying)} failing keys stand aside, and max_keys is {most}"
+        if (fullest := self._held.fullest) is not None:
+            most = self._settings.max_per_key
+            return f"a failing key has {fullest} later changes waiting, and max_per_key is {most}"
         return None
 
     @property
     def at_bound(self) -> GivenUp | None:
-        """A change that used up its attempts and cannot be parked, because no more keys may be; None: there is none."""
+        """A change that used up its attempts and finds no room to be parked; None: there is none."""
         return self._unparked[0] if self._unparked else None
 
     @property
@@ -133,10 +133,10 @@ class KeyFlow:
         """The opposite of hold()."""
         self._to_front(self._held.release_key(key))
 
-    # ---- what may start ----------------------------------------------------------------------------------------
+    # ---- what may start ------------------------------------------------------------------------------------
 
     def start(self, now: Now, allowance: Allowance, *, is_last: bool) -> list[Invoke]:
-        """Every batch that may start now, up to the concurrency; one record when it is a probe or a sample."""
+        """Every batch that may start now, up to the concurrency; one record for a probe or a sample."""
         invokes: list[Invoke] = []
         is_probe, is_sample = allowance == "probe", self._suspension.now is not None
         if back := self._pace.due(now):
@@ -159,7 +159,7 @@ class KeyFlow:
         return invokes
 
     def _sample(self, now: Now) -> tuple[Work, Stack] | None:
-        """One record to try while the mapping is paused: of a key that was never tried; where there is none, of one that waits longest."""
+        """One record to try while the mapping is paused: of a key never tried, else the longest waiting."""
         if not self._suspension.may_sample(now):
             return None
         tried = set(self._suspension.sampled)
@@ -182,7 +182,7 @@ class KeyFlow:
         return Work([entry.record], self._numbers.request())
 
     def go_on(self, now: Now) -> None:
-        """The mapping is paused no more: what could not be parked is tried again, with all of its attempts."""
+        """The mapping goes on: what could not be parked is tried again, with all of its attempts."""
         waiting, self._unparked = self._unparked, []
         for entry in waiting:
             work = self._tried_again(entry)
@@ -266,7 +266,7 @@ class KeyFlow:
         self._held.hold(records)
         return Work(records, self._numbers.request()), []
 
-    # ---- what the sink answered -----------------------------------------------------------------------------------
+    # ---- what the sink answered ----------------------------------------------------------------------------
 
     def finish(self, id: int, outcome: Outcome, now: Now) -> None:
         """The sink answered for this Invoke."""
@@ -294,7 +294,7 @@ class KeyFlow:
             self._continuing.append(stack)
 
     def _goes_on(self, work: Work, now: Now) -> bool:
-        """Give a busy key its next batch at once, when it takes no slot from another: what waits behind it stays there."""
+        """Give a busy key its next batch at once, when that takes no slot from another."""
         settings = self._settings
         busy = self._pending.keys + len(self._at_sink) + len(self._continuing)
         if busy >= self._pace.slots(now) or settings.batching_window_ms or settings.on_failure == "block":
@@ -399,7 +399,8 @@ class KeyFlow:
         work.attempts += not is_outage
         work.outages = work.outages + 1 if is_outage else 0
         decision = after_failure(
-            self._settings, failure, size=len(work.records), attempts=work.attempts, outages=work.outages, probing=is_probe
+            self._settings, failure, size=len(work.records), attempts=work.attempts, outages=work.outages,
+            probing=is_probe,
         )  # fmt: skip
         if not is_outage:
             self._pace.answered_for(work.records)
@@ -425,21 +426,21 @@ class KeyFlow:
                 self._give_up(work.exhausted())
         return []
 
-    # ---- stepping aside and coming back ----------------------------------------------------------------------------
+    # ---- stepping aside and coming back --------------------------------------------------------------------
 
     def _step_aside(self, work: Work, now: Now) -> None:
         self._serial += 1
         heappush(self._aside, (work.wake_ms(self._settings, now), self._serial, work))
 
     def _to_front(self, records: list[ChangeRecord]) -> None:
-        """What waited comes back. All that is pending stays in reading order, so every slice of it is a batch."""
+        """What waited comes back, in reading order: every slice of what is pending is a batch."""
         if records:
             self._pending.add_in_order(self._parking.divert(records))
 
-    # ---- giving up -------------------------------------------------------------------------------------------------
+    # ---- giving up -----------------------------------------------------------------------------------------
 
     def _give_up(self, given_up: list[GivenUp]) -> None:
-        """By the policy. What was never tried is no failing key: it is discarded for its age under every policy."""
+        """By the policy; what was never tried is no failing key, and its age discards it."""
         if not given_up:
             return
         if self._settings.on_failure == "park" and given_up[0].failure is not None:
@@ -452,7 +453,7 @@ class KeyFlow:
         self._to_front(self._held.settle([entry.record for entry in given_up]))
 
     def _park(self, given_up: list[GivenUp]) -> None:
-        """Each key leaves the flow with all that waits behind it; without room it stays aside, and the shard waits."""
+        """Each key leaves the flow with all that waits behind it; without room the shard waits."""
         freed: list[ChangeRecord] = []
         for entry in given_up:
             if not self._parking.has_room(entry.record.key):

@@ -1,9 +1,8 @@
-"""A worker: finds the shards of an app's tables, holds their leases, and runs a driver for each mapping and
-shard.
+"""A worker: finds the shards of an app's tables, holds their leases, runs a driver for each of both.
 
 Rules of this file: a shard is begun by a mapping only when that mapping has finished the shard's parent, so
-that the changes of one item stay in order. One lease an app and shard, taken with a new epoch at each
-start. Made by `compose`.
+that the changes of one item stay in order. One lease an app and shard, taken with a new epoch at each start.
+Made by `compose`.
 """
 
 import asyncio
@@ -53,11 +52,14 @@ from tailrace.worker.rounds import Rounds, Waiting
 
 FORGETTING_MS: Final = 3_600_000
 READ_BUDGET_BYTES: Final = 64 * 1024 * 1024
-"""What a worker keeps of the shards it has read for mappings that come to it later; who needs more reads again."""
+"""What a worker keeps of the shards it has read for mappings that come later; who needs more reads again."""
 
 
 class Doors(Struct, frozen=True):
-    """How a worker gets at what it runs. Shape: by table, by handler; `last_sequence` is the newest number given so far; `besides` are places with rows."""
+    """How a worker gets at what it runs, by table, by handler.
+
+    Shape:   `last_sequence` is the newest number given so far; `besides` are places with rows.
+    """
 
     source_of: Callable[[Table], Source]
     sink_of: Callable[[Handler], Sink]
@@ -67,7 +69,7 @@ class Doors(Struct, frozen=True):
 
 
 class Habits(Struct, frozen=True):
-    """Who a worker is, and how often it does what. Units: milliseconds; retention_ms is how long a stream keeps a record."""
+    """Who a worker is, and how often it does what. Units: milliseconds; retention of the stream."""
 
     owner: Owner
     discovery_ms: int
@@ -76,7 +78,7 @@ class Habits(Struct, frozen=True):
 
 
 class Worker:
-    """Runs the handlers of one app until it is stopped. Shape: `crew` gives those who work beside its machines, for this very worker."""
+    """Runs the handlers of one app until it is stopped. Shape: `crew` makes who works beside them."""
 
     def __init__(
         self,
@@ -105,7 +107,7 @@ class Worker:
         """One a shard."""
         self._drivers: dict[Begun, tuple[Driver, str]] = {}
         self._held: dict[str, set[bytes]] = {}
-        """The keys that a redriver keeps from each mapping: a shard that begins meanwhile would not know of them."""
+        """The keys that a redriver keeps from each mapping: a shard begun meanwhile knows none."""
         self._look = asyncio.Event()
         self._left = asyncio.Event()
         self._is_stopping = False
@@ -126,7 +128,7 @@ class Worker:
         )
         self.redrives = Redrives(self._crew.redriver, lambda handler: self.sinks[handler].threads.used())
 
-    # ---- what others may see -------------------------------------------------------------------------------------
+    # ---- what others may see -------------------------------------------------------------------------------
 
     def status(self) -> list[Status]:
         """Every mapping in every shard that runs now."""
@@ -140,13 +142,13 @@ class Worker:
         """Every driver that runs now."""
         return [driver for driver, _ in self._drivers.values()]
 
-    # ---- what the redriver and people may do ------------------------------------------------------------------------
+    # ---- what the redriver and people may do ---------------------------------------------------------------
 
     def _drivers_of(self, mapping_id: str) -> list[Driver]:
         return [driver for (handler, *_), (driver, _) in self._drivers.items() if handler == mapping_id]
 
     def hold(self, mapping_id: str, letter: DeadLetter) -> Holding | None:
-        """Keep a letter's item from its handler until it is told Released; None when a change of it is on its way, or read elsewhere."""
+        """Keep a letter's item from its handler until Released. None: busy, or read elsewhere."""
         here, key = self._readers(mapping_id, letter), letter.record.key
         holding = None if here is None else keep(key, here)
         if holding is not None:
@@ -154,7 +156,7 @@ class Worker:
         return holding
 
     def reads(self, mapping_id: str, letter: DeadLetter) -> bool:
-        """Whether every shard in which later changes of a letter's item may be at the handler is read here."""
+        """Whether every shard that may hold later changes of a letter's item is read here."""
         return self._readers(mapping_id, letter) is not None
 
     def _readers(self, mapping_id: str, letter: DeadLetter) -> list[Driver] | None:
@@ -172,11 +174,11 @@ class Worker:
             self._look.set()
 
     async def begun(self) -> None:
-        """Return when the worker takes requests: it runs, and goes on with those that its last run had left."""
+        """Return when the worker takes requests: it runs, and goes on with those that were left."""
         await self._has_begun.wait()
 
     async def stream_of(self, mapping_id: str, shard_id: str) -> StreamRef:
-        """The stream that a shard of a mapping's table is of; when it is gone, the newest that there is. Raises: SourceError, also for a mapping that was withdrawn."""
+        """The stream of a shard; the newest when that is gone. Raises: SourceError, also once withdrawn."""
         for table in self._tables:
             if mapping_id in table.ids:
                 return await table.stream_of(shard_id)
@@ -187,11 +189,11 @@ class Worker:
         return self._code_versions.get(mapping_id, "")
 
     def redrive(self, request: Request, progress: Progress) -> asyncio.Task[None]:
-        """Carry out a request beside everything else, once the worker has `begun`; `stop` ends it, and the next start goes on with it."""
+        """Carry out a request beside all else, once `begun`; the next start goes on after `stop`."""
         return self.redrives.carry_out(request, progress)
 
     async def look_at_pauses(self) -> None:
-        """Learn at once what is to pause and what may go on; rows that cannot be read now are at the next look."""
+        """Learn at once what is to pause and what may go on; a failing store is asked at the next look."""
         with suppress(PortError):
             await self.pauses.look()
 
@@ -200,10 +202,10 @@ class Worker:
         self.pauses.note(mapping_id, since_ms)
         self._look.set()
 
-    # ---- life ------------------------------------------------------------------------------------------------------
+    # ---- life ----------------------------------------------------------------------------------------------
 
     async def check(self) -> None:
-        """Make sure that no handler has lost its name, and write down the new ones. Raises: SettingsError (architecture §5.12), StoreError."""
+        """See that no handler lost its name, and write down new ones. Raises: SettingsError, StoreError."""
         begun = await check_declared(self._state, self.app)
         await self._state.transact([
             Write(MAPPING.key(self.app.name, mapping.id),
@@ -217,7 +219,7 @@ class Worker:
         ])  # fmt: skip
 
     async def run(self) -> None:
-        """Run until `stop`. Raises: what a driver raises that is no failure of a handler; what cleaning up raises."""
+        """Run until `stop`. Raises: an error of a driver, no handler's; what cleaning up raises."""
         try:
             await self._run()
         finally:
@@ -268,7 +270,7 @@ class Worker:
             await windows.run()
 
     async def _learn(self) -> None:
-        """What is paused and allowed, and what was saved from the trim, before anything begins behind it; of a store that fails at the next look."""
+        """What is paused, allowed and saved, before anything begins; a failing store is asked again."""
         while not self._is_stopping:
             with suppress(PortError):
                 await self.guards.load()
@@ -288,12 +290,12 @@ class Worker:
             await self._clock.sleep_until(self._clock.now().monotonic_ms + self._habits.discovery_ms)
             self._look.set()
 
-    # ---- what it runs ------------------------------------------------------------------------------------------------
+    # ---- what it runs --------------------------------------------------------------------------------------
 
     async def change(self) -> None:
         """Run what the app declares now. A mapping that is the same object goes on untouched.
 
-        Guarantee: when it returns, what is no longer declared has ended and is saved; what is new begins soon after.
+        Guarantee: when it returns, what is no longer declared has ended and is saved.
         Raises:  StoreError.
         """
         wanted = {each.id: each for each in self.app.mappings}
@@ -338,10 +340,10 @@ class Worker:
         await self.sinks.pop(handler.id).end()
         await self._crew.withdrawn(handler.id)
 
-    # ---- shards ------------------------------------------------------------------------------------------------------
+    # ---- shards --------------------------------------------------------------------------------------------
 
     async def _discover(self, table: FollowedTable, tasks: asyncio.TaskGroup) -> None:
-        """Begin what can be begun: a stream after the one before it is done with, a shard after its parent."""
+        """Begin what can be begun: a stream after the one before it, a shard after its parent."""
         try:
             table.fresh = set(table.ids)
             followed = await table.followed()
@@ -363,10 +365,11 @@ class Worker:
         table.forget(self._evacuator.added(table.ids, followed))
 
     async def _discover_stream(
-        self, table: FollowedTable, handler: Handler, stream: StreamRef, shards: Sequence[Shard], known: Known,
+        self, table: FollowedTable, handler: Handler, stream: StreamRef, shards: Sequence[Shard],
+        known: Known,
         tasks: asyncio.TaskGroup,
     ) -> None:  # fmt: skip
-        """Begin one mapping's shards of one stream, each after its parents: those that are listed, and those that only what was saved still knows."""
+        """Begin a mapping's shards of one stream, each after its parents: listed ones, and saved ones."""
         for shard in shards:
             place = (handler.id, *shard.place)
             is_waiting = not table.finished.issuperset(table.before(handler, shard, known))
@@ -387,7 +390,7 @@ class Worker:
                 table.begun.discard(place)  # the store failed, or another worker has the lease: look again
 
     async def _unfinished(self) -> list[Waiting]:
-        """Every shard that a mapping in another order than Lambda's is not done with. What cannot be listed now is, at the next round."""
+        """Every shard that a mapping without lanes is not done with, of what can be listed now."""
         found: list[Waiting] = []
         for table in self._tables:
             with suppress(PortError):
@@ -410,7 +413,7 @@ class Worker:
                     yield Unfinished(place, stream, shard), table.source
 
     def _look_again(self, table: FollowedTable, begun: Begun, epoch: int | None = None) -> None:
-        """A lease is lost: its shard goes on here when the other worker has left it or does not live any more."""
+        """A lease is lost: its shard goes on here when the other worker has left it or has died."""
         self.leases.lose(begun[1:], epoch)
         table.begun.discard(begun)
 
@@ -449,7 +452,8 @@ class Worker:
         driver = Driver(
             ShardMachine(handler.settings.reading(stream.arn, stream.view_type, stream.region)),
             Delivery(shard, stream, kept, Settling(place, begun, code, announced)), table.reads,
-            self.guards.around(handler, self.sinks[handler.id]), self._parts, has_destination=announced is not None, name=handler.function_name,
+            self.guards.around(handler, self.sinks[handler.id]), self._parts,
+            has_destination=announced is not None, name=handler.function_name,
         )  # fmt: skip
         self._drivers[there] = (driver, table.name)
         if self.pauses.is_paused(handler.id):

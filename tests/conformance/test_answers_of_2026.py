@@ -174,7 +174,16 @@ BATCHES = [
     Case("a value that nests too deep", "BatchWriteItem", {"RequestItems": {"things": [{"PutRequest": {"Item": {**key("p"), "a": wrapped(32)}}}]}},
          DEEP),
 ]  # fmt: skip
-CASES = [*ENVELOPED, *BARE, *NAMES, *JOINED, *BATCHES]
+OTHERS = [
+    Case("a page of nothing", "Query", {"TableName": "things", "KeyConditions": {"pk": SAID}, "Limit": 0},
+         f"{E}Value at 'Limit' {UNFIT} Member must have value greater than or equal to 1"),
+    Case("a long token before a wrong choice", "TransactWriteItems",
+         {"TransactItems": [{"Put": PUT}], "ClientRequestToken": "t" * 37, "ReturnConsumedCapacity": "x"},
+         f"{E}Value at 'ClientRequestToken' {UNFIT} {LONG} 36"),
+    Case("two bad names are told once", "BatchWriteItem", {"RequestItems": {"bad!1": [{}], "bad!2": [{}]}},
+         f"{E}Value '{{bad!1=[{{}}], bad!2=[{{}}]}}' at 'requestItems' {UNFIT} {KEYS_OF_MAP}"),
+]  # fmt: skip
+CASES = [*OTHERS, *ENVELOPED, *BARE, *NAMES, *JOINED, *BATCHES]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.operation}: {case.sentence}")

@@ -145,7 +145,8 @@ REQUESTS = [
     Limit("Transact*", "4 MB read", 4 * MEGABYTE, 4 * MEGABYTE + 1, heavy_read, AGGREGATE),
     *(Limit("Query/Scan page", operation, MEGABYTE - 1, MEGABYTE, page(operation), "3 items, then 2") for operation in ("Query", "Scan")),
     *(Limit("Query/Scan page", f"Limit of {operation}", 1, 0, asking(operation, lambda count, more=more: {"TableName": "things", "Limit": count, **more}),  # type: ignore[misc]
-            constraint("limit", "Member must have value greater than or equal to 1"))
+            constraint("limit", "Member must have value greater than or equal to 1") if operation == "Scan"
+            else f"{E}Value at 'Limit' failed to satisfy constraint: Member must have value greater than or equal to 1")
       for operation, more in (("Scan", {}), ("Query", {"KeyConditionExpression": "pk = :p", "ExpressionAttributeValues": {":p": {"S": "p"}}}))),
     Limit("Scan segments", "TotalSegments, at least", 1, 0, asking("Scan", lambda count: {"TableName": "things", "Segment": 0, "TotalSegments": count}),
           constraint("totalSegments", "Member must have value greater than or equal to 1")),
@@ -157,7 +158,7 @@ REQUESTS = [
           constraint("segment", "Member must have value less than or equal to 999999")),
     Limit("Scan segments", "Segment of two", 1, 2, asking("Scan", lambda count: {"TableName": "things", "Segment": count, "TotalSegments": 2}),
           "The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: 2 is not less than TotalSegments: 2"),
-    Limit("ClientRequestToken", "longest", 36, 37, asking("TransactWriteItems", token), constraint("clientRequestToken", LESS.format(36))),
+    Limit("ClientRequestToken", "longest", 36, 37, asking("TransactWriteItems", token), f"{E}Value at 'ClientRequestToken' failed to satisfy constraint: {LESS.format(36)}"),
     Limit("ClientRequestToken", "shortest", 1, 0, asking("TransactWriteItems", token), constraint("clientRequestToken", MORE.format(1))),
     Limit("ClientRequestToken", "free again after ten minutes", 600_000, 599_999, valid_for, REUSED),
     Limit("tags", "tags", 50, 51, tagged("tags"), "Number of Tags exceed the current limit for the provided ResourceArn"),

@@ -187,7 +187,7 @@ VALUES = {":p": {"S": "p"}, ":a": {"S": "a"}}
         ),
         (
             {"KeyConditionExpression": "pk = :p", "Limit": 0},
-            "1 validation error detected: Value '0' at 'limit' failed to satisfy constraint: Member must have value greater "
+            "1 validation error detected: Value at 'Limit' failed to satisfy constraint: Member must have value greater "
             "than or equal to 1",
         ),
         (

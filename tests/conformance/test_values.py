@@ -142,6 +142,10 @@ PLACES: dict[str, tuple[str, Build, Callable[[str, str], str]]] = {
 }  # fmt: skip
 
 
+UNFATHOMED = ("a transaction's update", "a transaction's check")
+"""Here a value's depth is not looked at before it is stored."""
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_a_wrong_value_is_refused_wherever_it_stands(things: Conformance, place: str) -> None:
     operation, build, telling = PLACES[place]
@@ -150,6 +154,13 @@ def test_a_wrong_value_is_refused_wherever_it_stands(things: Conformance, place:
         kind = "com.amazon.coral.validate#ValidationException"
         assert (status, answer) == (400, {"__type": kind, "message": telling(text, older)}), value
     assert things.raw("Scan", T)[1]["Count"] == 0
+
+
+@pytest.mark.parametrize("place", [place for place in PLACES if place not in UNFATHOMED])
+def test_a_value_that_nests_too_deep_is_refused_wherever_it_stands(things: Conformance, place: str) -> None:
+    operation, build, telling = PLACES[place]
+    status, answer = things.raw(operation, build(wrapped(32)))
+    assert (status, answer["message"]) == (400, telling(DEEP, DEEP))
 
 
 @pytest.mark.parametrize("place", PLACES)

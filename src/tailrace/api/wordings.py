@@ -179,6 +179,8 @@ WORDINGS: Final[Mapping[tuple[str, str, Constraint], Wording]] = {
     ("UpdateItem", "ConditionalOperator", "choice"): COMBINED,
     ("DeleteItem", "ConditionalOperator", "choice"): COMBINED,
     ("Query", "ConditionalOperator", "choice"): COMBINED._replace(stage=0, when=combining("QueryFilter")),
+    ("Query", "Limit", "least"): SHORT,
+    ("TransactWriteItems", "ClientRequestToken", "longest"): SHORT,
     ("BatchGetItem", "RequestItems", "shortest"): SHORT,
     ("BatchGetItem", "RequestItems", "keys"): Wording(echoing_json, LAST, joined=True),
     ("BatchGetItem", "RequestItems.*.Keys", "shortest"): SHORT,

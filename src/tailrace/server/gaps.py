@@ -1,6 +1,7 @@
 """The `gaps` verbs: what handlers never saw, and that somebody knows it.
 
 Rules of this file: gaps are a view (views/gaps.py); to acknowledge one is a row. Registered by `verbs`.
+Stands alone as every family of verbs does.
 """
 
 from tailrace.deadletters.core.gap import Gap

@@ -2,6 +2,7 @@
 
 Rules of this file: light. What answers is imported when somebody first asks, because the start of a server is
 measured and many are never scraped. `compose.Node` hands the routes to the HTTP server.
+Stands alone because what answers is loaded late.
 """
 
 from collections.abc import Awaitable, Callable

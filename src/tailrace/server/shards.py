@@ -1,6 +1,7 @@
 """Verbs about shards: those of a table's stream, and splitting them.
 
 Rules of this file: a split is the engine's own, in one commit with its children. Registered by `verbs`.
+Stands alone as every family of verbs does.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,7 @@
 """Slices on the loop: one every few turns, whoever else waits is answered in between, and all that are under way take turns.
 
 Rules of this file: no clock: where a slice ends is counted where the work is done. Owned by `server.http`.
+Stands alone because it knows the loop and nothing of HTTP.
 """
 
 import asyncio

@@ -2,6 +2,7 @@
 
 Rules of this file: it reads what is asked for and names what is not there; the story is a view (views/story.py). Registered by `verbs`.
 Value: {"changes": [change + "handlers": […]], "older": count}.
+Stands alone as every family of verbs does.
 """
 
 from tailrace.errors import TailraceError

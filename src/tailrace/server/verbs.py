@@ -1,4 +1,4 @@
-"""The verbs of the admin API that answer once: status, the clock, coverage, stop. `tail` and `why` are beside it.
+"""The verbs of the admin API that answer once: status, the clock, coverage, audit, stop. `tail` and `why` are beside it.
 
 Rules of this file: a verb reads its arguments strictly, changes nothing that it does not name, and answers values that
 are JSON. Importing it registers every verb. Called through `control` and, without a server, by `cli.offline`.
@@ -7,7 +7,6 @@ are JSON. Importing it registers every verb. Called through `control` and, witho
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import TailraceError
 from tailrace.server import (
-    audit_verbs,
     dlq,
     explaining,
     gaps,
@@ -22,11 +21,11 @@ from tailrace.server import (
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.remembered import remember_time
 from tailrace.server.tables import table_value, tables
+from tailrace.views.audit import audit as audit_view
 from tailrace.views.status import pool_value
 from tailrace.views.status import status as status_view
 
 __all__ = [
-    "audit_verbs",
     "dlq",
     "explaining",
     "gaps",
@@ -125,3 +124,12 @@ async def stop(subject: Subject, arguments: Arguments) -> object:
         raise TailraceError("Nothing runs here that could be stopped.", hint="tailrace serve")
     subject.stop()
     return {"stopping": True}
+
+
+@verb("audit")
+async def audit(subject: Subject, arguments: Arguments) -> object:
+    """What people did and how it ended, the newest last. Arguments: last (how many)."""
+    last = arguments.get("last", 100)
+    if not isinstance(last, int) or last < 1:
+        raise TailraceError("`audit` needs a number above 0.", hint="tailrace audit --last 20")
+    return await audit_view(subject.state, last)

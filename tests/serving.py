@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
 from tailrace.ports import Store
+from tailrace.server.connection import Connection
 from tailrace.server.http import HttpServer, HttpSettings, Route
 from tailrace.stores.memory import MemoryStore
 from tests.patience import PATIENCE_S
@@ -36,7 +37,9 @@ class Served:
         self.points: list[str] = []
         self.clock = ManualClock(START_MS)
         self.engine = Engine(store, self.clock, reached=self.points.append)
-        self.server = HttpServer(self.engine, replace(settings, port=0), routes, self.points.append)
+        self.server = HttpServer(
+            self.engine, replace(settings, port=0), routes, self.points.append, guest=Connection
+        )
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()

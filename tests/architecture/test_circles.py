@@ -17,7 +17,6 @@ SOURCES = {
 }
 KNOWN: frozenset[tuple[str, ...]] = frozenset({
     ("api/lambdas/routes.py", "api/lambdas/service.py"),
-    ("server/connection.py", "server/http.py", "server/others.py"),
     ("engine/catalog.py", "engine/namespaces.py"),
 })  # fmt: skip
 """Circles that are left."""

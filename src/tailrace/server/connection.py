@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 import httptools
 
@@ -35,10 +35,8 @@ from tailrace.api.wire import (
 )
 from tailrace.engine.slices import Slices
 from tailrace.errors import ApiError, InternalError
+from tailrace.server.http import Guest, HttpServer, Route
 from tailrace.server.others import INTERNAL_ERROR, not_found, other_answer, refusal, route_of, routed_answer
-
-if TYPE_CHECKING:
-    from tailrace.server.http import HttpServer, Route
 
 _log = logging.getLogger("tailrace.server")
 
@@ -47,7 +45,7 @@ IDENTITY: Final = b"identity"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Connection(asyncio.Protocol):
+class Connection(Guest):
     """The protocol of one connection."""
 
     __slots__ = (
@@ -57,7 +55,7 @@ class Connection(asyncio.Protocol):
         "_received", "_server", "_size", "_touched", "_transport", "_unfinished", "_url", "on_header",
     )  # fmt: skip
 
-    def __init__(self, server: "HttpServer") -> None:
+    def __init__(self, server: HttpServer) -> None:
         self._server = server
         self._received: dict[bytes, bytes] = {}
         # The parser calls this once a header: a method of C, where one of ours would be a seventh of a GetItem.
@@ -376,7 +374,7 @@ class Connection(asyncio.Protocol):
         if not self._transport.is_closing():
             self._work_backlog()
 
-    async def _ask_route(self, request: Request, path: bytes, route: "Route", extra: bytes) -> None:
+    async def _ask_route(self, request: Request, path: bytes, route: Route, extra: bytes) -> None:
         self._queue(await routed_answer(self._server, request, path, route, extra))
 
     async def _ask_rest(self, request: Request, extra: bytes) -> None:

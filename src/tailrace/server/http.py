@@ -14,7 +14,6 @@ from tailrace.api.dispatch import Dispatcher
 from tailrace.api.wire import BODY_LIMIT, RequestIds, answer_bytes, error_body, stamped
 from tailrace.errors import CORAL, ApiError
 from tailrace.server.collecting import Collecting
-from tailrace.server.connection import Connection
 from tailrace.server.hosts import ANY, host_name, is_allowed
 from tailrace.server.slicing import Slicing
 from tailrace.server.takers import Takers
@@ -73,6 +72,24 @@ class HttpSettings(Struct, frozen=True):
 DEFAULTS: Final = HttpSettings()
 
 
+class Guest(asyncio.Protocol):
+    """A connection, as the server knows it."""
+
+    __slots__ = ()
+
+    def sweep(self) -> None:
+        """Look at its time-outs."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """Answer what is under way, and close."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """Close at once."""
+        raise NotImplementedError
+
+
 class HttpServer:
     """Serves an engine over HTTP.
 
@@ -92,6 +109,8 @@ class HttpServer:
         settings: HttpSettings = DEFAULTS,
         routes: Mapping[str, Route] | None = None,
         reached: PointReached = pass_by,
+        *,
+        guest: "Callable[[HttpServer], Guest]",
     ) -> None:
         self.settings = settings
         self.routes = dict(routes or {})
@@ -99,7 +118,8 @@ class HttpServer:
         self.ids = RequestIds(settings.seed)
         self.stamp = stamped(engine.clock.now().wall_ms)
         self.health = f"healthy: dynamodb.{engine.settings.region}.amazonaws.com ".encode()
-        self.connections: set[Connection] = set()
+        self.connections: set[Guest] = set()
+        self._guest = guest
         self.tick = 0.0
         self.held = 0
         self.rest: Rest | None = None
@@ -132,7 +152,7 @@ class HttpServer:
         self._empty = asyncio.Event()
         self._empty.set()
         self._server = await self.loop.create_server(
-            lambda: Connection(self), self.settings.host, self.settings.port, backlog=1024
+            lambda: self._guest(self), self.settings.host, self.settings.port, backlog=1024
         )
         self._sweep()
         port: int = self._server.sockets[0].getsockname()[1]
@@ -180,13 +200,13 @@ class HttpServer:
         """Whether each answer is the last of its connection."""
         return self._server is None
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: Guest) -> None:
         """A connection is gone."""
         self.connections.discard(connection)
         if not self.connections and self._empty is not None:
             self._empty.set()
 
-    def remember(self, connection: Connection) -> None:
+    def remember(self, connection: Guest) -> None:
         """A connection is there."""
         self.connections.add(connection)
         if self._empty is not None:

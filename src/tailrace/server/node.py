@@ -17,6 +17,7 @@ from tailrace.engine.engine import Engine
 from tailrace.engine.state import state_of
 from tailrace.errors import StoreError
 from tailrace.server.admin import Admin
+from tailrace.server.connection import Connection
 from tailrace.server.control import Subject
 from tailrace.server.crash_points import crash_points
 from tailrace.server.housekeeping import fill_indexes, housekeep
@@ -99,7 +100,7 @@ class Node:
             await remember_time(state_of(self.engine), self.engine.clock)
             self.http = HttpServer(
                 self.engine, self._http_settings or HttpSettings(),
-                routes(self._observed), self.reached,
+                routes(self._observed), self.reached, guest=Connection,
             )  # fmt: skip
             port = await self.http.start()
             loop = asyncio.get_running_loop()

@@ -9,6 +9,7 @@ from tailrace.app.sinking import AlwaysOpen
 from tailrace.ports import Batch, Outcome, Written
 from tailrace.runtime.attempting import TimedSink
 from tailrace.runtime.attempts import Tally
+from tailrace.server.connection import Connection
 from tailrace.server.http import HttpServer, HttpSettings
 from tailrace.server.observe import Limits, Observed
 from tailrace.server.scrape import routes
@@ -21,7 +22,7 @@ def look(ground: Ground) -> Observed:
     """Start a server on the ground, and look."""
 
     async def run() -> Observed:
-        server = HttpServer(ground.engine, HttpSettings(port=0))
+        server = HttpServer(ground.engine, HttpSettings(port=0), guest=Connection)
         await server.start()
         try:
             return await observed(ground.subject, server, "1.2.3")
@@ -69,7 +70,9 @@ def test_readiness_over_http_fails_while_a_handler_is_stuck_and_recovers() -> No
 
     async def run() -> list[tuple[int, list[str]]]:
         looking: Callable[[], Awaitable[Observed]] = lambda: observed(ground.subject, server, "1")  # noqa: E731
-        server = HttpServer(ground.engine, HttpSettings(port=0), routes(looking, Limits(1_000, 1_000)))
+        server = HttpServer(
+            ground.engine, HttpSettings(port=0), routes(looking, Limits(1_000, 1_000)), guest=Connection
+        )
         port = await server.start()
         seen = []
         for _ in range(2):

@@ -24,10 +24,10 @@ from tailrace.engine.documents import (
     TrimDocument,
     decode,
 )
-from tailrace.engine.namespaces import NAMESPACES, Namespace, document_of
+from tailrace.engine.namespaces import NAMESPACES, document_of
 from tailrace.engine.settings import EngineSettings
 from tailrace.engine.table_index import TableIndex
-from tailrace.streams.arns import stream_arn
+from tailrace.streams.arns import stream_arn, table_arn
 from tailrace.streams.shards import HashedShard, shard_for
 from tailrace.tables.schema import TableSchema
 
@@ -37,6 +37,29 @@ VANISHED: Final = 10_000
 LOST: Final = 1_000
 """How many forgotten shards are remembered in memory: more than a reader can be behind by."""
 DocumentT = TypeVar("DocumentT", bound=msgspec.Struct)
+
+
+class Namespace:
+    """The tables of one account in one region, by name."""
+
+    __slots__ = ("__weakref__", "account", "is_default", "region", "tables")
+
+    def __init__(self, region: str, account: str, *, is_default: bool = False) -> None:
+        self.region = region
+        self.account = account
+        self.is_default = is_default
+        self.tables: dict[str, Table] = {}
+
+    def __str__(self) -> str:
+        return f"region {self.region}, account {self.account}"
+
+    def table_arn(self, name: str) -> str:
+        """The ARN of a table of it."""
+        return table_arn(self.region, self.account, name)
+
+    def key(self, name: str) -> str:
+        """What rows call a table of it."""
+        return name if self.is_default else self.table_arn(name)
 
 
 class Stream:

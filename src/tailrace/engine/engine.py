@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 import orjson
 from msgspec.structs import replace
 
-from tailrace.engine.catalog import Catalog, Table
+from tailrace.engine.catalog import Catalog, Namespace, Table
 from tailrace.engine.committer import Committer
 from tailrace.engine.expiry import Housekeeping
 from tailrace.engine.horizon import Horizon
@@ -24,7 +24,7 @@ from tailrace.engine.indexing import Indexing, check_operation
 from tailrace.engine.judgement import judged, takes_long
 from tailrace.engine.lifecycle import Lifecycle
 from tailrace.engine.lineage import Lineage
-from tailrace.engine.namespaces import Namespace, kept_settings
+from tailrace.engine.namespaces import kept_settings
 from tailrace.engine.opening import open_page, readable_index
 from tailrace.engine.paging import ItemPage, Paging, QueryRequest, ScanRequest
 from tailrace.engine.places import places_of_catalog

@@ -14,12 +14,12 @@ import msgspec
 from msgspec.structs import replace
 
 from tailrace.engine import table_settings
-from tailrace.engine.catalog import Catalog, Table
+from tailrace.engine.catalog import Catalog, Namespace, Table
 from tailrace.engine.description import describe, leaving
 from tailrace.engine.documents import DELAYS_MS, ELSEWHERE, Busy, TableDocument
 from tailrace.engine.index_lifecycle import IndexLifecycle
 from tailrace.engine.lineage import Lineage
-from tailrace.engine.namespaces import NOT_HERE, Namespace
+from tailrace.engine.namespaces import NOT_HERE
 from tailrace.engine.settings import EngineSettings
 from tailrace.errors import ApiError, validation_error
 from tailrace.ports import Clock

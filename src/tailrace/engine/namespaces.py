@@ -8,7 +8,7 @@ namespaces has that one only, whatever region and account a request names. Calle
 `engine.catalog`.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -16,37 +16,10 @@ from tailrace.engine.committer import Committer
 from tailrace.engine.documents import CATALOG, COUNTERS, NamespacesDocument, decode
 from tailrace.engine.settings import ACCOUNT, REGION, EngineSettings
 from tailrace.errors import SettingsError
-from tailrace.streams.arns import table_arn
-
-if TYPE_CHECKING:
-    from tailrace.engine.catalog import Table
 
 NOT_HERE: Final = "Invalid TableArn: Invalid ResourceArn provided as input "
 """What AWS says of an ARN of another region. Source: complete.md §4.5, for tags."""
 NAMESPACES: Final = b"namespaces"
-
-
-class Namespace:
-    """The tables of one account in one region, by name."""
-
-    __slots__ = ("__weakref__", "account", "is_default", "region", "tables")
-
-    def __init__(self, region: str, account: str, *, is_default: bool = False) -> None:
-        self.region = region
-        self.account = account
-        self.is_default = is_default
-        self.tables: dict[str, Table] = {}
-
-    def __str__(self) -> str:
-        return f"region {self.region}, account {self.account}"
-
-    def table_arn(self, name: str) -> str:
-        """The ARN of a table of it."""
-        return table_arn(self.region, self.account, name)
-
-    def key(self, name: str) -> str:
-        """What rows call a table of it."""
-        return name if self.is_default else self.table_arn(name)
 
 
 def kept_settings(committer: Committer, settings: EngineSettings) -> EngineSettings:

@@ -11,9 +11,9 @@ from typing import Final
 
 import msgspec
 
+from tailrace.engine.catalog import Namespace
 from tailrace.engine.committer import Committer
 from tailrace.engine.documents import TOKENS, RequestDocument, decode
-from tailrace.engine.namespaces import Namespace
 from tailrace.errors import ApiError
 from tailrace.ports import Clock
 

@@ -10,11 +10,10 @@ from unicodedata import category
 
 import msgspec
 
-from tailrace.engine.catalog import Catalog, Table, policy_key
+from tailrace.engine.catalog import Catalog, Namespace, Table, policy_key
 from tailrace.engine.committer import Committer
 from tailrace.engine.documents import CATALOG, BackupsDocument, PolicyDocument, decode
 from tailrace.engine.lifecycle import Lifecycle
-from tailrace.engine.namespaces import Namespace
 from tailrace.errors import CORAL, ApiError, validation_error
 from tailrace.ports import Clock
 from tailrace.streams.arns import parse_table_arn

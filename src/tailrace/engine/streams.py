@@ -6,9 +6,8 @@ Rules of this file: what a page holds is decided in `engine.reading`. Called by 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, assert_never
 
-from tailrace.engine.catalog import Catalog, Stream, Table
+from tailrace.engine.catalog import Catalog, Namespace, Stream, Table
 from tailrace.engine.lineage import Lineage
-from tailrace.engine.namespaces import Namespace
 from tailrace.engine.reading import ShardReader
 from tailrace.engine.sequences import Sequences
 from tailrace.engine.settings import EngineSettings

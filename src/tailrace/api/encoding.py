@@ -1,7 +1,8 @@
 """Compressed bodies: gzip and deflate, in both directions.
 
-Rules of this file: pure; what a body becomes is bounded while it is made, so that a small request cannot fill the memory. Called by connection.py for
-the few requests that ask for it. What cannot be read is answered as AWS does, with 500: no other input of a client's may come to that.
+Rules of this file: pure; what a body becomes is bounded while it is made, so that a small request cannot fill
+the memory. Called by connection.py for the few requests that ask for it. What cannot be read is answered as
+AWS does, with 500: no other input of a client's may come to that.
 Source: faults §3.
 """
 
@@ -20,7 +21,7 @@ ENCODINGS: Final = {b"gzip": GZIP, b"deflate": zlib.MAX_WBITS}
 MOST_ENCODINGS: Final = 3
 """A request encoded more often is refused before it is looked at."""
 MEMBER: Final = b"\x1f\x8b"
-"""How each member of a gzip file begins. What follows the last one and does not is left unread, as Java does."""
+"""How each member of a gzip file begins. What follows the last one and does not is left unread, as in Java."""
 MOST_MEMBERS: Final = 1_024
 """Each costs a reader: a body in more of them is refused. Writers of many members make them of 64 KB."""
 BYTES_WRITTEN: Final = 131_072

@@ -246,7 +246,7 @@ SERVER: Final = b"Server"
 
 
 def stamped(wall_ms: int) -> bytes:
-    """The lines that every answer begins with: who answers, and when. It costs too much to be made more than once a second.
+    """The lines that every answer begins with: who answers, and when, to the second. Too dear for every answer.
 
     >>> stamped(1_357_000_000_123)
     b'Server: Server\\r\\nDate: Tue, 01 Jan 2013 00:26:40 GMT\\r\\n'
@@ -278,8 +278,8 @@ def answer_bytes(
 ) -> bytes:
     """Any answer, whole.
 
-    Shape:   `stamp` comes from `stamped`; `extra` are further header lines, each with its CRLF; without a request identity there is no checksum
-             either; `without_body` answers a HEAD.
+    Shape:   `stamp` comes from `stamped`; `extra` are further header lines, each with its CRLF; without a
+             request identity there is no checksum either; `without_body` answers a HEAD.
     """
     lines = [b"HTTP/1.1 %d %b\r\n%b" % (status, REASONS[status], stamp)]
     if kind:

@@ -18,6 +18,7 @@ from tailrace.errors import CORAL, ApiError, validation_error
 from tailrace.ports import Clock
 from tailrace.streams.arns import parse_table_arn
 from tailrace.tables.limits import POLICY_BYTES, TAGS
+from tailrace.tables.schema import INVALID
 
 STREAM_PART: Final = "/stream/"
 NO_POLICY: Final = "NO_POLICY"
@@ -63,7 +64,7 @@ class Resources:
         self._catalog.save_table(table, msgspec.structs.replace(table.document, tags=kept))
 
     def tags(self, arn: str) -> Mapping[str, str]:
-        """ListTagsOfResource: who asks for the tags of what is not theirs, or is not there, is denied. Raises: ApiError."""
+        """ListTagsOfResource: what is not theirs, or not there, is denied to those who ask. Raises: ApiError."""
         try:
             return self._table(arn).document.tags
         except ApiError as error:
@@ -197,19 +198,15 @@ def _no_policy(reason: str) -> ApiError:
 
 
 def check_tags(tags: Mapping[str, str]) -> None:
-    """Refuse too many tags, AWS's own, and characters that no tag has. Raises: ApiError. Source: semantics §6.3; faults §3."""
+    """Refuse too many tags, AWS's own, and characters that no tag has. Raises: ApiError. Source: semantics §6.3."""
     if len(tags) > TAGS:
         raise validation_error("Number of Tags exceed the current limit for the provided ResourceArn")
     for name, value in tags.items():
         for what, text in (("key", name), ("value", value)):
             if not all(category(letter)[0] in TAG_KINDS or letter in TAG_SIGNS for letter in text):
-                raise validation_error(
-                    f"One or more parameter values were invalid: Tag {what} contains an invalid character: {text}"
-                )  # [U]
+                raise validation_error(f"{INVALID}Tag {what} contains an invalid character: {text}")  # [U]
         if name.lower().startswith("aws:"):
-            raise validation_error(
-                f"One or more parameter values were invalid: Tag key prefix aws: is reserved: {name}"
-            )  # [U]
+            raise validation_error(f"{INVALID}Tag key prefix aws: is reserved: {name}")  # [U]
 
 
 def check_policy(policy: str) -> None:

@@ -89,8 +89,8 @@ class _Composing:
         return one
 
     def _require_one_view_of_absence(self, second: Sequence[Action]) -> None:
-        """REMOVE alone finds nothing amiss with an item that is not there, even inside an attribute; beside another section it
-        does. Raises: NotExact.
+        """REMOVE alone finds nothing amiss with an item that is not there, even inside an attribute; beside
+        another section it does. Raises: NotExact.
         """
         both = (*self._first, *second)
         creates = any(action.section in CREATING for action in self._first)

@@ -138,8 +138,8 @@ def _matched(
     attributes = len(hash_names) + len(range_names)
     if len(conditions) > max(2, attributes):
         raise validation_error(
-            f"The number of query conditions ({len(conditions)}) exceeds the number of key attributes defined in the schema "
-            f"({attributes})"
+            f"The number of query conditions ({len(conditions)}) exceeds the number of key attributes defined in "
+            f"the schema ({attributes})"
         )
     for name in hash_names:
         if name not in conditions:
@@ -154,8 +154,8 @@ def _matched(
     gaps = [name for name in chosen[:-1] if name not in conditions or conditions[name].operator != "="]
     if gaps:
         raise validation_error(
-            f"RANGE key attributes {', '.join(gaps)} must have equality conditions specified in the query because a condition "
-            f"is present on key attribute {chosen[-1]}"
+            f"RANGE key attributes {', '.join(gaps)} must have equality conditions specified in the query because "
+            f"a condition is present on key attribute {chosen[-1]}"
         )
     hashes, ranges = [conditions[name] for name in hash_names], [conditions[name] for name in chosen]
     if len(others) > len(chosen) or any(one.operator != "=" for one in hashes):

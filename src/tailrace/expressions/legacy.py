@@ -209,7 +209,7 @@ def read_key_conditions(
 
 
 def read_key_nodes(conditions: Given) -> tuple[list[Node], Item]:
-    """What can be said of `KeyConditions` whatever the key: their nodes, and the values behind them. Raises: ApiError."""
+    """What `KeyConditions` state whatever the key: their nodes, and the values behind them. Raises: ApiError."""
     check_names(conditions)
     values = _Values()
     return [_condition(name, told, values) for name, told in conditions.items()], values.by_name

@@ -1,10 +1,12 @@
 """Finding the leaves that a rule names, and joining them: one field after the other, consistent in their arrays.
 
-Theory of operation: to AWS's engine an event is a list of leaves: a dotted name, a value, and the places of the arrays that it lies
-in. A rule's fields are met in the order of their names; the leaves chosen must not lie in different elements of one array. `exists: false`
-asks whether a leaf of that name lies in the elements chosen *so far*. A scalar of an array lies in none of its elements. Nearly always no object lies in an array; then every field stands for
-itself, and only the names that a rule asks for are looked up.
-Rules of this file: nothing raises on any JSON; keys with dots are found under every division of a name. Called by pattern.py.
+Theory of operation: to AWS's engine an event is a list of leaves: a dotted name, a value, and the places of
+the arrays that it lies in. A rule's fields are met in the order of their names; the leaves chosen must not
+lie in different elements of one array. `exists: false` asks whether a leaf of that name lies in the elements
+chosen *so far*. A scalar of an array lies in none of its elements. Nearly always no object lies in an array;
+then every field stands for itself, and only the names that a rule asks for are looked up.
+Rules of this file: nothing raises on any JSON; keys with dots are found under every division of a name.
+Called by pattern.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -116,7 +118,7 @@ def _locate(value: Any, steps: Steps, place: int, way: Way, within: Membership, 
                     _locate(child, steps, following, (*way, key), within, found)
     elif isinstance(value, list):
         for index, element in enumerate(value):
-            # A scalar stands beside all of its array's elements: only what holds names is an element of its own.
+            # A scalar stands beside all of its array's elements: only what holds names is one of its own.
             inside = {**within, way: index} if isinstance(element, dict | list) else within
             _locate(element, steps, place, (*way, index), inside, found)
     elif place == len(steps):

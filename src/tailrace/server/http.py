@@ -93,9 +93,9 @@ class Guest(asyncio.Protocol):
 class HttpServer:
     """Serves an engine over HTTP.
 
-    Shape:   `requests` counts answers by (operation, status); `turns` knows the commits; `stamp` are the lines that every
-             answer begins with, with the time of the engine's clock as of the last sweep. Units: `held` are the bytes of
-             all bodies that are not complete or not yet answered.
+    Shape:   `requests` counts answers by (operation, status); `turns` knows the commits; `stamp` are the
+             lines that every answer begins with, with the time of the engine's clock as of the last sweep.
+             Units: `held` are the bytes of all bodies that are not complete or not yet answered.
     """
 
     loop: asyncio.AbstractEventLoop

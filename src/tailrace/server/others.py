@@ -30,8 +30,8 @@ ALLOWED: Final = (
 )
 ASKED: Final = b"access-control-request-headers"
 USUAL: Final = (
-    b"authorization, content-type, x-amz-date, x-amz-security-token, x-amz-target, x-amz-content-sha256, x-amz-user-agent, "
-    b"amz-sdk-invocation-id, amz-sdk-request"
+    b"authorization, content-type, x-amz-date, x-amz-security-token, x-amz-target, x-amz-content-sha256, "
+    b"x-amz-user-agent, amz-sdk-invocation-id, amz-sdk-request"
 )
 """What a page that asks for no header by name may send."""
 REFUSALS: Final = {413: TOO_LARGE, 503: BUSY}

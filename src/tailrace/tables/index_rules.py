@@ -189,7 +189,7 @@ def check_elements(schema: Sequence[Members]) -> None:
 
 
 def check_pair(schema: Sequence[Members]) -> None:
-    """Require of a table's key, or a local index's, at most a partition key and a sort key. Raises: ApiError."""
+    """Require at most a partition key and a sort key, of a table or a local index. Raises: ApiError."""
     if len(schema) == 2 and schema[0]["KeyType"] == schema[1]["KeyType"] == "HASH":
         raise validation_error("Invalid KeySchema: The second KeySchemaElement is not a RANGE key type")
 
@@ -225,7 +225,7 @@ class IndexUpdates(Struct, frozen=True):
     """What UpdateTable asks of a table's global indexes.
 
     Shape:   `create` are the members of at most one new index, `types` the AttributeDefinitions that came with it;
-             `changed` maps names to the members of their updates: units among them are judged once the index is known.
+             `changed` maps names to the members of their updates, whose units are judged once the index is known.
     """
 
     create: Members | None = None
@@ -265,8 +265,8 @@ def read_index_updates(payload: Members) -> IndexUpdates | None:
 def create_from(
     updates: IndexUpdates, present: Sequence[IndexDefinition], table_types: Types, *, on_demand: bool
 ) -> IndexDefinition:
-    """The index that UpdateTable adds to those that are there; `table_types` are all attributes defined now. The request
-    must define what the index needs, even what the table knows; what it defines beside that is dropped.
+    """The index that UpdateTable adds to those that are there; `table_types` are all attributes defined now.
+    The request must define what the index needs, even what the table knows; what else it defines is dropped.
 
     Raises:  ApiError.
     """

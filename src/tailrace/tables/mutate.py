@@ -135,7 +135,7 @@ def _updated(old: Item | None, operation: Update, target: Target) -> Mutation:
     else:
         new = update.apply(before)
         if old is None and new == keys:
-            # Nothing but DELETE (and REMOVE) on an absent item: AWS does not create it. Source: semantics §1.4.
+            # Nothing but DELETE and REMOVE on an absent item: AWS does not create it. Source: semantics §1.4.
             return Mutation(keys, key_bytes, partition, None, None, False)
     size = size_shared(new) if update is not None and update.repeats else size_bytes(new)
     if size > ITEM_BYTES:

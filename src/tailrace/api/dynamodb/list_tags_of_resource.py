@@ -1,6 +1,7 @@
 """ListTagsOfResource: the tags of a table.
 
-Behaviour:     all of them in one page, in the order in which they came; of what is another account's or absent, access is denied.
+Behaviour:     all of them in one page, in the order in which they came; of what is another account's or
+               absent, access is denied.
 Limits:        none.
 Not emulated:  tags of anything but tables; there is never a NextToken, so that one that is given is invalid.
 Source:        AWS API Reference, ListTagsOfResource.

@@ -71,8 +71,8 @@ def query(engine: Engine, payload: Payload) -> Result:
 
 
 def _judge_key_condition(payload: Payload, placeholders: Placeholders, *, whole: bool) -> None:
-    """What AWS says of a key condition before it looks at the other expressions, or (`whole`) for the table and its key.
-    Raises: ApiError.
+    """What AWS says of a key condition before it looks at the other expressions, or (`whole`) for the table
+    and its key. Raises: ApiError.
     """
     text = payload.get("KeyConditionExpression")
     if text is not None:

@@ -1,8 +1,8 @@
 """TagResource: put tags on a table.
 
 Behaviour:     a tag that is there is replaced.
-Limits:        50 tags a table; keys of 1–128 characters that do not begin with `aws:`, values of 0–256; letters, digits,
-               spaces and `+-=._:/@`.
+Limits:        50 tags a table; keys of 1–128 characters that do not begin with `aws:`, values of 0–256;
+               letters, digits, spaces and `+-=._:/@`.
 Not emulated:  tags of anything but tables.
 Source:        AWS API Reference, TagResource; semantics §6.3.
 """

@@ -69,6 +69,11 @@ class ApiError(TailraceError):
         self.note = note
 
 
+def invalid_parameter(message: str) -> ApiError:
+    """Lambda's word for a value that its front end let pass."""
+    return ApiError("InvalidParameterValueException", message)
+
+
 def validation_error(message: str) -> ApiError:
     """A `ValidationException` with AWS's prefix for it."""
     return ApiError("ValidationException", message, prefix=VALIDATION)

@@ -108,7 +108,7 @@ FIRST = "1 validation error detected: Value "
     [
         ({"BatchSize": 0}, VALIDATION, outside(0, "batchSize", "greater than or equal to 1")),
         ({"BatchSize": 10_001}, VALIDATION, outside(10_001, "batchSize", "less than or equal to 10000")),
-        ({"BatchSize": True}, "SerializationException", "BatchSize is no whole number"),
+        ({"BatchSize": True}, "SerializationException", "TRUE_VALUE cannot be converted to Integer"),
         ({"MaximumBatchingWindowInSeconds": -1}, VALIDATION, outside(-1, "maximumBatchingWindowInSeconds", "greater than or equal to 0")),
         ({"MaximumBatchingWindowInSeconds": 301}, VALIDATION, outside(301, "maximumBatchingWindowInSeconds", "less than or equal to 300")),
         ({"ParallelizationFactor": 0}, VALIDATION, outside(0, "parallelizationFactor", "greater than or equal to 1")),
@@ -151,7 +151,7 @@ FIRST = "1 validation error detected: Value "
         ({"FilterCriteria": {"Filters": [{"Pattern": "{}".ljust(4_097)}]}}, VALIDATION,
          f"{FIRST}'{'{}'.ljust(4_097)}' at 'filterCriteria.filters.1.member.pattern' failed to satisfy constraint: "
          "Member must have length less than or equal to 4096"),
-        ({"Enabled": "yes"}, "SerializationException", "Enabled is no boolean"),
+        ({"Enabled": "yes"}, "SerializationException", "STRING_VALUE cannot be converted to Boolean"),
         ({"StartingPosition": None}, INVALID,
          f"{FIRST}null at 'startingPosition' failed to satisfy constraint: Member must not be null."),
         ({"StartingPosition": "MIDDLE"}, VALIDATION,

@@ -11,8 +11,7 @@ from urllib.parse import quote, urlencode
 
 import botocore.session
 
-from tailrace.api.lambdas.routes import lambda_operations
-from tailrace.api.registry import find_operations
+from tailrace.api.registry import LAMBDA, find_operations
 from tests.fuzz.words import ARNS, INDEXES, NAMES, TABLES, expression, placeholders
 
 DEEPEST = 5
@@ -30,7 +29,7 @@ def operations(service: str) -> tuple[str, ...]:
     """Every operation that Tailrace knows of a service, those that it does not emulate more seldom."""
     modelled = service_model(service).operation_names
     if service == "lambda":
-        known = {one.name for one in lambda_operations()}
+        known = {one.name for one in find_operations((LAMBDA,)).values() if one.emulated}
         return (*tuple(name for name in modelled if name in known), "ListLayers", "PublishVersion")
     table = find_operations()
     known = [name for name in modelled if f"{TARGETS[service]}.{name}".encode() in table]

@@ -7,12 +7,10 @@ by `cli.coverage`.
 import inspect
 import re
 import sys
-from typing import Final, Literal, TypedDict
+from typing import Literal, TypedDict
 
-from tailrace.api.lambdas.routes import LambdaOperation, lambda_operations
-from tailrace.api.registry import Operation, find_operations
+from tailrace.api.registry import SERVICES, Operation, find_operations
 
-LAMBDA: Final = "Lambda"
 State = Literal["yes", "partly", "no"]
 
 
@@ -28,8 +26,7 @@ class Covered(TypedDict):
 
 def coverage() -> list[Covered]:
     """Every operation of DynamoDB and DynamoDB Streams, and those of Lambda that are there; those that are there first."""
-    entries = [_covered(entry) for entry in find_operations().values()]
-    entries += [_covered_lambda(entry) for entry in lambda_operations()]
+    entries = [_covered(entry) for entry in find_operations(SERVICES).values()]
     return sorted(entries, key=lambda one: (one["state"] == "no", one["service"], one["operation"]))
 
 
@@ -48,15 +45,8 @@ def _covered(entry: Operation) -> Covered:
     }
 
 
-def _covered_lambda(entry: LambdaOperation) -> Covered:
-    """An operation of Lambda's API: what of it is not there stands in its header only."""
-    note = _note(entry)
-    state: State = "yes" if note == "nothing." else "partly"
-    return {"service": LAMBDA, "operation": entry.name, "state": state, "not_emulated": [], "note": note}
-
-
-def _note(entry: Operation | LambdaOperation) -> str:
+def _note(entry: Operation) -> str:
     """The `Not emulated` paragraph of the operation's own file."""
-    header = inspect.getdoc(sys.modules[entry.run.__module__]) or ""
+    header = inspect.getdoc(sys.modules[(entry.ask or entry.run).__module__]) or ""
     found = re.search(r"^Not emulated:\s*(.*?)(?=^\S|\Z)", header, re.MULTILINE | re.DOTALL)
     return " ".join(found[1].split()) if found else ""

@@ -5,18 +5,30 @@ What is not an `ApiError` is logged here, once, and answered 500. Called by `ser
 """
 
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from types import GeneratorType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
-from tailrace.api.registry import Answer, Operation, find_operations
+from tailrace.api.protocols import (
+    Route,
+    Told,
+    query_answer,
+    query_refusal,
+    read_query,
+    read_rest,
+    rest_refusal,
+    routes_of,
+    told,
+)
+from tailrace.api.registry import STS, Answer, Operation, Service, find_operations
 from tailrace.api.taking import Taken, unpacked
 from tailrace.api.wire import (
     Headers,
     Payload,
     all_but_signature,
+    check_authentication,
     error_body,
     internal_server_error,
     namespace_of,
@@ -64,6 +76,9 @@ class Dispatcher:
         self._told: set[str] = set()
         self._reached = reached
         self._operations = find_operations()
+        self._keepers: dict[str, object] = {}
+        self._routes: list[Route] = []
+        self._forms = {one.name: one for one in find_operations((STS,)).values()}
 
     def execute(self, headers: Headers, query: bytes, body: bytes) -> Reply | Slices[Reply]:
         """Do what a POST asks for. Never raises; what it wrote is in the engine's pending group.
@@ -168,26 +183,72 @@ class Dispatcher:
         self.count(name, "500")
         return Reply(500, error_body(internal_server_error()))
 
+    def serve(self, service: Service, keeper: object) -> None:
+        """Answer what asks by path from now on. Shape: `keeper` is what the functions of the service are given."""
+        self._keepers[service.target] = keeper
+        self._routes += routes_of(find_operations((service,)).values())
+
+    @property
+    def serves_paths(self) -> bool:
+        """Whether there is a service that is asked by path."""
+        return bool(self._routes)
+
+    async def ask(self, method: bytes, url: bytes, headers: Headers, body: bytes) -> Told:
+        """Do what a method and a path ask for. Never raises."""
+        name = "-"
+        try:
+            check_authentication(headers, url.partition(b"?")[2])
+            operation, members = read_rest(self._routes, method, url, headers, body)
+            name = operation.name
+            payload = operation.check(members)
+            assert operation.ask is not None
+            answer = told(operation, await operation.ask(self._keepers[operation.service.target], payload))
+        except Exception as error:  # as in `execute`
+            answer = rest_refusal(self._said(name, error))
+        self.count(name, str(answer.status))
+        return answer
+
+    def execute_form(self, headers: Headers, query: bytes, body: bytes, request_id: str) -> Told:
+        """Do what a form asks for. Never raises. Nothing of it writes."""
+        name = "-"
+        try:
+            check_authentication(headers, query)
+            operation, members = read_query(self._forms, body)
+            name = operation.name
+            engine = self._engine_of(headers.get(b"authorization", b""), query)
+            result = operation.run(engine, operation.check(members))
+            assert isinstance(result, Mapping)
+            answer = query_answer(operation, result, request_id)
+        except Exception as error:  # as in `execute`
+            answer = query_refusal(STS, self._said(name, error), request_id)
+        self.count(name, str(answer.status))
+        return answer
+
     def _refused(self, name: str, error: Exception) -> Reply:
+        """An error in JSON."""
+        said = self._said(name, error)
+        self.count(name, str(said.status))
+        return Reply(said.status, error_body(said))
+
+    def _said(self, name: str, error: Exception) -> ApiError:
         """An error in AWS's words; what is no error of AWS is logged."""
         match error:
             case ApiError():
-                told = error
+                said = error
                 if error.note and error.note not in self._told and len(self._told) < MOST_ENGINES:
                     self._told.add(error.note)  # once: a client that waits for its table asks again and again
                     _log.warning("%s answered %s: %s", name, error.code, error.note)
             case RecursionError():
                 # Only input can nest this deep: the walks over it are the only recursion there is.
-                told = ApiError("SerializationException", None, prefix=CORAL)
+                said = ApiError("SerializationException", None, prefix=CORAL)
             case StoreError():
                 # A fault of the disk, told in one line: our own trace would say nothing about it.
                 _log.error("%s failed: %s", name, error.args[0], extra={"hint": error.hint})
-                told = internal_server_error()
+                said = internal_server_error()
             case _:
                 _log.error("%s failed", name, exc_info=error)
-                told = internal_server_error()
-        self.count(name, str(told.status))
-        return Reply(told.status, error_body(told))
+                said = internal_server_error()
+        return said
 
     def count(self, name: str, status: str) -> None:
         """One more answer."""

@@ -30,10 +30,23 @@ NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Model:
-    """A service's shapes by their names; a shape is made when it is asked for, and only once."""
+    """A service's operations and shapes by their names; a shape is made when it is asked for, and only once.
 
-    def __init__(self, operations: Operations, shapes: Shapes, patches: Patches) -> None:
+    Shape:   `namespace` is that of answers in XML; `is_strict`: no text stands for a boolean.
+    """
+
+    def __init__(
+        self,
+        operations: Operations,
+        shapes: Shapes,
+        patches: Patches,
+        namespace: str = "",
+        *,
+        is_strict: bool = False,
+    ) -> None:
         self.operations = operations
+        self.namespace = namespace
+        self._flag = Flag(is_strict)
         self._shapes = shapes
         self._patches = patches
         self._made: dict[str, Shape] = {}
@@ -56,6 +69,20 @@ class Model:
         name = self.operations[operation]["input"]
         return Structure({}, name=f"{operation}Input") if name is None else self.structure(name)
 
+    def places(self, operation: str) -> Mapping[str, tuple[str, str]]:
+        """Which members of an operation do not stand in the body: where, and by what name."""
+        places: Mapping[str, tuple[str, str]]
+        places = self._given(self.operations[operation]["input"]).get("places", NOTHING)
+        return places
+
+    def body(self, operation: str) -> str | None:
+        """The member that the whole body is, if it is one."""
+        named: str | None = self._given(self.operations[operation]["input"]).get("payload")
+        return named
+
+    def _given(self, name: str | None) -> Mapping[str, Any]:
+        return NOTHING if name is None else {**self._shapes[name], **self._patches.get(name, NOTHING)}
+
     def structure(self, name: str) -> Structure:
         """A structure by its name."""
         made = self.shape(name)
@@ -66,14 +93,14 @@ class Model:
     def shape(self, name: str) -> Shape:
         """Any shape by its name."""
         if name not in self._made:
-            self._made[name] = self._make(name, {**self._shapes[name], **self._patches.get(name, NOTHING)})
+            self._made[name] = self._make(name, self._given(name))
         return self._made[name]
 
     def _member(self, structure: str, name: str, of: str) -> Shape:
         patch = self._patches.get(f"{structure}.{name}")
         if patch is None:
             return self.shape(of)
-        return self._make(of, {**self._shapes[of], **self._patches.get(of, NOTHING), **patch})
+        return self._make(of, {**self._given(of), **patch})
 
     def _make(self, name: str, given: Mapping[str, Any]) -> Shape:
         low, high = given.get("min", 0), given.get("max")
@@ -87,11 +114,11 @@ class Model:
             case "integer" | "long" as kind:
                 return Whole(given.get("min"), high, "Long" if kind == "long" else "Integer")
             case "boolean":
-                return Flag()
+                return self._flag
             case "timestamp":
                 return Moment()
             case "list":
-                return Many(self.shape(given["member"]), low, high)
+                return Many(self.shape(given["member"]), low, high, given.get("whole", False))
             case "map" if given["value"] == VALUE:
                 return PLACEHOLDERS if given.get("placeholders") else Values()
             case "map":
@@ -104,7 +131,7 @@ class Model:
                 return Anything()
 
     def _structure(self, name: str, given: Mapping[str, Any]) -> Structure:
-        members: Mapping[str, str] = given["members"]
+        members: Mapping[str, str] = {**given["members"], **given.get("also", NOTHING)}
         last = given.get("last", ())
         names = dict.fromkeys((*given.get("order", ()), *(one for one in members if one not in last), *last))
         made = {one: self._member(name, one, members[one]) for one in names}
@@ -112,11 +139,16 @@ class Model:
 
 
 def without(known: Structure, refused: Collection[str]) -> Structure:
-    """The same, its refused lists not looked into: that they are there is what is wrong with them."""
-    members = {
-        name: Many(Anything(), shape.minimum, shape.maximum)
-        if name in refused and isinstance(shape, Many)
-        else shape
-        for name, shape in known.members.items()
-    }
+    """The same, its refused members not looked into: that they are there is what is wrong with them."""
+    members = {name: _closed(shape) if name in refused else shape for name, shape in known.members.items()}
     return Structure(members, known.required, known.name)
+
+
+def _closed(shape: Shape) -> Shape:
+    match shape:
+        case Many(minimum=minimum, maximum=maximum):
+            return Many(Anything(), minimum, maximum)
+        case Structure():
+            return Anything()
+        case _:
+            return shape

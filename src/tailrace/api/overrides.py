@@ -2,11 +2,14 @@
 
 Rules of this file: data, laid over `api.models` by `api.inputs`: what stands here replaces what the model has of a shape, or of
 one member of a structure. `order` tells which members come first where several mistakes are told, `last` which come last;
+`also` adds members, `whole` tells what is wrong with an element of a list of the list,
 `arn` that a table's ARN may stand for its name, `placeholders` that the names of a map of values are an expression's. Source: semantics §6; aws-texts-2026.
 """
 
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
+
+from tailrace.api.models import lambdas
 
 Patches: TypeAlias = Mapping[str, Mapping[str, Any]]
 """By the name of a shape, or `Structure.Member`."""
@@ -53,3 +56,27 @@ STREAMS: Final[Patches] = {
     "DescribeStreamInput.Limit": {"max": 100},
     "GetRecordsInput.Limit": {"max": 1_000},
 }
+OWN_TAGS: Final[Mapping[str, Any]] = {"min": 0, "max": None, "pattern": None}
+"""Lambda checks tags behind its front end, all of them at once."""
+LAMBDA: Final[Patches] = {
+    "TagKey": OWN_TAGS,
+    "TagValue": OWN_TAGS,
+    "PackageType": {"enum": ("Zip",)},
+    "Timeout": {"max": 900},
+    "MemorySize": {"max": 10_240},
+    "EventSourcePosition": {"enum": ("LATEST", "AT_TIMESTAMP", "TRIM_HORIZON")},
+    "FunctionResponseTypeList": {"whole": True},
+    "EventSourceMappingMetricList": {"whole": True},
+    "InvocationRequest": {
+        "also": {"TraceId": "String"},
+        "places": {
+            **lambdas.SHAPES["InvocationRequest"]["places"], "TraceId": ("header", "X-Amzn-Trace-Id"),
+        },
+    },
+    "UpdateEventSourceMappingRequest": {"also": {
+        "EventSourceArn": "Arn", "StartingPosition": "EventSourcePosition", "StartingPositionTimestamp": "Date",
+        "Tags": "Tags",
+    }},
+}  # fmt: skip
+"""Functions that are images, and those that run longer or are larger, which need a capacity provider, are not emulated. What UpdateEventSourceMapping
+takes beside its model is refused by name."""

@@ -1,20 +1,21 @@
-"""Every operation the server knows: by the raw `X-Amz-Target` that asks for it.
+"""Every operation the server knows, of every service and protocol.
 
-Rules of this file: it knows how an operation is declared, never what one does. `@operation` in each file of
-`api.dynamodb` and `api.streams` registers it; `find_operations` makes the table that `api.wire` reads requests with, in
-which the operations of AWS's models that Tailrace does not have yet answer so.
+Rules of this file: it knows how an operation is declared, never what one does. `@operation` in a file of a service's package
+registers it; `find_operations` makes the table that `api.wire` and `api.protocols` read requests with, in which the
+operations of AWS's models that Tailrace does not have yet answer so.
 """
 
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 from msgspec import Struct
 
 from tailrace.api import overrides
 from tailrace.api.inputs import NOTHING, Model, without
-from tailrace.api.models import dynamodb, streams
+from tailrace.api.models import dynamodb, lambdas, streams, sts
 from tailrace.api.shapes import Input, structure
 from tailrace.api.validation import Check, compile_input, read_types
 from tailrace.api.wire import Payload
@@ -25,35 +26,59 @@ if TYPE_CHECKING:
     from tailrace.engine.engine import Engine
     from tailrace.engine.slices import Slices
 
+Members: TypeAlias = "Mapping[str, Any]"
+"""An answer by the names of its members."""
 Answer: TypeAlias = "Mapping[str, Any] | bytes"
 """Members, or the JSON itself where stored bytes are spliced."""
 Result: TypeAlias = "Answer | Slices[Answer]"
 """What an operation comes to: the answer, or the work to it in slices."""
 Function: TypeAlias = "Callable[[Engine, Payload], Result]"
+Asked: TypeAlias = Callable[[Any, Payload], Awaitable[Any]]
+"""A function that waits. Shape: it takes what its service keeps, and gives members, nothing, or a whole `Told`."""
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+
+
+Protocol: TypeAlias = Literal["json-1.0", "json-1.1", "rest-json", "query"]
 
 
 class Service(Struct, frozen=True):
-    """One of AWS's APIs. Shape: `target` is the part of `X-Amz-Target` before the operation's name."""
+    """One of AWS's APIs.
 
-    name: str
+    Shape:   `package` has its operations; `target` is the part of `X-Amz-Target` before an operation's name, and what the
+             service is called in lists.
+    """
+
     target: str
+    protocol: Protocol
     package: str
     model: Model
 
+    @property
+    def has_targets(self) -> bool:
+        """Whether a header names the operation."""
+        return self.protocol in ("json-1.0", "json-1.1")
+
 
 DYNAMODB: Final = Service(
-    "DynamoDB",
     "DynamoDB_20120810",
+    "json-1.0",
     "dynamodb",
     Model(dynamodb.OPERATIONS, dynamodb.SHAPES, overrides.DYNAMODB),
 )
 STREAMS: Final = Service(
-    "DynamoDB Streams",
     "DynamoDBStreams_20120810",
+    "json-1.0",
     "streams",
     Model(streams.OPERATIONS, streams.SHAPES, overrides.STREAMS),
 )
-SERVICES: Final = (DYNAMODB, STREAMS)
+LAMBDA: Final = Service(
+    "Lambda",
+    "rest-json",
+    "lambdas",
+    Model(lambdas.OPERATIONS, lambdas.SHAPES, overrides.LAMBDA, is_strict=True),
+)
+STS: Final = Service("STS", "query", "sts", Model(sts.OPERATIONS, sts.SHAPES, NOTHING, sts.NAMESPACE))
+SERVICES: Final = (DYNAMODB, STREAMS, LAMBDA, STS)
 
 
 class Operation(Struct, frozen=True):
@@ -65,6 +90,8 @@ class Operation(Struct, frozen=True):
     check: Check
     run: Function
     emulated: bool = True
+    ask: Asked | None = None
+    """What does it where it has to wait: then `run` does nothing."""
 
     def told(self, error: ApiError, payload: Payload | None = None) -> ApiError:
         """What a client is told of an error: a wrong type anywhere before any wrong value, and a wrong value in the words of
@@ -90,36 +117,45 @@ def operation(
     name: str,
     refused: Mapping[str, object] = NOTHING,
     limited: Mapping[str, object] = NOTHING,
-) -> Callable[[Function], Function]:
+) -> Callable[[FunctionT], FunctionT]:
     """Register the function that does an operation; what it takes is told by the service's model.
 
-    Shape:   `refused` and `limited` as in `Input`.
+    Shape:   `refused` and `limited` as in `Input`. A function that waits is a `Asked`, any other one a `Function`.
     """
     known = service.model.input(name)
     if strangers := {*refused, *limited}.difference(known.members):
         raise LookupError(f"{name} has no {', '.join(sorted(strangers))}")
-    takes = Input(without(known, refused), refused, limited)
+    takes = Input(without(known, {*refused, *limited}), refused, limited)
 
-    def register(function: Function) -> Function:
-        entry = Operation(service, name, takes, compile_input(takes), function)
+    def register(function: FunctionT) -> FunctionT:
+        check = compile_input(takes)
+        if iscoroutinefunction(function):
+            entry = Operation(service, name, takes, check, _nothing, ask=function)
+        else:
+            entry = Operation(service, name, takes, check, function)
         _REGISTERED[entry.target] = entry
         return function
 
     return register
 
 
-def find_operations() -> dict[bytes, Operation]:
-    """The table of every operation of every service: first those that are there, both in the order of their targets."""
-    for service in SERVICES:
+def find_operations(services: Iterable[Service] = (DYNAMODB, STREAMS)) -> dict[bytes, Operation]:
+    """The table of every operation of some services: first those that are there, both in the order of their targets."""
+    wanted = tuple(services)
+    for service in wanted:
         package = import_module(f"tailrace.api.{service.package}")
         for module in pkgutil.iter_modules(package.__path__):
             import_module(f"{package.__name__}.{module.name}")
-    table = dict(sorted(_REGISTERED.items()))
-    for service in SERVICES:
+    table = {target: one for target, one in sorted(_REGISTERED.items()) if one.service in wanted}
+    for service in wanted:
         for name in service.model.operations:
             absent = _absent(service, name)
             table.setdefault(absent.target, absent)
     return table
+
+
+def _nothing(engine: "Engine", payload: Payload) -> Result:
+    return b""
 
 
 def _absent(service: Service, name: str) -> Operation:
@@ -128,10 +164,7 @@ def _absent(service: Service, name: str) -> Operation:
             "UnknownOperationException",
             f"Tailrace does not emulate {name} yet. `tailrace coverage` lists what it does.",
             prefix=CORAL,
+            status=400 if service.has_targets else 404,
         )
 
-    def never(engine: "Engine", payload: Payload) -> Result:
-        refuse(payload)
-        return {}
-
-    return Operation(service, name, Input(structure(f"{name}Input")), refuse, never, emulated=False)
+    return Operation(service, name, Input(structure(f"{name}Input")), refuse, _nothing, emulated=False)

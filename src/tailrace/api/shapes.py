@@ -34,15 +34,18 @@ class Moment(Struct, frozen=True):
 
 
 class Flag(Struct, frozen=True):
-    """A boolean."""
+    """A boolean. Shape: `is_strict`: no text stands for one."""
+
+    is_strict: bool = False
 
 
 class Many(Struct, frozen=True):
-    """A list."""
+    """A list. Shape: `is_whole`: what is wrong with an element is told of the list."""
 
     of: "Shape"
     minimum: int = 0
     maximum: int | None = None
+    is_whole: bool = False
 
 
 class Mapped(Struct, frozen=True):

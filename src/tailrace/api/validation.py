@@ -210,7 +210,10 @@ def read_types(shape: Shape, value: Any, *, is_element: bool = False) -> Any:
             if isinstance(value, bool | str):
                 raise _not_convertible(value, "Date")
             return max(-LATEST_MOMENT, min(value, LATEST_MOMENT))
-        case Flag():
+        case Flag(is_strict=is_strict):
+            if is_strict and type(value) is not bool:
+                _refuse_collections(value, "Boolean")
+                raise _not_convertible(value, "Boolean")
             return read_boolean(value)
         case Many(of):
             if isinstance(value, dict):
@@ -374,6 +377,9 @@ def violations(shape: Shape, value: Any, place: Place = ()) -> Iterator[Violatio
                 )
         case Many(of, minimum, maximum):
             yield from _length_violations(value, minimum, maximum, place)
+            if shape.is_whole:
+                yield from _whole_violation(shape, value, place)
+                return
             for index, one in enumerate(value, 1):
                 yield from violations(of, one, (*place, index))
         case Mapped():
@@ -382,6 +388,12 @@ def violations(shape: Shape, value: Any, place: Place = ()) -> Iterator[Violatio
             return
         case _:
             assert_never(shape)
+
+
+def _whole_violation(shape: Many, value: list[Any], place: Place) -> Iterator[Violation]:
+    """What is wrong with elements of a list, told of the list. Source: semantics §2.2."""
+    if texts := dict.fromkeys(one.text for element in value for one in violations(shape.of, element)):
+        yield Violation(place, "choice", value, f"Member must satisfy constraint: [{', '.join(texts)}]")
 
 
 def _map_violations(shape: Mapped, value: Payload, place: Place) -> Iterator[Violation]:

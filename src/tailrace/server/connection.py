@@ -35,12 +35,20 @@ from tailrace.api.wire import (
 )
 from tailrace.engine.slices import Slices
 from tailrace.errors import ApiError, InternalError
-from tailrace.server.http import Guest, HttpServer, Route
-from tailrace.server.others import INTERNAL_ERROR, not_found, other_answer, refusal, route_of, routed_answer
+from tailrace.server.http import Guest, HttpServer
+from tailrace.server.others import (
+    INTERNAL_ERROR,
+    foreign_answer,
+    other_answer,
+    refusal,
+    rest_answer,
+    route_of,
+    routed_answer,
+)
 
 _log = logging.getLogger("tailrace.server")
 
-REST: Final = (b"/2015-03-31/", b"/2017-03-31/")
+REST: Final = b"/20"  # paths of AWS begin with the date of their API
 IDENTITY: Final = b"identity"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -262,10 +270,10 @@ class Connection(Guest):
         extra = server.cors_lines(headers) if server.settings.cors is not None else b""
         path, _, query = url.partition(b"?")
         if method != b"POST" or path != b"/":
-            if server.rest is not None and path.startswith(REST):
-                self._begin(self._ask_rest(request, extra))
+            if path.startswith(REST) and server.dispatcher.serves_paths:
+                self._begin(self._ask(rest_answer(server, request, extra)))
             elif (route := route_of(server, method, path)) is not None:
-                self._begin(self._ask_route(request, path, route, extra))
+                self._begin(self._ask(routed_answer(server, request, path, route, extra)))
             else:
                 self._queue(other_answer(server, request, path, extra))
             return
@@ -273,7 +281,7 @@ class Connection(Guest):
         kind = given if given in CONTENT_TYPES else content_type(headers)
         if kind is None:
             if body:
-                self._queue(not_found(server, extra, closing=not keep))
+                self._queue(foreign_answer(server, request, query, extra))
                 return
             kind = JSON_PLAIN
         if len(body) > LARGE:
@@ -374,14 +382,8 @@ class Connection(Guest):
         if not self._transport.is_closing():
             self._work_backlog()
 
-    async def _ask_route(self, request: Request, path: bytes, route: Route, extra: bytes) -> None:
-        self._queue(await routed_answer(self._server, request, path, route, extra))
-
-    async def _ask_rest(self, request: Request, extra: bytes) -> None:
-        """Let the routes of Lambda's API answer. Once asked, they do what they were asked for, whoever still listens."""
-        assert self._server.rest is not None
-        told = await self._server.rest(request.method, request.url, request.headers, request.body)
-        self._reply(request, JSON_PLAIN, extra + told.lines(), Reply(told.status, told.body))
+    async def _ask(self, answer: Coroutine[Any, Any, bytes]) -> None:
+        self._queue(await answer)
 
     def _refuse(self, status: int) -> None:
         """Answer once more, then take nothing more from this client."""

@@ -21,12 +21,9 @@ from tailrace.server.turns import Turns
 from tailrace.telemetry import PointReached, pass_by
 
 if TYPE_CHECKING:
-    from tailrace.api.lambdas.routes import Told
     from tailrace.engine.engine import Engine
 
 Route: TypeAlias = Callable[[], Awaitable[tuple[int, str, bytes]]]
-Rest: TypeAlias = Callable[[bytes, bytes, Mapping[bytes, bytes], bytes], Awaitable["Told"]]
-"""What answers the paths of Lambda's API: method, URL, headers, body."""
 MOST_HOSTS: Final = 256
 """Host headers remembered as good; each is checked anew beyond that."""
 
@@ -122,7 +119,6 @@ class HttpServer:
         self._guest = guest
         self.tick = 0.0
         self.held = 0
-        self.rest: Rest | None = None
         self.asked: set[asyncio.Task[None]] = set()
         self.collecting = Collecting()
         self._engine = engine
@@ -136,10 +132,6 @@ class HttpServer:
     def requests(self) -> Mapping[tuple[str, str], int]:
         """Answers by (operation, status)."""
         return self.dispatcher.requests
-
-    def serve_rest(self, rest: Rest) -> None:
-        """Have Lambda's paths answered from now on."""
-        self.rest = rest
 
     async def start(self) -> int:
         """Listen. Returns: the port. Raises: OSError when it is taken."""

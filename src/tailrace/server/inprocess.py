@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from isal.isal_zlib import crc32
 
 from tailrace.api.dispatch import Dispatcher, Reply
+from tailrace.api.protocols import FORM, XML
 from tailrace.api.wire import (
     BODY_LIMIT,
     JSON_PLAIN,
@@ -62,6 +63,10 @@ class InProcess:
         if cause := CAUSE.get():  # a handler's client: its writes descend from what the handler is called for
             given.setdefault(TRACE_HEADER, trace_id(cause, 0, NO_REQUEST).encode())
         kind = content_type(given)
+        if kind is None and given.get(b"content-type", b"").startswith(FORM):
+            request_id = self._ids.next().decode()
+            told = self._dispatcher.execute_form(given, query.encode("latin-1"), body, request_id)
+            return self._answer(told.status, told.body, XML)
         if kind is None and body:
             return self._answer(404, NOT_FOUND_BODY)
         if len(body) > BODY_LIMIT:

@@ -134,6 +134,7 @@ class Node:
 
     async def _start_lambdas(self, functions: "Mapping[str, NamedFunction]") -> None:
         from tailrace.api.lambdas.service import LambdaService
+        from tailrace.api.registry import LAMBDA
 
         self._lambdas = LambdaService(
             self.engine,
@@ -144,7 +145,7 @@ class Node:
             lambda: self._worker,
         )
         await self._lambdas.load()
-        self.http.serve_rest(self._lambdas.answer)
+        self.http.dispatcher.serve(LAMBDA, self._lambdas)
         await self._lambdas.start()
 
     async def _use(self, app: "App") -> None:

@@ -1,4 +1,4 @@
-"""Answers to what is no operation: health, the extra routes, a page's preflight; everything else is unknown.
+"""Answers to what is no operation in JSON: forms, health, the extra routes, a page's preflight; the rest is unknown.
 
 Rules of this file: it makes bytes, it sends none. Called by `server.connection`.
 """
@@ -6,9 +6,11 @@ Rules of this file: it makes bytes, it sends none. Called by `server.connection`
 import logging
 from typing import TYPE_CHECKING, Final
 
+from tailrace.api.protocols import FORM, XML, Told
 from tailrace.api.wire import (
     BUSY,
     JSON_1_0,
+    JSON_PLAIN,
     NOT_FOUND_BODY,
     TOO_LARGE,
     Request,
@@ -91,6 +93,30 @@ async def routed_answer(
         _log.exception("%s failed", path.decode("latin-1"))
         return answer_bytes(server.stamp, 500, INTERNAL_ERROR, closing=closing)
     return answer_bytes(server.stamp, status, body, kind=kind.encode("latin-1"), extra=extra, closing=closing)
+
+
+async def rest_answer(server: "HttpServer", request: Request, extra: bytes) -> bytes:
+    """What the service of a path answers. Once asked, it does what it was asked for, whoever still listens."""
+    told = await server.dispatcher.ask(request.method, request.url, request.headers, request.body)
+    return _told(server, request, told, server.ids.next(), JSON_PLAIN, extra)
+
+
+def foreign_answer(server: "HttpServer", request: Request, query: bytes, extra: bytes) -> bytes:
+    """The answer to a body that is no JSON: a form is one of AWS's Query protocol and answered in XML."""
+    if not request.headers.get(b"content-type", b"").startswith(FORM):
+        return not_found(server, extra, closing=not request.keep)
+    request_id = server.ids.next()
+    told = server.dispatcher.execute_form(request.headers, query, request.body, request_id.decode())
+    return _told(server, request, told, request_id, XML, extra)
+
+
+def _told(
+    server: "HttpServer", request: Request, told: Told, request_id: bytes, kind: bytes, extra: bytes
+) -> bytes:
+    return answer_bytes(
+        server.stamp, told.status, told.body, request_id=request_id, kind=kind, extra=extra + told.lines(),
+        closing=not request.keep,
+    )  # fmt: skip
 
 
 def not_found(server: "HttpServer", extra: bytes, *, closing: bool, without_body: bool = False) -> bytes:

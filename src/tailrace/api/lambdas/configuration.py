@@ -12,62 +12,31 @@ from typing import Any, Final
 
 import orjson
 
-from tailrace.api.lambdas.constraints import (
-    FUNCTION_NAME,
-    Violations,
-    invalid,
-    members,
-    text,
-    unreadable,
-    whole,
-)
 from tailrace.api.lambdas.functions import Function
 from tailrace.app.function_settings import RESERVED, FunctionSettings
-from tailrace.errors import ApiError, SettingsError
+from tailrace.errors import ApiError, SettingsError, invalid_parameter
 from tailrace.sinks.lambda_function import function_arn
 
-ROLE: Final = r"arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+"
-RANGES: Final = {"Timeout": (1, 900), "MemorySize": (128, 10_240)}
 KEPT: Final = (
     "Timeout", "MemorySize", "Environment", "Description", "Handler", "Role", "Runtime", "Architectures", "EphemeralStorage",
     "TracingConfig", "PackageType",
 )  # fmt: skip
 """What is kept and shown. Of it Timeout, MemorySize and Environment are carried out."""
+CREATED_WITH: Final = ("Publish", "PublishTo", "CodeSigningConfigArn", "TenancyConfig")
+NOT_EMULATED: Final = dict.fromkeys((
+    *CREATED_WITH, "VpcConfig", "DeadLetterConfig", "KMSKeyArn", "Layers", "FileSystemConfigs", "ImageConfig", "SnapStart",
+    "LoggingConfig", "CapacityProviderConfig", "DurableConfig", "RuntimeConfig", "AcceleratorConfig",
+))  # fmt: skip
+"""What is refused where it says something; those of CREATED_WITH CreateFunction alone takes."""
 ENVIRONMENT_BYTES: Final = 4_096
 
 
-def check_function_name(name: object) -> str:
-    """The name in CreateFunction. Raises: ApiError."""
-    violations = Violations()
-    violations.given("FunctionName", name)
-    if name is not None:
-        violations.fits("FunctionName", text("FunctionName", name), FUNCTION_NAME)
-        violations.sized("FunctionName", str(name), 1, 140)
-    violations.refuse()
-    return str(name)
-
-
-def read_configuration(
-    payload: Mapping[str, Any], before: Mapping[str, Any], known: tuple[str, ...]
-) -> dict[str, Any]:
-    """A function's settings, those of the payload changed; `known` are members that the operation itself reads. Raises: ApiError."""
-    for name, value in payload.items():
-        if name not in (*KEPT, *known) and value not in (None, {}, [], "", False):
-            raise invalid(f"Tailrace does not emulate {name} of functions.")
-    given = {name: payload[name] for name in KEPT if payload.get(name) is not None}
-    violations = Violations()
-    for name, (lowest, highest) in RANGES.items():
-        if name in given:
-            violations.within(name, whole(name, given[name]), lowest, highest)
-    if "Description" in given:
-        violations.sized("Description", text("Description", given["Description"]), 0, 256)
-    if "Handler" in given:
-        violations.sized("Handler", text("Handler", given["Handler"]), 0, 128)
-    if "Role" in given:
-        violations.fits("Role", text("Role", given["Role"]), ROLE)
-    if "PackageType" in given:
-        violations.one_of("PackageType", given["PackageType"], ("Zip",))
-    violations.refuse()
+def read_configuration(payload: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """A function's settings, those of the payload changed. Raises: ApiError."""
+    for name in NOT_EMULATED:
+        if payload.get(name) not in (None, {}, [], "", False):
+            raise invalid_parameter(f"Tailrace does not emulate {name} of functions.")
+    given = {name: payload[name] for name in KEPT if name in payload}
     settings = {**before, **given}
     if "Environment" in given:
         del settings["Environment"]
@@ -76,45 +45,35 @@ def read_configuration(
     return settings
 
 
-def _variables(given: object) -> dict[str, str]:
-    variables = members("Environment", given, ("Variables",)).get("Variables", {})
-    if not isinstance(variables, dict):
-        raise unreadable("Variables", "object of texts")
+def _variables(given: Mapping[str, Any]) -> dict[str, str]:
+    variables: dict[str, str] = given.get("Variables", {})
     reserved = sorted(RESERVED.intersection(variables))
     unable = "Lambda was unable to configure your environment variables because the environment variables you have provided"
     if reserved:
-        raise invalid(
+        raise invalid_parameter(
             f"{unable} contains reserved keys that are currently not supported for modification. Reserved keys used in this "
             f"request: {', '.join(reserved)}"
         )
     measured = orjson.dumps(variables)
     if len(measured) > ENVIRONMENT_BYTES:
-        raise invalid(f"{unable} exceeded the 4KB limit. String measured: {measured.decode()}")
+        raise invalid_parameter(f"{unable} exceeded the 4KB limit. String measured: {measured.decode()}")
     try:
         FunctionSettings.read({"Environment": {"Variables": variables}})
     except SettingsError as error:
-        raise invalid(str(error.args[0])) from error
+        raise invalid_parameter(str(error.args[0])) from error
     return variables
 
 
 def code_of(payload: Mapping[str, Any]) -> dict[str, Any]:
     """What can be told of the code that a client sent, which is not run. Raises: ApiError."""
-    violations = Violations()
-    violations.given("Role", payload.get("Role"))
-    violations.given("Code", payload.get("Code"))
-    violations.refuse()
     if payload.get("PackageType", "Zip") == "Zip" and not (payload.get("Runtime") and payload.get("Handler")):
-        raise invalid(
+        raise invalid_parameter(
             "Runtime and Handler are mandatory parameters for functions created with deployment packages."
         )
-    code = payload["Code"]
-    sent = code.get("ZipFile", "") if isinstance(code, dict) else None
-    if not isinstance(sent, str):
-        raise unreadable("Code", "object")
     try:
-        data = b64decode(sent, validate=True)
-    except ValueError as error:  # characters beyond ASCII are no binascii.Error
-        raise unreadable("ZipFile", "base64 text") from error
+        data = b64decode(payload["Code"].get("ZipFile", ""), validate=True)
+    except (TypeError, ValueError) as error:  # characters beyond ASCII are no binascii.Error
+        raise ApiError("SerializationException", "ZipFile is no base64 text") from error
     return {"CodeSize": len(data), "CodeSha256": b64encode(hashlib.sha256(data).digest()).decode()}
 
 

@@ -12,65 +12,50 @@ Source:        AWS API Reference, CreateEventSourceMapping; semantics §2.1, §2
 from collections.abc import Mapping
 from typing import Any, Final
 
-import orjson
-
-from tailrace.api.lambdas.constraints import FUNCTION_NAME, Violations, invalid, tags, text, truth
-from tailrace.api.lambdas.mappings import CREATED_WITH, EventSourceMapping, check_names
+from tailrace.api.lambdas.mappings import EventSourceMapping
 from tailrace.api.lambdas.names import function_name
-from tailrace.api.lambdas.routes import Ask, Told, lambda_operation
 from tailrace.api.lambdas.service import LambdaService
-from tailrace.api.lambdas.settings import read_settings
-from tailrace.errors import ApiError
+from tailrace.api.lambdas.settings import OTHER_SOURCES, read_settings
+from tailrace.api.lambdas.tags import checked_tags
+from tailrace.api.registry import LAMBDA, Members, operation
+from tailrace.api.wire import Payload
+from tailrace.errors import ApiError, invalid_parameter
 from tailrace.ports import StreamRef
 from tailrace.streams.arns import parse_stream_arn
 
-POSITIONS: Final = ("LATEST", "AT_TIMESTAMP", "TRIM_HORIZON")
+NO_POSITION: Final = "1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint: Member must not be null."
+"""Said behind the front end: other sources need none."""
 
 
-@lambda_operation("CreateEventSourceMapping", "POST", "event-source-mappings")
-async def create_event_source_mapping(service: LambdaService, ask: Ask) -> Told:
+@operation(LAMBDA, "CreateEventSourceMapping", limited=dict.fromkeys(OTHER_SOURCES))
+async def create_event_source_mapping(service: LambdaService, payload: Payload) -> Members:
     """Make a mapping. Raises: ApiError."""
-    payload = ask.payload()
-    _check_members(payload)
     settings = read_settings(payload)
-    enabled = truth("Enabled", True if payload.get("Enabled") is None else payload["Enabled"])
-    arn = text("EventSourceArn", payload.get("EventSourceArn") or "")
+    enabled = payload.get("Enabled", True)
+    arn = payload.get("EventSourceArn", "")
     if not arn.startswith("arn:aws:dynamodb:") or "/stream/" not in arn:
-        raise invalid("Unrecognized event source.")
+        raise invalid_parameter("Unrecognized event source.")
     position = _position(payload, arn)
     name = function_name(payload["FunctionName"])
     if name not in service.functions:
-        raise invalid("Function does not exist")
+        raise invalid_parameter("Function does not exist")
     stream = _stream(service, arn)
     await service.check_unmapped(arn, name)
     made = EventSourceMapping(
         service.new_uuid(f"{arn}/{name}"), name, arn, stream.table, position, enabled, settings,
-        service.engine.clock.now().wall_ms, tags=tags(payload.get("Tags") or {}),
+        service.engine.clock.now().wall_ms, tags=checked_tags(payload.get("Tags", {})),
     )  # fmt: skip
-    return Told(202, orjson.dumps(await service.save(made, "Creating", *service.beginning(made, stream))))
-
-
-def _check_members(payload: Mapping[str, Any]) -> None:
-    check_names(payload, *CREATED_WITH)
-    violations = Violations()
-    violations.given("FunctionName", payload.get("FunctionName"))
-    if payload.get("FunctionName") is not None:
-        violations.fits("FunctionName", text("FunctionName", payload["FunctionName"]), FUNCTION_NAME)
-    if payload.get("StartingPosition") is not None:
-        violations.one_of("StartingPosition", payload["StartingPosition"], POSITIONS)
-    violations.refuse()
+    return await service.save(made, "Creating", *service.beginning(made, stream))
 
 
 def _position(payload: Mapping[str, Any], arn: str) -> str:
     position = payload.get("StartingPosition")
     if position is None:
-        violations = Violations()
-        violations.given("StartingPosition", None)
-        raise invalid(f"{violations.text}.")
+        raise invalid_parameter(NO_POSITION)
     if position == "AT_TIMESTAMP":
-        raise invalid(f"Unsupported starting position for arn type: {arn}")
+        raise invalid_parameter(f"Unsupported starting position for arn type: {arn}")
     if payload.get("StartingPositionTimestamp") is not None:
-        raise invalid(
+        raise invalid_parameter(
             f"StartingPositionTimestamp is not allowed with StartingPosition {position}, only with AT_TIMESTAMP."
         )
     return str(position)
@@ -82,5 +67,5 @@ def _stream(service: LambdaService, arn: str) -> StreamRef:
     except ApiError:
         found = None
     if found is None or found.arn != arn:
-        raise invalid(f"Stream not found: {arn}")
+        raise invalid_parameter(f"Stream not found: {arn}")
     return found

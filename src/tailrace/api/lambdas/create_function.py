@@ -7,34 +7,33 @@ Not emulated:  images, layers, VPCs, file systems, DeadLetterConfig, versions (P
 Source:        AWS API Reference, CreateFunction.
 """
 
-import orjson
-
-from tailrace.api.lambdas.configuration import check_function_name, code_of, document, read_configuration
-from tailrace.api.lambdas.constraints import invalid, tags
+from tailrace.api.lambdas.configuration import NOT_EMULATED, code_of, document, read_configuration
 from tailrace.api.lambdas.functions import DEFAULTS, Configured
 from tailrace.api.lambdas.names import function_name
-from tailrace.api.lambdas.routes import Ask, Told, lambda_operation
 from tailrace.api.lambdas.service import LambdaService
-from tailrace.errors import ApiError
+from tailrace.api.lambdas.tags import checked_tags
+from tailrace.api.registry import LAMBDA, Members, operation
+from tailrace.api.wire import Payload
+from tailrace.errors import ApiError, invalid_parameter
 
 
-@lambda_operation("CreateFunction", "POST", "functions")
-async def create_function(service: LambdaService, ask: Ask) -> Told:
+@operation(LAMBDA, "CreateFunction", limited=NOT_EMULATED)
+async def create_function(service: LambdaService, payload: Payload) -> Members:
     """Make a function. Raises: ApiError."""
-    payload = ask.payload()
-    name = function_name(check_function_name(payload.get("FunctionName")))
+    name = function_name(payload["FunctionName"])
     code = code_of(payload)
-    settings = read_configuration(payload, DEFAULTS, ("FunctionName", "Code", "Tags"))
+    settings = read_configuration(payload, DEFAULTS)
     if name not in service.functions.registered:
         known = ", ".join(service.functions.registered)
-        raise invalid(
+        raise invalid_parameter(
             f"Tailrace runs no code that comes over the wire: start the server with --function {name}=module:attribute to make {name} "
             f"a function that can be created. It was started with: {known}."
         )
     if name in service.functions and service.functions[name].configured.created:
         raise ApiError("ResourceConflictException", f"Function already exist: {name}", status=409)
     now_ms = service.engine.clock.now().wall_ms
-    made = Configured(name, {**settings, **code}, now_ms, created=True, tags=tags(payload.get("Tags") or {}))
+    made = Configured(
+        name, {**settings, **code}, now_ms, created=True, tags=checked_tags(payload.get("Tags", {}))
+    )
     await service.configure(made)
-    found = document(service.functions[name], service.engine.settings.region, service.engine.settings.account)
-    return Told(201, orjson.dumps(found))
+    return document(service.functions[name], service.engine.settings.region, service.engine.settings.account)

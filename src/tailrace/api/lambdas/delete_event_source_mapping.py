@@ -6,14 +6,13 @@ Not emulated:  nothing.
 Source:        AWS API Reference, DeleteEventSourceMapping; semantics §2.1.
 """
 
-import orjson
-
-from tailrace.api.lambdas.routes import Ask, Told, lambda_operation
 from tailrace.api.lambdas.service import LambdaService, deleted
+from tailrace.api.registry import LAMBDA, Members, operation
+from tailrace.api.wire import Payload
 
 
-@lambda_operation("DeleteEventSourceMapping", "DELETE", "event-source-mappings/{UUID}")
-async def delete_event_source_mapping(service: LambdaService, ask: Ask) -> Told:
+@operation(LAMBDA, "DeleteEventSourceMapping")
+async def delete_event_source_mapping(service: LambdaService, payload: Payload) -> Members:
     """Delete a mapping. Raises: ApiError."""
-    mapping = deleted(await service.mapping(ask.names["UUID"]))
-    return Told(202, orjson.dumps(await service.save(mapping, "Deleting")))
+    mapping = deleted(await service.mapping(payload["UUID"]))
+    return await service.save(mapping, "Deleting")

@@ -8,17 +8,19 @@ Source:        AWS API Reference, DeleteFunction; semantics §2.1.
 
 from msgspec.structs import replace
 
-from tailrace.api.lambdas.constraints import invalid
 from tailrace.api.lambdas.names import registered
-from tailrace.api.lambdas.routes import Ask, Told, lambda_operation
 from tailrace.api.lambdas.service import LambdaService
+from tailrace.api.protocols import Told
+from tailrace.api.registry import LAMBDA, operation
+from tailrace.api.wire import Payload
+from tailrace.errors import invalid_parameter
 
 
-@lambda_operation("DeleteFunction", "DELETE", "functions/{FunctionName}")
-async def delete_function(service: LambdaService, ask: Ask) -> Told:
+@operation(LAMBDA, "DeleteFunction")
+async def delete_function(service: LambdaService, payload: Payload) -> Told:
     """Delete a function. Raises: ApiError."""
-    function = registered(service, ask.names["FunctionName"], ask.query.get("Qualifier"))
-    if ask.query.get("Qualifier") or ask.names["FunctionName"].endswith(":$LATEST"):
-        raise invalid("$LATEST version cannot be deleted without deleting the function.")
+    function = registered(service, payload["FunctionName"], payload.get("Qualifier"))
+    if payload.get("Qualifier") or payload["FunctionName"].endswith(":$LATEST"):
+        raise invalid_parameter("$LATEST version cannot be deleted without deleting the function.")
     await service.configure(replace(function.configured, deleted=True, created=False, tags={}))
     return Told(204, b"")

@@ -7,13 +7,12 @@ Not emulated:  the text of a source's failing permission: there are no permissio
 Source:        AWS API Reference, GetEventSourceMapping; semantics §2.1.
 """
 
-import orjson
-
-from tailrace.api.lambdas.routes import Ask, Told, lambda_operation
 from tailrace.api.lambdas.service import LambdaService
+from tailrace.api.registry import LAMBDA, Members, operation
+from tailrace.api.wire import Payload
 
 
-@lambda_operation("GetEventSourceMapping", "GET", "event-source-mappings/{UUID}")
-async def get_event_source_mapping(service: LambdaService, ask: Ask) -> Told:
+@operation(LAMBDA, "GetEventSourceMapping")
+async def get_event_source_mapping(service: LambdaService, payload: Payload) -> Members:
     """Describe a mapping. Raises: ApiError."""
-    return Told(200, orjson.dumps(await service.document(await service.mapping(ask.names["UUID"]))))
+    return await service.document(await service.mapping(payload["UUID"]))

@@ -8,21 +8,20 @@ Source:        AWS API Reference, GetFunction.
 
 from typing import Any
 
-import orjson
-
 from tailrace.api.lambdas.names import configuration, registered
-from tailrace.api.lambdas.routes import Ask, Told, lambda_operation
 from tailrace.api.lambdas.service import LambdaService
+from tailrace.api.registry import LAMBDA, Members, operation
+from tailrace.api.wire import Payload
 
 
-@lambda_operation("GetFunction", "GET", "functions/{FunctionName}")
-async def get_function(service: LambdaService, ask: Ask) -> Told:
+@operation(LAMBDA, "GetFunction")
+async def get_function(service: LambdaService, payload: Payload) -> Members:
     """Describe a function. Raises: ApiError."""
-    function = registered(service, ask.names["FunctionName"], ask.query.get("Qualifier"))
+    function = registered(service, payload["FunctionName"], payload.get("Qualifier"))
     found: dict[str, Any] = {
         "Configuration": configuration(service, function),
         "Code": {"RepositoryType": "local"},
     }
     if function.configured.tags:
         found["Tags"] = dict(function.configured.tags)
-    return Told(200, orjson.dumps(found))
+    return found

@@ -6,15 +6,14 @@ Not emulated:  versions and aliases.
 Source:        AWS API Reference, GetFunctionConfiguration.
 """
 
-import orjson
-
 from tailrace.api.lambdas.names import configuration, registered
-from tailrace.api.lambdas.routes import Ask, Told, lambda_operation
 from tailrace.api.lambdas.service import LambdaService
+from tailrace.api.registry import LAMBDA, Members, operation
+from tailrace.api.wire import Payload
 
 
-@lambda_operation("GetFunctionConfiguration", "GET", "functions/{FunctionName}/configuration")
-async def get_function_configuration(service: LambdaService, ask: Ask) -> Told:
+@operation(LAMBDA, "GetFunctionConfiguration")
+async def get_function_configuration(service: LambdaService, payload: Payload) -> Members:
     """Describe a function. Raises: ApiError."""
-    function = registered(service, ask.names["FunctionName"], ask.query.get("Qualifier"))
-    return Told(200, orjson.dumps(configuration(service, function)))
+    function = registered(service, payload["FunctionName"], payload.get("Qualifier"))
+    return configuration(service, function)

@@ -16,20 +16,19 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from tailrace.api.lambdas.constraints import Violations
 from tailrace.api.lambdas.functions import Function
 from tailrace.api.lambdas.log import log_of
 from tailrace.api.lambdas.names import registered
-from tailrace.api.lambdas.routes import DEEPEST, Ask, Told, is_deeper, lambda_operation
 from tailrace.api.lambdas.service import LambdaService
+from tailrace.api.protocols import DEEPEST, Told, is_deeper, unparsable
+from tailrace.api.registry import LAMBDA, operation
+from tailrace.api.wire import Payload
 from tailrace.errors import ApiError
 from tailrace.sinks.calling import TimedOut
 from tailrace.sinks.lambda_function import Captured, function_arn
-from tailrace.streams.ancestry import TRACE_HEADER
 
 LARGEST: Final = 6 << 20
 LARGEST_EVENT: Final = 1 << 20
-TYPES: Final = ("Event", "RequestResponse", "DryRun")
 VERSION: Final = {"X-Amz-Executed-Version": "$LATEST"}
 RETRY_AFTER_MS: Final = (60_000, 120_000)
 """Source: Lambda Developer Guide, "asynchronous invocation": two retries, after one and two minutes."""
@@ -46,20 +45,15 @@ class Invocation(NamedTuple):
     client: Mapping[str, Any] | None
 
 
-@lambda_operation("Invoke", "POST", "functions/{FunctionName}/invocations")
-async def invoke(service: LambdaService, ask: Ask) -> Told:
+@operation(LAMBDA, "Invoke")
+async def invoke(service: LambdaService, payload: Payload) -> Told:
     """Run a function. Raises: ApiError."""
-    kind = ask.headers.get(b"x-amz-invocation-type", b"RequestResponse").decode("latin-1")
-    logs = ask.headers.get(b"x-amz-log-type", b"None").decode("latin-1")
-    violations = Violations()
-    violations.one_of("invocationType", kind, TYPES)
-    violations.one_of("logType", logs, ("None", "Tail"))
-    violations.refuse()
-    function = registered(service, ask.names["FunctionName"], ask.query.get("Qualifier"))
-    event = _event(ask.body or b"{}", kind)
+    kind, logs = payload.get("InvocationType", "RequestResponse"), payload.get("LogType", "None")
+    function = registered(service, payload["FunctionName"], payload.get("Qualifier"))
+    event = _event(payload["Payload"] or b"{}", kind)
     request = service.new_uuid(function.name)
-    trace = ask.headers.get(TRACE_HEADER, b"").decode("latin-1")
-    asked = Invocation(function, event, request, trace, _client(ask.headers.get(b"x-amz-client-context")))
+    trace = payload.get("TraceId", "")
+    asked = Invocation(function, event, request, trace, _client(payload.get("ClientContext")))
     match kind:
         case "RequestResponse":
             return await _answered(service, asked, tail=logs == "Tail")
@@ -85,13 +79,11 @@ def _event(body: bytes, kind: str) -> bytes:
     try:
         orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise ApiError(
-            "InvalidRequestContentException", f"Could not parse request body into json: {error}"
-        ) from error
+        raise unparsable(str(error)) from error
     return body
 
 
-def _client(header: bytes | None) -> Mapping[str, Any] | None:
+def _client(header: str | None) -> Mapping[str, Any] | None:
     if header is None:
         return None
     try:

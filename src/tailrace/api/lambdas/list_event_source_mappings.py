@@ -8,18 +8,16 @@ Source:        AWS API Reference, ListEventSourceMappings.
 
 from typing import Any
 
-import orjson
-
 from tailrace.api.lambdas.names import function_name, page_size
-from tailrace.api.lambdas.routes import Ask, Told, lambda_operation
 from tailrace.api.lambdas.service import LambdaService
+from tailrace.api.registry import LAMBDA, Members, operation
+from tailrace.api.wire import Payload
 
 
-@lambda_operation("ListEventSourceMappings", "GET", "event-source-mappings")
-async def list_event_source_mappings(service: LambdaService, ask: Ask) -> Told:
+@operation(LAMBDA, "ListEventSourceMappings")
+async def list_event_source_mappings(service: LambdaService, payload: Payload) -> Members:
     """List mappings. Raises: ApiError."""
-    query = ask.query
-    arn, name, after = query.get("EventSourceArn"), query.get("FunctionName"), query.get("Marker", "")
+    arn, name, after = payload.get("EventSourceArn"), payload.get("FunctionName"), payload.get("Marker", "")
     found = [
         each
         for each in await service.mappings()
@@ -27,8 +25,8 @@ async def list_event_source_mappings(service: LambdaService, ask: Ask) -> Told:
         and (arn is None or each.stream_arn == arn)
         and (name is None or each.function == function_name(name))
     ]
-    size = page_size(query, 100)
+    size = page_size(payload, 100)
     answer: dict[str, Any] = {"EventSourceMappings": [await service.document(each) for each in found[:size]]}
     if len(found) > size:
         answer["NextMarker"] = found[size - 1].uuid
-    return Told(200, orjson.dumps(answer))
+    return answer

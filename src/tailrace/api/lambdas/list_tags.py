@@ -6,14 +6,13 @@ Not emulated:  nothing.
 Source:        AWS API Reference, ListTags.
 """
 
-import orjson
-
-from tailrace.api.lambdas.routes import Ask, Told, lambda_operation
 from tailrace.api.lambdas.service import LambdaService
 from tailrace.api.lambdas.tags import tagged
+from tailrace.api.registry import LAMBDA, Members, operation
+from tailrace.api.wire import Payload
 
 
-@lambda_operation("ListTags", "GET", "tags/{Resource}")
-async def list_tags(service: LambdaService, ask: Ask) -> Told:
+@operation(LAMBDA, "ListTags")
+async def list_tags(service: LambdaService, payload: Payload) -> Members:
     """Tell tags. Raises: ApiError."""
-    return Told(200, orjson.dumps({"Tags": dict((await tagged(service, ask.names["Resource"])).tags)}))
+    return {"Tags": dict((await tagged(service, payload["Resource"])).tags)}

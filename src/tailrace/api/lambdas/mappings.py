@@ -10,8 +10,8 @@ from typing import Any, Final
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from tailrace.api.lambdas.constraints import invalid, truth
-from tailrace.api.lambdas.settings import OTHER_SOURCES, SETTINGS, filter_criteria_error, read_settings
+from tailrace.api.lambdas.settings import filter_criteria_error, read_settings
+from tailrace.errors import invalid_parameter
 from tailrace.rows.kinds import EVENT_SOURCE_MAPPING, words_of
 from tailrace.rows.writes import VERSION, readable
 from tailrace.sinks.lambda_function import function_arn
@@ -21,7 +21,6 @@ UNCHANGED: Final = "User action"
 PREFIX: Final = EVENT_SOURCE_MAPPING.prefix()
 CREATED_WITH: Final = ("EventSourceArn", "StartingPosition", "StartingPositionTimestamp", "Tags")
 """What CreateEventSourceMapping takes beside the settings and UpdateEventSourceMapping does not."""
-EITHER: Final = ("FunctionName", "Enabled", "UUID")
 NOTHING_YET: Final = "No records processed"
 OK: Final = "OK"
 PROBLEM_WITH: Final = "PROBLEM: "
@@ -90,25 +89,23 @@ def mapping_arn(uuid: str, region: str, account: str) -> str:
     return f"arn:aws:lambda:{region}:{account}:event-source-mapping:{uuid}"
 
 
-def check_names(payload: Mapping[str, Any], *also: str) -> None:
-    """Raises: ApiError for a member that nobody knows, and for one that only a new mapping is given."""
-    for name, value in payload.items():
-        if value is None or name in (*SETTINGS, *OTHER_SOURCES, *EITHER, *also):
-            continue
-        if name in CREATED_WITH:
-            raise invalid(f"{name} of an event source mapping cannot be changed: make a new mapping.")
-        raise invalid(f"Tailrace does not know {name} of event source mappings.")
+def refuse_settled(payload: Mapping[str, Any]) -> None:
+    """Raises: ApiError for a member that only a new mapping is given."""
+    for name in CREATED_WITH:
+        if name in payload:
+            raise invalid_parameter(
+                f"{name} of an event source mapping cannot be changed: make a new mapping."
+            )
 
 
 def changed(
     mapping: EventSourceMapping, function: str, payload: Mapping[str, Any], now_ms: int
 ) -> EventSourceMapping:
     """The mapping after UpdateEventSourceMapping. Raises: ApiError."""
-    enabled = payload.get("Enabled")
     return replace(
         mapping,
         function=function,
-        enabled=mapping.enabled if enabled is None else truth("Enabled", enabled),
+        enabled=payload.get("Enabled", mapping.enabled),
         settings=read_settings(payload, mapping.settings),
         modified_ms=now_ms,
     )

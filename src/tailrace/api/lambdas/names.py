@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tailrace.api.lambdas.configuration import document
-from tailrace.api.lambdas.constraints import Violations, unreadable
 from tailrace.api.lambdas.functions import Function
 from tailrace.api.lambdas.service import LambdaService
 from tailrace.errors import ApiError
@@ -44,12 +43,6 @@ def configuration(service: LambdaService, function: Function) -> dict[str, Any]:
     return document(function, service.engine.settings.region, service.engine.settings.account)
 
 
-def page_size(query: Mapping[str, str], most: int) -> int:
-    """How many a page shows. Raises: ApiError."""
-    given = query.get("MaxItems", str(most))
-    if not given.removeprefix("-").isdigit():
-        raise unreadable("MaxItems", "whole number")
-    violations = Violations()
-    violations.within("MaxItems", int(given), 1, 10_000)
-    violations.refuse()
-    return min(int(given), most)
+def page_size(payload: Mapping[str, Any], most: int) -> int:
+    """How many a page shows."""
+    return min(int(payload.get("MaxItems", most)), most)

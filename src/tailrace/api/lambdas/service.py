@@ -2,7 +2,7 @@
 
 Theory of operation: a mapping is a row; whoever changes one lets the worker drain it and begin it again at its checkpoint, and the others go on untouched. Until
 that has happened the mapping's state says so (Creating, Updating, Disabling, …). A change that a crash interrupts is carried out by the next start.
-Rules of this file: rows are durable before an answer leaves; hand-overs follow one another. Made by `compose.Node`, called by `server.connection`.
+Rules of this file: rows are durable before an answer leaves; hand-overs follow one another. Made by `server.node`, kept by `api.dispatch`.
 """
 
 import asyncio
@@ -13,7 +13,6 @@ from typing import Any, Final, TypeAlias
 import orjson
 from msgspec.structs import replace
 
-from tailrace.api.lambdas import routes
 from tailrace.api.lambdas.functions import Configured, Functions, ProcessLike, read_configured
 from tailrace.api.lambdas.mappings import (
     NOT_FOUND,
@@ -27,7 +26,6 @@ from tailrace.api.lambdas.mappings import (
     read_mapping,
 )
 from tailrace.api.lambdas.settings import filter_criteria_error, for_machine
-from tailrace.api.wire import Headers, check_authentication, internal_server_error
 from tailrace.app.app import App
 from tailrace.app.function_settings import CodePlace, FunctionSettings, NamedFunction
 from tailrace.app.table import Table
@@ -68,24 +66,11 @@ class LambdaService:
         self._declared: dict[str, bytes] = {}
         """What of a mapping its worker must know, as it was declared."""
         self._worker = worker
-        self._operations = routes.lambda_operations()
         self._under_way: dict[str, str] = {}
         self._handing_over: set[asyncio.Task[None]] = set()
         self._invoking: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
         self._count = 0
-
-    async def answer(self, method: bytes, url: bytes, headers: Headers, body: bytes) -> routes.Told:
-        """Do what a request asks for. Never raises."""
-        try:
-            check_authentication(headers, url.partition(b"?")[2])
-            operation, ask = routes.find(self._operations, method, url, headers, body)
-            return await operation.run(self, ask)
-        except ApiError as error:
-            return routes.refusal(error)
-        except Exception:  # a fault in one operation must not take the connection of others with it
-            LOG.exception("%s %s failed", method.decode("latin-1"), url.decode("latin-1"))
-            return routes.refusal(internal_server_error())
 
     # ---- mappings --------------------------------------------------------------------------------------------------
 

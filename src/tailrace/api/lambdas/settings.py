@@ -1,4 +1,4 @@
-"""The settings of an event source mapping as Lambda's API takes them: which there are, their bounds, and what of them is refused.
+"""The settings of an event source mapping as Lambda's API takes them: which there are, and what of them is refused.
 
 Rules of this file: values in, values out; a setting that AWS has for other sources is refused as AWS refuses it, one that nobody has is refused
 too, so that no setting is ignored in silence. Called by lambdas/mappings.py. Source: semantics §2.1, §2.2.
@@ -7,30 +7,15 @@ too, so that no setting is ignored in silence. Called by lambdas/mappings.py. So
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tailrace.api.lambdas.constraints import (
-    KEY_ARN,
-    Violations,
-    invalid,
-    members,
-    text,
-    texts,
-    truth,
-    unreadable,
-    whole,
-)
-from tailrace.app.destination_config import LONGEST, destination_arn
-from tailrace.errors import SettingsError
-from tailrace.mapping.filters import INVALID, LONGEST_PATTERN, read_filter_criteria
+from tailrace.app.destination_config import destination_arn
+from tailrace.errors import SettingsError, invalid_parameter
+from tailrace.mapping.filters import INVALID, read_filter_criteria
 from tailrace.mapping.settings import MappingSettings
 
 DEFAULTS: Final[Mapping[str, Any]] = {
     "BatchSize": 100, "BisectBatchOnFunctionError": False, "DestinationConfig": {"OnFailure": {}}, "FunctionResponseTypes": [],
     "MaximumBatchingWindowInSeconds": 0, "MaximumRecordAgeInSeconds": -1, "MaximumRetryAttempts": -1,
     "ParallelizationFactor": 1, "TumblingWindowInSeconds": 0,
-}  # fmt: skip
-RANGES: Final = {
-    "BatchSize": (1, 10_000), "MaximumBatchingWindowInSeconds": (0, 300), "MaximumRecordAgeInSeconds": (-1, 604_800),
-    "MaximumRetryAttempts": (-1, 10_000), "ParallelizationFactor": (1, 10), "TumblingWindowInSeconds": (0, 900),
 }  # fmt: skip
 OPTIONAL: Final = ("FilterCriteria", "KMSKeyArn", "MetricsConfig")
 """What the configuration shows only when it is set."""
@@ -40,13 +25,16 @@ OTHER_SOURCES: Final = (
     "ScalingConfig", "SelfManagedEventSource", "SelfManagedKafkaEventSourceConfig", "SourceAccessConfigurations", "Topics",
 )  # fmt: skip
 """For SQS, Kafka, MQ and DocumentDB."""
+UPDATED_OTHER_SOURCES: Final = tuple(
+    name for name in OTHER_SOURCES if name not in ("Queues", "SelfManagedEventSource", "Topics")
+)
+"""Those of them that UpdateEventSourceMapping takes."""
 OURS: Final = frozenset(SETTINGS) - {
     "DestinationConfig",
     "KMSKeyArn",
     "MetricsConfig",
 }
 """What the machine itself knows."""
-METRICS: Final = ("EventCount", "ErrorCount", "KafkaMetrics")
 
 
 def read_settings(payload: Mapping[str, Any], before: Mapping[str, Any] = DEFAULTS) -> dict[str, Any]:
@@ -57,10 +45,7 @@ def read_settings(payload: Mapping[str, Any], before: Mapping[str, Any] = DEFAUL
     given = {name: payload[name] for name in SETTINGS if payload.get(name) is not None}
     for name in OTHER_SOURCES:
         if payload.get(name) is not None:
-            raise invalid(f"Unsupported {name} parameter for given event source mapping type.")
-    violations = Violations()
-    _check_members(given, violations)
-    violations.refuse()
+            raise invalid_parameter(f"Unsupported {name} parameter for given event source mapping type.")
     settings = {**before, **given}
     if "DestinationConfig" in given:
         settings["DestinationConfig"] = {"OnFailure": _destination(given["DestinationConfig"])}
@@ -75,44 +60,9 @@ def read_settings(payload: Mapping[str, Any], before: Mapping[str, Any] = DEFAUL
     return settings
 
 
-def _check_members(given: Mapping[str, Any], violations: Violations) -> None:
-    for name, (lowest, highest) in RANGES.items():
-        if name in given:
-            violations.within(name, whole(name, given[name]), lowest, highest)
-    if "BisectBatchOnFunctionError" in given:
-        truth("BisectBatchOnFunctionError", given["BisectBatchOnFunctionError"])
-    if "FunctionResponseTypes" in given:
-        types = texts("FunctionResponseTypes", given["FunctionResponseTypes"])
-        violations.all_of("FunctionResponseTypes", types, ("ReportBatchItemFailures",))
-        violations.sized("FunctionResponseTypes", types, 0, 1)
-    if "DestinationConfig" in given:
-        destination = text("Destination", _destination(given["DestinationConfig"]).get("Destination", ""))
-        violations.sized("destinationConfig.onFailure.destination", destination, 0, LONGEST)
-    if "KMSKeyArn" in given:
-        violations.fits("kMSKeyArn", text("KMSKeyArn", given["KMSKeyArn"]), KEY_ARN)
-    if "MetricsConfig" in given:
-        metrics = texts(
-            "Metrics", members("MetricsConfig", given["MetricsConfig"], ("Metrics",)).get("Metrics", [])
-        )
-        violations.all_of("metricsConfig.metrics", metrics, METRICS)
-    for number, each in enumerate(_filters(given.get("FilterCriteria", {})), 1):
-        pattern = text("Pattern", members("Filter", each, ("Pattern",)).get("Pattern", ""))
-        violations.sized(f"filterCriteria.filters.{number}.member.pattern", pattern, 0, LONGEST_PATTERN)
-
-
-def _filters(criteria: object) -> list[Any]:
-    filters = members("FilterCriteria", criteria, ("Filters",)).get("Filters", [])
-    if not isinstance(filters, list):
-        raise unreadable("Filters", "list")
-    return filters
-
-
-def _destination(config: object) -> Mapping[str, Any]:
+def _destination(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The OnFailure of a DestinationConfig; OnSuccess is taken and forgotten, and an empty text is none."""
-    found = members("DestinationConfig", config, ("OnFailure", "OnSuccess")).get("OnFailure", {})
-    return {
-        name: value for name, value in members("OnFailure", found, ("Destination",)).items() if value != ""
-    }
+    return {name: value for name, value in config.get("OnFailure", {}).items() if value != ""}
 
 
 def _check_whole(settings: Mapping[str, Any]) -> None:
@@ -120,13 +70,15 @@ def _check_whole(settings: Mapping[str, Any]) -> None:
     if refused := [
         each for each in settings.get("MetricsConfig", {}).get("Metrics", ()) if each != "EventCount"
     ]:
-        raise invalid(f"MetricsConfig: {refused[0]} is not allowed; of a DynamoDB stream there is EventCount")
+        raise invalid_parameter(
+            f"MetricsConfig: {refused[0]} is not allowed; of a DynamoDB stream there is EventCount"
+        )
     try:
         destination_arn(settings["DestinationConfig"])
         MappingSettings.for_lambda("checked", **for_machine(settings))
     except SettingsError as error:
         said = str(error.args[0])
-        raise invalid(INVALID if INVALID in said else said) from error
+        raise invalid_parameter(INVALID if INVALID in said else said) from error
 
 
 def for_machine(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,19 +6,14 @@ Not emulated:  nothing.
 Source:        AWS API Reference, TagResource.
 """
 
-from tailrace.api.lambdas.constraints import Violations, tags
-from tailrace.api.lambdas.routes import Ask, Told, lambda_operation
 from tailrace.api.lambdas.service import LambdaService
-from tailrace.api.lambdas.tags import keep_tags, tagged
+from tailrace.api.lambdas.tags import checked_tags, keep_tags, tagged
+from tailrace.api.registry import LAMBDA, operation
+from tailrace.api.wire import Payload
 
 
-@lambda_operation("TagResource", "POST", "tags/{Resource}")
-async def tag_resource(service: LambdaService, ask: Ask) -> Told:
+@operation(LAMBDA, "TagResource")
+async def tag_resource(service: LambdaService, payload: Payload) -> None:
     """Add tags. Raises: ApiError."""
-    given = ask.payload().get("Tags")
-    violations = Violations()
-    violations.given("Tags", given)
-    violations.refuse()
-    found = await tagged(service, ask.names["Resource"])
-    await keep_tags(service, found, tags(given, found.tags))
-    return Told(204, b"")
+    found = await tagged(service, payload["Resource"])
+    await keep_tags(service, found, checked_tags(payload["Tags"], found.tags))

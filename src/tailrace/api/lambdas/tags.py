@@ -8,24 +8,20 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from tailrace.api.lambdas.constraints import Violations, invalid
 from tailrace.api.lambdas.functions import Configured
 from tailrace.api.lambdas.mappings import NOT_FOUND, EventSourceMapping
 from tailrace.api.lambdas.names import registered
 from tailrace.api.lambdas.service import LambdaService
-from tailrace.errors import ApiError
+from tailrace.errors import ApiError, invalid_parameter
 
-RESOURCE: Final = (
-    r"arn:(aws[a-zA-Z-]*):lambda:[a-z]{2}(-gov)?-[a-z]+-\d{1}:\d{12}:(function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?"
-    r"|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})"
-)
+MOST_TAGS: Final = 50
+LONGEST_TAG_KEY: Final = 128
+LONGEST_TAG_VALUE: Final = 256
+"""Source: Lambda Developer Guide, "Tag naming requirements"."""
 
 
 async def tagged(service: LambdaService, arn: str) -> EventSourceMapping | Configured:
     """What an ARN names. Raises: ApiError."""
-    violations = Violations()
-    violations.fits("resource", arn, RESOURCE)
-    violations.refuse()
     *head, kind, name = arn.split(":", 6)
     settings = service.engine.settings
     if head != ["arn", "aws", "lambda", settings.region, settings.account]:
@@ -33,7 +29,7 @@ async def tagged(service: LambdaService, arn: str) -> EventSourceMapping | Confi
     if kind == "function":
         name, _, qualifier = name.partition(":")
         if qualifier:
-            raise invalid(
+            raise invalid_parameter(
                 "Tags on function aliases and versions are not supported. Please specify either a function or an event source mapping."
             )
         return registered(service, name).configured
@@ -45,3 +41,20 @@ async def keep_tags(
 ) -> None:
     """Make them durable; what is tagged goes on untouched."""
     await service.keep(replace(found, tags=tags))
+
+
+def checked_tags(given: Mapping[str, str], before: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Tags, those of before with these. Raises: ApiError."""
+    for key, value in given.items():
+        if not 1 <= len(key) <= LONGEST_TAG_KEY or len(value) > LONGEST_TAG_VALUE:
+            raise invalid_parameter(
+                f"Tags: {key!r} is not allowed; a key has 1 to {LONGEST_TAG_KEY} characters, a value at most {LONGEST_TAG_VALUE}"
+            )
+        if key.lower().startswith("aws:"):
+            raise invalid_parameter(
+                f"Tags: {key!r} is not allowed; AWS keeps keys that begin with aws: for itself"
+            )
+    found = {**(before or {}), **given}
+    if len(found) > MOST_TAGS:
+        raise invalid_parameter(f"Tags: {len(found)} tags are too many; at most {MOST_TAGS} are allowed")
+    return found

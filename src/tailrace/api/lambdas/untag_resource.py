@@ -6,19 +6,15 @@ Not emulated:  nothing.
 Source:        AWS API Reference, UntagResource.
 """
 
-from tailrace.api.lambdas.constraints import Violations
-from tailrace.api.lambdas.routes import Ask, Told, lambda_operation
 from tailrace.api.lambdas.service import LambdaService
 from tailrace.api.lambdas.tags import keep_tags, tagged
+from tailrace.api.registry import LAMBDA, operation
+from tailrace.api.wire import Payload
 
 
-@lambda_operation("UntagResource", "DELETE", "tags/{Resource}")
-async def untag_resource(service: LambdaService, ask: Ask) -> Told:
+@operation(LAMBDA, "UntagResource")
+async def untag_resource(service: LambdaService, payload: Payload) -> None:
     """Remove tags. Raises: ApiError."""
-    keys = ask.several("tagKeys")
-    violations = Violations()
-    violations.given("tagKeys", keys or None)
-    violations.refuse()
-    found = await tagged(service, ask.names["Resource"])
+    keys = payload["TagKeys"]
+    found = await tagged(service, payload["Resource"])
     await keep_tags(service, found, {key: value for key, value in found.tags.items() if key not in keys})
-    return Told(204, b"")

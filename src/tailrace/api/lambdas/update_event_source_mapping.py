@@ -7,30 +7,27 @@ Not emulated:  what CreateEventSourceMapping does not emulate; ResourceInUseExce
 Source:        AWS API Reference, UpdateEventSourceMapping; semantics §2.1, §2.3.
 """
 
-import orjson
-
-from tailrace.api.lambdas.constraints import FUNCTION_NAME, Violations, invalid, text
-from tailrace.api.lambdas.mappings import changed, check_names
+from tailrace.api.lambdas.mappings import CREATED_WITH, changed, refuse_settled
 from tailrace.api.lambdas.names import function_name
-from tailrace.api.lambdas.routes import Ask, Told, lambda_operation
 from tailrace.api.lambdas.service import LambdaService
+from tailrace.api.lambdas.settings import UPDATED_OTHER_SOURCES
+from tailrace.api.registry import LAMBDA, Members, operation
+from tailrace.api.wire import Payload
+from tailrace.errors import invalid_parameter
 
 
-@lambda_operation("UpdateEventSourceMapping", "PUT", "event-source-mappings/{UUID}")
-async def update_event_source_mapping(service: LambdaService, ask: Ask) -> Told:
+@operation(LAMBDA, "UpdateEventSourceMapping", limited=dict.fromkeys((*CREATED_WITH, *UPDATED_OTHER_SOURCES)))
+async def update_event_source_mapping(service: LambdaService, payload: Payload) -> Members:
     """Change a mapping. Raises: ApiError."""
-    before, payload = await service.mapping(ask.names["UUID"]), ask.payload()
-    check_names(payload)
+    before = await service.mapping(payload["UUID"])
+    refuse_settled(payload)
     function = before.function
     if payload.get("FunctionName") is not None:
-        violations = Violations()
-        violations.fits("FunctionName", text("FunctionName", payload["FunctionName"]), FUNCTION_NAME)
-        violations.refuse()
         function = function_name(payload["FunctionName"])
         if function not in service.functions:
-            raise invalid("Function does not exist")
+            raise invalid_parameter("Function does not exist")
     after = changed(before, function, payload, service.engine.clock.now().wall_ms)
     if function != before.function:
         await service.check_unmapped(before.stream_arn, function)
     state = "Updating" if after.enabled == before.enabled else "Enabling" if after.enabled else "Disabling"
-    return Told(202, orjson.dumps(await service.save(after, state)))
+    return await service.save(after, state)

@@ -7,21 +7,25 @@ Not emulated:  what CreateFunction does not emulate; the status InProgress.
 Source:        AWS API Reference, UpdateFunctionConfiguration.
 """
 
-import orjson
 from msgspec.structs import replace
 
-from tailrace.api.lambdas.configuration import check_revision, read_configuration
+from tailrace.api.lambdas.configuration import CREATED_WITH, NOT_EMULATED, check_revision, read_configuration
 from tailrace.api.lambdas.names import configuration, registered
-from tailrace.api.lambdas.routes import Ask, Told, lambda_operation
 from tailrace.api.lambdas.service import LambdaService
+from tailrace.api.registry import LAMBDA, Members, operation
+from tailrace.api.wire import Payload
 
 
-@lambda_operation("UpdateFunctionConfiguration", "PUT", "functions/{FunctionName}/configuration")
-async def update_function_configuration(service: LambdaService, ask: Ask) -> Told:
+@operation(
+    LAMBDA,
+    "UpdateFunctionConfiguration",
+    limited={name: one for name, one in NOT_EMULATED.items() if name not in CREATED_WITH},
+)
+async def update_function_configuration(service: LambdaService, payload: Payload) -> Members:
     """Change a function. Raises: ApiError."""
-    function, payload = registered(service, ask.names["FunctionName"]), ask.payload()
+    function = registered(service, payload["FunctionName"])
     check_revision(function, payload.get("RevisionId"))
-    settings = read_configuration(payload, function.configured.settings, ("FunctionName", "RevisionId"))
+    settings = read_configuration(payload, function.configured.settings)
     now_ms = service.engine.clock.now().wall_ms
     await service.configure(replace(function.configured, settings=settings, modified_ms=now_ms))
-    return Told(200, orjson.dumps(configuration(service, service.functions[function.name])))
+    return configuration(service, service.functions[function.name])

@@ -4,7 +4,8 @@ Behaviour:     RequestResponse answers what the function answers, or its error w
                answers 202 at once and tries twice more when the function fails, after one and two minutes; DryRun answers 204. What the function
                writes descends from what its caller was called for (X-Amzn-Trace-Id).
 Limits:        6 MB for the event and the answer, 1 MB for an event of Event.
-Not emulated:  versions and aliases, a destination for what Event gives up (it is logged), answers as streams.
+Not emulated:  versions and aliases, a destination for what Event gives up (it is logged), answers as streams,
+               DurableExecutionName, TenantId.
 Source:        AWS API Reference, Invoke; Lambda Developer Guide, "asynchronous invocation".
 """
 
@@ -45,7 +46,7 @@ class Invocation(NamedTuple):
     client: Mapping[str, Any] | None
 
 
-@operation(LAMBDA, "Invoke")
+@operation(LAMBDA, "Invoke", refused={"DurableExecutionName": None, "TenantId": None})
 async def invoke(service: LambdaService, payload: Payload) -> Told:
     """Run a function. Raises: ApiError."""
     kind, logs = payload.get("InvocationType", "RequestResponse"), payload.get("LogType", "None")

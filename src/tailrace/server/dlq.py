@@ -14,21 +14,19 @@ from tailrace.deadletters.core.entry import DeadLetter
 from tailrace.deadletters.core.redrive import (
     Choice,
     Groups,
-    fingerprint,
     interval_ms,
-    item_words,
     read_choice,
 )
 from tailrace.deadletters.core.requests import Progress, Request
 from tailrace.deadletters.run.redriver import Redriver
 from tailrace.deadletters.views.letters import (
-    is_parked,
+    behind,
+    entry_value,
     letter_pages,
-    letter_value,
     letters,
     lost_window_count,
     lost_windows,
-    overtaken_by,
+    whole,
 )
 from tailrace.errors import ApiError, TailraceError
 from tailrace.ports import StateStore
@@ -37,8 +35,6 @@ from tailrace.runtime.watermark import MappingName
 from tailrace.server.control import Arguments, Subject, verb, verb_of_values
 from tailrace.server.handlers import named
 from tailrace.streams.record import image
-from tailrace.streams.sequence import SequenceNumber
-from tailrace.views.change import change_value
 from tailrace.views.progress import declared
 
 TELL_S = 0.25
@@ -56,24 +52,6 @@ def choice_of(arguments: Arguments) -> Choice:
 def is_meant(choice: Choice, letter: DeadLetter) -> bool:
     """Whether a letter is meant; what only waits is when its key is."""
     return choice.takes_waiting(letter) if letter.is_waiting else choice.takes(letter)
-
-
-async def entry_value(state: StateStore, mapping: MappingName, letter: DeadLetter) -> dict[str, Any]:
-    """One letter, for a list."""
-    overtaken = await overtaken_by(state, mapping.app, letter)
-    kept_as = "parked" if await is_parked(state, mapping.app, letter) else "discarded"
-    return {
-        "event_id": letter.event_id,
-        "handler": letter.handler,
-        "table": letter.table or mapping.table,
-        "key": item_words(letter),
-        "sequence_number": letter.record.sequence_number.wire,
-        "event_name": letter.record.event_name,
-        "state": "waiting" if letter.is_waiting else kept_as,
-        "fingerprint": "" if letter.is_waiting else fingerprint(letter),
-        "overtaken_by": None if overtaken is None else SequenceNumber(overtaken.sequence).wire,
-        **letter_value(letter),
-    }  # fmt: skip
 
 
 @verb_of_values("dlq.ls")
@@ -163,21 +141,6 @@ async def dlq_diff(subject: Subject, arguments: Arguments) -> object:
             if then.get(name) != present.get(name)
         },
     }
-
-
-async def whole(state: StateStore, mapping: MappingName, letter: DeadLetter) -> dict[str, Any]:
-    """Everything that is kept of a change."""
-    change = change_value(letter.record, letter.table or mapping.table, letter.shard_id)
-    return {**change, **await entry_value(state, mapping, letter)}
-
-
-async def behind(state: StateStore, mapping: MappingName, letter: DeadLetter) -> list[dict[str, Any]]:
-    """The later changes of the item that wait behind a parked one."""
-    return [
-        change_value(each.record, each.table or mapping.table, each.shard_id)
-        async for each in letters(state, mapping.app, mapping.handler, letter.record.key)
-        if each.record.version > letter.record.version and each.is_waiting
-    ]
 
 
 async def find(subject: Subject, arguments: Arguments) -> tuple[MappingName, DeadLetter]:

@@ -4,7 +4,7 @@ Rules of this file: what is only read is read from the rows, so that it answers 
 needs the function, or changes something, needs the running app. Registered by `verbs`.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -14,15 +14,12 @@ from tailrace.app.projection import Projection
 from tailrace.deadletters.core.head import head_prefix
 from tailrace.deadletters.views.letters import heads
 from tailrace.errors import TailraceError
-from tailrace.ports import ProjectionStore, StateStore
-from tailrace.projections.core.builds import Build, builds_prefix, served_key
-from tailrace.projections.core.known import known_key
-from tailrace.projections.core.rows import Group, build_name
+from tailrace.ports import ProjectionStore
+from tailrace.projections.core.builds import Build
+from tailrace.projections.core.rows import Group
 from tailrace.projections.run.projector import Projector
 from tailrace.projections.run.verifying import verify
-from tailrace.projections.views.projections import Projected, projections, state_groups
-from tailrace.rows.kinds import MAPPING, PROJECTION_GROUP, PROJECTION_ITEM
-from tailrace.runtime.mapping_rows import rows_of
+from tailrace.projections.views.projections import Projected, own_keys, projections, state_groups
 from tailrace.runtime.pages import rows
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.mapping_verbs import remove
@@ -231,21 +228,3 @@ async def projection_drop(subject: Subject, arguments: Arguments) -> object:
         "projection": found.id, "rows": await remove(subject.state, keys, dry_run=is_dry), "dry_run": is_dry,
         "left": sorted({each.into for each in found.rows.builds if each.into != STATE}),
     }  # fmt: skip
-
-
-async def own_keys(state: StateStore, projected: Projected) -> AsyncIterator[str]:
-    """The rows of a projection in the state: items and groups, mappings, and last what names it, so that a drop can be repeated."""
-    app, projection = projected.app, projected.id
-    names = [*(build.name for build in projected.builds), *projected.removing]
-    for name in [build_name(projection, name) for name in names]:
-        for prefix in (PROJECTION_ITEM.prefix(app, name), PROJECTION_GROUP.prefix(app, name)):
-            async for row in rows(state, prefix):
-                yield row.key
-    async for mapping in rows(state, MAPPING.key(app, f"{projection}@v")):
-        async for _, row in rows_of(state, app, str(mapping.fields["id"])):
-            yield row.key
-    async for row in rows(state, builds_prefix(app, projection)):
-        yield row.key
-    if await state.get(known_key(app, projection)) is not None:
-        yield known_key(app, projection)
-    yield served_key(app, projection)

@@ -13,9 +13,9 @@ from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError, TailraceError
 from tailrace.ports import StreamRef
 from tailrace.server.control import Arguments, Subject, verb_of_values
+from tailrace.streams.envelopes import change_value
 from tailrace.streams.iterators import Start, read_token
 from tailrace.streams.shards import Shard
-from tailrace.views.change import change_value
 
 SLICE: Final = 100
 

@@ -1,4 +1,4 @@
-"""The forms in which a change record is answered: GetRecords' JSON, Lambda's event, event ids.
+"""The forms in which a change record is answered: GetRecords' JSON, Lambda's event, event ids, and as people see it.
 
 Rules of this file: images are spliced as the bytes they are, never decoded. What a view type hides is left out here and
 nowhere else. Source: semantics §1.3, §2.10.
@@ -6,10 +6,11 @@ nowhere else. Source: semantics §1.3, §2.10.
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
+from tailrace.streams.arns import label_of
 from tailrace.streams.record import ChangeRecord, ViewType
 from tailrace.streams.sequence import PREFIX
 
@@ -36,9 +37,10 @@ def event_id(record: ChangeRecord) -> str:
 def locate(event_id: str) -> tuple[int, int]:
     """The shard's number and the sequence number behind an event id. Raises: ValueError when it is none of ours.
 
-    >>> from tailrace.streams.record import ChangeRecord
-    >>> locate(event_id(ChangeRecord(5, 3, "INSERT", 0, 0, 0, b"", b"{}")))
-    (3, 5)
+        >>> from tailrace.streams.arns import label_of
+    from tailrace.streams.record import ChangeRecord
+        >>> locate(event_id(ChangeRecord(5, 3, "INSERT", 0, 0, 0, b"", b"{}")))
+        (3, 5)
     """
     if len(event_id) != 32 or not DIGITS.issuperset(event_id):
         raise ValueError(f"{event_id!r} is no event id: those have 32 lower-case hexadecimal digits")
@@ -108,3 +110,23 @@ def lambda_event(records: Iterable[ChangeRecord], stream_arn: str, view_type: Vi
     return b'{"Records":[%b]}' % b",".join(
         [_filled(layout, record, view_type, TTL_LAMBDA) for record in records]
     )
+
+
+# ---- for people -----------------------------------------------------------------------------------------------
+
+
+def change_value(record: ChangeRecord, table: str, shard_id: str) -> dict[str, Any]:
+    """One change as the admin API shows it, with both images in DynamoDB JSON."""
+    return {
+        "event_id": event_id(record),
+        "event_name": record.event_name,
+        "at": f"{label_of(record.created_ms)}Z",
+        "sequence_number": record.sequence_number.wire,
+        "table": table,
+        "shard": shard_id,
+        "keys": orjson.loads(record.keys),
+        "old": None if record.old is None else orjson.loads(record.old),
+        "new": None if record.new is None else orjson.loads(record.new),
+        "by_ttl": record.by_ttl,
+        "size_bytes": record.size_bytes,
+    }

@@ -29,11 +29,10 @@ from tailrace.ports import LogReader, StateStore
 from tailrace.rows.kinds import DEADLETTER, EVACUATION, PARKED, words_of
 from tailrace.runtime.pages import rows
 from tailrace.runtime.watermark import LAMBDA_APP, MappingName, evacuations, followed
-from tailrace.streams.envelopes import event_id, locate
+from tailrace.streams.envelopes import change_value, event_id, locate
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import Shard
 from tailrace.streams.version import Version
-from tailrace.views.change import change_value
 from tailrace.views.gaps import gaps
 from tailrace.views.live import attempts_of
 from tailrace.views.progress import known_mappings

@@ -20,9 +20,13 @@ from tailrace.deadletters.core.entry import (
 from tailrace.deadletters.core.head import Head, head_prefix, read_head
 from tailrace.deadletters.core.lost_window import LostWindow, lost_window_prefix, read_lost_window
 from tailrace.deadletters.core.passed import passed_key, read_passed
+from tailrace.deadletters.core.redrive import fingerprint, item_words
 from tailrace.ports import StateStore
 from tailrace.runtime.pages import pages, rows
+from tailrace.runtime.watermark import MappingName
+from tailrace.streams.envelopes import change_value
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.sequence import SequenceNumber
 from tailrace.streams.version import Version
 
 PAGE: Final = 100
@@ -112,6 +116,39 @@ def letter_value(letter: DeadLetter) -> Mapping[str, Any]:
         "code_version": letter.code_version,
         "trace": letter.trace,
     }
+
+
+async def entry_value(state: StateStore, mapping: MappingName, letter: DeadLetter) -> dict[str, Any]:
+    """One letter, for a list."""
+    overtaken = await overtaken_by(state, mapping.app, letter)
+    kept_as = "parked" if await is_parked(state, mapping.app, letter) else "discarded"
+    return {
+        "event_id": letter.event_id,
+        "handler": letter.handler,
+        "table": letter.table or mapping.table,
+        "key": item_words(letter),
+        "sequence_number": letter.record.sequence_number.wire,
+        "event_name": letter.record.event_name,
+        "state": "waiting" if letter.is_waiting else kept_as,
+        "fingerprint": "" if letter.is_waiting else fingerprint(letter),
+        "overtaken_by": None if overtaken is None else SequenceNumber(overtaken.sequence).wire,
+        **letter_value(letter),
+    }  # fmt: skip
+
+
+async def whole(state: StateStore, mapping: MappingName, letter: DeadLetter) -> dict[str, Any]:
+    """Everything that is kept of a change."""
+    change = change_value(letter.record, letter.table or mapping.table, letter.shard_id)
+    return {**change, **await entry_value(state, mapping, letter)}
+
+
+async def behind(state: StateStore, mapping: MappingName, letter: DeadLetter) -> list[dict[str, Any]]:
+    """The later changes of the item that wait behind a parked one."""
+    return [
+        change_value(each.record, each.table or mapping.table, each.shard_id)
+        async for each in letters(state, mapping.app, mapping.handler, letter.record.key)
+        if each.record.version > letter.record.version and each.is_waiting
+    ]
 
 
 async def lost_windows(state: StateStore, app: str, handler: str) -> AsyncIterator[LostWindow]:

@@ -3,7 +3,7 @@
 Rules of this file: it only reads, so that it answers without the app; rows of a build that lie elsewhere are read by whoever has the app. Called by the `projection` verbs.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from msgspec import Struct
 
@@ -11,7 +11,8 @@ from tailrace.ports import StateStore
 from tailrace.projections.core.builds import Build, builds_prefix, served_key
 from tailrace.projections.core.known import known_key, read_known
 from tailrace.projections.core.rows import Group, build_name, group_key, groups_prefix, read_group_row
-from tailrace.rows.kinds import PROJECTION, words_of
+from tailrace.rows.kinds import MAPPING, PROJECTION, PROJECTION_GROUP, PROJECTION_ITEM, words_of
+from tailrace.runtime.mapping_rows import rows_of
 from tailrace.runtime.pages import rows
 
 
@@ -53,3 +54,24 @@ async def state_groups(
         return [read_group_row(row.fields) async for row in rows(state, groups_prefix(projected.app, name))]
     known = [await state.get(group_key(projected.app, name, key)) for key in keys]
     return [read_group_row(row.fields) for row in known if row is not None]
+
+
+async def own_keys(state: StateStore, projected: Projected) -> AsyncIterator[str]:
+    """The keys of a projection's rows in the state: of items and groups, of mappings, and last of what names it.
+
+    Guarantee: whoever removes them in this order, and is cut off, finds the rest the next time.
+    """
+    app, projection = projected.app, projected.id
+    names = [*(build.name for build in projected.builds), *projected.removing]
+    for name in [build_name(projection, name) for name in names]:
+        for prefix in (PROJECTION_ITEM.prefix(app, name), PROJECTION_GROUP.prefix(app, name)):
+            async for row in rows(state, prefix):
+                yield row.key
+    async for mapping in rows(state, MAPPING.key(app, f"{projection}@v")):
+        async for _, row in rows_of(state, app, str(mapping.fields["id"])):
+            yield row.key
+    async for row in rows(state, builds_prefix(app, projection)):
+        yield row.key
+    if await state.get(known_key(app, projection)) is not None:
+        yield known_key(app, projection)
+    yield served_key(app, projection)

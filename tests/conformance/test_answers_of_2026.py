@@ -1,8 +1,8 @@
-"""What AWS answers since 2026 to requests that the single-item and batch operations refuse: one case a text, and which of
-several mistakes is told. Source: AWS's answers as captured in October 2026 (ADR 0043).
+"""What AWS answers since 2026 to requests that the single-item and batch operations refuse: one case a text, and
+which of several mistakes is told. Source: AWS's answers as captured in October 2026 (ADR 0043).
 
-Rules of this file: a case is a sentence, a request with everything that it needs, and the whole text. Values are told in
-test_values.py, the order of what comes after the constraints in test_order_of_checks.py.
+Rules of this file: a case is a sentence, a request with everything that it needs, and the whole text. Values are
+told in test_values.py, the order of what comes after the constraints in test_order_of_checks.py.
 """
 
 from typing import Any, NamedTuple

@@ -1,4 +1,7 @@
-"""What is wrong with an attribute value, in every place where one may stand; numbers and sets as they come back. Source: semantics §6.3, §6.5."""
+"""What is wrong with an attribute value, in every place where one may stand; and how they come back.
+
+Source: semantics §6.3, §6.5; aws-texts-2026 §2.
+"""
 
 from collections.abc import Callable
 from typing import Any

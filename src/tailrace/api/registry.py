@@ -94,8 +94,11 @@ class Operation(Struct, frozen=True):
     """What does it where it has to wait: then `run` does nothing."""
 
     def told(self, error: ApiError, payload: Payload | None = None) -> ApiError:
-        """What a client is told of an error: a wrong type anywhere before any wrong value, and a wrong value in the words of
-        this operation. Shape: `payload` is None where its types are known to be right. Raises: ApiError SerializationException.
+        """What a client is told of an error: a wrong type anywhere before any wrong value, and that in this
+        operation's words.
+
+        Shape:   `payload` is None where its types are known to be right.
+        Raises:  ApiError SerializationException.
         """
         if error.code != "ValidationException":
             return error

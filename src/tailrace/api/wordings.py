@@ -1,9 +1,10 @@
-"""AWS's words for what is wrong with a request, by operation: its layer of words, its envelope, its constraints.
+"""AWS's words for a request that is wrong, by operation: its layer of words, its envelope, its constraints.
 
-Theory of operation: AWS rolls new words out operation by operation and member by member. What is told alike everywhere stands
-where it is found; what is not stands here, as a table, and nothing reads it before a request has been refused.
-Rules of this file: words and their tables; who finds a mistake is elsewhere. Source: AWS's answers as captured in October 2026
-(ADR 0043); semantics §6.1.
+Theory of operation: AWS rolls new words out operation by operation and member by member. What is told alike
+everywhere stands where it is found; what is not stands here, as a table, and nothing reads it before a request
+has been refused.
+Rules of this file: words and their tables; who finds a mistake is elsewhere.
+Source: AWS's answers as captured in October 2026 (ADR 0043); semantics §6.1.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +28,7 @@ LONELY_VALUES: Final = "ExpressionAttributeValues can only be specified when usi
 
 
 class LonelyValues(ApiError):
-    """Values where no expression takes them. Shape: `missing` says which expressions there might have been."""
+    """Values where no expression takes them. Shape: `missing` names the expressions that might have."""
 
     def __init__(self, missing: str) -> None:
         super().__init__("ValidationException", f"{LONELY_VALUES}: {missing}", prefix=VALIDATION)
@@ -53,7 +54,7 @@ def of_request(operation: str, error: ApiError) -> ApiError:
     return enveloped(error) if operation in ENVELOPED else error
 
 
-# ---- violated constraints ------------------------------------------------------------------------------------------------
+# ---- violated constraints ----------------------------------------------------------------------------------
 
 
 class Entry(NamedTuple):
@@ -63,7 +64,7 @@ class Entry(NamedTuple):
 
 
 Place: TypeAlias = tuple[str | int | Entry, ...]
-"""Where a value stands: members by their names, elements of lists by their numbers from 1, entries of maps."""
+"""Where a value stands: members by name, elements of lists by number from 1, entries of maps."""
 Constraint: TypeAlias = Literal[
     "missing", "choice", "pattern", "shortest", "longest", "least", "most", "keys"
 ]
@@ -81,8 +82,8 @@ class Violation(NamedTuple):
 class Wording(NamedTuple):
     """How an operation tells a violation.
 
-    Shape:   of all violations of a request only those of the lowest `stage` are told, and of those that are not `joined` the
-             first alone. `when` says whether the wording holds for a request; else the usual one does.
+    Shape:   of all violations of a request only those of the lowest `stage` are told, and of those that are not
+             `joined` the first alone. `when` says whether the wording holds for a request; else the usual one does.
     """
 
     words: Callable[[Violation, Payload], str]

@@ -139,8 +139,8 @@ class Transactions:
 
 
 def _require_depth(operation: Operation, new: Item | None) -> None:
-    """Refuse to store a value that nests too deep: how deep the values of its expressions are, a transaction has not looked at.
-    Raises: ApiError.
+    """Refuse to store a value that nests too deep: a transaction has not looked at how deep those of its expressions
+    are. Raises: ApiError.
     """
     if new is None or not isinstance(operation, Update) or operation.update is None:
         return

@@ -1,7 +1,7 @@
 """What is wrong with an attribute value, and AWS's words for it: one table a layer of words.
 
-Theory of operation: the readers say what is wrong as data, a fault and its parts; AWS tells the same fault in other words to
-other operations. `CURRENT` is what most of them say since 2026, `OLDER` what the rest still says.
+Theory of operation: the readers say what is wrong as data, a fault and its parts; AWS tells the same fault in other
+words to other operations. `CURRENT` is what most of them say since 2026, `OLDER` what the rest still says.
 Rules of this file: words only; which operation speaks which layer is `api.wordings`' business.
 Source: AWS's answers as captured in October 2026 (ADR 0043); semantics §6.5.
 """
@@ -14,8 +14,8 @@ from tailrace.errors import VALIDATION, ApiError
 
 Fault: TypeAlias = Literal[
     "no type", "several types", "null is false", "empty string set", "empty number set", "empty binary set",
-    "duplicate strings", "duplicate numbers", "duplicate binaries", "no number", "digits", "overflow", "underflow", "depth",
-    "empty name", "long name",
+    "duplicate strings", "duplicate numbers", "duplicate binaries", "no number", "digits", "overflow", "underflow",
+    "depth", "empty name", "long name",
 ]  # fmt: skip
 Layer: TypeAlias = Literal["current", "older"]
 Words: TypeAlias = Callable[[Sequence[str]], str]
@@ -42,9 +42,9 @@ DUPLICATES: Final[frozenset[Fault]] = frozenset(
 class WrongValue(ApiError):
     """A value that no item may have, an attribute's name of a wrong length included.
 
-    Shape:   `parts` are the texts that the words show: the number, or the elements of the set as they were sent;
-             `placeholder` is the `:v` that it stands behind, empty for a value of an item, a key or a legacy parameter.
-             The message is that of the current layer.
+    Shape:   `parts` are the texts that the words show: the number, or the elements of the set as they were sent.
+             `placeholder` is the `:v` that it stands behind, empty for a value of an item, a key or a legacy
+             parameter. The message is that of the current layer.
     """
 
     def __init__(self, fault: Fault, parts: Sequence[str] = (), placeholder: str = "") -> None:
@@ -60,8 +60,8 @@ class WrongValue(ApiError):
     def told(self, layer: Layer) -> str:
         """AWS's words.
 
-        >>> WrongValue("no number", ("",), ":v").told("older")
-        'ExpressionAttributeValues contains invalid value: The parameter cannot be converted to a numeric value for key :v'
+        >>> WrongValue("digits", (), ":v").told("current")
+        'Attempting to store more than 38 significant digits in a Number'
         """
         if layer == "current":
             return CURRENT[self.fault](self.parts)

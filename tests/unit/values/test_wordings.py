@@ -1,4 +1,4 @@
-"""The words for wrong values, layer by layer, where requests do not reach. Source: AWS's answers of October 2026 (ADR 0043)."""
+"""The words for wrong values, layer by layer. Source: AWS's answers of October 2026 (ADR 0043)."""
 
 from typing import get_args
 

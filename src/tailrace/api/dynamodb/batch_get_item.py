@@ -6,7 +6,7 @@ Behaviour:     absent items are left out; items come in the order of the keys; w
                its ARN is answered under its ARN.
 Limits:        100 keys, 16 MB, 1 MB a partition.
 Not emulated:  nothing.
-Source:        AWS API Reference, BatchGetItem; semantics §6.3, §6.5.
+Source:        AWS API Reference, BatchGetItem; semantics §6.3, §6.5; aws-texts-2026 §2, §3.
 """
 
 from typing import Any, Final

@@ -4,7 +4,7 @@ Behaviour:     everything is checked before anything is written; then each write
                nothing is ever left unprocessed.
 Limits:        25 requests, 16 MB, 400 KB an item.
 Not emulated:  nothing.
-Source:        AWS API Reference, BatchWriteItem; semantics §6.3, §6.5.
+Source:        AWS API Reference, BatchWriteItem; semantics §6.3, §6.5; aws-texts-2026 §2, §3.
 """
 
 from typing import Any, Final

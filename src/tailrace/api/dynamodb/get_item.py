@@ -3,7 +3,7 @@
 Behaviour:     every read is consistent, whatever ConsistentRead says; an absent item answers an empty object.
 Limits:        expression 4 KB.
 Not emulated:  nothing.
-Source:        AWS API Reference, GetItem; semantics §6.4, §6.5.
+Source:        AWS API Reference, GetItem; semantics §6.4, §6.5; aws-texts-2026 §2.
 """
 
 from typing import Any

@@ -5,7 +5,7 @@ Behaviour:     all right-hand sides see the item before the update; without an e
                parts that the expression touches.
 Limits:        item 400 KB; expression 4 KB.
 Not emulated:  nothing.
-Source:        AWS API Reference, UpdateItem; semantics §6.4, §6.8.
+Source:        AWS API Reference, UpdateItem; semantics §6.4, §6.8; aws-texts-2026 §1, §2.
 """
 
 from tailrace.api.dynamodb.parameters import (  # fmt: skip

@@ -202,4 +202,28 @@ DATA: Final = (
         'a filter {"wildcard": "ab*ba"} lets "aba" pass',
         ("unit/patterns/test_pattern.py", "properties/test_patterns.py"),
     ),
+    Mutant(
+        "scalars-are-elements-of-their-arrays", "patterns/fields.py",
+        "inside = {**within, way: index} if isinstance(element, dict | list) else within", "inside = {**within, way: index}",
+        "an event bus filter on a scalar and on an object in one array never matches",
+        ("unit/patterns/test_pattern.py", "properties/test_patterns.py"),
+    ),
+    Mutant(
+        "one-write-forgets-absence", "expressions/composing.py",
+        "        self._require_one_view_of_absence(second)\n", "",
+        "two writes of a transaction, of which the first passes an absent item by, fail as one",
+        ("unit/app/test_transaction.py",),
+    ),
+    Mutant(
+        "gzip-members-with-a-limit-each", "api/encoding.py",
+        "        room -= len(piece)\n", "        room = limit - len(piece)\n",
+        "a small request of many members fills the memory",
+        ("unit/api/test_encoding.py",),
+    ),
+    Mutant(
+        "put-beyond-its-size-cancels", "api/dynamodb/transact_write_items.py",
+        "        require_room(operation.item)", "        operation.item  # noqa: B018",
+        "a client that retries cancelled transactions retries one that can never be",
+        ("conformance/test_transact_write_items.py",),
+    ),
 )  # fmt: skip

@@ -98,9 +98,8 @@ class Resources:
         self._check_revision(arn, present, expected, may_be_absent=True)
         if present is not None and present.policy == policy:
             return present.revision
-        revision = self._catalog.take_label_ms(
-            self._clock.now().wall_ms
-        )  # it grows, over a policy that went, too
+        # A time that is handed out once: it grows, also over a policy that went.
+        revision = self._catalog.take_label_ms(self._clock.now().wall_ms)
         if present is not None:
             revision = max(revision, int(present.revision) + 1)
         document = PolicyDocument(policy, str(revision))

@@ -15,8 +15,10 @@ import pytest
 from tailrace.clocks.manual import ManualClock
 from tailrace.compose import EngineOptions, open_engine, running_worker
 from tailrace.engine.query import ScanRequest
+from tailrace.engine.settings import EngineSettings
 from tailrace.ports import Commit
 from tailrace.stores.memory import MemoryStore
+from tailrace.tables.definition import TableDefinition
 from tests.patience import PATIENCE_S
 from tests.upgrade.going_on import (
     Recording,
@@ -49,6 +51,26 @@ def test_everything_has_one_end(recorded: Recording, content: MemoryStore) -> No
         here.start()
         here.go_on()
         assert complaints(recorded, here) == []
+
+
+def test_every_region_and_account_sees_the_tables_that_there_were(
+    recorded: Recording, tmp_path: Path
+) -> None:
+    directory = recorded.lay(tmp_path / "data")
+    for settings in (EngineSettings(region="eu-west-1"), EngineSettings()):
+        options = EngineOptions(directory, clock="manual", clock_start_ms=recorded.wall_ms, settings=settings)
+        engine = open_engine(options)
+        try:
+            assert engine.settings.one_namespace
+            tables = engine.list_tables()["TableNames"]
+            assert tables
+            seen = engine.of("ap-south-1", "123456789012")
+            assert seen.list_tables()["TableNames"] == tables
+            arn = seen.describe_table(tables[0])["TableArn"]
+            assert arn == f"arn:aws:dynamodb:us-east-1:000000000000:table/{tables[0]}"
+            seen.create_table(TableDefinition(f"more-{settings.region}", "pk", "S"))
+        finally:
+            engine.close()
 
 
 def test_everything_has_one_end_more_than_a_day_later(recorded: Recording, content: MemoryStore) -> None:

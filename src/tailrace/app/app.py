@@ -4,6 +4,7 @@ Rules of this file: it only declares. Nothing is opened, read or started; what i
 written, in words that name the setting.
 """
 
+import os
 from collections.abc import Callable, Collection
 from collections.abc import Mapping as Names
 from dataclasses import replace
@@ -36,11 +37,12 @@ from tailrace.app.sinking import (
     sink_id,
     with_width,
 )
-from tailrace.app.table import EVENTS, Changes, Table
+from tailrace.app.table import EVENTS, Changes, Table, name_in
 from tailrace.app.unmatched import Unmatched, unmatched_id
 from tailrace.app.window import check_window, window_plan
 from tailrace.errors import SettingsError
 from tailrace.mapping.settings import MappingSettings
+from tailrace.streams.arns import ACCOUNT, region_of
 from tailrace.streams.record import ViewType
 
 T = TypeVar("T")
@@ -64,6 +66,8 @@ class App:
                 "name: '' is not allowed; an app needs a name, its checkpoints are kept under it"
             )
         self.name = name
+        self.region = region_of(os.environ)
+        """Where its tables are that name no other: AWS_REGION, else AWS_DEFAULT_REGION, else us-east-1."""
         self.tables: dict[str, Table] = {}
         self.overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         """Providers and what stands for them: `app.overrides[mailer] = lambda: outbox`."""
@@ -89,8 +93,14 @@ class App:
     def table(
         self, name: str, *, pk: str, sk: str | None = None, pk_type: KeyType = "S", sk_type: KeyType = "S",
         ttl: str | None = None, stream: ViewType | None = "NEW_AND_OLD_IMAGES", indexes: Names[str, Index] | None = None,
+        region: str | None = None, account: str = ACCOUNT,
     ) -> Table:  # fmt: skip
-        """Declare a table, with its secondary indexes by name: `indexes={"by_country": Index("country", "total")}`. Raises: SettingsError."""
+        """Declare a table, with its secondary indexes by name: `indexes={"by_total": Index("country", "total")}`.
+
+        Shape:   `region` is the app's unless told; of one name in two regions or accounts are two tables.
+        Raises:  SettingsError.
+        """
+        name = name_in(name, region or self.region, account, self.region)
         if name in self.tables:
             raise SettingsError(f"table {name!r} is declared twice in app {self.name!r}")
         table = Table(name, pk, sk, pk_type, sk_type, ttl, stream, indexes=dict(indexes or {}))

@@ -12,10 +12,12 @@ import orjson
 
 from tailrace.app.index import Index, KeyType, check_indexes
 from tailrace.errors import SettingsError
+from tailrace.streams.arns import ACCOUNT, TableArn, parse_table_arn, table_arn
 from tailrace.streams.record import VIEW_TYPES, EventName, ViewType
 from tailrace.values.types import Item
 
 NAME: Final = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
+PLACE: Final = re.compile(r"[a-z0-9-]{1,64}/[0-9]{12}")
 LONGEST_KEY_NAME: Final = 255
 MOST_KEPT: Final = 10_000
 EVENTS: tuple[EventName, ...] = ("INSERT", "MODIFY", "REMOVE")
@@ -92,7 +94,11 @@ class Entities(list[E]):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: its name, its key, the view type of its stream (None: it has none), and its secondary indexes by name."""
+    """A table: its name, its key, the view type of its stream (None: it has none), and its secondary indexes
+    by name.
+
+    Shape:   `name` is the ARN of a table outside the app's region and the default account.
+    """
 
     name: str
     pk: str
@@ -107,7 +113,8 @@ class Table:
     entities: Entities[Any] = field(default_factory=Entities, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name):
+        place = self.place
+        if not NAME.fullmatch(self.name if place is None else place.table):
             raise SettingsError(
                 f"table {self.name!r}: a name has 3 to 255 letters, digits, underscores, hyphens or dots"
             )
@@ -135,6 +142,11 @@ class Table:
         return self.name
 
     @property
+    def place(self) -> TableArn | None:
+        """Region, account and name of a table that is elsewhere; None: its name is enough."""
+        return parse_table_arn(self.name)
+
+    @property
     def inserted(self) -> "Changes[Any]":
         """Its items that are new."""
         return Changes(self, ("INSERT",))
@@ -159,6 +171,20 @@ class Changes(Generic[E]):
     entity: E | None = None
     unmatched: bool = False
     """Only those of items that are of no entity."""
+
+
+def name_in(name: str, region: str, account: str, here: str) -> str:
+    """What the app and its rows call a table of a region and an account; `here` is the app's region. Raises:
+    SettingsError."""
+    if (region, account) == (here, ACCOUNT):
+        return name
+    arn = table_arn(region, account, name)
+    if not PLACE.fullmatch(f"{region}/{account}"):
+        raise SettingsError(
+            f"table {name!r}: region={region!r}, account={account!r} is not allowed; a region has small letters, "
+            "digits and hyphens, an account 12 digits"
+        )
+    return arn
 
 
 def key_names(table: Table) -> Iterable[str]:

@@ -100,6 +100,11 @@ serving = (
         help="Shards of a new stream.",
     ),
     click.option("--aws-delays", is_flag=True, help="Tables stay CREATING for as long as on AWS."),
+    click.option(
+        "--one-namespace",
+        is_flag=True,
+        help="All clients see the same tables, whatever region and account they name. For new data directories; those of before are so.",
+    ),
     click.option("--cors", metavar="ORIGIN", help="Allow a web page of this origin; none by default."),
     click.option(
         "--allow-unsigned",

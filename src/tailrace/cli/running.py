@@ -48,6 +48,7 @@ class Serving(Struct, frozen=True):
     verbose: bool = False
     drain: int = 30_000
     checksums: Literal["on", "off"] = "on"
+    one_namespace: bool = False
 
     def check(self) -> None:
         """Refuse what cannot be or is open to a network by accident. Raises: CommandFailure."""
@@ -71,6 +72,7 @@ def build_node(
     from tailrace.compose import EngineOptions, Node
     from tailrace.engine.settings import EngineSettings
     from tailrace.server.http import HttpSettings
+    from tailrace.streams.arns import region_of
 
     options = EngineOptions(
         directory=None if serving.memory else serving.directory,
@@ -78,7 +80,12 @@ def build_node(
         checksums=serving.checksums == "on",
         clock=serving.clock,
         clock_start_ms=serving.clock_start,
-        settings=EngineSettings(shards=serving.shards, aws_delays=serving.aws_delays),
+        settings=EngineSettings(
+            region=region_of(os.environ) if app is None else app.region,
+            one_namespace=serving.one_namespace,
+            shards=serving.shards,
+            aws_delays=serving.aws_delays,
+        ),
     )
     http = HttpSettings(
         host=serving.host, port=serving.port, cors=serving.cors, sync=serving.sync, seed=os.urandom(8)

@@ -1,11 +1,9 @@
 """Regions and accounts: the namespaces that the tables of one store are in.
 
 Rules of this file: one namespace of a data directory is its default, chosen when its first table was made and
-kept; rows name
-tables of it by name alone, as they did before there were others, and tables of any other by ARN. A directory
-of before
-namespaces has that one only, whatever region and account a request names. Called by `engine.engine` and
-`engine.catalog`.
+kept; rows name tables of it by name alone, as they did before there were others, and tables of any other by ARN.
+A directory of before namespaces has that one only, whatever region and account a request names. Called by
+`engine.engine` and `engine.catalog`.
 """
 
 from typing import Final
@@ -14,8 +12,9 @@ from msgspec.structs import replace
 
 from tailrace.engine.committer import Committer
 from tailrace.engine.documents import CATALOG, COUNTERS, NamespacesDocument, decode
-from tailrace.engine.settings import ACCOUNT, REGION, EngineSettings
+from tailrace.engine.settings import EngineSettings
 from tailrace.errors import SettingsError
+from tailrace.streams.arns import ACCOUNT, REGION
 
 NOT_HERE: Final = "Invalid TableArn: Invalid ResourceArn provided as input "
 """What AWS says of an ARN of another region. Source: complete.md §4.5, for tags."""

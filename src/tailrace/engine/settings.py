@@ -4,17 +4,18 @@ Rules of this file: values only; a wrong one is refused at once, in a text that 
 by `compose` and the test world.
 """
 
-from typing import Final
+import re
+from typing import Final, Self
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tailrace.errors import SettingsError
+from tailrace.streams.arns import ACCOUNT, REGION
 from tailrace.tables.limits import SHARDS_PER_STREAM
 
-REGION: Final = "us-east-1"
-ACCOUNT: Final = "000000000000"
-"""Where tables are unless told otherwise, and where all tables of data directories of before namespaces
-are."""
+REGION_NAME: Final = re.compile("[a-z0-9-]{1,64}")
+ACCOUNT_NAME: Final = re.compile("[0-9]{12}")
 
 
 class EngineSettings(Struct, frozen=True):
@@ -45,6 +46,15 @@ class EngineSettings(Struct, frozen=True):
         _within("retention_ms", self.retention_ms, 1, 10**12)
         _within("split_records", self.split_records, 0, 10**9)
         _within("slice_rows", self.slice_rows, 1, 100_000)
+        for name, given, allowed in (
+            ("region", self.region, REGION_NAME), ("account", self.account, ACCOUNT_NAME),
+        ):  # fmt: skip
+            if not allowed.fullmatch(given):
+                raise SettingsError(f"{name}: {given!r} is not allowed; it matches {allowed.pattern}")
+
+    def in_region(self, region: str) -> Self:
+        """The same in a region, unless they name one themselves."""
+        return replace(self, region=region) if self.region == REGION else self
 
 
 def _within(name: str, value: int, lowest: int, highest: int) -> None:

@@ -5,6 +5,8 @@ Value: {"changes": [change + "handlers": […]], "older": count}.
 Stands alone as every family of verbs does.
 """
 
+from msgspec.structs import replace
+
 from tailrace.errors import TailraceError
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.tables import tables
@@ -19,7 +21,7 @@ async def why(subject: Subject, arguments: Arguments) -> object:
     if not isinstance(what, str) or not isinstance(last, int) or not 1 <= last <= 100:
         raise TailraceError("`why` needs an event id or a key.", hint="tailrace why TABLE/KEY")
     engine, reading = subject.engine, subject.reading
-    target = read_target(what, [engine.schema(table) for table in tables(engine)])
+    target = read_target(what, [replace(engine.schema(table), name=table) for table in tables(engine)])
     match target:
         case EventTarget(wanted):
             found, older = [await find_event(reading, wanted)], 0

@@ -48,6 +48,9 @@ def read_target(text: str, schemas: Iterable[TableSchema]) -> Target:
     if text.startswith("{"):
         return _by_json_alone(text, known.values())
     table, slash, rest = text.partition("/")
+    if text.startswith("arn:"):  # a table of another region or account, whose ARN has a slash of its own
+        table = next((name for name in known if text.startswith(f"{name}/")), table)
+        rest = text[len(table) + 1 :]
     if not slash:
         raise TargetError(f"{text!r} is neither an event id nor a key.", hint=FORMS)
     if table not in known:

@@ -30,6 +30,7 @@ from tailrace.sinks.calling import RAISED, call, failure_of, is_ours
 from tailrace.sinks.documents import to_json
 from tailrace.sinks.function import provided
 from tailrace.sinks.outputs import Outputs
+from tailrace.streams.arns import REGION, table_arn
 from tailrace.streams.envelopes import event_id
 from tailrace.streams.record import MILLISECOND, ChangeRecord, EventName
 from tailrace.streams.version import FIRST_GENERATION, Version
@@ -112,7 +113,8 @@ class WindowTeller:
 
     async def _write(self, record: ChangeRecord, value: object) -> Failure | None:
         name = self._plan.table.name
-        arn = f"arn:aws:dynamodb:us-east-1:{self._account}:table/{name}/window/{self._mapping.id}"
+        table = name if self._plan.table.place else table_arn(REGION, self._account, name)
+        arn = f"{table}/window/{self._mapping.id}"
         batch = Batch([record], self._mapping.id, StreamRef(arn, name, "window", "KEYS_ONLY"), WINDOW_SHARD)
         return (await self._outputs.write(batch, {0: value})).get(0)
 

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from tailrace.app.app import App
 from tailrace.app.index import definitions
-from tailrace.engine.engine import Engine
+from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.errors import ApiError, SettingsError
+from tailrace.streams.arns import ACCOUNT
 from tailrace.tables.definition import TableChange, TableDefinition
 from tailrace.tables.index_rules import IndexUpdates
 from tailrace.tables.indexes import IndexDefinition
@@ -24,20 +25,47 @@ LOG: Final = logging.getLogger("tailrace.handlers")
 
 def create_tables(app: App, engine: Engine) -> None:
     """Make the app's tables where they are not there yet, and add indexes that are not. Raises: SettingsError when one is there and differs."""
+    _check_namespaces(app, engine.settings)
     for table in app.tables.values():
+        place = table.place
+        view, name = (engine, table.name) if place is None else (engine.of(*place[:2]), place.table)
         definition = TableDefinition(
-            table.name, table.pk, table.pk_type, table.sk, table.sk_type if table.sk else None, table.stream,
+            name, table.pk, table.pk_type, table.sk, table.sk_type if table.sk else None, table.stream,
             indexes=definitions(table),
         )  # fmt: skip
         try:
-            found = engine.describe_table(table.name)
-        except ApiError:
-            engine.create_table(definition)
+            found = view.describe_table(name)
+        except ApiError as error:
+            if error.note:
+                LOG.warning(
+                    "table %s is made: %s, which region= and account= of app.table name", name, error.note
+                )
+            view.create_table(definition)
         else:
             _check_table(definition, found)
-            _add_indexes(engine, table.name, _missing_indexes(definition, found))
+            _add_indexes(view, name, _missing_indexes(definition, found))
         if table.ttl is not None:
-            _expire(engine, table.name, table.ttl)
+            _expire(view, name, table.ttl)
+
+
+def _check_namespaces(app: App, settings: EngineSettings) -> None:
+    """Require that names mean the same to the app and to the rows of the data directory. Raises:
+    SettingsError."""
+    if not settings.one_namespace:
+        if app.tables and (app.region, ACCOUNT) != (settings.region, settings.account):
+            raise SettingsError(
+                f"app {app.name!r} has its tables in region {app.region} (AWS_REGION, AWS_DEFAULT_REGION), and "
+                f"this data directory was begun in region {settings.region}, account {settings.account}",
+                hint=f"AWS_REGION={settings.region} and the same command, or another --data directory",
+            )
+        return
+    for table in app.tables.values():
+        if table.place is not None:
+            raise SettingsError(
+                f"table {table.place.table!r} is declared with a region or an account, and this data directory "
+                "has one namespace for all of them",
+                hint="leave region= and account= out, or use a new --data directory, without --one-namespace",
+            )
 
 
 def _missing_indexes(declared: TableDefinition, found: Mapping[str, Any]) -> list[IndexDefinition]:

@@ -4,21 +4,21 @@ Rules of this file: texts in, texts out. Source: semantics §1.2.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from tailrace.errors import validation_error
 from tailrace.streams.dates import label as label_of
 
 __all__ = [
-    "StreamArn",
-    "TableArn",
-    "label_of",
-    "parse_stream_arn",
-    "parse_table_arn",
-    "stream_arn",
-    "table_arn",
-]
+    "ACCOUNT", "REGION", "StreamArn", "TableArn", "label_of", "parse_stream_arn", "parse_table_arn",
+    "region_of", "stream_arn", "table_arn",
+]  # fmt: skip
 
+REGION: Final = "us-east-1"
+ACCOUNT: Final = "000000000000"
+"""Where tables are unless told otherwise, and where all tables of data directories of before namespaces
+are."""
 SHORTEST: Final = 37
 LONGEST: Final = 1024
 PATTERN: Final = re.compile(
@@ -42,6 +42,19 @@ class StreamArn(NamedTuple):
     account: str
     table: str
     label: str
+
+
+def region_of(environment: Mapping[str, str]) -> str:
+    """The region that an environment chooses.
+
+    AWS_REGION, which AWS's command line and every SDK but botocore read; else AWS_DEFAULT_REGION, which
+    botocore reads; else
+    us-east-1. Profiles are not looked into.
+
+    >>> region_of({"AWS_DEFAULT_REGION": "eu-west-1"}), region_of({})
+    ('eu-west-1', 'us-east-1')
+    """
+    return environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or REGION
 
 
 def table_arn(region: str, account: str, table: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from tailrace.errors import SettingsError
 from tailrace.server.inprocess import InProcess
+from tailrace.streams.arns import REGION
 
 Service: TypeAlias = Literal["dynamodb", "dynamodbstreams"]
 SERVICES: Final = ("dynamodb", "dynamodbstreams")
@@ -37,8 +38,13 @@ def _session() -> Any:
     return Session()
 
 
-def client(server: InProcess | Callable[[], InProcess], service: str, region: str = "us-east-1") -> Any:
-    """A boto3 client of an engine, or of the one that there is when it is called. Raises: SettingsError for another service, or without boto3."""
+def client(
+    server: InProcess | Callable[[], InProcess], service: str, region: str = REGION, account: str = ""
+) -> Any:
+    """A boto3 client of an engine, or of the one that there is when it is called.
+
+    Raises:  SettingsError for another service, or without boto3.
+    """
     if service not in SERVICES:
         raise SettingsError(f"client: {service!r} is not allowed; it is one of {', '.join(SERVICES)}")
     try:
@@ -53,7 +59,7 @@ def client(server: InProcess | Callable[[], InProcess], service: str, region: st
         service,
         region_name=region,
         endpoint_url=NOWHERE,
-        aws_access_key_id="test",
+        aws_access_key_id=account or "test",
         aws_secret_access_key="test",
         config=Config(retries={"total_max_attempts": 1}),
     )

@@ -8,6 +8,7 @@ Rules of this file: plain Python values in and out; it judges nothing. Used as t
 import asyncio
 import atexit
 import inspect
+import os
 from collections import ChainMap
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import nullcontext, suppress
@@ -29,6 +30,7 @@ from tailrace.errors import ApiError, SettingsError, TailraceError
 from tailrace.server.housekeeping import housekeep
 from tailrace.server.inprocess import InProcess
 from tailrace.server.turns import Joined, Turns
+from tailrace.streams.arns import region_of
 from tailrace.telemetry import PointReached, pass_by
 from tailrace.testing.exploring import Asked, Exploration, Explorer, Tried, check_asked
 from tailrace.testing.exploring_loop import ExploringLoop
@@ -99,12 +101,13 @@ class World(Items, Verbs):
         self.seed = randrange(1 << 32) if seed is None else seed
         self.clock = ManualClock() if start_ms is None else ManualClock(start_ms)
         self.loop = SeededLoop(self.seed, self.clock)
-        self._settings = settings or EngineSettings(shards=shards)
+        region = region_of(os.environ) if app is None else app.region
+        self._settings = (settings or EngineSettings(shards=shards)).in_region(region)
         self._reached = reached
         self._store = MortalStore()
         self._running: list[Running] = []
         self._killed: list[App] = []
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, str, str], Any] = {}
         self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         self._faults = Faults()
         self._died: str | None = None
@@ -247,13 +250,14 @@ class World(Items, Verbs):
         self.engine.committer.flush()
         return count
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, *, region: str | None = None, account: str = "") -> Any:
         """A boto3 client ("dynamodb" or "dynamodbstreams") of this world, without sockets; it goes on after `restart`. Raises: SettingsError."""
-        if service not in self._clients:
+        key = (service, region or self.engine.settings.region, account)
+        if key not in self._clients:
             from tailrace.testing.client import client
 
-            self._clients[service] = client(self._door_of_now, service, self.engine.settings.region)
-        return self._clients[service]
+            self._clients[key] = client(self._door_of_now, *key)
+        return self._clients[key]
 
     def _door_of_now(self) -> InProcess:
         """Where clients of this world speak to the engine that there is now, whenever they were made."""

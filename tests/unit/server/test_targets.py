@@ -30,6 +30,14 @@ def test_a_key_is_words_or_json(text: str, table: str, key: dict[str, Any]) -> N
     assert read_target(text, SCHEMAS) == KeyTarget(table, key)
 
 
+def test_a_table_of_another_region_is_named_by_its_arn() -> None:
+    arn = "arn:aws:dynamodb:eu-west-1:000000000000:table/shop"
+    there = TableSchema(arn, 19, "id-4", "pk", "S")
+    assert read_target(f"{arn}/a/b", (SHOP, there)) == KeyTarget(arn, {"pk": {"S": "a/b"}})
+    with pytest.raises(TargetError, match="There is no table"):
+        read_target(f"{arn}/a", SCHEMAS)
+
+
 def test_an_event_id_is_thirty_two_hexadecimal_digits() -> None:
     assert read_target("0123456789abcdef" * 2, SCHEMAS) == EventTarget("0123456789abcdef" * 2)
 

@@ -256,7 +256,8 @@ class LambdaService:
         stream = self.engine.describe_stream(mapping.stream_arn, 1)
         names: dict[str, str] = {each["KeyType"]: each["AttributeName"] for each in stream["KeySchema"]}
         table = Table(
-            stream["TableName"], names["HASH"], names.get("RANGE"), stream=stream["StreamViewType"],
+            self.engine.stream_named(mapping.stream_arn).table, names["HASH"], names.get("RANGE"),
+            stream=stream["StreamViewType"],
             only_stream=mapping.stream_arn,
         )  # fmt: skip
         self._app.tables[table.name] = (

@@ -23,7 +23,7 @@ KEPT: Final = ("min", "max", "pattern", "enum", "required")
 HEAD: Final = '''"""{name} as botocore {version} knows it: {operations} operations, {shapes} shapes of their requests.
 
 Rules of this file: data, made by `python -m tests.generated.shapes`; a test compares it with the model. Read by
-`api.inputs`, which lays `api.overrides` over it.
+`api.inputs`, which lays `api.overrides` over it. Stands alone as the model of every service does.
 """
 
 '''

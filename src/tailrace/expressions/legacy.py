@@ -2,7 +2,7 @@
 
 Rules of this file: each becomes the nodes that the same expression would be parsed to, so that both are evaluated by the same
 code; what only they refuse is refused here, in AWS's words. Attribute names are taken as they are: a dot is no path.
-Called by api.dynamodb.legacy. Source: AWS Developer Guide, "Legacy conditional parameters"; semantics §6.4, §6.6.
+Called by api.dynamodb.parameters. Source: AWS Developer Guide, "Legacy conditional parameters"; semantics §6.4, §6.6.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

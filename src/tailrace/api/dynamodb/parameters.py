@@ -12,7 +12,6 @@ import orjson
 
 from tailrace.api.dynamodb import capacity
 from tailrace.api.dynamodb.collections import collection_metrics
-from tailrace.api.dynamodb.legacy import read_legacy_condition
 from tailrace.api.wire import Payload
 from tailrace.api.wordings import LonelyValues
 from tailrace.engine.engine import Engine
@@ -21,7 +20,8 @@ from tailrace.engine.query import wrong_start
 from tailrace.engine.slices import Slices
 from tailrace.errors import ApiError, validation_error
 from tailrace.expressions.condition import Condition, parse_condition
-from tailrace.expressions.legacy import read_attributes_to_get
+from tailrace.expressions.legacy import check_operator, read_attributes_to_get, read_expected
+from tailrace.expressions.legacy import read_filter as read_legacy_filter
 from tailrace.expressions.placeholders import Placeholders
 from tailrace.expressions.projection import Projection, parse_projection
 from tailrace.tables.indexes import Index
@@ -108,6 +108,23 @@ def _read_values(raw: Mapping[str, object], any_depth: bool) -> dict[str, Attrib
         except WrongValue as error:
             raise error.behind(key) from None
     return values
+
+
+def read_legacy_condition(payload: Payload, member: str) -> Condition | None:
+    """What of the legacy members stands in for a ConditionExpression or FilterExpression. Raises: ApiError.
+
+    Shape:   `member` is Expected, QueryFilter or ScanFilter.
+    """
+    operator = payload.get("ConditionalOperator")
+    given = payload.get(member)
+    if given is None:
+        check_operator(operator, 0)
+        return None
+    return (
+        read_expected(given, operator)
+        if member == "Expected"
+        else read_legacy_filter(given, operator, member)
+    )
 
 
 def read_condition(payload: Payload, placeholders: Placeholders) -> Condition | None:

@@ -2,6 +2,7 @@
 
 Rules of this file: pure; values in, text out; the last 4 KB are what a caller is answered. Called by api/lambdas/invoke.py. Source: Lambda Developer
 Guide, "Lambda function logs in Python"; AWS API Reference, Invoke (LogType).
+Stands alone because it is pure.
 
 >>> print(log_of("r-1", b"hello\\n", 12, 128, 31).decode().replace(chr(9), " | "))
 START RequestId: r-1 Version: $LATEST

@@ -1,7 +1,7 @@
 """Amazon DynamoDB Streams as botocore 1.44.5 knows it: 4 operations, 14 shapes of their requests.
 
 Rules of this file: data, made by `python -m tests.generated.shapes`; a test compares it with the model. Read by
-`api.inputs`, which lays `api.overrides` over it.
+`api.inputs`, which lays `api.overrides` over it. Stands alone as the model of every service does.
 """
 
 from tailrace.api.models import Operations, Shapes

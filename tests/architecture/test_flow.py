@@ -124,6 +124,19 @@ WRITERS = {"server/connection.py", "server/http.py"}
 """They end the writer's connection meanwhile, and see nothing of the change any more."""
 
 
+WRITING = 23
+"""So many modules a PutItem enters from dispatch to its commit: at most 16 are the aim. It may only sink."""
+BEFORE = {"server/connection.py", "server/http.py", "server/turns.py"}
+"""They read the request and end the turn around it."""
+
+
+def written(trace: Trace) -> list[str]:
+    """The modules that were entered between the dispatch of a request and the end of its commit."""
+    calls = trace.calls[: trace.reached["commit.done"]]
+    begun = calls.index(("api/dispatch.py", "execute"))
+    return sorted({file for file, _ in calls[begun:]} - BEFORE)
+
+
 def entered(trace: Trace, begun: str = "commit.done", done: str = "checkpoint.done") -> list[str]:
     """The modules that were entered between two points."""
     calls = trace.calls[trace.reached[begun] : trace.reached[done]]
@@ -209,6 +222,11 @@ def test_it_enters_few_modules_between_the_log_and_its_checkpoint(
     assert len(way) <= ENTERED, f"{len(way)} modules, at most {ENTERED}:\n" + "\n".join(way)
 
 
+def test_it_enters_few_modules_between_dispatch_and_commit(traced: tuple[Trace, list[str], bytes]) -> None:
+    way = written(traced[0])
+    assert len(way) <= WRITING, f"{len(way)} modules, at most {WRITING}:\n" + "\n".join(way)
+
+
 SELDOM = ("lease.taken", "transaction.done", "park.begun", "park.done", "stamp.done")
 """Passed before, or only by a change with recorded writes, or by one that fails."""
 
@@ -240,3 +258,12 @@ def test_a_module_is_counted_once_and_only_between_the_points() -> None:
         if call == "before.py":
             trace.reach("commit.done")
     assert entered(trace) == ["mapping/shard.py", "sources/embedded.py"]
+
+
+def test_a_module_of_a_write_is_counted_once_and_only_from_dispatch_to_commit() -> None:
+    trace = Trace()
+    for file in ("before.py", "api/dispatch.py", "engine/engine.py", "server/turns.py", "engine/engine.py"):
+        trace.calls.append((file, "execute"))
+    trace.reach("commit.done")
+    trace.calls.append(("after.py", "f"))
+    assert written(trace) == ["api/dispatch.py", "engine/engine.py"]

@@ -22,5 +22,5 @@ async def delete_function(service: LambdaService, payload: Payload) -> Told:
     function = registered(service, payload["FunctionName"], payload.get("Qualifier"))
     if payload.get("Qualifier") or payload["FunctionName"].endswith(":$LATEST"):
         raise invalid_parameter("$LATEST version cannot be deleted without deleting the function.")
-    await service.configure(replace(function.configured, deleted=True, created=False, tags={}))
+    await service.configure(replace(function.configured, deleted=True, created=False, tags={}, statements=()))
     return Told(204, b"")

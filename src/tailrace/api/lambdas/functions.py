@@ -5,7 +5,7 @@ takes it over with a configuration, which is a row; deleting it leaves a row too
 comes over the wire. Rules of this file: one runner a function, made again when what it needs has changed. Used by lambdas/service.py and the operations.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -48,6 +48,8 @@ class Configured(Struct, frozen=True):
     created: bool = False
     deleted: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
+    statements: Sequence[Mapping[str, Any]] = ()
+    """Those of its policy, in the order in which they were added."""
 
     @property
     def key(self) -> str:
@@ -59,6 +61,7 @@ class Configured(Struct, frozen=True):
         return {
             "v": VERSION, "settings": dict(self.settings), "modified_ms": self.modified_ms, "created": self.created,
             "deleted": self.deleted, "tags": dict(self.tags),
+            **({"statements": [dict(one) for one in self.statements]} if self.statements else {}),
         }  # fmt: skip
 
     @property

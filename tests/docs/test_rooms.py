@@ -49,3 +49,16 @@ def test_every_file_that_a_change_is_sent_to_is_there() -> None:
     files = re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE)
     assert len(files) >= 15
     assert [file for file in files if not (rooms.ROOT / file).exists()] == []
+
+
+def test_every_file_that_a_page_names_is_there() -> None:
+    pages = [page for page in (rooms.ROOT / "docs").rglob("*.md") if "evidence" not in page.parts]
+    named = {
+        (page.name, file)
+        for page in pages
+        for file in re.findall(
+            r"\b(?:tests|src|bench|examples)/[\w/-]+\.py", page.read_text(encoding="utf-8")
+        )
+    }
+    assert len(named) >= 50
+    assert sorted(name for name in named if not (rooms.ROOT / name[1]).exists()) == []

@@ -99,7 +99,7 @@ def build_worker(
     declared = Declared(app, engine.settings.account, around, Openings(engine.clock))
     needed = _needed(app, engine, flushed, remote, options.overrides)
     ground = Ground(app, engine, flushed, parts, remote, declared, needed)
-    runners = Runners(engine.clock, in_processes=options.in_processes)
+    runners = Runners(engine.clock, in_processes=options.in_processes, region=engine.settings.region)
     effects, windows = ground.effects, _windows_of(ground)
     places = ProjectionPlaces(app, parts.state, effects.state, engine)
     engine.workers.add(options.owner)

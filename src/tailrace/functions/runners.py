@@ -13,16 +13,21 @@ from tailrace.app.function_settings import place_of_code
 from tailrace.functions.pool import ProcessRunner
 from tailrace.ports import Clock
 from tailrace.sinks.lambda_function import InlineRunner, Runner
+from tailrace.streams.arns import REGION
 
 LOG: Final = logging.getLogger("tailrace.handlers")
 
 
 class Runners:
-    """The runners of one worker. Shape: `in_processes` says whether functions get processes of their own."""
+    """The runners of one worker.
 
-    def __init__(self, clock: Clock, *, in_processes: bool = False) -> None:
+    Shape:   `in_processes` says whether functions get processes of their own, `region` what these are told as theirs.
+    """
+
+    def __init__(self, clock: Clock, *, in_processes: bool = False, region: str = REGION) -> None:
         self._clock = clock
         self._in_processes = in_processes
+        self._region = region
         self._processes: dict[str, ProcessRunner] = {}
 
     def of(self, mapping: Mapping) -> Runner:
@@ -31,7 +36,7 @@ class Runners:
             return self._processes[mapping.id]
         code = (mapping.code or place_of_code(mapping.target)) if self._in_processes else None
         if code is not None:
-            made = ProcessRunner(mapping.function_name, code, mapping.function)
+            made = ProcessRunner(mapping.function_name, code, mapping.function, self._region)
             self._processes[mapping.id] = made
             return made
         if self._in_processes:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -140,7 +141,7 @@ class Node:
             self.engine,
             self.subject.state,
             functions,
-            self._choices.runner(),
+            partial(self._choices.runner(), region=self.engine.settings.region),
             self._use,
             lambda: self._worker,
         )

@@ -48,6 +48,15 @@ def test_what_was_given_runs_in_its_process_and_not_what_it_wraps(name: str, is_
     assert using(code, use) == {"through": through, "said": "bare"}
 
 
+def test_a_function_is_in_the_region_of_its_node() -> None:
+    app = App("shop")
+    app.function("tests.unit.functions.wrapped:service.tally", app.table("orders", pk="id"))
+    runner = Runners(SystemClock(), in_processes=True, region="eu-west-1").of(app.mappings[0])
+    assert isinstance(runner, ProcessRunner)
+    environment = runner.environment()
+    assert (environment["AWS_REGION"], environment["AWS_DEFAULT_REGION"]) == ("eu-west-1", "eu-west-1")
+
+
 def test_an_attribute_of_an_object_may_be_named() -> None:
     code = runner_of("tests.unit.functions.wrapped:service.tally")._code
 

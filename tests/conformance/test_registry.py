@@ -117,6 +117,11 @@ def test_before_it_is_added_it_is_not_there(api: Conformance) -> None:
     assert api.raw("ListBackups", {})[0] == 400
 
 
+def test_an_operation_of_lambda_is_there_in_part_where_its_header_says_what_is_missing() -> None:
+    assert (covered("GetFunction")["state"], covered("ListTags")["state"]) == ("partly", "yes")
+    assert covered("GetFunction")["note"].startswith("versions, aliases")
+
+
 def test_coverage_lists_every_operation_of_the_models_once() -> None:
     listed = [(one["service"], one["operation"]) for one in coverage()]
     assert sorted(listed) == sorted((one.target, name) for one in SERVICES for name in one.model.operations)

@@ -1,4 +1,4 @@
-"""What of DynamoDB's and Lambda's APIs is there: every operation and, for those that are, the parameters that are not.
+"""What of AWS's APIs is there: every operation and, for those that are, the parameters that are not.
 
 Rules of this file: a view of the registry and of the headers of the operation files; nothing is listed by hand. Called
 by `cli.coverage`.
@@ -25,7 +25,7 @@ class Covered(TypedDict):
 
 
 def coverage() -> list[Covered]:
-    """Every operation of DynamoDB and DynamoDB Streams, and those of Lambda that are there; those that are there first."""
+    """Every operation of every service; those that are there first."""
     entries = [_covered(entry) for entry in find_operations(SERVICES).values()]
     return sorted(entries, key=lambda one: (one["state"] == "no", one["service"], one["operation"]))
 
@@ -35,13 +35,15 @@ def _covered(entry: Operation) -> Covered:
         name if harmless is None else f"{name} other than {harmless}"
         for name, harmless in sorted({**entry.input.refused, **entry.input.limited}.items())
     ]
-    state: State = "no" if not entry.emulated else "partly" if missing else "yes"
+    note = _note(entry) if entry.emulated else ""
+    is_partly = bool(missing) or (entry.ask is not None and note != "nothing.")
+    state: State = "no" if not entry.emulated else "partly" if is_partly else "yes"
     return {
         "service": entry.service.target,
         "operation": entry.name,
         "state": state,
         "not_emulated": missing,
-        "note": _note(entry) if entry.emulated else "",
+        "note": note,
     }
 
 

@@ -1,4 +1,4 @@
-"""`tailrace coverage`: which operations and parameters of DynamoDB's API are there.
+"""`tailrace coverage`: which operations and parameters of AWS's APIs are there.
 
 Rules of this file: output only; what is there is said by the server's registry. Registered in `main`. Needs neither a
 server nor a data directory.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @options.as_json
 def coverage(as_json: bool) -> None:
-    """List every operation of DynamoDB and Streams: there, there in part, or not yet.
+    """List every operation of DynamoDB, its Streams, Lambda and STS: there, there in part, or not yet.
 
     What is not there answers a clear error, never something half right.
 
@@ -41,15 +41,26 @@ def lines(report: "Sequence[Covered]") -> Iterator[str]:
     """The list for people: what is there with its gaps, then what is not."""
     there = [one for one in report if one["state"] != "no"]
     yield click.style(f"{len(there)} of {len(report)} operations are there:", bold=True)
+    service = ""
     for one in there:
+        if one["service"] != service:
+            service = one["service"]
+            yield service
         mark = (
             click.style("yes   ", fg="green") if one["state"] == "yes" else click.style("partly", fg="yellow")
         )
         yield f"  {mark}  {one['operation']}"
         if one["not_emulated"]:
             yield f"          not yet: {', '.join(one['not_emulated'])}"
-    absent = [one["operation"] for one in report if one["state"] == "no"]
+        elif one["state"] == "partly":
+            yield f"          not yet: {one['note']}"
+    absent: dict[str, list[str]] = {}
+    for one in report:
+        if one["state"] == "no":
+            absent.setdefault(one["service"], []).append(one["operation"])
     if absent:
         yield ""
         yield click.style("Not yet; each answers a clear error:", bold=True)
-        yield click.wrap_text(", ".join(absent), 100, "  ", "  ")
+    for service, names in absent.items():
+        yield service
+        yield click.wrap_text(", ".join(names), 100, "  ", "  ")

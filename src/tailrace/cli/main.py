@@ -42,7 +42,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "check": Entry("tailrace.cli.check:check", "See whether everything kept is what was written."),
     "audit": Entry("tailrace.cli.audit:audit", "Read what people did here, and how it ended."),
     "explain": Entry("tailrace.cli.explain:explain", "Read which changes reach a handler, and why."),
-    "coverage": Entry("tailrace.cli.coverage:coverage", "List what of DynamoDB's API is there."),
+    "coverage": Entry("tailrace.cli.coverage:coverage", "List what of AWS's APIs is there."),
     "clock": Entry("tailrace.cli.clock:clock", "Show or bend time (`serve --clock manual`)."),
 }
 

@@ -122,6 +122,13 @@ def test_coverage_counts_and_names_what_is_missing() -> None:
                         "note": "",
                     },
                     {
+                        "service": "L",
+                        "operation": "Invoke",
+                        "state": "partly",
+                        "not_emulated": [],
+                        "note": "versions.",
+                    },
+                    {
                         "service": "D",
                         "operation": "TagResource",
                         "state": "no",
@@ -133,6 +140,7 @@ def test_coverage_counts_and_names_what_is_missing() -> None:
         )
     )
     assert text.startswith(
-        "2 of 3 operations are there:\n  yes     GetItem\n  partly  Query\n          not yet: X"
+        "3 of 4 operations are there:\nD\n  yes     GetItem\n  partly  Query\n          not yet: X\n"
+        "L\n  partly  Invoke\n          not yet: versions."
     )
-    assert text.endswith("  TagResource")
+    assert text.endswith("D\n  TagResource")

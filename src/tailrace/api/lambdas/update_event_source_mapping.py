@@ -7,7 +7,7 @@ Not emulated:  what CreateEventSourceMapping does not emulate; ResourceInUseExce
 Source:        AWS API Reference, UpdateEventSourceMapping; semantics §2.1, §2.3.
 """
 
-from tailrace.api.lambdas.mappings import CREATED_WITH, changed, refuse_settled
+from tailrace.api.lambdas.mappings import changed, refuse_settled
 from tailrace.api.lambdas.names import function_name
 from tailrace.api.lambdas.service import LambdaService
 from tailrace.api.lambdas.settings import UPDATED_OTHER_SOURCES
@@ -16,7 +16,7 @@ from tailrace.api.wire import Payload
 from tailrace.errors import invalid_parameter
 
 
-@operation(LAMBDA, "UpdateEventSourceMapping", limited=dict.fromkeys((*CREATED_WITH, *UPDATED_OTHER_SOURCES)))
+@operation(LAMBDA, "UpdateEventSourceMapping", limited=dict.fromkeys(UPDATED_OTHER_SOURCES))
 async def update_event_source_mapping(service: LambdaService, payload: Payload) -> Members:
     """Change a mapping. Raises: ApiError."""
     before = await service.mapping(payload["UUID"])

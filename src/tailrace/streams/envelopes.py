@@ -37,10 +37,9 @@ def event_id(record: ChangeRecord) -> str:
 def locate(event_id: str) -> tuple[int, int]:
     """The shard's number and the sequence number behind an event id. Raises: ValueError when it is none of ours.
 
-        >>> from tailrace.streams.arns import label_of
-    from tailrace.streams.record import ChangeRecord
-        >>> locate(event_id(ChangeRecord(5, 3, "INSERT", 0, 0, 0, b"", b"{}")))
-        (3, 5)
+    >>> from tailrace.streams.record import ChangeRecord
+    >>> locate(event_id(ChangeRecord(5, 3, "INSERT", 0, 0, 0, b"", b"{}")))
+    (3, 5)
     """
     if len(event_id) != 32 or not DIGITS.issuperset(event_id):
         raise ValueError(f"{event_id!r} is no event id: those have 32 lower-case hexadecimal digits")

@@ -8,7 +8,7 @@ The alert compares the item before and after: it is about the moment when the st
 from typing import Any
 
 from tailrace import App, Change, Item, Park, Retry, new, old
-from tailrace.ports import Batch, Written
+from tailrace.ports import RecordBatch, Written
 
 app = App("inventory")
 sales = app.table("sales", pk="id")
@@ -37,7 +37,7 @@ class Pager:
     def __init__(self) -> None:
         self.told: list[Any] = []
 
-    async def write(self, batch: Batch) -> Written:
+    async def write(self, batch: RecordBatch) -> Written:
         """Tell what the handler returned for each change."""
         for value in batch.values or ():
             self.told.append(value)

@@ -23,7 +23,7 @@ from tailrace.streams.windows import WindowInvoke
 __all__ = [
     "Action",
     "ArchiveStore",
-    "Batch",
+    "RecordBatch",
     "Blob",
     "Clock",
     "Commit",
@@ -123,7 +123,7 @@ class LogReader(Protocol):
         """When the oldest record was written that is not durable yet. Units: ms since the epoch; None: all of them are."""
 
 
-class Batch(Struct, frozen=True):
+class RecordBatch(Struct, frozen=True):
     """Records for a sink: one shard, in order.
 
     Shape:   `values` is what a handler returned for each of them, for the sink of a handler (`app.sink(audit, …)`); None when the
@@ -155,7 +155,7 @@ class Sink(Protocol):
         Raises: whatever keeps it from being written to; it is an outage, as Unavailable from `write`: no change is tried, and it is opened again.
         """
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """Accept the batch, whole or in part. Raising means that the whole batch failed. May see a record twice."""
 
     def close(self) -> Awaitable[None]:
@@ -202,7 +202,7 @@ class Transactional(Protocol):
         Guarantee: what was committed under a lower epoch is in the answer, and nothing will be any more.
         """
 
-    async def commit(self, batch: Batch, position: Position) -> Outcome:
+    async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
         """Write a batch, and that the target has the shard through `position.watermark`: both or, unless it is Written, neither.
 
         Raises: LeaseLost when the epoch there is not the position's. Repeatable: a watermark that is not above the one there was written before, so

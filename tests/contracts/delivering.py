@@ -17,7 +17,7 @@ from tailrace.deadletters.run.redriver import Redriver
 from tailrace.errors import StoreError
 from tailrace.leases.lease import Owner
 from tailrace.mapping.batch import RETENTION_MS
-from tailrace.ports import Action, Batch, Failed, Failure, Outcome, StateStore, Written
+from tailrace.ports import Action, Failed, Failure, Outcome, RecordBatch, StateStore, Written
 from tailrace.rows.kinds import CHECKPOINT, DEADLETTER, GAP, HEAD, LEASE, REDRIVE, words_of
 from tailrace.rows.writes import StateRow, Write
 from tailrace.runtime.parts import Parts
@@ -52,7 +52,7 @@ class Noted(AlwaysOpen):
         self.slowness: Callable[[], Awaitable[None]] | None = None
         """What a call waits for; None: nothing."""
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         failures = {}
         if self.slowness is not None:
             await self.slowness()

@@ -18,7 +18,7 @@ from tailrace.app.projection import Projection
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import PortError, StoreError
 from tailrace.leases.lease import Owner
-from tailrace.ports import Action, Batch, ProjectionStore, StateRow, StateStore, Written
+from tailrace.ports import Action, ProjectionStore, RecordBatch, StateRow, StateStore, Written
 from tailrace.projections.core.builds import builds_prefix, read_served, served_key
 from tailrace.projections.core.known import Known, is_there, known_key, read_known
 from tailrace.projections.core.rows import Group, build_name, read_group_row, read_item_row
@@ -235,7 +235,9 @@ class Builder:
     async def _delivered(self, shard: int, records: Sequence[ChangeRecord]) -> None:
         orders = self.workshop.orders
         try:
-            outcome = await self.sink.write(Batch(records, self.projection.mapping_id, STREAM, str(shard)))
+            outcome = await self.sink.write(
+                RecordBatch(records, self.projection.mapping_id, STREAM, str(shard))
+            )
             if isinstance(outcome, Written):
                 left = orders.unsettled[shard]
                 orders.unsettled[shard] = [record for record in left if record not in records]

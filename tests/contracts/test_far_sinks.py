@@ -19,7 +19,7 @@ from msgspec import structs
 
 from tailrace import sinks
 from tailrace.errors import SinkError, Throttled, Unavailable
-from tailrace.ports import Batch, Failed, FailureKind, Outcome, Sink, Written
+from tailrace.ports import Failed, FailureKind, Outcome, RecordBatch, Sink, Written
 from tailrace.sinks.aws import AwsAccess
 from tailrace.sinks.messages import messages_of
 from tailrace.streams.record import change_record
@@ -312,7 +312,7 @@ class Picky(sinks.DuckDB):
     refused: frozenset[int] = frozenset()
     accepted: list[int]
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """Note what was accepted, in order."""
         outcome = await super().write(batch)
         failed = outcome.failures if isinstance(outcome, Failed) else {}
@@ -325,7 +325,7 @@ class Picky(sinks.DuckDB):
         ]
         return outcome
 
-    def row_of(self, batch: Batch, place: int) -> dict[str, Any] | None:
+    def row_of(self, batch: RecordBatch, place: int) -> dict[str, Any] | None:
         """A refused one raises."""
         if batch.records[place].sequence in self.refused:
             raise SinkError("refused")

@@ -11,7 +11,7 @@ from msgspec import structs
 from msgspec.structs import replace
 
 from tailrace.errors import LeaseLost, SettingsError
-from tailrace.ports import Batch, Outcome, Position, Sink, Transactional, Versioned, Written
+from tailrace.ports import Outcome, Position, RecordBatch, Sink, Transactional, Versioned, Written
 from tailrace.streams.version import Version
 from tailrace.testing import check_sink, check_transactional_sink, check_versioned_sink
 from tailrace.testing.contracts import transactional, versioned
@@ -35,14 +35,14 @@ def test_the_versioned_sink_in_memory_keeps_its_contract() -> None:
 
 
 class TakesWhateverComes(VersionedMemory):
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         for record in batch.records:
             self.target.rows[record.key] = (record.version, b"")
         return Written()
 
 
 class RefusesWhatIsOld(VersionedMemory):
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         before = dict(self.target.rows)
         outcome = await super().write(batch)
         return (
@@ -57,7 +57,7 @@ def _failed() -> Outcome:
 
 
 class ComparesSequences(VersionedMemory):
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         for record in batch.records:
             there = self.target.rows.get(record.key)
             if there is None or there[0].sequence < record.sequence:
@@ -68,7 +68,7 @@ class ComparesSequences(VersionedMemory):
 class ComparesTexts(VersionedMemory):
     """Of generations: "10" is less than "9"."""
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         for record in batch.records:
             there = self.target.rows.get(record.key)
             if there is None or (str(there[0].generation), there[0].sequence) < (
@@ -81,7 +81,7 @@ class ComparesTexts(VersionedMemory):
 
 
 class KeepsFloats(VersionedMemory):
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         return await super().write(
             replace(
                 batch,
@@ -91,7 +91,7 @@ class KeepsFloats(VersionedMemory):
 
 
 class DeletesWhateverIsThere(VersionedMemory):
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         for record in batch.records:
             if record.event_name == "REMOVE":
                 self.target.rows.pop(record.key, None)
@@ -103,7 +103,7 @@ class KeepsVersionsInItsProcess(VersionedMemory):
         super().__init__(target)
         self._newest: dict[bytes, Version] = {}
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         for record in batch.records:
             if record.event_name == "REMOVE":
                 await super().write(replace(batch, records=[record]))
@@ -188,7 +188,7 @@ class BeginsWhereverItIs(TransactionalMemory):
 
 
 class KeepsPositionsInItsProcess(TransactionalMemory):
-    async def commit(self, batch: Batch, position: Position) -> Outcome:
+    async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
         outcome = await super().commit(batch, position)
         place = (batch.mapping_id, position.stream, position.shard_id)
         self.target.positions[place] = replace(position, watermark=0)
@@ -196,19 +196,19 @@ class KeepsPositionsInItsProcess(TransactionalMemory):
 
 
 class MovesNothingWithoutRecords(TransactionalMemory):
-    async def commit(self, batch: Batch, position: Position) -> Outcome:
+    async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
         return await super().commit(batch, position) if batch.records else Written()
 
 
 class MovesThePositionFirst(TransactionalMemory):
-    async def commit(self, batch: Batch, position: Position) -> Outcome:
+    async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
         outcome = await super().commit(batch, position)
         self.target.positions[batch.mapping_id, position.stream, position.shard_id] = position
         return outcome
 
 
 class WritesUpToTheRefusal(TransactionalMemory):
-    async def commit(self, batch: Batch, position: Position) -> Outcome:
+    async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
         outcome = await super().commit(batch, position)
         if not isinstance(outcome, Written) and batch.records[0].sequence not in self.target.refused:
             self.target.arrived.append(batch.records[0].sequence)
@@ -216,7 +216,7 @@ class WritesUpToTheRefusal(TransactionalMemory):
 
 
 class WritesRepeats(TransactionalMemory):
-    async def commit(self, batch: Batch, position: Position) -> Outcome:
+    async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
         there = self.target.positions.get((batch.mapping_id, position.stream, position.shard_id))
         if there is not None and there.epoch == position.epoch and position.watermark <= there.watermark:
             return await self.write(batch)
@@ -224,7 +224,7 @@ class WritesRepeats(TransactionalMemory):
 
 
 class GoesBack(TransactionalMemory):
-    async def commit(self, batch: Batch, position: Position) -> Outcome:
+    async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
         outcome = await super().commit(batch, position)
         self.target.positions[batch.mapping_id, position.stream, position.shard_id] = position
         return outcome
@@ -245,7 +245,7 @@ class StampsAnything(TransactionalMemory):
 
 
 class ChecksNoEpoch(TransactionalMemory):
-    async def commit(self, batch: Batch, position: Position) -> Outcome:
+    async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
         there = self.target.positions.get((batch.mapping_id, position.stream, position.shard_id), position)
         self.target.positions.setdefault(
             (batch.mapping_id, position.stream, position.shard_id), replace(there, watermark=0)
@@ -254,7 +254,7 @@ class ChecksNoEpoch(TransactionalMemory):
 
 
 class ChecksForOlderEpochsOnly(TransactionalMemory):
-    async def commit(self, batch: Batch, position: Position) -> Outcome:
+    async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
         there = self.target.positions.get((batch.mapping_id, position.stream, position.shard_id))
         if there is not None and position.epoch > there.epoch:
             position = replace(position, epoch=there.epoch)
@@ -262,7 +262,7 @@ class ChecksForOlderEpochsOnly(TransactionalMemory):
 
 
 class ChecksThenWrites(TransactionalMemory):
-    async def commit(self, batch: Batch, position: Position) -> Outcome:
+    async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
         place = (batch.mapping_id, position.stream, position.shard_id)
         there = self.target.positions.get(place)
         if there is None or there.epoch != position.epoch:
@@ -280,7 +280,7 @@ class KnowsNoStreams(TransactionalMemory):
     async def stamp(self, mapping_id: str, stream: str, shard_id: str, epoch: int) -> Position:
         return replace(await super().stamp(mapping_id, "", shard_id, epoch), stream=stream)
 
-    async def commit(self, batch: Batch, position: Position) -> Outcome:
+    async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
         return await super().commit(batch, replace(position, stream=""))
 
     async def positions(self, mapping_id: str) -> list[Position]:

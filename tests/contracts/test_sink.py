@@ -16,7 +16,17 @@ from tailrace.app.change import Change
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import Throttled, Unavailable
 from tailrace.functions.runners import Runners
-from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, FailureKind, Outcome, Sink, Written
+from tailrace.ports import (
+    Clock,
+    Failed,
+    FailedFrom,
+    Failure,
+    FailureKind,
+    Outcome,
+    RecordBatch,
+    Sink,
+    Written,
+)
 from tailrace.runtime.effects import Effects, Marking
 from tailrace.sinks.function import BatchSink, HandlerSink
 from tailrace.sinks.lambda_function import LambdaSink
@@ -137,7 +147,7 @@ class MemorySink:
         self.refused = refused
         self.arrived: list[int] = []
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         for index, record in enumerate(batch.records):
             if record.sequence in self.refused:
                 return FailedFrom(index)
@@ -155,7 +165,7 @@ def test_the_shortest_sink_keeps_the_contract() -> None:
 
 
 class LosesTheLast(MemorySink):
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         outcome = await super().write(batch)
         if len(batch.records) > 2 and isinstance(outcome, Written):
             self.arrived.pop()
@@ -163,21 +173,21 @@ class LosesTheLast(MemorySink):
 
 
 class WritesBackwards(MemorySink):
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         outcome = await super().write(batch)
         self.arrived.reverse()
         return outcome
 
 
 class TakesNoRemovals(MemorySink):
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         if any(record.new is None for record in batch.records):
             return Failed(whole=Failure(error="no image"))
         return await super().write(batch)
 
 
 class RefusesRepeats(MemorySink):
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         repeated = {
             index: Failure() for index, record in enumerate(batch.records) if record.sequence in self.arrived
         }
@@ -185,7 +195,7 @@ class RefusesRepeats(MemorySink):
 
 
 class AcceptsOneTooMany(MemorySink):
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         outcome = await super().write(batch)
         if isinstance(outcome, FailedFrom) and outcome.index + 1 < len(batch.records):
             return FailedFrom(outcome.index + 1)
@@ -193,19 +203,19 @@ class AcceptsOneTooMany(MemorySink):
 
 
 class CountsFromOne(MemorySink):
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         outcome = await super().write(batch)
         return FailedFrom(outcome.index + 1) if isinstance(outcome, FailedFrom) else outcome
 
 
 class ForgetsToSayWhich(MemorySink):
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         outcome = await super().write(batch)
         return Failed({}) if isinstance(outcome, FailedFrom) else outcome
 
 
 class GoesOnAfterAFailure(MemorySink):
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         failures: dict[int, Failure] = {}
         for index, record in enumerate(batch.records):
             if record.sequence in self.refused:
@@ -216,7 +226,7 @@ class GoesOnAfterAFailure(MemorySink):
 
 
 class BreaksAfterSecondAttempts(MemorySink):
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         if batch.attempt > 1:
             return Failed(whole=Failure(error="second attempts are not understood"))
         return await super().write(batch)
@@ -225,7 +235,7 @@ class BreaksAfterSecondAttempts(MemorySink):
 class TakesOneBatchAtATime(MemorySink):
     is_busy = False
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         if self.is_busy:
             raise RuntimeError("a batch is under way")
         self.is_busy = True
@@ -235,12 +245,12 @@ class TakesOneBatchAtATime(MemorySink):
 
 
 class TakesTenAndForgetsTheRest(MemorySink):
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         return await super().write(replace(batch, records=batch.records[:10]))
 
 
 class CallsTheLargeOneAnOutage(MemorySink):
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         large = next(
             (place for place, each in enumerate(batch.records) if len(each.new or b"") > 262_144), None
         )
@@ -250,14 +260,14 @@ class CallsTheLargeOneAnOutage(MemorySink):
 
 
 class RaisesAnOutageForTheLargeOne(MemorySink):
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         if any(len(each.new or b"") > 262_144 for each in batch.records):
             raise Throttled("413")
         return await super().write(batch)
 
 
 class TriesTheLargeOneAgain(MemorySink):
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         large = [place for place, each in enumerate(batch.records) if len(each.new or b"") > 262_144]
         others = [each for place, each in enumerate(batch.records) if place not in large]
         outcome = await super().write(replace(batch, records=others))
@@ -265,14 +275,14 @@ class TriesTheLargeOneAgain(MemorySink):
 
 
 class FailsTheOthersToo(MemorySink):
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         if any(len(each.new or b"") > 262_144 for each in batch.records):
             return Failed({index: Failure() for index, _ in enumerate(batch.records)})
         return await super().write(batch)
 
 
 class CutsTheLargeOneAway(MemorySink):
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         return await super().write(
             replace(batch, records=[each for each in batch.records if len(each.new or b"") <= 262_144])
         )
@@ -286,7 +296,7 @@ class Opened(MemorySink):
     async def open(self, clock: Clock) -> None:
         self.is_open = True
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         if not self.is_open:
             raise ConnectionError("it is closed")
         return await super().write(batch)
@@ -391,7 +401,7 @@ class Away(MemorySink):
         super().__init__(frozenset())
         self.answer = answer
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer

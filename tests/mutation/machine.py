@@ -158,8 +158,8 @@ MACHINE: Final = (
     ),
     Mutant(
         "throttles-use-up-attempts", "mapping/retry.py",
-        "return Retry(delay_ms(settings.backoff, max(outages, 1), failure.retry_after_ms), counts=False)",
-        "return Retry(delay_ms(settings.backoff, max(outages, 1), failure.retry_after_ms), counts=True)",
+        "return RetryAfter(delay_ms(settings.backoff, max(outages, 1), failure.retry_after_ms), counts=False)",
+        "return RetryAfter(delay_ms(settings.backoff, max(outages, 1), failure.retry_after_ms), counts=True)",
         "changes are given up because the sink was out",
         ("unit/mapping/test_retry.py", SCENARIOS),
     ),

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.app.plain import to_item
-from tailrace.deadletters.core.document import Told
+from tailrace.deadletters.core.document import InvocationFailure
 from tailrace.deadletters.core.entry import DeadLetter, deadletter_fields, deadletter_key, read_deadletter
 from tailrace.deadletters.core.head import parked
 from tailrace.deadletters.run.courier import FailureDocument
@@ -114,7 +114,7 @@ def test_a_record_comes_out_of_every_store_as_it_went_in(record: ChangeRecord) -
 @settings(max_examples=60, deadline=None)
 @given(changes())
 def test_a_failure_document_holds_the_event_that_the_function_was_given(record: ChangeRecord) -> None:
-    told = Told("request", "function", "RetryAttemptsExhausted", 2, "shard-1", "arn", 0)
+    told = InvocationFailure("request", "function", "RetryAttemptsExhausted", 2, "shard-1", "arn", 0)
     kept = msgspec.structs.replace(letter_of(record), record=kept_by_the_embedded_state(record))
     for view in VIEW_TYPES:
         stream = StreamRef("arn", "orders", "label", view, "r")

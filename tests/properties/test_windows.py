@@ -15,10 +15,10 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from tailrace import App, Item, Window
-from tailrace.ports import Batch, Failed, Failure, FailureKind, Outcome, Written
+from tailrace.ports import Failed, Failure, FailureKind, Outcome, RecordBatch, Written
 from tailrace.streams.envelopes import event_id
 from tailrace.testing import World
-from tailrace.windows.core.rows import Contribution, Told
+from tailrace.windows.core.rows import Contribution, WindowInvocation
 from tailrace.windows.core.shapes import Span
 from tailrace.windows.run.windowing import Closing, Windows
 
@@ -110,7 +110,7 @@ class Rows:
         self.contradicted: list[tuple[object, object]] = []
         self.rows: dict[bytes, tuple[int, object]] = {}
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         for record, value in zip(batch.records, batch.values or (), strict=True):
             first = self.seen.setdefault(event_id(record), value)
             if first != value:
@@ -175,7 +175,7 @@ def test_a_revision_has_one_content_and_the_last_word_is_told(seed: int) -> None
 
 def what_is_about_to_be_told_is_not_noted(patch: pytest.MonkeyPatch) -> None:
     async def wrong(
-        self: Windows, group: str, span: Span, members: Sequence[Contribution], was: Told
+        self: Windows, group: str, span: Span, members: Sequence[Contribution], was: WindowInvocation
     ) -> Closing:
         return Closing(group, span, members, was.revision + 1, was.value)
 
@@ -183,7 +183,7 @@ def what_is_about_to_be_told_is_not_noted(patch: pytest.MonkeyPatch) -> None:
 
 
 def what_was_told_before_is_not_told_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Told, "is_last_word", lambda self, digest: self.digest == digest)
+    patch.setattr(WindowInvocation, "is_last_word", lambda self, digest: self.digest == digest)
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,8 @@ from tailrace.mapping.commands import (
     Completion,
     Invoke,
     LeaseLost,
-    Park,
     ParkDone,
+    ParkKey,
     Pause,
     Read,
     Redriven,
@@ -57,8 +57,8 @@ from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Shard
 from tailrace.rows.kinds import LEASE
-from tailrace.runtime.delivering import Asked, Delivery, Place, Settling
-from tailrace.runtime.kept import Kept
+from tailrace.runtime.delivering import Asked, Delivery, MappingShard, Settling
+from tailrace.runtime.kept import SavedChanges
 from tailrace.runtime.starting import enter, load_start, take_lease
 from tailrace.runtime.steps import Call, ReadShard, Steps, Transact, WriteBatch
 from tailrace.streams.moment import Now
@@ -176,7 +176,7 @@ class World:
         match call, command:
             case WriteBatch(), Invoke():
                 return self.outcome(command)
-            case Transact(), Park() if self.fails("parks", "parking"):
+            case Transact(), ParkKey() if self.fails("parks", "parking"):
                 return StoreError("the parking fails")
             case Transact(), SaveCheckpoint() if self.fails("checkpoints", "checkpoint"):
                 return StoreError("the checkpoint fails")
@@ -204,7 +204,7 @@ class World:
                 self.say(f"    waits until {at_ms / 1000:.3f}")
             case Stopped(finished):
                 self.say("stopped, the shard is finished" if finished else "stopped")
-            case Invoke() | SaveCheckpoint() | Park():
+            case Invoke() | SaveCheckpoint() | ParkKey():
                 self.show(command)
                 kind = KINDS[type(command)]
                 if kind in self.held:
@@ -212,8 +212,8 @@ class World:
                 else:
                     self.answer(command)
 
-    def show(self, command: Invoke | SaveCheckpoint | Park) -> None:
-        if isinstance(command, Park):
+    def show(self, command: Invoke | SaveCheckpoint | ParkKey) -> None:
+        if isinstance(command, ParkKey):
             failed = [entry for entry in command.entries if entry.condition != "KeyParked"]
             why = f" after {failed[0].attempts} attempts" if failed else ""
             self.say(f"park {numbers([entry.record for entry in command.entries])}{why}")
@@ -280,7 +280,7 @@ class World:
 
     def start(self, _names: list[str], _options: dict[str, str]) -> None:
         shard = Shard("shard", 1, stream=STREAM.label, before=0)
-        place = Place(APP, MAPPING, STREAM.table, STREAM.label, shard.shard_id)
+        place = MappingShard(APP, MAPPING, STREAM.table, STREAM.label, shard.shard_id)
 
         def begin() -> Steps[tuple[Settling, Start]]:
             lease, stamped = yield from take_lease(
@@ -292,7 +292,7 @@ class World:
 
         settling, start = self.rows.perform(begin(), self.now, self.trimmed)
         self.machine = ShardMachine(self.settings)
-        self.delivery = Delivery(shard, STREAM, Kept(), settling)
+        self.delivery = Delivery(shard, STREAM, SavedChanges(), settling)
         self.queue.append(start)
 
     def redrive(self, names: list[str], _options: dict[str, str]) -> None:
@@ -359,7 +359,7 @@ class World:
         self.say(f"status: {machine.unsettled} unsettled{aside}; {machine.blocked or 'not blocked'}")
 
 
-KINDS = {Invoke: "invokes", SaveCheckpoint: "checkpoints", Park: "parks"}
+KINDS = {Invoke: "invokes", SaveCheckpoint: "checkpoints", ParkKey: "parks"}
 Instruction = Callable[[World, list[str], dict[str, str]], None]
 
 

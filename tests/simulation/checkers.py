@@ -9,7 +9,7 @@ from collections import defaultdict
 
 from tailrace.deadletters.core.entry import deadletter_key, parked_key
 from tailrace.deadletters.core.head import head_key, read_head
-from tailrace.mapping.commands import Checkpoint, GivenUp, Invoke, Park, SaveCheckpoint
+from tailrace.mapping.commands import Checkpoint, GivenUp, Invoke, ParkKey, SaveCheckpoint
 from tailrace.mapping.outcomes import FailureKind, Outcome, Written
 from tailrace.mapping.settings import INFINITE
 from tailrace.streams.moment import Now
@@ -20,7 +20,7 @@ from tailrace.testing.simulation_plan import MappingPlan, Plan
 from tailrace.testing.simulation_roles import Tenure
 from tailrace.testing.simulation_rows import APP
 from tailrace.testing.simulation_windows import records_of
-from tailrace.testing.simulation_workers import Worker
+from tailrace.testing.simulation_workers import SimulatedWorker
 from tests.simulation.accounts import all_gaps, wrong_in_gaps, wrong_in_ledger
 from tests.simulation.seen import Seen, counted_twice, covered, covers, failures_of, wrong_in_window
 
@@ -91,7 +91,7 @@ class Checkers:
         self.durable_cover: dict[str, set[int]] = defaultdict(set)
         self.closed: set[int] = set()
         """What was in the windows that a durable checkpoint has closed."""
-        self.epochs: dict[tuple[str, int], Worker] = {}
+        self.epochs: dict[tuple[str, int], SimulatedWorker] = {}
         self.newest_epoch: dict[str, int] = {}
         """The highest epoch under which anybody has begun with a shard."""
         self.before_it: dict[str, set[int]] = {}
@@ -282,7 +282,7 @@ class Checkers:
                 is_free = seen.is_suspended  # then one change a minute is tried, which uses no attempt
                 seen.request_failures[invoke.request] += not is_free
 
-    def parked(self, tenure: Tenure, park: Park) -> None:
+    def parked(self, tenure: Tenure, park: ParkKey) -> None:
         assert self.run is not None
         seen = self.seen[tenure.name]
         self._still_has_it(tenure, "a parked key")

@@ -15,7 +15,7 @@ from tailrace.mapping.retry import Decision, after_failure
 from tailrace.mapping.settings import INFINITE, MappingSettings
 from tailrace.mapping.shard import ShardMachine
 from tailrace.mapping.suspension import Suspension
-from tailrace.runtime.kept import Kept
+from tailrace.runtime.kept import SavedChanges
 from tailrace.runtime.steps import Steps
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ReadDone
@@ -82,18 +82,18 @@ def a_finished_shard_owes_no_final_invoke(patch: pytest.MonkeyPatch) -> None:
 
 
 def what_was_saved_is_never_read(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Kept, "has_after", lambda _self, _position: False)
+    patch.setattr(SavedChanges, "has_after", lambda _self, _position: False)
 
 
 def a_page_of_what_was_saved_ends_too_far(patch: pytest.MonkeyPatch) -> None:
-    right = Kept.read
+    right = SavedChanges.read
 
-    def wrong(self: Kept, after: int, limit: int) -> Steps[ReadDone]:
+    def wrong(self: SavedChanges, after: int, limit: int) -> Steps[ReadDone]:
         done = yield from right(self, after, limit)
         assert self.evacuation is not None
         return replace(done, next_after=max(done.next_after, self.evacuation.through))
 
-    patch.setattr(Kept, "read", wrong)
+    patch.setattr(SavedChanges, "read", wrong)
 
 
 def a_mapping_that_paused_stays_so(patch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from tailrace.mapping.shard import ShardMachine
 from tailrace.rows.writes import ALWAYS, Check
 from tailrace.runtime import delivering, evacuation, starting
 from tailrace.runtime.evacuation import Evacuator
-from tailrace.runtime.kept import Kept
+from tailrace.runtime.kept import SavedChanges
 from tailrace.runtime.steps import Steps
 from tailrace.streams.version import NOTHING
 from tailrace.testing import simulation_redrive
@@ -81,7 +81,7 @@ def nobody_learns_what_others_have_saved(patch: pytest.MonkeyPatch) -> None:
     """Neither before it tells a gap nor at a round: what another worker has saved is told to be lost."""
     right, has_loaded = Evacuator.load, WeakSet[Evacuator]()
 
-    def looks_away(_self: Kept, _place: Any) -> Steps[None]:
+    def looks_away(_self: SavedChanges, _place: Any) -> Steps[None]:
         yield from ()
 
     def loads_once(self: Evacuator) -> Steps[None]:
@@ -89,7 +89,7 @@ def nobody_learns_what_others_have_saved(patch: pytest.MonkeyPatch) -> None:
             has_loaded.add(self)
             yield from right(self)
 
-    patch.setattr(Kept, "look", looks_away)
+    patch.setattr(SavedChanges, "look", looks_away)
     patch.setattr(Evacuator, "load", loads_once)
 
 

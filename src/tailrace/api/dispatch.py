@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import orjson
 
 from tailrace.api.protocols import (
+    HttpAnswer,
     Route,
-    Told,
     query_answer,
     query_refusal,
     read_query,
@@ -193,7 +193,7 @@ class Dispatcher:
         """Whether there is a service that is asked by path."""
         return bool(self._routes)
 
-    async def ask(self, method: bytes, url: bytes, headers: Headers, body: bytes) -> Told:
+    async def ask(self, method: bytes, url: bytes, headers: Headers, body: bytes) -> HttpAnswer:
         """Do what a method and a path ask for. Never raises."""
         name = "-"
         try:
@@ -208,7 +208,7 @@ class Dispatcher:
         self.count(name, str(answer.status))
         return answer
 
-    def execute_form(self, headers: Headers, query: bytes, body: bytes, request_id: str) -> Told:
+    def execute_form(self, headers: Headers, query: bytes, body: bytes, request_id: str) -> HttpAnswer:
         """Do what a form asks for. Never raises. Nothing of it writes."""
         name = "-"
         try:

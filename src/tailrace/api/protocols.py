@@ -26,7 +26,7 @@ XML: Final = b"text/xml"
 MISSING_TOKEN: Final = "MissingAuthenticationToken"
 
 
-class Told(Struct, frozen=True):
+class HttpAnswer(Struct, frozen=True):
     """One answer. Shape: `headers` beside the usual ones."""
 
     status: int
@@ -153,19 +153,19 @@ def is_deeper(value: object, levels: int) -> bool:
     return True
 
 
-def told(operation: Operation, result: Any) -> Told:
+def told(operation: Operation, result: Any) -> HttpAnswer:
     """An answer as the model has it: its status, and members as JSON."""
-    if isinstance(result, Told):
+    if isinstance(result, HttpAnswer):
         return result
     status: int = operation.service.model.operations[operation.name]["status"]
-    return Told(status, b"" if result is None else orjson.dumps(result))
+    return HttpAnswer(status, b"" if result is None else orjson.dumps(result))
 
 
-def rest_refusal(error: ApiError) -> Told:
+def rest_refusal(error: ApiError) -> HttpAnswer:
     """An error as clients of rest-json read it."""
     members: dict[str, object] = {"Type": "User" if error.status < SERVER_FAULT else "Server"}
     members |= {"Message": error.message, "message": error.message, **error.extra}
-    return Told(error.status, orjson.dumps(members), {"X-Amzn-ErrorType": error.code})
+    return HttpAnswer(error.status, orjson.dumps(members), {"X-Amzn-ErrorType": error.code})
 
 
 # ---- Query -----------------------------------------------------------------------------------------------------------
@@ -199,17 +199,17 @@ def _unfolded(value: Any) -> Any:
     return {name: _unfolded(one) for name, one in value.items()}
 
 
-def query_answer(operation: Operation, result: Mapping[str, Any], request_id: str) -> Told:
+def query_answer(operation: Operation, result: Mapping[str, Any], request_id: str) -> HttpAnswer:
     """Members as XML. Shape: texts and structures of them."""
     name = operation.name
     body = (
         f'<{name}Response xmlns="{operation.service.model.namespace}"><{name}Result>{_xml(result)}</{name}Result>'
         f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{name}Response>"
     )
-    return Told(200, body.encode())
+    return HttpAnswer(200, body.encode())
 
 
-def query_refusal(service: Service, error: ApiError, request_id: str) -> Told:
+def query_refusal(service: Service, error: ApiError, request_id: str) -> HttpAnswer:
     """An error as XML."""
     code = error.code.removesuffix("Exception") if error.prefix else error.code
     members = {
@@ -219,7 +219,7 @@ def query_refusal(service: Service, error: ApiError, request_id: str) -> Told:
         f'<ErrorResponse xmlns="{service.model.namespace}"><Error>{_xml(members)}</Error>'
         f"<RequestId>{request_id}</RequestId></ErrorResponse>"
     )
-    return Told(403 if code == MISSING_TOKEN else error.status, body.encode())
+    return HttpAnswer(403 if code == MISSING_TOKEN else error.status, body.encode())
 
 
 def _xml(members: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ from tailrace.app.function_settings import NAMES as FUNCTION_NAMES
 from tailrace.app.function_settings import FunctionSettings, function_named
 from tailrace.app.index import Index, KeyType
 from tailrace.app.item import ENTITY, declare
-from tailrace.app.mapping import Kind, Mapping, Target, Where, projection_named
+from tailrace.app.mapping import HandlerMapping, Kind, Target, Where, projection_named
 from tailrace.app.on_failure import Discard, Park, Policy, settings_of
 from tailrace.app.operations import Ask, DeadLetters
 from tailrace.app.projected import Projected
@@ -71,14 +71,14 @@ class App:
         self.tables: dict[str, Table] = {}
         self.overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         """Providers and what stands for them: `app.overrides[mailer] = lambda: outbox`."""
-        self._mappings: dict[str, Mapping] = {}
+        self._mappings: dict[str, HandlerMapping] = {}
         self._ask: Ask | None = None
         self.remote: tuple[Any, str] | None = None
         """A DynamoDB client and a table: where transactions are committed; None: in the embedded engine."""
-        self._counting: dict[str, Mapping] = {}
+        self._counting: dict[str, HandlerMapping] = {}
 
     @property
-    def mappings(self) -> Collection[Mapping]:
+    def mappings(self) -> Collection[HandlerMapping]:
         """Every handler, in the order of declaration; then what counts the records that fit no entity of a table."""
         typed = dict.fromkeys(
             mapping.table.name for mapping in self._mappings.values() if mapping.entity is not None
@@ -176,7 +176,7 @@ class App:
         own = FunctionSettings.read({each: given.pop(each) for each in FUNCTION_NAMES if each in given})
         chosen = MappingSettings.for_lambda(own_id, accepts=accepts, **given)
         self._add(
-            Mapping(
+            HandlerMapping(
                 own_id, changes.table, "function", called, chosen, function_name=name or own_id, entity=changes.entity,
                 destination=destination, function=own, code=code,
             )
@@ -264,7 +264,7 @@ class App:
             name = id or sink_id(changes, sink)
             check_where(f"sink {name!r}", where, changes)
             self._add(
-                Mapping(
+                HandlerMapping(
                     name, changes.table, "sink", cast("Any", sink),
                     self._settings(f"sink {name!r}", name, changes, where, retry or Retry(), on_failure, with_width(sink, settings)),
                     entity=changes.entity, sink=sink, destination=_destination(on_failure), transform=transform, enrich=enrich,
@@ -310,7 +310,7 @@ class App:
                 {"batch_size": batch_size, "concurrency": concurrency, **settings},
             )  # fmt: skip
             self._add(
-                Mapping(
+                HandlerMapping(
                     found.mapping_id, changes.table, "projection", function, chosen, entity=changes.entity,
                     destination=_destination(on_failure), projection=found,
                 )
@@ -350,7 +350,7 @@ class App:
                 place, name, changes, None, retry or Retry(), on_failure, {"batch_size": batch_size, **settings},
             )  # fmt: skip
             self._add(
-                Mapping(
+                HandlerMapping(
                     name, changes.table, "window", handler, chosen, timeout, entity=changes.entity,
                     dependencies=signature.dependencies, destination=_destination(on_failure), window=plan,
                 )
@@ -375,7 +375,7 @@ class App:
             )
         return self._ask
 
-    def _handler(self, word: str, handler: Callable[..., Any] | str) -> Mapping:
+    def _handler(self, word: str, handler: Callable[..., Any] | str) -> HandlerMapping:
         found = [mapping for mapping in self.mappings if handler in (mapping.id, mapping.target)]
         if not found:
             ids = ", ".join(mapping.id for mapping in self.mappings)
@@ -422,12 +422,12 @@ class App:
             )
         return found[0]
 
-    def _count_unmatched(self, table: Table) -> Mapping:
+    def _count_unmatched(self, table: Table) -> HandlerMapping:
         if table.name in self._counting:
             return self._counting[table.name]
         name, unmatched = unmatched_id(table.name), Unmatched(table)
         settings = MappingSettings(name, accepts=Filter(Changes(table, unmatched=True)))
-        counting = self._counting[table.name] = Mapping(
+        counting = self._counting[table.name] = HandlerMapping(
             name, table, "on", unmatched.log, settings, only_counts=True
         )
         return counting
@@ -453,7 +453,7 @@ class App:
             check_timeout(name, handler, timeout)
             chosen = self._settings(place, name, changes, where, retrying, on_failure, settings)
             self._add(
-                Mapping(
+                HandlerMapping(
                     name, changes.table, kind, handler, chosen, timeout, entity=changes.entity,
                     dependencies=signature.dependencies, destination=_destination(on_failure), once=once,
                 )
@@ -476,7 +476,7 @@ class App:
         except (SettingsError, TypeError) as error:
             raise SettingsError(f"{place}: {error}") from error
 
-    def _add(self, mapping: Mapping) -> None:
+    def _add(self, mapping: HandlerMapping) -> None:
         if mapping.id in self._mappings:
             raise SettingsError(
                 f"two handlers of app {self.name!r} have the id {mapping.id!r}: give one of them another with id="
@@ -496,4 +496,4 @@ def _destination(on_failure: Policy) -> Any:
     return on_failure.to if isinstance(on_failure, Discard) else None
 
 
-__all__ = ["App", "Batch", "Change", "Mapping", "Retry", "Table", "is_async"]
+__all__ = ["App", "Batch", "Change", "HandlerMapping", "Retry", "Table", "is_async"]

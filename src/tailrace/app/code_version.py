@@ -15,13 +15,13 @@ from typing import Any, Final
 
 from tailrace.app.fingerprint import fingerprint
 from tailrace.app.function_settings import NamedFunction
-from tailrace.app.mapping import Mapping
+from tailrace.app.mapping import HandlerMapping
 
 SAID: Final = "TAILRACE_CODE_VERSION"
 DIGITS: Final = 12
 
 
-def code_version(mapping: Mapping) -> str:
+def code_version(mapping: HandlerMapping) -> str:
     """What the environment says; else twelve hexadecimal digits that change when a file of the handler does; "" when no function is the user's."""
     if said := os.environ.get(SAID):
         return said

@@ -28,7 +28,7 @@ PLAIN_FUNCTION: Final = FunctionSettings()
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class HandlerMapping:
     """One handler on one table.
 
     Shape:   `target` is what is called; `timeout_s` bounds one call of a coroutine; `dependencies` by parameter; `sink` gets
@@ -59,7 +59,7 @@ class Mapping:
 
 
 def projection_named(
-    app: str, mappings: Collection[Mapping], projection: Callable[..., Any] | str
+    app: str, mappings: Collection[HandlerMapping], projection: Callable[..., Any] | str
 ) -> Projection:
     """The projection of that function or id, in its highest version. Raises: SettingsError."""
     every = [mapping.projection for mapping in mappings if mapping.projection is not None]

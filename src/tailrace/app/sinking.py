@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 from tailrace.app.entity import Entity
 from tailrace.app.table import EVENTS, Changes
 from tailrace.errors import SettingsError
-from tailrace.ports import Batch, Clock, Outcome, Sink
+from tailrace.ports import Clock, Outcome, RecordBatch, Sink
 
 WORDS = {"INSERT": "inserted", "MODIFY": "modified", "REMOVE": "removed"}
 
@@ -18,7 +18,7 @@ WORDS = {"INSERT": "inserted", "MODIFY": "modified", "REMOVE": "removed"}
 class Writes(Protocol):
     """What a user gives as a sink at the least: a sink with nothing to open and nothing to close."""
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """As `ports.Sink.write`."""
 
 
@@ -61,7 +61,7 @@ class OnlyWrites(AlwaysOpen):
     def __init__(self, sink: Writes) -> None:
         self.sink = sink
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """What the object says."""
         return await self.sink.write(batch)
 

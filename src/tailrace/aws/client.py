@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary
 
 from tailrace.aws.errors import AwsError, Meaning, Verdict
 from tailrace.aws.operations import Operation
-from tailrace.aws.places import KNOWN, Access, Keyring, Place, off_the_loop
+from tailrace.aws.places import KNOWN, Access, Endpoint, Keyring, off_the_loop
 from tailrace.aws.protocols import Wire, error_of, members_of, wire_of
 from tailrace.aws.signing import Credentials, payload_hash_of, signed_headers
 from tailrace.runtime.causing import CAUSE, HEADER, NO_REQUEST
@@ -73,9 +73,9 @@ class AwsClient:
         self._most_bytes = most_bytes
         self._session: ClientSession | None = None
         self._timeout: ClientTimeout | None = None
-        self._places: dict[PlaceKey, Place] = {}
+        self._places: dict[PlaceKey, Endpoint] = {}
         self._keyrings: dict[str | None, Keyring] = {}
-        self._finding: dict[PlaceKey, asyncio.Task[Place]] = {}
+        self._finding: dict[PlaceKey, asyncio.Task[Endpoint]] = {}
         self._skews: dict[str, float] = {}
         self._stamp = (0, "")
         self._is_closed = False
@@ -116,7 +116,7 @@ class AwsClient:
 
     async def _find(
         self, key: PlaceKey, service: str, access: Access, bucket: str, region: str | None = None
-    ) -> Place:
+    ) -> Endpoint:
         """Look a place up, once for all who wait for it. Raises: AwsError."""
         task = self._finding.get(key)
         if task is None:
@@ -134,7 +134,7 @@ class AwsClient:
             await session.close()
 
     async def _exchange(
-        self, access: Access, place: Place, what: Operation, wire: Wire, timeout_s: float | None, beside: Mapping[str, str] | None
+        self, access: Access, place: Endpoint, what: Operation, wire: Wire, timeout_s: float | None, beside: Mapping[str, str] | None
     ) -> Answer:  # fmt: skip
         """Sign, send and read. Raises: AwsError."""
         keyring = self._keyrings.get(access.profile)
@@ -168,7 +168,7 @@ class AwsClient:
         return await self._send(place, what, wire, url, signed, timeout_s)
 
     async def _send(
-        self, place: Place, what: Operation, wire: Wire, url: str, headers: Mapping[str, str], timeout_s: float | None
+        self, place: Endpoint, what: Operation, wire: Wire, url: str, headers: Mapping[str, str], timeout_s: float | None
     ) -> Answer:  # fmt: skip
         from aiohttp import ClientError
         from yarl import URL
@@ -238,7 +238,7 @@ class AwsClient:
             self._stamp = seconds, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(seconds))
         return self._stamp[1]
 
-    def _corrects_clock(self, place: Place, error: AwsError, answer: Answer) -> bool:
+    def _corrects_clock(self, place: Endpoint, error: AwsError, answer: Answer) -> bool:
         """Whether a signature was refused for its time, and now tells another one."""
         if error.said.meaning is not Meaning.SKEW or "date" not in answer.headers:
             return False
@@ -259,7 +259,7 @@ def _timeout(total_s: float, read_s: float | None = None) -> "ClientTimeout":
 
 
 def _stood_in(
-    place: Place, what: Operation, wire: Wire, url: str, headers: Mapping[str, str]
+    place: Endpoint, what: Operation, wire: Wire, url: str, headers: Mapping[str, str]
 ) -> Answer | None:
     """What answers in place of AWS before anything is sent, as it would before botocore sends; None: nobody does."""
     from botocore.awsrequest import AWSPreparedRequest, HeadersDict

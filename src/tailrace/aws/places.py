@@ -47,7 +47,7 @@ class Access:
     profile: str | None = None
 
 
-class Place(Struct):
+class Endpoint(Struct):
     """A service, or a bucket, as it is called.
 
     Shape:   `url` is scheme and host; `prefix` stands before every path, "" mostly; `trust` and `proxy` None where there is none; `stand_ins` are asked before
@@ -106,7 +106,7 @@ class Known:
         with self._lock:
             self._sessions.pop(profile, None)
 
-    def place(self, service: str, access: Access, bucket: str = "", region: str | None = None) -> Place:
+    def place(self, service: str, access: Access, bucket: str = "", region: str | None = None) -> Endpoint:
         """Where a service is. Raises: AwsError. Blocks."""
         from aiohttp import ClientSession  # noqa: F401 - what is missing is told before anything is asked
 
@@ -127,7 +127,7 @@ class Known:
             if bucket:
                 url, scope = _of_bucket(client, bucket)
             parts = urlsplit(url)
-            return Place(
+            return Endpoint(
                 service, f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/"), scope,
                 _trust(session.get_config_variable("ca_bundle")) if parts.scheme == "https" else None, _proxy(url),
                 client.meta.events if _has_stand_ins() else None, bucket, client.meta.service_model, client.meta.method_to_api_mapping,

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 
-from tailrace.app.app import App, Mapping
+from tailrace.app.app import App, HandlerMapping
 from tailrace.app.filtering import Filter
 from tailrace.app.table import Table, key_names
 from tailrace.sinks.dynamodb_table import DynamoDB
@@ -30,7 +30,7 @@ MAKES: Final[dict[str, frozenset[str]]] = {
 """The events that a method makes, by the word it begins with; others make all of them."""
 
 
-def own_writes(mapping: Mapping) -> Iterator[str]:
+def own_writes(mapping: HandlerMapping) -> Iterator[str]:
     """Warnings about one mapping."""
     own = mapping.table.name
     found = [f"its sink is the table {own}"] if _is_own(mapping.sink, own) else []
@@ -53,7 +53,7 @@ def _is_own(sink: Any, own: str) -> bool:
     return sink.table.rpartition("/")[2] == own and sink.access.endpoint_url is None
 
 
-def _lines(mapping: Mapping) -> list[int]:
+def _lines(mapping: HandlerMapping) -> list[int]:
     """The lines of a handler, counted in its file, that write to its table what may call it again."""
     own, function = mapping.table.name, inspect.unwrap(mapping.target)
     try:
@@ -81,7 +81,7 @@ def _lines(mapping: Mapping) -> list[int]:
     return sorted(node.lineno + first - 1 for node in calls)
 
 
-def _may_call(mapping: Mapping, call: ast.Call) -> bool:
+def _may_call(mapping: HandlerMapping, call: ast.Call) -> bool:
     """Whether the mapping's own filter may let through what a call writes."""
     if not isinstance(accepts := mapping.settings.accepts, Filter):
         return True
@@ -121,7 +121,9 @@ def _is_recorded(call: ast.Call, clients: frozenset[str]) -> bool:
     return False
 
 
-def _writes_typed(call: ast.Call, mapping: Mapping, names: dict[str, Any], clients: frozenset[str]) -> bool:
+def _writes_typed(
+    call: ast.Call, mapping: HandlerMapping, names: dict[str, Any], clients: frozenset[str]
+) -> bool:
     """Whether it writes an instance or a class of the handler's table, and of its entity where it has one."""
     if not _is_recorded(call, clients):
         return False

@@ -48,7 +48,7 @@ class Namespace:
         self.region = region
         self.account = account
         self.is_default = is_default
-        self.tables: dict[str, Table] = {}
+        self.tables: dict[str, TableState] = {}
 
     def __str__(self) -> str:
         return f"region {self.region}, account {self.account}"
@@ -113,7 +113,7 @@ class Expiry:
         self.next_ms = 0
 
 
-class Table:
+class TableState:
     """A table in memory.
 
     Shape:   `key` is what rows call it; `stream` is the one that is on; `indexes` are those that writes keep,
@@ -172,8 +172,8 @@ class Catalog:
     def __init__(self, committer: Committer, settings: EngineSettings) -> None:
         self._committer = committer
         self._settings = settings
-        self._resized: dict[int, Table | TableIndex] = {}
-        self.tables: dict[str, Table] = {}
+        self._resized: dict[int, TableState | TableIndex] = {}
+        self.tables: dict[str, TableState] = {}
         """All tables, by what rows call them."""
         self.default = Namespace(settings.region, settings.account, is_default=True)
         self.namespaces: WeakValueDictionary[tuple[str, str], Namespace] = WeakValueDictionary()
@@ -214,11 +214,11 @@ class Catalog:
         for namespace in self.namespaces.values():
             namespace.tables.clear()
         for document in self._documents(b"table/", TableDocument).values():
-            self._note_table(Table(document, self.namespace_of(document), on.get(document.number)))
+            self._note_table(TableState(document, self.namespace_of(document), on.get(document.number)))
         self._load_indexes()
         sizes = self._documents(b"size/", SizeDocument)
         for table in self.tables.values():
-            counted: tuple[Table | TableIndex, ...] = (table, *table.every_index)
+            counted: tuple[TableState | TableIndex, ...] = (table, *table.every_index)
             for sized in counted:
                 size = sizes.get(_size_key(sized.number), SizeDocument())
                 sized.items, sized.size_bytes = size.items, size.size_bytes
@@ -270,13 +270,13 @@ class Catalog:
 
     # ---- writing -----------------------------------------------------------------------------------------------
 
-    def save_table(self, table: Table, document: TableDocument) -> None:
+    def save_table(self, table: TableState, document: TableDocument) -> None:
         """Keep a table's new document."""
         table.document = document
         self._note_table(table)
         self._put(_table_key(table.key), document)
 
-    def remove_table(self, table: Table) -> None:
+    def remove_table(self, table: TableState) -> None:
         """Forget a table and its indexes; the rows are left to housekeeping."""
         name, namespace = table.schema.name, table.namespace
         for index in table.every_index:
@@ -290,7 +290,7 @@ class Catalog:
         if table.document.gone_through:
             self.note_lost(table.key, table.document.gone_through)
 
-    def _note_table(self, table: Table) -> None:
+    def _note_table(self, table: TableState) -> None:
         self.tables[table.key] = table
         table.namespace.tables[table.schema.name] = table
 
@@ -301,7 +301,7 @@ class Catalog:
         self.dropped.add(number)
         self._put(_dropped_key(number), DroppedDocument(number))
 
-    def save_index(self, table: Table, document: IndexDocument) -> None:
+    def save_index(self, table: TableState, document: IndexDocument) -> None:
         """Keep an index's new document."""
         for index in table.every_index:
             if index.number == document.number:
@@ -312,7 +312,7 @@ class Catalog:
             table.set_indexes((*table.every_index, TableIndex(document, table.schema)))
         self._put(_index_key(document.number), document)
 
-    def remove_index(self, table: Table, index: TableIndex) -> None:
+    def remove_index(self, table: TableState, index: TableIndex) -> None:
         """Forget an index; its rows are left to housekeeping."""
         table.set_indexes(each for each in table.every_index if each is not index)
         self._committer.put_row(CATALOG, _index_key(index.number), None)
@@ -408,7 +408,7 @@ class Catalog:
         self._put(COUNTERS, self.counters)
         return before
 
-    def resize(self, table: Table | TableIndex, items: int, size_bytes: int) -> None:
+    def resize(self, table: TableState | TableIndex, items: int, size_bytes: int) -> None:
         """Count an item or an entry that came, went or changed; the new size is written once a group."""
         table.items += items
         table.size_bytes += size_bytes

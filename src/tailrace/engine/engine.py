@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 import orjson
 from msgspec.structs import replace
 
-from tailrace.engine.catalog import Catalog, Namespace, Table
+from tailrace.engine.catalog import Catalog, Namespace, TableState
 from tailrace.engine.committer import Committer
 from tailrace.engine.expiry import Housekeeping
 from tailrace.engine.horizon import Horizon
@@ -195,7 +195,7 @@ class Engine:
         """The operation without its condition, once that was judged, in slices if it takes long, and holds. Raises: ApiError."""
         return judged(operation, self.stored)
 
-    def stored(self, operation: Operation) -> tuple[Table, bytes | None]:
+    def stored(self, operation: Operation) -> tuple[TableState, bytes | None]:
         """The table that an operation is about, and the bytes of the item. Raises: ApiError."""
         table = self._lifecycle.writable(operation.table)
         return table, self.committer.get(table.schema.number, locate(table.schema, operation).key_bytes)
@@ -368,7 +368,7 @@ class Engine:
         return self._lifecycle.create(definition, tags)
 
     def describe_table(self, name: str) -> dict[str, Any]:
-        """DescribeTable. Returns: AWS's description, the value of `Table`. Raises: ApiError."""
+        """DescribeTable. Returns: AWS's description, the value of `TableState`. Raises: ApiError."""
         return self._lifecycle.describe(name)
 
     def list_tables(self, start: str | None = None, limit: int | None = None) -> dict[str, Any]:

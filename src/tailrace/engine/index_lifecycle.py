@@ -13,7 +13,7 @@ import msgspec
 import orjson
 from msgspec.structs import replace
 
-from tailrace.engine.catalog import Catalog, Table
+from tailrace.engine.catalog import Catalog, TableState
 from tailrace.engine.committer import Committer
 from tailrace.engine.description import describe_index
 from tailrace.engine.documents import IndexDocument
@@ -68,7 +68,7 @@ class IndexLifecycle:
 
     # ---- coming --------------------------------------------------------------------------------------------------
 
-    def create_with(self, table: Table, definitions: Iterable[IndexDefinition]) -> None:
+    def create_with(self, table: TableState, definitions: Iterable[IndexDefinition]) -> None:
         """The indexes a new table begins with: there is nothing to fill."""
         for definition in definitions:
             is_first_local = definition.kind == "LOCAL" and not table.collections
@@ -79,7 +79,7 @@ class IndexLifecycle:
                 IndexDocument(definition, number, table.schema.number, "ACTIVE", collections=collections),
             )
 
-    def _check(self, table: Table, updates: IndexUpdates) -> None:
+    def _check(self, table: TableState, updates: IndexUpdates) -> None:
         """Refuse what the table does not allow now. Raises: ApiError."""
         names = {each.definition.name: each for each in table.every_index if not each.index.is_local}
         for name in (*(updates.changed or ()), *(() if updates.delete is None else (updates.delete,))):
@@ -91,7 +91,7 @@ class IndexLifecycle:
         if (updates.create is not None or updates.delete is not None) and online - {updates.delete}:
             raise ApiError("LimitExceededException", ONE_AT_A_TIME)
 
-    def update(self, table: Table, updates: IndexUpdates, mode: BillingMode) -> None:
+    def update(self, table: TableState, updates: IndexUpdates, mode: BillingMode) -> None:
         """Do what UpdateTable asks for. Raises: ApiError, and then nothing was done."""
         self._check(table, updates)
         self._check_billing(table, updates, mode)
@@ -111,7 +111,7 @@ class IndexLifecycle:
         if updates.create is not None:
             self.on_work()
 
-    def _created(self, table: Table, updates: IndexUpdates, mode: BillingMode) -> IndexDocument:
+    def _created(self, table: TableState, updates: IndexUpdates, mode: BillingMode) -> IndexDocument:
         present = [each.definition for each in table.every_index]
         types = table.document.definition.types() | {
             attribute.name: attribute.type for one in present for attribute in one.key
@@ -128,7 +128,9 @@ class IndexLifecycle:
     def _busy_until_ms(self) -> int:
         return self._clock.now().wall_ms + (DELAY_MS if self._settings.aws_delays else 0)
 
-    def _changed(self, table: Table, name: str, updates: IndexUpdates, mode: BillingMode) -> IndexDocument:
+    def _changed(
+        self, table: TableState, name: str, updates: IndexUpdates, mode: BillingMode
+    ) -> IndexDocument:
         document = _named(table, name)
         definition = document.definition
         members = (updates.changed or {}).get(name, {})
@@ -151,7 +153,7 @@ class IndexLifecycle:
         )
         return msgspec.structs.replace(document, definition=definition)
 
-    def _check_billing(self, table: Table, updates: IndexUpdates, mode: BillingMode) -> None:
+    def _check_billing(self, table: TableState, updates: IndexUpdates, mode: BillingMode) -> None:
         if mode == "PAY_PER_REQUEST" or table.document.definition.billing_mode == mode:
             return
         for each in table.every_index:
@@ -161,7 +163,7 @@ class IndexLifecycle:
                     f"{INVALID}ProvisionedThroughput must be specified for index: {each.definition.name}"
                 )
 
-    def _free(self, table: Table) -> None:
+    def _free(self, table: TableState) -> None:
         """On demand an index has no units."""
         for each in table.every_index:
             definition = replace(each.definition, read_units=0, write_units=0)
@@ -169,7 +171,7 @@ class IndexLifecycle:
 
     # ---- going and being filled ----------------------------------------------------------------------------------
 
-    def advance(self, table: Table) -> None:
+    def advance(self, table: TableState) -> None:
         """One step of what is under way: who waits for an index by describing its table pushes it on."""
         self.settle(table)
         with suppress(
@@ -177,7 +179,7 @@ class IndexLifecycle:
         ):  # it is described all the same; housekeeping says what is wrong, and tries again
             self.fill(table)
 
-    def settle(self, table: Table) -> None:
+    def settle(self, table: TableState) -> None:
         """End the waiting of indexes whose time has come."""
         for each in table.every_index:
             if each.document.status == "DELETING" and self._is_over(each):
@@ -202,7 +204,7 @@ class IndexLifecycle:
                 return
             yield
 
-    def fill(self, table: Table) -> bool:
+    def fill(self, table: TableState) -> bool:
         """One slice of one index of a table; whether there was something to do."""
         for each in table.every_index:
             if each.document.status == "CREATING" and self._is_over(each):
@@ -210,7 +212,7 @@ class IndexLifecycle:
                 return True
         return False
 
-    def _fill(self, table: Table, each: TableIndex) -> None:
+    def _fill(self, table: TableState, each: TableIndex) -> None:
         position = each.document.position
         first = position + b"\0" if position else b""
         rows = self._committer.query(table.schema.number, first, None, self._settings.slice_rows)
@@ -228,7 +230,7 @@ class IndexLifecycle:
 
     # ---- being described -----------------------------------------------------------------------------------------
 
-    def described(self, table: Table, arn: str, status: str) -> dict[str, Any]:
+    def described(self, table: TableState, arn: str, status: str) -> dict[str, Any]:
         """The index members of AWS's TableDescription; `status` is the table's."""
         answer: dict[str, Any] = {}
         for each in table.every_index:
@@ -245,13 +247,13 @@ class IndexLifecycle:
             answer.setdefault(member, []).append(told)
         return answer
 
-    def attribute_definitions(self, table: Table) -> list[dict[str, str]]:
+    def attribute_definitions(self, table: TableState) -> list[dict[str, str]]:
         """AWS's AttributeDefinitions: the key attributes of the table and of its indexes."""
         indexes = tuple(each.definition for each in table.every_index)
         return replace(table.document.definition, indexes=indexes).attribute_definitions()
 
 
-def _named(table: Table, name: str) -> IndexDocument:
+def _named(table: TableState, name: str) -> IndexDocument:
     return next(each.document for each in table.every_index if each.definition.name == name)
 
 

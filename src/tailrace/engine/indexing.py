@@ -7,7 +7,7 @@ Called by `engine.engine`. Source: semantics §6.3, §6.6, §6.7.
 
 from typing import Final
 
-from tailrace.engine.catalog import Catalog, Table
+from tailrace.engine.catalog import Catalog, TableState
 from tailrace.engine.committer import Committer
 from tailrace.errors import ApiError
 from tailrace.tables.index_keys import check_mutation, check_operation
@@ -31,7 +31,7 @@ class Indexing:
         self._committer = committer
         self._catalog = catalog
 
-    def check(self, table: Table, operation: Operation, mutation: Mutation) -> None:
+    def check(self, table: TableState, operation: Operation, mutation: Mutation) -> None:
         """Refuse what the indexes do not allow. Raises: ApiError."""
         check_mutation([each.index for each in table.indexes], operation, mutation)
         if table.collections and mutation.changed:
@@ -39,7 +39,7 @@ class Indexing:
             if growth > 0 and self._weight(table, mutation.keys) + growth > COLLECTION_BYTES:
                 raise ApiError("ItemCollectionSizeLimitExceededException", TOO_LARGE)
 
-    def write(self, table: Table, mutation: Mutation, new_data: bytes | None) -> None:
+    def write(self, table: TableState, mutation: Mutation, new_data: bytes | None) -> None:
         """Add to the group what a change does to each index."""
         if table.collections:
             weight = self._weight(table, mutation.keys) + _growth(table, mutation)
@@ -62,11 +62,11 @@ class Indexing:
         if new is not None:
             self._committer.put_row(number, new.key, dump_item(new.item) if data is None else data)
 
-    def collection_bytes(self, table: Table, keys: Item) -> int:
+    def collection_bytes(self, table: TableState, keys: Item) -> int:
         """What all items with this partition key weigh, entries in local indexes included. Units: bytes."""
         return self._weight(table, keys)
 
-    def _weight(self, table: Table, keys: Item) -> int:
+    def _weight(self, table: TableState, keys: Item) -> int:
         data = self._committer.get(table.collections, _collection_key(table.schema, keys))
         return 0 if data is None else int(data)
 
@@ -75,7 +75,7 @@ def _collection_key(schema: TableSchema, keys: Item) -> bytes:
     return schema.partition_prefix(keys[schema.hash_name])
 
 
-def _growth(table: Table, mutation: Mutation) -> int:
+def _growth(table: TableState, mutation: Mutation) -> int:
     growth = mutation.size - (0 if mutation.old is None else size_bytes(mutation.old))
     for each in table.indexes:
         if each.index.is_local:

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 import orjson
 
-from tailrace.engine.catalog import Table
+from tailrace.engine.catalog import TableState
 from tailrace.engine.slices import Slices
 from tailrace.expressions import judging
 from tailrace.tables.mutate import Operation, condition_failed, without_condition
@@ -19,7 +19,7 @@ from tailrace.values.types import Item
 MANY_OPERATORS: Final = 8
 """A condition of fewer is judged at once on any item."""
 TRIES: Final = 3
-Stored: TypeAlias = tuple[Table, bytes | None]
+Stored: TypeAlias = tuple[TableState, bytes | None]
 FindStored: TypeAlias = Callable[[Operation], Stored]
 """The table that an operation is about, and the bytes of the item."""
 

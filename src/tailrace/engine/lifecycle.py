@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tailrace.engine import table_settings
-from tailrace.engine.catalog import Catalog, Namespace, Table
+from tailrace.engine.catalog import Catalog, Namespace, TableState
 from tailrace.engine.description import describe, leaving
 from tailrace.engine.documents import DELAYS_MS, ELSEWHERE, Busy, TableDocument
 from tailrace.engine.index_lifecycle import IndexLifecycle
@@ -51,7 +51,7 @@ class Lifecycle:
 
     def __init__(
         self,
-        tables: Mapping[str, Table],
+        tables: Mapping[str, TableState],
         namespace: Namespace,
         catalog: Catalog,
         lineage: Lineage,
@@ -69,7 +69,7 @@ class Lifecycle:
 
     # ---- finding -----------------------------------------------------------------------------------------------
 
-    def readable(self, name: str) -> Table:
+    def readable(self, name: str) -> TableState:
         """A table that items can be read from. Raises: ApiError `Requested resource not found`."""
         table = self._tables.get(name) or self._by_arn(name)
         if table is None:
@@ -83,14 +83,14 @@ class Lifecycle:
     writable = readable
     """A table that items can be written to: the same ones."""
 
-    def named(self, name: str) -> Table:
+    def named(self, name: str) -> TableState:
         """A table in any state. Raises: ApiError that names it."""
         table = self.settled(name)
         if table is None:
             raise self._not_found(name, f"Requested resource not found: Table: {name} not found")
         return table
 
-    def settled(self, name: str) -> Table | None:
+    def settled(self, name: str) -> TableState | None:
         """The same, None when there is none. Raises: ApiError for an ARN of another namespace."""
         table = self._tables.get(name) or self._by_arn(name)
         if table is not None:
@@ -116,7 +116,7 @@ class Lifecycle:
                 raise ApiError("AccessDeniedException", FOREIGN.format(self._namespace.account, name))
         return arn.table
 
-    def _by_arn(self, name: str) -> Table | None:
+    def _by_arn(self, name: str) -> TableState | None:
         """Where nothing is called so: the table of that ARN."""
         return None if ":" not in name else self._tables.get(self.own_name(name))
 
@@ -135,7 +135,7 @@ class Lifecycle:
             return ""
         return f"there is no table {name} in {self._namespace}; there is {' and '.join(arns)}"
 
-    def settle(self, table: Table) -> None:
+    def settle(self, table: TableState) -> None:
         """End a table's waiting when its time has come."""
         document = table.document
         if document.busy is None or self._clock.now().wall_ms < document.busy_until_ms:
@@ -145,7 +145,7 @@ class Lifecycle:
         else:
             self._catalog.save_table(table, msgspec.structs.replace(document, busy=None))
 
-    def idle(self, name: str) -> Table:
+    def idle(self, name: str) -> TableState:
         """A table that may be changed. Raises: ApiError ResourceNotFoundException, ResourceInUseException."""
         table = self.named(name)
         if table.document.busy is not None:
@@ -188,7 +188,7 @@ class Lifecycle:
         )
         if not namespace.is_default:
             document = replace(document, region=namespace.region, account=namespace.account, v=ELSEWHERE)
-        table = Table(document, namespace)
+        table = TableState(document, namespace)
         if definition.stream is not None:
             document = self._start_stream(table, document, created_ms, wall_ms)
         self._catalog.save_table(table, self._busy(document, "CREATING", wall_ms))
@@ -196,7 +196,7 @@ class Lifecycle:
         return self._description(table, "CREATING")
 
     def _start_stream(
-        self, table: Table, document: TableDocument, label_ms: int, wall_ms: int
+        self, table: TableState, document: TableDocument, label_ms: int, wall_ms: int
     ) -> TableDocument:
         assert document.definition.stream is not None
         table.stream = self._lineage.create(document, document.definition.stream, label_ms, wall_ms)
@@ -222,7 +222,7 @@ class Lifecycle:
             answer["LastEvaluatedTableName"] = page[-1]
         return answer
 
-    def _description(self, table: Table, status: str) -> dict[str, Any]:
+    def _description(self, table: TableState, status: str) -> dict[str, Any]:
         arn = table.namespace.table_arn(table.schema.name)
         stream_arn = None
         if table.document.label is not None:
@@ -258,7 +258,7 @@ class Lifecycle:
         return answer
 
     def _switched(
-        self, table: Table, document: TableDocument, change: TableChange, wall_ms: int
+        self, table: TableState, document: TableDocument, change: TableChange, wall_ms: int
     ) -> TableDocument:
         name = document.definition.name
         if change.stream_enabled:

@@ -6,7 +6,7 @@ Stands alone because pages know nothing of tables that come and go.
 
 from typing import Protocol
 
-from tailrace.engine.catalog import Table
+from tailrace.engine.catalog import TableState
 from tailrace.engine.committer import Committer
 from tailrace.engine.index_query import query_index, scan_index
 from tailrace.engine.paging import Paging, QueryRequest, ScanRequest
@@ -18,7 +18,7 @@ from tailrace.tables.indexes import Index
 class Readable(Protocol):
     """Where tables are looked up."""
 
-    def readable(self, name: str) -> Table:
+    def readable(self, name: str) -> TableState:
         """A table that can be read. Raises: ApiError."""
 
 
@@ -49,7 +49,7 @@ def _require_same(tables: Readable, request: QueryRequest | ScanRequest, number:
         readable_index(table, request.index)
 
 
-def readable_index(table: Table, name: str) -> Index:
+def readable_index(table: TableState, name: str) -> Index:
     """An index that can be read. Raises: ApiError."""
     for each in table.indexes:
         if each.index.name == name:

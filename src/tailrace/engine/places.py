@@ -24,7 +24,7 @@ OWN: Final = {CATALOG: "catalog", STATE: "state", TOKENS: "requests"}
 """Tables of ours, whose keys are mostly text."""
 
 
-class Place(Struct, frozen=True):
+class Location(Struct, frozen=True):
     """Where something is kept. Shape: `table` for a program, `key` as JSON or text, `words` name both for people."""
 
     table: str
@@ -58,24 +58,26 @@ class Places:
             shard.number: (stream.key, shard.shard_id) for stream in streams for shard in stream.shards
         }
 
-    def row(self, number: int, key: bytes) -> Place:
+    def row(self, number: int, key: bytes) -> Location:
         """What a row is."""
         if (own := OWN.get(number)) is not None:
             text = printed(key)
-            return Place(own, text, f"row {text} of the {own}")
+            return Location(own, text, f"row {text} of the {own}")
         if (schema := self._tables.get(number)) is not None:
             read = read_key(schema, key)
             text = f"0x{key.hex()}" if read is None else orjson.dumps(read).decode()
-            return Place(schema.name, text, f"item {text} of table {schema.name}")
+            return Location(schema.name, text, f"item {text} of table {schema.name}")
         text = f"0x{key.hex()}"
         if (beside := self._beside.get(number)) is not None:
-            return Place(beside[0], text, f"{beside[1]} of table {beside[0]}, key {text},")
-        return Place(f"number {number}", text, f"row {text} of table number {number}, which is no table now,")
+            return Location(beside[0], text, f"{beside[1]} of table {beside[0]}, key {text},")
+        return Location(
+            f"number {number}", text, f"row {text} of table number {number}, which is no table now,"
+        )
 
-    def record(self, shard: int, sequence: int) -> Place:
+    def record(self, shard: int, sequence: int) -> Location:
         """What a record of the log is."""
         table, name = self._shards.get(shard, ("?", f"number {shard}"))
-        return Place(table, str(sequence), f"change {sequence} of table {table} (shard {name})")
+        return Location(table, str(sequence), f"change {sequence} of table {table} (shard {name})")
 
     def table(self, number: int) -> str:
         """What a table's number stands for."""

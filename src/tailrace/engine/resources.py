@@ -10,7 +10,7 @@ from unicodedata import category
 
 import msgspec
 
-from tailrace.engine.catalog import Catalog, Namespace, Table, policy_key
+from tailrace.engine.catalog import Catalog, Namespace, TableState, policy_key
 from tailrace.engine.committer import Committer
 from tailrace.engine.documents import CATALOG, BackupsDocument, PolicyDocument, decode
 from tailrace.engine.lifecycle import Lifecycle
@@ -76,7 +76,7 @@ class Resources:
                 prefix=CORAL,
             ) from None  # [U]: AWS names the caller
 
-    def _table(self, arn: str, missing: str = "") -> Table:
+    def _table(self, arn: str, missing: str = "") -> TableState:
         found = parse_table_arn(arn)
         if found is None:
             raise validation_error(f"Invalid TableArn: Invalid ResourceArn provided as input {arn}")
@@ -183,7 +183,7 @@ class Resources:
         backups = None if days is None else BackupsDocument(days, since_ms)
         self._catalog.save_table(table, msgspec.structs.replace(table.document, backups=backups))
 
-    def _backed(self, name: str) -> Table:
+    def _backed(self, name: str) -> TableState:
         try:
             return self._lifecycle.named(name)
         except ApiError as error:

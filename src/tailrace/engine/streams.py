@@ -6,7 +6,7 @@ Rules of this file: what a page holds is decided in `engine.reading`. Called by 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, assert_never
 
-from tailrace.engine.catalog import Catalog, Namespace, Stream, Table
+from tailrace.engine.catalog import Catalog, Namespace, Stream, TableState
 from tailrace.engine.lineage import Lineage
 from tailrace.engine.reading import ShardReader
 from tailrace.engine.sequences import Sequences
@@ -54,7 +54,7 @@ class Streams:
     ) -> None:
         self._namespace = namespace
         self._catalog = catalog
-        self._tables: Mapping[str, Table] = catalog.tables if namespace is None else namespace.tables
+        self._tables: Mapping[str, TableState] = catalog.tables if namespace is None else namespace.tables
         self._lineage = lineage
         self._reader = reader
         self._sequences = sequences
@@ -81,7 +81,7 @@ class Streams:
         """The stream that is on. Raises: ApiError."""
         table = self._tables.get(name)
         if table is None or table.stream is None:
-            missing = "Table" if table is None else "Stream of table"
+            missing = "TableState" if table is None else "Stream of table"
             raise ApiError(
                 "ResourceNotFoundException", f"Requested resource not found: {missing}: {name} not found"
             )

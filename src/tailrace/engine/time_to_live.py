@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from tailrace.engine.catalog import Catalog, Expiry, Table
+from tailrace.engine.catalog import Catalog, Expiry, TableState
 from tailrace.engine.committer import Committer
 from tailrace.engine.documents import TtlDocument
 from tailrace.engine.horizon import Horizon
@@ -103,7 +103,7 @@ class TimeToLive:
             "AttributeName": ttl.attribute,
         }
 
-    def _save(self, table: Table, ttl: TtlDocument) -> None:
+    def _save(self, table: TableState, ttl: TtlDocument) -> None:
         self._catalog.save_table(table, msgspec.structs.replace(table.document, ttl=ttl))
 
     # ---- entries -------------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ class TimeToLive:
                 return
             yield
 
-    def _slice(self, table: Table) -> bool:
+    def _slice(self, table: TableState) -> bool:
         expiry, ttl = table.expiry, table.document.ttl
         if expiry is None or ttl is None or table.document.busy in ("CREATING", "DELETING"):
             return False
@@ -148,7 +148,7 @@ class TimeToLive:
             return True
         return expiry.next_ms <= self._clock.now().wall_ms and self._expire(table, expiry)
 
-    def _fill(self, table: Table, expiry: Expiry, ttl: TtlDocument) -> None:
+    def _fill(self, table: TableState, expiry: Expiry, ttl: TtlDocument) -> None:
         rows = self._committer.query(table.number, ttl.position, None, self._settings.slice_rows)
         for key, data in rows:
             self._add(expiry, due_ms(orjson.loads(data), expiry.attribute), key)
@@ -156,7 +156,7 @@ class TimeToLive:
         position = b"" if is_last else rows[-1][0] + b"\0"
         self._save(table, msgspec.structs.replace(ttl, is_filling=not is_last, position=position))
 
-    def _expire(self, table: Table, expiry: Expiry) -> bool:
+    def _expire(self, table: TableState, expiry: Expiry) -> bool:
         """One slice of what is due; False when nothing is, and then nobody looks again before something can be."""
         wall_ms = self._clock.now().wall_ms - self._horizon.look()
         rows = self._committer.query(expiry.number, b"", None, self._settings.slice_rows)

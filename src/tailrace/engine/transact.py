@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import orjson
 
-from tailrace.engine.catalog import Table
+from tailrace.engine.catalog import TableState
 from tailrace.engine.namespaces import NOT_HERE
 from tailrace.engine.slices import Effort, Slices
 from tailrace.errors import SERVICE, ApiError, validation_error
@@ -26,7 +26,7 @@ from tailrace.values.wordings import WrongValue
 ONE_ACTION: Final = "Transaction request cannot include multiple operations on one item"
 TOO_LARGE: Final = "Collection of items in the transaction exceeds the aggregated size limit of 4 MB"
 CANCELED: Final = "TransactionCanceledException"
-Decided = tuple[Mutation, Table, bytes | None, bytes | None, int]
+Decided = tuple[Mutation, TableState, bytes | None, bytes | None, int]
 """What an operation does, to which table, the old item's bytes and the new one's, and what the old one weighs."""
 Place = tuple[int, bytes]
 """The number of a table and the key bytes of an item in it."""
@@ -56,7 +56,7 @@ class Writer(Protocol):
         """Add it to the group."""
 
 
-Stored = tuple[Table, bytes | None]
+Stored = tuple[TableState, bytes | None]
 
 
 class _Outcome(NamedTuple):

@@ -8,7 +8,7 @@ Stands alone because the pool serves Lambda's API, too, which knows no app.
 import logging
 from typing import Final
 
-from tailrace.app.app import Mapping
+from tailrace.app.app import HandlerMapping
 from tailrace.app.function_settings import place_of_code
 from tailrace.functions.pool import ProcessRunner
 from tailrace.ports import Clock
@@ -30,7 +30,7 @@ class Runners:
         self._region = region
         self._processes: dict[str, ProcessRunner] = {}
 
-    def of(self, mapping: Mapping) -> Runner:
+    def of(self, mapping: HandlerMapping) -> Runner:
         """The runner of a function."""
         if mapping.id in self._processes:
             return self._processes[mapping.id]

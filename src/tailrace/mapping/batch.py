@@ -12,7 +12,7 @@ from typing import Final, Literal, Protocol, TypeAlias, assert_never
 
 from tailrace.mapping.commands import Condition, GivenUp, GivenUpWindow, Invoke
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Outcome, Written
-from tailrace.mapping.retry import Decision, GiveUp, Retry, Split, after_failure
+from tailrace.mapping.retry import Decision, GiveUp, RetryAfter, Split, after_failure
 from tailrace.mapping.settings import INFINITE, MappingSettings
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
@@ -106,7 +106,7 @@ class Work:
             settings, failure, size=len(self.records), attempts=self.attempts + 1, outages=self.outages + 1
         )
         match decision:
-            case Retry(delay, counts):
+            case RetryAfter(delay, counts):
                 self.attempts += counts
                 self.outages = 0 if counts else self.outages + 1
                 self.ready_ms = now.monotonic_ms + delay
@@ -277,7 +277,7 @@ def fitting(
     return count, count >= limit
 
 
-class Window:
+class BatchingWindow:
     """The batching window of one flow of records: it opens when records wait and nothing is in flight.
 
     Source:  semantics §2.3 ("next window starts when the previous invocation is complete").

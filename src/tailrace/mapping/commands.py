@@ -118,7 +118,7 @@ class Invoke(Struct, frozen=True):
     window: WindowInvoke | None = None
 
 
-class Park(Struct, frozen=True):
+class ParkKey(Struct, frozen=True):
     """Set these records of one key aside durably, in order, only under this worker's epoch. Repeatable.
 
     Shape:   the first one failed, or is a later change of a key that is parked already. When that key was unparked
@@ -155,7 +155,7 @@ class Stopped(Struct, frozen=True):
     finished: bool
 
 
-Command: TypeAlias = Read | Invoke | Park | SaveCheckpoint | Wake | Stopped
+Command: TypeAlias = Read | Invoke | ParkKey | SaveCheckpoint | Wake | Stopped
 
 
 # ---- completions, and the inputs that nobody asked for -------------------------------------------------------------

@@ -11,13 +11,13 @@ say nothing about a record, and are waited out. Nothing is too old. Called by sh
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from tailrace.mapping.batch import Allowance, Numbers, Window, Work, fitting, lowest, well_formed
+from tailrace.mapping.batch import Allowance, BatchingWindow, Numbers, Work, fitting, lowest, well_formed
 from tailrace.mapping.commands import Invoke
 from tailrace.mapping.held import by_sequence
 from tailrace.mapping.outcomes import FailedFrom, Failure, FailureKind, Outcome, first_line
 from tailrace.mapping.pace import Breaker
 from tailrace.mapping.parking import Parking
-from tailrace.mapping.retry import GiveUp, Retry, Split
+from tailrace.mapping.retry import GiveUp, RetryAfter, Split
 from tailrace.mapping.settings import MappingSettings
 from tailrace.mapping.settlement import Settlement
 from tailrace.streams.moment import Now
@@ -39,7 +39,7 @@ class ContiguousFlow:
         self._breaker = breaker
         self._parking = parking
         self._numbers = Numbers()
-        self._window = Window(settings)
+        self._window = BatchingWindow(settings)
         self._pending: list[ChangeRecord] = []
         self._filtered: list[ChangeRecord] = []
         self._again: list[Work] = []
@@ -156,7 +156,7 @@ class ContiguousFlow:
 
     def _failed(self, work: Work, failure: Failure, now: Now) -> None:
         match work.decided(self._settings, failure, now):
-            case Retry():
+            case RetryAfter():
                 self._again.append(work)
             case Split(size):
                 for part in (work.records[size:], work.records[:size]):

@@ -12,8 +12,8 @@ from typing import Final
 
 from tailrace.mapping.batch import (
     Allowance,
+    BatchingWindow,
     Numbers,
-    Window,
     Work,
     fitting,
     oldest_allowed_ms,
@@ -25,7 +25,7 @@ from tailrace.mapping.held import HeldKeys, Pending
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Outcome
 from tailrace.mapping.pace import Breaker, Pace
 from tailrace.mapping.parking import Parking
-from tailrace.mapping.retry import OUTAGES, GiveUp, Retry, Split, after_failure
+from tailrace.mapping.retry import OUTAGES, GiveUp, RetryAfter, Split, after_failure
 from tailrace.mapping.settings import MappingSettings
 from tailrace.mapping.settlement import Settlement
 from tailrace.mapping.suspension import Suspension
@@ -56,7 +56,7 @@ class KeyFlow:
         self._pace = Pace(settings)
         self._unparked: list[GivenUp] = []
         self._numbers = Numbers()
-        self._window = Window(settings)
+        self._window = BatchingWindow(settings)
         self._pending = Pending(shares=settings.concurrency > 1)
         self._held = HeldKeys(settings.max_per_key)
         self._aside: list[tuple[int, int, Work]] = []
@@ -407,7 +407,7 @@ class KeyFlow:
         if not is_outage and not isinstance(decision, Split):
             self._suspension.failed([record.key for record in work.records], failure)
         match decision:
-            case Retry(delay, _):
+            case RetryAfter(delay, _):
                 self._held.retrying.update(record.key for record in work.records)
                 if not is_probe and self._pace.takes(work, failure, now, is_open=self._breaker.is_open):
                     return []

@@ -9,8 +9,8 @@ from collections.abc import Sequence, Set
 
 from tailrace.mapping.batch import (
     Allowance,
+    BatchingWindow,
     Numbers,
-    Window,
     Work,
     fitting,
     lowest,
@@ -21,7 +21,7 @@ from tailrace.mapping.batch import (
 from tailrace.mapping.commands import Condition, GivenUp, Invoke
 from tailrace.mapping.outcomes import FailedFrom, Failure, Outcome, Written
 from tailrace.mapping.pace import Breaker
-from tailrace.mapping.retry import OUTAGES, GiveUp, Retry, Split, delay_ms
+from tailrace.mapping.retry import OUTAGES, GiveUp, RetryAfter, Split, delay_ms
 from tailrace.mapping.settings import INFINITE, MappingSettings
 from tailrace.mapping.settlement import Settlement
 from tailrace.mapping.window import TumblingWindow, judged
@@ -47,7 +47,7 @@ class Lane:
         self._stack: list[Work] = []
         self.pending: list[ChangeRecord] = []
         self.at_sink: Work | None = None
-        self.window = Window(settings)
+        self.window = BatchingWindow(settings)
         self.tumbling: TumblingWindow | None = None
         if settings.tumbling_window_ms:
             self.tumbling = TumblingWindow(
@@ -201,7 +201,7 @@ class Lane:
     def _failed(self, work: Work, failure: Failure, now: Now, *, is_probe: bool) -> None:
         self._breaker.failed(failure, now, is_probe=is_probe)
         match work.decided(self._settings, failure, now):
-            case Retry():
+            case RetryAfter():
                 self._stack.append(work)
             case Split(size):
                 self._stack.append(Work(work.records[size:], self._numbers.request()))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct, field
 
-from tailrace.mapping.commands import GivenUp, Park, ParkedHead
+from tailrace.mapping.commands import GivenUp, ParkedHead, ParkKey
 from tailrace.mapping.settings import MappingSettings
 from tailrace.mapping.settlement import Settlement
 from tailrace.streams.record import ChangeRecord
@@ -107,7 +107,7 @@ class Parking:
         if parked.queue and not parked.going and self._room(parked) > 0:
             self._ready[key] = None
 
-    def start(self, is_held: Callable[[bytes], bool]) -> list[Park]:
+    def start(self, is_held: Callable[[bytes], bool]) -> list[ParkKey]:
         """Every Park that may be asked for now: not before the key's earlier dead letters are saved, and not while changes of
         it are in halves of batches that were not looked at since.
         """
@@ -120,7 +120,7 @@ class Parking:
             parked.going = min(len(parked.queue), self._room(parked))
             self._id += 1
             self._asked[self._id] = key
-            commands.append(Park(self._id, key, tuple(parked.queue[: parked.going])))
+            commands.append(ParkKey(self._id, key, tuple(parked.queue[: parked.going])))
         return commands
 
     # ---- what came of it -------------------------------------------------------------------------------------------

@@ -92,7 +92,7 @@ def _within(records: list[ChangeRecord], most_bytes: int) -> list[ChangeRecord]:
     return records
 
 
-class ShardReader:
+class SharedRead:
     """What was read of one shard, for all its mappings.
 
     Shape:   `positions` is the position each mapping asked for last. Units: positions are sequence numbers, as `Read.after`.

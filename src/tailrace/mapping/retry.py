@@ -14,7 +14,7 @@ OUTAGES: Final = (FailureKind.THROTTLED, FailureKind.UNAVAILABLE)
 MOST_DOUBLINGS: Final = 200  # keeps factor**n inside a float; every back-off has reached its cap long before
 
 
-class Retry(Struct, frozen=True):
+class RetryAfter(Struct, frozen=True):
     """Send the same records again after this time. `counts`: the failed attempt was used up."""
 
     delay_ms: int
@@ -31,7 +31,7 @@ class GiveUp(Struct, frozen=True):
     """Do not try again. It is never waited for: the last failure decides at once, or one that cannot get better."""
 
 
-Decision: TypeAlias = Retry | Split | GiveUp
+Decision: TypeAlias = RetryAfter | Split | GiveUp
 
 
 def after_failure(
@@ -51,7 +51,7 @@ def after_failure(
     """
     is_slow = failure.kind is FailureKind.TIMEOUT and settings.order == "shard" and size == 1  # no refusal
     if failure.kind in OUTAGES or probing or is_slow:
-        return Retry(delay_ms(settings.backoff, max(outages, 1), failure.retry_after_ms), counts=False)
+        return RetryAfter(delay_ms(settings.backoff, max(outages, 1), failure.retry_after_ms), counts=False)
     if size > 1 and settings.bisect_batch_on_function_error:
         return Split(size // 2)
     limit = settings.maximum_retry_attempts
@@ -59,7 +59,7 @@ def after_failure(
         return GiveUp()
     if limit != INFINITE and attempts > limit:
         return GiveUp()
-    return Retry(delay_ms(settings.backoff, attempts, failure.retry_after_ms), counts=True)
+    return RetryAfter(delay_ms(settings.backoff, attempts, failure.retry_after_ms), counts=True)
 
 
 def delay_ms(backoff: Backoff, failures: int, at_least_ms: int = 0) -> int:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from tailrace.rows.kinds import KINDS, RowKind
 
 
-class Place(Struct, frozen=True):
+class RowRange(Struct, frozen=True):
     """Where a mapping's rows of one kind lie. Shape: `alone` is one key (None: no), rows `below` begin so; `takes` tells which of them are its own."""
 
     kind: RowKind
@@ -26,15 +26,15 @@ class Place(Struct, frozen=True):
         return not self.kind.by_field or fields[self.kind.by_field] == self.mapping_id
 
 
-def places(app: str, mapping_id: str, kinds: Iterable[RowKind] | None = None) -> Iterator[Place]:
+def places(app: str, mapping_id: str, kinds: Iterable[RowKind] | None = None) -> Iterator[RowRange]:
     """Where all rows of a mapping lie, in the order in which they are to go."""
     for kind in KINDS.values() if kinds is None else kinds:
         if kind.owner == "mapping":
             whole = kind.of_mapping(app, mapping_id)
             if kind.by_field:
-                yield Place(kind, mapping_id, None, kind.prefix(app))
+                yield RowRange(kind, mapping_id, None, kind.prefix(app))
             else:
-                yield Place(kind, mapping_id, whole, f"{whole}/")
+                yield RowRange(kind, mapping_id, whole, f"{whole}/")
 
 
 def renamed(

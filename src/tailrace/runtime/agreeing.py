@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from tailrace.errors import PortError, SettingsError, StateConflict, Unavailable
 from tailrace.leases.generation import BEFORE, Generations, check_kept, read_generations, sources_key
-from tailrace.ports import Batch, Clock, Outcome, Sink, StateStore, Versioned
+from tailrace.ports import Clock, Outcome, RecordBatch, Sink, StateStore, Versioned
 from tailrace.rows.kinds import MARK
 from tailrace.streams.version import FIRST_GENERATION
 
@@ -117,7 +117,7 @@ class Agreeing:
         await self._sink.open(clock)
         await self._agree()
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """What the sink says. Raises: as `open`."""
         if batch.stream.label not in self._agreed:
             await self._agree()

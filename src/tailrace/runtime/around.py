@@ -7,7 +7,7 @@ overridden by testing/faulting.py.
 from collections.abc import Callable
 from typing import Any
 
-from tailrace.app.app import Mapping
+from tailrace.app.app import HandlerMapping
 from tailrace.app.sinking import Writes
 from tailrace.ports import Sink, Source, StateStore
 
@@ -15,11 +15,11 @@ from tailrace.ports import Sink, Source, StateStore
 class Around:
     """Every part as it is."""
 
-    def target(self, mapping: Mapping) -> Callable[..., Any]:
+    def target(self, mapping: HandlerMapping) -> Callable[..., Any]:
         """Around what is called."""
         return mapping.target
 
-    def sink(self, mapping: Mapping, sink: Sink) -> Sink:
+    def sink(self, mapping: HandlerMapping, sink: Sink) -> Sink:
         """Around a handler's sink."""
         return sink
 

@@ -17,7 +17,7 @@ from typing import Final
 from tailrace.app.fence import escape, told
 from tailrace.app.sinking import Writes, whole
 from tailrace.errors import PortError, Refused, SinkOutage, Throttled, Unavailable
-from tailrace.ports import Batch, Clock, Failed, Failure, FailureKind, Outcome, Sink
+from tailrace.ports import Clock, Failed, Failure, FailureKind, Outcome, RecordBatch, Sink
 from tailrace.runtime.attempts import Tally
 from tailrace.runtime.threads import CURRENT, SHARED, Threads
 from tailrace.runtime.traces import trace_of
@@ -26,7 +26,7 @@ CUT_OFF: Final = Failed(whole=Failure(error="it was cut off"))
 _log: Final = logging.getLogger("tailrace.handlers")
 
 
-async def attempt(sink: Sink, batch: Batch) -> Outcome:
+async def attempt(sink: Sink, batch: RecordBatch) -> Outcome:
     """What the sink says of a batch. Guarantee: it raises nothing but our own cancellation, an operator's interrupt and a test's `Death`."""
     try:
         try:
@@ -110,7 +110,7 @@ class TimedSink:
         """Open the sink unless it is open. Raises: SinkOutage."""
         await self._opening.hold("")
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """What the sink says, timed; a failure takes its time too."""
         started = self._clock.now()
         self.tally.begin(batch, started.wall_ms)
@@ -152,7 +152,7 @@ class OpenedSink:
         """Hold it open. Raises: SinkOutage."""
         await self._opening.hold(self._holder)
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """What the sink says. Raises: SinkOutage when it cannot be opened; what it raises."""
         await self._opening.hold(self._holder)
         return await self.sink.write(batch)

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from tailrace.mapping.commands import Settled
-from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, FailureKind, Outcome
+from tailrace.ports import Clock, Failed, FailedFrom, Failure, FailureKind, Outcome, RecordBatch
 from tailrace.streams.record import ChangeRecord
 
 BOUNDS_MS: Final = (1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000)
@@ -49,7 +49,7 @@ class Tally(Struct):
     last: Outcome | None = None
     """What came of the last invocation; None before the first."""
 
-    def begin(self, batch: Batch, wall_ms: int) -> None:
+    def begin(self, batch: RecordBatch, wall_ms: int) -> None:
         """An invocation begins."""
         self.concurrent += 1
         self.invoked += len(batch.records)
@@ -145,7 +145,7 @@ class Trouble(Struct, frozen=True):
 class AtWork(Struct, frozen=True):
     """What the handler has now. Units: since_ms since the epoch."""
 
-    batch: Batch
+    batch: RecordBatch
     since_ms: int
 
 
@@ -160,7 +160,7 @@ class Attempts:
 
     # ---- what happens ----------------------------------------------------------------------------------------------
 
-    def begun(self, id: int, batch: Batch) -> None:
+    def begun(self, id: int, batch: RecordBatch) -> None:
         """The handler is given this."""
         self._at_work[id] = AtWork(batch, self._clock.now().wall_ms)
 
@@ -168,7 +168,7 @@ class Attempts:
         """It has answered, or will never."""
         del self._at_work[id]
 
-    def came_to(self, batch: Batch, outcome: Outcome) -> None:
+    def came_to(self, batch: RecordBatch, outcome: Outcome) -> None:
         """An attempt came to this."""
         if not self._failing and not isinstance(outcome, Failed | FailedFrom):
             return  # nearly always
@@ -196,7 +196,7 @@ class Attempts:
     # ---- what can be seen ------------------------------------------------------------------------------------------
 
     @property
-    def under_way(self) -> list[Batch]:
+    def under_way(self) -> list[RecordBatch]:
         """What the handler is at work on."""
         return [each.batch for each in self._at_work.values()]
 

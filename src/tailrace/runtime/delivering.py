@@ -37,9 +37,9 @@ from tailrace.mapping.commands import (
     GivenUpWindow,
     Invoke,
     InvokeDone,
-    Park,
     ParkDone,
     ParkFailed,
+    ParkKey,
     Read,
     ReadFailed,
     SaveCheckpoint,
@@ -48,22 +48,22 @@ from tailrace.mapping.commands import LeaseLost as LeaseLostInput
 from tailrace.mapping.outcomes import Failure, FailureKind, Outcome
 from tailrace.mapping.suspension import Suspended
 from tailrace.mapping.window import WindowState
-from tailrace.ports import Batch, Now, Shard, StreamRef
+from tailrace.ports import Now, RecordBatch, Shard, StreamRef
 from tailrace.rows.writes import Check, Equals, StateRow, Write
 from tailrace.runtime.attempting import unavailable
-from tailrace.runtime.kept import Kept
+from tailrace.runtime.kept import SavedChanges
 from tailrace.runtime.steps import AskTime, Get, ReadShard, Steps, Transact, WriteBatch
 from tailrace.streams.envelopes import event_id
 from tailrace.streams.record import ReadDone
 from tailrace.streams.version import FIRST_GENERATION
 
-Asked: TypeAlias = Read | Invoke | Park | SaveCheckpoint
+Asked: TypeAlias = Read | Invoke | ParkKey | SaveCheckpoint
 """Commands that ask something of a port. Wake and Stopped are the interpreter's own."""
 MOST_WORDS: Final = 500
 """How much of a failure's words a checkpoint repeats."""
 
 
-class Place(Struct, frozen=True):
+class MappingShard(Struct, frozen=True):
     """Which mapping, in which shard of which stream."""
 
     app: str
@@ -100,7 +100,7 @@ class Place(Struct, frozen=True):
 class Delivery:
     """One mapping in one shard, under one lease. Shape: `kept` is what was saved of the shard from the trim."""
 
-    def __init__(self, shard: Shard, stream: StreamRef, kept: Kept, settling: "Settling") -> None:
+    def __init__(self, shard: Shard, stream: StreamRef, kept: SavedChanges, settling: "Settling") -> None:
         self.shard = shard
         self.stream = stream
         self.settling = settling
@@ -115,15 +115,15 @@ class Delivery:
                 return self._read(command)
             case SaveCheckpoint():
                 return self._save(command)
-            case Park():
+            case ParkKey():
                 return self._park(command)
             case _:
                 assert_never(command)
 
-    def batch(self, command: Invoke) -> Batch:
+    def batch(self, command: Invoke) -> RecordBatch:
         """What the sink is given."""
         place = self.settling.place
-        return Batch(
+        return RecordBatch(
             command.records, place.mapping_id, self.stream, self.shard.shard_id, command.attempt,
             f"{place.run}-{command.request:x}", window=command.window,
         )  # fmt: skip
@@ -165,7 +165,7 @@ class Delivery:
             return (CheckpointFailed(unavailable(error)),)
         return (CheckpointDone(),)
 
-    def _park(self, command: Park) -> Steps[Sequence[Completion]]:
+    def _park(self, command: ParkKey) -> Steps[Sequence[Completion]]:
         settling = self.settling
         try:
             is_free = yield from park(settling.place, settling.fence, command, settling.code_version)
@@ -184,7 +184,7 @@ class Announced(Protocol):
     """Whoever tells an on-failure destination of what was given up: deadletters/run/courier.py."""
 
     def rows(
-        self, place: Place, given_up: Sequence[GivenUp], windows: Sequence[GivenUpWindow] = ()
+        self, place: MappingShard, given_up: Sequence[GivenUp], windows: Sequence[GivenUpWindow] = ()
     ) -> list[Write]:
         """What is to be told, as rows of the same transaction."""
 
@@ -196,7 +196,11 @@ class Settling:
     """Saves what a machine has settled of one mapping in one shard; `begun` is the row with which its lease was stamped here."""
 
     def __init__(
-        self, place: Place, begun: CheckpointRow, code_version: str = "", announced: Announced | None = None
+        self,
+        place: MappingShard,
+        begun: CheckpointRow,
+        code_version: str = "",
+        announced: Announced | None = None,
     ) -> None:
         self.place = place
         self.code_version = code_version
@@ -246,7 +250,7 @@ class Settling:
         ]
 
 
-def _gaps(place: Place, command: SaveCheckpoint) -> list[Write]:
+def _gaps(place: MappingShard, command: SaveCheckpoint) -> list[Write]:
     gaps = [
         Gap(place.shard_id, run.first, run.last, run.from_ms, run.until_ms, generation=place.generation)
         for run in command.settled
@@ -255,7 +259,7 @@ def _gaps(place: Place, command: SaveCheckpoint) -> list[Write]:
     return [Write(gap.key(place.app, place.mapping_id), gap.fields()) for gap in gaps]
 
 
-def _letter_write(place: Place, letter: DeadLetter) -> Write:
+def _letter_write(place: MappingShard, letter: DeadLetter) -> Write:
     return Write(
         deadletter_key(place.app, place.mapping_id, letter.record.version), deadletter_fields(letter)
     )
@@ -273,7 +277,7 @@ def _kept(window: WindowState | None) -> Window | None:
     return window.start_ms, window.end_ms, None if window.state is None else window.state.decode()
 
 
-def lost_window_write(place: Place, lost: GivenUpWindow, code_version: str) -> Write:
+def lost_window_write(place: MappingShard, lost: GivenUpWindow, code_version: str) -> Write:
     """The row of a window whose final invoke was given up, with the state that was for it."""
     window, failure = lost.window, lost.failure
     found = LostWindow(
@@ -285,7 +289,7 @@ def lost_window_write(place: Place, lost: GivenUpWindow, code_version: str) -> W
     return Write(lost_window_key(place.app, found), found.fields())
 
 
-def letter_of(place: Place, given_up: GivenUp, code_version: str) -> DeadLetter:
+def letter_of(place: MappingShard, given_up: GivenUp, code_version: str) -> DeadLetter:
     """What is kept of a record that was given up, or that waits behind one."""
     record, failure = given_up.record, given_up.failure
     identity = event_id(record)
@@ -301,7 +305,7 @@ def letter_of(place: Place, given_up: GivenUp, code_version: str) -> DeadLetter:
 # ---- parking -------------------------------------------------------------------------------------------------------
 
 
-def park(place: Place, fence: Check, command: Park, code_version: str) -> Steps[bool]:
+def park(place: MappingShard, fence: Check, command: ParkKey, code_version: str) -> Steps[bool]:
     """Make the key's head and the changes that wait durable. Returns: whether the key is free instead, because it was unparked meanwhile.
 
     Raises:  LeaseLost, StoreError.
@@ -324,6 +328,6 @@ def park(place: Place, fence: Check, command: Park, code_version: str) -> Steps[
         return False
 
 
-def _head(place: Place, key: bytes) -> Steps[Head | None]:
+def _head(place: MappingShard, key: bytes) -> Steps[Head | None]:
     row: StateRow | None = yield Get(head_key(place.app, place.mapping_id, key))
     return None if row is None else read_head(place.app, place.mapping_id, row.fields)

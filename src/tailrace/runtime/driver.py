@@ -18,8 +18,8 @@ from tailrace.mapping.commands import (
     CheckpointDone,
     Command,
     Completion,
-    Park,
     ParkDone,
+    ParkKey,
     Read,
     SaveCheckpoint,
     Start,
@@ -30,7 +30,7 @@ from tailrace.mapping.commands import (
 )
 from tailrace.mapping.commands import LeaseLost as LeaseLostInput
 from tailrace.mapping.shard import ShardMachine
-from tailrace.ports import Batch, Clock, Outcome, Shard, Sink, StateStore, StreamRef, Written
+from tailrace.ports import Clock, Outcome, RecordBatch, Shard, Sink, StateStore, StreamRef, Written
 from tailrace.runtime.attempting import attempt
 from tailrace.runtime.attempts import Attempts
 from tailrace.runtime.delivering import Asked, Delivery
@@ -116,7 +116,7 @@ class Driver:
         )  # fmt: skip
 
     @property
-    def under_way(self) -> Sequence[Batch]:
+    def under_way(self) -> Sequence[RecordBatch]:
         """What the sink is at work on."""
         return self.attempts.under_way
 
@@ -183,7 +183,7 @@ class Driver:
                 self._failures.given_up(command.given_up, command.windows)
                 self._failures.settled(command.settled)
                 self._tally.settled(command.settled, has_destination=self._has_destination)
-            case Park(entries=entries), ParkDone(is_free=False):
+            case ParkKey(entries=entries), ParkDone(is_free=False):
                 self.attempts.parked([entry.record for entry in entries])
                 self._failures.parked(entries)
 
@@ -203,7 +203,7 @@ class Driver:
                 _log.error("%s waits: %s", self._mapping_id, error.args[0], extra={"hint": error.hint})
             raise
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """One attempt at the sink."""
         self._attempted = number = self._attempted + 1
         self.attempts.begun(number, batch)
@@ -226,7 +226,7 @@ class Delivers(Protocol):
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """Records after a position; waits while there are none and the shard is open. Raises: PortError."""
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """What came of a batch. Raises nothing."""
 
 

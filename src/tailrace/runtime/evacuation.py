@@ -26,8 +26,8 @@ from tailrace.leases.checkpoint import Range, read_checkpoint
 from tailrace.ports import Shard, StreamRef
 from tailrace.rows.kinds import EVACUATION, words_of
 from tailrace.rows.writes import StateRow, Write
-from tailrace.runtime.delivering import Place
-from tailrace.runtime.kept import Kept
+from tailrace.runtime.delivering import MappingShard
+from tailrace.runtime.kept import SavedChanges
 from tailrace.runtime.steps import AskTime, Get, Peek, Query, Steps, Transact
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord, ReadDone
@@ -53,7 +53,7 @@ Followed: TypeAlias = Sequence[tuple[StreamRef, Sequence[Shard]]]
 class Unfinished(Struct, frozen=True):
     """A shard that a mapping is not done with."""
 
-    place: Place
+    place: MappingShard
     stream: StreamRef
     shard: Shard
 
@@ -72,7 +72,7 @@ class Evacuator:
         self._retention_ms = retention_ms
         self._lead_ms = lead
         self._begins = begins
-        self._kept: dict[Names, Kept] = {}
+        self._kept: dict[Names, SavedChanges] = {}
         self._oldest: dict[Names, tuple[int, int]] = {}
         """What was not due when the source was asked: after which record, and when the next one was written."""
 
@@ -90,9 +90,9 @@ class Evacuator:
             if kept.evacuation is before.get(names):
                 kept.hold(there.get(names))
 
-    def of(self, mapping_id: str, stream_label: str, shard_id: str) -> Kept:
+    def of(self, mapping_id: str, stream_label: str, shard_id: str) -> SavedChanges:
         """What is saved for a mapping in a shard."""
-        return self._kept.setdefault((mapping_id, stream_label, shard_id), Kept())
+        return self._kept.setdefault((mapping_id, stream_label, shard_id), SavedChanges())
 
     def added(self, mapping_ids: Sequence[str], followed: Followed) -> Followed:
         """What is followed, and the shards that only what was saved for these mappings still knows; streams and shards in their order."""

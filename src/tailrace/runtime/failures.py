@@ -11,7 +11,7 @@ from typing import Final
 
 from tailrace.mapping.commands import GivenUp, GivenUpWindow, Settled
 from tailrace.mapping.retry import OUTAGES
-from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, Outcome
+from tailrace.ports import Clock, Failed, FailedFrom, Failure, Outcome, RecordBatch
 from tailrace.runtime.recursion import shown
 from tailrace.runtime.traces import place_of
 from tailrace.streams.envelopes import event_id
@@ -40,7 +40,7 @@ class FailureLog:
         self.is_watching = False
         """Whether something has failed, so that the shard may wait."""
 
-    def failed(self, batch: Batch, outcome: Outcome) -> None:
+    def failed(self, batch: RecordBatch, outcome: Outcome) -> None:
         """An attempt came to this."""
         for record, failure in failures_of(batch, outcome):
             self.is_watching = True
@@ -119,7 +119,7 @@ class FailureLog:
 
     # ---- lines ------------------------------------------------------------------------------------------------------
 
-    def _tell_failure(self, batch: Batch, record: ChangeRecord | None, failure: Failure) -> None:
+    def _tell_failure(self, batch: RecordBatch, record: ChangeRecord | None, failure: Failure) -> None:
         if not self._attempts.admits():
             return
         first = record or next(iter(batch.records), None)
@@ -169,7 +169,7 @@ class Limit:
         return f" (and {untold} more before that: tailrace dlq ls)" if untold else ""
 
 
-def failures_of(batch: Batch, outcome: Outcome) -> Iterator[tuple[ChangeRecord | None, Failure]]:
+def failures_of(batch: RecordBatch, outcome: Outcome) -> Iterator[tuple[ChangeRecord | None, Failure]]:
     """Every failure of an attempt, with the record that it is of; None: of all."""
     match outcome:
         case Failed(failures, whole):

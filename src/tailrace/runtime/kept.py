@@ -21,7 +21,7 @@ Words: TypeAlias = tuple[str, str, str, str]
 """What names its rows: the app, the mapping, the stream's label, the shard's id."""
 
 
-class Kept:
+class SavedChanges:
     """What is saved of one mapping in one shard, as far as it is known here. Shape: `evacuation` is None while nothing is."""
 
     def __init__(self, evacuation: Evacuation | None = None) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from tailrace.ports import StateStore
 from tailrace.rows.kinds import RowKind
-from tailrace.rows.owned import Place, places, renamed
+from tailrace.rows.owned import RowRange, places, renamed
 from tailrace.rows.writes import StateRow, Write
 
 SLICE: Final = 50
@@ -18,7 +18,7 @@ SLICE: Final = 50
 
 async def rows_of(
     state: StateStore, app: str, mapping_id: str, kinds: Iterable[RowKind] | None = None
-) -> AsyncIterator[tuple[Place, StateRow]]:
+) -> AsyncIterator[tuple[RowRange, StateRow]]:
     """Every row of a mapping, of all kinds unless told, in the order in which they are to go; a row may be removed meanwhile. Raises: StoreError."""
     for place in places(app, mapping_id, kinds):
         alone = None if place.alone is None else await state.get(place.alone)

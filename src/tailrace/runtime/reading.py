@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from tailrace.app.app import App
 from tailrace.errors import PortError, SourceError, StateConflict
 from tailrace.leases.generation import Generations, read_generations
-from tailrace.mapping.reader import Budget, Reading, ShardReader
+from tailrace.mapping.reader import Budget, Reading, SharedRead
 from tailrace.ports import ReadDone, Shard, Source, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT
 from tailrace.runtime.agreeing import Besides, adopt, nowhere
@@ -38,7 +38,7 @@ class SharedReads:
         self._source = source
         self._budget = budget
         self._is_shared = mappings > 1
-        self._readers: dict[tuple[str, str], ShardReader] = {}
+        self._readers: dict[tuple[str, str], SharedRead] = {}
         self._outstanding: dict[tuple[tuple[str, str], Reading], tuple[int, asyncio.Future[None]]] = {}
         """Each with the position that it reads after."""
 
@@ -52,7 +52,7 @@ class SharedReads:
             return await self._source.read(shard, after, limit)
         reader = self._readers.get(shard.place)
         if reader is None:
-            reader = self._readers[shard.place] = ShardReader(self._budget)
+            reader = self._readers[shard.place] = SharedRead(self._budget)
         while True:
             page = reader.page(mapping_id, after, limit)
             if page is not None:
@@ -73,7 +73,7 @@ class SharedReads:
         return outstanding is not None and outstanding[0] > after
 
     async def _lead(
-        self, read: tuple[tuple[str, str], Reading], reader: ShardReader, shard: Shard, after: int, limit: int
+        self, read: tuple[tuple[str, str], Reading], reader: SharedRead, shard: Shard, after: int, limit: int
     ) -> ReadDone:
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._outstanding[read] = (after, over)

@@ -16,8 +16,8 @@ from typing import Any, Final, TypeAlias
 import orjson
 from msgspec import Struct
 
-from tailrace.app.app import Mapping as Handler
-from tailrace.ports import Batch, Clock, Failed, Failure, FailureKind, Outcome, Sink, StateStore
+from tailrace.app.app import HandlerMapping
+from tailrace.ports import Clock, Failed, Failure, FailureKind, Outcome, RecordBatch, Sink, StateStore
 from tailrace.rows.kinds import GENERATIONS, PAUSE
 from tailrace.rows.writes import VERSION, Write
 from tailrace.streams.ancestry import repeats, times
@@ -93,16 +93,16 @@ class Guards:
         if row is not None:
             self._allowed[mapping_id] = int(row.fields["allowed"])
 
-    def around(self, handler: Handler, sink: Sink) -> "GuardedSink":
+    def around(self, handler: HandlerMapping, sink: Sink) -> "GuardedSink":
         """The sink of a mapping behind its guard."""
         return GuardedSink(self, handler, ancestor_name(self._app, handler.id), sink)
 
-    def allowed(self, handler: Handler) -> int:
+    def allowed(self, handler: HandlerMapping) -> int:
         """How many generations of its own one line of changes may have."""
         bound = handler.settings.max_generations
         return max(bound, self._allowed.get(handler.id, bound))
 
-    def count(self, handler: Handler, record: ChangeRecord, count: int) -> None:
+    def count(self, handler: HandlerMapping, record: ChangeRecord, count: int) -> None:
         """It is called for changes that it made itself."""
         if handler.id not in self.own:
             LOG.warning(
@@ -111,11 +111,11 @@ class Guards:
             )  # fmt: skip
         self.own[handler.id] = self.own.get(handler.id, 0) + count
 
-    def has_never_answered(self, handler: Handler) -> bool:
+    def has_never_answered(self, handler: HandlerMapping) -> bool:
         """Whether it has not been called for a change of its own since it began, or was resumed."""
         return handler.id not in self._lines
 
-    def multiply(self, handler: Handler, records: Sequence[ChangeRecord], own: Sequence[Own]) -> bool:
+    def multiply(self, handler: HandlerMapping, records: Sequence[ChangeRecord], own: Sequence[Own]) -> bool:
         """Whether its own changes multiply, now that it is called for these."""
         lines = self._lines.get(handler.id)
         if lines is None:
@@ -125,7 +125,7 @@ class Guards:
         lines.add(records, {record.sequence: generation for generation, record in own})
         return lines.multiply(handler.settings.max_generations)
 
-    async def stop(self, handler: Handler, record: ChangeRecord, generation: int) -> str:
+    async def stop(self, handler: HandlerMapping, record: ChangeRecord, generation: int) -> str:
         """Pause a mapping, durably. Returns: why. Raises: StoreError."""
         bound = handler.settings.max_generations
         lines = self._lines.get(handler.id, Lines())
@@ -180,7 +180,7 @@ def shown(record: ChangeRecord) -> str:
 class GuardedSink:
     """A sink that is not called for a change too deep in its own line."""
 
-    def __init__(self, guards: Guards, handler: Handler, name: str, sink: Sink) -> None:
+    def __init__(self, guards: Guards, handler: HandlerMapping, name: str, sink: Sink) -> None:
         self._guards = guards
         self._handler = handler
         self._name = name
@@ -190,7 +190,7 @@ class GuardedSink:
         """Open it."""
         await self._sink.open(clock)
 
-    def write(self, batch: Batch) -> Coroutine[Any, Any, Outcome]:
+    def write(self, batch: RecordBatch) -> Coroutine[Any, Any, Outcome]:
         """What the sink says; UNAVAILABLE, which uses up no attempt, when the mapping was stopped. Raises: PortError."""
         if self._guards.has_never_answered(self._handler) and not [
             record for record in batch.records if record.ancestry
@@ -198,7 +198,7 @@ class GuardedSink:
             return self._sink.write(batch)  # as nearly always, and then there is nothing to be judged
         return self._write(batch)
 
-    async def _write(self, batch: Batch) -> Outcome:
+    async def _write(self, batch: RecordBatch) -> Outcome:
         own = [
             (generation, record)
             for record in batch.records

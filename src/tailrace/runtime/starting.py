@@ -40,7 +40,7 @@ from tailrace.mapping.window import WindowState
 from tailrace.ports import Now, Shard
 from tailrace.rows.kinds import CHECKPOINT, RESUMED, words_of
 from tailrace.rows.writes import Absent, StateRow, Write
-from tailrace.runtime.delivering import Place
+from tailrace.runtime.delivering import MappingShard
 from tailrace.runtime.kept import horizon, saved_of
 from tailrace.runtime.pausing import ended_suspensions
 from tailrace.runtime.steps import AskTime, Get, Horizon, Query, Steps, Transact
@@ -54,7 +54,7 @@ def whoever_has_it(fields: Mapping[str, Any]) -> bool:
 def take_lease(
     key: str,
     owner: str,
-    places: Sequence[Place],
+    places: Sequence[MappingShard],
     may_take: Callable[[Mapping[str, Any]], bool] = whoever_has_it,
 ) -> Steps[tuple[Lease, dict[str, CheckpointRow]]]:
     """Take a shard's lease, if what is there may be taken, and stamp the checkpoints of these places in it. Returns: what was stamped, by its key.
@@ -77,7 +77,7 @@ def take_lease(
     return lease, stamped
 
 
-def _highest_epoch(places: Sequence[Place]) -> Steps[int]:
+def _highest_epoch(places: Sequence[MappingShard]) -> Steps[int]:
     """The highest epoch that checkpoints have although the row of their lease was forgotten."""
     highest = 0
     for place in places:
@@ -86,7 +86,7 @@ def _highest_epoch(places: Sequence[Place]) -> Steps[int]:
     return highest
 
 
-def stamp(place: Place, epoch: int) -> Steps[CheckpointRow | None]:
+def stamp(place: MappingShard, epoch: int) -> Steps[CheckpointRow | None]:
     """Raise the epoch of a mapping's checkpoint, and take an older version's ledger into it. Returns: what is durable now; None: there is no checkpoint.
 
     Raises: LeaseLost when a later epoch is there; StoreError.
@@ -108,7 +108,7 @@ def stamp(place: Place, epoch: int) -> Steps[CheckpointRow | None]:
 
 
 def enter(
-    place: Place,
+    place: MappingShard,
     shard: Shard,
     known: Known,
     epoch: int,
@@ -141,7 +141,9 @@ def enter(
         return row
 
 
-def load_start(place: Place, shard: Shard, begun: CheckpointRow, code_version: str = "") -> Steps[Start]:
+def load_start(
+    place: MappingShard, shard: Shard, begun: CheckpointRow, code_version: str = ""
+) -> Steps[Start]:
     """Everything that the machine begins with: the checkpoint that was stamped, the parked keys that may be in its shard, the keys with dead letters.
 
     A pause of another version of the code does not bind this one, and one that somebody has ended binds nobody. Raises: StoreError.
@@ -165,7 +167,7 @@ def load_start(place: Place, shard: Shard, begun: CheckpointRow, code_version: s
     )
 
 
-def _is_resumed(place: Place, suspended: Suspended | None) -> Steps[bool]:
+def _is_resumed(place: MappingShard, suspended: Suspended | None) -> Steps[bool]:
     """Whether somebody has let the mapping go on that had paused by itself."""
     if suspended is None:
         return False
@@ -190,7 +192,7 @@ def outdated_reason(row: CheckpointRow, code_version: str) -> Reason | None:
     return None if reason is None or reason[3] == code_version else reason
 
 
-def _heads(place: Place) -> Steps[list[Head]]:
+def _heads(place: MappingShard) -> Steps[list[Head]]:
     rows: list[StateRow] = yield Query(head_prefix(place.app, place.mapping_id))
     return [read_head(place.app, place.mapping_id, row.fields) for row in rows]
 
@@ -198,7 +200,7 @@ def _heads(place: Place) -> Steps[list[Head]]:
 # ---- what came before -------------------------------------------------------------------------------------------------
 
 
-def line_before(place: Place, shard: Shard, known: Known) -> Steps[Line]:
+def line_before(place: MappingShard, shard: Shard, known: Known) -> Steps[Line]:
     """What came before a shard, from what is listed and saved and, where that ends, from the mapping's rows. Raises: StoreError."""
     rows: dict[str, Named | None] = {}
     waiting = list(shard.parents)
@@ -212,7 +214,7 @@ def line_before(place: Place, shard: Shard, known: Known) -> Steps[Line]:
     return line_of(shard, known, rows)
 
 
-def _named(place: Place, shard: Shard, known: Known) -> Steps[Named]:
+def _named(place: MappingShard, shard: Shard, known: Known) -> Steps[Named]:
     """The shards that a shard continues: its parents, and those of its ancestors in which keys are parked."""
     line = yield from line_before(place, shard, known)
     heads = yield from _heads(place)
@@ -220,7 +222,7 @@ def _named(place: Place, shard: Shard, known: Known) -> Steps[Named]:
     return Named(shard.parents, named_ancestors(line, known, parked_in))
 
 
-def _beginning(place: Place, shard: Shard, known: Known, retention_ms: int) -> Steps[Checkpoint]:
+def _beginning(place: MappingShard, shard: Shard, known: Known, retention_ms: int) -> Steps[Checkpoint]:
     """Where a mapping begins in a shard that it never was in.
 
     Guarantee: a mapping that is new begins with the oldest record there is; one that has followed the shard's parents insists
@@ -240,7 +242,7 @@ def _beginning(place: Place, shard: Shard, known: Known, retention_ms: int) -> S
     )
 
 
-def _begun_before(place: Place, shard: Shard, known: Known) -> Steps[Checkpoint | None]:
+def _begun_before(place: MappingShard, shard: Shard, known: Known) -> Steps[Checkpoint | None]:
     """What a mapping insists on that has followed what a shard continues; None: it never was in any of it."""
     whole = Checkpoint(shard.first - 1, created_ms=shard.created_ms)
     if (yield from _has_followed(place, shard.parents)):
@@ -256,7 +258,7 @@ def _begun_before(place: Place, shard: Shard, known: Known) -> Steps[Checkpoint 
     return whole if reached is None or reached.watermark >= whole.watermark else reached
 
 
-def _lost_streams(place: Place, shard: Shard, known: Known) -> Steps[list[Write]]:
+def _lost_streams(place: MappingShard, shard: Shard, known: Known) -> Steps[list[Write]]:
     """Gaps, as a stream begins, of shards of earlier streams that went before the mapping was done with them.
 
     Where all streams have one order of numbers, the shard itself tells that gap; elsewhere nothing says how far they went: a gap's last number is its first.
@@ -278,7 +280,7 @@ def _lost_streams(place: Place, shard: Shard, known: Known) -> Steps[list[Write]
     return writes
 
 
-def _has_followed(place: Place, parents: Sequence[str]) -> Steps[bool]:
+def _has_followed(place: MappingShard, parents: Sequence[str]) -> Steps[bool]:
     """Whether a mapping has read everything of what a shard continues: a parent that vanished before it was finished has lost something too."""
     for parent in parents:
         row: StateRow | None = yield Get(replace(place, shard_id=parent).checkpoint_key)

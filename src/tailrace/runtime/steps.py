@@ -23,7 +23,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from msgspec import Struct
 
-from tailrace.ports import Action, Batch, Shard
+from tailrace.ports import Action, RecordBatch, Shard
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ class Horizon(Struct, frozen=True):
 class WriteBatch(Struct, frozen=True):
     """Hand a batch to the sink. Answer: its Outcome; what a sink raises is one, too."""
 
-    batch: Batch
+    batch: RecordBatch
 
 
 class StreamOf(Struct, frozen=True):

@@ -6,7 +6,7 @@ Rules of this file: it makes bytes, it sends none. Called by `server.connection`
 import logging
 from typing import TYPE_CHECKING, Final
 
-from tailrace.api.protocols import FORM, XML, Told
+from tailrace.api.protocols import FORM, XML, HttpAnswer
 from tailrace.api.wire import (
     BUSY,
     JSON_1_0,
@@ -111,7 +111,7 @@ def foreign_answer(server: "HttpServer", request: Request, query: bytes, extra: 
 
 
 def _told(
-    server: "HttpServer", request: Request, told: Told, request_id: bytes, kind: bytes, extra: bytes
+    server: "HttpServer", request: Request, told: HttpAnswer, request_id: bytes, kind: bytes, extra: bytes
 ) -> bytes:
     return answer_bytes(
         server.stamp, told.status, told.body, request_id=request_id, kind=kind, extra=extra + told.lines(),

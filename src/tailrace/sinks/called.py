@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tailrace.app.sinking import AlwaysOpen
-from tailrace.ports import Batch, Outcome
+from tailrace.ports import Outcome, RecordBatch
 from tailrace.sinks.calling import RAISED, caller, failure_of, is_ours
 from tailrace.sinks.documents import change_document
 from tailrace.sinks.messages import Failures
@@ -22,7 +22,7 @@ class Function(AlwaysOpen):
 
     function: Callable[[Any], Any]
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """Call it for every value or change, in order."""
         failures, call = Failures(), caller(self.function)
         for place, record in enumerate(batch.records):

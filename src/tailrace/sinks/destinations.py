@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.errors import Refused, SettingsError, SinkError
-from tailrace.ports import Batch, Outcome
+from tailrace.ports import Outcome, RecordBatch
 from tailrace.runtime.threads import in_thread
 from tailrace.sinks.aws import EVERYWHERE, AwsAccess
 from tailrace.sinks.entries import ENTRIES, refused_entry, write_entries
@@ -26,7 +26,7 @@ TOPIC_BYTES: Final = 262_144
 """What a message may weigh with its attributes, and all messages of one call together. Sources: SQS and SNS quotas (SQS: since August 2025)."""
 
 
-class Failure(Protocol):
+class RenderedDocument(Protocol):
     """One failure document in both forms."""
 
     @property
@@ -51,7 +51,7 @@ class Sqs(AlwaysOpen):
     most_bytes: int = QUEUE_BYTES
     _urls: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    async def deliver(self, failure: Failure) -> None:
+    async def deliver(self, failure: RenderedDocument) -> None:
         """Send the message. Raises: Throttled, Unavailable, SinkError, SettingsError."""
         body = _fitting(failure.message, self.queue, self.most_bytes)
         await self.access.call("sqs", "send_message", QueueUrl=await self._url(), MessageBody=body)
@@ -66,7 +66,7 @@ class Sqs(AlwaysOpen):
         """Whether a repeated message has no effect: a FIFO queue drops it, by its deduplication id, for five minutes."""
         return self.queue.endswith(".fifo")
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """Send a message for each value or change; to a FIFO queue with the item as group and the id against repetitions."""
 
         async def send(messages: Sequence[Message]) -> Refusals:
@@ -106,7 +106,7 @@ class Sns(AlwaysOpen):
     access: AwsAccess = EVERYWHERE
     most_bytes: int = TOPIC_BYTES
 
-    async def deliver(self, failure: Failure) -> None:
+    async def deliver(self, failure: RenderedDocument) -> None:
         """Publish the message. Raises: Throttled, Unavailable, SinkError, SettingsError."""
         body = _fitting(failure.message, self.topic, self.most_bytes)
         await self.access.call("sns", "publish", TopicArn=self.topic, Message=body)
@@ -121,7 +121,7 @@ class Sns(AlwaysOpen):
         """Whether a repeated message has no effect: a FIFO topic drops it, by its deduplication id, for five minutes."""
         return self.topic.endswith(".fifo")
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """Publish a message for each value or change; to a FIFO topic with the item as group and the id against repetitions."""
 
         async def send(messages: Sequence[Message]) -> Refusals:
@@ -148,7 +148,7 @@ class S3:
     bucket: str
     access: AwsAccess = EVERYWHERE
 
-    async def deliver(self, failure: Failure) -> None:
+    async def deliver(self, failure: RenderedDocument) -> None:
         """Put the object. Raises: Throttled, Unavailable, SinkError, SettingsError."""
         await self.access.call(
             "s3", "put_object", Bucket=self.bucket.removeprefix("arn:aws:s3:::"), Key=failure.object_name,
@@ -162,14 +162,14 @@ class Directory:
 
     path: str | Path
 
-    async def deliver(self, failure: Failure) -> None:
+    async def deliver(self, failure: RenderedDocument) -> None:
         """Write the file. Raises: SinkError."""
         try:
             await in_thread(self._write, failure)
         except OSError as error:
             raise SinkError(f"{self.path}: {error.strerror}") from error
 
-    def _write(self, failure: Failure) -> None:
+    def _write(self, failure: RenderedDocument) -> None:
         place = Path(self.path) / f"{failure.object_name}.json"
         place.parent.mkdir(parents=True, exist_ok=True)
         beside = place.with_name(f".{place.name}.part")
@@ -186,11 +186,11 @@ def _fifo(message: Message) -> dict[str, str]:
     return {"MessageGroupId": group, "MessageDeduplicationId": message.id}
 
 
-def _told(message: Message, batch: Batch) -> dict[str, str]:
+def _told(message: Message, batch: RecordBatch) -> dict[str, str]:
     return {"event_id": message.id, "event_name": message.record.event_name, "table": batch.stream.table}
 
 
-def _attributes(message: Message, batch: Batch) -> dict[str, Any]:
+def _attributes(message: Message, batch: RecordBatch) -> dict[str, Any]:
     return {
         "MessageAttributes": {
             name: {"DataType": "String", "StringValue": text} for name, text in _told(message, batch).items()
@@ -198,7 +198,7 @@ def _attributes(message: Message, batch: Batch) -> dict[str, Any]:
     }
 
 
-def _weight(batch: Batch, message: Message) -> int:
+def _weight(batch: RecordBatch, message: Message) -> int:
     """A message as it counts: its body, and name, type and value of each attribute. Source: SQS quotas, "message size"."""
     return len(message.body) + sum(
         len(name) + len("String") + len(text) for name, text in _told(message, batch).items()

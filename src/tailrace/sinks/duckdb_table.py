@@ -19,7 +19,7 @@ from tailrace.app.plain import to_plain_item
 from tailrace.app.sinking import DONE
 from tailrace.errors import SettingsError, SinkError, Unavailable
 from tailrace.leases.generation import BEFORE, check_kept
-from tailrace.ports import Batch, Clock, Failure, Outcome, ProjectionStore
+from tailrace.ports import Clock, Failure, Outcome, ProjectionStore, RecordBatch
 from tailrace.runtime.threads import in_thread
 from tailrace.sinks.documents import to_json
 from tailrace.sinks.duckdb_question import SEALED, Question
@@ -70,7 +70,7 @@ class DuckDB:
         """Open the file. Raises: Unavailable when another process holds it, or the extra is missing; SettingsError."""
         await in_thread(self._open)
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """Write the batch, all of it or nothing. Raises: Unavailable when another process holds the file; SettingsError."""
         failures = Failures()
         rows: dict[object, tuple[ChangeRecord, Row | None]] = {}
@@ -87,7 +87,7 @@ class DuckDB:
             await in_thread(self._write, list(rows.values()))
         return failures.outcome
 
-    def row_of(self, batch: Batch, place: int) -> Row | None:
+    def row_of(self, batch: RecordBatch, place: int) -> Row | None:
         """The row of one change, None for a removal; it may be overridden. Raises: SinkError for one that cannot be written."""
         record = batch.records[place]
         if batch.values is not None:

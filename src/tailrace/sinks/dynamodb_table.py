@@ -17,7 +17,7 @@ from tailrace.aws.errors import is_condition, is_kept_from_us
 from tailrace.aws.tables import with_bytes
 from tailrace.errors import ApiError, SettingsError, SinkError
 from tailrace.leases.generation import BEFORE, check_kept
-from tailrace.ports import Batch, Failure, Outcome
+from tailrace.ports import Failure, Outcome, RecordBatch
 from tailrace.sinks.aws import EVERYWHERE, AwsAccess
 from tailrace.sinks.calling import failure_of
 from tailrace.sinks.messages import Failures
@@ -64,7 +64,7 @@ class DynamoDB(AlwaysOpen):
         """Whether a repeated change has no effect: its condition fails."""
         return True
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """Put or delete an item for each change. Raises: SettingsError."""
         failures = Failures()
         places: dict[bytes, list[int]] = {}
@@ -83,7 +83,7 @@ class DynamoDB(AlwaysOpen):
         await asyncio.gather(*map(write_in_order, places.values()))
         return failures.outcome
 
-    async def _write_one(self, batch: Batch, place: int) -> Failure | None:
+    async def _write_one(self, batch: RecordBatch, place: int) -> Failure | None:
         record = batch.records[place]
         try:
             item = _item(record) if batch.values is None else _given(batch.values[place])

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tailrace.aws.errors import verdict
 from tailrace.errors import SinkError, SinkOutage
-from tailrace.ports import Batch, Failure, FailureKind, Outcome
+from tailrace.ports import Failure, FailureKind, Outcome, RecordBatch
 from tailrace.sinks.calling import failure_of
 from tailrace.sinks.messages import Failures, Message, Refusals, Size, body_bytes, in_chunks, sendable
 
@@ -20,7 +20,13 @@ Send = Callable[[Sequence[Message]], Awaitable[Refusals]]
 
 
 async def write_entries(
-    batch: Batch, send: Send, *, most: int = ENTRIES, most_bytes: int, what: str, size: Size = body_bytes
+    batch: RecordBatch,
+    send: Send,
+    *,
+    most: int = ENTRIES,
+    most_bytes: int,
+    what: str,
+    size: Size = body_bytes,
 ) -> Outcome:
     """Send a batch in calls of at most `most` entries that weigh at most `most_bytes` together; `send` answers with what was refused, by index."""
     failures = Failures()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tailrace.app.sinking import AlwaysOpen
-from tailrace.ports import Batch, Outcome
+from tailrace.ports import Outcome, RecordBatch
 from tailrace.sinks.aws import EVERYWHERE, AwsAccess
 from tailrace.sinks.entries import ENTRIES, refused_entry, write_entries
 from tailrace.sinks.messages import Message, Refusals
@@ -46,7 +46,7 @@ class EventBridge(AlwaysOpen):
         """Whether whoever gets an event can tell that it is repeated: by the id among its resources."""
         return True
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """Put an event for each message. Raises: SettingsError."""
 
         async def send(messages: Sequence[Message]) -> Refusals:

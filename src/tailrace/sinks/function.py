@@ -12,12 +12,12 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
-from tailrace.app.app import Mapping, is_async
+from tailrace.app.app import HandlerMapping, is_async
 from tailrace.app.change import Batch as ChangeBatch
 from tailrace.app.change import Change
 from tailrace.app.filtering import Filter
 from tailrace.errors import PortError
-from tailrace.ports import Batch, Clock, Failed, Failure, FailureKind, Outcome, Written
+from tailrace.ports import Clock, Failed, Failure, FailureKind, Outcome, RecordBatch, Written
 from tailrace.runtime.causing import CAUSE
 from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.effects import Effects
@@ -119,7 +119,7 @@ class Prepared:
 
     def __init__(
         self,
-        mapping: Mapping,
+        mapping: HandlerMapping,
         effects: Effects,
         reached: PointReached = pass_by,
         needed: Dependencies | None = None,
@@ -136,7 +136,7 @@ class Prepared:
         self._outputs = Outputs(mapping.id, mapping.sink)
         self._reached = reached
 
-    def _changes_of(self, batch: Batch) -> list[Change[Any]]:
+    def _changes_of(self, batch: RecordBatch) -> list[Change[Any]]:
         changes, tables = changes_of(self._mapping, batch, self._filter), self._effects.tables
         for change in changes:
             change.tables = tables
@@ -191,7 +191,7 @@ class HandlerSink(Prepared):
                after a failure the later ones of that item in the batch are not attempted.
     """
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """Call the handler for every record."""
         changes = self._changes_of(batch)
         is_once = self._effects.marks_all
@@ -214,7 +214,7 @@ class HandlerSink(Prepared):
                 calls.failed(index, failure)
         return Failed(calls.failures) if calls.failures else WRITTEN
 
-    async def _write_first(self, batch: Batch, calls: Calls) -> None:
+    async def _write_first(self, batch: RecordBatch, calls: Calls) -> None:
         """With `once=True`: the output before the mark, so that a crash between them repeats it, which its sink can tell, and loses none.
 
         What the sink refuses is written again without calling the handler again.
@@ -261,7 +261,7 @@ class HandlerSink(Prepared):
 class BatchSink(Prepared):
     """`@app.batch`: the handler is called with the whole batch, so a failure is the whole batch's."""
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """Call the handler once."""
         every = self._changes_of(batch)
         before = self._returned_before(every)
@@ -295,14 +295,14 @@ class BatchSink(Prepared):
         return Failed(failures) if failures else WRITTEN
 
 
-async def provided(mapping: Mapping, needed: Dependencies) -> Handler:
+async def provided(mapping: HandlerMapping, needed: Dependencies) -> Handler:
     """The handler with what it depends on. Raises: Unavailable when a provider fails."""
     if not mapping.dependencies:
         return mapping.target
     return partial(mapping.target, **await needed.resolve(mapping.dependencies))
 
 
-def changes_of(mapping: Mapping, batch: Batch, judged: Filter | None) -> list[Change[Any]]:
+def changes_of(mapping: HandlerMapping, batch: RecordBatch, judged: Filter | None) -> list[Change[Any]]:
     """The records of a batch as the handler is given them. Shape: `judged` is the mapping's own filter."""
     stream = batch.stream
     if judged is not None:
@@ -310,7 +310,7 @@ def changes_of(mapping: Mapping, batch: Batch, judged: Filter | None) -> list[Ch
     return [Change(record, stream.table, mapping.entity, stream.region) for record in batch.records]
 
 
-def filter_of(mapping: Mapping) -> Filter | None:
+def filter_of(mapping: HandlerMapping) -> Filter | None:
     """The mapping's own filter, when it may have left something to be judged here."""
     accepts = mapping.settings.accepts
     return accepts if isinstance(accepts, Filter) else None

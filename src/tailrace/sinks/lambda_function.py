@@ -16,11 +16,11 @@ import orjson
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tailrace.app.app import Mapping
+from tailrace.app.app import HandlerMapping
 from tailrace.app.function_settings import FunctionSettings
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.mapping.window import judged
-from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, Outcome, Written
+from tailrace.ports import Clock, Failed, FailedFrom, Failure, Outcome, RecordBatch, Written
 from tailrace.runtime.causing import CAUSE, Causes
 from tailrace.sinks.calling import RAISED, call, failure_of, is_ours
 from tailrace.streams.ancestry import trace_id
@@ -118,7 +118,7 @@ class LambdaSink(AlwaysOpen):
     """A Lambda function behind an event source mapping."""
 
     def __init__(
-        self, mapping: Mapping, runner: Runner, account: str, reached: PointReached = pass_by,
+        self, mapping: HandlerMapping, runner: Runner, account: str, reached: PointReached = pass_by,
         causes: Causes | None = None,
     ) -> None:  # fmt: skip
         self._runner = runner
@@ -129,13 +129,13 @@ class LambdaSink(AlwaysOpen):
         self._causes = causes or Causes(mapping.id)
         self._reached = reached
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """Invoke the function with the whole batch."""
         if self._window_ms and batch.window is None:
             return await self._in_own_window(batch)
         return await self._invoke(batch)
 
-    async def _in_own_window(self, batch: Batch) -> Outcome:
+    async def _in_own_window(self, batch: RecordBatch) -> Outcome:
         """A change put back out of the dead letters: its window is over, so it is alone in another one, which ends with it."""
         first_ms = batch.records[0].created_ms
         start_ms = first_ms - first_ms % self._window_ms
@@ -146,7 +146,7 @@ class LambdaSink(AlwaysOpen):
         final = replace(window, state=outcome.state, is_final=True)
         return judged(await self._invoke(replace(batch, records=(), window=final)))
 
-    async def _invoke(self, batch: Batch) -> Outcome:
+    async def _invoke(self, batch: RecordBatch) -> Outcome:
         stream = batch.stream
         event = lambda_event(batch.records, stream.arn, stream.view_type, stream.region)
         if batch.window is not None:
@@ -237,7 +237,7 @@ def _with_state(outcome: Outcome, answer: Any) -> Outcome:
     return outcome
 
 
-def outcome_of(answer: Any, batch: Batch) -> Outcome:
+def outcome_of(answer: Any, batch: RecordBatch) -> Outcome:
     """What a function's answer says about its batch, with ReportBatchItemFailures. Source: semantics §2.6."""
     if answer is None or answer == "":
         return Written()

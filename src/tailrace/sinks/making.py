@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from tailrace.app.app import App, Mapping
+from tailrace.app.app import App, HandlerMapping
 from tailrace.errors import InternalError
 from tailrace.ports import Sink, StateStore, Versioned
 from tailrace.projections.run.builds import Builds
@@ -59,16 +59,16 @@ class Declared(Struct, frozen=True):
             if mapping.function_name:
                 self.functions[mapping.id] = mapping.function_name
 
-    def mapping(self, id: str) -> Mapping:
+    def mapping(self, id: str) -> HandlerMapping:
         """The mapping with this id."""
         (found,) = [mapping for mapping in self.app.mappings if mapping.id == id]
         return found
 
-    def laid(self, mapping: Mapping) -> Mapping:
+    def laid(self, mapping: HandlerMapping) -> HandlerMapping:
         """A mapping whose target and sink are those that are called."""
         return replace(mapping, target=self.around.target(mapping), sink=self.output(mapping))
 
-    def output(self, mapping: Mapping) -> Sink | None:
+    def output(self, mapping: HandlerMapping) -> Sink | None:
         """Where a mapping's values, or the changes themselves, go."""
         if mapping.sink is None:
             return None
@@ -82,13 +82,13 @@ class SinkMaker(Struct, frozen=True):
     parts: Parts
     outputs: Declared
     needed: Dependencies
-    runner_of: Callable[[Mapping], Runner]
+    runner_of: Callable[[HandlerMapping], Runner]
     builds: Builds
     changes: Names[str, WindowChanges]
     places: ProjectionPlaces
     state: StateStore
 
-    def make(self, mapping: Mapping, run_id: str = LIVE) -> Sink:
+    def make(self, mapping: HandlerMapping, run_id: str = LIVE) -> Sink:
         """The sink of one mapping."""
         made = self._made(mapping, run_id)
         for beside in self._beside(mapping):
@@ -100,7 +100,7 @@ class SinkMaker(Struct, frozen=True):
         mine = [mapping for mapping in self.app.mappings if mapping.table.name == table]
         return [beside for mapping in mine for beside in self._beside(mapping)]
 
-    def _beside(self, mapping: Mapping) -> Iterator[Beside]:
+    def _beside(self, mapping: HandlerMapping) -> Iterator[Beside]:
         """Where rows of a mapping are with their versions; nothing of what is in the state itself, which has the numbers."""
         if (
             mapping.projection is not None
@@ -118,7 +118,7 @@ class SinkMaker(Struct, frozen=True):
                 f"the {type(output.sink).__name__} sink of {mapping.id!r}", output.sink, output.asked
             )
 
-    def _made(self, mapping: Mapping, run_id: str) -> Sink:
+    def _made(self, mapping: HandlerMapping, run_id: str) -> Sink:
         mapping = self.outputs.laid(mapping)
         reached, clock = self.parts.reached, self.parts.clock
         tally = self.parts.tallies.of(mapping.id) if run_id == LIVE else Tally()
@@ -145,6 +145,6 @@ class SinkMaker(Struct, frozen=True):
                 return WindowSink(self.changes[mapping.id], reached)
 
 
-def mark_name(app: App, mapping: Mapping) -> str:
+def mark_name(app: App, mapping: HandlerMapping) -> str:
     """Under which name a handler's marks are kept: ids are unique only inside an app."""
     return f"{app.name}.{mapping.id}"

@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from tailrace.errors import SinkError
-from tailrace.ports import Batch, Failed, Failure, Outcome, Written
+from tailrace.ports import Failed, Failure, Outcome, RecordBatch, Written
 from tailrace.sinks.documents import change_document, to_json
 from tailrace.streams.envelopes import event_id
 from tailrace.streams.record import ChangeRecord
@@ -28,7 +28,7 @@ class Message(Struct, frozen=True):
     id: str
 
 
-def messages_of(batch: Batch) -> Iterator[Message | tuple[int, Failure]]:
+def messages_of(batch: RecordBatch) -> Iterator[Message | tuple[int, Failure]]:
     """The messages of a batch, in order; a place and a failure for what is no JSON."""
     seen: Counter[int] = Counter()
     for place, record in enumerate(batch.records):
@@ -79,7 +79,7 @@ def body_bytes(message: Message) -> int:
 
 
 def sendable(
-    batch: Batch, failures: Failures, most_bytes: int, what: str, size: Size = body_bytes
+    batch: RecordBatch, failures: Failures, most_bytes: int, what: str, size: Size = body_bytes
 ) -> Iterator[Message]:
     """The messages that may be sent, one after the other; what is too large or no JSON joins the failures."""
     for each in messages_of(batch):

@@ -11,7 +11,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from tailrace.app.sinking import Writes, whole
-from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, Outcome, Written
+from tailrace.ports import Clock, Failed, FailedFrom, Failure, Outcome, RecordBatch, Written
 
 LOG: Final = logging.getLogger("tailrace.handlers")
 
@@ -44,7 +44,7 @@ class Outputs:
         if self._sink is not None:
             await self._sink.close()
 
-    async def write(self, batch: Batch, values: Mapping[int, object]) -> Mapping[int, Failure]:
+    async def write(self, batch: RecordBatch, values: Mapping[int, object]) -> Mapping[int, Failure]:
         """Write these values, by their record's index in the batch. Returns: what failed. Raises: PortError."""
         if not values:
             return {}

@@ -14,13 +14,13 @@ from tailrace.app.projection import Projection
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.errors import SettingsError
 from tailrace.ports import (
-    Batch,
     Clock,
     Failed,
     Failure,
     FailureKind,
     Outcome,
     ProjectionStore,
+    RecordBatch,
     Written,
 )
 from tailrace.projections.core.folding import Step
@@ -48,7 +48,7 @@ class ProjectionSink(AlwaysOpen):
         self._reached = reached
         self._tally = tally or Tally()
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """Apply the batch. Raises: StoreError, Unavailable."""
         now_ms = self._clock.now().wall_ms
         steps = [step_of(record, now_ms) for record in batch.records]

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from tailrace.app.app import Mapping
+from tailrace.app.app import HandlerMapping
 from tailrace.app.sinking import whole
 from tailrace.errors import InternalError
-from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, Outcome, Written
+from tailrace.ports import Clock, Failed, FailedFrom, Failure, Outcome, RecordBatch, Written
 from tailrace.runtime.causing import CAUSE, Causes
 from tailrace.sinks.calling import RAISED, call, caller, failure_of, is_ours
 from tailrace.sinks.function import changes_of, filter_of
@@ -26,7 +26,7 @@ class StreamedSink:
     """The sink of a mapping without a handler."""
 
     def __init__(
-        self, mapping: Mapping, reached: PointReached = pass_by, causes: Causes | None = None
+        self, mapping: HandlerMapping, reached: PointReached = pass_by, causes: Causes | None = None
     ) -> None:
         if mapping.sink is None:
             raise InternalError(f"{mapping.id!r} is a sink without one")
@@ -41,7 +41,7 @@ class StreamedSink:
         """Open it."""
         await self._sink.open(clock)
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """Transform what is to be transformed and write it."""
         CAUSE.set(self._causes.of_batch(batch.records))
         if self._transform is None and self._mapping.enrich is None:
@@ -67,7 +67,9 @@ class StreamedSink:
         """Close it."""
         return self._sink.close()
 
-    async def _transformed(self, batch: Batch, failures: dict[int, Failure]) -> tuple[list[int], list[Any]]:
+    async def _transformed(
+        self, batch: RecordBatch, failures: dict[int, Failure]
+    ) -> tuple[list[int], list[Any]]:
         places: list[int] = []
         values: list[Any] = []
         failed_keys: set[bytes] = set()

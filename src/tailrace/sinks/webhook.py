@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.errors import SettingsError
-from tailrace.ports import Batch, Clock, Failure, FailureKind, Outcome
+from tailrace.ports import Clock, Failure, FailureKind, Outcome, RecordBatch
 from tailrace.sinks.messages import Failures, Message, by_key, sendable
 from tailrace.sinks.sending import KEEPER, Keep, Request, missing_extra
 
@@ -85,7 +85,7 @@ class Webhook(AlwaysOpen):
         """Whether whoever gets a message can tell that it is repeated: by its `idempotency-key`."""
         return True
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """Post every message."""
         if (keep := KEEPER.get()) is not None:
             return self._kept(batch, keep)
@@ -110,7 +110,7 @@ class Webhook(AlwaysOpen):
             await asyncio.gather(*map(post_in_order, groups))
         return failures.outcome
 
-    def _kept(self, batch: Batch, keep: Keep) -> Outcome:
+    def _kept(self, batch: RecordBatch, keep: Keep) -> Outcome:
         """Give every message to whoever keeps them."""
         failures = Failures()
         for message in sendable(batch, failures, LARGEST_BODY, "a webhook"):

@@ -17,12 +17,12 @@ import orjson
 from msgspec import structs
 
 from tailrace.app.fence import FENCE
-from tailrace.app.mapping import Mapping
+from tailrace.app.mapping import HandlerMapping
 from tailrace.app.plain import to_plain_item
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.app.window import Window, WindowPlan
 from tailrace.deadletters.core.entry import WINDOW_SHARD, DeadLetter, deadletter_fields, deadletter_key
-from tailrace.ports import Batch, Clock, Failed, Failure, Outcome, StreamRef, Written
+from tailrace.ports import Clock, Failed, Failure, Outcome, RecordBatch, StreamRef, Written
 from tailrace.rows.writes import Write
 from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.parts import Parts
@@ -35,7 +35,7 @@ from tailrace.streams.envelopes import event_id
 from tailrace.streams.record import MILLISECOND, ChangeRecord, EventName
 from tailrace.streams.version import FIRST_GENERATION, Version
 from tailrace.telemetry import PointReached, pass_by
-from tailrace.windows.core.rows import Owner
+from tailrace.windows.core.rows import WindowOwner
 from tailrace.windows.core.shapes import Span
 from tailrace.windows.run.changes import WindowChanges
 from tailrace.windows.run.windowing import Answer, Closing, Windows
@@ -51,7 +51,7 @@ class WindowSink(AlwaysOpen):
         self._changes = changes
         self._reached = reached
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """Fold the batch in, or tell the windows again whose dead letters it holds. Raises: StoreError."""
         if batch.shard_id == WINDOW_SHARD:
             failures = await self._tell_again(batch)
@@ -63,7 +63,7 @@ class WindowSink(AlwaysOpen):
         self._reached("invoke.done")
         return Failed(failures) if failures else Written()
 
-    async def _tell_again(self, batch: Batch) -> dict[int, Failure]:
+    async def _tell_again(self, batch: RecordBatch) -> dict[int, Failure]:
         found: dict[int, Failure] = {}
         for index, record in enumerate(batch.records):
             group, span, revision = _read(record)
@@ -78,7 +78,7 @@ class WindowTeller:
 
     def __init__(
         self,
-        mapping: Mapping,
+        mapping: HandlerMapping,
         plan: WindowPlan,
         target: Callable[..., Any],
         needed: Dependencies,
@@ -115,7 +115,9 @@ class WindowTeller:
         name = self._plan.table.name
         table = name if self._plan.table.place else table_arn(REGION, self._account, name)
         arn = f"{table}/window/{self._mapping.id}"
-        batch = Batch([record], self._mapping.id, StreamRef(arn, name, "window", "KEYS_ONLY"), WINDOW_SHARD)
+        batch = RecordBatch(
+            [record], self._mapping.id, StreamRef(arn, name, "window", "KEYS_ONLY"), WINDOW_SHARD
+        )
         return (await self._outputs.write(batch, {0: value})).get(0)
 
     def _window(self, closing: Closing, record: ChangeRecord) -> Window[Any]:
@@ -124,7 +126,7 @@ class WindowTeller:
         start, end = (datetime.fromtimestamp(each / 1_000, UTC) for each in closing.span)
         return Window(plan.by.value_of(closing.group), start, end, items, closing.revision, event_id(record))
 
-    def give_up(self, owner: Owner, closing: Closing, failure: Failure, attempts: int) -> Write:
+    def give_up(self, owner: WindowOwner, closing: Closing, failure: Failure, attempts: int) -> Write:
         """The dead letter of a window."""
         record = record_of(self._mapping.id, closing)
         text = f"{record.key.decode()}/{closing.revision}".encode()
@@ -193,11 +195,14 @@ def _words(group: str) -> str:
 
 
 def windows_of(
-    app: str, mapping: Mapping, plan: WindowPlan, *, target: Callable[..., Any], needed: Dependencies, account: str, parts: Parts,
+    app: str, mapping: HandlerMapping, plan: WindowPlan, *, target: Callable[..., Any], needed: Dependencies, account: str, parts: Parts,
     watermark: Callable[[], Awaitable[int]],
 ) -> Windows:  # fmt: skip
     """A handler's windows, put together."""
-    teller, owner = WindowTeller(mapping, plan, target, needed, account, parts.clock), Owner(app, mapping.id)
+    teller, owner = (
+        WindowTeller(mapping, plan, target, needed, account, parts.clock),
+        WindowOwner(app, mapping.id),
+    )
     return Windows(
         owner, plan, mapping.settings, parts, watermark=watermark, tell=teller.tell,
         give_up=lambda closing, failure, attempts: teller.give_up(owner, closing, failure, attempts),

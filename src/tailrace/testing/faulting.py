@@ -11,14 +11,13 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from tailrace.app.app import App, Mapping, is_async
+from tailrace.app.app import App, HandlerMapping, is_async
 from tailrace.app.fence import Death
 from tailrace.app.sinking import Writes, whole
 from tailrace.engine.engine import Engine
 from tailrace.errors import PortError, SourceError, StoreError
 from tailrace.ports import (
     Action,
-    Batch,
     Clock,
     Failed,
     FailedFrom,
@@ -26,6 +25,7 @@ from tailrace.ports import (
     FailureKind,
     Outcome,
     ReadDone,
+    RecordBatch,
     Shard,
     Sink,
     Source,
@@ -38,7 +38,7 @@ from tailrace.runtime.around import Around
 from tailrace.sinks.making import mark_name
 from tailrace.testing.faults import Faults
 from tailrace.testing.journal import Journal, KeysOf
-from tailrace.testing.keeping import KeepingDestination, KeepingSink, Kept
+from tailrace.testing.keeping import KeepingDestination, KeepingSink, KeptWrites
 from tailrace.testing.observing import NOTED, Observer, ObservingSink, accepted_by, noted
 
 INJECTED = "injected by world.faults"
@@ -60,7 +60,7 @@ class Laid(Around):
 
     def __init__(
         self, app: App, engine: Engine, faults: Faults, journal: Journal, observer: Observer,
-        kept: Kept | None = None,
+        kept: KeptWrites | None = None,
     ) -> None:  # fmt: skip
         self._app = app
         self._engine = engine
@@ -81,7 +81,7 @@ class Laid(Around):
         """The world's engine stands for the other DynamoDB."""
         return remote if self._kept is None else None
 
-    def target(self, mapping: Mapping) -> Callable[..., Any]:
+    def target(self, mapping: HandlerMapping) -> Callable[..., Any]:
         """Notes of every call."""
         if mapping.kind not in NOTED:
             return mapping.target
@@ -101,7 +101,7 @@ class Laid(Around):
 
         return call
 
-    def sink(self, mapping: Mapping, sink: Sink) -> Sink:
+    def sink(self, mapping: HandlerMapping, sink: Sink) -> Sink:
         """Notes of what the sink says, and faults outside of them."""
         notes, name = self._observer.notes(mapping.id), mark_name(self._app, mapping)
         observed = ObservingSink(sink, mapping, notes, self._engine.state, name)
@@ -178,7 +178,7 @@ class FaultySink:
         """Open it."""
         await self.sink.open(clock)
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """What the sink says, or what is injected."""
         self._journal.begin(self._handler, batch)
         refusal = self._refusal()
@@ -197,7 +197,7 @@ class FaultySink:
         """Close it."""
         return self.sink.close()
 
-    def _repeated(self, outcome: Outcome, batch: Batch) -> list[int]:
+    def _repeated(self, outcome: Outcome, batch: RecordBatch) -> list[int]:
         """Which of the changes that were accepted come again: as after a crash, a change never without the later ones of its item.
 
         A function gets a batch again as a whole, with the state of its window.

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tailrace.app.change import Change
 from tailrace.app.plain import to_plain_item
-from tailrace.ports import Batch, Clock
+from tailrace.ports import Clock, RecordBatch
 from tailrace.values.types import Item
 
 KEPT: Final = 200
@@ -31,7 +31,7 @@ class Journal:
         """An event; the values are put into the text's `{}` when somebody reads it."""
         self._lines.append((self.clock.now().wall_ms, text, values))
 
-    def begin(self, handler: str, batch: Batch) -> None:
+    def begin(self, handler: str, batch: RecordBatch) -> None:
         """A handler's sink is given a batch."""
         self.note("{} ← {}, attempt {}", handler, KeysOf(batch), batch.attempt)
 
@@ -56,7 +56,7 @@ class Values:
 class KeysOf:
     """The keys of a batch, put into words only when they are read."""
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(self, batch: RecordBatch) -> None:
         self._batch = batch
 
     def __str__(self) -> str:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from tailrace.app.plain import to_plain_item
-from tailrace.ports import Batch, Clock, Outcome, Sink
+from tailrace.ports import Clock, Outcome, RecordBatch, Sink
 from tailrace.sinks.sending import KEEPER, Request
 from tailrace.testing.journal import Journal
 
@@ -35,7 +35,7 @@ class Sent:
     operation: str
 
 
-class Kept:
+class KeptWrites:
     """Everything that was kept in a world, by handler."""
 
     def __init__(self, journal: Journal) -> None:
@@ -58,7 +58,7 @@ class Kept:
 class KeepingSink:
     """A sink whose requests are kept."""
 
-    def __init__(self, sink: Sink, handler: str, kept: Kept) -> None:
+    def __init__(self, sink: Sink, handler: str, kept: KeptWrites) -> None:
         self._sink = sink
         self._handler = handler
         self._kept = kept
@@ -68,7 +68,7 @@ class KeepingSink:
         with self._keeping():
             await self._sink.open(clock)
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """What the sink says when everything that it sends is accepted."""
         with self._keeping():
             return await self._sink.write(batch)
@@ -90,7 +90,7 @@ class KeepingSink:
 class KeepingDestination:
     """An on-failure destination whose requests are kept."""
 
-    def __init__(self, destination: Any, handler: str, kept: Kept) -> None:
+    def __init__(self, destination: Any, handler: str, kept: KeptWrites) -> None:
         self._destination = destination
         self._handler = handler
         self._kept = kept

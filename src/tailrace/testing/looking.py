@@ -7,7 +7,7 @@ who asks is world.py, and plugin.py for the fixture.
 from collections.abc import Iterable
 from typing import Final
 
-from tailrace.app.app import App, Mapping
+from tailrace.app.app import App, HandlerMapping
 from tailrace.app.change import Change
 from tailrace.deadletters.core.entry import DeadLetter
 from tailrace.deadletters.views.letters import letters
@@ -83,7 +83,7 @@ def kept_of(engine: Engine, app: App, handler: str) -> list[DeadLetter]:
     return at_once(listed(letters(state_of(engine), app.name, handler)))
 
 
-def _line(mapping: Mapping, letter: DeadLetter) -> str:
+def _line(mapping: HandlerMapping, letter: DeadLetter) -> str:
     change = Change(letter.record, mapping.table.name, None if letter.is_of_window else mapping.entity)
     attempts = f"{letter.attempts} attempts" if letter.attempts != 1 else "1 attempt"
     return (

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Final, Protocol
 
-from tailrace.app.app import Mapping, is_async
+from tailrace.app.app import HandlerMapping, is_async
 from tailrace.app.change import Batch as ChangeBatch
 from tailrace.app.change import Change
 from tailrace.errors import SinkOutage
 from tailrace.leases.checkpoint import mark_key
-from tailrace.ports import Batch, Clock, Failed, FailedFrom, Failure, Outcome, Sink, Written
+from tailrace.ports import Clock, Failed, FailedFrom, Failure, Outcome, RecordBatch, Sink, Written
 from tailrace.runtime.effects import LIVE
 from tailrace.sinks.function import Prepared
 from tailrace.streams.record import ChangeRecord
@@ -105,7 +105,7 @@ class ObservingSink:
     """A sink, and notes of what it was given."""
 
     def __init__(
-        self, sink: Sink, mapping: Mapping, deliveries: Deliveries, marks: Marks, mark_name: str
+        self, sink: Sink, mapping: HandlerMapping, deliveries: Deliveries, marks: Marks, mark_name: str
     ) -> None:
         self.sink = sink
         self._mapping = mapping
@@ -117,7 +117,7 @@ class ObservingSink:
         """Open it."""
         await self.sink.open(clock)
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """What the sink says."""
         notes, table = self._deliveries, batch.stream.table
         fresh = [record for record in batch.records if not self._is_marked(record, table)]
@@ -166,7 +166,7 @@ class ObservingSink:
     def _is_marked(self, record: ChangeRecord, table: str) -> bool:
         return _reaches(self._marks, self._mark(record, table), record)
 
-    def _note_failures(self, outcome: Outcome, batch: Batch) -> None:
+    def _note_failures(self, outcome: Outcome, batch: RecordBatch) -> None:
         failures = self._deliveries.failures
         match outcome:
             case Failed(found, whole):
@@ -178,7 +178,7 @@ class ObservingSink:
                 failures[batch.records[index].sequence] = failure
 
 
-def noted(mapping: Mapping, notes: Deliveries, journal: Journal) -> Callable[..., Any]:
+def noted(mapping: HandlerMapping, notes: Deliveries, journal: Journal) -> Callable[..., Any]:
     """A handler, and notes of its calls: which changes it returned for, and what it raised."""
     target, words = mapping.target, mapping.id
 
@@ -221,7 +221,7 @@ def noted(mapping: Mapping, notes: Deliveries, journal: Journal) -> Callable[...
     return call_async if is_async(target) else call
 
 
-def accepted_by(outcome: Outcome, batch: Batch) -> set[int]:
+def accepted_by(outcome: Outcome, batch: RecordBatch) -> set[int]:
     """The records of a batch that a sink accepted, by their index.
 
     Guarantee: as the port says, nothing of a key is accepted after a failed record of that key.

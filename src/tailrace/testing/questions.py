@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tailrace.app.app import App
-from tailrace.app.app import Mapping as Handler
+from tailrace.app.app import App, HandlerMapping
 from tailrace.app.change import Change
 from tailrace.app.operations import DeadLetters
 from tailrace.app.projected import Projected
@@ -24,7 +23,7 @@ from tailrace.runtime.watermark import MappingName, Position, positions
 from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.testing.faults import Faults
 from tailrace.testing.journal import KEPT, Journal
-from tailrace.testing.keeping import Kept, Sent
+from tailrace.testing.keeping import KeptWrites, Sent
 from tailrace.testing.looking import Looking, kept_of
 from tailrace.testing.observing import Observer
 from tailrace.views.at_once import at_once
@@ -86,7 +85,7 @@ class Questions:
     seed: int
     _running: list[Running]
     _observer: Observer
-    _kept: Kept | None
+    _kept: KeptWrites | None
     _looking: Looking
     _faults: Faults
     _journal: Journal
@@ -217,7 +216,7 @@ class Questions:
             )
         return app.projected(projection)
 
-    def _named(self, handler: Callable[..., Any] | Sink | str) -> tuple[App, Handler]:
+    def _named(self, handler: Callable[..., Any] | Sink | str) -> tuple[App, HandlerMapping]:
         for running in self._running:
             for mapping in running.app.mappings:
                 if handler in (mapping.id, mapping.target):

@@ -11,7 +11,7 @@ from heapq import heappop, heappush
 from random import Random
 from typing import get_args
 
-from tailrace.mapping.commands import Command, Invoke, Park, Redriven, Start
+from tailrace.mapping.commands import Command, Invoke, ParkKey, Redriven, Start
 from tailrace.mapping.outcomes import Outcome
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
@@ -25,7 +25,7 @@ from tailrace.testing.simulation_rows import Rows
 from tailrace.testing.simulation_sink import SimulatedSink
 from tailrace.testing.simulation_source import SimulatedSource
 from tailrace.testing.simulation_windows import WindowFunction
-from tailrace.testing.simulation_workers import Worker
+from tailrace.testing.simulation_workers import SimulatedWorker
 
 PATIENCE_MS = 1_200_000
 """How long after the last fault everything must be finished."""
@@ -66,7 +66,7 @@ class Run:
         self._now = Now(0, 0)
         self.steps = 0
         self.are_redrives_asked_for = False
-        self.workers: list[Worker] = []
+        self.workers: list[SimulatedWorker] = []
         """Those that run, and those that have ended."""
         self._coming = 0
         self._numbers = self._names = self._serial = 0
@@ -149,7 +149,7 @@ class Run:
 
     def is_raced(self, tenure: Tenure, command: Command | None) -> bool:
         """Draw whether another worker takes the shard while this one writes: parking, more likely, for it is rare."""
-        is_parking = isinstance(command, Park)
+        is_parking = isinstance(command, ParkKey)
         rate = self.plan.races * (RARE_WRITES if is_parking else 1)
         if self.time_ms >= self.plan.heal_ms or self.random.random() >= rate:
             return False
@@ -190,9 +190,9 @@ class Run:
         self._names += 1
         return self._names
 
-    def hire(self, number: int | None = None) -> Worker:
+    def hire(self, number: int | None = None) -> SimulatedWorker:
         """One more worker."""
-        worker = Worker(self, self._next_number() if number is None else number)
+        worker = SimulatedWorker(self, self._next_number() if number is None else number)
         self.workers = [each for each in self.workers if each.is_alive] + [worker]
         worker.begin()
         self.retention.begin_rounds(worker)

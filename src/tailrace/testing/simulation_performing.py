@@ -13,8 +13,8 @@ from types import CodeType
 from typing import Any, Final, assert_never
 
 from tailrace.errors import PortError, SourceError, StateConflict, StoreError
-from tailrace.mapping.commands import Invoke, Park, SaveCheckpoint
-from tailrace.ports import Batch, Outcome
+from tailrace.mapping.commands import Invoke, ParkKey, SaveCheckpoint
+from tailrace.ports import Outcome, RecordBatch
 from tailrace.runtime.steps import (
     AskTime,
     Beside,
@@ -203,7 +203,7 @@ class Performing:
         run, tenure = self._run, act.tenure
         behind = (
             tenure is not None
-            and isinstance(act.command, Park)
+            and isinstance(act.command, ParkKey)
             and run.rows.is_parked(tenure.mapped.id, act.command.key)
         )
         try:
@@ -222,7 +222,7 @@ class Performing:
                     tenure.mapped.observer.saved(tenure, save)
                     if save.given_up:
                         run.something_failed(tenure.mapped)
-                case Park() as park:
+                case ParkKey() as park:
                     run.counts["fault parked-behind"] += behind
                     tenure.mapped.observer.parked(tenure, park)
                     run.something_failed(tenure.mapped)
@@ -230,7 +230,7 @@ class Performing:
                     pass
         return None
 
-    def _write_alone(self, act: Act, handler: Callable[[Batch], Outcome], batch: Batch) -> None:
+    def _write_alone(self, act: Act, handler: Callable[[RecordBatch], Outcome], batch: RecordBatch) -> None:
         """A change that is put back; its effect comes first, or with the answer."""
         run = self._run
         outcome = handler(batch) if run.random.random() < 0.5 else None

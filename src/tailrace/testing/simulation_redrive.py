@@ -15,7 +15,7 @@ from tailrace.deadletters.run.putting_back import Holding, PuttingBack, keep
 from tailrace.errors import PortError
 from tailrace.leases.lineage import readers
 from tailrace.mapping.commands import Completion, Redriven, Released
-from tailrace.ports import Batch, Failed, Failure, FailureKind, Outcome, Written
+from tailrace.ports import Failed, Failure, FailureKind, Outcome, RecordBatch, Written
 from tailrace.rows.kinds import REDRIVE
 from tailrace.rows.writes import Write
 from tailrace.streams.record import ChangeRecord
@@ -89,7 +89,7 @@ class Redrives:
         counts["fault redrive-stopped"] += bool(progress.stopped)
         self.under_way.pop(request.id, None)
 
-    def _handle(self, mapped: Mapped, batch: Batch) -> Outcome:
+    def _handle(self, mapped: Mapped, batch: RecordBatch) -> Outcome:
         """What the handler says to a change that is put back."""
         (record,) = batch.records
         run = self._run

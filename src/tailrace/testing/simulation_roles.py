@@ -16,12 +16,12 @@ from typing import Any, Protocol
 from tailrace.deadletters.core.requests import Progress, Request
 from tailrace.errors import PortError
 from tailrace.leases.lease import Lease
-from tailrace.mapping.commands import Checkpoint, Command, Completion, Invoke, Park, SaveCheckpoint, Start
+from tailrace.mapping.commands import Checkpoint, Command, Completion, Invoke, ParkKey, SaveCheckpoint, Start
 from tailrace.mapping.outcomes import Outcome
 from tailrace.mapping.shard import ShardMachine
-from tailrace.ports import Action, Batch
+from tailrace.ports import Action, RecordBatch
 from tailrace.rows.writes import Check
-from tailrace.runtime.delivering import Asked, Delivery, Place
+from tailrace.runtime.delivering import Asked, Delivery, MappingShard
 from tailrace.runtime.evacuation import Evacuator
 from tailrace.runtime.steps import Peek, Steps
 from tailrace.streams.moment import Now
@@ -48,9 +48,11 @@ class Mapped:
         """How the mapping is called."""
         return self.plan.id
 
-    def place(self, shard: ShardPlan) -> Place:
+    def place(self, shard: ShardPlan) -> MappingShard:
         """Where its rows in a shard are."""
-        return Place(APP, self.id, STREAM.table, STREAM.label, shard.shard_id, (shard.first, shard.last))
+        return MappingShard(
+            APP, self.id, STREAM.table, STREAM.label, shard.shard_id, (shard.first, shard.last)
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -106,7 +108,7 @@ class Act:
     """A read that waits."""
     now: Callable[[], Now] | None = None
     """A clock of its own."""
-    handler: Callable[[Batch], Outcome] | None = None
+    handler: Callable[[RecordBatch], Outcome] | None = None
     """Who gets the batches of steps that belong to no machine."""
 
     def is_left(self) -> bool:
@@ -128,7 +130,7 @@ class Observer(Protocol):
     ) -> None:
         """The sink answers."""
 
-    def parked(self, tenure: Tenure, park: Park) -> None:
+    def parked(self, tenure: Tenure, park: ParkKey) -> None:
         """The changes of a key are durably parked."""
 
     def put_back(self, record: ChangeRecord, *, accepted: bool) -> None:

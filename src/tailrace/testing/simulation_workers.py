@@ -26,8 +26,8 @@ from tailrace.mapping.commands import (
     Completion,
     Invoke,
     LeaseLost,
-    Park,
     ParkDone,
+    ParkKey,
     Read,
     SaveCheckpoint,
     Start,
@@ -39,7 +39,7 @@ from tailrace.mapping.commands import (
 from tailrace.mapping.shard import ShardMachine
 from tailrace.rows.writes import StateRow
 from tailrace.runtime.delivering import Asked, Delivery, Settling
-from tailrace.runtime.kept import Kept
+from tailrace.runtime.kept import SavedChanges
 from tailrace.runtime.starting import enter, load_start, take_lease
 from tailrace.runtime.steps import Get, Steps
 from tailrace.testing.simulation_plan import ShardPlan
@@ -51,7 +51,7 @@ from tailrace.worker.leasing import give_lease_back, renew_lease
 RENEWAL_MS: Final = 3_000
 LOOK_MS: Final = 500, 10_000
 """It looks again after so long at least, and at most after a quarter of the time that there are faults, or so long."""
-ACT_OF: Final = {Read: "read", Invoke: "invoke", Park: "park", SaveCheckpoint: "save"}
+ACT_OF: Final = {Read: "read", Invoke: "invoke", ParkKey: "park", SaveCheckpoint: "save"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ There: TypeAlias = tuple[str, str]
 """A mapping's id, and a shard's."""
 
 
-class Worker:
+class SimulatedWorker:
     """One process. Shape: `number` is its owner's name on leases, which it has again after a restart; `leases` by shard, one for all mappings."""
 
     def __init__(self, run: World, number: int) -> None:
@@ -200,7 +200,7 @@ class Worker:
         is_finished = there in self.finished and there not in self.tenures
         return not is_finished or self._kept(mapped, shard).evacuation is not None
 
-    def _kept(self, mapped: Mapped, shard: ShardPlan) -> Kept:
+    def _kept(self, mapped: Mapped, shard: ShardPlan) -> SavedChanges:
         return self.evacuator.of(mapped.id, STREAM.label, shard.shard_id)
 
     def _take_up(self, shard: ShardPlan, left: Sequence[Mapped]) -> None:

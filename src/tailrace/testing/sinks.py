@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.errors import LeaseLost, SettingsError
-from tailrace.ports import Batch, Failed, Failure, Outcome, Position, Written
+from tailrace.ports import Failed, Failure, Outcome, Position, RecordBatch, Written
 from tailrace.streams.version import Version
 
 
@@ -23,7 +23,7 @@ class Target:
     sources: dict[str, int] = field(default_factory=dict)
     positions: dict[tuple[str, str, str], Position] = field(default_factory=dict)
 
-    def refusal(self, batch: Batch) -> Failed | None:
+    def refusal(self, batch: RecordBatch) -> Failed | None:
         """What a target says that does not take all of a batch."""
         found = {
             index: Failure(error="refused")
@@ -39,7 +39,7 @@ class VersionedMemory(AlwaysOpen):
     def __init__(self, target: Target | None = None) -> None:
         self.target = target or Target()
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """Apply what is newer than its row."""
         target = self.target
         if (refusal := target.refusal(batch)) is not None:
@@ -76,7 +76,7 @@ class TransactionalMemory(AlwaysOpen):
     def __init__(self, target: Target | None = None) -> None:
         self.target = target or Target()
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """Take what belongs to no position: a redriven change."""
         if (refusal := self.target.refusal(batch)) is not None:
             return refusal
@@ -98,7 +98,7 @@ class TransactionalMemory(AlwaysOpen):
         self.target.positions[place] = stamped = Position(stream, shard_id, epoch, there.watermark)
         return stamped
 
-    async def commit(self, batch: Batch, position: Position) -> Outcome:
+    async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
         """Write both or neither. Raises: LeaseLost."""
         place = (batch.mapping_id, position.stream, position.shard_id)
         there = self.target.positions.get(place)

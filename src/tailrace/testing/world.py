@@ -38,7 +38,7 @@ from tailrace.testing.faulting import Crashed, Laid, is_outage
 from tailrace.testing.faults import MOST_SHARDS, FaultBlock, Faults
 from tailrace.testing.items import Items
 from tailrace.testing.journal import Journal, Values
-from tailrace.testing.keeping import Kept
+from tailrace.testing.keeping import KeptWrites
 from tailrace.testing.looking import Looking
 from tailrace.testing.loop import SeededLoop
 from tailrace.testing.mortal import MortalStore
@@ -186,7 +186,7 @@ class World(Items, Verbs):
         """Notes of what happens from here on."""
         self._journal = Journal(self.clock)
         self._observer = Observer()
-        self._kept = Kept(self._journal) if self._keeps else None
+        self._kept = KeptWrites(self._journal) if self._keeps else None
         self._looking = self._looking.again()
 
     def _open(self) -> None:

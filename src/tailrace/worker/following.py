@@ -10,8 +10,7 @@ from typing import Self, TypeAlias
 
 from msgspec import Struct, field
 
-from tailrace.app.app import App
-from tailrace.app.app import Mapping as Handler
+from tailrace.app.app import App, HandlerMapping
 from tailrace.errors import SourceError
 from tailrace.leases.checkpoint import EVERY_HASH, behind, checkpoint_key
 from tailrace.leases.lineage import Known, readers
@@ -20,7 +19,7 @@ from tailrace.ports import Shard, Source, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT
 from tailrace.rows.writes import Write
 from tailrace.runtime.agreeing import Besides, nowhere
-from tailrace.runtime.delivering import Place
+from tailrace.runtime.delivering import MappingShard
 from tailrace.runtime.evacuation import Followed
 from tailrace.runtime.reading import NumberedSource, SharedReads
 
@@ -35,7 +34,7 @@ class FollowedTable(Struct):
     only_stream: str
     source: Source
     reads: SharedReads
-    handlers: list[Handler]
+    handlers: list[HandlerMapping]
     begun: set[Begun] = field(default_factory=set)
     finished: set[Begun] = field(default_factory=set)
     there: dict[str, Followed] = field(default_factory=dict)
@@ -48,7 +47,7 @@ class FollowedTable(Struct):
     @classmethod
     def by(
         cls,
-        handler: Handler,
+        handler: HandlerMapping,
         source: Source,
         budget: Budget,
         state: StateStore,
@@ -60,7 +59,7 @@ class FollowedTable(Struct):
         numbered = NumberedSource(source, state, app, table.name, besides)
         return cls(table.name, table.only_stream, numbered, SharedReads(numbered, budget), [handler])
 
-    def follows(self, handler: Handler, stream: StreamRef, shards: Sequence[Shard]) -> bool:
+    def follows(self, handler: HandlerMapping, stream: StreamRef, shards: Sequence[Shard]) -> bool:
         """Whether a mapping reads a stream: that of a deleted table only when it has read it before, or it would begin with items that are no more."""
         return (
             not stream.is_of_deleted
@@ -68,11 +67,11 @@ class FollowedTable(Struct):
             or any((handler.id, *each.place) in self.begun for each in shards)
         )
 
-    def runs(self, handler: Handler) -> bool:
+    def runs(self, handler: HandlerMapping) -> bool:
         """Whether it was not withdrawn."""
         return any(each is handler for each in self.handlers)
 
-    def before(self, handler: Handler, shard: Shard, known: Known) -> set[Begun]:
+    def before(self, handler: HandlerMapping, shard: Shard, known: Known) -> set[Begun]:
         """What a mapping must have finished before it begins a shard: its parents, as far as they can still be read or it is still reading them."""
         parents = [(handler.id, shard.stream, parent) for parent in shard.parents]
         return {parent for parent in parents if known.get(parent[2]) is not None or parent in self.begun}
@@ -110,17 +109,19 @@ class FollowedTable(Struct):
         streams = [*earlier, *present]
         return [(stream, await self.source.shards(stream)) for stream in streams]
 
-    def place(self, app: str, handler: Handler, stream: StreamRef, shard: Shard) -> Place:
+    def place(self, app: str, handler: HandlerMapping, stream: StreamRef, shard: Shard) -> MappingShard:
         """Where a mapping's rows in a shard are."""
         hashes = shard.hash_range or EVERY_HASH
-        return Place(app, handler.id, self.name, stream.label, shard.shard_id, hashes, stream.generation)
+        return MappingShard(
+            app, handler.id, self.name, stream.label, shard.shard_id, hashes, stream.generation
+        )
 
-    def places(self, app: str, stream: StreamRef, shard: Shard) -> list[Place]:
+    def places(self, app: str, stream: StreamRef, shard: Shard) -> list[MappingShard]:
         """The same for every mapping that has not finished the shard."""
         waiting = [one for one in self.handlers if (one.id, *shard.place) not in self.finished]
         return [self.place(app, one, stream, shard) for one in waiting]
 
-    async def behind(self, app: str, handler: Handler, last_sequence: int) -> list[Write]:
+    async def behind(self, app: str, handler: HandlerMapping, last_sequence: int) -> list[Write]:
         """Checkpoints of a mapping behind everything that the table's streams hold. Raises: SourceError."""
         return [
             behind(checkpoint_key(app, handler.id, stream.label, shard.shard_id), shard, last_sequence)

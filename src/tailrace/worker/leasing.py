@@ -25,7 +25,7 @@ from tailrace.leases.lease import (
     sight,
 )
 from tailrace.ports import Clock, Shard, StateStore, StreamRef
-from tailrace.runtime.delivering import Place
+from tailrace.runtime.delivering import MappingShard
 from tailrace.runtime.driver import Performer
 from tailrace.runtime.starting import take_lease
 from tailrace.runtime.steps import Steps, Transact
@@ -72,7 +72,7 @@ class Leasing:
         self._stamped: dict[str, CheckpointRow] = {}
         """By their keys."""
 
-    async def of(self, stream: StreamRef, shard: Shard, places: Sequence[Place]) -> Lease:
+    async def of(self, stream: StreamRef, shard: Shard, places: Sequence[MappingShard]) -> Lease:
         """The lease of a shard, taken when it is not held yet and its owner has left it or lives no more; then every checkpoint of these places is stamped.
 
         Raises:  LeaseHeld, LeaseLost, StateConflict, StoreError.
@@ -104,7 +104,7 @@ class Leasing:
             del self.held[place]
             self._lost(place)
 
-    def stamped(self, place: Place, epoch: int) -> CheckpointRow | None:
+    def stamped(self, place: MappingShard, epoch: int) -> CheckpointRow | None:
         """The checkpoint that was stamped here when the lease was taken, once; None: it is to be stamped now."""
         row = self._stamped.pop(place.checkpoint_key, None)
         return row if row is not None and row.epoch == epoch else None

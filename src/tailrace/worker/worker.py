@@ -14,8 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tailrace import errors
-from tailrace.app.app import App
-from tailrace.app.app import Mapping as Handler
+from tailrace.app.app import App, HandlerMapping
 from tailrace.app.table import Table
 from tailrace.deadletters.core.entry import DeadLetter
 from tailrace.deadletters.core.requests import Progress, Request
@@ -62,8 +61,8 @@ class Doors(Struct, frozen=True):
     """
 
     source_of: Callable[[Table], Source]
-    sink_of: Callable[[Handler], Sink]
-    code_version_of: Callable[[Handler], str] = lambda _: ""
+    sink_of: Callable[[HandlerMapping], Sink]
+    code_version_of: Callable[[HandlerMapping], str] = lambda _: ""
     last_sequence: Callable[[], int] = lambda: 0
     besides: Besides = nowhere
 
@@ -310,7 +309,7 @@ class Worker:
         await self.redrives.go_on({each.id for each in added})
         self._look.set()
 
-    def _declare(self, handler: Handler) -> None:
+    def _declare(self, handler: HandlerMapping) -> None:
         self._code_versions[handler.id] = self._doors.code_version_of(handler)
         threads = Threads(handler.id, max(MOST, handler.settings.concurrency))
         self.sinks[handler.id] = TimedSink(
@@ -325,7 +324,7 @@ class Worker:
         table = FollowedTable.by(handler, source, self._budget, self._state, self.app, besides)
         self._tables = [*self._tables, table]
 
-    async def _withdraw(self, handler: Handler) -> None:
+    async def _withdraw(self, handler: HandlerMapping) -> None:
         """Drain one mapping; the others do not notice."""
         (table,) = [each for each in self._tables if each.runs(handler)]
         table.handlers = [each for each in table.handlers if each is not handler]
@@ -365,7 +364,7 @@ class Worker:
         table.forget(self._evacuator.added(table.ids, followed))
 
     async def _discover_stream(
-        self, table: FollowedTable, handler: Handler, stream: StreamRef, shards: Sequence[Shard],
+        self, table: FollowedTable, handler: HandlerMapping, stream: StreamRef, shards: Sequence[Shard],
         known: Known,
         tasks: asyncio.TaskGroup,
     ) -> None:  # fmt: skip
@@ -402,7 +401,9 @@ class Worker:
                         )
         return found
 
-    def _unfinished_of(self, table: FollowedTable, handler: Handler, followed: Followed) -> Iterator[Waiting]:
+    def _unfinished_of(
+        self, table: FollowedTable, handler: HandlerMapping, followed: Followed
+    ) -> Iterator[Waiting]:
         for stream, shards in followed:
             for shard in shards if table.follows(handler, stream, shards) else ():
                 there = (handler.id, *shard.place)
@@ -418,7 +419,7 @@ class Worker:
         table.begun.discard(begun)
 
     async def _begin(
-        self, table: FollowedTable, handler: Handler, stream: StreamRef, shard: Shard, known: Known,
+        self, table: FollowedTable, handler: HandlerMapping, stream: StreamRef, shard: Shard, known: Known,
         tasks: asyncio.TaskGroup,
     ) -> None:  # fmt: skip
         place, there = table.place(self.app.name, handler, stream, shard), (handler.id, *shard.place)
@@ -475,7 +476,7 @@ class Worker:
         tasks.create_task(run(), name=f"{handler.id} in {shard.shard_id}")
 
     async def _finished(
-        self, table: FollowedTable, handler: Handler, stream: StreamRef, shard: Shard
+        self, table: FollowedTable, handler: HandlerMapping, stream: StreamRef, shard: Shard
     ) -> None:
         table.finish((handler.id, *shard.place))
         self._look.set()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tailrace import App, Batch, Change, Discard, Retry
-from tailrace.app.app import Mapping
+from tailrace.app.app import HandlerMapping
 from tailrace.app.filtering import Filter
 from tailrace.app.table import Changes, Table
 from tailrace.errors import SettingsError
@@ -20,7 +20,7 @@ def handler(change: Change) -> None: ...
 def lambda_handler(event: Any, context: Any) -> None: ...
 
 
-def declared(declare: Callable[[App, Any], object]) -> Mapping:
+def declared(declare: Callable[[App, Any], object]) -> HandlerMapping:
     """The mapping that a declaration makes."""
     app = App("shop")
     declare(app, app.table("orders", pk="id"))

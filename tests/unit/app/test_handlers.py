@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import pytest
 
 from tailrace import App, Batch, Change, Depends, Item, Retry, Unavailable, by_ttl, changed, new, old
-from tailrace.ports import Batch as Written_batch
 from tailrace.ports import Failed, FailedFrom, Failure, Outcome, Written
+from tailrace.ports import RecordBatch as Written_batch
 from tailrace.testing import World
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from tailrace.deadletters.core.document import Told, object_body, object_name, queue_body
+from tailrace.deadletters.core.document import InvocationFailure, object_body, object_name, queue_body
 from tailrace.streams.record import ChangeRecord, change_record
 from tailrace.streams.windows import WindowInvoke
 
@@ -20,7 +20,9 @@ STREAM: Final = "arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/202
 FUNCTION: Final = "arn:aws:lambda:us-east-1:000000000000:function:tally"
 REQUEST: Final = "0a1b2c3d-0000-4000-8000-00000000000f"
 SHARD: Final = "shardId-00000001767225600000-6a094964"
-TOLD: Final = Told(REQUEST, FUNCTION, "RetryAttemptsExhausted", 2, SHARD, STREAM, 1_767_323_045_678)
+TOLD: Final = InvocationFailure(
+    REQUEST, FUNCTION, "RetryAttemptsExhausted", 2, SHARD, STREAM, 1_767_323_045_678
+)
 WINDOW: Final = WindowInvoke(1_767_323_040_000, 1_767_323_100_000, b'{"n":1}')
 NAME: Final = (
     f"aws/lambda/5aa83b94-0000-4000-8000-000000000001/{SHARD}/2026/01/02/2026-01-02T03.04.05-{REQUEST}"
@@ -44,7 +46,7 @@ class Case:
     """One document. Shape: `message` are the bytes of SQS and SNS; in S3 the payload follows the last member."""
 
     why: str
-    told: Told
+    told: InvocationFailure
     records: tuple[ChangeRecord, ...]
     message: str
 

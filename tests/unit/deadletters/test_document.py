@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tailrace.deadletters.core.document import Told
+from tailrace.deadletters.core.document import InvocationFailure
 from tests.unit.deadletters.documents import CASES, EVENT, NAME, Case, Made
 
 EACH = pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)
@@ -26,7 +26,7 @@ def test_the_object_says_mapping_shard_and_moment_in_its_name() -> None:
 
 
 def test_every_condition_has_its_cases_with_and_without_records_and_window() -> None:
-    def kind(told: Told, count: int) -> tuple[str, bool, bool]:
+    def kind(told: InvocationFailure, count: int) -> tuple[str, bool, bool]:
         return told.condition, told.window is not None, count > 0
 
     kinds = {kind(case.told, len(case.records)) for case in CASES}

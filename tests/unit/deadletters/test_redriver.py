@@ -20,14 +20,14 @@ from tailrace.deadletters.core.requests import Progress, Request
 from tailrace.deadletters.run.putting_back import Holding
 from tailrace.deadletters.run.redriver import Redriver
 from tailrace.mapping.commands import Completion, GivenUp, Redriven, Released
-from tailrace.ports import Batch, Failed, Failure, FailureKind, Outcome, StreamRef, Written
+from tailrace.ports import Failed, Failure, FailureKind, Outcome, RecordBatch, StreamRef, Written
 from tailrace.rows.writes import Write
-from tailrace.runtime.delivering import Place, letter_of
+from tailrace.runtime.delivering import MappingShard, letter_of
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.version import NOTHING, Version
 from tests.unit.sinks.batches import STREAM, record
 
-PLACE = Place("shop", "note", "orders", "label", "shardId-1")
+PLACE = MappingShard("shop", "note", "orders", "label", "shardId-1")
 
 
 class Live:
@@ -62,7 +62,7 @@ class Sink(AlwaysOpen):
         self.seen: list[int] = []
         self.refusal = refusal
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         self.seen.extend(each.sequence for each in batch.records)
         return Written() if self.refusal is None else Failed(whole=self.refusal)
 

@@ -5,8 +5,8 @@ import pytest
 from tailrace.mapping.batch import (
     ENVELOPE_BYTES,
     RETENTION_MS,
+    BatchingWindow,
     Numbers,
-    Window,
     Work,
     fitting,
     lowest,
@@ -92,7 +92,7 @@ def test_failures_are_dated_first_and_last() -> None:
 
 
 def test_a_window_opens_when_it_is_first_asked_and_closes_by_sending() -> None:
-    window = Window(MappingSettings("m", batching_window_ms=500))
+    window = BatchingWindow(MappingSettings("m", batching_window_ms=500))
     assert window.wake_ms is None
     assert not window.is_over(now(100))
     assert window.wake_ms == 600
@@ -103,7 +103,7 @@ def test_a_window_opens_when_it_is_first_asked_and_closes_by_sending() -> None:
 
 
 def test_without_a_window_nothing_waits() -> None:
-    assert Window(MappingSettings("m")).is_over(now())
+    assert BatchingWindow(MappingSettings("m")).is_over(now())
 
 
 # ---- numbers and outcomes --------------------------------------------------------------------------------

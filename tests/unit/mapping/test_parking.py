@@ -7,9 +7,9 @@ from tailrace.mapping.commands import (
     GivenUp,
     Invoke,
     InvokeDone,
-    Park,
     ParkDone,
     ParkedHead,
+    ParkKey,
     Redriven,
     Released,
     SaveCheckpoint,
@@ -45,7 +45,7 @@ def parks(commands: list[Command]) -> list[tuple[bytes, list[int]]]:
     return [
         (each.key, [entry.record.sequence for entry in each.entries])
         for each in commands
-        if isinstance(each, Park)
+        if isinstance(each, ParkKey)
     ]
 
 
@@ -189,7 +189,7 @@ def test_a_machine_that_is_told_of_a_key_which_it_did_not_keep_lets_no_batch_s_g
 def test_a_machine_that_stops_waits_for_the_parks_that_are_on_their_way() -> None:
     machine = begun(MappingSettings("m", maximum_retry_attempts=0))
     machine.step(ReadDone(records(1), 1), now())
-    (park,) = [each for each in machine.step(InvokeDone(1, WHOLE), now()) if isinstance(each, Park)]
+    (park,) = [each for each in machine.step(InvokeDone(1, WHOLE), now()) if isinstance(each, ParkKey)]
     assert not any(isinstance(each, Stopped) for each in machine.step(Stop(), now()))
     (save,) = [
         each for each in machine.step(ParkDone(park.id, False), now()) if isinstance(each, SaveCheckpoint)

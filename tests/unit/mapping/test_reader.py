@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.mapping.reader import PAGE_BYTES, Budget, Ring, ShardReader
+from tailrace.mapping.reader import PAGE_BYTES, Budget, Ring, SharedRead
 from tailrace.streams.record import ChangeRecord, ReadDone
 from tests.unit.mapping.records import record, records
 
@@ -23,7 +23,7 @@ class Played:
         self.records = records(*sequences)
         self.closed = closed
         self.budget = Budget(budget)
-        self.reader = ShardReader(self.budget)
+        self.reader = SharedRead(self.budget)
         self.reads: list[int] = []
 
     def source(self, after: int, limit: int) -> ReadDone:
@@ -125,7 +125,7 @@ def test_the_end_of_a_closed_shard_is_told_to_everybody() -> None:
 
 
 def test_a_gap_is_said_by_the_source_to_each_reader() -> None:
-    reader = ShardReader(Budget(PLENTY))
+    reader = SharedRead(Budget(PLENTY))
     assert reader.page("a", 2, 9) is None
     reader.add(2, ReadDone(records(8, 9), 9, trimmed=True))
     assert reader.page("b", 2, 9) is None
@@ -134,7 +134,7 @@ def test_a_gap_is_said_by_the_source_to_each_reader() -> None:
 
 
 def test_a_read_that_finds_nothing_moves_on_all_the_same() -> None:
-    reader = ShardReader(Budget(PLENTY))
+    reader = SharedRead(Budget(PLENTY))
     reader.add(0, ReadDone([], 5))
     assert reader.page("a", 0, 9) == ReadDone([], 5)
     assert reader.page("a", 5, 9) is None
@@ -168,7 +168,7 @@ def _sized(sequence: int, size: int) -> ChangeRecord:
 
 def test_the_budget_is_shared_by_all_rings() -> None:
     budget = Budget(600)
-    one, two = ShardReader(budget), ShardReader(budget)
+    one, two = SharedRead(budget), SharedRead(budget)
     one.page("a", 0, 9)
     one.add(0, ReadDone(records(*range(1, 9)), 8))
     assert one.size_bytes == 300

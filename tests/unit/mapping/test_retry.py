@@ -3,7 +3,7 @@
 import pytest
 
 from tailrace.mapping.outcomes import Failure, FailureKind
-from tailrace.mapping.retry import Decision, GiveUp, Retry, Split, after_failure, delay_ms
+from tailrace.mapping.retry import Decision, GiveUp, RetryAfter, Split, after_failure, delay_ms
 from tailrace.mapping.settings import INFINITE, Backoff, MappingSettings
 
 BACKOFF = Backoff(100, 2.0, 1_000)
@@ -18,16 +18,16 @@ TABLE: list[tuple[FailureKind, int, int, int, bool, int, Decision]] = [
     (TIMEOUT, 5, 1, 0, True, 3, Split(2)),
     (RECORD, 4, 9, 0, True, 1, Split(2)),  # splitting costs no attempt, however many were used
     (RECORD, 1, 1, 0, True, 0, GiveUp()),
-    (RECORD, 1, 1, 0, True, 1, Retry(100, counts=True)),
+    (RECORD, 1, 1, 0, True, 1, RetryAfter(100, counts=True)),
     (RECORD, 1, 2, 0, True, 1, GiveUp()),
-    (RECORD, 4, 1, 0, False, 2, Retry(100, counts=True)),
-    (RECORD, 4, 2, 0, False, 2, Retry(200, counts=True)),
+    (RECORD, 4, 1, 0, False, 2, RetryAfter(100, counts=True)),
+    (RECORD, 4, 2, 0, False, 2, RetryAfter(200, counts=True)),
     (RECORD, 4, 3, 0, False, 2, GiveUp()),  # N retries allow N+1 invokes
     (TIMEOUT, 1, 3, 0, False, 2, GiveUp()),
-    (RECORD, 1, 50, 0, False, INFINITE, Retry(1_000, counts=True)),
-    (THROTTLED, 1, 1, 1, False, 0, Retry(100, counts=False)),
-    (THROTTLED, 4, 1, 3, True, 0, Retry(400, counts=False)),  # an outage never splits a batch
-    (UNAVAILABLE, 1, 99, 7, False, 0, Retry(1_000, counts=False)),
+    (RECORD, 1, 50, 0, False, INFINITE, RetryAfter(1_000, counts=True)),
+    (THROTTLED, 1, 1, 1, False, 0, RetryAfter(100, counts=False)),
+    (THROTTLED, 4, 1, 3, True, 0, RetryAfter(400, counts=False)),  # an outage never splits a batch
+    (UNAVAILABLE, 1, 99, 7, False, 0, RetryAfter(1_000, counts=False)),
 ]
 
 
@@ -44,7 +44,7 @@ def test_the_decision_after_a_failure(
 def test_a_failed_probe_uses_up_no_attempt() -> None:
     settings = MappingSettings("m", maximum_retry_attempts=0, backoff=BACKOFF)
     decision = after_failure(settings, Failure(), size=1, attempts=1, outages=2, probing=True)
-    assert decision == Retry(200, counts=False)
+    assert decision == RetryAfter(200, counts=False)
 
 
 @pytest.mark.parametrize(
@@ -79,21 +79,21 @@ def test_what_cannot_get_better_is_not_tried_again() -> None:
 def test_a_function_is_tried_again_whatever_it_raises() -> None:
     settings = MappingSettings.for_lambda("m", MaximumRetryAttempts=1)
     again = after_failure(settings, Failure(RECORD, final=True), size=1, attempts=1)
-    assert isinstance(again, Retry)
+    assert isinstance(again, RetryAfter)
 
 
 WHOLE = MappingSettings("m", order="shard", on_failure="discard", maximum_retry_attempts=1, backoff=BACKOFF)
 #   kind, records, attempts used up, failures that used up none in a row, final → decision in the order of the whole shard
 WHOLE_TABLE: list[tuple[FailureKind, int, int, int, bool, Decision]] = [
     (RECORD, 4, 1, 1, False, Split(2)),
-    (RECORD, 1, 1, 1, False, Retry(100, counts=True)),
+    (RECORD, 1, 1, 1, False, RetryAfter(100, counts=True)),
     (RECORD, 1, 2, 1, False, GiveUp()),
     (RECORD, 1, 1, 1, True, GiveUp()),
     (RECORD, 2, 1, 1, True, Split(1)),
     (TIMEOUT, 4, 1, 1, False, Split(2)),  # less may be done in time
-    (TIMEOUT, 1, 1, 1, False, Retry(100, counts=False)),
-    (TIMEOUT, 1, 99, 4, False, Retry(800, counts=False)),  # slow is no refusal
-    (THROTTLED, 1, 99, 1, False, Retry(100, counts=False)),
+    (TIMEOUT, 1, 1, 1, False, RetryAfter(100, counts=False)),
+    (TIMEOUT, 1, 99, 4, False, RetryAfter(800, counts=False)),  # slow is no refusal
+    (THROTTLED, 1, 99, 1, False, RetryAfter(100, counts=False)),
 ]
 
 

@@ -42,8 +42,8 @@ from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import HASHES, Shard
 from tailrace.windows.core.rows import (
     Contribution,
-    Owner,
-    Told,
+    WindowInvocation,
+    WindowOwner,
     contribution_fields,
     day_key,
     item_key,
@@ -100,7 +100,7 @@ def _evacuation(app: str, mapping: str) -> list[Write]:
 
 def _member(app: str, mapping: str) -> Made:
     row = Contribution("6f31", RECORD.version, '{"S":"NL"}', 5, {"id": {"S": "o1"}})
-    return member_key(Owner(app, mapping), row.group, 0, row.key), contribution_fields(row)
+    return member_key(WindowOwner(app, mapping), row.group, 0, row.key), contribution_fields(row)
 
 
 def _build(app: str, mapping: str) -> Made:
@@ -136,17 +136,17 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
     "gap": lambda app, mapping: (Gap(SHARD, 1, 42, 5, 9).key(app, mapping), Gap(SHARD, 1, 42, 5, 9).fields()),
     "redrive": lambda app, mapping: (REDRIVE.key(app, f"5-{len(mapping)}"), Request(f"5-{len(mapping)}", mapping).fields()),
     "window-item": lambda app, mapping: (
-        item_key(Owner(app, mapping), "6f31"), contribution_fields(Contribution("6f31", RECORD.version))
+        item_key(WindowOwner(app, mapping), "6f31"), contribution_fields(Contribution("6f31", RECORD.version))
     ),
     "window-member": _member,
     "window-touched": lambda app, mapping: (
-        touched_key(Owner(app, mapping), '{"S":"NL"}', 0), {"v": 1, "pane": 0, "group": '{"S":"NL"}', "stamp": RECORD.version.text}
+        touched_key(WindowOwner(app, mapping), '{"S":"NL"}', 0), {"v": 1, "pane": 0, "group": '{"S":"NL"}', "stamp": RECORD.version.text}
     ),
     "window-told": lambda app, mapping: (
-        told_key(Owner(app, mapping), '{"S":"NL"}', 0), told_fields(Told(0, 60_000, 1, "d"))
+        told_key(WindowOwner(app, mapping), '{"S":"NL"}', 0), told_fields(WindowInvocation(0, 60_000, 1, "d"))
     ),
     "window-day": lambda app, mapping: (
-        day_key(Owner(app, mapping), 0, "item", "6f31"), {"v": 1, "key": "6f31"}
+        day_key(WindowOwner(app, mapping), 0, "item", "6f31"), {"v": 1, "key": "6f31"}
     ),
     "pause-seen": lambda app, mapping: (
         PAUSE_SEEN.key(app, mapping, "pid-1"),

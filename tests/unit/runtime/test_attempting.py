@@ -11,11 +11,11 @@ import pytest
 from tailrace.app.sinking import AlwaysOpen, OnlyWrites, whole
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import SettingsError, SinkError, Throttled, Unavailable
-from tailrace.ports import Batch, Failed, FailureKind, Outcome, Sink, StreamRef, Written
+from tailrace.ports import Failed, FailureKind, Outcome, RecordBatch, Sink, StreamRef, Written
 from tailrace.runtime.attempting import Openings, TimedSink, attempt
 from tests.unit.sinks.noted import Noted
 
-BATCH = Batch([], "audit", StreamRef("arn", "orders", "label", "KEYS_ONLY"), "shardId-1")
+BATCH = RecordBatch([], "audit", StreamRef("arn", "orders", "label", "KEYS_ONLY"), "shardId-1")
 
 
 def test_a_sink_is_opened_once_before_its_first_write_whoever_writes_first() -> None:
@@ -120,7 +120,7 @@ def test_an_object_that_only_writes_is_a_sink_and_its_own_close_is_left_to_its_u
     class Shelf:
         is_closed = False
 
-        async def write(self, batch: Batch) -> Outcome:
+        async def write(self, batch: RecordBatch) -> Outcome:
             return Written()
 
         def close(self) -> None:
@@ -138,11 +138,11 @@ def test_an_object_that_only_writes_is_a_sink_and_its_own_close_is_left_to_its_u
 
 def test_a_whole_sink_is_itself() -> None:
     class Plain(AlwaysOpen):
-        async def write(self, batch: Batch) -> Outcome:
+        async def write(self, batch: RecordBatch) -> Outcome:
             return Written()
 
     class HasNoOpen:
-        async def write(self, batch: Batch) -> Outcome:
+        async def write(self, batch: RecordBatch) -> Outcome:
             return Written()
 
         def close(self) -> Awaitable[None]:
@@ -165,7 +165,7 @@ class Slow(AlwaysOpen):
         self.clock = clock
         self.took_ms = iter(took_ms)
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         took_ms = next(self.took_ms)
         self.clock.advance(abs(took_ms))
         if took_ms < 0:

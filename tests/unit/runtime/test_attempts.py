@@ -1,7 +1,7 @@
 """What is at a handler, and what failed and is tried again."""
 
 from tailrace.clocks.manual import ManualClock
-from tailrace.ports import Batch, Failed, FailedFrom, Failure, Written
+from tailrace.ports import Failed, FailedFrom, Failure, RecordBatch, Written
 from tailrace.runtime import attempts as module
 from tailrace.runtime.attempts import Attempts
 from tests.unit.sinks.batches import STREAM, record
@@ -10,8 +10,8 @@ ONE, TWO, THREE = record(1, "k1"), record(2, "k2"), record(3, "k3")
 NO = Failure(error="ValueError: no", traceback="line 1")
 
 
-def batch(*records: object) -> Batch:
-    return Batch(records or (ONE, TWO, THREE), "note", STREAM, "shardId-1")  # type: ignore[arg-type]
+def batch(*records: object) -> RecordBatch:
+    return RecordBatch(records or (ONE, TWO, THREE), "note", STREAM, "shardId-1")  # type: ignore[arg-type]
 
 
 def failing(attempts: Attempts) -> list[int]:

@@ -11,10 +11,10 @@ from tailrace.errors import LeaseLost, StoreError
 from tailrace.leases.checkpoint import CheckpointRow, read_row
 from tailrace.leases.lease import lease_key
 from tailrace.leases.lineage import Known
-from tailrace.mapping.commands import Checkpoint, GivenUp, Park, SaveCheckpoint, Settled
+from tailrace.mapping.commands import Checkpoint, GivenUp, ParkKey, SaveCheckpoint, Settled
 from tailrace.ports import Action, Failure, Shard
 from tailrace.rows.writes import Check, Equals, Write
-from tailrace.runtime.delivering import Place, Settling, letter_of, park
+from tailrace.runtime.delivering import MappingShard, Settling, letter_of, park
 from tailrace.runtime.starting import checkpoint_of, enter, take_lease
 from tailrace.runtime.steps import Transact
 from tailrace.stores.memory import MemoryStateStore
@@ -22,7 +22,7 @@ from tailrace.streams.version import Version
 from tests.unit.runtime.performed import performed
 from tests.unit.sinks.batches import record
 
-PLACE = Place("shop", "note", "orders", "label", "shardId-1")
+PLACE = MappingShard("shop", "note", "orders", "label", "shardId-1")
 SHARD = Shard("shardId-1", 5, hash_range=(0, 1), before=0)
 FAILED = GivenUp(record(4, "a"), "RetryAttemptsExhausted", 6, Failure(error="ValueError: no"), 10, 20)
 WAITING = GivenUp(record(5, "a"), "KeyParked", 0, None, 0, 0)
@@ -150,7 +150,7 @@ def test_who_lost_the_lease_saves_nothing_of_it() -> None:
 
 async def parked_by(state: MemoryStateStore, fence: Check, *entries: GivenUp) -> bool:
     """Whether the key is free instead."""
-    return await performed(state, park(PLACE, fence, Park(1, b"a", entries), ""))
+    return await performed(state, park(PLACE, fence, ParkKey(1, b"a", entries), ""))
 
 
 def test_who_lost_the_lease_parks_nothing_that_the_next_owner_would_not_know_of() -> None:

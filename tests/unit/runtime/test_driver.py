@@ -22,8 +22,8 @@ from tailrace.mapping.commands import (
     Checkpoint,
     CheckpointDone,
     Completion,
-    Park,
     ParkedHead,
+    ParkKey,
     SaveCheckpoint,
     Start,
 )
@@ -31,11 +31,11 @@ from tailrace.mapping.commands import LeaseLost as LeaseLostInput
 from tailrace.mapping.reader import Budget
 from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.shard import ShardMachine
-from tailrace.ports import Action, Batch, Outcome, ReadDone, Shard, StreamRef, Written
+from tailrace.ports import Action, Outcome, ReadDone, RecordBatch, Shard, StreamRef, Written
 from tailrace.rows.writes import Write
-from tailrace.runtime.delivering import Asked, Delivery, Place, Settling
+from tailrace.runtime.delivering import Asked, Delivery, MappingShard, Settling
 from tailrace.runtime.driver import Driver
-from tailrace.runtime.kept import Kept
+from tailrace.runtime.kept import SavedChanges
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.reading import SharedReads
 from tailrace.runtime.steps import Steps
@@ -46,7 +46,7 @@ from tailrace.testing.loop import SeededLoop
 from tests.unit.sinks.batches import STREAM, record
 
 SHARD = Shard("shardId-1", 1, before=0)
-PLACE = Place("shop", "note", "orders", STREAM.label, SHARD.shard_id)
+PLACE = MappingShard("shop", "note", "orders", STREAM.label, SHARD.shard_id)
 BEGUN = CheckpointRow(1)
 
 
@@ -92,9 +92,9 @@ class Sink(AlwaysOpen):
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
-        self.batches: list[Batch] = []
+        self.batches: list[RecordBatch] = []
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         self.batches.append(batch)
         answer = self.answers.pop(0) if self.answers else Written()
         if isinstance(answer, BaseException):
@@ -126,16 +126,16 @@ class State(MemoryStateStore):
 class Noted(Delivery):
     """Notes what was saved, and what was asked to be parked."""
 
-    def __init__(self, kept: Kept) -> None:
+    def __init__(self, kept: SavedChanges) -> None:
         super().__init__(SHARD, STREAM, kept, Settling(PLACE, BEGUN))
         self.saved: list[SaveCheckpoint] = []
-        self.parked: list[Park] = []
+        self.parked: list[ParkKey] = []
 
     def steps(self, command: Asked) -> Steps[Sequence[Completion]]:
         completions = yield from super().steps(command)
         if isinstance(command, SaveCheckpoint) and isinstance(completions[0], CheckpointDone):
             self.saved.append(command)
-        if isinstance(command, Park):
+        if isinstance(command, ParkKey):
             self.parked.append(command)
         return completions
 
@@ -149,7 +149,7 @@ class Ground:
         self.points: list[str] = []
         self.state = state or State()
         chosen = MappingSettings("note", backoff=Backoff(1_000, 2.0, 60_000), **settings)
-        self.delivery = Noted(Kept())
+        self.delivery = Noted(SavedChanges())
         self.driver = Driver(
             ShardMachine(chosen), self.delivery, SharedReads(source, Budget(0), 1), sink,
             Parts(self.state, self.clock, self.points.append),
@@ -277,7 +277,7 @@ def test_stop_ends_a_read_that_waits_and_drains_what_runs() -> None:
     begun: list[int] = []
 
     class Slow(Sink):
-        async def write(self, batch: Batch) -> Outcome:
+        async def write(self, batch: RecordBatch) -> Outcome:
             begun.append(len(batch.records))
             await asyncio.sleep(30)
             return Written()

@@ -13,9 +13,9 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.core.evacuated import LEAD_MS
 from tailrace.leases.checkpoint import CheckpointRow
 from tailrace.mapping.commands import Read
-from tailrace.ports import Batch, Outcome, ReadDone, Shard, StreamRef
+from tailrace.ports import Outcome, ReadDone, RecordBatch, Shard, StreamRef
 from tailrace.rows.writes import StateRow, Write
-from tailrace.runtime.delivering import Delivery, Place, Settling
+from tailrace.runtime.delivering import Delivery, MappingShard, Settling
 from tailrace.runtime.driver import Performer
 from tailrace.runtime.evacuation import Unfinished
 from tailrace.stores.memory import MemoryStateStore
@@ -25,7 +25,7 @@ from tests.unit.sinks.batches import STREAM, record
 RETENTION_MS = 86_400_000
 SHARD = Shard("shardId-1", 1, before=0)
 RECORDS = [record(1, "a"), record(2, "b"), record(3, "c")]
-PLACE = Place("shop", "note", "orders", STREAM.label, SHARD.shard_id)
+PLACE = MappingShard("shop", "note", "orders", STREAM.label, SHARD.shard_id)
 
 
 class Stream:
@@ -63,7 +63,7 @@ class Ground:
         page = await self.stream.read(shard, after, limit)
         return ReadDone(page.records, page.next_after, page.closed, page.trimmed)
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """Nothing comes here."""
         raise AssertionError(batch)
 

@@ -10,7 +10,7 @@ from tailrace.app.on_failure import Park
 from tailrace.app.retry import Retry
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import Unavailable
-from tailrace.ports import Batch, Failed, FailedFrom, Failure, FailureKind
+from tailrace.ports import Failed, FailedFrom, Failure, FailureKind, RecordBatch
 from tailrace.runtime.failures import FailureLog
 from tailrace.streams.envelopes import event_id
 from tailrace.testing import World
@@ -19,8 +19,8 @@ from tests.unit.sinks.batches import STREAM, record
 RECORDS = (record(1, "k1"), record(2, "k2"))
 
 
-def batch(attempt: int = 1) -> Batch:
-    return Batch(RECORDS, "note", STREAM, "shardId-1", attempt)
+def batch(attempt: int = 1) -> RecordBatch:
+    return RecordBatch(RECORDS, "note", STREAM, "shardId-1", attempt)
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -7,8 +7,8 @@ from tailrace.deadletters.core.evacuated import Evacuation, Lost, copied
 from tailrace.leases.checkpoint import CheckpointRow
 from tailrace.mapping.commands import Read
 from tailrace.ports import Shard
-from tailrace.runtime.delivering import Delivery, Place, Settling
-from tailrace.runtime.kept import Kept
+from tailrace.runtime.delivering import Delivery, MappingShard, Settling
+from tailrace.runtime.kept import SavedChanges
 from tailrace.runtime.kept import horizon as horizon_of
 from tailrace.runtime.steps import ReadShard
 from tailrace.streams.moment import Now
@@ -17,10 +17,10 @@ from tailrace.testing.simulation_rows import Rows
 from tests.unit.sinks.batches import STREAM, record
 
 SHARD = Shard("shardId-1", 1, before=0)
-PLACE = Place("shop", "note", "orders", STREAM.label, SHARD.shard_id)
+PLACE = MappingShard("shop", "note", "orders", STREAM.label, SHARD.shard_id)
 
 
-def saved(sequences: tuple[int, ...], lost: tuple[tuple[int, int], ...]) -> tuple[Kept, Rows]:
+def saved(sequences: tuple[int, ...], lost: tuple[tuple[int, int], ...]) -> tuple[SavedChanges, Rows]:
     """What is kept of these records, with these gaps in front of or between them."""
     stream = (STREAM.arn, STREAM.label, STREAM.view_type, STREAM.region)
     nothing = Evacuation("shop", "note", "orders", stream, SHARD)
@@ -31,10 +31,10 @@ def saved(sequences: tuple[int, ...], lost: tuple[tuple[int, int], ...]) -> tupl
     )
     rows = Rows()
     rows.transact(writes)
-    return Kept(replace(evacuation, lost=tuple(Lost(*each) for each in lost))), rows
+    return SavedChanges(replace(evacuation, lost=tuple(Lost(*each) for each in lost))), rows
 
 
-def told(kept: Kept, rows: Rows, limit: int) -> list[tuple[list[int], int, bool]]:
+def told(kept: SavedChanges, rows: Rows, limit: int) -> list[tuple[list[int], int, bool]]:
     """Every read, one after the other: its records, where it ends, whether something is gone before them."""
     after, reads = 0, []
     while kept.has_after(after):

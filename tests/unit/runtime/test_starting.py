@@ -20,11 +20,11 @@ from tailrace.leases import checkpoint
 from tailrace.leases.checkpoint import CheckpointRow, Ledger, raised, read_row
 from tailrace.leases.lease import lease_key
 from tailrace.leases.lineage import Known
-from tailrace.mapping.commands import Checkpoint, GivenUp, Park, ParkedHead, SaveCheckpoint, Settled, Start
+from tailrace.mapping.commands import Checkpoint, GivenUp, ParkedHead, ParkKey, SaveCheckpoint, Settled, Start
 from tailrace.ports import Action, Failure, Now, Shard
 from tailrace.rows.writes import Always, Check, Equals, StateRow, Write
 from tailrace.runtime import starting
-from tailrace.runtime.delivering import Place, Settling, letter_of, park
+from tailrace.runtime.delivering import MappingShard, Settling, letter_of, park
 from tailrace.runtime.starting import checkpoint_of, enter, load_start, outdated_reason, stamp, take_lease
 from tailrace.runtime.steps import Call, Get, Steps, Transact
 from tailrace.stores.memory import MemoryStateStore
@@ -34,7 +34,7 @@ from tailrace.testing.simulation_rows import Rows
 from tests.unit.runtime.performed import performed
 from tests.unit.sinks.batches import record
 
-PLACE = Place("shop", "note", "orders", "label", "shardId-1")
+PLACE = MappingShard("shop", "note", "orders", "label", "shardId-1")
 SHARD = Shard("shardId-1", 5, hash_range=(0, 2**64 - 1), before=0)
 LEASE = lease_key("shop", "label", "shardId-1")
 FAILED = GivenUp(record(7, "a"), "RetryAttemptsExhausted", 6, Failure(error="no"), 10, 20)
@@ -46,7 +46,7 @@ OLD_LEDGER = {"v": 1, "totals": {"handled": 2}, "ranges": [[4, 4, 1, "filtered"]
 
 
 def begun_in(
-    state: MemoryStateStore, place: Place, shard: Shard, epoch: int = 1, gone: int = 0
+    state: MemoryStateStore, place: MappingShard, shard: Shard, epoch: int = 1, gone: int = 0
 ) -> CheckpointRow:
     return asyncio.run(performed(state, enter(place, shard, Known(), epoch, 0), gone=gone))
 
@@ -269,7 +269,7 @@ def save(begun: CheckpointRow) -> Steps[None]:
 
 
 def park_one(begun: CheckpointRow) -> Steps[bool]:
-    return park(PLACE, PLACE.fence(begun.epoch), Park(1, FAILED.record.key, (FAILED,)), "")
+    return park(PLACE, PLACE.fence(begun.epoch), ParkKey(1, FAILED.record.key, (FAILED,)), "")
 
 
 RIGHT = Way(come, save, park_one)
@@ -344,7 +344,7 @@ def a_late_letter(begun: CheckpointRow) -> Steps[None]:
 
 def a_late_head(begun: CheckpointRow) -> Steps[bool]:
     fence = Check(PLACE.checkpoint_key, Always())
-    return park(PLACE, fence, Park(1, FAILED.record.key, (FAILED,)), "")
+    return park(PLACE, fence, ParkKey(1, FAILED.record.key, (FAILED,)), "")
 
 
 def a_save_without_its_condition(begun: CheckpointRow) -> Steps[None]:
@@ -371,7 +371,7 @@ def test_a_planted_order_is_noticed(way: Way, noticed: str) -> None:
 
 
 def test_a_stamp_of_an_older_epoch_over_a_newer_one_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(place: Place, epoch: int) -> Steps[CheckpointRow]:
+    def wrong(place: MappingShard, epoch: int) -> Steps[CheckpointRow]:
         while True:
             row: StateRow = yield Get(place.checkpoint_key)
             stamped, write = raised(row, epoch, None)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Awaitable, Callable
 
 from tailrace.app.sinking import AlwaysOpen
-from tailrace.ports import Batch, Outcome, Written
+from tailrace.ports import Outcome, RecordBatch, Written
 from tailrace.runtime.attempting import TimedSink
 from tailrace.runtime.attempts import Tally
 from tailrace.server.connection import Connection
@@ -100,7 +100,7 @@ def test_attempts_and_suppressed_duplicates_are_those_of_the_running_sink() -> N
     ground.settle("mail", 1)
     sink = TimedSink(Taking(), ground.clock, Tally(suppressed=3))
     ground.subject.worker = FixedWorker(live(ground), sinks={"mail": sink})
-    asyncio.run(sink.write(Batch([], "mail", ground.engine.stream_of("shop"), "shardId-1")))
+    asyncio.run(sink.write(RecordBatch([], "mail", ground.engine.stream_of("shop"), "shardId-1")))
     (totals,) = look(ground).handlers
     assert totals.duplicates == 3
     assert totals.durations.buckets[-1] == ("+Inf", 1.0)
@@ -109,5 +109,5 @@ def test_attempts_and_suppressed_duplicates_are_those_of_the_running_sink() -> N
 class Taking(AlwaysOpen):
     """A sink that takes everything."""
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         return Written()

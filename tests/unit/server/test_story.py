@@ -8,7 +8,7 @@ from tailrace.cli.why import lines
 from tailrace.deadletters.core.gap import Gap
 from tailrace.errors import TailraceError
 from tailrace.leases.checkpoint import MAX_LEDGER_RANGES
-from tailrace.ports import Batch, Failed, Failure
+from tailrace.ports import Failed, Failure, RecordBatch
 from tailrace.rows.writes import Write
 from tailrace.runtime.attempts import Attempts
 from tailrace.streams.envelopes import event_id
@@ -114,7 +114,7 @@ def test_a_handler_that_has_not_begun_waits(ground: Ground) -> None:
 
 def test_what_the_handler_has_now_runs_and_does_not_wait(ground: Ground) -> None:
     attempts = Attempts(ground.clock)
-    attempts.begun(1, Batch(ground.records()[-2:], "mail", STREAM, ground.shards()[0].shard_id))
+    attempts.begun(1, RecordBatch(ground.records()[-2:], "mail", STREAM, ground.shards()[0].shard_id))
     ground.subject.worker = FixedWorker(live(ground, attempts=attempts))
     ground.clock.advance(3_000)
     told = chapters(ground, "shop/o1")["mail"]
@@ -128,7 +128,7 @@ def test_a_change_that_is_tried_again_tells_its_last_error_with_the_trace_and_si
 ) -> None:
     attempts, batch = (
         Attempts(ground.clock),
-        Batch(ground.records()[-2:-1], "mail", STREAM, ground.shards()[0].shard_id),
+        RecordBatch(ground.records()[-2:-1], "mail", STREAM, ground.shards()[0].shard_id),
     )
     attempts.came_to(batch, Failed(whole=Failure(error="OSError: away", traceback="Traceback:\n  line 17\n")))
     attempts.came_to(batch, Failed(whole=Failure(error="OSError: away", traceback="Traceback:\n  line 17\n")))

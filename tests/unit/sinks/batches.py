@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from tailrace.ports import Batch, StreamRef
+from tailrace.ports import RecordBatch, StreamRef
 from tailrace.streams.record import ChangeRecord, change_record
 
 STREAM = StreamRef(
@@ -23,7 +23,7 @@ def record(sequence: int, key: str) -> ChangeRecord:
     )  # fmt: skip
 
 
-def batch(keys: Sequence[str], mapping_id: str = "note", attempt: int = 1) -> Batch:
+def batch(keys: Sequence[str], mapping_id: str = "note", attempt: int = 1) -> RecordBatch:
     """A batch with one record a key, numbered from 1."""
     records = [record(number, key) for number, key in enumerate(keys, 1)]
-    return Batch(records, mapping_id, STREAM, "shardId-00000000000000000001-00000001", attempt, "3-1")
+    return RecordBatch(records, mapping_id, STREAM, "shardId-00000000000000000001-00000001", attempt, "3-1")

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tailrace.ports import Batch, Clock, Outcome, Written
+from tailrace.ports import Clock, Outcome, RecordBatch, Written
 
 
 class Noted:
@@ -20,7 +20,7 @@ class Noted:
         if self.fails:
             raise self.fails.pop(0)
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         self.done.append("write")
         return Written()
 

@@ -15,7 +15,7 @@ from msgspec import structs
 from tailrace import App, sinks
 from tailrace.app.plain import to_item
 from tailrace.errors import SettingsError, SinkError, Unavailable
-from tailrace.ports import Batch, Failed, Outcome, StreamRef
+from tailrace.ports import Failed, Outcome, RecordBatch, StreamRef
 from tailrace.streams.record import ChangeRecord, change_record
 from tailrace.testing import World
 from tests.patience import PATIENCE_S, eventually
@@ -41,7 +41,7 @@ def change(sequence: int, id: str, new: Mapping[str, Any] | None) -> ChangeRecor
 
 def write(table: sinks.DuckDB, *records: ChangeRecord, values: list[object] | None = None) -> Outcome:
     given = None if values is None else tuple(values)
-    return asyncio.run(table.write(Batch(list(records), "m", STREAM, "s", values=given)))
+    return asyncio.run(table.write(RecordBatch(list(records), "m", STREAM, "s", values=given)))
 
 
 def rows(table: sinks.DuckDB, columns: str = "*") -> list[tuple[Any, ...]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from tailrace.errors import Refused, SinkError, Throttled, Unavailable
-from tailrace.ports import Batch, Failed, Failure, FailureKind, Outcome, Written
+from tailrace.ports import Failed, Failure, FailureKind, Outcome, RecordBatch, Written
 from tailrace.sinks.entries import write_entries
 from tailrace.sinks.messages import Message, Refusals
 from tailrace.testing.contracts.sink import _batch, batch_of
@@ -33,11 +33,11 @@ class Service:
         return {}
 
 
-def texts(letters: str = LETTERS, size: int = 1) -> Batch:
+def texts(letters: str = LETTERS, size: int = 1) -> RecordBatch:
     return replace(_batch(batch_of(letters)), values=tuple(letter * size for letter in letters))
 
 
-def write(service: Service, batch: Batch, most_bytes: int = 1_000) -> Outcome:
+def write(service: Service, batch: RecordBatch, most_bytes: int = 1_000) -> Outcome:
     return asyncio.run(write_entries(batch, service.send, most_bytes=most_bytes, what="a queue"))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tailrace import App, Batch, Change, Throttled, Unavailable
-from tailrace.app.app import Mapping
+from tailrace.app.app import HandlerMapping
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
 from tailrace.engine.state import EngineStateStore
@@ -23,7 +23,7 @@ from tailrace.testing.loop import SeededLoop
 from tests.unit.sinks.batches import batch, record
 
 
-def mapping(handler: Callable[..., Any], kind: str = "on", **settings: Any) -> Mapping:
+def mapping(handler: Callable[..., Any], kind: str = "on", **settings: Any) -> HandlerMapping:
     """How an app declares the handler."""
     app = App("shop")
     orders = app.table("orders", pk="id")

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from tailrace import App
-from tailrace.app.app import Mapping
+from tailrace.app.app import HandlerMapping
 from tailrace.clocks.manual import ManualClock
 from tailrace.functions.runners import Runners
 from tailrace.ports import Failed, FailedFrom, Outcome, Written
@@ -31,7 +31,7 @@ def invoke(
     app.function(
         function, orders, id="legacy", FunctionResponseTypes=["ReportBatchItemFailures"] if reports else []
     )
-    declared: Mapping = next(iter(app.mappings))
+    declared: HandlerMapping = next(iter(app.mappings))
     sink = LambdaSink(declared, Runners(clock or ManualClock()).of(declared), "000000000000")
     loop = SeededLoop(1)
     try:

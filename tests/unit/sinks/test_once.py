@@ -4,7 +4,7 @@ import pytest
 
 from tailrace import App, Change, Retry, Throttled, Unavailable, sinks
 from tailrace.errors import SettingsError
-from tailrace.ports import Batch, Failed, Failure, FailureKind, Outcome, Written
+from tailrace.ports import Failed, Failure, FailureKind, Outcome, RecordBatch, Written
 from tailrace.sinks.messages import Message, messages_of
 from tailrace.testing import World
 
@@ -19,7 +19,7 @@ class Inbox:
         self.taken: dict[str, bytes] = {}
         self.repeated = 0
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """Take each message once."""
         answer = self.answers.pop(0) if self.answers else None
         if isinstance(answer, Exception):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tailrace import App, Change, Discard, Refused, Retry, Throttled, Unavailable
-from tailrace.ports import Batch, Outcome, Written
+from tailrace.ports import Outcome, RecordBatch, Written
 from tailrace.testing import World
 
 
@@ -37,7 +37,7 @@ class Raising:
         self.errors: Iterator[Exception] = iter(errors)
         self.batches: list[int] = []
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """Raise the next one."""
         self.batches.append(len(batch.records))
         for error in self.errors:

@@ -12,7 +12,7 @@ import pytest
 
 from tailrace import App, Item, Retry, Window
 from tailrace.errors import StoreError
-from tailrace.ports import Batch, ItemWrite, StateStore, Written
+from tailrace.ports import ItemWrite, RecordBatch, StateStore, Written
 from tailrace.rows.writes import Check, StateRow, Write
 from tailrace.testing import World
 from tailrace.values.types import Item as Image
@@ -24,7 +24,7 @@ class Values:
     def __init__(self) -> None:
         self.got: list[tuple[str, str, Any]] = []
 
-    async def write(self, batch: Batch) -> Written:
+    async def write(self, batch: RecordBatch) -> Written:
         for record, value in zip(batch.records, batch.values or (), strict=True):
             self.got.append((record.event_name, record.key.decode(), value))
         return Written()

@@ -15,8 +15,8 @@ import pytest
 
 from tailrace import App, Batch, Change, Depends, Discard, Retry, Window, sinks
 from tailrace.app.fence import Escaped
-from tailrace.ports import Batch as SinkBatch
 from tailrace.ports import Outcome, Written
+from tailrace.ports import RecordBatch as SinkBatch
 from tailrace.sinks.calling import call, failure_of
 from tailrace.testing import World
 from tests.patience import PATIENCE_S

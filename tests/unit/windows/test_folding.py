@@ -10,7 +10,7 @@ from tailrace.windows.core.folding import fold, is_closed_for_good
 from tailrace.windows.core.rows import (
     LATEST_MS,
     Contribution,
-    Owner,
+    WindowOwner,
     contribution_fields,
     digits,
     member_key,
@@ -18,7 +18,7 @@ from tailrace.windows.core.rows import (
 )
 from tailrace.windows.core.shapes import Fixed, Session
 
-OWNER = Owner("shop", "spike")
+OWNER = WindowOwner("shop", "spike")
 SHAPE = Fixed(60_000, 60_000)
 NOW_MS = 10_000_000
 

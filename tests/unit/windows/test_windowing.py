@@ -14,7 +14,7 @@ from tailrace.ports import Failure
 from tailrace.rows.writes import Write
 from tailrace.runtime.parts import Parts
 from tailrace.streams.record import ChangeRecord, change_record
-from tailrace.windows.core.rows import Owner
+from tailrace.windows.core.rows import WindowOwner
 from tailrace.windows.run.changes import WindowChanges
 from tailrace.windows.run.windowing import Answer, Closing, Tell, Windows
 from tests.unit.server.admin import Ground
@@ -55,7 +55,7 @@ class Worker:
 
         state = EngineStateStore(ground.engine, flushed)
         self.windows = Windows(
-            Owner("shop", "minutes"), plan, MappingSettings("minutes"), Parts(state, ground.clock),
+            WindowOwner("shop", "minutes"), plan, MappingSettings("minutes"), Parts(state, ground.clock),
             watermark=settled_until, tell=tell, give_up=_never,
         )  # fmt: skip
         self.changes = WindowChanges(self.windows, state, ground.clock)

@@ -15,7 +15,7 @@ from tailrace.leases.lease import lease_key
 from tailrace.mapping.commands import GivenUp
 from tailrace.ports import Failure
 from tailrace.rows.writes import Write
-from tailrace.runtime.delivering import Place, letter_of
+from tailrace.runtime.delivering import MappingShard, letter_of
 from tailrace.testing import World
 
 
@@ -249,7 +249,7 @@ def test_what_the_last_owner_parks_while_the_lease_changes_hands_is_known_to_the
         stream = world.engine.stream_of("orders")
         (shard,) = world.engine.shards_of(stream.arn)
         _, second, _ = world.engine.log.read(shard, 0, 10).records
-        place = Place("shop", "note", "orders", stream.label, shard.shard_id)
+        place = MappingShard("shop", "note", "orders", stream.label, shard.shard_id)
         given_up = GivenUp(second, "RetryAttemptsExhausted", 6, Failure(error="ValueError: no"), 1, 1)
         letters.append(letter_of(place, given_up, ""))
         world.restart()

@@ -21,7 +21,7 @@ from tailrace.api.lambdas.functions import Function
 from tailrace.api.lambdas.log import log_of
 from tailrace.api.lambdas.names import registered
 from tailrace.api.lambdas.service import LambdaService
-from tailrace.api.protocols import DEEPEST, Told, is_deeper, unparsable
+from tailrace.api.protocols import DEEPEST, HttpAnswer, is_deeper, unparsable
 from tailrace.api.registry import LAMBDA, operation
 from tailrace.api.wire import Payload
 from tailrace.errors import ApiError
@@ -47,7 +47,7 @@ class Invocation(NamedTuple):
 
 
 @operation(LAMBDA, "Invoke", refused={"DurableExecutionName": None, "TenantId": None})
-async def invoke(service: LambdaService, payload: Payload) -> Told:
+async def invoke(service: LambdaService, payload: Payload) -> HttpAnswer:
     """Run a function. Raises: ApiError."""
     kind, logs = payload.get("InvocationType", "RequestResponse"), payload.get("LogType", "None")
     function = registered(service, payload["FunctionName"], payload.get("Qualifier"))
@@ -60,9 +60,9 @@ async def invoke(service: LambdaService, payload: Payload) -> Told:
             return await _answered(service, asked, tail=logs == "Tail")
         case "Event":
             service.begin(_unattended(service, asked))
-            return Told(202, b"")
+            return HttpAnswer(202, b"")
         case _:
-            return Told(204, b"")
+            return HttpAnswer(204, b"")
 
 
 def _event(body: bytes, kind: str) -> bytes:
@@ -98,7 +98,7 @@ def _client(header: str | None) -> Mapping[str, Any] | None:
     return found
 
 
-async def _answered(service: LambdaService, asked: Invocation, *, tail: bool = False) -> Told:
+async def _answered(service: LambdaService, asked: Invocation, *, tail: bool = False) -> HttpAnswer:
     function, clock = asked.function, service.engine.clock
     settings = service.engine.settings
     arn = function_arn(settings.region, settings.account, function.name)
@@ -130,7 +130,7 @@ async def _answered(service: LambdaService, asked: Invocation, *, tail: bool = F
         memory_size = function.settings.memory_mb
         log = log_of(asked.request_id, captured.printed, took_ms, memory_size, captured.memory_mb, said)
         headers["X-Amz-Log-Result"] = b64encode(log).decode()
-    return Told(200, answer, headers)
+    return HttpAnswer(200, answer, headers)
 
 
 def error_of(error: Exception) -> dict[str, Any]:

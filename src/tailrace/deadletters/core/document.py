@@ -15,7 +15,7 @@ from tailrace.streams.sequence import SequenceNumber
 from tailrace.streams.windows import WindowInvoke
 
 
-class Told(Struct, frozen=True):
+class InvocationFailure(Struct, frozen=True):
     """What a document says. Shape: `is_unhandled`: the function raised, rather than naming failed records. Units: at_ms since the epoch."""
 
     request_id: str
@@ -30,7 +30,7 @@ class Told(Struct, frozen=True):
     window: WindowInvoke | None = None
 
 
-def document(told: Told, records: Sequence[ChangeRecord]) -> dict[str, object]:
+def document(told: InvocationFailure, records: Sequence[ChangeRecord]) -> dict[str, object]:
     """The document as JSON members in AWS's order. RecordAgeExceeded has no responseContext, and counts at least one invoke.
 
     Shape:   without records (the final invoke of a window) the batch is only the shard and the stream; where AWS has `timeWindowInfo` is
@@ -73,20 +73,20 @@ def _range(records: Sequence[ChangeRecord]) -> dict[str, object]:
     }
 
 
-def queue_body(told: Told, records: Sequence[ChangeRecord]) -> bytes:
+def queue_body(told: InvocationFailure, records: Sequence[ChangeRecord]) -> bytes:
     """The message of SQS and SNS."""
     return orjson.dumps(document(told, records))
 
 
-def object_body(told: Told, records: Sequence[ChangeRecord], event: bytes) -> bytes:
+def object_body(told: InvocationFailure, records: Sequence[ChangeRecord], event: bytes) -> bytes:
     """The object of S3: the same, and the whole event as text."""
     return orjson.dumps({**document(told, records), "payload": event.decode()})
 
 
-def object_name(mapping_uuid: str, told: Told, name: str) -> str:
+def object_name(mapping_uuid: str, told: InvocationFailure, name: str) -> str:
     """Where the object goes.
 
-    >>> told = Told("r", "f", "c", 1, "shardId-1", "s", 1_780_000_000_000)
+    >>> told = InvocationFailure("r", "f", "c", 1, "shardId-1", "s", 1_780_000_000_000)
     >>> object_name("m", told, "n")
     'aws/lambda/m/shardId-1/2026/05/28/2026-05-28T20.26.40-n'
     """

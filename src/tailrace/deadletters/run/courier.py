@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from msgspec.structs import replace
 
 from tailrace.app.fence import FENCE, told
-from tailrace.deadletters.core.document import Told, object_body, object_name, queue_body
+from tailrace.deadletters.core.document import InvocationFailure, object_body, object_name, queue_body
 from tailrace.deadletters.core.entry import DeadLetter, deadletter_key, read_deadletter
 from tailrace.deadletters.core.notice import Notice, outbox_key, outbox_prefix, read_notice
 from tailrace.errors import PortError, SourceError
@@ -24,7 +24,7 @@ from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import Backoff
 from tailrace.ports import StreamRef
 from tailrace.rows.writes import Write
-from tailrace.runtime.delivering import Place
+from tailrace.runtime.delivering import MappingShard
 from tailrace.runtime.failures import named
 from tailrace.runtime.parts import Parts
 from tailrace.streams.envelopes import lambda_event
@@ -39,7 +39,7 @@ class FailureDocument:
     """One failure in both forms, made when somebody looks."""
 
     def __init__(
-        self, told: Told, letters: Sequence[DeadLetter], stream: StreamRef, mapping_uuid: str
+        self, told: InvocationFailure, letters: Sequence[DeadLetter], stream: StreamRef, mapping_uuid: str
     ) -> None:
         self._told = told
         self._records = [letter.record for letter in letters]
@@ -101,7 +101,7 @@ class Courier:
         return self if handler in self._destinations else None
 
     def rows(
-        self, place: Place, given_up: Sequence[GivenUp], windows: Sequence[GivenUpWindow] = ()
+        self, place: MappingShard, given_up: Sequence[GivenUp], windows: Sequence[GivenUpWindow] = ()
     ) -> list[Write]:
         """One notice for each batch that was given up, and for each final invoke of a window."""
         groups: dict[tuple[int, str], list[GivenUp]] = {}
@@ -246,7 +246,7 @@ class Courier:
         number = (
             f"{notice.request:x}" if notice.request else f"0-{notice.versions[0].sequence:x}"
         )  # it was never in a batch
-        told = Told(
+        told = InvocationFailure(
             request_id=uuid_of(f"{notice.handler}/{notice.shard_id}/{run}-{number}"),
             function_arn=f"arn:aws:lambda:{stream.region}:{self._account}:function:{self._functions.get(notice.handler, notice.handler)}",
             condition=notice.condition, invoke_count=notice.attempts, shard_id=notice.shard_id, stream_arn=stream.arn,

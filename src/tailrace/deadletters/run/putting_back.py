@@ -3,7 +3,7 @@
 Theory of operation: deadletters/core/redriving.py decides what is done with one key or one discarded
 change, and asks questions about rows, the item, and the handler. Here each question becomes calls of
 runtime/steps.py, so that whoever performs those performs a redrive: a worker (redriver.py), a simulated one.
-Rules of this file: steps; what is known of machines is asked at once of `Live`, whatever takes time is a
+Rules of this file: steps; what is known of machines is asked at once of `LiveMachines`, whatever takes time is a
 call; a crash at any yield repeats at most the change that was at the handler.
 """
 
@@ -43,7 +43,7 @@ from tailrace.errors import PortError, StateConflict, StoreError
 from tailrace.mapping.commands import Completion, Redriven, Released
 from tailrace.mapping.retry import OUTAGES
 from tailrace.mapping.shard import ShardMachine
-from tailrace.ports import Batch, Failed, FailedFrom, Failure, Outcome, StreamRef
+from tailrace.ports import Failed, FailedFrom, Failure, Outcome, RecordBatch, StreamRef
 from tailrace.rows.kinds import REDRIVE
 from tailrace.rows.writes import Check, Equals, StateRow, Write
 from tailrace.runtime.steps import AskTime, Beside, Get, Query, Sleep, Steps, StreamOf, Transact, WriteBatch
@@ -60,7 +60,7 @@ PAGE: Final = 100
 """Letters in memory at once: each may hold two images of 400 KB."""
 
 
-class Live(Protocol):
+class LiveMachines(Protocol):
     """The machines that run here, as the redriver needs them: the worker."""
 
     def hold(self, mapping_id: str, letter: DeadLetter) -> "Holding | None":
@@ -141,7 +141,7 @@ class Course(Struct):
 class PuttingBack:
     """Redrives for one app, as one worker carries them out."""
 
-    def __init__(self, app: str, live: Live | None, page: int | None = None) -> None:
+    def __init__(self, app: str, live: LiveMachines | None, page: int | None = None) -> None:
         self._app = app
         self._live = live
         self._page = page or PAGE
@@ -443,7 +443,7 @@ class PuttingBack:
     def _deliver(self, course: Course, letter: DeadLetter, interval: float) -> Steps[Refusal | None]:
         assert self._live is not None
         stream: StreamRef = yield StreamOf(letter.shard_id)
-        batch = Batch(
+        batch = RecordBatch(
             (letter.record,), course.handler, stream, letter.shard_id, letter.attempts + 1, f"redrive-{letter.record.sequence:x}",
         )  # fmt: skip
 
@@ -458,7 +458,7 @@ class PuttingBack:
         code = self._live.code_version(course.handler)
         return Refusal(failure.error, failure.traceback, failure.kind in OUTAGES, code)
 
-    def _write(self, course: Course, batch: Batch, interval: float) -> Steps[Outcome]:
+    def _write(self, course: Course, batch: RecordBatch, interval: float) -> Steps[Outcome]:
         yield from self._keep_the_rate(course.request, interval)
         outcome: Outcome = yield WriteBatch(batch)
         return outcome

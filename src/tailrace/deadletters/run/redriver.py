@@ -13,17 +13,17 @@ from functools import partial
 from typing import Protocol
 
 from tailrace.deadletters.core.requests import Plan, Progress, Request, for_another_version
-from tailrace.deadletters.run.putting_back import Live as LiveMachines
+from tailrace.deadletters.run.putting_back import LiveMachines as LiveMachines
 from tailrace.deadletters.run.putting_back import PuttingBack
 from tailrace.errors import InternalError, PortError
 from tailrace.leases.checkpoint import Reason
-from tailrace.ports import Batch, Clock, Outcome, Shard, Sink, StateStore, StreamRef
+from tailrace.ports import Clock, Outcome, RecordBatch, Shard, Sink, StateStore, StreamRef
 from tailrace.runtime.attempting import attempt
 from tailrace.runtime.driver import Performer
 from tailrace.streams.record import ReadDone
 
 
-class Live(LiveMachines, Protocol):
+class LiveWorker(LiveMachines, Protocol):
     """The machines that run here, and what they read, as the redriver needs them: the worker."""
 
     async def stream_of(self, mapping_id: str, shard_id: str) -> StreamRef:
@@ -33,10 +33,10 @@ class Live(LiveMachines, Protocol):
 class _Handler:
     """The handler of one request, to which changes come one by one."""
 
-    def __init__(self, write: Callable[[Batch], Awaitable[Outcome]]) -> None:
+    def __init__(self, write: Callable[[RecordBatch], Awaitable[Outcome]]) -> None:
         self._write = write
 
-    async def write(self, batch: Batch) -> Outcome:
+    async def write(self, batch: RecordBatch) -> Outcome:
         """One attempt."""
         return await self._write(batch)
 
@@ -49,7 +49,7 @@ class Redriver:
     """Redrives for one app."""
 
     def __init__(
-        self, app: str, state: StateStore, clock: Clock, live: Live | None, sinks: Mapping[str, Sink],
+        self, app: str, state: StateStore, clock: Clock, live: LiveWorker | None, sinks: Mapping[str, Sink],
         again_sink: Callable[[str, str], Sink] | None = None, guarded: Callable[[str, Sink], Sink] = lambda _, sink: sink,
     ) -> None:  # fmt: skip
         self._state = state
@@ -83,7 +83,7 @@ class Redriver:
     def _performer(self) -> Performer:
         return Performer(self._state, self._clock)
 
-    async def _write(self, request: Request, batch: Batch) -> Outcome:
+    async def _write(self, request: Request, batch: RecordBatch) -> Outcome:
         sink = self._sinks[request.handler]
         if request.even_if_overtaken and self._again_sink is not None:
             # A mark of a later change would suppress its recorded writes: they are applied under a run of their own.

@@ -33,7 +33,7 @@ PAGE: Final = 100
 """Letters in memory at once: each may hold two images of 400 KB."""
 
 
-class Kept(Struct, frozen=True):
+class LetterCounts(Struct, frozen=True):
     """How many are kept of one handler. Shape: `parked` changes of `parked_keys`, `oldest_parked_ms` since the epoch."""
 
     discarded: int
@@ -42,10 +42,10 @@ class Kept(Struct, frozen=True):
     oldest_parked_ms: int | None
 
 
-async def kept(state: StateStore, app: str, handler: str) -> Kept:
+async def kept(state: StateStore, app: str, handler: str) -> LetterCounts:
     """Count what is kept, without looking at it."""
     known = await heads(state, app, handler)
-    return Kept(
+    return LetterCounts(
         await state.count(deadletter_prefix(app, handler)),
         sum(head.count for head in known),
         len(known),

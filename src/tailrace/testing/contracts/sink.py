@@ -13,7 +13,17 @@ from typing import Any, Final, NamedTuple
 from tailrace.app.sinking import OnlyWrites, Writes, whole
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import SinkOutage
-from tailrace.ports import Batch, Failed, FailedFrom, Failure, FailureKind, Outcome, Sink, StreamRef, Written
+from tailrace.ports import (
+    Failed,
+    FailedFrom,
+    Failure,
+    FailureKind,
+    Outcome,
+    RecordBatch,
+    Sink,
+    StreamRef,
+    Written,
+)
 from tailrace.streams.record import ChangeRecord, change_record
 from tailrace.streams.sequence import following
 from tailrace.testing.contracts.rules import ContractBroken, finished, holds, run_async, same
@@ -328,8 +338,10 @@ def _record(
     )  # fmt: skip
 
 
-def _batch(records: Sequence[ChangeRecord], attempt: int = 1) -> Batch:
-    return Batch(records, "contract", STREAM, "shardId-00000001767225600000-00000000", attempt, str(attempt))
+def _batch(records: Sequence[ChangeRecord], attempt: int = 1) -> RecordBatch:
+    return RecordBatch(
+        records, "contract", STREAM, "shardId-00000001767225600000-00000000", attempt, str(attempt)
+    )
 
 
 async def _made(world: World, refused: Iterable[ChangeRecord] = ()) -> Sink:

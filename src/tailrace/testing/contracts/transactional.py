@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import LeaseLost
-from tailrace.ports import Batch, Outcome, Position, Sink, Transactional, Written
+from tailrace.ports import Outcome, Position, RecordBatch, Sink, Transactional, Written
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing.contracts.rules import ContractBroken, holds, run_async, same
 from tailrace.testing.contracts.sink import STREAM, batch_of
@@ -180,7 +180,7 @@ async def places_are_apart(place: Place) -> None:
         await place.sink.stamp(mapping, stream, shard, epoch)
     records = batch_of("a")
     position = Position("2026-01-02", "shard 1", 3, records[0].sequence)
-    await place.sink.commit(Batch(records, MAPPING, STREAM, "shard 1"), position)
+    await place.sink.commit(RecordBatch(records, MAPPING, STREAM, "shard 1"), position)
     for mapping in (MAPPING, "other"):
         found = {(each.stream, each.shard_id): each for each in await place.other.positions(mapping)}
         expected = {
@@ -200,7 +200,7 @@ async def _commit(
 ) -> None:
     """Commit these. Raises: LeaseLost; ContractBroken when they are not Written."""
     outcome = await sink.commit(
-        Batch(records, MAPPING, STREAM, SHARD), Position(STREAM.label, SHARD, epoch, watermark)
+        RecordBatch(records, MAPPING, STREAM, SHARD), Position(STREAM.label, SHARD, epoch, watermark)
     )
     holds(isinstance(outcome, Written), f"the outcome is {outcome!r}")
 
@@ -209,7 +209,7 @@ async def _outcome(
     sink: TransactionalSink, records: Sequence[ChangeRecord], position: Position
 ) -> Outcome | Exception:
     try:
-        return await sink.commit(Batch(records, MAPPING, STREAM, SHARD), position)
+        return await sink.commit(RecordBatch(records, MAPPING, STREAM, SHARD), position)
     except Exception as error:  # raising is a sink's way to say that the whole batch failed
         return error
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import SettingsError
-from tailrace.ports import Batch, Sink, Versioned, Written
+from tailrace.ports import RecordBatch, Sink, Versioned, Written
 from tailrace.streams.record import ChangeRecord, change_record
 from tailrace.streams.version import MOST_SEQUENCE, Version
 from tailrace.testing.contracts.rules import ContractBroken, holds, run_async, same
@@ -169,7 +169,7 @@ async def _write(place: Place, *records: ChangeRecord) -> None:
     for generation in sorted({record.generation for record in records}):
         mine = [record for record in records if record.generation == generation]
         stream = replace(STREAM, generation=generation)
-        outcome = await place.sink.write(Batch(mine, "contract", stream, "shardId-1"))
+        outcome = await place.sink.write(RecordBatch(mine, "contract", stream, "shardId-1"))
         holds(isinstance(outcome, Written), f"the outcome is {outcome!r}")
 
 

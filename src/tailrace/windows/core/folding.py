@@ -14,7 +14,7 @@ from tailrace.rows.writes import VERSION, Absent, Equals, Write
 from tailrace.windows.core.rows import (
     WITH_VERSION,
     Contribution,
-    Owner,
+    WindowOwner,
     contribution_fields,
     day_key,
     item_key,
@@ -32,7 +32,12 @@ class Folded(Struct):
 
 
 def fold(
-    owner: Owner, shape: Shape, before: Contribution | None, after: Contribution, horizon_ms: int, now_ms: int
+    owner: WindowOwner,
+    shape: Shape,
+    before: Contribution | None,
+    after: Contribution,
+    horizon_ms: int,
+    now_ms: int,
 ) -> Folded:
     """Apply a change. Units: what ended before `horizon_ms` is closed for good; `now_ms` says when the item may be forgotten."""
     found = Folded()
@@ -69,14 +74,14 @@ def is_closed_for_good(shape: Shape, at_ms: int, horizon_ms: int) -> bool:
 
 
 def _take_out(
-    found: Folded, owner: Owner, shape: Shape, old: Contribution, stamp: str, horizon_ms: int
+    found: Folded, owner: WindowOwner, shape: Shape, old: Contribution, stamp: str, horizon_ms: int
 ) -> None:
     found.writes.append(Write(member_key(owner, old.group, pane_of(shape, old.at_ms), old.key), None))
     if not is_closed_for_good(shape, old.at_ms, horizon_ms):
         _touch(found, owner, shape, old, stamp)
 
 
-def _touch(found: Folded, owner: Owner, shape: Shape, row: Contribution, stamp: str) -> None:
+def _touch(found: Folded, owner: WindowOwner, shape: Shape, row: Contribution, stamp: str) -> None:
     pane = pane_of(shape, row.at_ms)
     fields = {"v": WITH_VERSION, "pane": pane, "group": row.group, "stamp": stamp}
     found.writes.append(Write(touched_key(owner, row.group, pane), fields))

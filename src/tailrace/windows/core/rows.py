@@ -30,7 +30,7 @@ SLICES: Final = 256
 """Parts of a day that are forgotten one after the other."""
 
 
-class Owner(Struct, frozen=True):
+class WindowOwner(Struct, frozen=True):
     """Whose rows they are."""
 
     app: str
@@ -66,7 +66,7 @@ class Attempt(NamedTuple):
     digest: str
 
 
-class Told(Struct, frozen=True):
+class WindowInvocation(Struct, frozen=True):
     """What was told of one window last: the digest of what was in it, how often it was told, and the digest of what came of it.
 
     Shape:   `attempt` is the revision after it, from before its first attempt until it is known how that ended. `value` is empty, too, when it
@@ -84,10 +84,10 @@ class Told(Struct, frozen=True):
         """Whether this was told, and nothing that somebody may have seen after it."""
         return self.attempt is None and self.digest == digest
 
-    def telling(self, digest: str) -> "Told":
+    def telling(self, digest: str) -> "WindowInvocation":
         """The row that must be durable before this is told: a revision has one content, whatever dies when.
 
-        >>> first = Told(0, 60).telling("a")
+        >>> first = WindowInvocation(0, 60).telling("a")
         >>> first.attempt, first.telling("a").attempt, first.telling("").attempt
         (Attempt(revision=1, digest='a'), Attempt(revision=1, digest='a'), Attempt(revision=2, digest=''))
         """
@@ -103,48 +103,48 @@ def digits(time_ms: int) -> str:
     return f"{time_ms:0{DIGITS}d}"
 
 
-def item_key(owner: Owner, key: str) -> str:
+def item_key(owner: WindowOwner, key: str) -> str:
     """The row of one item."""
     return owner.key("item", key)
 
 
-def member_key(owner: Owner, group: str, pane: int, key: str) -> str:
+def member_key(owner: WindowOwner, group: str, pane: int, key: str) -> str:
     """The row of one contribution; without a key, what those of a pane begin with."""
     return owner.key("member", group, digits(pane), key)
 
 
-def touched_key(owner: Owner, group: str, pane: int) -> str:
+def touched_key(owner: WindowOwner, group: str, pane: int) -> str:
     """The row that says that something changed in a pane of a group."""
     return owner.key("touched", digits(pane), group)
 
 
-def told_key(owner: Owner, group: str, start_ms: int | None) -> str:
+def told_key(owner: WindowOwner, group: str, start_ms: int | None) -> str:
     """The row of what was told of a window; without a start, what those of a group begin with."""
     return owner.key("told", group, "" if start_ms is None else digits(start_ms))
 
 
-def day_key(owner: Owner, time_ms: int, *words: str) -> str:
+def day_key(owner: WindowOwner, time_ms: int, *words: str) -> str:
     """The row that says what there is to forget of a day."""
     number = crc32("/".join(words).encode()) % SLICES
     return f"{day_prefix(owner, time_ms // DAY_MS, number)}{joined(*words)}"
 
 
-def day_prefix(owner: Owner, day: int, number: int) -> str:
+def day_prefix(owner: WindowOwner, day: int, number: int) -> str:
     """What the rows of one slice of a day begin with."""
     return owner.key("day", f"{day:06d}", f"{number:02x}", "")
 
 
-def all_days(owner: Owner) -> str:
+def all_days(owner: WindowOwner) -> str:
     """What the rows of all days begin with."""
     return owner.key("day", "")
 
 
-def before_day(owner: Owner, day: int) -> str:
+def before_day(owner: WindowOwner, day: int) -> str:
     """A key before all rows of a day, and after those of every earlier one."""
     return owner.key("day", f"{day:06d}")
 
 
-def day_of(owner: Owner, key: str) -> int:
+def day_of(owner: WindowOwner, key: str) -> int:
     """The day that a row is of."""
     return int(key[len(all_days(owner)) :].partition("/")[0])
 
@@ -161,7 +161,7 @@ def read_contribution(fields: Mapping[str, Any]) -> Contribution:
     return Contribution(row["key"], version, row["group"], row["at_ms"], row["image"], "version" not in row)
 
 
-def told_fields(row: Told) -> dict[str, Any]:
+def told_fields(row: WindowInvocation) -> dict[str, Any]:
     """The fields of a window's row."""
     fields = {
         "v": VERSION, "start_ms": row.start_ms, "end_ms": row.end_ms, "revision": row.revision, "digest": row.digest, "value": row.value,
@@ -169,10 +169,10 @@ def told_fields(row: Told) -> dict[str, Any]:
     return fields if row.attempt is None else {**fields, "v": WITH_ATTEMPT, "attempt": list(row.attempt)}
 
 
-def read_told(fields: Mapping[str, Any]) -> Told:
+def read_told(fields: Mapping[str, Any]) -> WindowInvocation:
     """The same, read. Raises: StoreError for a format of another version."""
     row = readable(fields, "window", WITH_ATTEMPT)
     attempt = row.get("attempt")
-    return Told(
+    return WindowInvocation(
         row["start_ms"], row["end_ms"], row["revision"], row["digest"], row["value"], None if attempt is None else Attempt(*attempt)
     )  # fmt: skip

@@ -11,7 +11,7 @@ from tailrace.ports import StateStore
 from tailrace.rows.writes import StateRow
 from tailrace.windows.core.rows import (
     Contribution,
-    Owner,
+    WindowOwner,
     digits,
     member_key,
     read_contribution,
@@ -24,7 +24,7 @@ from tailrace.windows.core.shapes import Fixed, Session, Shape, Span, pane_of
 class WindowContents:
     """The rows of one handler's windows."""
 
-    def __init__(self, owner: Owner, shape: Shape, state: StateStore) -> None:
+    def __init__(self, owner: WindowOwner, shape: Shape, state: StateStore) -> None:
         self._owner = owner
         self._shape = shape
         self._state = state

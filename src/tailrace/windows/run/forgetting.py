@@ -17,7 +17,7 @@ from tailrace.streams.version import row_version
 from tailrace.windows.core.rows import (
     DAY_MS,
     SLICES,
-    Owner,
+    WindowOwner,
     all_days,
     before_day,
     day_of,
@@ -37,7 +37,7 @@ class Forgetting:
     """Takes the rows of one handler's windows away."""
 
     def __init__(
-        self, owner: Owner, shape: Shape, contents: WindowContents, state: StateStore, clock: Clock
+        self, owner: WindowOwner, shape: Shape, contents: WindowContents, state: StateStore, clock: Clock
     ) -> None:
         self._owner = owner
         self._shape = shape

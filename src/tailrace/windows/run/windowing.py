@@ -35,8 +35,8 @@ from tailrace.runtime.parts import Parts
 from tailrace.streams.version import FIRST_GENERATION, Version
 from tailrace.windows.core.rows import (
     Contribution,
-    Owner,
-    Told,
+    WindowInvocation,
+    WindowOwner,
     read_told,
     told_fields,
     told_key,
@@ -94,7 +94,7 @@ class Windows:
     """
 
     def __init__(
-        self, owner: Owner, plan: WindowPlan, settings: MappingSettings, parts: Parts, *, watermark: Callable[[], Awaitable[int]],
+        self, owner: WindowOwner, plan: WindowPlan, settings: MappingSettings, parts: Parts, *, watermark: Callable[[], Awaitable[int]],
         tell: Tell, give_up: GiveUp,
     ) -> None:  # fmt: skip
         state, clock = parts.state, parts.clock
@@ -309,11 +309,13 @@ class Windows:
             await self._state.transact([*writes, self._noted(closing, digest, answer)])
             return True
 
-    async def _was(self, group: str, span: Span) -> Told:
+    async def _was(self, group: str, span: Span) -> WindowInvocation:
         row = await self._state.get(told_key(self.owner, group, span.start_ms))
-        return Told(*span) if row is None else read_told(row.fields)
+        return WindowInvocation(*span) if row is None else read_told(row.fields)
 
-    async def _begin(self, group: str, span: Span, members: Sequence[Contribution], was: Told) -> Closing:
+    async def _begin(
+        self, group: str, span: Span, members: Sequence[Contribution], was: WindowInvocation
+    ) -> Closing:
         """Note durably what is told next, unless that is noted already."""
         noted = replace(was.telling(_digest(members)), start_ms=span.start_ms, end_ms=span.end_ms)
         if noted != was:
@@ -325,7 +327,9 @@ class Windows:
 
     def _noted(self, closing: Closing, digest: str, answer: Answer) -> Write:
         span = closing.span
-        fields = told_fields(Told(span.start_ms, span.end_ms, closing.revision, digest, answer.value))
+        fields = told_fields(
+            WindowInvocation(span.start_ms, span.end_ms, closing.revision, digest, answer.value)
+        )
         return Write(told_key(self.owner, closing.group, span.start_ms), fields)
 
     def _end_retries(self, window: tuple[str, int]) -> None:

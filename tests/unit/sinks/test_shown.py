@@ -5,6 +5,7 @@ import inspect
 import re
 import tomllib
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 import tailrace
 from tailrace import App, sinks
+from tailrace.aws import client
 from tailrace.testing import World
 
 ROOT = Path(tailrace.__file__).parents[2]
@@ -71,7 +73,10 @@ def test_a_sink_without_its_extra_is_an_outage_and_no_change_is_given_up(
     app = App("shop")
     orders = app.table("orders", pk="id")
     app.sink(orders, sink, id="outside")
-    with World(app, seed=1, sinks="real") as world:
+    beside = client._Beside()  # one that knows no place yet: whatever a test before has called
+    monkeypatch.setattr(client, "_BESIDE", beside)
+    with ExitStack() as ending, World(app, seed=1, sinks="real") as world:
+        ending.callback(beside.end)
         monkeypatch.setattr(builtins, "__import__", missing)
         world.put(orders, {"id": "o1"})
         world.advance("1h")
